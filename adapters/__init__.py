@@ -1,0 +1,1 @@
+"""One module per outside thing; wiring is the composition root."""

@@ -1,0 +1,1 @@
+"""The HTTP door: it translates a protocol and nothing else."""

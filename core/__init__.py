@@ -1,0 +1,1 @@
+"""Values, ports, errors, policy and use cases: no framework, driver or GPU."""

@@ -1,0 +1,200 @@
+"""One tree of errors; each class knows its problem type, title, HTTP status and whether to retry.
+
+SeenitError
+├── InputError                 the caller's fault: nothing to retry
+│   ├── MalformedError         400  a field, cursor or filter is not what it should be
+│   ├── UnauthorizedError      401  no key, or an unknown one
+│   ├── ForbiddenError         403  the key's role does not allow this
+│   ├── MissingError           404  no such id for this tenant
+│   ├── ConflictError          409  the request contradicts the present state
+│   ├── GoneError              410  it was deleted
+│   ├── PreconditionError      412  If-Match names another revision
+│   ├── TooLargeError          413  bytes, pixels or frames over the limit
+│   ├── UnsupportedError       415  not a picture format that is read here
+│   └── BrokenError            422  the picture cannot be decoded
+│       └── DecoderKilledError 422  it killed or stalled its decoder
+├── UnavailableError           503  a part is down: try again later
+│   ├── EmbedderUnavailableError    no model for the space asked for
+│   ├── StoreUnavailableError       the blob store does not answer
+│   ├── IndexUnavailableError       the index does not answer
+│   ├── QueueUnavailableError       the broker does not answer
+│   └── PendingError                not settled within the time a call waits
+├── ExistsError                     a create-only put found the key taken (never leaves core)
+└── CorruptError               500  the log has a gap, a broken chain or a newer version
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class SeenitError(Exception):
+    """Root of the tree. `type` is the problem type's last path segment."""
+
+    type: ClassVar[str] = "internal"
+    title: ClassVar[str] = "Internal error"
+    status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, detail: str, *, field: str | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.field = field
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Errors cross process boundaries whole."""
+        return _rebuild, (type(self), self.detail, self.field)
+
+
+def _rebuild(kind: type[SeenitError], detail: str, field: str | None) -> SeenitError:
+    return kind(detail, field=field)
+
+
+class InputError(SeenitError):
+    """The caller's fault."""
+
+
+class MalformedError(InputError):
+    """A field, cursor, filter or header is not what it should be; `field` names it."""
+
+    type = "malformed"
+    title = "Malformed request"
+    status = 400
+
+
+class UnauthorizedError(InputError):
+    """No API key, or an unknown one."""
+
+    type = "unauthorized"
+    title = "Missing or unknown API key"
+    status = 401
+
+
+class ForbiddenError(InputError):
+    """The key's role does not allow this."""
+
+    type = "forbidden"
+    title = "Not allowed"
+    status = 403
+
+
+class MissingError(InputError):
+    """No such id for this tenant, or no such key in the blob store."""
+
+    type = "not-found"
+    title = "Not found"
+    status = 404
+
+
+class ConflictError(InputError):
+    """The request contradicts the present state."""
+
+    type = "conflict"
+    title = "Conflict"
+    status = 409
+
+
+class GoneError(InputError):
+    """It was deleted."""
+
+    type = "gone"
+    title = "Deleted"
+    status = 410
+
+
+class PreconditionError(InputError):
+    """If-Match names another revision."""
+
+    type = "precondition-failed"
+    title = "Changed meanwhile"
+    status = 412
+
+
+class TooLargeError(InputError):
+    """Bytes, pixels or frames over the limit."""
+
+    type = "too-large"
+    title = "Too large"
+    status = 413
+
+
+class UnsupportedError(InputError):
+    """Not a picture format that is read here."""
+
+    type = "unsupported"
+    title = "Unsupported format"
+    status = 415
+
+
+class BrokenError(InputError):
+    """The picture cannot be decoded, or a form cannot be understood as a whole."""
+
+    type = "broken"
+    title = "Cannot be read"
+    status = 422
+
+
+class DecoderKilledError(BrokenError):
+    """The picture crashed its decoder, or was not decoded within time or memory."""
+
+    type = "decoder-killed"
+    title = "Decoding was stopped"
+
+
+class UnavailableError(SeenitError):
+    """A part is down: try again later."""
+
+    type = "unavailable"
+    title = "Temporarily unavailable"
+    status = 503
+    retryable = True
+
+
+class EmbedderUnavailableError(UnavailableError):
+    """No model for the space that was asked for."""
+
+    type = "model-absent"
+    title = "Model absent"
+
+
+class StoreUnavailableError(UnavailableError):
+    """The blob store does not answer, or its answer was lost: the outcome is unknown."""
+
+    type = "store-unavailable"
+    title = "Blob store unavailable"
+
+
+class IndexUnavailableError(UnavailableError):
+    """The index does not answer."""
+
+    type = "index-unavailable"
+    title = "Index unavailable"
+
+
+class QueueUnavailableError(UnavailableError):
+    """The broker does not answer."""
+
+    type = "queue-unavailable"
+    title = "Queue unavailable"
+
+
+class PendingError(UnavailableError):
+    """Accepted, but not settled within the time a call waits; it still comes through."""
+
+    type = "pending"
+    title = "Not settled yet"
+
+
+class ExistsError(SeenitError):
+    """A create-only put found the key taken."""
+
+    type = "exists"
+    title = "Already exists"
+    status = 409
+
+
+class CorruptError(SeenitError):
+    """The log has a gap, a broken chain or an entry of a newer version: this tenant stops."""
+
+    type = "log-corrupt"
+    title = "The log cannot be followed"

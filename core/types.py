@@ -1,0 +1,405 @@
+"""The values that travel between the parts; plain data, immutable, ready for JSON or msgpack."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+"""(height, width, 3) 8-bit sRGB, upright."""
+Vector = NDArray[np.float32]
+"""(d,) float32 of unit length."""
+Matrix = NDArray[np.float32]
+"""(n, d) float32, rows of unit length."""
+
+Kind = Literal["exact", "near_duplicate", "similar", "new"]
+Value = Literal["allow", "review", "block"]
+By = Literal["policy", "person"]
+Content = Literal["stored", "discarded", "purged"]
+
+
+# --- pictures -----------------------------------------------------------------------------------
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """What a picture may cost; every one is checked before its pixels are allocated."""
+
+    bytes: int = 32 * 1024 * 1024
+    pixels: int = 100_000_000
+    frames: int = 1_000
+    seconds: float = 8.0
+    memory: int = 1_500_000_000
+    """Address space of a decoding child, in bytes; decoding a 100-megapixel picture needs about 1.2 GB."""
+
+
+class Header(Struct, frozen=True):
+    """What a file says of itself, read without decoding a pixel."""
+
+    format: str
+    width: int
+    height: int
+    frames: int
+
+
+class Canonical(Struct, frozen=True):
+    """A picture brought to upright 8-bit sRGB: its preview, and the size it stands for."""
+
+    preview: Pixels
+    """Long side at most 512 pixels, never enlarged."""
+    width: int
+    height: int
+    """Of the whole picture after the EXIF turn, in pixels."""
+    format: str
+    frames: int
+
+
+class Features(Struct, frozen=True):
+    """Local features of a 224-pixel preview, as words for an inverted table (arrays as bytes)."""
+
+    words: bytes
+    """(n, tables) uint32, row-major: the words of each descriptor."""
+    mirrored: bytes
+    """(n, tables) uint32: the same for the mirrored picture, row i being the same keypoint."""
+    points: bytes
+    """(n, 4) float32: x and y in the preview's pixels, size in pixels, angle in degrees."""
+    width: int
+    height: int
+    """Of the small preview the points lie in."""
+
+
+class Fingerprint(Struct, frozen=True, kw_only=True):
+    """All that a look-up needs to know of a picture; kept in `derived/`, joined by a reindex."""
+
+    sha256: str
+    md5: str
+    bytes: int
+    format: str
+    frames: int
+    width: int
+    height: int
+    pixels_version: int
+    pixels_sha256: str
+    turns: tuple[str, str, str, str, str, str, str, str]
+    """phash (64 bits, 16 hex digits) of the eight turns and mirrors; [0] is as it is."""
+    pdq: str
+    pdq_quality: int
+    comparable: bool
+    """False where the picture is too flat or too small for a hash to hold on to."""
+    features: Features
+
+    @property
+    def phash(self) -> str:
+        """The picture's own phash, 16 hex digits."""
+        return self.turns[0]
+
+
+class Space(Struct, frozen=True):
+    """An embedding space: vectors of two different ones are never compared."""
+
+    space_id: str
+    """Kind and eight hex digits, such as `visual-1f3a90bc`."""
+    kind: Literal["visual", "caption"]
+    model: str
+    dimensions: int
+    similar_at: float
+    """Cosine at or above which two pictures are called `similar`."""
+
+
+# --- verdicts -----------------------------------------------------------------------------------
+
+
+class Box(Struct, frozen=True):
+    """A rectangle in the original's frame; all four are shares of its width and height."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+class Transform(Struct, frozen=True):
+    """How the picture lies in the original's frame."""
+
+    mirrored: bool
+    rotation: float
+    """Degrees, counter-clockwise, applied after the mirror."""
+    scale: float
+    """Original pixels a picture pixel covers, both measured on the whole pictures."""
+    seen: float
+    """Share of the original's area that the picture shows (1.0: all of it; 0.62: a crop)."""
+    filled: float
+    """Share of the picture's area that the original fills (less than 1.0: a frame around it)."""
+    matrix: tuple[float, float, float, float, float, float]
+    """Picture to original, both in shares of their width and height: x' = ax + by + c, y' = …"""
+
+
+class Evidence(Struct, frozen=True, kw_only=True):
+    """Why a match is one: numbers for a machine, words for a person."""
+
+    signals: tuple[str, ...] = ()
+    """Of sha256, pixels, phash, visual, features, alignment."""
+    hamming: int | None = None
+    turn: str | None = None
+    """Of the eight: none, turned 90, turned 180, turned 270, mirrored, mirrored turned 90 …"""
+    similarity: float | None = None
+    votes: int | None = None
+    inliers: int | None = None
+    overlap: float | None = None
+    """Share of the textured blocks laid over each other that agree."""
+    transform: Transform | None = None
+    changed_regions: tuple[Box, ...] = ()
+    changed_share: float = 0.0
+    same_owner: bool | None = None
+    words: str = ""
+
+
+class Match(Struct, frozen=True, kw_only=True):
+    """One earlier picture that a verdict looked at and found worth telling."""
+
+    image_id: str
+    kind: Kind
+    confirmed: bool
+    evidence: Evidence
+
+
+class Absent(Struct, frozen=True):
+    """A signal that could not take part, and why."""
+
+    signal: str
+    reason: str
+
+
+class Verdict(Struct, frozen=True, kw_only=True):
+    """What is told of a picture. `original` is an id here; doors join the rest when read."""
+
+    kind: Kind
+    original: str | None
+    matches: tuple[Match, ...] = ()
+    missing: tuple[Absent, ...] = ()
+    comparable: bool = True
+    candidates_truncated: bool = False
+    policy_version: str
+    pipeline_version: str
+    revision: int = 1
+    decided_at: str
+    decided_by: Literal["machine", "person"] = "machine"
+
+
+class Decision(Struct, frozen=True, kw_only=True):
+    """What may be done with the picture. The reason a person gave lies in the fields object."""
+
+    value: Value
+    by: By
+    at: str
+
+
+# --- candidates ---------------------------------------------------------------------------------
+
+
+class Query(Struct, frozen=True, kw_only=True):
+    """A picture asking for candidates."""
+
+    image_id: str
+    fingerprint: Fingerprint
+    vector: Vector | None = None
+    """In the active visual space, where a model is present."""
+
+
+class Hit(Struct, frozen=True, kw_only=True):
+    """An anchor found near a query: what each source measured, None where it did not find it."""
+
+    image_id: str
+    hamming: int | None = None
+    turn: int | None = None
+    """Index into `Fingerprint.turns` that came closest."""
+    similarity: float | None = None
+    votes: int | None = None
+    mirrored: bool = False
+    """Whether the votes came from the mirrored question."""
+
+
+class Candidates(Struct, frozen=True):
+    """At most 32 hits, best first, and whether there would have been more."""
+
+    hits: tuple[Hit, ...]
+    truncated: bool = False
+
+
+class Comparison(Struct, frozen=True):
+    """One picture laid over another."""
+
+    confirmed: bool
+    evidence: Evidence
+
+
+# --- what is written down -----------------------------------------------------------------------
+
+
+class Place(NamedTuple):
+    """Where in the log something came to be: entry, and operation within it."""
+
+    seq: int
+    n: int
+
+
+class State(Struct, frozen=True, kw_only=True):
+    """All of a record that later verdicts depend on, whole, as the newest entry left it."""
+
+    image_id: str
+    sha256: str
+    pixels: str
+    """`pixels_sha256`."""
+    accepted_at: str
+    updated_at: str
+    verdict: Verdict
+    decision: Decision
+    anchor: Place | None = None
+    """Where it became an anchor; None: it is no candidate for others."""
+    content: Content = "stored"
+    revision: int = 1
+    """Of the record: every change of state raises it (ETag)."""
+    fields: str | None = None
+    """op_id of the newest fields object."""
+    closed: bool = False
+    """It is being deleted: it takes no new copies."""
+    spaces: tuple[str, ...] = ()
+    """space_ids its vectors are stored under."""
+
+    @property
+    def original(self) -> str:
+        """The record that stands for this one: itself where it is no copy."""
+        copy = self.verdict.kind in ("exact", "near_duplicate")
+        return self.verdict.original if copy and self.verdict.original else self.image_id
+
+
+class Problem(Struct, frozen=True, kw_only=True):
+    """An error as it is written down and told (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
+JobKind = Literal["ingest", "delete", "purge", "decide", "edit"]
+JobStatus = Literal["queued", "decoding", "embedding", "settling", "done", "failed"]
+
+
+class Job(Struct, frozen=True, kw_only=True):
+    """One thing to be settled, as it lies under `pending/<tenant>/<job_id>`."""
+
+    job_id: str
+    """An upload's is its image_id, a retry's `<image_id>.<n>`, an operation's its own UUIDv7."""
+    tenant: str
+    image_id: str
+    kind: JobKind
+    accepted_at: str
+    fields: str | None = None
+    """op_id of the fields object written with it."""
+    if_match: int | None = None
+    """Record revision the caller saw; None: any."""
+    value: Value | None = None
+    """The decision, for kind `decide`."""
+    sha256: str = ""
+    md5: str = ""
+    bytes: int = 0
+    format: str = ""
+    keep_bytes: bool = True
+    """False: `on_duplicate=discard_bytes`."""
+
+
+class Operation(Struct, frozen=True, kw_only=True):
+    """What became of one job: the states it leaves, in full, so that replay only applies them."""
+
+    job: str
+    kind: Literal[
+        "settled",
+        "failed",
+        "deleted",
+        "purged",
+        "decided",
+        "edited",
+        "closed",
+        "resettled",
+        "refused",
+    ]
+    """`closed` and `resettled` are the bounded steps of a large delete, which ends in `deleted`."""
+    job_kind: JobKind
+    image_id: str
+    accepted_at: str
+    finished_at: str
+    states: tuple[State, ...] = ()
+    removed: tuple[str, ...] = ()
+    problem: Problem | None = None
+    """Why it failed or was refused."""
+    last: bool = True
+    """False on a bounded step after which the job goes on: it gets no done mark yet."""
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """One object of the log. At most 64 jobs and 1 MB; nothing personal in it."""
+
+    seq: int
+    nonce: str
+    previous: str
+    """Nonce of entry seq - 1, "" for the first."""
+    at: str
+    format: int = 1
+    pipeline_version: str
+    policy_version: str
+    operations: tuple[Operation, ...]
+
+
+class Fields(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the caller says of a picture; never in the log."""
+
+    title: str | None = None
+    description: str | None = None
+    category: str | None = None
+    tags: tuple[str, ...] = ()
+    owner_id: str | None = None
+    external_id: str | None = None
+    source_url: str | None = None
+    metadata: dict[str, object] = {}
+    filename: str | None = None
+    reason: str | None = None
+    """Why a person decided as they did."""
+
+
+class Record(Struct, frozen=True, kw_only=True):
+    """A settled picture as the index holds it: state, fingerprint and fields joined."""
+
+    tenant: str
+    seq: int
+    """Entry that left it so; the highest wins."""
+    state: State
+    fingerprint: Fingerprint
+    fields: Fields
+    vectors: dict[str, Vector] = {}
+    """By space_id; empty where the index was asked without vectors."""
+
+
+class Tombstone(Struct, frozen=True):
+    """What stays of a deleted record: it was here, and until when."""
+
+    image_id: str
+    seq: int
+    deleted_at: str
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """A job that has ended, as the index holds it."""
+
+    job_id: str
+    image_id: str
+    kind: JobKind
+    seq: int
+    accepted_at: str
+    finished_at: str
+    verdict: Verdict | None = None
+    """As it was told when the job ended; the record's own may have a higher revision."""
+    decision: Decision | None = None
+    problem: Problem | None = None

@@ -1,0 +1,1 @@
+"""Retrieval and prompt building over ports only."""

@@ -1,0 +1,1 @@
+"""The queue's door: names, limits and one call a task."""
