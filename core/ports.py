@@ -54,7 +54,7 @@ class Blobs(Protocol):
     def delete(self, keys: Iterable[str]) -> None:
         """Deleting what is not there is no error."""
 
-    def list(self, prefix: str, *, after: str | None = None) -> Iterator[str]:
+    def keys(self, prefix: str, *, after: str | None = None) -> Iterator[str]:
         """Keys under a folder-like prefix (ending in `/`), sorted, greater than `after`."""
 
     def folders(self, prefix: str) -> list[str]:
@@ -209,13 +209,14 @@ class Index(Protocol):
         limit: int,
         before: tuple[str, str] | None = None,
     ) -> tuple[list[Outcome], bool]:
-        """Ended jobs older than (accepted_at, job_id) `before`, newest first; whether more follow."""
+        """Ended jobs older than (accepted_at, job_id) `before`, and whether more follow."""
 
     def neighbours(
         self,
         tenant: str,
         space_id: str,
         vector: Vector,
+        *,
         limit: int,
         min_similarity: float = -1.0,
         without: Sequence[str] = (),

@@ -32,7 +32,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     frames: int = 1_000
     seconds: float = 8.0
     memory: int = 1_500_000_000
-    """Address space of a decoding child, in bytes; decoding a 100-megapixel picture needs about 1.2 GB."""
+    """Address space of a decoding child, in bytes."""
 
 
 class Header(Struct, frozen=True):
