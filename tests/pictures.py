@@ -1,0 +1,29 @@
+"""Made pictures for every test: textured like photos, flat, tiny, and templates."""
+
+from __future__ import annotations
+
+import io
+
+from PIL import Image
+
+from core.edits import EDITS, Edit, jpeg
+from core.scenes import photo
+
+__all__ = ["EDITS", "Edit", "flat", "jpeg", "photo", "png", "tiny"]
+
+
+def flat(color: str = "white", width: int = 640, height: int = 480) -> Image.Image:
+    """One colour everywhere: nothing for a hash to hold on to."""
+    return Image.new("RGB", (width, height), color)
+
+
+def tiny(seed: int = 0, side: int = 8) -> Image.Image:
+    """A picture of a few pixels."""
+    return photo(seed, 64, 64).resize((side, side))
+
+
+def png(image: Image.Image) -> bytes:
+    """Encode without loss."""
+    held = io.BytesIO()
+    image.save(held, "PNG")
+    return held.getvalue()
