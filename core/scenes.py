@@ -53,7 +53,7 @@ def _texture(
         field += slope**octave * draw.standard_normal(size[::-1], dtype=np.float32)
     light = cv2.resize(field, (width, height), interpolation=cv2.INTER_LINEAR)
     light -= light.mean()
-    light *= np.float32(strength / max(float(light.std()), 1e-3))
+    light = light * np.float32(strength / max(float(light.std()), 1e-3))
     colour = draw.uniform(45, 205) + draw.uniform(-40, 40, 3)
     tint = colour + draw.uniform(-20, 20, (4, 4, 3))
     colours = cv2.resize(tint.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
