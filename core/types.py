@@ -194,6 +194,8 @@ class Decision(Struct, frozen=True, kw_only=True):
     value: Value
     by: By
     at: str
+    reason: str | None = None
+    """op_id of the fields object that holds a person's reason; doors join it when read."""
 
 
 # --- candidates ---------------------------------------------------------------------------------

@@ -1,0 +1,47 @@
+"""Checking: the verdict a picture would get now, leaving nothing behind."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+from core.errors import SeenitError, TooLargeError
+from core.gallery import Gallery
+from core.ledger import Ledger
+from core.perceive import Digests, Perceiver
+from core.types import Decision, Verdict
+
+
+class Checker:
+    """The same road as an upload's, up to the log."""
+
+    def __init__(
+        self,
+        perceiver: Perceiver,
+        gallery: Gallery,
+        ledger: Ledger,
+        new_id: Callable[[], str],
+        max_bytes: int,
+    ) -> None:
+        self._perceiver = perceiver
+        self._gallery = gallery
+        self._ledger = ledger
+        self._new_id = new_id
+        self._max_bytes = max_bytes
+
+    def check(self, tenant: str, data: bytes) -> tuple[Verdict, Decision]:
+        """Verdict and the decision it would get. Raise BrokenError, UnsupportedError, TooLarge."""
+        if len(data) > self._max_bytes:
+            raise TooLargeError(f"the file is over {self._max_bytes} bytes")
+        digests = Digests(
+            sha256=hashlib.sha256(data).hexdigest(),
+            md5=hashlib.md5(data, usedforsecurity=False).hexdigest(),
+        )
+        (decoded,) = self._perceiver.decode([data], [digests])
+        if isinstance(decoded, SeenitError):
+            raise decoded
+        (perceived,) = self._perceiver.embed([decoded])
+        image_id = self._new_id()
+        query = perceived.query(image_id)
+        with self._gallery.holding(tenant, [(query, perceived.preview)], stored=False):
+            return self._ledger.check(tenant, query, perceived.missing)

@@ -1,0 +1,151 @@
+"""A batch of jobs, from pending to settled: one outcome a job, in order."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+import msgspec
+
+from core import keys
+from core.errors import BrokenError, SeenitError
+from core.gallery import Gallery
+from core.ledger import Ledger
+from core.perceive import Digests, Perceived, Perceiver
+from core.ports import Blobs, Progress
+from core.settle import Claim
+from core.shelf import Shelf, Written
+from core.types import Job, Operation, Problem
+
+logger = logging.getLogger(__name__)
+
+_job = msgspec.json.Decoder(Job)
+
+
+class Ingest:
+    """Fingerprints uploads in any order and settles everything in the order of the log."""
+
+    def __init__(
+        self,
+        *,
+        blobs: Blobs,
+        shelf: Shelf,
+        gallery: Gallery,
+        perceiver: Perceiver,
+        ledger: Ledger,
+        progress: Progress,
+    ) -> None:
+        self._blobs = blobs
+        self._shelf = shelf
+        self._gallery = gallery
+        self._perceiver = perceiver
+        self._ledger = ledger
+        self._progress = progress
+
+    def run(self, tenant: str, job_ids: Sequence[str]) -> list[Operation | None]:
+        """Settle these jobs of one tenant; None where a job is neither pending nor known.
+
+        Raises a SeenitError with `retryable` where a part is down: every job is still pending.
+        """
+        job_ids = list(dict.fromkeys(job_ids))
+        found = self._blobs.get_many([keys.pending(tenant, job_id) for job_id in job_ids])
+        jobs = [_job.decode(data) for data in found if data is not None]
+        if len(jobs) < len(job_ids):
+            self._ledger.advance(tenant)
+        settled = self._settle(tenant, jobs) if jobs else []
+        ended = dict(zip((job.job_id for job in jobs), settled, strict=True))
+        for status, ids in _by_status(ended).items():
+            self._progress.publish(tenant, ids, status)
+        return [ended.get(job_id) for job_id in job_ids]
+
+    def _settle(self, tenant: str, jobs: Sequence[Job]) -> list[Operation | None]:
+        done = self._blobs.exists([keys.done(tenant, job.job_id) for job in jobs])
+        fresh = [
+            job for job, ended in zip(jobs, done, strict=True) if job.kind == "ingest" and not ended
+        ]
+        perceived = self._perceive(tenant, fresh)
+        ids = [job.job_id for job in jobs]
+        self._progress.publish(tenant, ids, "settling")
+        with ExitStack() as hands:
+            hands.enter_context(
+                self._gallery.holding(
+                    tenant,
+                    [
+                        (item.query(job.image_id), item.preview)
+                        for job, item in zip(fresh, perceived, strict=True)
+                        if isinstance(item, Perceived)
+                    ],
+                    stored=True,
+                )
+            )
+            known = {job.job_id: item for job, item in zip(fresh, perceived, strict=True)}
+            claims = [_claim(job, known.get(job.job_id)) for job in jobs]
+            return self._ledger.settle(tenant, claims)
+
+    def _perceive(self, tenant: str, jobs: Sequence[Job]) -> list[Perceived | SeenitError]:
+        """Decode, embed and write down; a picture whose bytes are gone is broken."""
+        ids = [job.job_id for job in jobs]
+        self._progress.publish(tenant, ids, "decoding")
+        stored = self._blobs.get_many([keys.blob(tenant, job.image_id) for job in jobs])
+        here = [(job, data) for job, data in zip(jobs, stored, strict=True) if data is not None]
+        decoded = dict(
+            zip(
+                (job.job_id for job, _ in here),
+                self._perceiver.decode(
+                    [data for _, data in here],
+                    [Digests(job.sha256, job.md5) for job, _ in here],
+                ),
+                strict=True,
+            )
+        )
+        self._progress.publish(tenant, ids, "embedding")
+        good = {
+            job_id: item for job_id, item in decoded.items() if not isinstance(item, SeenitError)
+        }
+        embedded = dict(zip(good, self._perceiver.embed(good.values()), strict=True))
+        self._shelf.write(
+            tenant,
+            [
+                Written(
+                    image_id=job.image_id,
+                    fingerprint=embedded[job.job_id].fingerprint,
+                    preview=embedded[job.job_id].preview,
+                    vectors=embedded[job.job_id].vectors,
+                )
+                for job in jobs
+                if job.job_id in embedded
+            ],
+        )
+        gone = BrokenError("its bytes are no longer stored")
+        outcomes: list[Perceived | SeenitError] = []
+        for job in jobs:
+            item = embedded.get(job.job_id) or decoded.get(job.job_id, gone)
+            outcomes.append(item if isinstance(item, Perceived | SeenitError) else gone)
+        return outcomes
+
+
+def problem_of(error: SeenitError) -> Problem:
+    """An error as it is written down."""
+    return Problem(type=error.type, title=error.title, status=error.status, detail=error.detail)
+
+
+def _claim(job: Job, item: Perceived | SeenitError | None) -> Claim:
+    if isinstance(item, Perceived):
+        vector = next(iter(item.vectors.values()), None)
+        return Claim(
+            job=job,
+            fingerprint=item.fingerprint,
+            vector=vector,
+            spaces=tuple(item.vectors),
+            missing=item.missing,
+        )
+    return Claim(job=job, problem=problem_of(item) if item is not None else None)
+
+
+def _by_status(ended: dict[str, Operation | None]) -> dict[str, list[str]]:
+    statuses: dict[str, list[str]] = {}
+    for job_id, operation in ended.items():
+        failed = operation is not None and operation.kind == "failed"
+        statuses.setdefault("failed" if failed else "done", []).append(job_id)
+    return statuses

@@ -1,0 +1,18 @@
+"""Names that the doors share: queues, tasks, and how a job id speaks of its picture."""
+
+from __future__ import annotations
+
+INGEST_QUEUE = "ingest"
+SETTLE_TASK = "seenit.settle"
+"""One job to be settled: arguments tenant and job_id."""
+
+
+def picture_of(job_id: str) -> str:
+    """The image_id of an upload's job: a retry's id is `<image_id>.<n>`."""
+    return job_id.partition(".")[0]
+
+
+def attempt_of(job_id: str) -> int:
+    """1 for the first try of an upload, 2 for its first retry, and so on."""
+    _, _, n = job_id.partition(".")
+    return int(n) + 1 if n.isdigit() else 1
