@@ -19,6 +19,7 @@ SeenitError
 │   ├── IndexUnavailableError       the index does not answer
 │   ├── QueueUnavailableError       the broker does not answer
 │   └── PendingError                not settled within the time a call waits
+├── SettingsError                   a setting is missing, mistyped or contradicts another
 ├── ExistsError                     a create-only put found the key taken (never leaves core)
 └── CorruptError               500  the log has a gap, a broken chain or a newer version
 """
@@ -183,6 +184,13 @@ class PendingError(UnavailableError):
 
     type = "pending"
     title = "Not settled yet"
+
+
+class SettingsError(SeenitError):
+    """A setting is missing, mistyped or contradicts another: nothing starts."""
+
+    type = "settings"
+    title = "Wrong settings"
 
 
 class ExistsError(SeenitError):

@@ -1,0 +1,290 @@
+"""Every setting, read once in a door from `SEENIT_*` variables and passed down from there."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import json
+import os
+import re
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Self, get_args
+
+from pydantic import (
+    ByteSize,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from core.errors import SettingsError
+from core.types import Limits, Value
+
+_PREFIX = "SEENIT_"
+_OF_TESTS = "SEENIT_TEST_"
+_TENANT = re.compile(r"[a-z0-9-]{1,64}")
+
+Role = Literal["write", "moderate", "admin"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+class Grant(NamedTuple):
+    """What an API key opens."""
+
+    tenant: str
+    role: Role
+
+
+class Settings(BaseSettings):
+    """All of them, checked. `load` is how a door gets one; tests name fields directly."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX,
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    data: Path = Field(Path("data"), description="Folder that holds everything of the default.")
+    blobs_url: str = Field(
+        default_factory=lambda read: _below(read, "blobs", "file"),
+        description="Blob store and log: file:///folder, s3://bucket, gs://bucket, az://container.",
+    )
+    index_url: str = Field(
+        default_factory=lambda read: _below(read, "index.sqlite", "sqlite"),
+        description="Index: sqlite:///file or weaviate://host.",
+        repr=False,
+    )
+    broker_url: str = Field(
+        "memory://", description="Queue of jobs: memory:// or redis://host.", repr=False
+    )
+    durable: bool = Field(
+        default=True, description="Flush to the disk before a 202, so that a power cut loses none."
+    )
+
+    model: str = Field(
+        "openai/clip-vit-base-patch32",
+        description="Dual encoder: a Hugging Face id, a local folder, or none.",
+        min_length=1,
+    )
+    similar_at: float | None = Field(
+        None, description="Cosine from which a picture is called similar; unset: the model's own."
+    )
+    device: Device = Field("auto", description="Where models run: auto, cpu, cuda or mps.")
+    dtype: Dtype = Field(
+        "auto", description="auto (bfloat16 where the chip has it), float32, bfloat16, float16."
+    )
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    api_keys: SecretStr = Field(
+        SecretStr(""),
+        description="KEY:tenant:role,… or a JSON list of {key, tenant, role}; "
+        "roles: write, moderate, admin.",
+    )
+    allow_unauthenticated: bool = Field(
+        default=False, description="Listen on other than loopback without keys."
+    )
+
+    max_files: int = Field(100, ge=1, le=100, description="Files in one request.")
+    max_bytes: ByteSize = Field(ByteSize(32 * 1024**2), gt=0, description="Bytes of one file.")
+    max_pixels: int = Field(100_000_000, gt=0, description="Pixels of one picture.")
+    max_frames: int = Field(1_000, gt=0, description="Frames of one animation.")
+    decode_seconds: float = Field(8.0, gt=0, description="Time one picture may take to decode.")
+    decode_memory: ByteSize = Field(
+        ByteSize(1_500_000_000),
+        ge=256 * 1024**2,
+        description="Address space of a decoding process, in bytes.",
+    )
+    decoders: int = Field(
+        default_factory=lambda: min(4, os.cpu_count() or 1),
+        ge=1,
+        description="Decoding processes; default: one a core, at most 4.",
+    )
+    batch: int = Field(64, ge=1, le=64, description="Most jobs settled in one log entry.")
+    checks_at_once: int = Field(
+        default_factory=lambda: max(2, os.cpu_count() or 1),
+        ge=1,
+        description="Checks answered at the same time; default: one a core, at least 2.",
+    )
+    operation_seconds: float = Field(
+        10.0, gt=0, description="How long a delete or an edit waits to be settled before 503."
+    )
+
+    decision_new: Value = Field("allow", description="Decision on a new picture.")
+    decision_similar: Value = Field("allow", description="Decision on a similar picture.")
+    decision_changed: Value = Field(
+        "review", description="Decision on a copy in which something was changed."
+    )
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="debug, info, warning or error."
+    )
+    log_format: Literal["console", "json"] = Field("console", description="console or json.")
+
+    @field_validator("data", mode="after")
+    @classmethod
+    def _absolute(cls, folder: Path) -> Path:
+        return folder.expanduser().absolute()
+
+    @field_validator("similar_at", mode="after")
+    @classmethod
+    def _cosine(cls, value: float | None) -> float | None:
+        if value is not None and not -1.0 <= value <= 1.0:
+            raise ValueError("a cosine lies between -1 and 1")
+        return value
+
+    @model_validator(mode="after")
+    def _keys_are_readable(self) -> Self:
+        _grants(self.api_keys.get_secret_value())
+        return self
+
+    @property
+    def limits(self) -> Limits:
+        """What one picture may cost."""
+        return Limits(
+            bytes=int(self.max_bytes),
+            pixels=self.max_pixels,
+            frames=self.max_frames,
+            seconds=self.decode_seconds,
+            memory=int(self.decode_memory),
+        )
+
+    @property
+    def keys(self) -> dict[str, Grant]:
+        """What each API key opens, by the SHA-256 of the key in hex; empty: no keys are asked."""
+        return _grants(self.api_keys.get_secret_value())
+
+    def check_address(self) -> None:
+        """Refuse to listen where others can reach it while no key is asked. SettingsError."""
+        if self.keys or self.allow_unauthenticated or _is_loopback(self.host):
+            return
+        raise SettingsError(
+            f"SEENIT_HOST={self.host} can be reached from other machines and no key is asked: "
+            "set SEENIT_API_KEYS, or SEENIT_ALLOW_UNAUTHENTICATED=true if that is meant."
+        )
+
+
+def load(**changes: object) -> Settings:
+    """Read the environment; `changes` (a door's own options) win. Raise SettingsError.
+
+    pydantic-settings ignores a variable that it does not know, so names are compared here.
+    """
+    unknown = [_unknown(name) for name in sorted(os.environ) if _is_unknown(name)]
+    if unknown:
+        raise SettingsError(" ".join(unknown))
+    given: dict[str, Any] = {name: value for name, value in changes.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise SettingsError(_plainly(error)) from None
+
+
+def names() -> list[str]:
+    """Every variable there is, in the order of the fields."""
+    return [_PREFIX + name.upper() for name in Settings.model_fields]
+
+
+def table() -> list[tuple[str, str, str]]:
+    """Variable, default and meaning of every setting, for people."""
+    rows = []
+    for name, field in Settings.model_fields.items():
+        default = _DEFAULTS.get(name)
+        if default is None:
+            default = "" if field.default is None else str(field.default)
+        rows.append((_PREFIX + name.upper(), default, field.description or ""))
+    return rows
+
+
+_DEFAULTS = {
+    "data": "./data",
+    "blobs_url": "SEENIT_DATA/blobs",
+    "index_url": "SEENIT_DATA/index.sqlite",
+    "api_keys": "",
+    "durable": "true",
+    "allow_unauthenticated": "false",
+    "max_bytes": "32MiB",
+    "decode_memory": "1.5GB",
+    "decoders": "cores, at most 4",
+    "checks_at_once": "cores, at least 2",
+}
+
+
+def _below(read: Mapping[str, Any], name: str, scheme: str) -> str:
+    folder: Path = read.get("data", Path("data")).absolute()
+    return (folder / name).as_uri().replace("file:", f"{scheme}:", 1)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_unknown(name: str) -> bool:
+    name = name.upper()
+    ours = name.startswith(_PREFIX) and not name.startswith(_OF_TESTS)
+    return ours and name not in names()
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name.upper(), names(), n=1, cutoff=0.0)
+    return f"{name} is not a setting; the nearest one is {near[0]}."
+
+
+def _plainly(error: ValidationError) -> str:
+    """One sentence a fault, naming the variable and never its value."""
+    said = []
+    for fault in error.errors(include_url=False, include_input=False, include_context=False):
+        field = str(fault["loc"][0]) if fault["loc"] else "api_keys"
+        message = fault["msg"].removeprefix("Value error, ")
+        said.append(f"{_PREFIX}{field.upper()}: {message[0].lower()}{message[1:]}.")
+    return " ".join(said)
+
+
+def _grants(text: str) -> dict[str, Grant]:
+    """Read the keys, from either way of writing them. Raise ValueError without a key in it."""
+    text = text.strip()
+    parts = _from_json(text) if text.startswith("[") else _from_list(text)
+    grants: dict[str, Grant] = {}
+    for place, (key, tenant, role) in enumerate(parts, 1):
+        if not key:
+            raise ValueError(f"key {place} is empty")
+        if not _TENANT.fullmatch(tenant):
+            raise ValueError(f"the tenant of key {place} is not 1 to 64 of a-z, 0-9 and -")
+        if role not in get_args(Role):
+            raise ValueError(f"the role of key {place} is not write, moderate or admin")
+        digest = sha256(key.encode()).hexdigest()
+        if digest in grants:
+            raise ValueError(f"key {place} is there twice")
+        grants[digest] = Grant(tenant, role)
+    return grants
+
+
+def _from_list(text: str) -> list[tuple[str, str, Any]]:
+    parts: list[tuple[str, str, Any]] = []
+    for place, part in enumerate(filter(None, (part.strip() for part in text.split(","))), 1):
+        match part.split(":"):
+            case [key, tenant, role]:
+                parts.append((key, tenant, role))
+            case _:
+                raise ValueError(f"key {place} is not written KEY:tenant:role")
+    return parts
+
+
+def _from_json(text: str) -> list[tuple[str, str, Any]]:
+    try:
+        read = json.loads(text)
+        return [(str(one["key"]), str(one["tenant"]), one["role"]) for one in read]
+    except (ValueError, KeyError, TypeError):
+        raise ValueError("not a JSON list of objects with key, tenant and role") from None
