@@ -208,6 +208,8 @@ class Query(Struct, frozen=True, kw_only=True):
     fingerprint: Fingerprint
     vector: Vector | None = None
     """In the active visual space, where a model is present."""
+    space_id: str | None = None
+    """The space `vector` lies in; a vector goes with its space."""
 
 
 class Hit(Struct, frozen=True, kw_only=True):
