@@ -82,6 +82,7 @@ class Gallery:
             image_id=image_id,
             fingerprint=fingerprint,
             vector=vectors.get(space) if space else None,
+            space_id=space if space in vectors else None,
         )
 
     def fields(self, tenant: str, image_id: str, op_id: str | None) -> Fields:

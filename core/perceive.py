@@ -24,8 +24,10 @@ class Perceived(msgspec.Struct, frozen=True, kw_only=True):
 
     def query(self, image_id: str) -> Query:
         """As it asks for candidates."""
-        vector = next(iter(self.vectors.values()), None)
-        return Query(image_id=image_id, fingerprint=self.fingerprint, vector=vector)
+        space_id, vector = next(iter(self.vectors.items()), (None, None))
+        return Query(
+            image_id=image_id, fingerprint=self.fingerprint, vector=vector, space_id=space_id
+        )
 
 
 class Digests(msgspec.Struct, frozen=True):

@@ -1,0 +1,65 @@
+"""The queue on Celery: jobs travel as (tenant, job_id), never as pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import uuid4
+
+from celery import Celery
+
+from adapters.translate import broker_errors
+from core.jobs import INGEST_QUEUE, SETTLE_TASK
+from core.sweep import Hand, Handle
+
+
+def create_celery(broker_url: str, *, batch: int) -> Celery:
+    """A Celery application without tasks.
+
+    Over memory:// the queue gets a name of its own: kombu shares queues of one name between all
+    connections of a process. The polling interval is what an idle fetch waits (1 s by default).
+    Prefetch is the batch: a batched task fills only from what was fetched.
+    """
+    memory = broker_url.startswith("memory://")
+    app = Celery("seenit", broker=broker_url, set_as_current=False)
+    app.conf.update(
+        task_default_queue=f"{INGEST_QUEUE}-{uuid4().hex[:8]}" if memory else INGEST_QUEUE,
+        task_serializer="json",
+        accept_content=["json"],
+        task_ignore_result=True,
+        task_acks_late=True,
+        worker_prefetch_multiplier=batch,
+        worker_concurrency=1,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        worker_enable_remote_control=False,
+        worker_send_task_events=False,
+        broker_transport_options={"polling_interval": 0.005} if memory else {},
+        broker_connection_retry_on_startup=True,
+        broker_connection_timeout=2,
+    )
+    return app
+
+
+class CeleryQueue:
+    """Implements `Queue` by name; never asks Celery twice for what this process has in hand."""
+
+    def __init__(self, app: Celery, hand: Hand) -> None:
+        self._app = app
+        self._hand = hand
+
+    def enqueue(self, jobs: Sequence[Handle]) -> None:
+        """Send one message a job. Raise QueueUnavailableError; what was not sent is not in hand."""
+        sent = 0
+        fresh = self._hand.take(jobs)
+        try:
+            with broker_errors(), self._app.producer_or_acquire() as producer:
+                for tenant, job_id in fresh:
+                    self._app.send_task(SETTLE_TASK, (tenant, job_id), producer=producer)
+                    sent += 1
+        finally:
+            if sent < len(fresh):
+                self._hand.failed(fresh[sent:])
+
+    def depth(self) -> int:
+        """Jobs enqueued or being settled by this process."""
+        return len(self._hand)

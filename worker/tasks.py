@@ -1,0 +1,38 @@
+"""Names, limits and one call: a batch of job ids into the use case that settles them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from core.errors import SeenitError
+from core.ingest import Ingest
+
+logger = logging.getLogger(__name__)
+
+
+class Settling:
+    """Settles a batch; where it fails as a whole, each job by itself: one cannot hold up all."""
+
+    def __init__(self, ingest: Ingest) -> None:
+        self._ingest = ingest
+
+    def __call__(self, tenant: str, job_ids: Sequence[str]) -> list[Exception | None]:
+        """None for a job that has ended, else the error that left it pending."""
+        whole = self._attempt(tenant, job_ids)
+        if whole is None:
+            return [None] * len(job_ids)
+        if len(job_ids) == 1 or (isinstance(whole, SeenitError) and whole.retryable):
+            return [whole] * len(job_ids)
+        return [self._attempt(tenant, [job_id]) for job_id in job_ids]
+
+    def _attempt(self, tenant: str, job_ids: Sequence[str]) -> Exception | None:
+        try:
+            self._ingest.run(tenant, job_ids)
+        except SeenitError as error:
+            logger.warning("batch of %d of tenant %s put off: %s", len(job_ids), tenant, error)
+            return error
+        except Exception as error:  # the process's edge: a defect must not take the worker down
+            logger.exception("batch of %d of tenant %s failed", len(job_ids), tenant)
+            return error
+        return None
