@@ -1,0 +1,42 @@
+# Everything a person types. `make` alone lists it.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test test-hard lint bench evaluate clean
+SHELL := /bin/sh
+export PYTHON NEED_GB
+
+VENV ?= .venv
+bin := $(VENV)/bin
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+setup: ## install the pinned packages into .venv, if they are not there (every target does it)
+	@scripts/setup $(VENV)
+
+demo: setup ## real photos and edited copies through the HTTP API, and a page that shows the verdicts
+	@$(bin)/python -m demo
+
+up: setup ## run Seenit on this machine: API and worker in one process, on SEENIT_HOST:SEENIT_PORT
+	@exec $(bin)/seenit up
+
+test: setup ## the tests, and what was skipped and why
+	@$(bin)/python -m pytest
+
+test-hard: setup ## the slow attacks: kill -9, races, hostile files
+	@$(bin)/python -m pytest -m hard
+
+lint: setup ## format, rules, types and layers
+	@$(bin)/ruff format --check .
+	@$(bin)/ruff check .
+	@$(bin)/mypy
+	@$(bin)/lint-imports
+
+bench: setup ## the speed table, written to out/bench.json as well
+	@$(bin)/python -m tests.bench
+
+evaluate: setup ## recall and false verdicts on photos of yours: make evaluate PHOTOS=folder
+	@test -n "$(PHOTOS)" || { echo "make evaluate PHOTOS=folder: name a folder of photos" >&2; exit 2; }
+	@$(bin)/seenit evaluate duplicates "$(PHOTOS)"
+
+clean: ## remove .venv, caches and out/, but no data
+	@rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,182 @@
+"""Settings: read once, checked by name, and quiet about secrets."""
+
+from __future__ import annotations
+
+import os
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from adapters import settings
+from core.errors import SettingsError
+from core.types import Limits
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No SEENIT_* variable of the person who runs the tests has a say here."""
+    for name in list(os.environ):
+        if name.startswith("SEENIT_"):
+            monkeypatch.delenv(name)
+
+
+def digest(key: str) -> str:
+    """Name a key as settings do."""
+    return sha256(key.encode()).hexdigest()
+
+
+def test_the_default_lies_whole_under_the_data_folder(tmp_path: Path) -> None:
+    """One variable moves everything."""
+    read = settings.load(data=tmp_path)
+    found = (read.data, read.blobs_url, read.index_url, read.broker_url)
+    blobs, index = f"file://{tmp_path}/blobs", f"sqlite://{tmp_path}/index.sqlite"
+    assert found == (tmp_path, blobs, index, "memory://")
+
+
+def test_a_relative_folder_is_made_absolute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A later change of the working directory does not move the data."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SEENIT_DATA", "here")
+    assert settings.load().data == tmp_path / "here"
+
+
+def test_the_environment_is_read_and_a_doors_option_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--port` beats SEENIT_PORT; an option that was not given does not."""
+    monkeypatch.setenv("SEENIT_PORT", "9000")
+    assert [settings.load().port, settings.load(port=1).port, settings.load(port=None).port] == [
+        9000,
+        1,
+        9000,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mistyped", "nearest"),
+    [
+        ("SEENIT_MODLE", "SEENIT_MODEL"),
+        ("SEENIT_APIKEYS", "SEENIT_API_KEYS"),
+        ("SEENIT_BLOB_URL", "SEENIT_BLOBS_URL"),
+    ],
+)
+def test_a_mistyped_name_is_an_error_that_names_the_nearest(
+    mistyped: str, nearest: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A setting that is silently ignored is worse than none."""
+    monkeypatch.setenv(mistyped, "x")
+    with pytest.raises(SettingsError) as told:
+        settings.load()
+    assert told.value.detail == f"{mistyped} is not a setting; the nearest one is {nearest}."
+
+
+def test_names_of_tests_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SEENIT_TEST_* is not ours."""
+    monkeypatch.setenv("SEENIT_TEST_ANYTHING", "x")
+    assert settings.load().port == 8000
+
+
+def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compose files pass empty ones on."""
+    monkeypatch.setenv("SEENIT_PORT", "")
+    assert settings.load().port == 8000
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "eighty"),
+        ("PORT", "65536"),
+        ("MAX_BYTES", "-1"),
+        ("SIMILAR_AT", "1.5"),
+        ("DECISION_NEW", "perhaps"),
+        ("DTYPE", "float8"),
+        ("BATCH", "65"),
+        ("DECODE_SECONDS", "0"),
+        ("DECODE_MEMORY", "1MB"),
+    ],
+)
+def test_a_wrong_value_names_its_variable(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One plain sentence, without a traceback of the validator."""
+    monkeypatch.setenv(f"SEENIT_{name}", value)
+    with pytest.raises(SettingsError, match=f"^SEENIT_{name}: [a-z]") as told:
+        settings.load()
+    assert "\n" not in told.value.detail
+
+
+def test_limits_are_those_of_the_settings() -> None:
+    """Sizes may be written as people write them."""
+    read = settings.load(
+        max_bytes="1MiB", max_pixels=2, max_frames=3, decode_seconds=4, decode_memory="1GB"
+    )
+    assert read.limits == Limits(
+        bytes=1024**2, pixels=2, frames=3, seconds=4.0, memory=1_000_000_000
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "one:shop:write, two:other-shop:admin,",
+        (
+            '[{"key":"one","tenant":"shop","role":"write"},'
+            '{"key":"two","tenant":"other-shop","role":"admin"}]'
+        ),
+    ],
+)
+def test_keys_are_kept_by_their_digest(text: str) -> None:
+    """Both ways of writing them mean the same."""
+    assert settings.load(api_keys=text).keys == {
+        digest("one"): ("shop", "write"),
+        digest("two"): ("other-shop", "admin"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("hush", "key 1 is not written KEY:tenant:role"),
+        ("hush:Shop:write", "the tenant of key 1 is not 1 to 64 of a-z, 0-9 and -"),
+        ("a:b:write,hush:shop:king", "the role of key 2 is not write, moderate or admin"),
+        ("hush:a:write,hush:b:write", "key 2 is there twice"),
+        (":a:write", "key 1 is empty"),
+        ('[{"key":"hush"}]', "not a JSON list of objects with key, tenant and role"),
+        ('["hush"]', "not a JSON list of objects with key, tenant and role"),
+        ("[hush", "not a JSON list of objects with key, tenant and role"),
+    ],
+)
+def test_unreadable_keys_are_refused_without_telling_them(text: str, reason: str) -> None:
+    """An error message ends up in a log; a key must not."""
+    with pytest.raises(SettingsError) as told:
+        settings.load(api_keys=text)
+    assert told.value.detail == f"SEENIT_API_KEYS: {reason}."
+
+
+def test_secrets_are_not_shown() -> None:
+    """Neither a key nor a password in a URL."""
+    shown = repr(settings.load(api_keys="hush:a:write", broker_url="redis://:hush@host"))
+    assert "hush" not in shown
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.10", "::1", "localhost"])
+def test_loopback_needs_no_key(host: str) -> None:
+    """Nobody else can reach it."""
+    settings.load(host=host).check_address()
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org"])
+def test_another_address_needs_a_key_or_a_clear_word(host: str) -> None:
+    """A service open to all by mistake is refused."""
+    with pytest.raises(SettingsError, match="SEENIT_ALLOW_UNAUTHENTICATED"):
+        settings.load(host=host).check_address()
+    settings.load(host=host, api_keys="a:b:write").check_address()
+    settings.load(host=host, allow_unauthenticated=True).check_address()
+
+
+def test_settings_cannot_be_changed_later() -> None:
+    """They are read once."""
+    with pytest.raises(ValueError, match="frozen"):
+        settings.load().port = 1
