@@ -1,0 +1,95 @@
+"""How settled things are told: what a verdict names only by id is joined from its record.
+
+The log holds ids alone; whose picture the original was, and why a person decided so, is looked up
+when it is read, so that a delete takes it along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
+from core.overlay import Overlay
+from core.tracking import Tracked
+from core.types import Decision, Record, Verdict
+
+
+class Original(Struct, frozen=True, kw_only=True):
+    """Whose picture it was: what a verdict tells of the record that copies point at."""
+
+    image_id: str
+    external_id: str | None = None
+    owner_id: str | None = None
+    decision: Decision | None = None
+    reason: str | None = None
+    """Of its decision."""
+    accepted_at: str | None = None
+    """None, like the others, where that record was deleted since."""
+
+
+class Seen(Struct, frozen=True, kw_only=True):
+    """A record with its original and the reason of its decision."""
+
+    record: Record
+    original: Original | None
+    reason: str | None
+
+
+class Told(Struct, frozen=True, kw_only=True):
+    """A job with the original its verdict names and the reason of its decision."""
+
+    job: Tracked
+    original: Original | None
+    reason: str | None
+
+
+def records(overlay: Overlay, found: Sequence[Record]) -> list[Seen]:
+    """Each record as it is told, in order."""
+    joined = originals(overlay, [record.state.verdict for record in found])
+    return [
+        Seen(
+            record=record,
+            original=joined.get(record.state.verdict.original or ""),
+            reason=reason(overlay, record.state.image_id, record.state.decision),
+        )
+        for record in found
+    ]
+
+
+def jobs(overlay: Overlay, found: Sequence[Tracked]) -> list[Told]:
+    """Each job as it is told, in order."""
+    joined = originals(overlay, [job.verdict for job in found])
+    return [
+        Told(
+            job=job,
+            original=joined.get(job.verdict.original or "") if job.verdict else None,
+            reason=reason(overlay, job.image_id, job.decision),
+        )
+        for job in found
+    ]
+
+
+def originals(overlay: Overlay, verdicts: Iterable[Verdict | None]) -> dict[str, Original]:
+    """The originals that some verdicts name, by image_id."""
+    ids = list(dict.fromkeys(v.original for v in verdicts if v is not None and v.original))
+    told = {}
+    for image_id, record in zip(ids, overlay.records(ids), strict=True):
+        told[image_id] = Original(image_id=image_id)
+        if record is not None:
+            told[image_id] = Original(
+                image_id=image_id,
+                external_id=record.fields.external_id,
+                owner_id=record.fields.owner_id,
+                decision=record.state.decision,
+                reason=reason(overlay, image_id, record.state.decision),
+                accepted_at=record.state.accepted_at,
+            )
+    return told
+
+
+def reason(overlay: Overlay, image_id: str, decision: Decision | None) -> str | None:
+    """Why a person decided so."""
+    if decision is None or decision.reason is None:
+        return None
+    return overlay.shelf.fields(overlay.tenant, image_id, decision.reason).reason
