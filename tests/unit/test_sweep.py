@@ -1,0 +1,70 @@
+"""What is in hand is not enqueued twice, and what failed goes again after a growing pause."""
+
+from __future__ import annotations
+
+from adapters.blobs import open_blobs
+from core import keys
+from core.sweep import Hand, Sweeper
+
+JOB = ("default", "a")
+
+
+class Clock:
+    """Seconds that pass when told."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Listed:
+    """A queue that remembers what it was given."""
+
+    def __init__(self) -> None:
+        self.jobs: list[tuple[str, str]] = []
+
+    def enqueue(self, jobs: list[tuple[str, str]]) -> None:
+        self.jobs += jobs
+
+    def depth(self) -> int:
+        return len(self.jobs)
+
+
+def test_a_job_in_hand_is_not_taken_again() -> None:
+    """Taking twice gives it once."""
+    hand = Hand()
+    assert (hand.take([JOB, JOB]), hand.take([JOB]), len(hand)) == ([JOB], [], 1)
+
+
+def test_a_job_that_ended_may_come_again() -> None:
+    """A redelivered job is taken like a new one."""
+    hand = Hand()
+    hand.take([JOB])
+    hand.ended([JOB])
+    assert hand.take([JOB]) == [JOB]
+
+
+def test_a_failed_job_waits_longer_each_time() -> None:
+    """After n failures it goes at the earliest half of 0.5 x 2^(n-1) seconds later."""
+    clock = Clock()
+    hand = Hand(clock)
+    for attempt in range(1, 12):
+        assert hand.take([JOB]) == [JOB]
+        hand.failed([JOB])
+        assert hand.attempts(JOB) == attempt
+        pause = min(60.0, 0.5 * 2 ** (attempt - 1))
+        clock.now += 0.49 * pause
+        assert hand.take([JOB]) == []
+        clock.now += 0.52 * pause
+
+
+def test_a_sweep_enqueues_every_tenants_pending_jobs() -> None:
+    """All that lies in pending/ comes, each with its tenant."""
+    blobs = open_blobs("memory://")
+    wanted = [("a", "1"), ("a", "2"), ("b", "1")]
+    blobs.create_many([(keys.pending(tenant, job), b"{}") for tenant, job in wanted])
+    queue = Listed()
+    Sweeper(blobs, queue).sweep()
+    assert queue.jobs == wanted
