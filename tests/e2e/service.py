@@ -1,0 +1,189 @@
+"""A real service in a process of its own, on a free port, and what a client says to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import psutil
+
+T = TypeVar("T")
+
+READY_SECONDS = 60.0
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        return int(held.getsockname()[1])
+
+
+def until(ask: Callable[[], T], seconds: float = 60.0, every: float = 0.02) -> T:
+    """Ask until the answer is true, and give it back."""
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = ask()
+        if answer:
+            return answer
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s"
+        time.sleep(every)
+
+
+class Service:
+    """`seenit up` on a data directory; may be killed and started again."""
+
+    def __init__(self, data: Path, *, settings: Mapping[str, str] | None = None) -> None:
+        self.data = data
+        self.settings = {
+            "SEENIT_MODEL": "none",
+            "SEENIT_DATA": str(data),
+            "SEENIT_LOG_LEVEL": "warning",
+            **(settings or {}),
+        }
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.client = httpx.Client(base_url=self.url, timeout=120.0)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Of the service itself."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> Service:
+        """Return once it is ready."""
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("SEENIT_")}
+        with (self.data.parent / f"{self.data.name}.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "cli", "up", "--port", str(self.port)],
+                env={**inherited, **self.settings},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=Path(__file__).parents[2],
+                start_new_session=True,
+            )
+        until(self._ready, READY_SECONDS)
+        return self
+
+    def _ready(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, self.log()
+        try:
+            return self.client.get("/health/ready", timeout=5.0).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def log(self) -> str:
+        """What it printed."""
+        return (self.data.parent / f"{self.data.name}.log").read_text()
+
+    def tree(self) -> list[psutil.Process]:
+        """The process and all its children."""
+        own = psutil.Process(self.pid)
+        return [own, *own.children(recursive=True)]
+
+    def memory(self) -> int:
+        """Bytes that the tree has for itself (unique set size)."""
+        total = 0
+        for process in self.tree():
+            try:
+                total += process.memory_full_info().uss
+            except psutil.NoSuchProcess:
+                continue
+        return total
+
+    def kill(self) -> None:
+        """Kill -9 of the service; its children must notice by themselves."""
+        tree = self.tree()
+        tree[0].send_signal(signal.SIGKILL)
+        assert self._process is not None
+        self._process.wait()
+        _, left = psutil.wait_procs(tree[1:], timeout=15)
+        assert left == []
+
+    def stop(self) -> int:
+        """SIGTERM, and the exit code."""
+        assert self._process is not None
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(timeout=30)
+
+    # --- as a client ----------------------------------------------------------------------------
+
+    def upload(
+        self,
+        files: Sequence[tuple[str, bytes]],
+        *,
+        key: str | None = None,
+        wait: float | None = None,
+        **fields: str,
+    ) -> httpx.Response:
+        """POST /v1/images."""
+        return self.client.post(
+            "/v1/images",
+            files=[("file", (name, data)) for name, data in files],
+            data=fields,
+            params={} if wait is None else {"wait": wait},
+            headers={} if key is None else {"Idempotency-Key": key},
+        )
+
+    def check(self, data: bytes) -> httpx.Response:
+        """POST /v1/check."""
+        return self.client.post("/v1/check", files={"file": ("q.jpg", data)})
+
+    def jobs(self, status: str | None = None) -> list[dict[str, Any]]:
+        """Every job, oldest first."""
+        return self._pages("/v1/jobs", {} if status is None else {"status": status})
+
+    def images(self, **filters: str) -> list[dict[str, Any]]:
+        """Every record, oldest first."""
+        return self._pages("/v1/images", filters)
+
+    def _pages(self, path: str, filters: Mapping[str, str]) -> list[dict[str, Any]]:
+        items: list[dict[str, Any]] = []
+        cursor: str | None = None
+        while True:
+            params = {"limit": "200", **filters, **({"cursor": cursor} if cursor else {})}
+            page = self.client.get(path, params=params).raise_for_status().json()
+            items += page["items"]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return items[::-1]
+
+    def order(self) -> list[str]:
+        """image_ids of all settled uploads, in the order of the log."""
+        return [
+            operation["image_id"]
+            for path in sorted((self.data / "blobs" / "log" / "default").rglob("0*"))
+            for operation in json.loads(path.read_bytes())["operations"]
+            if operation["kind"] == "settled"
+        ]
+
+    def settled(self, seconds: float = 120.0) -> None:
+        """Wait until nothing is pending."""
+        until(lambda: not list((self.data / "blobs" / "pending").rglob("*/*")), seconds, 0.1)
+
+
+@contextmanager
+def serving(data: Path, **settings: str) -> Iterator[Service]:
+    """A service that is stopped whatever happens."""
+    service = Service(data, settings=settings).start()
+    try:
+        yield service
+    finally:
+        service.client.close()
+        if psutil.pid_exists(service.pid):
+            service.stop()

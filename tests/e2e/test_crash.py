@@ -1,0 +1,131 @@
+"""A 202 is a promise: kill -9 at random moments loses nothing and doubles nothing."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from tests.e2e.service import Service, serving
+from tests.e2e.test_serial import mixture, verdicts
+
+
+def insist(service: Service, files: list[bytes], told: dict[int, str], stop: list[bool]) -> None:
+    """One client: every file with a key of its own, sent again until it is answered."""
+    for n, data in enumerate(files):
+        while not stop:
+            try:
+                answer = service.upload([(f"{n}.jpg", data)], key=f"key-{n}")
+            except httpx.TransportError:
+                time.sleep(0.05)
+                continue
+            if answer.status_code == 202:
+                told[n] = answer.json()["items"][0]["image_id"]
+                break
+            assert answer.status_code == 503, answer.text
+
+
+def survives(tmp_path: Path, count: int, kills: int, pauses: tuple[float, float]) -> None:
+    """Kill so often while a client insists; then all is there once, as in the serial run."""
+    files = mixture(count, 3)
+    dice = random.Random(4)
+    told: dict[int, str] = {}
+    stop: list[bool] = []
+    with serving(tmp_path / "killed") as service:
+        client = threading.Thread(target=insist, args=(service, files, told, stop))
+        client.start()
+        try:
+            for _ in range(kills):
+                before = len(service.order())
+                deadline = time.monotonic() + 20
+                while len(service.order()) == before and time.monotonic() < deadline:
+                    time.sleep(0.01)
+                time.sleep(dice.uniform(*pauses))
+                service.kill()
+                service.start()
+            client.join(300)
+        finally:
+            stop.append(True)
+            client.join()
+        service.settled(300)
+        order = service.order()
+        place = {image_id: n for n, image_id in told.items()}
+        assert sorted(told) == list(range(count))
+        assert [i for i, times in Counter(order).items() if times > 1] == []
+        assert sorted(order) == sorted(place)
+        assert sorted(r["image_id"] for r in service.images()) == sorted(place)
+        killed = verdicts(service, place)
+        again = told_again(service, files)
+        assert again == told
+    with serving(tmp_path / "serial") as service:
+        serial: dict[str, int] = {}
+        for image_id in order:
+            answer = service.upload([("x.jpg", files[place[image_id]])], wait=60)
+            assert answer.status_code == 200, answer.text
+            serial[answer.json()["items"][0]["image_id"]] = place[image_id]
+        assert verdicts(service, serial) == killed
+
+
+def told_again(service: Service, files: list[bytes]) -> dict[int, str]:
+    """The same keys once more: the same ids, marked as a replay."""
+    again: dict[int, str] = {}
+    for n, data in enumerate(files):
+        answer = service.upload([(f"{n}.jpg", data)], key=f"key-{n}")
+        assert (answer.status_code, answer.headers["Idempotent-Replay"]) == (202, "true")
+        again[n] = answer.json()["items"][0]["image_id"]
+    return again
+
+
+@pytest.mark.timeout(300)
+def test_two_kills_among_forty_uploads_lose_nothing(tmp_path: Path) -> None:
+    """All settle once, under one id a key, with the serial verdicts."""
+    survives(tmp_path, 40, 2, (0.0, 0.3))
+
+
+@pytest.mark.hard
+@pytest.mark.timeout(900)
+def test_ten_kills_among_three_hundred_uploads_lose_nothing(tmp_path: Path) -> None:
+    """Ten random moments, 0.2 to 3 s after a batch was taken."""
+    survives(tmp_path, 300, 10, (0.2, 3.0))
+
+
+def test_nothing_is_left_running_after_a_stop(tmp_path: Path) -> None:
+    """SIGTERM ends the service and its children; the exit code is 0."""
+    with serving(tmp_path / "data") as service:
+        service.upload([("a.jpg", mixture(1, 5)[0])], wait=30)
+        tree = service.tree()
+        assert len(tree) > 1
+        assert service.stop() == 0
+        _, left = psutil.wait_procs(tree, timeout=10)
+        assert left == []
+
+
+@pytest.mark.hard
+@pytest.mark.timeout(900)
+def test_memory_stands_still(tmp_path: Path) -> None:
+    """After 1,000 uploads by 16 clients the tree has at most 50 MB more than after 200."""
+    files = mixture(1000, 6)
+    with serving(tmp_path / "data") as service:
+
+        def send(n: int) -> dict[str, Any]:
+            answer = service.upload([(f"{n}.jpg", files[n])])
+            assert answer.status_code == 202, answer.text
+            item: dict[str, Any] = answer.json()
+            return item
+
+        with ThreadPoolExecutor(16) as pool:
+            list(pool.map(send, range(200)))
+            service.settled(300)
+            before = service.memory()
+            list(pool.map(send, range(200, 1000)))
+            service.settled(600)
+        grown = (service.memory() - before) / 1e6
+    assert grown <= 50, f"{grown:+.1f} MB"
