@@ -89,6 +89,10 @@ class Settings(BaseSettings):
         description="KEY:tenant:role,… or a JSON list of {key, tenant, role}; "
         "roles: write, moderate, admin.",
     )
+    key: SecretStr = Field(
+        SecretStr(""),
+        description="The key that `seenit … --url` sends: a client's, not a server's.",
+    )
     allow_unauthenticated: bool = Field(
         default=False, description="Listen on other than loopback without keys."
     )
@@ -208,6 +212,7 @@ _DEFAULTS = {
     "blobs_url": "SEENIT_DATA/blobs",
     "index_url": "SEENIT_DATA/index.sqlite",
     "api_keys": "",
+    "key": "",
     "durable": "true",
     "allow_unauthenticated": "false",
     "max_bytes": "32MiB",

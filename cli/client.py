@@ -1,0 +1,128 @@
+"""Seenit's HTTP contract from the caller's side; its problems come back as our errors."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+from core import errors
+from core.errors import SeenitError, UnavailableError
+
+Answer = dict[str, Any]
+"""JSON as it came."""
+
+_TIMEOUT = httpx.Timeout(90.0, connect=5.0)
+"""A call may wait 60 s for a verdict."""
+_PATIENCE = 60.0
+"""Seconds for which a part that is down (503) is asked again."""
+WAIT = 30
+"""Seconds a call waits for a verdict before it asks again."""
+
+_KINDS: dict[str, type[SeenitError]] = {
+    kind.type: kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, SeenitError)
+}
+
+
+class Client:
+    """One service and one key. Safe for threads."""
+
+    def __init__(self, url: str, key: str | None = None) -> None:
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        limits = httpx.Limits(max_connections=64, max_keepalive_connections=64)
+        self._http = httpx.Client(
+            base_url=url, headers=headers, timeout=_TIMEOUT, limits=limits, trust_env=False
+        )
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def ask(self, method: str, path: str, **how: Any) -> Answer:  # noqa: ANN401 httpx's own
+        """Send one request and read its JSON; a 503 is asked again for a while.
+
+        Raises the error that the problem names, UnavailableError where nobody answers.
+        """
+        until = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                answer = self._http.request(method, path, **how)
+            except (httpx.ConnectError, httpx.RemoteProtocolError, httpx.ReadError) as error:
+                raise UnavailableError(f"{self._http.base_url} does not answer: {error}") from None
+            except httpx.TimeoutException:
+                raise UnavailableError(f"{self._http.base_url} did not answer in time") from None
+            except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+                raise errors.SettingsError(f"not an address of a service: {error}") from None
+            pause = _pause(answer)
+            if pause is None or time.monotonic() + pause > until:
+                return _told(answer)
+            time.sleep(pause)
+
+    def upload(self, path: Path, fields: dict[str, Any], key: str) -> Answer:
+        """One file under an idempotency key: its job, ended or not, or its problem."""
+        answer = self.ask(
+            "POST",
+            "/v1/images",
+            params={"wait": WAIT},
+            files={"file": (path.name, read(path))},
+            data=fields,
+            headers={"Idempotency-Key": key},
+        )
+        item: Answer = answer["items"][0]
+        return item
+
+    def job(self, job_id: str) -> Answer:
+        """How far a job is."""
+        return self.ask("GET", f"/v1/jobs/{job_id}")
+
+    def find(self, **filters: str) -> Answer | None:
+        """The newest record that passes all filters."""
+        items = self.ask("GET", "/v1/images", params={**filters, "limit": 1})["items"]
+        return items[0] if items else None
+
+    def image(self, image_id: str) -> Answer:
+        """One record."""
+        return self.ask("GET", f"/v1/images/{image_id}")
+
+    def check(self, path: Path) -> Answer:
+        """The verdict a file would get."""
+        return self.ask("POST", "/v1/check", files={"file": (path.name, read(path))})
+
+
+def read(path: Path) -> bytes:
+    """A file's bytes. Raise BrokenError."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise errors.BrokenError(f"{path}: {error.strerror}") from None
+
+
+def _pause(answer: httpx.Response) -> float | None:
+    """Seconds to wait before the same question, None where it was answered for good."""
+    if answer.status_code not in (429, 503):
+        return None
+    said = answer.headers.get("Retry-After", "1")
+    return min(10.0, float(said)) if said.isdigit() else 1.0
+
+
+def _told(answer: httpx.Response) -> Answer:
+    try:
+        body = answer.json()
+    except ValueError:
+        body = None
+    if answer.is_success and isinstance(body, dict):
+        return body
+    if isinstance(body, dict) and "detail" in body:
+        name = str(body.get("type", "")).rpartition("/")[2]
+        raise _KINDS.get(name, SeenitError)(str(body["detail"]))
+    raise UnavailableError(
+        f"{answer.url} answered {answer.status_code}, which is no answer of Seenit's"
+    )

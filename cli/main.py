@@ -1,0 +1,90 @@
+"""`seenit`: one command a module, loaded when it is called, and every error one plain line.
+
+Exit codes: 0 all went well · 1 a picture or a check failed · 2 wrong use or wrong settings ·
+3 a part or the service does not answer · 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from core.errors import SeenitError, SettingsError, UnavailableError
+
+_COMMANDS = {
+    "up": "Run the service: API and worker in one process.",
+    "ingest": "Take in files and folders, and tell each one's verdict.",
+    "check": "Say whether pictures were seen before, keeping nothing.",
+    "reindex": "Make the index again from the log.",
+    "evaluate": "Measure recall and false verdicts on photos of yours.",
+    "doctor": "Say what is installed and what is missing.",
+}
+"""Told here, so that `seenit --help` imports none of them."""
+
+FAILED, WRONG, UNAVAILABLE, INTERRUPTED = 1, 2, 3, 130
+
+
+class Lazy(click.Group):
+    """Commands that are imported when called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order in which they are met."""
+        del ctx
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import `cli.<name>` and take its `command`; None for an unknown name."""
+        del ctx
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands with a line each, without importing them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.group(
+    cls=Lazy,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Settings are SEENIT_* variables: see README.md, or `seenit doctor`.",
+)
+@click.version_option(package_name="seenit")
+def seenit() -> None:
+    """Tell of every picture whether it was seen before."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and leave with its exit code."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    try:
+        code = seenit.main(arguments, prog_name="seenit", standalone_mode=False)
+    except click.exceptions.Exit as left:
+        return left.exit_code
+    except click.Abort:
+        return INTERRUPTED
+    except KeyboardInterrupt:
+        click.echo("seenit: interrupted", err=True)
+        return INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return WRONG
+    except SeenitError as error:
+        click.echo(f"seenit: {error.detail}", err=True)
+        return _code(error)
+    return code if isinstance(code, int) else 0
+
+
+def _code(error: SeenitError) -> int:
+    if isinstance(error, SettingsError):
+        return WRONG
+    return UNAVAILABLE if isinstance(error, UnavailableError) else FAILED

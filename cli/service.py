@@ -1,0 +1,46 @@
+"""The options that say which service a command speaks to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import click
+
+from adapters import settings
+from cli.client import Client
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def options(command: _F) -> _F:
+    """`--url` and `--key` for a service elsewhere, `--data` and `--tenant` for one right here."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Answer with one JSON document."),
+        click.option("--tenant", default="default", show_default=True, help="With --data: whose."),
+        click.option("--model", help="With --data: the visual model (SEENIT_MODEL)."),
+        click.option("--data", type=click.Path(file_okay=False), help="Data folder (SEENIT_DATA)."),
+        click.option("--key", help="With --url: the API key (SEENIT_KEY keeps it off the screen)."),
+        click.option("--url", help="A running service; without it, the data folder is used."),
+    ):
+        command = option(command)
+    return command
+
+
+@contextmanager
+def connect(
+    url: str | None, key: str | None, data: str | None, model: str | None, tenant: str
+) -> Iterator[Client]:
+    """A client of the service that the options name."""
+    if url is not None:
+        key = key or settings.load().key.get_secret_value()
+        with Client(url, key or None) as client:
+            yield client
+        return
+    from cli import up  # noqa: PLC0415  it loads API and worker: not for a client of another
+
+    read = settings.load(data=data, model=model, log_level="warning")
+    up.log_to(read)
+    with up.beside(read, tenant) as client:
+        yield client

@@ -1,0 +1,172 @@
+"""`seenit up`: API and worker in one process; also the service that other commands bring along."""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import click
+import structlog
+import uvicorn
+from pydantic import SecretStr
+
+from adapters import settings, wiring
+from adapters.settings import Settings
+from api.app import create_app
+from cli.client import Client
+from core.errors import SettingsError, UnavailableError
+from worker.engine import Engine
+
+GRACE_SECONDS = 10
+"""How long open requests may take to end once a stop was asked for."""
+_START_SECONDS = 60.0
+
+
+class Server(uvicorn.Server):
+    """Tells when it listens."""
+
+    def __init__(self, config: uvicorn.Config, listening: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._listening = listening
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start as uvicorn does, then say so."""
+        await super().startup(sockets)
+        if self.started:
+            self._listening()
+
+
+@click.command()
+@click.option("--host", help="Address to listen on (SEENIT_HOST).")
+@click.option("--port", type=int, help="Port to listen on, 0 for a free one (SEENIT_PORT).")
+@click.option("--data", type=click.Path(file_okay=False), help="Data folder (SEENIT_DATA).")
+@click.option("--model", help="Visual model: an id, a folder, or none (SEENIT_MODEL).")
+@click.option("--json", "as_json", is_flag=True, help="Say where it listens as one JSON line.")
+def command(
+    host: str | None, port: int | None, data: str | None, model: str | None, *, as_json: bool
+) -> None:
+    """Run the service: API and worker in one process, until it is told to stop.
+
+    Ctrl-C or SIGTERM ends it gracefully: open requests and the batch in hand are finished, and
+    what still waits is taken up at the next start.
+    """
+    read = settings.load(host=host, port=port, data=data, model=model)
+    read.check_address()
+    log_to(read)
+    with _listener(read.host, read.port) as listener:
+        where = _url(listener)
+
+        def listening() -> None:
+            click.echo(json.dumps({"url": where}) if as_json else f"Seenit listens on {where}")
+
+        services = wiring.build(read)
+        try:
+            engine = Engine(services)
+            server = Server(_config(create_app(services)), listening)
+            engine.start()
+            try:
+                server.run(sockets=[listener])
+            finally:
+                engine.close()
+        finally:
+            services.close()
+
+
+@contextmanager
+def beside(read: Settings, tenant: str = "default") -> Iterator[Client]:
+    """A service in this process, on a free loopback port and with a key of its own.
+
+    It holds the engine where no other process does; else it accepts, and the holder settles.
+    """
+    key = secrets.token_urlsafe(32)
+    own = read.model_copy(
+        update={"host": "127.0.0.1", "port": 0, "api_keys": SecretStr(f"{key}:{tenant}:admin")}
+    )
+    up = threading.Event()
+    with _listener(own.host, own.port) as listener:
+        services = wiring.build(own)
+        engine = Engine(services)
+        server = Server(_config(create_app(services)), up.set)
+        thread = threading.Thread(
+            target=server.run, kwargs={"sockets": [listener]}, name="api", daemon=True
+        )
+        try:
+            engine.start()
+            thread.start()
+            until = time.monotonic() + _START_SECONDS
+            while not up.wait(0.05):
+                if not thread.is_alive() or time.monotonic() > until:
+                    raise UnavailableError("the service inside this process did not start")
+            with Client(_url(listener), key) as client:
+                yield client
+        finally:
+            server.should_exit = True
+            thread.join()
+            engine.close()
+            services.close()
+
+
+def log_to(read: Settings) -> None:
+    """Send every log line to standard error, for people or as JSON."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    renderer: list[structlog.typing.Processor] = (
+        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        if read.log_format == "json"
+        else [structlog.dev.ConsoleRenderer()]
+    )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
+    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=read.log_level.upper(), handlers=[handler], force=True)
+    for talkative in ("httpx", "httpcore", "amqp", "kombu", "celery", "PIL", "urllib3"):
+        logging.getLogger(talkative).setLevel(logging.WARNING)
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+
+
+def _config(app: object) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type]  # uvicorn's own union of ASGI types
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+
+
+@contextmanager
+def _listener(host: str, port: int) -> Iterator[socket.socket]:
+    """Bind before anything is built, so that a taken port costs nothing."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise SettingsError(
+            f"cannot listen on {host}:{port}: {(error.strerror or str(error)).lower()}"
+        ) from None
+    with listener:
+        yield listener
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
