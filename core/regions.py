@@ -1,0 +1,97 @@
+"""Contiguous disagreement: what was laid over a picture, as boxes in the original's frame."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from core.types import Box
+
+Flags = NDArray[np.bool_]
+
+
+class Region(Struct, frozen=True):
+    """A group of touching blocks that disagree."""
+
+    rows: tuple[int, int]
+    """First, and one past the last."""
+    columns: tuple[int, int]
+    blocks: int
+    """Of the group."""
+    solid: float
+    """Share of its box's decided blocks that disagree."""
+
+
+def regions(disagree: Flags, agree: Flags, least: int) -> list[Region]:
+    """Groups of at least `least` disagreeing blocks, largest first; gaps of one block are bridged.
+
+    Blocks that neither agree nor disagree say nothing for or against a box being solid.
+    """
+    bridged = cv2.morphologyEx(
+        disagree.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8)
+    )
+    count, labels = cv2.connectedComponents(bridged, connectivity=8)
+    found = []
+    for label in range(1, count):
+        group = (labels == label) & disagree
+        blocks = int(group.sum())
+        if blocks < least:
+            continue
+        rows, columns = np.flatnonzero(group.any(axis=1)), np.flatnonzero(group.any(axis=0))
+        y, x = (int(rows[0]), int(rows[-1]) + 1), (int(columns[0]), int(columns[-1]) + 1)
+        window = np.s_[y[0] : y[1], x[0] : x[1]]
+        against = int(disagree[window].sum())
+        decided = against + int(agree[window].sum())
+        found.append(Region(rows=y, columns=x, blocks=blocks, solid=against / decided))
+    return sorted(found, key=lambda region: (-region.blocks, region.rows, region.columns))
+
+
+def inside(region: Region, shape: tuple[int, ...]) -> Flags:
+    """Which blocks lie in the region's box."""
+    covered = np.zeros(shape, bool)
+    covered[slice(*region.rows), slice(*region.columns)] = True
+    return covered
+
+
+def box(
+    region: Region,
+    shape: tuple[int, ...],
+    frame: tuple[float, float, float, float],
+    changed: Flags,
+) -> Box:
+    """The region's bounds, exact to the pixel, as shares of the original.
+
+    `changed` marks the grid's pixels that differ; a row or column of the box's rim belongs to it
+    where at least a third of it differs, and the rim may grow by one block.
+    """
+    height, width = changed.shape
+    block = height // shape[0]
+    top, bottom = _bounds(region.rows, block, height)
+    left, right = _bounds(region.columns, block, width)
+    window = changed[top:bottom, left:right]
+    rows = window[:, _core(region.columns, block, left)].mean(axis=1)
+    columns = window[_core(region.rows, block, top)].mean(axis=0)
+    y0, y1 = _trim(rows, top)
+    x0, x1 = _trim(columns, left)
+    return Box(
+        x=round(frame[0] + frame[2] * x0 / width, 4),
+        y=round(frame[1] + frame[3] * y0 / height, 4),
+        width=round(frame[2] * (x1 - x0) / width, 4),
+        height=round(frame[3] * (y1 - y0) / height, 4),
+    )
+
+
+def _bounds(span: tuple[int, int], block: int, limit: int) -> tuple[int, int]:
+    return max(0, (span[0] - 1) * block), min(limit, (span[1] + 1) * block)
+
+
+def _core(span: tuple[int, int], block: int, start: int) -> slice:
+    return slice(span[0] * block - start, span[1] * block - start)
+
+
+def _trim(share: NDArray[np.floating], start: int) -> tuple[int, int]:
+    """First and last place of a profile that reach a third of its height."""
+    marked = np.flatnonzero(share >= share.max() / 3) if share.max() > 0 else np.arange(len(share))
+    return start + int(marked[0]), start + int(marked[-1]) + 1

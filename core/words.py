@@ -1,0 +1,81 @@
+"""Evidence in words: what was done to the original, as a person would say it."""
+
+# ruff: noqa: PLR2004 - the bounds between one word and the next stand where the word does
+
+from __future__ import annotations
+
+from core.types import Box, Transform
+
+
+def words(
+    transform: Transform,
+    changed: tuple[Box, ...],
+    *,
+    framed: bool,
+    stretch: float,
+    gain: float,
+    offset: float,
+    saturation: float,
+    sharpness: float,
+) -> str:
+    """Say it, most telling first; "re-encoded or resized" where nothing else is to be said.
+
+    `framed`: more than a hundredth of the picture's width or height lies around the original;
+    `stretch`: ratio of the two scales, at least 1; the rest as in `judge.Light` and `Judgement`.
+    """
+    said = []
+    if transform.mirrored:
+        said.append("mirrored")
+    degrees = round(abs((transform.rotation + 180) % 360 - 180))
+    if degrees > 1:
+        said.append(f"turned by {degrees} degrees")
+    if transform.seen < 0.97:
+        said.append(f"cropped to {round(100 * transform.seen)} %")
+    if framed:
+        said.append("a frame around it")
+    if stretch > 1.06:
+        said.append(f"stretched by {stretch:.1f}")
+    said.extend(_over(box) for box in changed[:3])
+    said.extend(_toned(gain, offset, saturation))
+    if sharpness < 0.6:
+        said.append("blurred or strongly compressed")
+    if transform.scale > 1.15:
+        said.append(f"resized to {round(100 / transform.scale)} %")
+    elif transform.scale < 0.87:
+        said.append(f"enlarged to {round(100 / transform.scale)} %")
+    return ", ".join(said) or "re-encoded or resized"
+
+
+def _toned(gain: float, offset: float, saturation: float) -> list[str]:
+    said = []
+    if saturation < 0.15:
+        said.append("without its colours")
+    middle = gain * 128 + offset
+    if middle > 150:
+        said.append("brighter")
+    elif middle < 106:
+        said.append("darker")
+    if gain > 1.2 and 106 <= middle <= 150:
+        said.append("more contrast")
+    elif gain < 0.8 and 106 <= middle <= 150:
+        said.append("less contrast")
+    return said
+
+
+def _over(box: Box) -> str:
+    """A region as a caption where it is a bar across, else as a share of the area."""
+    if box.width > 0.9 and box.height < 0.5:
+        part = _part(box.height)
+        if box.y + box.height > 0.96:
+            return f"a caption over the lowest {part}"
+        if box.y < 0.04:
+            return f"a caption over the highest {part}"
+        return f"a bar across {part} of the height"
+    return f"something laid over {max(1, round(100 * box.width * box.height))} % of it"
+
+
+def _part(share: float) -> str:
+    """A share of the height in words."""
+    named = {0.5: "half", 0.333: "third", 0.25: "quarter", 0.2: "fifth", 0.1: "tenth"}
+    near = min(named, key=lambda known: abs(known - share))
+    return named[near] if abs(near - share) < 0.03 else f"{round(100 * share)} %"
