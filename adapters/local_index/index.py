@@ -1,0 +1,237 @@
+"""The port `Index` on one SQLite file and numpy: exact, for one machine."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from adapters.local_index import listing, nearby, rows, statistics, writing
+from adapters.local_index.database import Database
+from adapters.local_index.memory import Memory
+from adapters.local_index.moment import Moment
+from adapters.local_index.vectors import Vectors
+from core.policy import Policy
+from core.ports import Filters, Neighbour, Page, Stats
+from core.types import Fingerprint, Hit, Outcome, Query, Record, State, Tombstone, Vector
+
+
+class LocalIndex:
+    """An index in a file; several processes may read it while one writes."""
+
+    def __init__(self, path: Path, policy: Policy, *, durable: bool = True) -> None:
+        """Open or create. `durable`: what `project` wrote outlasts a loss of power."""
+        self._database = Database(path, durable=durable)
+        self._policy = policy
+        self._memories: dict[str, Memory] = {}
+        self._lock = threading.Lock()
+
+    def watermark(self, tenant: str) -> int:
+        """W: every entry up to it is visible. 0 for an unknown tenant."""
+        with self._at(tenant) as now:
+            return now.watermark
+
+    def tenants(self) -> list[str]:
+        """Those that have a watermark, sorted."""
+        with self._database.reading() as db:
+            return [row[0] for row in db.execute("SELECT tenant FROM tenants ORDER BY tenant")]
+
+    def project(
+        self,
+        tenant: str,
+        seq: int,
+        records: Sequence[Record],
+        removed: Sequence[Tombstone],
+        outcomes: Sequence[Outcome],
+    ) -> None:
+        """Write what entry `seq` left and W = seq, in one transaction; nothing if not the next."""
+        with self._database.writing() as db:
+            writing.project(db, tenant, seq, records=records, removed=removed, outcomes=outcomes)
+
+    def states(self, tenant: str, image_ids: Sequence[str]) -> list[State | None]:
+        """In order; None for unknown and deleted ones."""
+        with self._at(tenant) as now:
+            found = now.by_id(image_ids, "r.state")
+        return [None if row is None else rows.read_state(*row) for row in found]
+
+    def by_content(self, tenant: str, sha256: Sequence[str], pixels: Sequence[str]) -> list[State]:
+        """Every live record with one of these digests, in the order they came to be."""
+        found: dict[int, bytes] = {}
+        with self._at(tenant) as now:
+            for column, digests in (("sha256", sha256), ("pixels", pixels)):
+                found.update(
+                    now.db.execute(
+                        f"SELECT slot, state FROM records INDEXED BY record_by_{column} "  # noqa: S608  # constants
+                        f"WHERE tenant = ? AND {column} IN (SELECT value FROM json_each(?))",
+                        (now.number, json.dumps(list(digests))),
+                    ).fetchall()
+                )
+        return [rows.read_state(found[slot]) for slot in sorted(found)]
+
+    def copies(self, tenant: str, image_id: str) -> list[State]:
+        """Live records whose original it is, in the order they came to be."""
+        with self._at(tenant) as now:
+            found = now.db.execute(
+                "SELECT state FROM records INDEXED BY record_by_original_id "
+                "WHERE tenant = ? AND original_id = ? ORDER BY slot",
+                (now.number, image_id),
+            ).fetchall()
+        return [rows.read_state(*row) for row in found]
+
+    def hits(self, tenant: str, queries: Sequence[Query]) -> list[list[Hit]]:
+        """Anchors near each query from every source, in the order they came to be.
+
+        The query's own picture is left out. Raise MalformedError for a vector without its space
+        or of other dimensions than the space has.
+        """
+        spaces = {q.space_id for q in queries if q.vector is not None and q.space_id is not None}
+        memory, vectors = self._prepared(tenant, spaces)
+        return nearby.hits(memory, vectors, queries, self._policy)
+
+    def fingerprints(self, tenant: str, image_ids: Sequence[str]) -> list[Fingerprint | None]:
+        """In order; None for unknown and deleted ones."""
+        with self._at(tenant) as now:
+            found = now.by_id(image_ids, "r.fingerprint, f.data")
+        return [None if row is None else rows.read_fingerprint(*row) for row in found]
+
+    def records(
+        self, tenant: str, image_ids: Sequence[str], *, vectors: bool = False
+    ) -> list[Record | None]:
+        """In order; None for unknown and deleted ones."""
+        with self._at(tenant) as now:
+            found = now.by_id(image_ids, rows.JOINED)
+            records = [None if row is None else rows.read_record(tenant, row) for row in found]
+            if not vectors:
+                return records
+            return [
+                record and msgspec.structs.replace(record, vectors=now.vectors_of(image_id))
+                for image_id, record in zip(image_ids, records, strict=True)
+            ]
+
+    def tombstones(self, tenant: str, image_ids: Sequence[str]) -> list[Tombstone | None]:
+        """In order."""
+        with self._at(tenant) as now:
+            found = now.db.execute(
+                "SELECT image_id, seq, deleted_at FROM tombstones "
+                "WHERE tenant = ? AND image_id IN (SELECT value FROM json_each(?))",
+                (now.number, json.dumps(list(image_ids))),
+            ).fetchall()
+        by_id = {row[0]: Tombstone(*row) for row in found}
+        return [by_id.get(image_id) for image_id in image_ids]
+
+    def page(
+        self,
+        tenant: str,
+        filters: Filters,
+        limit: int,
+        before: tuple[str, str] | None = None,
+    ) -> Page:
+        """Records older than (accepted_at, image_id) `before` that pass every filter.
+
+        `accepted_after` and `accepted_before` exclude the moment itself; `original_id` finds
+        the copies of an original, not the original.
+        """
+        with self._at(tenant) as now:
+            found = now.db.execute(*listing.query(now.number, filters, limit, before)).fetchall()
+        records = [rows.read_record(tenant, row) for row in found[:limit]]
+        return Page(records, len(found) > limit)
+
+    def outcomes(self, tenant: str, job_ids: Sequence[str]) -> list[Outcome | None]:
+        """In order."""
+        with self._at(tenant) as now:
+            found = now.db.execute(
+                "SELECT job_id, data FROM outcomes "
+                "WHERE tenant = ? AND job_id IN (SELECT value FROM json_each(?))",
+                (now.number, json.dumps(list(job_ids))),
+            ).fetchall()
+        by_id = {job_id: rows.read_outcome(data) for job_id, data in found}
+        return [by_id.get(job_id) for job_id in job_ids]
+
+    def outcome_page(
+        self,
+        tenant: str,
+        status: Literal["done", "failed"] | None,
+        limit: int,
+        before: tuple[str, str] | None = None,
+    ) -> tuple[list[Outcome], bool]:
+        """Ended jobs older than (accepted_at, job_id) `before`, and whether more follow."""
+        with self._at(tenant) as now:
+            found = now.db.execute(*listing.outcomes(now.number, status, limit, before)).fetchall()
+        return [rows.read_outcome(*row) for row in found[:limit]], len(found) > limit
+
+    def neighbours(
+        self,
+        tenant: str,
+        space_id: str,
+        vector: Vector,
+        *,
+        limit: int,
+        min_similarity: float = -1.0,
+        without: Sequence[str] = (),
+    ) -> list[Neighbour]:
+        """Exact nearest records of a space, best first, of equals the one that came to be first.
+
+        Raise MalformedError for a vector of other dimensions than the space has.
+        """
+        memory, spaces = self._prepared(tenant, {space_id})
+        return nearby.neighbours(
+            memory,
+            spaces[space_id],
+            vector,
+            limit=limit,
+            min_similarity=min_similarity,
+            without=frozenset(without),
+        )
+
+    def vector(self, tenant: str, space_id: str, image_id: str) -> Vector | None:
+        """A record's stored vector; a copy has none, its original stands for it."""
+        with self._at(tenant) as now:
+            return now.vectors_of(image_id).get(space_id)
+
+    def stats(self, tenant: str) -> Stats:
+        """Counts as of W."""
+        with self._at(tenant) as now:
+            return statistics.stats(now.db, now.number, now.watermark)
+
+    def swap(self, path: Path) -> None:
+        """Hold what the closed index file at `path` holds, and remove that file.
+
+        Every reader, in this process and in others, sees either all of the old or all of the
+        new. Raise IndexUnavailableError, with nothing changed, where that fails.
+        """
+        self._database.take(path)
+        for suffix in ("", "-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Let go of files and memory; whatever is asked afterwards is refused."""
+        self._database.close()
+        with self._lock:
+            self._memories.clear()
+
+    @contextmanager
+    def _at(self, tenant: str) -> Iterator[Moment]:
+        with self._database.reading() as db:
+            yield Moment.of(db, tenant)
+
+    def _prepared(
+        self, tenant: str, spaces: AbstractSet[str]
+    ) -> tuple[Memory, dict[str, Vectors | None]]:
+        """A tenant's memory, brought up to this moment, and the vectors of these spaces."""
+        while True:
+            with self._at(tenant) as now:
+                with self._lock:
+                    memory = self._memories.get(tenant)
+                    if memory is None or memory.generation != now.generation:
+                        memory = Memory(now.generation, now.number)
+                        if now.number:
+                            self._memories[tenant] = memory
+                vectors = memory.prepare(now.db, now.watermark, spaces)
+                if vectors is not None:
+                    return memory, vectors

@@ -1,0 +1,78 @@
+"""Lists: one index walk, newest first, whatever the filters."""
+
+from __future__ import annotations
+
+from adapters.local_index import rows
+from core.ports import Filters
+
+_EQUAL = (
+    "sha256",
+    "external_id",
+    "original_id",
+    "owner_id",
+    "tag",
+    "category",
+    "verdict",
+    "decision",
+)
+"""Rarest first: the first one given is walked by its index, the others are looked at on the way."""
+
+
+def query(
+    number: int, filters: Filters, limit: int, before: tuple[str, str] | None
+) -> tuple[str, list[object]]:
+    """Statement and values for `limit` + 1 records of a tenant, newest first.
+
+    Rows are those of `rows.read_record`. `accepted_after` and `accepted_before` exclude the
+    moment itself. The index is named, not guessed: where it could not be used, SQLite refuses.
+    """
+    given = [(name, value) for name in _EQUAL if (value := getattr(filters, name)) is not None]
+    first = given[0][0] if given else None
+    if first == "tag":
+        source = "FROM tags w CROSS JOIN records r ON r.row = w.row"
+    else:
+        source = f"FROM records r INDEXED BY record_by_{first or 'age'}"
+    walked = "w" if first == "tag" else "r"
+    conditions: list[str] = [f"{walked}.tenant = ?"]
+    values: list[object] = [number]
+    for name, value in given:
+        if name == "tag" and name != first:
+            conditions.append(
+                "EXISTS (SELECT 1 FROM tags t WHERE t.tenant = r.tenant AND "
+                "t.tag = ? AND t.accepted_at = r.accepted_at AND t.image_id = r.image_id)"
+            )
+        else:
+            conditions.append(f"{walked if name == first else 'r'}.{name} = ?")
+        values.append(value)
+    for sign, moment in ((">", filters.accepted_after), ("<", filters.accepted_before)):
+        if moment is not None:
+            conditions.append(f"{walked}.accepted_at {sign} ?")
+            values.append(moment)
+    if before is not None:
+        conditions.append(f"({walked}.accepted_at, {walked}.image_id) < (?, ?)")
+        values.extend(before)
+    values.append(limit + 1)
+    return (
+        f"SELECT {rows.JOINED} {source} JOIN features f ON f.row = r.row "
+        f"WHERE {' AND '.join(conditions)} "
+        f"ORDER BY {walked}.accepted_at DESC, {walked}.image_id DESC LIMIT ?"
+    ), values
+
+
+def outcomes(
+    number: int, status: str | None, limit: int, before: tuple[str, str] | None
+) -> tuple[str, list[object]]:
+    """Statement and values for `limit` + 1 outcomes of a tenant, newest first."""
+    conditions = ["tenant = ?"]
+    values: list[object] = [number]
+    if status is not None:
+        conditions.append("status = ?")
+        values.append(status)
+    if before is not None:
+        conditions.append("(accepted_at, job_id) < (?, ?)")
+        values.extend(before)
+    values.append(limit + 1)
+    return (
+        f"SELECT data FROM outcomes INDEXED BY outcome_by_{'status' if status else 'age'} "  # noqa: S608  # constants
+        f"WHERE {' AND '.join(conditions)} ORDER BY accepted_at DESC, job_id DESC LIMIT ?"
+    ), values

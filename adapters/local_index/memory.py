@@ -1,0 +1,136 @@
+"""What one process keeps of a tenant in memory, brought up to the tables by seq."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Sequence
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adapters.local_index.hashes import Hashes
+from adapters.local_index.places import Ints
+from adapters.local_index.vectors import Vectors
+
+_BATCH = 4_096
+"""Rows read in one go: 8 MB of 512-dimensional vectors."""
+
+
+class Memory:
+    """Ids, anchors and hashes of one tenant, and the vectors of the spaces that were asked for.
+
+    `prepare` takes the lock only where there is something to bring up; searches run outside of it,
+    on what they saw when they began.
+    """
+
+    def __init__(self, generation: str, number: int) -> None:
+        self.generation = generation
+        """Of the file it was read from; another one makes it worthless."""
+        self.hashes = Hashes()
+        self.ids: list[str] = []
+        """By slot; "" for a slot that was deleted before it was read."""
+        self.anchors: NDArray[np.bool_] = np.zeros(256, np.bool_)
+        """By slot; replaced by a longer one when it is full."""
+        self._number = number
+        self._seen = -1
+        self._vectors: dict[str, Vectors] = {}
+        self._lock = threading.Lock()
+
+    def prepare(
+        self, db: sqlite3.Connection, watermark: int, spaces: Iterable[str] = ()
+    ) -> dict[str, Vectors | None] | None:
+        """Bring everything up to the moment of `db`'s transaction, at which W is `watermark`.
+
+        Gives the vectors of the spaces, None for one that has none. A space is read whole when
+        first asked for, at the moment of all else; where another thread is past this moment
+        already, the answer is None: ask again in a new transaction.
+        """
+        wanted = set(spaces)
+        if self._seen < watermark or not wanted <= self._vectors.keys():
+            with self._lock:
+                self._bring_up(db, watermark)
+                for space_id in wanted - self._vectors.keys():
+                    if self._seen > watermark:
+                        return None
+                    vectors = self._read(db, space_id)
+                    if vectors is not None:
+                        self._vectors[space_id] = vectors
+        return {space_id: self._vectors.get(space_id) for space_id in wanted}
+
+    def _bring_up(self, db: sqlite3.Connection, watermark: int) -> None:
+        if self._seen >= watermark:
+            return
+        since = (self._number, self._seen)
+        gone = _column(
+            db.execute(
+                "SELECT slot FROM tombstones WHERE tenant = ? AND seq > ? AND slot IS NOT NULL",
+                since,
+            )
+        )
+        changed = db.execute(
+            "SELECT slot, image_id, anchor, phash FROM records INDEXED BY record_by_seq "
+            "WHERE tenant = ? AND seq > ?",
+            since,
+        ).fetchall()
+        slots = _column(changed)
+        self._reach(int(max(slots.max(initial=-1), gone.max(initial=-1))) + 1)
+        for slot, image_id, _, _ in changed:
+            self.ids[slot] = image_id
+        hashed = [(row[0], row[3]) for row in changed if row[2] and row[3] is not None]
+        bare = [row[0] for row in changed if not row[2] or row[3] is None]
+        self.hashes.extend(
+            _column(hashed), np.array([row[1] for row in hashed], np.int64).view(np.uint64)
+        )
+        self.hashes.remove(np.concatenate([gone, np.array(bare, np.int64)]))
+        for space_id, vectors in self._vectors.items():
+            self._change(db, space_id, vectors, slots, gone)
+        self.anchors[slots] = [row[2] for row in changed]
+        self.anchors[gone] = False
+        self._seen = watermark
+
+    def _change(
+        self, db: sqlite3.Connection, space_id: str, vectors: Vectors, slots: Ints, gone: Ints
+    ) -> None:
+        """Bring a space up: of (n,) changed slots some have a vector, some have none any more."""
+        found: list[tuple[int, bytes]] = []
+        for slot in slots.tolist():
+            found += db.execute(
+                "SELECT slot, data FROM vectors WHERE tenant = ? AND space_id = ? AND slot = ?",
+                (self._number, space_id, slot),
+            )
+        have = _column(found)
+        vectors.remove(np.concatenate([gone, np.setdiff1d(slots, have)]))
+        if found:
+            vectors.extend(have, _matrix(found))
+
+    def _read(self, db: sqlite3.Connection, space_id: str) -> Vectors | None:
+        cursor = db.execute(
+            "SELECT slot, data FROM vectors WHERE tenant = ? AND space_id = ? ORDER BY slot",
+            (self._number, space_id),
+        )
+        vectors = None
+        while batch := list(islice(cursor, _BATCH)):
+            matrix = _matrix(batch)
+            vectors = vectors or Vectors(matrix.shape[1])
+            vectors.extend(_column(batch), matrix)
+        return vectors
+
+    def _reach(self, slots: int) -> None:
+        self.ids.extend([""] * (slots - len(self.ids)))
+        if slots > len(self.anchors):
+            grown = np.zeros(max(slots, 2 * len(self.anchors)), np.bool_)
+            grown[: len(self.anchors)] = self.anchors
+            self.anchors = grown
+
+
+def _column(found: Iterable[Sequence[object]]) -> Ints:
+    """(n,) first values."""
+    return np.array([row[0] for row in found], np.int64)
+
+
+def _matrix(found: Sequence[tuple[int, bytes]]) -> NDArray[np.float32]:
+    """(n, d) from stored vectors."""
+    joined = np.frombuffer(b"".join(data for _, data in found), "<f4")
+    return joined.reshape(len(found), -1).astype(np.float32, copy=False)

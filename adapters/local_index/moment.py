@@ -1,0 +1,57 @@
+"""A tenant as one read transaction sees it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from adapters.local_index import rows
+from core.types import Vector
+
+
+class Moment(NamedTuple):
+    """Where a read stands: the connection, the tenant's number and W, and which file it is."""
+
+    db: sqlite3.Connection
+    number: int
+    """0 for an unknown tenant: it owns no row."""
+    watermark: int
+    generation: str
+    """Made with the file; a swapped-in file has another."""
+
+    @classmethod
+    def of(cls, db: sqlite3.Connection, tenant: str) -> Moment:
+        """The moment that `db`'s transaction sees."""
+        generation, number, watermark = db.execute(
+            "SELECT a.generation, ifnull(t.number, 0), ifnull(t.watermark, 0) "
+            "FROM about a LEFT JOIN tenants t ON t.tenant = ?",
+            (tenant,),
+        ).fetchone()
+        return cls(db, number, watermark, generation)
+
+    def by_id(self, image_ids: Sequence[str], columns: str) -> list[tuple[Any, ...] | None]:
+        """Columns of records r and their features f, in order of the ids."""
+        joined = " JOIN features f ON f.row = r.row" if "f." in columns else ""
+        found = self.db.execute(
+            f"SELECT r.image_id, {columns} FROM json_each(?) j CROSS JOIN records r "  # noqa: S608  # constants
+            f"INDEXED BY record_by_id ON r.tenant = ? AND r.image_id = j.value{joined}",
+            (json.dumps(list(image_ids)), self.number),
+        )
+        by_id = {row[0]: row[1:] for row in found}
+        return [by_id.get(image_id) for image_id in image_ids]
+
+    def vectors_of(self, image_id: str) -> dict[str, Vector]:
+        """A record's vectors by space; none for an unknown one."""
+        found = self.db.execute(
+            "SELECT slot, spaces FROM records WHERE tenant = ? AND image_id = ?",
+            (self.number, image_id),
+        ).fetchone()
+        slot, spaces = found or (None, "")
+        stored = self.db.execute(
+            "SELECT space_id, data FROM vectors WHERE tenant = ? AND slot = ? "
+            "AND space_id IN (SELECT value FROM json_each(?))",
+            (self.number, slot, json.dumps(spaces.split())),
+        )
+        return {space_id: rows.read_vector(data) for space_id, data in stored}

@@ -1,0 +1,130 @@
+"""Records as rows, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from core.types import Features, Fields, Fingerprint, Outcome, Record, State, Vector
+
+RECORD: Final = (
+    "image_id, seq, accepted_at, anchor, phash, sha256, pixels, original_id, verdict, decision, "
+    "category, owner_id, external_id, spaces, state, fingerprint, fields"
+)
+"""Columns that `record` fills, in its order."""
+
+JOINED: Final = "r.seq, r.state, r.fingerprint, r.fields, f.data"
+"""Columns that `read_record` takes: of the record r and its features f."""
+
+_NO_FEATURES = Features(b"", b"", b"", 0, 0)
+
+_encoder = msgspec.msgpack.Encoder()
+_state = msgspec.msgpack.Decoder(State)
+_fingerprint = msgspec.msgpack.Decoder(Fingerprint)
+_features = msgspec.msgpack.Decoder(Features)
+_fields = msgspec.msgpack.Decoder(Fields)
+_outcome = msgspec.msgpack.Decoder(Outcome)
+
+
+def signed(phash: str) -> int:
+    """A 64-bit hash of 16 hex digits as the signed integer that SQLite keeps."""
+    value = int(phash, 16)
+    return value - (1 << 64) if value >> 63 else value
+
+
+def record(record: Record) -> tuple[object, ...]:
+    """The values of the columns `RECORD`."""
+    state, fingerprint, fields = record.state, record.fingerprint, record.fields
+    return (
+        state.image_id,
+        record.seq,
+        state.accepted_at,
+        state.anchor is not None,
+        signed(fingerprint.phash) if fingerprint.comparable else None,
+        state.sha256,
+        state.pixels,
+        state.original if state.original != state.image_id else None,
+        state.verdict.kind,
+        state.decision.value,
+        fields.category,
+        fields.owner_id,
+        fields.external_id,
+        " ".join(sorted(record.vectors)),
+        _encoder.encode(state),
+        _encoder.encode(msgspec.structs.replace(fingerprint, features=_NO_FEATURES)),
+        _encoder.encode(fields),
+    )
+
+
+def features(record: Record) -> bytes:
+    """The local features apart: they are many times larger than all else."""
+    return _encoder.encode(record.fingerprint.features)
+
+
+def words(fields: Fields) -> tuple[str, str, str, str] | None:
+    """Title, description, tags and category for the full-text table, None where all are empty."""
+    found = (
+        fields.title or "",
+        fields.description or "",
+        "\n".join(fields.tags),
+        fields.category or "",
+    )
+    return found if any(found) else None
+
+
+def vector(values: Vector) -> bytes:
+    """Little-endian float32."""
+    return np.ascontiguousarray(values, dtype="<f4").tobytes()
+
+
+def read_vector(data: bytes) -> Vector:
+    """A writable copy of a stored vector."""
+    return np.frombuffer(data, dtype="<f4").astype(np.float32)
+
+
+def read_state(data: bytes) -> State:
+    """What `record` made of it."""
+    return _state.decode(data)
+
+
+def read_features(data: bytes) -> Features:
+    """What `features` made of it."""
+    return _features.decode(data)
+
+
+def read_fingerprint(data: bytes, features_data: bytes) -> Fingerprint:
+    """Both parts put together."""
+    return msgspec.structs.replace(
+        _fingerprint.decode(data), features=_features.decode(features_data)
+    )
+
+
+def read_record(tenant: str, row: Sequence[bytes | int]) -> Record:
+    """From seq, state, fingerprint, fields and features; without vectors."""
+    seq, state, fingerprint, fields, features_data = row
+    return Record(
+        tenant=tenant,
+        seq=int(seq),
+        state=_state.decode(state),  # type: ignore[arg-type]  # columns of one statement
+        fingerprint=read_fingerprint(fingerprint, features_data),  # type: ignore[arg-type]
+        fields=_fields.decode(fields),  # type: ignore[arg-type]
+    )
+
+
+def outcome(outcome: Outcome) -> tuple[object, ...]:
+    """job_id, seq, status, accepted_at and data."""
+    return (
+        outcome.job_id,
+        outcome.seq,
+        "done" if outcome.problem is None else "failed",
+        outcome.accepted_at,
+        _encoder.encode(outcome),
+    )
+
+
+def read_outcome(data: bytes) -> Outcome:
+    """What `outcome` made of it."""
+    return _outcome.decode(data)

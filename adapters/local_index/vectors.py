@@ -1,0 +1,191 @@
+"""Unit vectors of one space in memory, searched whole: exact nearest neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adapters.local_index.places import Ints, Places
+from core.types import Matrix
+
+_BLOCK = 32_768
+"""Rows of a block: 64 MB of 512 dimensions, a few milliseconds' work."""
+
+Keep = Callable[[int, Ints], NDArray[np.bool_]]
+"""Number of the query and (n,) slots to (n,): which of them may be found."""
+
+
+class Near(NamedTuple):
+    """A stored vector near a question."""
+
+    slot: int
+    similarity: float
+
+
+class _View(NamedTuple):
+    """What a search sees: blocks that only grow past `filled`, owners that may become -1."""
+
+    blocks: tuple[Matrix, ...]
+    starts: tuple[int, ...]
+    """First place of each block, and at the end the places there are in all."""
+    owners: Ints
+    filled: int
+
+    def rows(self, places: Ints) -> Matrix:
+        """(n, d) vectors at (n,) places."""
+        inside = np.searchsorted(self.starts, places, side="right") - 1
+        found = np.empty((len(places), self.blocks[0].shape[1]), np.float32)
+        for n in np.unique(inside):
+            mine = inside == n
+            found[mine] = self.blocks[n][places[mine] - self.starts[n]]
+        return found
+
+
+class Vectors:
+    """Vectors by slot; one writer at a time, any number of searches beside it.
+
+    Blocks are added, never moved: a search that began goes on with what it saw.
+    """
+
+    def __init__(self, dimensions: int) -> None:
+        self.dimensions = dimensions
+        self._start()
+
+    def __len__(self) -> int:
+        return self._places.count
+
+    def extend(self, slots: Ints, matrix: Matrix) -> None:
+        """Put (n, d) vectors at (n,) different slots; what was there is replaced."""
+        places = self._places.of(slots)
+        changed = places < 0
+        known = np.flatnonzero(places >= 0)
+        if len(known):
+            changed[known] = np.any(self._view.rows(places[known]) != matrix[known], axis=1)
+        slots, matrix = slots[changed], matrix[changed]
+        self.remove(slots)
+        self._append(slots, matrix)
+
+    def remove(self, slots: Ints) -> None:
+        """Take (n,) slots out; one that is not there is no error."""
+        places = self._places.of(slots)
+        self._view.owners[places[places >= 0]] = -1
+        self._places.put(slots, np.full(len(slots), -1))
+        view = self._view
+        if view.filled > _BLOCK and 2 * len(self) < view.filled:
+            kept = np.flatnonzero(view.owners[: view.filled] >= 0)
+            self._start()
+            for part in np.array_split(kept, len(kept) // _BLOCK + 1):
+                self._append(view.owners[part], view.rows(part))
+
+    def search(
+        self, queries: Matrix, top: int, floor: float, keep: Keep | None = None
+    ) -> list[list[Near]]:
+        """For each of (m, d) queries the `top` nearest at or above `floor`, best first.
+
+        Exact: the matrix product is float32 and only narrows down; what is left is measured in
+        float64, row by row, so that an answer depends on neither batch nor block. Equal ones
+        come in order of slots.
+        """
+        view = self._view
+        if top <= 0:
+            return [[] for _ in queries]
+        # twice the bound of a float32 dot product's rounding, unit vectors (Higham 2002, 3.1)
+        slack = 2 * self.dimensions * 2.0**-24
+        found = [_Best(n, top, floor, slack, keep) for n in range(len(queries))]
+        for block, start in zip(view.blocks, view.starts, strict=False):
+            n = min(len(block), view.filled - start)
+            if n <= 0:
+                break
+            owners = view.owners[start : start + n]
+            for best, row in zip(found, _products(queries, block[:n]), strict=True):
+                best.offer(row, owners, start)
+        return [best.measured(view, query) for best, query in zip(found, queries, strict=True)]
+
+    def _start(self) -> None:
+        self._places = Places()
+        self._view = _View((), (0,), np.empty(0, np.int64), 0)
+
+    def _append(self, slots: Ints, matrix: Matrix) -> None:
+        blocks, starts, owners, count = self._view
+        end = count + len(slots)
+        while starts[-1] < end:
+            rows = min(_BLOCK, max(256, starts[-1]))
+            blocks = (*blocks, np.empty((rows, self.dimensions), np.float32))
+            starts = (*starts, starts[-1] + rows)
+        if len(owners) < starts[-1]:
+            grown = np.empty(max(starts[-1], 2 * len(owners)), np.int64)
+            grown[:count] = owners[:count]
+            owners = grown
+        owners[count:end] = slots
+        for n, block in enumerate(blocks):
+            low, high = max(count, starts[n]), min(end, starts[n + 1])
+            if low < high:
+                block[low - starts[n] : high - starts[n]] = matrix[low - count : high - count]
+        self._places.put(slots, np.arange(count, end))
+        self._view = _View(blocks, starts, owners, end)
+
+
+class _Best:
+    """The best of one query so far: all that the rounding of float32 does not rule out."""
+
+    def __init__(self, query: int, top: int, floor: float, slack: float, keep: Keep | None) -> None:
+        self._query = query
+        self._keep = keep
+        self._top = top
+        self._floor = floor
+        self._slack = slack
+        self._least = floor - slack
+        self._similarities = np.empty(0, np.float32)
+        self._places = np.empty(0, np.int64)
+
+    def offer(self, similarities: NDArray[np.float32], owners: Ints, start: int) -> None:
+        """Look at a block's (n,) similarities; `owners` are its slots, `start` its first place."""
+        near = np.flatnonzero(similarities >= self._least)
+        wanted = 2 * self._top + 64
+        while len(near):
+            some, all_of_them = near, True
+            if len(near) > wanted:
+                values = similarities[near]
+                least = np.partition(values, -wanted)[-wanted]
+                some = near[values >= least - self._slack]
+                all_of_them = len(some) == len(near)
+            slots = owners[some]
+            good = slots >= 0
+            if self._keep is not None:
+                good[good] = self._keep(self._query, slots[good])
+            some = some[good]
+            if all_of_them or len(some) >= self._top:
+                self._take(similarities[some], some + start)
+                return
+            wanted *= 4
+
+    def _take(self, similarities: NDArray[np.float32], places: Ints) -> None:
+        self._similarities = np.concatenate([self._similarities, similarities])
+        self._places = np.concatenate([self._places, places])
+        if len(self._places) > self._top:
+            last = np.partition(self._similarities, -self._top)[-self._top]
+            self._least = max(self._least, float(last) - self._slack)
+            left = self._similarities >= self._least
+            self._similarities, self._places = self._similarities[left], self._places[left]
+
+    def measured(self, view: _View, query: Matrix) -> list[Near]:
+        """What is left, measured in float64."""
+        if not len(self._places):
+            return []
+        exact = (view.rows(self._places).astype(np.float64) * query).sum(axis=1)
+        slots = view.owners[self._places]
+        order = np.lexsort((slots, -exact))
+        return [
+            Near(int(slots[n]), float(exact[n]))
+            for n in order
+            if exact[n] >= self._floor and slots[n] >= 0
+        ][: self._top]
+
+
+def _products(queries: Matrix, block: Matrix) -> Matrix:
+    """(m, n) dot products; one query is a product with a vector, which reads the block once."""
+    product = (block @ queries[0])[None, :] if len(queries) == 1 else queries @ block.T
+    return np.asarray(product, np.float32)

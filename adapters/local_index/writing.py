@@ -1,0 +1,117 @@
+"""One log entry into the tables; runs inside the caller's transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from adapters.local_index import migrations, rows
+from core.types import Outcome, Record, Tombstone
+
+_COLUMNS = rows.RECORD.split(", ")
+_UPDATE = f"UPDATE records SET {', '.join(f'{name} = ?' for name in _COLUMNS)} WHERE row = ?"  # noqa: S608  # constants
+_INSERT = (
+    f"INSERT INTO records (tenant, slot, {rows.RECORD}) "  # noqa: S608  # constants
+    f"VALUES (?, ?, {', '.join('?' for _ in _COLUMNS)})"
+)
+
+
+def project(
+    db: sqlite3.Connection,
+    tenant: str,
+    seq: int,
+    *,
+    records: Sequence[Record],
+    removed: Sequence[Tombstone],
+    outcomes: Sequence[Outcome],
+) -> None:
+    """Write what entry `seq` left if it is the next one, else nothing."""
+    db.execute("INSERT OR IGNORE INTO tenants (tenant) VALUES (?)", (tenant,))
+    number, watermark, slots = db.execute(
+        "SELECT number, watermark, slots FROM tenants WHERE tenant = ?", (tenant,)
+    ).fetchone()
+    if seq != watermark + 1:
+        return
+    if watermark == 0:
+        migrations.create_words(db, number)
+    for tombstone in removed:
+        _remove(db, number, tombstone)
+    for record in records:
+        slots += _write(db, number, slots, record)
+    db.executemany(
+        "INSERT INTO outcomes (job_id, seq, status, accepted_at, data, tenant) "
+        "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET seq = excluded.seq, "
+        "status = excluded.status, accepted_at = excluded.accepted_at, data = excluded.data "
+        "WHERE excluded.seq >= seq",
+        ((*rows.outcome(outcome), number) for outcome in outcomes),
+    )
+    db.execute("UPDATE tenants SET watermark = ?, slots = ? WHERE number = ?", (seq, slots, number))
+
+
+def _remove(db: sqlite3.Connection, number: int, tombstone: Tombstone) -> None:
+    found = db.execute(
+        "SELECT row, slot FROM records WHERE tenant = ? AND image_id = ?",
+        (number, tombstone.image_id),
+    ).fetchone()
+    slot = None
+    if found is not None:
+        row, slot = found
+        _clear(db, number, row, slot)
+        db.execute("DELETE FROM features WHERE row = ?", (row,))
+        db.execute("DELETE FROM records WHERE row = ?", (row,))
+    db.execute(
+        "INSERT INTO tombstones (tenant, image_id, seq, deleted_at, slot) VALUES (?, ?, ?, ?, ?) "
+        "ON CONFLICT DO NOTHING",
+        (number, tombstone.image_id, tombstone.seq, tombstone.deleted_at, slot),
+    )
+
+
+def _write(db: sqlite3.Connection, number: int, next_slot: int, record: Record) -> bool:
+    """Whether the record was a new one, and so took the next slot."""
+    image_id = record.state.image_id
+    buried = "SELECT 1 FROM tombstones WHERE tenant = ? AND image_id = ?"
+    if db.execute(buried, (number, image_id)).fetchone():
+        return False
+    found = db.execute(
+        "SELECT row, slot, seq FROM records WHERE tenant = ? AND image_id = ?", (number, image_id)
+    ).fetchone()
+    if found is None:
+        slot = next_slot
+        row = db.execute(_INSERT, (number, slot, *rows.record(record))).lastrowid
+    else:
+        row, slot, seq = found
+        if seq > record.seq:
+            return False
+        _clear(db, number, row, slot)
+        db.execute(_UPDATE, (*rows.record(record), row))
+    db.execute("INSERT OR REPLACE INTO features VALUES (?, ?)", (row, rows.features(record)))
+    db.executemany(
+        "INSERT OR IGNORE INTO tags VALUES (?, ?, ?, ?, ?)",
+        ((number, tag, record.state.accepted_at, image_id, row) for tag in record.fields.tags),
+    )
+    db.executemany(
+        "INSERT INTO vectors VALUES (?, ?, ?, ?)",
+        (
+            (number, space_id, slot, rows.vector(values))
+            for space_id, values in record.vectors.items()
+        ),
+    )
+    texts = rows.words(record.fields)
+    if texts is not None:
+        db.execute(
+            f"INSERT INTO {migrations.words(number)} (rowid, title, description, tags, category) "  # noqa: S608  # a number
+            "VALUES (?, ?, ?, ?, ?)",
+            (row, *texts),
+        )
+    return found is None
+
+
+def _clear(db: sqlite3.Connection, number: int, row: int, slot: int) -> None:
+    """Take out what hangs on a record and is written anew with it."""
+    spaces = db.execute("SELECT spaces FROM records WHERE row = ?", (row,)).fetchone()[0]
+    db.execute(f"DELETE FROM {migrations.words(number)} WHERE rowid = ?", (row,))  # noqa: S608  # a number
+    db.execute("DELETE FROM tags WHERE row = ?", (row,))
+    db.executemany(
+        "DELETE FROM vectors WHERE tenant = ? AND space_id = ? AND slot = ?",
+        ((number, space_id, slot) for space_id in spaces.split()),
+    )

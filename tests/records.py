@@ -1,0 +1,294 @@
+"""Made records, and a plain dictionary that answers as an index must."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from core.ports import Coverage, Filters, Group, Stats
+from core.types import (
+    Decision,
+    Features,
+    Fields,
+    Fingerprint,
+    Hit,
+    Kind,
+    Outcome,
+    Place,
+    Problem,
+    Query,
+    Record,
+    State,
+    Tombstone,
+    Value,
+    Vector,
+    Verdict,
+)
+
+SPACE = "visual-0a0a0a0a"
+OTHER = "caption-0b0b0b0b"
+DIMENSIONS = 8
+NOTHING = Features(b"", b"", b"", 224, 168)
+
+
+def image_id(n: int) -> str:
+    """An id of the right shape; a larger number is a later one."""
+    return f"01900000-0000-7000-8000-{n:012d}"
+
+
+def moment(n: int) -> str:
+    """The n-th millisecond."""
+    return f"2026-01-01T00:{n // 60_000:02d}:{n // 1000 % 60:02d}.{n % 1000:03d}Z"
+
+
+def unit(values: Sequence[float]) -> Vector:
+    """A vector of unit length."""
+    vector = np.array(values, np.float32)
+    return np.asarray(vector / np.linalg.norm(vector), np.float32)
+
+
+def random_vector(seed: int, dimensions: int = DIMENSIONS) -> Vector:
+    """The same vector for the same seed."""
+    return unit(np.random.default_rng(seed).standard_normal(dimensions).tolist())
+
+
+def turns(seed: int) -> tuple[str, ...]:
+    """Eight random hashes."""
+    generator = np.random.default_rng(seed)
+    return tuple(f"{int(value):016x}" for value in generator.integers(0, 2**63, 8, np.uint64) * 2)
+
+
+def flipped(phash: str, *bits: int) -> str:
+    """The hash with some of its 64 bits turned round."""
+    value = int(phash, 16)
+    for bit in bits:
+        value ^= 1 << bit
+    return f"{value:016x}"
+
+
+def fingerprint(n: int, **changes: Any) -> Fingerprint:  # noqa: ANN401  # any field
+    """The fingerprint of the n-th made picture."""
+    made = Fingerprint(
+        sha256=f"{n:064x}",
+        md5=f"{n:032x}",
+        bytes=1000 + n,
+        format="JPEG",
+        frames=1,
+        width=640,
+        height=480,
+        pixels_version=1,
+        pixels_sha256=f"{n + 10**9:064x}",
+        turns=turns(n),  # type: ignore[arg-type]  # eight of them
+        pdq="0" * 64,
+        pdq_quality=100,
+        comparable=True,
+        features=NOTHING,
+    )
+    return msgspec.structs.replace(made, **changes)
+
+
+def record(
+    n: int,
+    seq: int,
+    *,
+    tenant: str = "default",
+    original: int | None = None,
+    kind: Kind = "new",
+    decision: Value = "allow",
+    anchor: bool | None = None,
+    print_: Fingerprint | None = None,
+    fields: Fields | None = None,
+    vectors: dict[str, Vector] | None = None,
+    **state: Any,  # noqa: ANN401  # any field
+) -> Record:
+    """The n-th made picture as entry `seq` left it: an original, or a copy of another."""
+    print_ = print_ or fingerprint(n)
+    if original is not None and kind == "new":
+        kind = "near_duplicate"
+    anchor = original is None if anchor is None else anchor
+    verdict = Verdict(
+        kind=kind,
+        original=None if original is None else image_id(original),
+        policy_version="1",
+        pipeline_version="1",
+        decided_at=moment(seq),
+    )
+    return Record(
+        tenant=tenant,
+        seq=seq,
+        state=State(
+            image_id=image_id(n),
+            sha256=print_.sha256,
+            pixels=print_.pixels_sha256,
+            accepted_at=state.pop("accepted_at", moment(n)),
+            updated_at=moment(seq),
+            verdict=verdict,
+            decision=Decision(value=decision, by="policy", at=moment(seq)),
+            anchor=Place(seq, 0) if anchor else None,
+            **state,
+        ),
+        fingerprint=print_,
+        fields=fields or Fields(),
+        vectors=vectors or {},
+    )
+
+
+def tombstone(n: int, seq: int) -> Tombstone:
+    """What stays of the n-th made picture."""
+    return Tombstone(image_id(n), seq, moment(seq))
+
+
+def outcome(n: int, seq: int, *, failed: bool = False) -> Outcome:
+    """How the job of the n-th made picture ended."""
+    problem = Problem(type="broken", title="Cannot be read", status=422, detail="no end")
+    return Outcome(
+        job_id=image_id(n),
+        image_id=image_id(n),
+        kind="ingest",
+        seq=seq,
+        accepted_at=moment(n),
+        finished_at=moment(seq),
+        problem=problem if failed else None,
+    )
+
+
+def query(n: int, **changes: Any) -> Query:  # noqa: ANN401  # any field
+    """The n-th made picture asking."""
+    made = Query(image_id=image_id(n), fingerprint=fingerprint(n))
+    return msgspec.structs.replace(made, **changes)
+
+
+def bare(found: Record) -> Record:
+    """A record without vectors: arrays do not compare as one value."""
+    return msgspec.structs.replace(found, vectors={})
+
+
+class Model:
+    """One tenant in a dictionary; every answer by looking at every record."""
+
+    def __init__(self) -> None:
+        self.live: dict[str, Record] = {}
+        self.buried: dict[str, Tombstone] = {}
+
+    def project(self, records: Iterable[Record], removed: Iterable[Tombstone]) -> None:
+        """What the entry left."""
+        for stone in removed:
+            self.live.pop(stone.image_id, None)
+            self.buried.setdefault(stone.image_id, stone)
+        for record in records:
+            if record.state.image_id not in self.buried:
+                self.live[record.state.image_id] = record
+
+    def page(self, filters: Filters) -> list[Record]:
+        """All that pass, newest first, without vectors."""
+        found = [bare(record) for record in self.live.values() if _passes(record, filters)]
+        return sorted(found, key=lambda r: (r.state.accepted_at, r.state.image_id), reverse=True)
+
+    def copies(self, original: str) -> list[State]:
+        """In the order they came to be."""
+        states = (record.state for record in self.live.values())
+        return [s for s in states if s.original == original != s.image_id]
+
+    def hits(self, query: Query, radius: int, top: int, floor: float) -> list[Hit]:
+        """Anchors by hash and by vector."""
+        anchors = {
+            image_id: record
+            for image_id, record in self.live.items()
+            if record.state.anchor is not None and image_id != query.image_id
+        }
+        similar: dict[str, float] = {}
+        if query.vector is not None and query.space_id is not None:
+            similar = dict(self.near(query.space_id, query.vector, anchors)[:top])
+        found = []
+        for image_id, record in anchors.items():
+            bits = [_hamming(turn, record.fingerprint.phash) for turn in query.fingerprint.turns]
+            both = query.fingerprint.comparable and record.fingerprint.comparable
+            close = both and min(bits) <= radius
+            similarity = similar.get(image_id)
+            if similarity is not None and similarity < floor:
+                similarity = None
+            if close or similarity is not None:
+                found.append(
+                    Hit(
+                        image_id=image_id,
+                        hamming=min(bits) if close else None,
+                        turn=bits.index(min(bits)) if close else None,
+                        similarity=similarity,
+                    )
+                )
+        return found
+
+    def near(
+        self, space_id: str, vector: Vector, among: Iterable[str] | None = None
+    ) -> list[tuple[str, float]]:
+        """Everything with a vector in the space, best first."""
+        found = [
+            (image_id, float((self.live[image_id].vectors[space_id].astype(float) * vector).sum()))
+            for image_id in (self.live if among is None else among)
+            if space_id in self.live[image_id].vectors
+        ]
+        return sorted(found, key=lambda pair: -pair[1])
+
+    def stats(self, watermark: int) -> Stats:
+        """Counted one by one."""
+        spaces = sorted({space for record in self.live.values() for space in record.vectors})
+        categories = {record.fields.category for record in self.live.values()} - {None}
+        return Stats(
+            total=self._group(list(self.live.values()), spaces),
+            categories={
+                category: self._group(
+                    [r for r in self.live.values() if r.fields.category == category], spaces
+                )
+                for category in sorted(filter(None, categories))
+            },
+            watermark=watermark,
+        )
+
+    def _group(self, records: list[Record], spaces: list[str]) -> Group:
+        return Group(
+            images=len(records),
+            verdicts=dict(Counter(r.state.verdict.kind for r in records)),
+            decisions=dict(Counter(r.state.decision.value for r in records)),
+            spaces={space: self._coverage(records, space) for space in spaces},
+        )
+
+    def _coverage(self, records: list[Record], space: str) -> Coverage:
+        without = [r for r in records if space not in r.vectors]
+        represented = [
+            r
+            for r in without
+            if r.state.original != r.state.image_id
+            and r.state.original in self.live
+            and space in self.live[r.state.original].vectors
+        ]
+        return Coverage(
+            len(records) - len(without), len(without) - len(represented), len(represented)
+        )
+
+
+def _hamming(one: str, other: str) -> int:
+    return (int(one, 16) ^ int(other, 16)).bit_count()
+
+
+def _passes(record: Record, filters: Filters) -> bool:
+    state, fields = record.state, record.fields
+    copy_of = state.original if state.original != state.image_id else None
+    has = {
+        "category": fields.category,
+        "verdict": state.verdict.kind,
+        "decision": state.decision.value,
+        "owner_id": fields.owner_id,
+        "external_id": fields.external_id,
+        "sha256": state.sha256,
+        "original_id": copy_of,
+    }
+    return (
+        all(getattr(filters, name) in (None, value) for name, value in has.items())
+        and (filters.tag is None or filters.tag in fields.tags)
+        and (filters.accepted_after is None or state.accepted_at > filters.accepted_after)
+        and (filters.accepted_before is None or state.accepted_at < filters.accepted_before)
+    )
