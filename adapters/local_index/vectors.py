@@ -50,8 +50,9 @@ class Vectors:
     Blocks are added, never moved: a search that began goes on with what it saw.
     """
 
-    def __init__(self, dimensions: int) -> None:
+    def __init__(self, dimensions: int, *, block: int = _BLOCK) -> None:
         self.dimensions = dimensions
+        self._block = block
         self._start()
 
     def __len__(self) -> int:
@@ -74,10 +75,10 @@ class Vectors:
         self._view.owners[places[places >= 0]] = -1
         self._places.put(slots, np.full(len(slots), -1))
         view = self._view
-        if view.filled > _BLOCK and 2 * len(self) < view.filled:
+        if view.filled > self._block and 2 * len(self) < view.filled:
             kept = np.flatnonzero(view.owners[: view.filled] >= 0)
             self._start()
-            for part in np.array_split(kept, len(kept) // _BLOCK + 1):
+            for part in np.array_split(kept, len(kept) // self._block + 1):
                 self._append(view.owners[part], view.rows(part))
 
     def search(
@@ -112,7 +113,7 @@ class Vectors:
         blocks, starts, owners, count = self._view
         end = count + len(slots)
         while starts[-1] < end:
-            rows = min(_BLOCK, max(256, starts[-1]))
+            rows = min(self._block, max(256, starts[-1]))
             blocks = (*blocks, np.empty((rows, self.dimensions), np.float32))
             starts = (*starts, starts[-1] + rows)
         if len(owners) < starts[-1]:
