@@ -173,10 +173,13 @@ class Index(Protocol):
     def copies(self, tenant: str, image_id: str) -> list[State]:
         """Live records whose original it is, itself left out, in log order of acceptance."""
 
-    def hits(self, tenant: str, queries: Sequence[Query]) -> list[list[Hit]]:
+    def hits(
+        self, tenant: str, queries: Sequence[Query], *, without: Sequence[str] = ()
+    ) -> list[list[Hit]]:
         """Anchors near each query from every source, measured, uncut except by the source's top.
 
-        Hits of one anchor from several sources are one Hit; purged anchors included.
+        Hits of one anchor from several sources are one Hit; purged anchors included, closed ones
+        left out, and the records in `without` as if they were not there: others take their places.
         """
 
     def fingerprints(self, tenant: str, image_ids: Sequence[str]) -> list[Fingerprint | None]:
@@ -246,6 +249,9 @@ class Embedder(Protocol):
 
     def embed_texts(self, texts: Sequence[str]) -> Matrix:
         """(n, d) float32, in input order, cut at the model's limit."""
+
+    def load(self) -> None:
+        """Make ready, once; what goes wrong is in `absent`."""
 
     @property
     def absent(self) -> str | None:

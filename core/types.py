@@ -243,7 +243,7 @@ class Comparison(Struct, frozen=True):
 
 
 class Place(NamedTuple):
-    """Where in the log something came to be: entry, and operation within it."""
+    """Where in the log something came to be: entry, and state within it, counted from 0."""
 
     seq: int
     n: int
@@ -271,6 +271,8 @@ class State(Struct, frozen=True, kw_only=True):
     """It is being deleted: it takes no new copies."""
     spaces: tuple[str, ...] = ()
     """space_ids its vectors are stored under."""
+    spreading: tuple[str, ...] = ()
+    """Decisions still on their way to its copies, by job_id; the last one is in force."""
 
     @property
     def original(self) -> str:
@@ -315,21 +317,31 @@ class Job(Struct, frozen=True, kw_only=True):
     """False: `on_duplicate=discard_bytes`."""
 
 
+class Ended(Struct, frozen=True):
+    """A job that another one's operation ended."""
+
+    job_id: str
+    accepted_at: str
+
+
+OperationKind = Literal[
+    "settled",
+    "failed",
+    "deleted",
+    "purged",
+    "decided",
+    "edited",
+    "closed",
+    "resettled",
+    "refused",
+]
+
+
 class Operation(Struct, frozen=True, kw_only=True):
     """What became of one job: the states it leaves, in full, so that replay only applies them."""
 
     job: str
-    kind: Literal[
-        "settled",
-        "failed",
-        "deleted",
-        "purged",
-        "decided",
-        "edited",
-        "closed",
-        "resettled",
-        "refused",
-    ]
+    kind: OperationKind
     """`closed` and `resettled` are the bounded steps of a large delete, which ends in `deleted`."""
     job_kind: JobKind
     image_id: str
@@ -341,6 +353,8 @@ class Operation(Struct, frozen=True, kw_only=True):
     """Why it failed or was refused."""
     last: bool = True
     """False on a bounded step after which the job goes on: it gets no done mark yet."""
+    also: tuple[Ended, ...] = ()
+    """Uploads that had not been settled when this deleted them: they have ended as well."""
 
 
 class Entry(Struct, frozen=True, kw_only=True):

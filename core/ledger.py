@@ -1,0 +1,340 @@
+"""The protocol of the log: read its tail, decide, append, and bring the index up to it.
+
+Any number of workers may run this at once, die at any point, and be given the same jobs again.
+One create-only put decides every race; everything else may be done twice.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+from msgspec.structs import replace
+
+from core import clock, keys
+from core.errors import (
+    CorruptError,
+    ExistsError,
+    IndexUnavailableError,
+    MissingError,
+    StoreUnavailableError,
+    UnavailableError,
+)
+from core.follow import FORMAT, Follower, Tail, check, ending
+from core.layer import Layer
+from core.pool import Measure
+from core.ports import Blobs, Index, Log
+from core.settle import Claim, apply, decide, first_verdict
+from core.step import Now
+from core.types import (
+    Absent,
+    Decision,
+    Entry,
+    Operation,
+    Query,
+    Record,
+    State,
+    Verdict,
+)
+from core.verdict import Rules
+from core.view import Fuse, IndexView, Sight, Source
+
+JOBS = 64
+"""Most operations of one entry."""
+BYTES = 1_000_000
+"""Most an entry may hold, so that a tail is read quickly."""
+TRIES = 12
+"""Appends of one entry that neither land nor find another: then the store counts as down."""
+PAUSE = 0.02
+"""Seconds of the first random pause between two such tries; it doubles, up to a second."""
+ENOUGH = 500
+"""Entries the index may be behind before settling waits for it."""
+
+logger = logging.getLogger(__name__)
+
+_encoder = msgspec.json.Encoder()
+
+
+class Objects(Protocol):
+    """What the ledger needs of the objects beside each picture."""
+
+    def join(self, tenant: str, seq: int, states: Sequence[State]) -> list[Record]:
+        """Each state with fingerprint, fields and vectors; without those of pictures now gone."""
+
+    def remove(self, tenant: str, ids: Sequence[str]) -> None:
+        """Take away every per-picture object."""
+
+    def discard(self, tenant: str, ids: Sequence[str]) -> None:
+        """Take away the uploaded bytes alone."""
+
+    def purge(self, tenant: str, image_id: str) -> None:
+        """Keep the fingerprint, mark the purge, take away the rest."""
+
+
+def _nonce() -> str:
+    return secrets.token_hex(8)
+
+
+def _pause(attempt: int) -> None:
+    time.sleep(min(1.0, PAUSE * 2**attempt) * random.random())  # noqa: S311  jitter
+
+
+class Ledger:
+    """Settles jobs in the order of the log and projects the log onto the index."""
+
+    def __init__(
+        self,
+        *,
+        log: Log,
+        blobs: Blobs,
+        index: Index,
+        sight: Sight,
+        shelf: Objects,
+        rules: Rules,
+        measure: Measure,
+        fuse: Fuse,
+        follower: Follower | None = None,
+        now: Callable[[], str] = clock.now,
+        nonce: Callable[[], str] = _nonce,
+        pause: Callable[[int], None] = _pause,
+    ) -> None:
+        self._log = log
+        self._blobs = blobs
+        self._index = index
+        self._sight = sight
+        self._shelf = shelf
+        self._rules = rules
+        self._measure = measure
+        self._fuse = fuse
+        self._follower = follower or Follower(log, index)
+        self._now = now
+        self._nonce = nonce
+        self._pause = pause
+
+    # --- settling -------------------------------------------------------------------------------
+
+    def settle(self, tenant: str, claims: Sequence[Claim]) -> list[Operation | None]:
+        """The operation that ended each job, in order, whoever settled it.
+
+        Raise StoreUnavailableError, IndexUnavailableError (jobs not in the log yet are still
+        pending, and may be given again), CorruptError.
+        """
+        waiting = {claim.job.job_id: claim for claim in claims}
+        tail = self._tail(tenant)
+        ended = self._ended(tenant, tail, waiting)
+        source = self._source(tenant)
+        source.prefetch(
+            [
+                query
+                for claim in claims
+                if claim.job.job_id not in ended and (query := claim.query) is not None
+            ]
+        )
+        while True:
+            for job_id in waiting.keys() - ended.keys():
+                operation = tail.operation(job_id)
+                if operation is not None:
+                    ended[job_id] = operation
+            left = [claim for job_id, claim in waiting.items() if job_id not in ended]
+            if not left:
+                break
+            tail = self._step(tail, source, left)
+            self._follower.offer(tail)
+        try:
+            self.advance(tenant)
+        except UnavailableError as error:
+            logger.warning("settled, not projected yet: %s", error)
+        return [ended.get(claim.job.job_id) for claim in claims]
+
+    def check(
+        self, tenant: str, query: Query, missing: tuple[Absent, ...] = ()
+    ) -> tuple[Verdict, Decision]:
+        """What a picture would be told if it were settled now."""
+        tail = self._follower.tail(tenant)
+        source = self._source(tenant)
+        source.prefetch([query])
+        view = IndexView(source, (Layer(), tail.layer))
+        return first_verdict(view, query, self._rules, self._now(), missing=missing)
+
+    def _tail(self, tenant: str) -> Tail:
+        """W from the index, then the log after it; wait where the index is too far behind."""
+        tail = self._follower.tail(tenant)
+        if tail.lag > ENOUGH:
+            self.advance(tenant)
+            tail = self._follower.tail(tenant)
+            if tail.lag > ENOUGH:
+                raise IndexUnavailableError(f"the index is {tail.lag} entries behind the log")
+        return tail
+
+    def _ended(
+        self, tenant: str, tail: Tail, waiting: dict[str, Claim]
+    ) -> dict[str, Operation | None]:
+        """Jobs with a done mark. Once W has passed them nothing needs their pending object."""
+        asked = [job_id for job_id in waiting if job_id not in tail.outcomes]
+        marks = self._blobs.get_many([keys.done(tenant, job_id) for job_id in asked])
+        ended: dict[str, Operation | None] = {}
+        for job_id, mark in zip(asked, marks, strict=True):
+            if mark is None:
+                continue
+            seq = int(mark)
+            entry = self._log.read(tenant, seq)
+            if entry is None:
+                raise CorruptError(f"entry {seq} of {tenant} is gone, and a done mark names it")
+            ended[job_id] = ending(entry, job_id)
+            if seq <= tail.watermark:
+                self._blobs.delete([keys.pending(tenant, job_id)])
+        return ended
+
+    def _source(self, tenant: str) -> Source:
+        return Source(
+            tenant,
+            index=self._index,
+            blobs=self._blobs,
+            sight=self._sight,
+            measure=self._measure,
+            fuse=self._fuse,
+        )
+
+    def _step(self, tail: Tail, source: Source, claims: Sequence[Claim]) -> Tail:
+        """Decide and append; the tail with whatever entry took the next number."""
+        try:
+            entry = self._entry(tail, source, claims)
+        except MissingError:
+            # A picture is gone that the log up to here still has: the log must have gone on.
+            ahead = self._log.read(tail.tenant, tail.head + 1)
+            if ahead is None:
+                raise
+            return tail.plus(ahead)
+        return self._append(tail, entry)
+
+    def _entry(self, tail: Tail, source: Source, claims: Sequence[Claim]) -> Entry:
+        """The outcomes of as many jobs as one entry takes, each seeing those before it."""
+        seq, at = tail.head + 1, self._now()
+        batch = Layer()
+        view = IndexView(source, (batch, tail.layer))
+        operations: list[Operation] = []
+        states = size = 0
+        for claim in claims:
+            if claim.job.job_id in batch.outcomes:
+                continue
+            operation, weight = self._decide(view, claim, Now(seq, states, at))
+            if operations and size + weight > BYTES:
+                break
+            apply(batch, operation, seq)
+            operations.append(operation)
+            states += len(operation.states)
+            size += weight
+            if len(operations) == JOBS:
+                break
+        return Entry(
+            seq=seq,
+            nonce=self._nonce(),
+            previous=tail.nonce,
+            at=at,
+            format=FORMAT,
+            pipeline_version=self._rules.pipeline_version,
+            policy_version=self._rules.policy_version,
+            operations=tuple(operations),
+        )
+
+    def _decide(self, view: IndexView, claim: Claim, now: Now) -> tuple[Operation, int]:
+        """An operation that fits into an entry, and its size in bytes."""
+        rules = self._rules
+        while True:
+            operation = decide(view, claim, now, rules)
+            size = len(_encoder.encode(operation)) + 1
+            if size <= BYTES or rules.copies == 1:
+                return operation, size
+            rules = replace(rules, copies=rules.copies // 2)
+
+    def _append(self, tail: Tail, entry: Entry) -> Tail:
+        """Append, or find what stands at that number: one's own, or another's.
+
+        A number is never skipped: where the put failed and nothing is there, it is tried again.
+        """
+        for attempt in range(TRIES):
+            try:
+                self._log.append(tail.tenant, entry)
+            except (ExistsError, StoreUnavailableError):
+                there = self._log.read(tail.tenant, entry.seq)
+                if there is not None:
+                    return tail.plus(there)
+                self._pause(attempt)
+            else:
+                return tail.plus(entry)
+        raise StoreUnavailableError(f"entry {entry.seq} of {tail.tenant} could not be appended")
+
+    # --- projecting -----------------------------------------------------------------------------
+
+    def advance(self, tenant: str) -> int:
+        """Bring the index up to the log; the watermark reached. Safe to run anywhere, twice.
+
+        Raise StoreUnavailableError, IndexUnavailableError, CorruptError.
+        """
+        watermark = self._index.watermark(tenant)
+        tail = self._follower.held(tenant)
+        nonce: str | None = None
+        while True:
+            seq = watermark + 1
+            entry = (tail and tail.entry(seq)) or self._log.read(tenant, seq)
+            if entry is None:
+                return watermark
+            if nonce is not None:
+                check(tenant, entry, seq, nonce)
+            self._project(tenant, entry)
+            watermark, nonce = entry.seq, entry.nonce
+
+    def _project(self, tenant: str, entry: Entry) -> None:
+        """Everything that follows from one entry.
+
+        The done marks come before the watermark may pass the entry: a worker that reads the
+        watermark and finds a job neither in the tail after it nor marked would settle it again.
+        The pending objects go last: until then the sweeper brings an unfinished projection back.
+        """
+        seq = entry.seq
+        layer = Layer()
+        for operation in entry.operations:
+            apply(layer, operation, seq)
+        removed = list(layer.removed.values())
+        ids = list(layer.removed)
+        if removed:
+            self._blobs.create_many(
+                [(keys.tombstone(tenant, one.image_id), _encoder.encode(one)) for one in removed]
+            )
+        records = self._shelf.join(tenant, seq, list(layer.states.values()))
+        self._strip(tenant, entry)
+        if ids:
+            self._shelf.remove(tenant, ids)
+        jobs = list(layer.outcomes)
+        if jobs:
+            self._blobs.create_many(
+                [(keys.done(tenant, job_id), str(seq).encode()) for job_id in jobs]
+            )
+        self._index.project(tenant, seq, records, removed, list(layer.outcomes.values()))
+        if jobs:
+            self._blobs.delete([keys.pending(tenant, job_id) for job_id in jobs])
+
+    def _strip(self, tenant: str, entry: Entry) -> None:
+        """Remove bytes that were purged or are not to be kept."""
+        purged = [one.image_id for one in entry.operations if one.kind == "purged"]
+        for image_id in purged:
+            self._shelf.purge(tenant, image_id)
+        if purged:  # by a worker that was held up, after a delete had removed everything
+            dead = self._blobs.exists([keys.tombstone(tenant, image_id) for image_id in purged])
+            self._shelf.remove(
+                tenant, [image_id for image_id, gone in zip(purged, dead, strict=True) if gone]
+            )
+        discarded = [
+            state.image_id
+            for operation in entry.operations
+            if operation.kind == "settled"
+            for state in operation.states
+            if state.content == "discarded"
+        ]
+        if discarded:
+            self._shelf.discard(tenant, discarded)
