@@ -17,7 +17,7 @@ from core.overlay import Overlay
 from core.ports import Filters, Stats
 from core.telling import Original, Seen, Told
 from core.tracking import Tracked, Tracker, UnsettledError
-from core.types import JobStatus, Record, State, Vector, Verdict
+from core.types import Record, State, Vector, Verdict
 
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -245,13 +245,6 @@ class Reader(Tracker):
             if not more or not outcomes:
                 return
             before = (outcomes[-1].accepted_at, outcomes[-1].job_id)
-
-
-def status_of(jobs: Sequence[Tracked | None]) -> list[JobStatus | None]:
-    """`done` or `failed` of each job that has ended, None of the others."""
-    return [
-        job.status if job is not None and job.status in ("done", "failed") else None for job in jobs
-    ]
 
 
 def _unsettled(job: Tracked) -> str:

@@ -26,6 +26,7 @@ class Original(Struct, frozen=True, kw_only=True):
     """Of its decision."""
     accepted_at: str | None = None
     """None, like the others, where that record was deleted since."""
+    revision: int = 0
 
 
 class Seen(Struct, frozen=True, kw_only=True):
@@ -84,6 +85,7 @@ def originals(overlay: Overlay, verdicts: Iterable[Verdict | None]) -> dict[str,
                 decision=record.state.decision,
                 reason=reason(overlay, image_id, record.state.decision),
                 accepted_at=record.state.accepted_at,
+                revision=record.state.revision,
             )
     return told
 

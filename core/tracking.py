@@ -99,6 +99,11 @@ class Tracker:
             raise MissingError(f"there is no job {job_id}")
         return job
 
+    def ended(self, tenant: str, job_ids: Sequence[str]) -> list[JobStatus | None]:
+        """`done` or `failed` of each job that has ended, None of the others, in order."""
+        found = self.overlay(tenant).outcomes(job_ids)
+        return [None if outcome is None else _ended(outcome).status for outcome in found]
+
     def latest(self, tenant: str, image_id: str) -> Tracked | None:
         """The newest attempt at a picture, None where there never was one."""
         last, n = None, 0

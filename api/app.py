@@ -1,0 +1,111 @@
+"""The app is a function of its services: nothing is read, opened or started before it is called."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+
+from litestar import Litestar
+from litestar.di import Provide
+from litestar.exceptions import HTTPException
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme, Tag
+
+from adapters.wiring import Services
+from api.auth import Guard, caller_of
+from api.check import Check, Checks
+from api.content import Content
+from api.edge import Edge
+from api.health import Health, Probes, stats
+from api.images import Images
+from api.jobs import Jobs
+from api.metrics import Metrics, metrics
+from api.problems import crashed, problem_type, refused, told
+from api.uploads import tidy
+from core.errors import SeenitError
+
+BODY = 1024 * 1024
+"""Bytes of a body that is not a form: sixty times the largest that makes sense."""
+THREADS = 32
+"""For calls that block on files and the index; waiting for a job holds none of them."""
+
+
+def create_app(services: Services) -> Litestar:
+    """The HTTP door of a service. Its lifespan makes threads and the spool, and ends the threads.
+
+    The services are the caller's: whoever built them closes them.
+    """
+    figures = Metrics(services.queue)
+    checks = Checks(services.settings.checks_at_once)
+    health = Health(services)
+
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        pool = ThreadPoolExecutor(THREADS, thread_name_prefix="api")
+        asyncio.get_running_loop().set_default_executor(pool)
+        await asyncio.to_thread(tidy, services.settings.data / "spool")
+        yield
+        checks.close()
+
+    app = Litestar(
+        [Images, Content, Jobs, Check, Probes, stats, metrics, problem_type],
+        dependencies={
+            "services": Provide(lambda: services, sync_to_thread=False),
+            "caller": Provide(caller_of),
+            "checks": Provide(lambda: checks, sync_to_thread=False),
+            "figures": Provide(lambda: figures, sync_to_thread=False),
+            "health": Provide(lambda: health, sync_to_thread=False),
+        },
+        guards=[Guard(services.settings.keys)],
+        exception_handlers={SeenitError: told, HTTPException: refused, Exception: crashed},
+        lifespan=[lifespan],
+        logging_config=None,
+        openapi_config=reference(),
+        request_max_body_size=BODY,
+        debug=False,
+    )
+    app.asgi_handler = Edge(app.asgi_handler, figures)
+    return app
+
+
+def reference() -> OpenAPIConfig:
+    """The document at /schema, as JSON and YAML."""
+    return OpenAPIConfig(
+        title="Seenit",
+        version=_version(),
+        description=(
+            "Have we seen this picture before, and which of our pictures matter to this prompt?\n\n"
+            "Errors are RFC 9457 `application/problem+json`. Lists are newest first and answer "
+            "`next_cursor`. Where API keys are set, `Authorization: Bearer KEY` opens one tenant "
+            "to one role: `write` uploads, reads, checks, changes and deletes; `moderate` also "
+            "decides and purges; `admin` also reads the metrics. Every answer carries an "
+            "`X-Request-ID`, the caller's own if it sent one."
+        ),
+        path="/schema",
+        render_plugins=[
+            JsonRenderPlugin(path=["/", "/openapi.json"]),
+            YamlRenderPlugin(path=["/openapi.yaml"]),
+        ],
+        components=Components(
+            security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}
+        ),
+        security=[{"key": []}],
+        tags=[
+            Tag(name="images", description="Pictures, their verdicts and their bytes."),
+            Tag(name="jobs", description="How far uploads and operations have come."),
+            Tag(name="stats", description="Counts."),
+            Tag(name="health", description="For those who run the service."),
+        ],
+        use_handler_docstrings=True,
+    )
+
+
+def _version() -> str:
+    try:
+        return version("seenit")
+    except PackageNotFoundError:
+        return "0"

@@ -1,0 +1,19 @@
+"""`uvicorn --factory api.asgi:create`: one API process out of the environment."""
+
+from __future__ import annotations
+
+from litestar import Litestar
+
+from adapters import settings, wiring
+from api.app import create_app
+
+
+def create() -> Litestar:
+    """Read the settings, connect everything, and make the app; what it opened, it closes.
+
+    Raise SettingsError, StoreUnavailableError.
+    """
+    services = wiring.build(settings.load())
+    app = create_app(services)
+    app.on_shutdown.append(services.close)
+    return app

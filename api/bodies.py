@@ -1,0 +1,138 @@
+"""Request bodies of the reference: what the handlers read by themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from litestar.openapi.spec import (
+    Example,
+    OpenAPIFormat,
+    OpenAPIMediaType,
+    OpenAPIResponse,
+    OpenAPIType,
+    Operation,
+    RequestBody,
+    Schema,
+)
+
+from api import examples
+from api.fields import LENGTHS, METADATA, TAG, TAGS
+
+FILE = Schema(
+    type=OpenAPIType.STRING,
+    format=OpenAPIFormat.BINARY,
+    description="JPEG, PNG, GIF, WebP, AVIF, HEIC, TIFF, BMP or PPM.",
+)
+VALUES = ["allow", "review", "block"]
+
+
+def _text(name: str) -> Schema:
+    return Schema(
+        type=OpenAPIType.STRING,
+        max_length=LENGTHS[name],
+        description="One file only." if name == "external_id" else None,
+    )
+
+
+def _fields(metadata: Schema) -> dict[str, Any]:
+    texts = ("title", "description", "category", "owner_id", "external_id", "source_url")
+    tag = Schema(type=OpenAPIType.STRING, min_length=1, max_length=TAG)
+    return {
+        **{name: _text(name) for name in texts},
+        "tags": Schema(type=OpenAPIType.ARRAY, items=tag, max_items=TAGS),
+        "metadata": metadata,
+    }
+
+
+@dataclass
+class UploadBody(Operation):
+    """Files and what is said of all of them."""
+
+    def __post_init__(self) -> None:
+        """Fill in the body and its example."""
+        metadata = Schema(
+            type=OpenAPIType.STRING,
+            description=f"A JSON object of at most {METADATA} bytes.",
+            examples=['{"sku": "A-17"}'],
+        )
+        self.request_body = _form(
+            {
+                "file": Schema(type=OpenAPIType.ARRAY, items=FILE, min_items=1, max_items=100),
+                **_fields(metadata),
+                "on_duplicate": Schema(
+                    type=OpenAPIType.STRING,
+                    enum=["keep", "discard_bytes"],
+                    default="keep",
+                    description="discard_bytes: of an exact or near duplicate keep no bytes.",
+                ),
+            }
+        )
+        _show(self, "202", examples.QUEUED)
+
+
+@dataclass
+class CheckBody(Operation):
+    """One file."""
+
+    def __post_init__(self) -> None:
+        """Fill in the body and its example."""
+        self.request_body = _form({"file": FILE})
+        _show(self, "200", examples.CHECKED)
+
+
+@dataclass
+class PatchBody(Operation):
+    """A JSON merge patch."""
+
+    def __post_init__(self) -> None:
+        """Fill in the body."""
+        metadata = Schema(type=OpenAPIType.OBJECT, description=f"At most {METADATA} bytes.")
+        schema = Schema(
+            type=OpenAPIType.OBJECT, properties=_fields(metadata), additional_properties=False
+        )
+        example = {"title": "Blue mug", "tags": ["mug", "blue"], "source_url": None}
+        media = OpenAPIMediaType(schema=schema, examples={"example": Example(value=example)})
+        self.request_body = RequestBody(
+            content={"application/merge-patch+json": media, "application/json": media},
+            required=True,
+        )
+
+
+@dataclass
+class DecisionBody(Operation):
+    """A decision with its reason."""
+
+    def __post_init__(self) -> None:
+        """Fill in the body."""
+        schema = Schema(
+            type=OpenAPIType.OBJECT,
+            required=["value"],
+            properties={
+                "value": Schema(type=OpenAPIType.STRING, enum=VALUES),
+                "reason": _text("reason"),
+            },
+            additional_properties=False,
+        )
+        example = {"value": "block", "reason": "stolen photo, reported by its author"}
+        media = OpenAPIMediaType(schema=schema, examples={"example": Example(value=example)})
+        self.request_body = RequestBody(content={"application/json": media}, required=True)
+
+
+def _form(properties: dict[str, Any]) -> RequestBody:
+    schema = Schema(
+        type=OpenAPIType.OBJECT,
+        required=["file"],
+        properties=properties,
+        additional_properties=False,
+    )
+    return RequestBody(
+        content={"multipart/form-data": OpenAPIMediaType(schema=schema)}, required=True
+    )
+
+
+def _show(operation: Operation, status: str, example: dict[str, Any]) -> None:
+    answer = (operation.responses or {}).get(status)
+    if isinstance(answer, OpenAPIResponse) and answer.content:
+        for media in answer.content.values():
+            media.examples = {"example": Example(value=example)}

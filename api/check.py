@@ -1,0 +1,105 @@
+"""Asking without leaving anything behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from litestar import Controller, Request, post
+from litestar.datastructures import State
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
+
+from adapters.wiring import Services
+from api import rendering, schemas
+from api.auth import Caller
+from api.bodies import CheckBody
+from api.given import Who, Wired
+from api.problems import BusyError, documented
+from api.uploads import Bounds, received
+from core.errors import (
+    BrokenError,
+    DecoderKilledError,
+    MalformedError,
+    SeenitError,
+    TooLargeError,
+    UnsupportedError,
+)
+
+LINE = 4
+"""Checks that wait for each one that is answered: under half a second at 100 ms a check."""
+
+T = TypeVar("T")
+
+
+class Checks:
+    """So many at a time, so many in line; more are sent away. Threads of their own.
+
+    They cannot take the threads that the other requests need, nor the memory of any number of
+    pictures at once.
+    """
+
+    def __init__(self, at_once: int) -> None:
+        self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="check")
+        self._most = at_once * (1 + LINE)
+        self.open = 0
+
+    async def run(self, call: Callable[[], T]) -> T:
+        """Call when it is its turn. Raise BusyError where the line is full."""
+        if self.open >= self._most:
+            raise BusyError(f"{self.open} checks are being answered already")
+        self.open += 1
+        try:
+            within = contextvars.copy_context()
+            return await asyncio.get_running_loop().run_in_executor(self._pool, within.run, call)
+        finally:
+            self.open -= 1
+
+    def close(self) -> None:
+        """Let go of the threads."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+class Check(Controller):
+    """/v1/check."""
+
+    path = "/v1/check"
+    tags = ("images",)
+
+    @post(
+        status_code=200,
+        opt={"role": "write"},
+        request_max_body_size=None,
+        operation_class=CheckBody,
+        summary="Ask for a verdict, leaving nothing behind",
+        responses=documented(
+            TooLargeError, UnsupportedError, BrokenError, DecoderKilledError, BusyError
+        ),
+    )
+    async def check(
+        self,
+        request: Request[Any, Any, State],
+        services: Wired,
+        caller: Who,
+        checks: NamedDependency[SkipValidation[Checks]],
+    ) -> schemas.Checked:
+        """The verdict and decision that this picture would get if it were uploaded now."""
+        limits = services.settings
+        bounds = Bounds(1, int(limits.max_bytes), frozenset())
+        async with received(request, limits.data / "spool", bounds) as form:
+            if not form.files:
+                raise MalformedError("send one file as a part named file", field="file")
+            file = form.files[0]
+            if isinstance(file, SeenitError):
+                raise file
+            return await checks.run(lambda: _check(services, caller, file.path))
+
+
+def _check(services: Services, caller: Caller, path: Path) -> schemas.Checked:
+    verdict, decision = services.checker.check(caller.tenant, path.read_bytes())
+    original = services.reader.original(caller.tenant, verdict)
+    return schemas.Checked(rendering.verdict(verdict, original), rendering.decision(decision, None))

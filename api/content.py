@@ -1,0 +1,143 @@
+"""The bytes of a picture: as uploaded, or as a preview."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from litestar import Controller, Response, get, head
+from litestar.params import QueryParameter
+from litestar.response import Stream
+
+from adapters.wiring import Services
+from api import examples
+from api.given import IfNoneMatch, ImageId, Who, Wired, holds
+from api.problems import documented
+from core.errors import GoneError, MissingError
+from core.telling import Seen
+
+MEDIA_TYPES = {
+    "JPEG": "image/jpeg",
+    "PNG": "image/png",
+    "GIF": "image/gif",
+    "WebP": "image/webp",
+    "AVIF": "image/avif",
+    "HEIC": "image/heic",
+    "TIFF": "image/tiff",
+    "BMP": "image/bmp",
+    "PPM": "image/x-portable-pixmap",
+}
+"""By format as sniffed (IANA's media types; PPM has none of its own)."""
+
+Size = Annotated[
+    Literal["original", "preview", "thumb"],
+    QueryParameter(description="As uploaded, or a JPEG of at most 512 or 160 pixels."),
+]
+Chunks = Stream | Response[bytes]
+
+
+class Content(Controller):
+    """GET and HEAD of the bytes."""
+
+    path = "/v1/images/{image_id:str}/content"
+    tags = ("images",)
+
+    @get(
+        opt={"role": "write"},
+        media_type="image/*",
+        summary="The bytes of a picture",
+        responses={
+            **documented(MissingError, GoneError),
+            304: examples.empty("The ETag in If-None-Match still holds."),
+        },
+        sync_to_thread=True,
+    )
+    def read(
+        self,
+        services: Wired,
+        caller: Who,
+        image_id: ImageId,
+        size: Size = "original",
+        held: IfNoneMatch = None,
+    ) -> Chunks:
+        """Bytes with the type that they themselves show, never the one that was claimed.
+
+        The ETag is made of their hash. A cache may keep them and asks again before it shows them,
+        so that a picture that is taken down is gone at once. Purged: 410; not kept: 404.
+        """
+        return _bytes(services, caller.tenant, image_id, size, held, body=True)
+
+    @head(
+        opt={"role": "write"},
+        summary="The headers of a picture's bytes",
+        responses={
+            **documented(MissingError, GoneError),
+            304: examples.empty("The ETag in If-None-Match still holds."),
+        },
+        sync_to_thread=True,
+    )
+    def look(
+        self,
+        services: Wired,
+        caller: Who,
+        image_id: ImageId,
+        size: Size = "original",
+        held: IfNoneMatch = None,
+    ) -> Chunks:
+        """As GET, without the bytes."""
+        return _bytes(services, caller.tenant, image_id, size, held, body=False)
+
+
+def _bytes(
+    services: Services,
+    tenant: str,
+    image_id: str,
+    size: Literal["original", "preview", "thumb"],
+    held: str | None,
+    *,
+    body: bool,
+) -> Chunks:
+    seen = services.reader.record(tenant, image_id)
+    print_, content = seen.record.fingerprint, seen.record.state.content
+    if content == "purged":
+        raise GoneError(f"the bytes of picture {image_id} were purged")
+    if content == "discarded" and size == "original":
+        raise MissingError(f"the bytes of picture {image_id} were not kept: it is a duplicate")
+    headers = _headers(seen, size)
+    if holds(held, headers["ETag"]):
+        return Response(b"", status_code=304, headers=headers)
+    if size == "original":
+        kind = MEDIA_TYPES.get(print_.format, "application/octet-stream")
+        headers["Content-Length"] = str(print_.bytes)
+        if not body:
+            return Response(b"", headers=headers, media_type=kind)
+        chunks = services.reader.stream(tenant, image_id)
+        return Stream(_opened(chunks), headers=headers, media_type=kind)
+    read = services.reader.preview if size == "preview" else services.reader.thumb
+    data = read(tenant, image_id)
+    headers["Content-Length"] = str(len(data))
+    return Response(data if body else b"", headers=headers, media_type="image/jpeg")
+
+
+def _headers(seen: Seen, size: str) -> dict[str, str]:
+    print_ = seen.record.fingerprint
+    digest = print_.sha256 if size == "original" else f"{print_.pixels_sha256}-{size}"
+    ending = print_.format.lower() if size == "original" else "jpeg"
+    return {
+        "ETag": f'"{digest}"',
+        "Cache-Control": "private, no-cache",
+        # The caller's own file name is never sent back in a header.
+        "Content-Disposition": f'inline; filename="{seen.record.state.image_id}.{ending}"',
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+    }
+
+
+def _opened(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The stream with its first chunk read, so that what is missing is told before a header is."""
+    first = next(chunks, b"")
+
+    def all_of_it() -> Iterator[bytes]:
+        yield first
+        yield from chunks
+
+    return all_of_it()

@@ -1,0 +1,89 @@
+"""The outermost layer: an id for each request, a line in the log, figures, headers of safety."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+
+import structlog
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+from uuid_utils import uuid7
+
+from api.metrics import Metrics
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+"""What a caller may choose; anything else is replaced, as it goes to logs and headers."""
+HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
+"""Set where the answer has none of its own. No CORS: browsers of other sites may not read."""
+QUIET = ("/health", "/metrics")
+
+logger = structlog.get_logger("api.access")
+
+
+class Edge:
+    """Wraps the whole app, unknown paths included."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == ScopeType.HTTP:
+            await self._answer(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _answer(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
+        request_id = _id_of(scope)
+        status = 500
+        started = time.perf_counter()
+
+        async def sent(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = _with_headers(message.get("headers", ()), request_id)
+            await send(message)
+
+        # An app mounted elsewhere may hand over its own state.
+        scope.setdefault("state", {})["request_id"] = request_id
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self._app(scope, receive, sent)
+            finally:
+                seconds = time.perf_counter() - started
+                route = str(scope.get("path_template") or "unmatched")
+                self._metrics.answered(scope["method"], route, status, seconds)
+                say = logger.debug if route.startswith(QUIET) else logger.info
+                say(
+                    "answered",
+                    method=scope["method"],
+                    path=scope["path"],
+                    status=status,
+                    ms=round(seconds * 1000, 1),
+                )
+
+
+def _id_of(scope: Any) -> str:  # noqa: ANN401 - a TypedDict of the framework's
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            chosen = value.decode("latin-1")
+            if REQUEST_ID.fullmatch(chosen):
+                return str(chosen)
+    return str(uuid7())
+
+
+def _with_headers(headers: Any, request_id: str) -> list[tuple[bytes, bytes]]:  # noqa: ANN401 - as above
+    held = [(bytes(name).lower(), bytes(value)) for name, value in headers]
+    names = {name for name, _ in held}
+    held += [(name, value) for name, value in HEADERS if name not in names]
+    held.append((b"x-request-id", request_id.encode()))
+    return held

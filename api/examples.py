@@ -1,0 +1,90 @@
+"""Examples and response descriptions of the reference at /schema."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar.openapi import ResponseSpec
+from litestar.openapi.spec import Example
+
+_ID = "01980a5e-7c1d-7b6a-9f0e-3f6f0c1f2a44"
+_OTHER = "01980a11-02aa-7cc3-8d11-90b1f7a3c001"
+_AT = "2026-03-01T09:30:00.125Z"
+
+DECISION = {"value": "allow", "reason": None, "by": "policy", "at": _AT}
+VERDICT = {
+    "kind": "near_duplicate",
+    "original": {
+        "image_id": _OTHER,
+        "external_id": "listing-18",
+        "owner_id": "seller-7",
+        "decision": DECISION,
+        "accepted_at": "2026-02-27T17:02:11.004Z",
+    },
+    "matches": [
+        {
+            "image_id": _OTHER,
+            "kind": "near_duplicate",
+            "confirmed": True,
+            "evidence": {
+                "signals": ["features", "alignment"],
+                "hamming": 24,
+                "turn": "mirrored",
+                "votes": 41,
+                "inliers": 160,
+                "overlap": 0.97,
+                "changed_regions": [],
+                "changed_share": 0.0,
+                "same_owner": False,
+                "words": "mirrored, cropped to 62 %",
+            },
+        }
+    ],
+    "missing": [{"signal": "visual", "reason": "SEENIT_MODEL=none: no visual model is wanted"}],
+    "comparable": True,
+    "candidates_truncated": False,
+    "policy_version": "1",
+    "pipeline_version": "1",
+    "revision": 1,
+    "decided_at": _AT,
+    "decided_by": "machine",
+}
+JOB = {
+    "job_id": _ID,
+    "kind": "ingest",
+    "image_id": _ID,
+    "status": "done",
+    "verdict": VERDICT,
+    "decision": DECISION,
+    "error": None,
+    "attempts": 1,
+    "accepted_at": _AT,
+    "finished_at": "2026-03-01T09:30:00.410Z",
+}
+REFUSED = {
+    "error": {
+        "type": "/problems/unsupported",
+        "title": "Unsupported format",
+        "status": 415,
+        "detail": "a PDF is not a picture",
+        "filename": "offer.pdf",
+    }
+}
+QUEUED = {"items": [{"job_id": _ID, "image_id": _ID, "status": "queued"}, REFUSED]}
+ENDED = {"items": [JOB, REFUSED]}
+CHECKED = {"verdict": VERDICT, "decision": DECISION}
+
+
+def spec(body: type, description: str, example: dict[str, Any] | None = None) -> ResponseSpec:
+    """A further answer of a route."""
+    return ResponseSpec(
+        body,
+        description=description,
+        generate_examples=False,
+        examples=None if example is None else [Example(id="example", value=example)],
+    )
+
+
+def empty(description: str) -> ResponseSpec:
+    """A further answer without a body."""
+    return ResponseSpec(None, description=description, generate_examples=False)

@@ -1,0 +1,112 @@
+"""Whether the process lives, and whether it can take uploads: two different questions."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Literal
+
+from litestar import Controller, get
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
+
+from adapters.wiring import Services
+from api import rendering, schemas
+from api.given import Who, Wired
+from api.problems import FullerError, documented, errors
+from core.accept import FREE_BYTES
+from core.errors import SeenitError, StoreUnavailableError, UnavailableError
+
+PATIENCE = 2.0
+"""Seconds after which a part that does not answer is down."""
+FRESH = 5.0
+"""Seconds that an answer of the blob store stands for: probes come often, and a put may cost."""
+PROBE = "probe/ready"
+
+Part = Literal["ok", "down", "absent"]
+
+
+class Health:
+    """Asks every part, side by side, each with a limit on its time."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._wrote = float("-inf")
+
+    async def parts(self) -> dict[str, tuple[Part, str]]:
+        """State and reason of each."""
+        services = self._services
+        asked = {
+            "blobs": self._write,
+            "index": lambda: services.index.watermark("default"),
+            "queue": services.queue.depth,
+        }
+        answers = await asyncio.gather(*(_ask(call) for call in asked.values()))
+        parts = dict(zip(asked, answers, strict=True))
+        reason = services.visual.absent
+        parts["visual"] = ("ok", "") if reason is None else ("absent", reason)
+        return parts
+
+    def _write(self) -> None:
+        """Accepting takes a put, so a put it is that is tried."""
+        free = self._services.blobs.free()
+        if free is not None and free < FREE_BYTES:
+            raise StoreUnavailableError("the disk is full")
+        if time.monotonic() - self._wrote > FRESH:
+            self._services.blobs.put([(PROBE, b"")])
+            self._wrote = time.monotonic()
+
+
+class Probes(Controller):
+    """/health, open to everyone."""
+
+    path = "/health"
+    tags = ("health",)
+
+    @get("/live", summary="Whether the process answers")
+    async def live(self) -> schemas.Live:
+        """Touches nothing."""
+        return schemas.Live()
+
+    @get("/ready", summary="Whether uploads can be accepted", responses=errors(UnavailableError))
+    async def ready(
+        self,
+        health: NamedDependency[SkipValidation[Health]],
+    ) -> schemas.Ready:
+        """503 only when uploads cannot be accepted; `degraded` when another part is down."""
+        parts = await health.parts()
+        states = {name: state for name, (state, _) in parts.items()}
+        reasons = {name: why for name, (_, why) in parts.items() if why}
+        if states["blobs"] == "down":
+            refused = StoreUnavailableError(f"uploads cannot be accepted: {reasons['blobs']}")
+            raise FullerError(refused, parts=states)
+        whole = all(state == "ok" for state in states.values())
+        return schemas.Ready("ready" if whole else "degraded", states, reasons)
+
+
+@get(
+    "/v1/stats",
+    opt={"role": "write"},
+    summary="Counts",
+    responses=documented(),
+    tags=["stats"],
+    sync_to_thread=True,
+)
+def stats(services: Wired, caller: Who) -> schemas.Statistics:
+    """Counts of this tenant, in all and by category, as of the index's watermark.
+
+    `lag` says how many entries of the log the index does not hold yet.
+    """
+    return rendering.statistics(services.reader.counts(caller.tenant))
+
+
+async def _ask(call: Callable[[], object]) -> tuple[Part, str]:
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await asyncio.to_thread(call)
+    except SeenitError as error:
+        return "down", error.detail
+    except TimeoutError:
+        return "down", f"no answer within {PATIENCE:g} s"
+    return "ok", ""

@@ -1,0 +1,146 @@
+"""Jobs: how far uploads and operations have come."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Annotated, cast
+
+import msgspec
+from litestar import Controller, Response, get, post
+from litestar.params import HeaderParameter, QueryParameter
+from litestar.response import Stream
+
+from adapters.wiring import Services
+from api import examples, rendering, schemas
+from api.given import Cursor, JobId, Limit, Who, Wired
+from api.problems import documented
+from core import cursor as cursors
+from core.errors import ConflictError, GoneError, MissingError
+from core.tracking import Tracked
+from core.types import JobStatus
+
+COMMENT_SECONDS = 15.0
+"""Between two signs of life on a stream without news."""
+STEPS: tuple[JobStatus, ...] = ("queued", "decoding", "embedding", "settling", "done", "failed")
+"""Their numbers are the ids of the events."""
+
+
+class Jobs(Controller):
+    """Everything below /v1/jobs."""
+
+    path = "/v1/jobs"
+    tags = ("jobs",)
+
+    @get(opt={"role": "write"}, summary="List jobs", responses=documented(), sync_to_thread=True)
+    def jobs(
+        self,
+        services: Wired,
+        caller: Who,
+        status: Annotated[JobStatus | None, QueryParameter()] = None,
+        limit: Limit = 50,
+        cursor: Cursor = None,
+    ) -> schemas.Jobs:
+        """Waiting, running and ended jobs, newest first. Works with the broker down."""
+        before = None if cursor is None else cursors.decode(cursor)
+        page = services.reader.job_page(caller.tenant, status, limit, before)
+        told = services.reader.told(caller.tenant, page.items)
+        onward = None if page.after is None else cursors.encode(*page.after)
+        return schemas.Jobs([rendering.job(one) for one in told], onward)
+
+    @get(
+        "/{job_id:str}",
+        opt={"role": "write"},
+        summary="One job",
+        responses=documented(MissingError),
+        sync_to_thread=True,
+    )
+    def job(self, services: Wired, caller: Who, job_id: JobId) -> schemas.Job:
+        """How far it has come; when it has ended, its verdict or its error."""
+        return _told(services, caller.tenant, services.reader.job(caller.tenant, job_id))
+
+    @get(
+        "/{job_id:str}/events",
+        opt={"role": "write"},
+        media_type="text/event-stream",
+        summary="Follow a job",
+        responses={
+            **documented(MissingError),
+            204: examples.empty("Last-Event-ID is that of the end: there is nothing more."),
+        },
+    )
+    async def events(
+        self,
+        services: Wired,
+        caller: Who,
+        job_id: JobId,
+        last: Annotated[
+            str | None,
+            HeaderParameter(name="Last-Event-ID", description="Events up to this are left out."),
+        ] = None,
+    ) -> Stream | Response[None]:
+        """Server-sent events named `status`, each with the whole job, until it has ended.
+
+        A comment every 15 s says that the stream lives. For a job that has ended there is one
+        event, at once.
+        """
+        job = await asyncio.to_thread(services.reader.job, caller.tenant, job_id)
+        after = int(last) if last is not None and last.isdigit() else -1
+        if _is_over(job.status) and after >= STEPS.index(job.status):
+            return Response(None, status_code=204)
+        return Stream(
+            _stream(services, caller.tenant, job_id, after),
+            media_type="text/event-stream",
+            headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
+        )
+
+    @post(
+        "/{job_id:str}/retry",
+        status_code=202,
+        opt={"role": "write"},
+        summary="Try a failed upload again",
+        responses=documented(MissingError, GoneError, ConflictError),
+        sync_to_thread=True,
+    )
+    def retry(self, services: Wired, caller: Who, job_id: JobId) -> schemas.Job:
+        """A new job `<image_id>.<n>` for the same bytes; 409 unless the upload has failed."""
+        present = services.reader.job(caller.tenant, job_id)
+        if present.kind != "ingest" or present.status != "failed":
+            raise ConflictError(f"job {job_id} is {present.status}: a failed upload can be retried")
+        job = services.acceptor.retry(caller.tenant, job_id)
+        return _told(services, caller.tenant, services.reader.job(caller.tenant, job.job_id))
+
+
+def _told(services: Services, tenant: str, job: Tracked) -> schemas.Job:
+    return rendering.job(services.reader.told(tenant, [job])[0])
+
+
+def _is_over(status: JobStatus) -> bool:
+    return status in ("done", "failed")
+
+
+async def _stream(services: Services, tenant: str, job_id: str, after: int) -> AsyncIterator[bytes]:
+    """Each step that is further than the last one told, and comments in between."""
+    loop = asyncio.get_running_loop()
+    spoke = loop.time()
+    yield b"retry: 2000\n\n"
+    heard = services.waiter.events(tenant, job_id)
+    async with aclosing(cast("AsyncGenerator[JobStatus | None]", heard)) as news:
+        async for status in news:
+            if status is not None and STEPS.index(status) > after:
+                after = STEPS.index(status)
+                job = await asyncio.to_thread(_event, services, tenant, job_id, status)
+                yield b"id: %d\nevent: status\ndata: %s\n\n" % (after, job)
+                spoke = loop.time()
+            elif loop.time() - spoke >= COMMENT_SECONDS:
+                yield b": still here\n\n"
+                spoke = loop.time()
+
+
+def _event(services: Services, tenant: str, job_id: str, status: JobStatus) -> bytes:
+    """The whole job; its status is the one that was heard, if it has not ended meanwhile."""
+    job = _told(services, tenant, services.reader.job(tenant, job_id))
+    if not _is_over(job.status) and not _is_over(status):
+        job = msgspec.structs.replace(job, status=status)
+    return msgspec.json.encode(job)

@@ -1,0 +1,83 @@
+"""Figures for Prometheus, in a registry of the app's own; nothing in them names a tenant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from litestar import Response, get
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+
+from api.problems import documented
+from core.errors import SeenitError
+from core.ports import Queue
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
+"""Upper bounds of the histogram; 60 is the longest a call waits."""
+
+
+class Depth(Collector):
+    """The queue's depth, asked when the figures are."""
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+
+    def describe(self) -> Iterable[GaugeMetricFamily]:
+        """Named without asking the queue."""
+        return [GaugeMetricFamily("seenit_queue_depth", "Jobs waiting for a worker.")]
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        """None where the queue does not answer."""
+        try:
+            depth = self._queue.depth()
+        except SeenitError:
+            return []
+        return [GaugeMetricFamily("seenit_queue_depth", "Jobs waiting for a worker.", depth)]
+
+
+class Metrics:
+    """What the HTTP door counts."""
+
+    def __init__(self, queue: Queue) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "seenit_http_requests",
+            "Requests answered.",
+            ("method", "route", "status"),
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "seenit_http_request_seconds",
+            "Time to the end of an answer.",
+            ("method", "route"),
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        ProcessCollector(registry=self.registry)
+        self.registry.register(Depth(queue))
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one request."""
+        self._requests.labels(method, route, str(status)).inc()
+        self._seconds.labels(method, route).observe(seconds)
+
+
+@get(
+    "/metrics",
+    opt={"role": "admin"},
+    media_type=CONTENT_TYPE_LATEST,
+    summary="Figures for Prometheus",
+    responses=documented(),
+    tags=["health"],
+    sync_to_thread=True,
+)
+def metrics(figures: NamedDependency[SkipValidation[Metrics]]) -> Response[bytes]:
+    """Requests by route and status, their times, queue depth, and the process's own figures.
+
+    With keys set this takes one of role admin: it is about all tenants together.
+    """
+    return Response(generate_latest(figures.registry), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,118 @@
+"""Changes: left for a worker, and answered once the log holds them."""
+
+from __future__ import annotations
+
+import asyncio
+
+from adapters.wiring import Services
+from api.auth import Caller
+from api.fields import merged
+from api.given import matched
+from api.problems import raised
+from api.schemas import Erased
+from core.errors import PendingError, PreconditionError
+from core.telling import Seen
+from core.types import Fields, Job, JobKind, Value
+
+TRIES = 8
+"""Times that an edit without If-Match is laid over a record that changed meanwhile."""
+
+
+async def change(
+    services: Services,
+    caller: Caller,
+    kind: JobKind,
+    image_id: str,
+    if_match: str | None,
+    *,
+    value: Value | None = None,
+    reason: str | None = None,
+) -> Seen:
+    """Purge or decide, and the record as it is then."""
+    seen = await asyncio.to_thread(services.reader.record, caller.tenant, image_id)
+    job = await asyncio.to_thread(
+        services.acceptor.operate,
+        caller.tenant,
+        kind,
+        image_id,
+        fields=None if reason is None else Fields(reason=reason),
+        if_match=matched(if_match, seen.record.state.revision),
+        value=value,
+    )
+    await settled(services, job)
+    return await asyncio.to_thread(services.reader.record, caller.tenant, image_id)
+
+
+async def edit(
+    services: Services, caller: Caller, image_id: str, if_match: str | None, patch: bytes
+) -> Seen:
+    """Merge a patch into the fields, and the record as it is then.
+
+    The patch is laid over one revision and settled for that one alone, so that of two edits at the
+    same time neither undoes the other: the later one is laid over what the first one left.
+    """
+    for _ in range(TRIES):
+        seen = await asyncio.to_thread(services.reader.record, caller.tenant, image_id)
+        revision = seen.record.state.revision
+        matched(if_match, revision)
+        fields = merged(seen.record.fields, patch)
+        job = await asyncio.to_thread(
+            services.acceptor.operate,
+            caller.tenant,
+            "edit",
+            image_id,
+            fields=fields,
+            if_match=revision,
+        )
+        try:
+            await settled(services, job)
+        except PreconditionError:
+            if if_match is not None:
+                raise
+            continue
+        return await asyncio.to_thread(services.reader.record, caller.tenant, image_id)
+    raise PreconditionError("the record changes faster than this edit can be laid over it")
+
+
+async def delete(services: Services, caller: Caller, image_id: str, if_match: str | None) -> None:
+    """Delete a picture, settled, waiting or failed."""
+    expected = None
+    if if_match is None:
+        await asyncio.to_thread(services.reader.erasable, caller.tenant, image_id)
+    else:
+        seen = await asyncio.to_thread(services.reader.record, caller.tenant, image_id)
+        expected = matched(if_match, seen.record.state.revision)
+    job = await asyncio.to_thread(
+        services.acceptor.operate, caller.tenant, "delete", image_id, if_match=expected
+    )
+    await settled(services, job)
+
+
+async def erase(services: Services, caller: Caller, owner_id: str) -> Erased:
+    """Delete every picture of an owner, one operation each; those not settled in time follow."""
+    jobs = await asyncio.to_thread(_erase, services, caller.tenant, owner_id)
+    ids = [job.job_id for job in jobs]
+    await services.waiter.ended(caller.tenant, ids, services.settings.operation_seconds)
+    ended = await asyncio.to_thread(services.reader.ended, caller.tenant, ids)
+    # One that is refused was deleted by another call meanwhile.
+    waiting = ended.count(None)
+    return Erased(owner_id=owner_id, matched=len(ids), deleted=len(ids) - waiting, waiting=waiting)
+
+
+async def settled(services: Services, job: Job) -> None:
+    """Wait until the log holds a job. Raise PendingError, or why it was refused."""
+    seconds = services.settings.operation_seconds
+    if not await services.waiter.ended(job.tenant, [job.job_id], seconds):
+        raise PendingError(
+            f"accepted as job {job.job_id}, which is not settled yet; it comes through all the same"
+        )
+    outcome = await asyncio.to_thread(services.reader.job, job.tenant, job.job_id)
+    if outcome.problem is not None:
+        raise raised(outcome.problem)
+
+
+def _erase(services: Services, tenant: str, owner_id: str) -> list[Job]:
+    return [
+        services.acceptor.operate(tenant, "delete", image_id)
+        for image_id in services.reader.owned(tenant, owner_id)
+    ]

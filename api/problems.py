@@ -1,0 +1,203 @@
+"""Every error becomes `application/problem+json` here, and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import structlog
+from litestar import MediaType, Request, Response, get
+from litestar.datastructures import State
+from litestar.exceptions import HTTPException, MethodNotAllowedException, ValidationException
+from litestar.openapi import ResponseSpec
+from litestar.openapi.spec import Example
+from litestar.params import FromPath
+
+from api import rendering
+from api.schemas import Problem
+from core.errors import (
+    ForbiddenError,
+    MalformedError,
+    MissingError,
+    PendingError,
+    SeenitError,
+    TooLargeError,
+    UnauthorizedError,
+    UnavailableError,
+)
+from core.types import Problem as Written
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_SECONDS = 5
+"""Retry-After of a part that is down."""
+RETRY_SOON = 1
+"""Retry-After of what only takes its time."""
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+
+logger = structlog.get_logger(__name__)
+
+Requested = Request[Any, Any, State]
+
+
+class BusyError(UnavailableError):
+    """More of this is asked at once than is answered at once."""
+
+    type = "busy"
+    title = "Too much at once"
+
+
+class MethodError(SeenitError):
+    """The path is there, but not for this method; `Allow` names those it is there for."""
+
+    type = "method-not-allowed"
+    title = "Method not allowed"
+    status = 405
+
+
+class FullerError(SeenitError):
+    """An error that is told with more: `errors`, one a file, or `parts` and their states."""
+
+    def __init__(self, whole: SeenitError, **more: object) -> None:
+        super().__init__(whole.detail, field=whole.field)
+        self.whole = whole
+        self.more = more
+
+
+def told(request: Requested, error: SeenitError) -> Response[Problem]:
+    """An error of ours as an answer."""
+    whole, more = (error.whole, error.more) if isinstance(error, FullerError) else (error, {})
+    if whole.status >= 500 and not whole.retryable:  # noqa: PLR2004 - server errors
+        logger.error("failed", error=type(whole).__name__, detail=whole.detail)
+    request_id = request.scope.get("state", {}).get("request_id")
+    problem = msgspec.structs.replace(rendering.problem(whole), request_id=request_id, **more)
+    return Response(
+        problem, status_code=problem.status, media_type=MEDIA_TYPE, headers=_headers(whole)
+    )
+
+
+def refused(request: Requested, error: HTTPException) -> Response[Problem]:
+    """An error of the framework: a path, method, parameter or body that is not as it must be."""
+    answer = told(request, _ours(error))
+    if isinstance(error, MethodNotAllowedException):
+        answer.set_header("Allow", ", ".join(_allowed(request)))
+    return answer
+
+
+def crashed(request: Requested, error: Exception) -> Response[Problem]:
+    """Anything else: said in full to the log, and to the caller only that it happened."""
+    logger.error("crashed", exc_info=error)
+    return told(request, SeenitError("something went wrong here; the log has the details"))
+
+
+def raised(written: Written) -> SeenitError:
+    """The error that was written down as the outcome of an operation."""
+    for kind in _tree(SeenitError):
+        if kind.type == written.type and kind.status == written.status:
+            return kind(written.detail)
+    return SeenitError(written.detail)
+
+
+def documented(*kinds: type[SeenitError]) -> dict[int, ResponseSpec]:
+    """Errors of a route for the reference, beside those that every route with a key has."""
+    always = (MalformedError, UnauthorizedError, ForbiddenError, UnavailableError)
+    return errors(*always, *kinds)
+
+
+def errors(*kinds: type[SeenitError]) -> dict[int, ResponseSpec]:
+    """Errors of a route for the reference, by status."""
+    specs: dict[int, ResponseSpec] = {}
+    for status in sorted({kind.status for kind in kinds}):
+        mine = [kind for kind in kinds if kind.status == status]
+        specs[status] = ResponseSpec(
+            Problem,
+            description=" ".join(_meaning(kind) for kind in mine),
+            media_type=MEDIA_TYPE,
+            examples=[_example(kind) for kind in mine],
+            generate_examples=False,
+        )
+    return specs
+
+
+@get(
+    "/problems/{kind:str}",
+    media_type=MediaType.TEXT,
+    summary="What a problem type means",
+    responses=errors(MissingError),
+    tags=["health"],
+)
+async def problem_type(kind: FromPath[str]) -> str:
+    """The page that `type` of every error points at."""
+    for known in _tree(SeenitError):
+        if known.type == kind:
+            return f"{known.status} {known.title}\n\n{_meaning(known)}\n"
+    raise MissingError(f"there is no problem type {kind}")
+
+
+def _ours(error: HTTPException) -> SeenitError:
+    if isinstance(error, MethodNotAllowedException):
+        return MethodError("there is nothing here for this method")
+    if isinstance(error, ValidationException):
+        return _named(error)
+    if error.status_code == TooLargeError.status:
+        return TooLargeError("the body is too large")
+    for kind in _tree(SeenitError):
+        if kind.status == error.status_code:
+            detail = "there is nothing at this path" if kind is MissingError else error.detail
+            return kind(detail)
+    return MalformedError(error.detail)
+
+
+def _named(error: ValidationException) -> MalformedError:
+    """Name the parameter that is wrong."""
+    extra = error.extra if isinstance(error.extra, list) else []
+    for one in extra:
+        if isinstance(one, dict) and one.get("key"):
+            key = str(one["key"])
+            return MalformedError(f"{key}: {one.get('message', 'is wrong')}", field=key)
+    return MalformedError(error.detail)
+
+
+def _headers(error: SeenitError) -> dict[str, str]:
+    if isinstance(error, UnauthorizedError):
+        return {"WWW-Authenticate": 'Bearer realm="seenit"'}
+    if isinstance(error, PendingError | BusyError):
+        return {"Retry-After": str(RETRY_SOON)}
+    if error.status == UnavailableError.status:
+        return {"Retry-After": str(RETRY_SECONDS)}
+    return {}
+
+
+def _allowed(request: Requested) -> Iterator[str]:
+    router = request.app.asgi_router
+    for method in METHODS:
+        try:
+            router.handle_routing(path=request.scope["path"].rstrip("/") or "/", method=method)
+        except HTTPException:
+            continue
+        yield method
+
+
+def _tree(root: type[SeenitError]) -> Iterator[type[SeenitError]]:
+    """The class and all below it, those of a level before those of the next."""
+    level = [root]
+    while level:
+        yield from level
+        level = [below for kind in level for below in kind.__subclasses__()]
+
+
+def _meaning(kind: type[SeenitError]) -> str:
+    return " ".join((kind.__doc__ or kind.title).split())
+
+
+def _example(kind: type[SeenitError]) -> Example:
+    return Example(
+        id=kind.type,
+        summary=kind.title,
+        value={
+            "type": f"/problems/{kind.type}",
+            "title": kind.title,
+            "status": kind.status,
+            "detail": _meaning(kind),
+        },
+    )

@@ -1,0 +1,187 @@
+"""Core values into wire types, field by field: nothing of the core reaches the wire unseen."""
+
+from __future__ import annotations
+
+import msgspec
+
+from api import schemas
+from core import types
+from core.errors import SeenitError
+from core.ports import Group
+from core.reading import Counts, Listing, Near, Star
+from core.telling import Original, Seen, Told
+from core.tracking import Tracked, UnsettledError
+
+
+def image(seen: Seen) -> schemas.Image:
+    """A record."""
+    record, state, told = seen.record, seen.record.state, seen.record.fields
+    print_ = record.fingerprint
+    return schemas.Image(
+        image_id=state.image_id,
+        owner_id=told.owner_id,
+        external_id=told.external_id,
+        title=told.title,
+        description=told.description,
+        category=told.category,
+        tags=told.tags,
+        source_url=told.source_url,
+        metadata=told.metadata,
+        filename=told.filename,
+        sha256=state.sha256,
+        fingerprints=schemas.Fingerprints(
+            phash=schemas.Phash(print_.phash),
+            pdq=schemas.Pdq(print_.pdq, quality=print_.pdq_quality),
+            md5=print_.md5,
+            pixels_sha256=print_.pixels_sha256,
+            pixels_version=print_.pixels_version,
+        ),
+        width=print_.width,
+        height=print_.height,
+        format=print_.format,
+        frames=print_.frames,
+        bytes=print_.bytes,
+        content=state.content,
+        accepted_at=state.accepted_at,
+        updated_at=state.updated_at,
+        spaces=schemas.Spaces(
+            visual=_space(state.spaces, "visual"), caption=_space(state.spaces, "caption")
+        ),
+        verdict=verdict(state.verdict, seen.original),
+        decision=decision(state.decision, seen.reason),
+        anchor=state.anchor is not None,
+        revision=state.revision,
+    )
+
+
+def images(listing: Listing) -> schemas.Images:
+    """Part of a list."""
+    return schemas.Images([image(seen) for seen in listing.items], listing.next_cursor)
+
+
+def star(found: Star) -> schemas.Star:
+    """An original with its copies."""
+    copies = [image(seen) for seen in found.copies]
+    return schemas.Star(image(found.original), copies, found.next_cursor)
+
+
+def neighbours(space_id: str, found: list[Near]) -> schemas.Neighbours:
+    """Records near another one."""
+    items = [schemas.Neighbour(image(near.seen), near.similarity) for near in found]
+    return schemas.Neighbours(space_id, items)
+
+
+def verdict(core: types.Verdict, original: Original | None) -> schemas.Verdict:
+    """A verdict with its original joined."""
+    return schemas.Verdict(
+        kind=core.kind,
+        original=None
+        if original is None
+        else schemas.Original(
+            image_id=original.image_id,
+            external_id=original.external_id,
+            owner_id=original.owner_id,
+            decision=decision(original.decision, original.reason) if original.decision else None,
+            accepted_at=original.accepted_at,
+        ),
+        matches=msgspec.convert(core.matches, tuple[schemas.Match, ...], from_attributes=True),
+        missing=tuple(schemas.Absent(one.signal, one.reason) for one in core.missing),
+        comparable=core.comparable,
+        candidates_truncated=core.candidates_truncated,
+        policy_version=core.policy_version,
+        pipeline_version=core.pipeline_version,
+        revision=core.revision,
+        decided_at=core.decided_at,
+        decided_by=core.decided_by,
+    )
+
+
+def decision(core: types.Decision, reason: str | None) -> schemas.Decision:
+    """A decision with its reason joined."""
+    return schemas.Decision(value=core.value, reason=reason, by=core.by, at=core.at)
+
+
+def job(told: Told) -> schemas.Job:
+    """A job."""
+    core = told.job
+    return schemas.Job(
+        job_id=core.job_id,
+        kind=core.kind,
+        image_id=core.image_id,
+        status=core.status,
+        verdict=verdict(core.verdict, told.original) if core.verdict else None,
+        decision=decision(core.decision, told.reason) if core.decision else None,
+        error=written(core.problem) if core.problem else None,
+        attempts=core.attempts,
+        accepted_at=core.accepted_at,
+        finished_at=core.finished_at,
+    )
+
+
+def queued(core: types.Job | Tracked) -> schemas.Queued:
+    """An upload as it was just accepted, or as it stands when the call is repeated."""
+    status = core.status if isinstance(core, Tracked) else "queued"
+    return schemas.Queued(job_id=core.job_id, image_id=core.image_id, status=status)
+
+
+def refused(error: SeenitError, filename: str | None) -> schemas.Refused:
+    """A file that was not accepted."""
+    return schemas.Refused(error=problem(error, filename=filename))
+
+
+def statistics(counts: Counts) -> schemas.Statistics:
+    """Counts, and how far they lie behind."""
+    stats = counts.stats
+    return schemas.Statistics(
+        total=_group(stats.total),
+        categories={name: _group(group) for name, group in stats.categories.items()},
+        queue_depth=counts.waiting,
+        log=schemas.Log(
+            head=counts.head,
+            watermark=stats.watermark,
+            lag=max(0, counts.head - stats.watermark),
+        ),
+    )
+
+
+def problem(error: SeenitError, *, filename: str | None = None) -> schemas.Problem:
+    """An error as it is told."""
+    unsettled = error.job if isinstance(error, UnsettledError) else None
+    return schemas.Problem(
+        type=f"/problems/{error.type}",
+        title=error.title,
+        status=error.status,
+        detail=error.detail,
+        field=error.field,
+        filename=filename,
+        job=job(Told(job=unsettled, original=None, reason=None)) if unsettled else None,
+    )
+
+
+def written(core: types.Problem) -> schemas.Problem:
+    """An error as it was written down."""
+    return schemas.Problem(
+        type=f"/problems/{core.type}", title=core.title, status=core.status, detail=core.detail
+    )
+
+
+def _group(group: Group) -> schemas.Group:
+    return schemas.Group(
+        images=group.images,
+        verdicts=group.verdicts,
+        decisions=group.decisions,
+        spaces={
+            name: schemas.Coverage(
+                present=one.present,
+                missing=one.missing,
+                represented_by_original=one.represented_by_original,
+            )
+            for name, one in group.spaces.items()
+        },
+    )
+
+
+def _space(spaces: tuple[str, ...], kind: str) -> str | None:
+    """The newest space of a kind; ids begin with it."""
+    mine = [space for space in spaces if space.startswith(f"{kind}-")]
+    return mine[-1] if mine else None

@@ -1,0 +1,358 @@
+"""Wire types: what the service answers, as the reference at /schema shows it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct, field
+
+Kind = Literal["exact", "near_duplicate", "similar", "new"]
+Value = Literal["allow", "review", "block"]
+Status = Literal["queued", "decoding", "embedding", "settling", "done", "failed"]
+
+ImageId = Annotated[
+    str,
+    Meta(
+        description="UUIDv7 of one accepted upload; also the id of its ingest job.",
+        examples=["01980a5e-7c1d-7b6a-9f0e-3f6f0c1f2a44"],
+    ),
+]
+Time = Annotated[
+    str,
+    Meta(description="RFC 3339, UTC, milliseconds.", examples=["2026-03-01T09:30:00.125Z"]),
+]
+Cosine = Annotated[float, Meta(description="Cosine similarity; larger is closer.")]
+
+
+class Box(Struct, frozen=True):
+    """A rectangle in the original's frame; all four are shares of its width and height."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+class Transform(Struct, frozen=True):
+    """How the picture lies in the original's frame."""
+
+    mirrored: bool
+    rotation: Annotated[float, Meta(description="Degrees counter-clockwise, after the mirror.")]
+    scale: Annotated[float, Meta(description="Original pixels that a picture pixel covers.")]
+    seen: Annotated[float, Meta(description="Share of the original's area that is shown.")]
+    filled: Annotated[float, Meta(description="Share of the picture that the original fills.")]
+    matrix: Annotated[
+        tuple[float, float, float, float, float, float],
+        Meta(description="Picture to original in shares of their sides: x' = ax + by + c, y' = …"),
+    ]
+
+
+class Evidence(Struct, frozen=True, kw_only=True):
+    """Why a match is one: numbers for a machine, words for a person."""
+
+    signals: Annotated[
+        tuple[str, ...],
+        Meta(description="Of sha256, pixels, phash, visual, features, alignment."),
+    ] = ()
+    hamming: Annotated[
+        int | None, Meta(description="Bits between the perceptual hashes; smaller is closer.")
+    ] = None
+    turn: Annotated[str | None, Meta(description="The turn or mirror that came closest.")] = None
+    similarity: Cosine | None = None
+    votes: Annotated[
+        int | None, Meta(description="Local features that agree on one scale, turn and shift.")
+    ] = None
+    inliers: Annotated[
+        int | None, Meta(description="Keypoints that the transform lays on their partner.")
+    ] = None
+    overlap: Annotated[
+        float | None, Meta(description="Share of the textured blocks that agree.")
+    ] = None
+    transform: Transform | None = None
+    changed_regions: tuple[Box, ...] = ()
+    changed_share: Annotated[float, Meta(description="Of the original's area.")] = 0.0
+    same_owner: bool | None = None
+    words: Annotated[
+        str, Meta(description="The same in words.", examples=["mirrored, cropped to 62 %"])
+    ] = ""
+
+
+class Match(Struct, frozen=True, kw_only=True):
+    """An earlier picture that was looked at; unconfirmed ones are no duplicates."""
+
+    image_id: ImageId
+    kind: Kind
+    confirmed: bool
+    evidence: Evidence
+
+
+class Absent(Struct, frozen=True):
+    """A signal that could not take part."""
+
+    signal: str
+    reason: str
+
+
+class Decision(Struct, frozen=True, kw_only=True):
+    """What may be done with the picture."""
+
+    value: Value
+    reason: Annotated[str | None, Meta(description="Why a person decided so.")] = None
+    by: Literal["policy", "person"]
+    at: Time
+
+
+class Original(Struct, frozen=True, kw_only=True):
+    """The record that copies point at; all but its id is null where it was deleted since."""
+
+    image_id: ImageId
+    external_id: str | None
+    owner_id: str | None
+    decision: Decision | None
+    accepted_at: Time | None
+
+
+class Verdict(Struct, frozen=True, kw_only=True):
+    """Whether the picture was seen before, whose it was then, and how that is known."""
+
+    kind: Kind
+    original: Original | None
+    matches: Annotated[tuple[Match, ...], Meta(description="Up to 20, best first.")]
+    missing: tuple[Absent, ...]
+    comparable: Annotated[
+        bool,
+        Meta(description="False: too flat or too small for anything but exact equality."),
+    ]
+    candidates_truncated: bool
+    policy_version: str
+    pipeline_version: str
+    revision: Annotated[int, Meta(description="Rises when a later fact changes the verdict.")]
+    decided_at: Time
+    decided_by: Literal["machine", "person"]
+
+
+class Phash(Struct, frozen=True):
+    """DCT perceptual hash."""
+
+    hex: str
+    bits: int = 64
+
+
+class Pdq(Struct, frozen=True):
+    """PDQ hash, for exchange with others' lists."""
+
+    hex: str
+    bits: int = 256
+    quality: int = 0
+
+
+class Fingerprints(Struct, frozen=True, kw_only=True):
+    """What the picture is recognised by."""
+
+    phash: Phash
+    pdq: Pdq
+    md5: Annotated[str, Meta(description="Of the bytes as uploaded.")]
+    pixels_sha256: Annotated[str, Meta(description="Of the canonical 512-pixel preview.")]
+    pixels_version: int
+
+
+class Spaces(Struct, frozen=True, kw_only=True):
+    """Ids of the embedding spaces that hold a vector of this record."""
+
+    visual: str | None
+    caption: str | None
+
+
+class Image(Struct, frozen=True, kw_only=True):
+    """A settled picture."""
+
+    image_id: ImageId
+    owner_id: str | None
+    external_id: str | None
+    title: str | None
+    description: str | None
+    category: str | None
+    tags: tuple[str, ...]
+    source_url: str | None
+    metadata: dict[str, Any]
+    filename: str | None
+    sha256: Annotated[str, Meta(description="Of the bytes as uploaded, in hex.")]
+    fingerprints: Fingerprints
+    width: Annotated[int, Meta(description="Pixels, upright.")]
+    height: Annotated[int, Meta(description="Pixels, upright.")]
+    format: Annotated[str, Meta(description="As the bytes show it.", examples=["JPEG"])]
+    frames: int
+    bytes: int
+    content: Literal["stored", "discarded", "purged"]
+    accepted_at: Time
+    updated_at: Time
+    spaces: Spaces
+    verdict: Verdict
+    decision: Decision
+    anchor: Annotated[bool, Meta(description="Whether later pictures may be copies of it.")]
+    revision: Annotated[int, Meta(description="Of the record; its ETag is this in quotes.")]
+
+
+class Images(Struct, frozen=True):
+    """Records, newest first."""
+
+    items: list[Image]
+    next_cursor: str | None
+
+
+class Star(Struct, frozen=True):
+    """An original, and all that were confirmed against it, newest first."""
+
+    original: Image
+    items: list[Image]
+    next_cursor: str | None
+
+
+class Neighbour(Struct, frozen=True):
+    """A record near another one."""
+
+    image: Image
+    similarity: Cosine
+
+
+class Neighbours(Struct, frozen=True):
+    """Nearest records of one space, best first."""
+
+    space: Annotated[str, Meta(description="Id of the space they were compared in.")]
+    items: list[Neighbour]
+    next_cursor: None = None
+
+
+class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An error (RFC 9457)."""
+
+    type: Annotated[
+        str,
+        Meta(description="What kind; GET it to read more.", examples=["/problems/malformed"]),
+    ]
+    title: str
+    status: int
+    detail: str
+    field: Annotated[str | None, Meta(description="The field, parameter or header at fault.")] = (
+        None
+    )
+    filename: Annotated[str | None, Meta(description="The file at fault.")] = None
+    request_id: Annotated[
+        str | None, Meta(description="To find the request in the service's log.")
+    ] = None
+    errors: Annotated[
+        list[Problem] | None, Meta(description="One a file, where none was accepted.")
+    ] = None
+    job: Annotated[Job | None, Meta(description="Of a picture that has no record (yet).")] = None
+    parts: Annotated[
+        dict[str, Literal["ok", "down", "absent"]] | None,
+        Meta(description="What works, where uploads cannot be accepted."),
+    ] = None
+
+
+class Job(Struct, frozen=True, kw_only=True):
+    """One thing to be settled: an upload, or an operation on a record."""
+
+    job_id: str
+    kind: Literal["ingest", "delete", "purge", "decide", "edit"]
+    image_id: ImageId
+    status: Status
+    verdict: Annotated[Verdict | None, Meta(description="As it was when the job ended.")] = None
+    decision: Decision | None = None
+    error: Annotated[Problem | None, Meta(description="Why it failed.")] = None
+    attempts: int = 1
+    accepted_at: Time
+    finished_at: Time | None = None
+
+
+class Jobs(Struct, frozen=True):
+    """Jobs, newest first."""
+
+    items: list[Job]
+    next_cursor: str | None
+
+
+class Queued(Struct, frozen=True, kw_only=True):
+    """A file that was accepted."""
+
+    job_id: str
+    image_id: ImageId
+    status: Status
+
+
+class Refused(Struct, frozen=True, kw_only=True):
+    """A file that was not accepted."""
+
+    error: Problem
+
+
+class Accepted(Struct, frozen=True):
+    """One item a file, in the order of the parts."""
+
+    items: list[Queued | Job | Refused]
+
+
+class Checked(Struct, frozen=True):
+    """The verdict and decision that an upload would get now."""
+
+    verdict: Verdict
+    decision: Decision
+
+
+class Erased(Struct, frozen=True, kw_only=True):
+    """What became of an owner's pictures."""
+
+    owner_id: str
+    matched: Annotated[int, Meta(description="Pictures found: settled, waiting or failed.")]
+    deleted: int
+    waiting: Annotated[int, Meta(description="Deletes that are accepted and not settled yet.")]
+
+
+class Coverage(Struct, frozen=True, kw_only=True):
+    """Vectors of one space."""
+
+    present: Annotated[int, Meta(description="Records with a vector.")] = field(name="with")
+    missing: int
+    represented_by_original: Annotated[
+        int, Meta(description="Copies, for which their original's vector stands.")
+    ]
+
+
+class Group(Struct, frozen=True, kw_only=True):
+    """Counts over all records, or those of one category."""
+
+    images: int
+    verdicts: dict[str, int]
+    decisions: dict[str, int]
+    spaces: Annotated[dict[str, Coverage], Meta(description="By space id.")]
+
+
+class Log(Struct, frozen=True, kw_only=True):
+    """How far the index is behind the log."""
+
+    head: Annotated[int, Meta(description="Number of the last entry.")]
+    watermark: Annotated[int, Meta(description="Number up to which the index holds all.")]
+    lag: int
+
+
+class Statistics(Struct, frozen=True, kw_only=True):
+    """Counts as of the watermark."""
+
+    total: Group
+    categories: dict[str, Group]
+    queue_depth: Annotated[int, Meta(description="Accepted jobs of this tenant not settled yet.")]
+    log: Log
+
+
+class Ready(Struct, frozen=True):
+    """What works; `degraded` still takes uploads."""
+
+    status: Literal["ready", "degraded"]
+    parts: dict[str, Literal["ok", "down", "absent"]]
+    reasons: Annotated[dict[str, str], Meta(description="Why a part is down or absent.")]
+
+
+class Live(Struct, frozen=True):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"

@@ -1,0 +1,254 @@
+"""Multipart bodies, streamed: each file goes to a folder of its own on disk while it is hashed.
+
+Nothing larger than one megabyte of a file is ever in memory. Writing and hashing happen in a
+thread, so that a large upload does not hold up the other requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from litestar import Request
+from litestar.exceptions import InternalServerException
+from multipart import (  # type: ignore[import-untyped]
+    MultipartError,
+    MultipartSegment,
+    PushMultipartParser,
+)
+
+from core.accept import Upload
+from core.errors import (
+    InputError,
+    MalformedError,
+    SeenitError,
+    StoreUnavailableError,
+    TooLargeError,
+    UnsupportedError,
+)
+
+CHUNK = 1024 * 1024
+"""Bytes of a file held before they are written."""
+TEXT = 64 * 1024
+"""Bytes of one form field: four times the largest that any field may have."""
+TEXTS = 200
+"""Form fields of one request; tags are the only ones that repeat."""
+FORMS = 1024 * 1024
+"""Bytes a request may have beside its files: fields, part headers, boundaries."""
+FILENAME = 255
+"""Characters of a file name that are kept: the longest a common file system has."""
+STALE = 6 * 3600.0
+"""Seconds after which a folder that a killed process left is taken away."""
+
+
+class Form(NamedTuple):
+    """A form that was received: its texts by name, and one upload or error a file, in order."""
+
+    texts: dict[str, list[str]]
+    files: list[Upload | SeenitError]
+    names: list[str | None]
+    """File names as they were sent, in the order of `files`."""
+
+
+class Bounds(NamedTuple):
+    """What a form may hold."""
+
+    files: int
+    """Most parts named `file`."""
+    bytes: int
+    """Of one file."""
+    texts: frozenset[str]
+    """Names of the other fields."""
+
+
+class File:
+    """One file part on its way to the disk."""
+
+    def __init__(self, path: Path, name: str | None, limit: int) -> None:
+        self.name = name
+        self._path = path
+        self._limit = limit
+        self._sha256 = hashlib.sha256()
+        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._held = bytearray()
+        self._size = 0
+
+    async def feed(self, data: bytes) -> None:
+        """Take the next bytes; those past the limit are counted and dropped."""
+        self._size += len(data)
+        if self._size > self._limit:
+            self._held.clear()
+            return
+        self._held += data
+        if len(self._held) >= CHUNK:
+            await asyncio.to_thread(self._write)
+
+    async def close(self) -> Upload | SeenitError:
+        """The whole file, or why it is refused."""
+        if self._size > self._limit:
+            await asyncio.to_thread(self._path.unlink, missing_ok=True)
+            return TooLargeError(
+                f"the file has {self._size} bytes, and {self._limit} are taken", field="file"
+            )
+        await asyncio.to_thread(self._write)
+        return Upload(
+            path=self._path,
+            filename=self.name,
+            sha256=self._sha256.hexdigest(),
+            md5=self._md5.hexdigest(),
+            bytes=self._size,
+        )
+
+    def _write(self) -> None:
+        self._sha256.update(self._held)
+        self._md5.update(self._held)
+        try:
+            with self._path.open("ab") as file:
+                file.write(self._held)
+        except OSError as error:
+            raise StoreUnavailableError(f"the upload cannot be written: {error.strerror}") from None
+        self._held = bytearray()
+
+
+class Receiver:
+    """Reads one form into a folder."""
+
+    def __init__(self, folder: Path, bounds: Bounds) -> None:
+        self._folder = folder
+        self._bounds = bounds
+        self._form = Form({}, [], [])
+        self._file: File | None = None
+        self._text: bytearray | None = None
+        self._name = ""
+        self._texts = 0
+
+    async def read(self, chunks: AsyncIterator[bytes], boundary: str) -> Form:
+        """The form. Raise MalformedError for one that is broken off, too long or unknown."""
+        try:
+            with PushMultipartParser(boundary) as parser:
+                async for chunk in chunks:
+                    if chunk:
+                        for event in parser.parse(chunk):
+                            await self._take(event)
+        except MultipartError as error:
+            raise MalformedError(f"the form cannot be read: {error}") from None
+        return self._form
+
+    async def _take(self, event: MultipartSegment | bytes | bytearray | None) -> None:
+        if isinstance(event, MultipartSegment):
+            self._start(event.name or "", event.filename)
+        elif event is None:
+            await self._end()
+        elif self._file is not None:
+            await self._file.feed(bytes(event))
+        elif self._text is not None:
+            self._text += event
+            if len(self._text) > TEXT:
+                raise MalformedError(f"{self._name} is too long", field=self._name)
+
+    def _start(self, name: str, filename: str | None) -> None:
+        self._name = name
+        if name == "file":
+            if len(self._form.files) >= self._bounds.files:
+                most = self._bounds.files
+                raise MalformedError(f"there are more than {most} files", field="file")
+            path = self._folder / str(len(self._form.files))
+            self._file = File(path, _plain(filename), self._bounds.bytes)
+            return
+        if name not in self._bounds.texts:
+            allowed = ", ".join(sorted(self._bounds.texts | {"file"}))
+            raise MalformedError(f"there is no field {name!r:.80}; {allowed}", field=name[:80])
+        if filename is not None:
+            raise MalformedError(f"{name} is a text, not a file", field=name)
+        self._texts += 1
+        if self._texts > TEXTS:
+            raise MalformedError(f"there are more than {TEXTS} form fields", field=name)
+        self._text = bytearray()
+
+    async def _end(self) -> None:
+        if self._file is not None:
+            self._form.names.append(self._file.name)
+            self._form.files.append(await self._file.close())
+        elif self._text is not None:
+            try:
+                text = self._text.decode("utf-8")
+            except UnicodeDecodeError:
+                raise MalformedError(f"{self._name} is not UTF-8", field=self._name) from None
+            self._form.texts.setdefault(self._name, []).append(text)
+        self._file = self._text = None
+
+
+@asynccontextmanager
+async def received(
+    request: Request[Any, Any, Any], spool: Path, bounds: Bounds
+) -> AsyncIterator[Form]:
+    """The form of a request, whose files lie on disk until the block ends.
+
+    Raises MalformedError, UnsupportedError where it is no multipart form, TooLargeError where the
+    whole request is over what that many files may have, StoreUnavailableError for a full disk.
+    """
+    kind, options = request.content_type
+    if kind != "multipart/form-data":
+        raise UnsupportedError("send multipart/form-data", field="Content-Type")
+    boundary = options.get("boundary")
+    if not boundary:
+        raise MalformedError("multipart/form-data needs a boundary", field="Content-Type")
+    chunks = _bounded(request, bounds.files * bounds.bytes + FORMS)
+    folder = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=spool))
+    try:
+        try:
+            form = await Receiver(folder, bounds).read(chunks, boundary)
+        except InputError:
+            await _drain(chunks)
+            raise
+        yield form
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+def tidy(spool: Path) -> None:
+    """Make the folder, and take away what killed processes left in it."""
+    spool.mkdir(parents=True, exist_ok=True)
+    for folder in spool.iterdir():
+        with suppress(OSError):
+            if time.time() - folder.stat().st_mtime > STALE:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _bounded(request: Request[Any, Any, Any], most: int) -> AsyncGenerator[bytes, None]:
+    """The body in chunks. Raise TooLargeError past its limit, MalformedError if it breaks off."""
+    announced = request.content_length
+    if announced is not None and announced > most:
+        raise TooLargeError(f"the request has {announced} bytes, and {most} are taken")
+    size = 0
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > most:
+                raise TooLargeError(f"the request is over {most} bytes")
+            yield chunk
+    except InternalServerException:
+        raise MalformedError("the request broke off") from None
+
+
+async def _drain(chunks: AsyncIterator[bytes]) -> None:
+    """Read the rest of a refused request, so that its sender gets to see the answer."""
+    with suppress(InputError):
+        async for _ in chunks:
+            pass
+
+
+def _plain(filename: str | None) -> str | None:
+    """The last part of a file name, without control characters, cut to length."""
+    if filename is None:
+        return None
+    name = filename.replace("\\", "/").rpartition("/")[2]
+    name = "".join(letter for letter in name if letter.isprintable())[:FILENAME]
+    return name or None
