@@ -1,0 +1,196 @@
+"""`make demo`: real photos in over HTTP, copies of them after, and a page with the verdicts."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+import httpx
+from msgspec import structs
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from demo import page
+from demo.photos import CHECKED, COPIES, PHOTOS, Copy, Photo, read
+from demo.sent import Answer, Sent
+from demo.service import ServiceError, running
+
+OUT = Path("out", "demo.html")
+WAIT = 60
+"""Seconds an upload waits for its verdict."""
+_INTERRUPTED = 130
+_COLOURS = {"new": "green", "similar": "cyan", "near_duplicate": "yellow", "exact": "yellow"}
+
+
+def main() -> int:
+    """Run the demo; returns 0 where every verdict is what it must be."""
+    console = Console()
+    signal.signal(signal.SIGTERM, _terminated)
+    started = time.monotonic()
+    try:
+        photos = {photo.name: read(photo) for photo in PHOTOS}
+        console.print("Starting Seenit on a free port, with an empty data folder …")
+        with running() as url, httpx.Client(base_url=url, timeout=WAIT + 10) as http:
+            console.print(f"It listens on {url}. Its own reference is at {url}/schema.\n")
+            originals = _send_photos(console, http, photos)
+            copies = _send_copies(console, http, photos, originals)
+            checked = _check(http, photos, originals)
+            stats = http.get("/v1/stats").raise_for_status().json()
+            page.write(OUT, http, originals, [*copies, checked], stats)
+    except (ServiceError, FileNotFoundError, httpx.HTTPError) as error:
+        console.print(f"demo: {error}", style="red", markup=False)
+        return 1
+    except KeyboardInterrupt:
+        console.print("\ndemo: interrupted; the service is stopped and its data removed")
+        return _INTERRUPTED
+    faults = [fault for sent in (*originals.values(), *copies, checked) for fault in sent.faults]
+    faults += _miscounted(stats, len(originals), len(copies))
+    for fault in faults:
+        console.print(f"not as it must be: {fault}", style="red", markup=False)
+    seconds = time.monotonic() - started
+    console.print(
+        f"{len(originals)} photos were new, {len(copies)} copies of them were recognised, "
+        f"one was only asked about. {seconds:.0f} s in all; the service is stopped."
+        if not faults
+        else f"{len(faults)} verdicts are wrong."
+    )
+    console.print(f"See them side by side: {OUT.absolute().as_uri()}", soft_wrap=True)
+    return 1 if faults else 0
+
+
+def _send_photos(console: Console, http: httpx.Client, photos: dict[str, bytes]) -> dict[str, Sent]:
+    table = _table("Photos that nobody has seen before", ("photo", "verdict", "decision"))
+    sent = {}
+    for photo in PHOTOS:
+        fields = {"title": photo.title, "external_id": photo.name, "owner_id": "photographer"}
+        item, seconds = _upload(http, photo.file, photos[photo.name], fields)
+        one = _sent(photo.title, photo.name, item, seconds, _faults_of_photo(photo, item))
+        sent[photo.name] = one
+        table.add_row(Text(photo.name), _verdict(one), _decision(one))
+    console.print(table)
+    return sent
+
+
+def _send_copies(
+    console: Console, http: httpx.Client, photos: dict[str, bytes], originals: dict[str, Sent]
+) -> list[Sent]:
+    columns = ("what was done", "verdict", "original", "why", "decision", "ms")
+    table = _table("Copies, sent by somebody else", columns)
+    sent = []
+    for copy in COPIES:
+        data = copy.make(photos[copy.of])
+        fields = {"title": copy.title, "owner_id": "somebody else"}
+        item, seconds = _upload(http, "copy.jpg", data, fields)
+        one = _sent(copy.title, copy.of, item, seconds, _faults_of_copy(copy, item, originals))
+        sent.append(one)
+        original = (one.verdict["original"] or {}).get("external_id") or ""
+        why = (one.evidence or {}).get("words", "")
+        milliseconds = Text(f"{1000 * seconds:.0f}", justify="right")
+        table.add_row(
+            copy.title, _verdict(one), Text(original), Text(why), _decision(one), milliseconds
+        )
+    console.print(table)
+    return sent
+
+
+def _check(http: httpx.Client, photos: dict[str, bytes], originals: dict[str, Sent]) -> Sent:
+    """Ask about a copy without leaving it."""
+    begun = time.monotonic()
+    data = CHECKED.make(photos[CHECKED.of])
+    answer = http.post("/v1/check", files={"file": ("asked.jpg", data)}).raise_for_status().json()
+    item = {"image_id": None, **answer}
+    faults = _faults_of_copy(CHECKED, item, originals)
+    sent = _sent(CHECKED.title, CHECKED.of, item, time.monotonic() - begun, faults)
+    return structs.replace(sent, data=data)
+
+
+def _upload(
+    http: httpx.Client, name: str, data: bytes, fields: dict[str, str]
+) -> tuple[Answer, float]:
+    """Send one picture and wait for its verdict: a job, and the seconds it took."""
+    begun = time.monotonic()
+    answer = http.post(
+        "/v1/images", params={"wait": WAIT}, files={"file": (name, data)}, data=fields
+    )
+    item: Answer = answer.raise_for_status().json()["items"][0]
+    if item.get("status") != "done":
+        raise ServiceError(f"{name} got no verdict: {item.get('error') or item.get('status')}")
+    return item, time.monotonic() - begun
+
+
+def _sent(title: str, of: str, item: Answer, seconds: float, faults: Sequence[str]) -> Sent:
+    return Sent(
+        title=title,
+        of=of,
+        image_id=item["image_id"],
+        verdict=item["verdict"],
+        decision=item["decision"]["value"],
+        seconds=seconds,
+        faults=tuple(faults),
+    )
+
+
+def _faults_of_photo(photo: Photo, item: Answer) -> list[str]:
+    """A different photo is never called a duplicate; the second eye's may be called similar."""
+    kind = item["verdict"]["kind"]
+    fits = kind == "new" or (kind == "similar" and "right" in photo.name)
+    return [] if fits else [f"{photo.name} is {kind}, though nobody has seen it before"]
+
+
+def _faults_of_copy(copy: Copy, item: Answer, originals: dict[str, Sent]) -> list[str]:
+    verdict, name = item["verdict"], f"{copy.of}, {copy.title.lower()}"
+    original = (verdict["original"] or {}).get("image_id")
+    if verdict["kind"] != copy.kind or original != originals[copy.of].image_id:
+        return [f"{name} is {verdict['kind']} of {original}"]
+    faults = []
+    decision = item["decision"]["value"]
+    if decision != copy.decision:
+        faults.append(f"{name} gets the decision {decision}, not {copy.decision}")
+    evidence = next(m["evidence"] for m in verdict["matches"] if m["image_id"] == original)
+    if copy.kind == "near_duplicate":
+        if evidence["transform"]["mirrored"] != copy.mirrored:
+            faults.append(f"{name}: the mirror was not told")
+        if bool(evidence["changed_regions"]) != copy.changed:
+            faults.append(f"{name}: changed regions are {evidence['changed_regions']}")
+        if not evidence["words"]:
+            faults.append(f"{name}: no reason in words")
+    return faults
+
+
+def _miscounted(stats: Answer, originals: int, copies: int) -> list[str]:
+    """The one that was only asked about must not be counted."""
+    images = stats["total"]["images"]
+    expected = originals + copies
+    return [] if images == expected else [f"{images} pictures are counted, {expected} were sent"]
+
+
+def _table(title: str, columns: Sequence[str]) -> Table:
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _verdict(sent: Sent) -> Text:
+    kind = sent.verdict["kind"]
+    return Text(kind.replace("_", " "), style="red" if sent.faults else _COLOURS[kind])
+
+
+def _decision(sent: Sent) -> Text:
+    return Text(sent.decision, style={"allow": "", "review": "magenta"}.get(sent.decision, "red"))
+
+
+def _terminated(number: int, frame: FrameType | None) -> NoReturn:
+    """Leave as after Ctrl-C, so that the service is stopped."""
+    del number, frame
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())
