@@ -45,8 +45,8 @@ PREVIEW = 512
 _GAP = 2
 """A picture is averaged down to no less than twice the preview before it is resized (Pillow's
 `reducing_gap`: from 2.0 on the result can hardly be told from a resize of the whole)."""
-_BAND = 4_000_000
-"""Pixels flattened at a time: 16 MB as RGBA, whatever the size of the picture."""
+_BAND = 1_000_000
+"""Pixels flattened at a time: 4 MB as RGBA, 8 MB as numbers, whatever the size of the picture."""
 _ORIENTATION = 0x0112
 
 _OPENERS: dict[str, Callable[[io.BytesIO], ImageFile.ImageFile]] = {

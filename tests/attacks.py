@@ -1,0 +1,71 @@
+"""Decoders that misbehave as their input tells them to; run by a decoding child."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from core.errors import BrokenError
+from core.fingerprint import fingerprint
+from core.types import Canonical, Fingerprint, Limits
+
+ORDER = b"order:"
+"""Follows the picture's own bytes, where every decoder has stopped reading."""
+
+
+def order(picture: bytes, name: str) -> bytes:
+    """A picture that carries an order."""
+    return picture + ORDER + name.encode()
+
+
+def obey(data: bytes, limits: Limits) -> tuple[Canonical, Fingerprint]:
+    """Do what the picture says, then fingerprint it."""
+    picture, _, name = data.partition(ORDER)
+    word, _, argument = name.decode().partition(" ")
+    if word:
+        _ATTACKS[word](argument)
+    return fingerprint(picture, limits)
+
+
+def _spin(_: str) -> None:
+    while True:
+        pass
+
+
+def _swallow(_: str) -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    time.sleep(3600)
+
+
+def _once(mark: str) -> None:
+    """Be killed as if by the system, the first time; a folder, as a child may write no file."""
+    if not Path(mark).exists():
+        Path(mark).mkdir()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _refuse(words: str) -> None:
+    raise BrokenError(words)
+
+
+def _fail(words: str) -> None:
+    raise ZeroDivisionError(words)
+
+
+_ATTACKS: dict[str, Callable[[str], object]] = {
+    "abort": lambda _: os.abort(),
+    "exit": lambda _: os._exit(3),
+    "spin": _spin,
+    "swallow": _swallow,
+    "eat": lambda count: np.empty(int(count), np.uint8),
+    "once": _once,
+    "write": lambda path: Path(path).write_bytes(b"written by a child"),
+    "refuse": _refuse,
+    "fail": _fail,
+    "see": lambda _: _refuse(" ".join(sorted(os.environ))),
+}
