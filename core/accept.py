@@ -196,7 +196,8 @@ class Acceptor:
 
     def _tries(self, tenant: str, image_id: str) -> list[str]:
         """The retries there have been, oldest first: each left a done mark or is pending."""
-        n, tries = 1, []
+        n = 1
+        tries: list[str] = []
         while True:
             job_id = f"{image_id}.{n}"
             if not any(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from pathlib import Path
 
 from core.errors import SeenitError, TooLargeError
 from core.gallery import Gallery
@@ -29,8 +30,10 @@ class Checker:
         self._new_id = new_id
         self._max_bytes = max_bytes
 
-    def check(self, tenant: str, data: bytes) -> tuple[Verdict, Decision]:
-        """Verdict and the decision it would get. Raise BrokenError, UnsupportedError, TooLarge."""
+    def check(self, tenant: str, data: bytes | Path) -> tuple[Verdict, Decision]:
+        """Verdict and the decision it would get. Raise an InputError for a bad file."""
+        if isinstance(data, Path):
+            data = data.read_bytes()
         if len(data) > self._max_bytes:
             raise TooLargeError(f"the file is over {self._max_bytes} bytes")
         digests = Digests(

@@ -109,7 +109,14 @@ class Gallery:
         def keypoints() -> Detail:
             return self._detail(tenant, query.image_id, pixels)
 
-        return Picture(preview=pixels, fingerprint=query.fingerprint, load=keypoints)
+        fingerprint = query.fingerprint
+        return Picture(
+            preview=pixels,
+            width=fingerprint.width,
+            height=fingerprint.height,
+            turns=fingerprint.turns,
+            detail=keypoints,
+        )
 
     def _detail(self, tenant: str | None, image_id: str, pixels: Pixels) -> Detail:
         if tenant is None:

@@ -16,7 +16,7 @@ from core.perceive import Digests, Perceived, Perceiver
 from core.ports import Blobs, Progress
 from core.settle import Claim
 from core.shelf import Shelf, Written
-from core.types import Job, Operation, Problem
+from core.types import Job, JobStatus, Operation, Problem
 
 logger = logging.getLogger(__name__)
 
@@ -143,8 +143,8 @@ def _claim(job: Job, item: Perceived | SeenitError | None) -> Claim:
     return Claim(job=job, problem=problem_of(item) if item is not None else None)
 
 
-def _by_status(ended: dict[str, Operation | None]) -> dict[str, list[str]]:
-    statuses: dict[str, list[str]] = {}
+def _by_status(ended: dict[str, Operation | None]) -> dict[JobStatus, list[str]]:
+    statuses: dict[JobStatus, list[str]] = {}
     for job_id, operation in ended.items():
         failed = operation is not None and operation.kind == "failed"
         statuses.setdefault("failed" if failed else "done", []).append(job_id)

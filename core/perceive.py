@@ -7,10 +7,14 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from PIL import Image
 
+from core.decoding import PIXELS_VERSION
 from core.errors import EmbedderUnavailableError, SeenitError
 from core.fingerprint import encode_preview
 from core.ports import Decoder, Embedder
 from core.types import Absent, Canonical, Fingerprint, Query, Vector
+
+PIPELINE_VERSION = f"{PIXELS_VERSION}.1"
+"""Of the pixels, and of what is computed from them; every entry of the log carries it."""
 
 
 class Perceived(msgspec.Struct, frozen=True, kw_only=True):

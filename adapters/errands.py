@@ -1,0 +1,79 @@
+"""What a command asks of whichever process holds the data directory, and how far it has come.
+
+A request is a file `<id>.json`, the answer `<id>.progress` beside it; both are written whole, by
+renaming. A holder that dies leaves the request to the next one.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+from uuid import uuid4
+
+import msgspec
+
+ErrandKind = Literal["reindex"]
+
+
+class Errand(msgspec.Struct, frozen=True, kw_only=True):
+    """Something asked for."""
+
+    errand_id: str
+    kind: ErrandKind
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """How far an errand has come, in entries of the log."""
+
+    done: int
+    total: int
+    records: int = 0
+    ended: bool = False
+    error: str | None = None
+
+
+class Errands:
+    """The folder through which processes of one data directory ask each other."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def ask(self, kind: ErrandKind) -> Errand:
+        """Leave a request for the holder."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        errand = Errand(errand_id=uuid4().hex, kind=kind)
+        self._write(f"{errand.errand_id}.json", msgspec.json.encode(errand))
+        return errand
+
+    def waiting(self) -> list[Errand]:
+        """Requests that nobody has carried out yet, oldest first."""
+        try:
+            files = sorted(self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime)
+            return [msgspec.json.decode(path.read_bytes(), type=Errand) for path in files]
+        except FileNotFoundError:  # taken back this very moment
+            return []
+
+    def report(self, errand: Errand, report: Report) -> None:
+        """Say how far it has come; once it has ended the request goes."""
+        self._write(f"{errand.errand_id}.progress", msgspec.json.encode(report))
+        if report.ended:
+            (self._folder / f"{errand.errand_id}.json").unlink(missing_ok=True)
+
+    def look(self, errand: Errand) -> Report | None:
+        """The newest report, None before the first."""
+        try:
+            data = (self._folder / f"{errand.errand_id}.progress").read_bytes()
+        except FileNotFoundError:
+            return None
+        return msgspec.json.decode(data, type=Report)
+
+    def forget(self, errand: Errand) -> None:
+        """Take the request and its report away."""
+        for end in ("json", "progress"):
+            (self._folder / f"{errand.errand_id}.{end}").unlink(missing_ok=True)
+
+    def _write(self, name: str, data: bytes) -> None:
+        draft = self._folder / f".{name}.{uuid4().hex}"
+        draft.write_bytes(data)
+        os.replace(draft, self._folder / name)  # noqa: PTH105  the one that is atomic by contract

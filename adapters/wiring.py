@@ -1,0 +1,219 @@
+"""The composition root: settings in, every part connected, nothing started."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from celery import Celery
+from uuid_utils import uuid7
+
+from adapters.absent_embedder import AbsentEmbedder
+from adapters.blobs import open_blobs, probe
+from adapters.celery_queue import CeleryQueue, create_celery
+from adapters.decoder import Decoders
+from adapters.errands import Errands
+from adapters.local_index import LocalIndex
+from adapters.lock import EngineLock
+from adapters.log import BlobLog
+from adapters.progress import MemoryProgress
+from adapters.settings import Settings
+from adapters.visual_embedder import VisualEmbedder
+from core.accept import Acceptor
+from core.candidates import agrees, fuse, measure, worth
+from core.check import Checker
+from core.errors import SettingsError
+from core.follow import Follower
+from core.gallery import Gallery
+from core.ingest import Ingest
+from core.ledger import Ledger
+from core.perceive import PIPELINE_VERSION, Perceiver
+from core.policy import POLICY
+from core.ports import Blobs, Embedder, Log, Progress, Queue
+from core.reading import Reader
+from core.replay import replay
+from core.shelf import Shelf
+from core.sweep import Hand, Sweeper
+from core.types import Hit, Query
+from core.verdict import Decisions, Rules
+from core.waiting import Waiter
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """Everything a door may ask, connected; `close` lets go of it all."""
+
+    settings: Settings
+    blobs: Blobs
+    log: Log
+    index: LocalIndex
+    shelf: Shelf
+    visual: Embedder
+    queue: Queue
+    progress: Progress
+    acceptor: Acceptor
+    checker: Checker
+    reader: Reader
+    waiter: Waiter
+    follower: Follower
+    ledger: Ledger
+    ingest: Ingest
+    sweeper: Sweeper
+    hand: Hand
+    celery: Celery
+    decoder: Decoders
+    lock: EngineLock
+    errands: Errands
+
+    def close(self) -> None:
+        """Stop the children, close the files."""
+        self.decoder.close()
+        self.index.close()
+        self.celery.close()
+
+
+def build(settings: Settings, *, visual: Embedder | None = None) -> Services:
+    """Connect everything. `visual` stands for the model that the settings name.
+
+    Raises SettingsError for a URL that no adapter takes, StoreUnavailableError for a store that
+    cannot be opened or does not honour create-only puts.
+    """
+    blobs = open_blobs(settings.blobs_url, durable=settings.durable)
+    probe(blobs)
+    log = BlobLog(blobs)
+    shelf = Shelf(blobs)
+    index = _open_index(settings)
+    embedder = visual if visual is not None else _open_visual(settings)
+    decoder = Decoders(settings.limits, settings.decoders)
+    progress = MemoryProgress()
+    celery = create_celery(settings.broker_url, batch=settings.batch)
+    hand = Hand()
+    queue = CeleryQueue(celery, hand)
+    gallery = Gallery(shelf, POLICY, lambda: _space_of(embedder))
+    perceiver = Perceiver(decoder, embedder)
+    follower = Follower(log, index)
+    ledger = Ledger(
+        log=log,
+        blobs=blobs,
+        index=index,
+        sight=gallery,
+        shelf=shelf,
+        rules=_rules(settings, embedder),
+        measure=_measure,
+        fuse=lambda hits: fuse(hits, POLICY),
+        follower=follower,
+    )
+    reader = Reader(index, follower, shelf, blobs, progress)
+    return Services(
+        settings=settings,
+        blobs=blobs,
+        log=log,
+        index=index,
+        shelf=shelf,
+        visual=embedder,
+        queue=queue,
+        progress=progress,
+        acceptor=Acceptor(blobs, shelf, queue, settings.limits, _new_id),
+        checker=Checker(perceiver, gallery, ledger, _new_id, settings.limits.bytes),
+        reader=reader,
+        waiter=Waiter(progress, reader.ended),
+        follower=follower,
+        ledger=ledger,
+        ingest=Ingest(
+            blobs=blobs,
+            shelf=shelf,
+            gallery=gallery,
+            perceiver=perceiver,
+            ledger=ledger,
+            progress=progress,
+        ),
+        sweeper=Sweeper(blobs, queue),
+        hand=hand,
+        celery=celery,
+        decoder=decoder,
+        lock=EngineLock(settings.data),
+        errands=Errands(settings.data / "errands"),
+    )
+
+
+def rebuild(services: Services, told: Callable[[int, int, int], None]) -> tuple[int, int, int]:
+    """Fill a new index from the log and swap it in: entries applied, entries in all, records.
+
+    Nothing is decoded or embedded. `told` hears the same three figures on the way. Entries that
+    come meanwhile are projected by whoever settles next. Raise CorruptError, StoreUnavailableError,
+    IndexUnavailableError; then the old index stays.
+    """
+    path = index_path(services.settings)
+    fresh_path = path.with_name(f"{path.name}.new")
+    for suffix in ("", "-wal", "-shm"):
+        fresh_path.with_name(fresh_path.name + suffix).unlink(missing_ok=True)
+    fresh = LocalIndex(fresh_path, POLICY, durable=False)
+    try:
+        tenants = services.log.tenants()
+        heads = {tenant: services.log.head(tenant) for tenant in tenants}
+        total, done, records = sum(heads.values()), 0, 0
+        for tenant in tenants:
+            for applied in replay(services.log, services.shelf, fresh, tenant):
+                done, records = done + 1, records + applied
+                total = max(total, done)
+                told(done, total, records)
+    finally:
+        fresh.close()
+    services.index.swap(fresh_path)
+    return done, total, records
+
+
+def index_path(settings: Settings) -> Path:
+    """The file of the embedded index."""
+    parts = urlsplit(settings.index_url)
+    if parts.scheme != "sqlite":
+        raise SettingsError(f"SEENIT_INDEX_URL: no index of scheme {parts.scheme!r}; use sqlite:")
+    return Path(unquote(parts.path))
+
+
+def _open_index(settings: Settings) -> LocalIndex:
+    path = index_path(settings)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return LocalIndex(path, POLICY, durable=settings.durable)
+
+
+def _open_visual(settings: Settings) -> Embedder:
+    if settings.model == "none":
+        return AbsentEmbedder("SEENIT_MODEL=none: no visual model is wanted")
+    return VisualEmbedder(
+        settings.model,
+        device=settings.device,
+        dtype=settings.dtype,
+        similar_at=settings.similar_at,
+    )
+
+
+def _rules(settings: Settings, embedder: Embedder) -> Rules:
+    return Rules(
+        policy_version=POLICY.version,
+        pipeline_version=PIPELINE_VERSION,
+        worth=lambda hit: worth(hit, POLICY),
+        agrees=lambda hit: agrees(hit, POLICY),
+        similar_at=lambda: None if embedder.absent is not None else embedder.space.similar_at,
+        decisions=Decisions(
+            new=settings.decision_new,
+            similar=settings.decision_similar,
+            changed=settings.decision_changed,
+        ),
+        matches=POLICY.matches,
+    )
+
+
+def _measure(query: Query, anchor: Query) -> Hit | None:
+    vector = anchor.vector if anchor.space_id == query.space_id else None
+    return measure(query, anchor.image_id, anchor.fingerprint, vector, POLICY)
+
+
+def _space_of(embedder: Embedder) -> str | None:
+    return None if embedder.absent is not None else embedder.space.space_id
+
+
+def _new_id() -> str:
+    return str(uuid7())

@@ -1,0 +1,109 @@
+"""The index can be thrown away: the log makes it again, to the same answers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.service import Service, serving
+from tests.e2e.test_serial import mixture
+from tests.pictures import jpeg, photo
+
+
+def seenit(data: Path, *words: str) -> dict[str, Any]:
+    """Run the command line on a data directory; its JSON answer."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("SEENIT_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "cli", *words, "--json"],
+        env={**inherited, "SEENIT_DATA": str(data), "SEENIT_MODEL": "none"},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def fill(service: Service) -> None:
+    """Uploads of every kind, a broken one, an edit, decisions, a purge and a delete."""
+    files = [*mixture(60, 9), b"\xff\xd8\xff\xe0 broken", jpeg(photo(77), 90)[:20_000]]
+    ids = []
+    for n, data in enumerate(files):
+        answer = service.upload([(f"{n}.jpg", data)], wait=60, title=f"number {n}", tags="t")
+        if answer.status_code == 200:
+            ids.append(answer.json()["items"][0]["image_id"])
+    client = service.client
+    live = [record["image_id"] for record in service.images()]
+    client.patch(f"/v1/images/{live[0]}", json={"title": "edited"}).raise_for_status()
+    client.put(f"/v1/images/{live[1]}/decision", json={"value": "block", "reason": "no"})
+    client.post(f"/v1/images/{live[2]}/purge").raise_for_status()
+    client.delete(f"/v1/images/{live[3]}").raise_for_status()
+    service.settled()
+
+
+def answers(service: Service, probes: list[bytes]) -> dict[str, Any]:
+    """Everything the index has a part in."""
+    records = service.images()
+    told: dict[str, Any] = {
+        "records": records,
+        "jobs": service.jobs(),
+        "stats": service.client.get("/v1/stats").json(),
+    }
+    told["duplicates"] = {
+        record["image_id"]: service.client.get(f"/v1/images/{record['image_id']}/duplicates").json()
+        for record in records
+    }
+    told["checks"] = []
+    for probe in probes:
+        verdict = service.check(probe).json()["verdict"]
+        verdict.pop("decided_at")
+        told["checks"].append(verdict)
+    return told
+
+
+def test_a_deleted_index_is_made_again_to_the_same_answers(tmp_path: Path) -> None:
+    """Records, jobs, stars, statistics and checks are equal after `seenit reindex`."""
+    data = tmp_path / "data"
+    probes = mixture(12, 9) + [jpeg(photo(901), 85)]
+    with serving(data) as service:
+        fill(service)
+        before = answers(service, probes)
+        service.stop()
+        for path in data.glob("index.sqlite*"):
+            path.unlink()
+        seenit(data, "reindex")
+        service.start()
+        assert answers(service, probes) == before
+
+
+def test_a_reindex_beside_a_running_service_changes_no_answer(tmp_path: Path) -> None:
+    """The holder carries it out; uploads meanwhile are settled all the same."""
+    data = tmp_path / "data"
+    probes = mixture(6, 9)
+    with serving(data) as service:
+        fill(service)
+        before = answers(service, probes)
+        seenit(data, "reindex")
+        assert answers(service, probes) == before
+        late = service.upload([("late.jpg", jpeg(photo(555), 90))], wait=60)
+        assert late.json()["items"][0]["verdict"]["kind"] == "new"
+
+
+def test_a_missing_index_is_made_again_at_the_start(tmp_path: Path) -> None:
+    """A service that finds a log and no index follows the log from its beginning."""
+    data = tmp_path / "data"
+    with serving(data) as service:
+        fill(service)
+        before = answers(service, [])
+        service.stop()
+        for path in data.glob("index.sqlite*"):
+            path.unlink()
+        service.start()
+        assert answers(service, []) == before

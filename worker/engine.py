@@ -1,0 +1,104 @@
+"""The engine of a data directory: consumes, sweeps, and writes the index; one a directory."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from adapters.errands import Errand, Report
+from adapters.wiring import Services, rebuild
+from core.errors import SeenitError
+from worker.app import ThreadWorker
+from worker.batching import register
+from worker.tasks import Settling
+
+LOOK_SECONDS = 0.5
+"""How often the holder looks for errands, and another process for the lock."""
+
+logger = logging.getLogger(__name__)
+
+
+class Engine:
+    """Runs once it holds the directory's lock; until then it stands by, and takes over."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._stop = threading.Event()
+        self._running = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._worker: ThreadWorker | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether this process is the holder, its model loaded and its worker consuming."""
+        return self._running.is_set()
+
+    def start(self) -> None:
+        """Begin in a thread; returns at once."""
+        self._thread.start()
+
+    def wait(self, seconds: float) -> bool:
+        """Whether the engine runs within so many seconds."""
+        return self._running.wait(seconds)
+
+    def close(self) -> None:
+        """Finish the batch in hand, let go of the lock; what waits stays pending."""
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        services = self._services
+        services.visual.load()
+        while not services.lock.take():
+            if self._stop.wait(LOOK_SECONDS):
+                return
+        try:
+            self._hold()
+        finally:
+            services.lock.release()
+
+    def _hold(self) -> None:
+        services = self._services
+        for tenant in services.log.tenants():
+            try:
+                services.ledger.advance(tenant)
+            except SeenitError as error:  # that tenant stands still; the others go on
+                logger.error("tenant %s: %s", tenant, error)  # noqa: TRY400  plain words do
+        register(
+            services.celery,
+            Settling(services.ingest),
+            batch=services.settings.batch,
+            ended=services.hand.ended,
+            failed=services.hand.failed,
+        )
+        worker = ThreadWorker(services.celery)
+        worker.start()
+        services.sweeper.start()
+        self._running.set()
+        while not self._stop.wait(LOOK_SECONDS):
+            self._carry_out()
+        services.sweeper.close()
+        worker.close()
+
+    def _carry_out(self) -> None:
+        """Do what commands of other processes have asked for."""
+        errands = self._services.errands
+        for errand in errands.waiting():
+            try:
+                report = self._reindex(errand)
+            except SeenitError as error:
+                report = Report(done=0, total=0, ended=True, error=error.detail)
+            except Exception:  # the engine's edge: one errand must not end it
+                logger.exception("errand %s failed", errand.kind)
+                report = Report(done=0, total=0, ended=True, error="it failed: see the log")
+            errands.report(errand, report)
+
+    def _reindex(self, errand: Errand) -> Report:
+        """Fill a new index from the log and swap it in; what came meanwhile, `advance` adds."""
+        errands = self._services.errands
+
+        def told(done: int, total: int, records: int) -> None:
+            errands.report(errand, Report(done=done, total=total, records=records))
+
+        done, total, records = rebuild(self._services, told)
+        return Report(done=done, total=total, records=records, ended=True)
