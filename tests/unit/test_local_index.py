@@ -83,7 +83,7 @@ def test_a_list_starts_where_the_last_page_ended(path: Path, index: LocalIndex) 
 
 
 def test_words_follow_the_fields(path: Path, index: LocalIndex) -> None:
-    """Title, description, tags and category are found; after an edit the new, after a delete none."""
+    """Title, description, tags and category are found: after an edit the new, deleted none."""
 
     def found(term: str) -> list[object]:
         joined = (
