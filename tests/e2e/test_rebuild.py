@@ -71,7 +71,7 @@ def answers(service: Service, probes: list[bytes]) -> dict[str, Any]:
 def test_a_deleted_index_is_made_again_to_the_same_answers(tmp_path: Path) -> None:
     """Records, jobs, stars, statistics and checks are equal after `seenit reindex`."""
     data = tmp_path / "data"
-    probes = mixture(12, 9) + [jpeg(photo(901), 85)]
+    probes = [*mixture(12, 9), jpeg(photo(901), 85)]
     with serving(data) as service:
         fill(service)
         before = answers(service, probes)
