@@ -329,10 +329,10 @@ async def _answer(
     """Ids at once; how each job stands, where the caller waits or asks again."""
     ids = [item.job_id for item in accepted.items if isinstance(item, Job)]
     ended = bool(wait) and await services.waiter.ended(caller.tenant, ids, wait)
-    now: dict[str, schemas.Queued | schemas.Job] = {}
+    now: dict[str, schemas.Item] = {}
     if wait or accepted.replayed:
         now = await asyncio.to_thread(_now, services, caller.tenant, ids, in_full=bool(wait))
-    items: list[schemas.Queued | schemas.Job | schemas.Refused] = [
+    items = [
         rendering.refused(item, name)
         if isinstance(item, SeenitError)
         else now.get(item.job_id) or rendering.queued(item)
@@ -347,10 +347,12 @@ async def _answer(
 
 def _now(
     services: Services, tenant: str, ids: Sequence[str], *, in_full: bool
-) -> dict[str, schemas.Queued | schemas.Job]:
+) -> dict[str, schemas.Item]:
     jobs = [job for job in services.reader.jobs(tenant, ids) if job is not None]
     if in_full:
-        return {told.job.job_id: rendering.job(told) for told in services.reader.told(tenant, jobs)}
+        return {
+            told.job.job_id: rendering.ended(told) for told in services.reader.told(tenant, jobs)
+        }
     return {job.job_id: rendering.queued(job) for job in jobs}
 
 

@@ -16,6 +16,8 @@ from api.problems import documented
 from core.errors import SeenitError
 from core.ports import Queue
 
+MEDIA_TYPE = CONTENT_TYPE_LATEST.partition("; charset")[0]
+"""The framework adds the charset."""
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 """Upper bounds of the histogram; 60 is the longest a call waits."""
 
@@ -69,7 +71,7 @@ class Metrics:
 @get(
     "/metrics",
     opt={"role": "admin"},
-    media_type=CONTENT_TYPE_LATEST,
+    media_type=MEDIA_TYPE,
     summary="Figures for Prometheus",
     responses=documented(),
     tags=["health"],
@@ -80,4 +82,4 @@ def metrics(figures: NamedDependency[SkipValidation[Metrics]]) -> Response[bytes
 
     With keys set this takes one of role admin: it is about all tenants together.
     """
-    return Response(generate_latest(figures.registry), media_type=CONTENT_TYPE_LATEST)
+    return Response(generate_latest(figures.registry), media_type=MEDIA_TYPE)

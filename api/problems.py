@@ -66,19 +66,15 @@ class FullerError(SeenitError):
 
 def told(request: Requested, error: SeenitError) -> Response[Problem]:
     """An error of ours as an answer."""
-    whole, more = (error.whole, error.more) if isinstance(error, FullerError) else (error, {})
+    whole = error.whole if isinstance(error, FullerError) else error
     if whole.status >= 500 and not whole.retryable:  # noqa: PLR2004 - server errors
         logger.error("failed", error=type(whole).__name__, detail=whole.detail)
-    request_id = request.scope.get("state", {}).get("request_id")
-    problem = msgspec.structs.replace(rendering.problem(whole), request_id=request_id, **more)
-    return Response(
-        problem, status_code=problem.status, media_type=MEDIA_TYPE, headers=_headers(whole)
-    )
+    return _answer(request, error)
 
 
 def refused(request: Requested, error: HTTPException) -> Response[Problem]:
     """An error of the framework: a path, method, parameter or body that is not as it must be."""
-    answer = told(request, _ours(error))
+    answer = _answer(request, _ours(error))
     if isinstance(error, MethodNotAllowedException):
         answer.set_header("Allow", ", ".join(_allowed(request)))
     return answer
@@ -87,7 +83,7 @@ def refused(request: Requested, error: HTTPException) -> Response[Problem]:
 def crashed(request: Requested, error: Exception) -> Response[Problem]:
     """Anything else: said in full to the log, and to the caller only that it happened."""
     logger.error("crashed", exc_info=error)
-    return told(request, SeenitError("something went wrong here; the log has the details"))
+    return _answer(request, SeenitError("something went wrong here; the log has the details"))
 
 
 def raised(written: Written) -> SeenitError:
@@ -119,19 +115,13 @@ def errors(*kinds: type[SeenitError]) -> dict[int, ResponseSpec]:
     return specs
 
 
-@get(
-    "/problems/{kind:str}",
-    media_type=MediaType.TEXT,
-    summary="What a problem type means",
-    responses=errors(MissingError),
-    tags=["health"],
-)
-async def problem_type(kind: FromPath[str]) -> str:
-    """The page that `type` of every error points at."""
-    for known in _tree(SeenitError):
-        if known.type == kind:
-            return f"{known.status} {known.title}\n\n{_meaning(known)}\n"
-    raise MissingError(f"there is no problem type {kind}")
+def _answer(request: Requested, error: SeenitError) -> Response[Problem]:
+    whole, more = (error.whole, error.more) if isinstance(error, FullerError) else (error, {})
+    request_id = request.scope.get("state", {}).get("request_id")
+    problem = msgspec.structs.replace(rendering.problem(whole), request_id=request_id, **more)
+    return Response(
+        problem, status_code=problem.status, media_type=MEDIA_TYPE, headers=_headers(whole)
+    )
 
 
 def _ours(error: HTTPException) -> SeenitError:
@@ -201,3 +191,18 @@ def _example(kind: type[SeenitError]) -> Example:
             "detail": _meaning(kind),
         },
     )
+
+
+@get(
+    "/problems/{kind:str}",
+    media_type=MediaType.TEXT,
+    summary="What a problem type means",
+    responses=errors(MissingError),
+    tags=["health"],
+)
+async def problem_type(kind: FromPath[str]) -> str:
+    """The page that `type` of every error points at."""
+    for known in _tree(SeenitError):
+        if known.type == kind:
+            return f"{known.status} {known.title}\n\n{_meaning(known)}\n"
+    raise MissingError(f"there is no problem type {kind}")

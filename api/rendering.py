@@ -118,15 +118,21 @@ def job(told: Told) -> schemas.Job:
     )
 
 
-def queued(core: types.Job | Tracked) -> schemas.Queued:
+def ended(told: Told) -> schemas.Item:
+    """An upload as its job answers."""
+    whole = job(told)
+    return schemas.Item(**{name: getattr(whole, name) for name in schemas.Item.__struct_fields__})
+
+
+def queued(core: types.Job | Tracked) -> schemas.Item:
     """An upload as it was just accepted, or as it stands when the call is repeated."""
     status = core.status if isinstance(core, Tracked) else "queued"
-    return schemas.Queued(job_id=core.job_id, image_id=core.image_id, status=status)
+    return schemas.Item(job_id=core.job_id, image_id=core.image_id, status=status)
 
 
-def refused(error: SeenitError, filename: str | None) -> schemas.Refused:
+def refused(error: SeenitError, filename: str | None) -> schemas.Item:
     """A file that was not accepted."""
-    return schemas.Refused(error=problem(error, filename=filename))
+    return schemas.Item(error=problem(error, filename=filename))
 
 
 def statistics(counts: Counts) -> schemas.Statistics:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 Kind = Literal["exact", "near_duplicate", "similar", "new"]
 Value = Literal["allow", "review", "block"]
@@ -272,24 +272,29 @@ class Jobs(Struct, frozen=True):
     next_cursor: str | None
 
 
-class Queued(Struct, frozen=True, kw_only=True):
-    """A file that was accepted."""
+class Item(Struct, frozen=True, kw_only=True):
+    """A file that was accepted, or why it was not.
 
-    job_id: str
-    image_id: ImageId
-    status: Status
+    Accepted: `job_id`, `image_id`, `status`; with `wait`, all that the job answers. Refused:
+    `error` alone.
+    """
 
-
-class Refused(Struct, frozen=True, kw_only=True):
-    """A file that was not accepted."""
-
-    error: Problem
+    job_id: str | UnsetType = UNSET
+    image_id: ImageId | UnsetType = UNSET
+    status: Status | UnsetType = UNSET
+    kind: Literal["ingest"] | UnsetType = UNSET
+    verdict: Verdict | UnsetType | None = UNSET
+    decision: Decision | UnsetType | None = UNSET
+    error: Problem | UnsetType | None = UNSET
+    attempts: int | UnsetType = UNSET
+    accepted_at: Time | UnsetType = UNSET
+    finished_at: Time | UnsetType | None = UNSET
 
 
 class Accepted(Struct, frozen=True):
     """One item a file, in the order of the parts."""
 
-    items: list[Queued | Job | Refused]
+    items: list[Item]
 
 
 class Checked(Struct, frozen=True):
