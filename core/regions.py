@@ -76,10 +76,10 @@ def box(
     y0, y1 = _trim(rows, top)
     x0, x1 = _trim(columns, left)
     return Box(
-        x=round(frame[0] + frame[2] * x0 / width, 4),
-        y=round(frame[1] + frame[3] * y0 / height, 4),
-        width=round(frame[2] * (x1 - x0) / width, 4),
-        height=round(frame[3] * (y1 - y0) / height, 4),
+        x=round(float(frame[0] + frame[2] * x0 / width), 4),
+        y=round(float(frame[1] + frame[3] * y0 / height), 4),
+        width=round(float(frame[2] * (x1 - x0) / width), 4),
+        height=round(float(frame[3] * (y1 - y0) / height), 4),
     )
 
 
