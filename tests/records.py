@@ -193,12 +193,19 @@ class Model:
         states = (record.state for record in self.live.values())
         return [s for s in states if s.original == original != s.image_id]
 
-    def hits(self, query: Query, radius: int, top: int, floor: float) -> list[Hit]:
-        """Anchors by hash and by vector."""
+    def hits(
+        self, query: Query, radius: int, top: int, floor: float, without: Sequence[str] = ()
+    ) -> list[Hit]:
+        """Open anchors by hash and by vector; nothing that is flat."""
+        if not query.fingerprint.comparable:
+            return []
         anchors = {
             image_id: record
             for image_id, record in self.live.items()
-            if record.state.anchor is not None and image_id != query.image_id
+            if record.state.anchor is not None
+            and not record.state.closed
+            and record.fingerprint.comparable
+            and image_id not in (query.image_id, *without)
         }
         similar: dict[str, float] = {}
         if query.vector is not None and query.space_id is not None:
@@ -206,8 +213,7 @@ class Model:
         found = []
         for image_id, record in anchors.items():
             bits = [_hamming(turn, record.fingerprint.phash) for turn in query.fingerprint.turns]
-            both = query.fingerprint.comparable and record.fingerprint.comparable
-            close = both and min(bits) <= radius
+            close = min(bits) <= radius
             similarity = similar.get(image_id)
             if similarity is not None and similarity < floor:
                 similarity = None

@@ -84,15 +84,22 @@ class LocalIndex:
             ).fetchall()
         return [rows.read_state(*row) for row in found]
 
-    def hits(self, tenant: str, queries: Sequence[Query]) -> list[list[Hit]]:
+    def hits(
+        self, tenant: str, queries: Sequence[Query], *, without: Sequence[str] = ()
+    ) -> list[list[Hit]]:
         """Anchors near each query from every source, in the order they came to be.
 
-        The query's own picture is left out. Raise MalformedError for a vector without its space
-        or of other dimensions than the space has.
+        Closed and flat ones, those in `without` and the query's own picture are left out; a flat
+        query has none. Raise MalformedError for a vector without its space or of other dimensions
+        than the space has.
         """
         spaces = {q.space_id for q in queries if q.vector is not None and q.space_id is not None}
-        memory, vectors = self._prepared(tenant, spaces)
-        return nearby.hits(memory, vectors, queries, self._policy)
+        named = [query.image_id for query in queries]
+        words = any(query.fingerprint.features.words for query in queries)
+        memory, vectors, slots = self._prepared(tenant, spaces, [*named, *without], words=words)
+        gone = {slots[image_id] for image_id in without if image_id in slots}
+        hidden = [frozenset(gone | {slots.get(image_id, -1)}) for image_id in named]
+        return nearby.hits(memory, vectors, queries, hidden, self._policy)
 
     def fingerprints(self, tenant: str, image_ids: Sequence[str]) -> list[Fingerprint | None]:
         """In order; None for unknown and deleted ones."""
@@ -179,14 +186,14 @@ class LocalIndex:
 
         Raise MalformedError for a vector of other dimensions than the space has.
         """
-        memory, spaces = self._prepared(tenant, {space_id})
+        memory, spaces, slots = self._prepared(tenant, {space_id}, without, words=False)
         return nearby.neighbours(
             memory,
             spaces[space_id],
             vector,
             limit=limit,
             min_similarity=min_similarity,
-            without=frozenset(without),
+            hidden=frozenset(slots.values()),
         )
 
     def vector(self, tenant: str, space_id: str, image_id: str) -> Vector | None:
@@ -221,9 +228,9 @@ class LocalIndex:
             yield Moment.of(db, tenant)
 
     def _prepared(
-        self, tenant: str, spaces: AbstractSet[str]
-    ) -> tuple[Memory, dict[str, Vectors | None]]:
-        """A tenant's memory, brought up to this moment, and the vectors of these spaces."""
+        self, tenant: str, spaces: AbstractSet[str], image_ids: Sequence[str], *, words: bool
+    ) -> tuple[Memory, dict[str, Vectors | None], dict[str, int]]:
+        """A tenant's memory up to this moment, vectors of these spaces, slots of these records."""
         while True:
             with self._at(tenant) as now:
                 with self._lock:
@@ -232,6 +239,6 @@ class LocalIndex:
                         memory = Memory(now.generation, now.number)
                         if now.number:
                             self._memories[tenant] = memory
-                vectors = memory.prepare(now.db, now.watermark, spaces)
+                vectors = memory.prepare(now.db, now.watermark, spaces, words=words)
                 if vectors is not None:
-                    return memory, vectors
+                    return memory, vectors, now.slots(image_ids)

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from adapters.local_index.hashes import Hashes
 from adapters.local_index.places import Ints
 from adapters.local_index.vectors import Vectors
+from adapters.local_index.words import Words
 
 _BATCH = 4_096
 """Rows read in one go: 8 MB of 512-dimensional vectors."""
 
 
 class Memory:
-    """Ids, anchors and hashes of one tenant, and the vectors of the spaces that were asked for.
+    """Ids and candidates of one tenant, and the vectors of the spaces that were asked for.
 
     `prepare` takes the lock only where there is something to bring up; searches run outside of it,
     on what they saw when they began.
@@ -29,9 +30,10 @@ class Memory:
         self.generation = generation
         """Of the file it was read from; another one makes it worthless."""
         self.hashes = Hashes()
+        self.words = Words()
         self.ids: list[str] = []
         """By slot; "" for a slot that was deleted before it was read."""
-        self.anchors: NDArray[np.bool_] = np.zeros(256, np.bool_)
+        self.candidates: NDArray[np.bool_] = np.zeros(256, np.bool_)
         """By slot; replaced by a longer one when it is full."""
         self._number = number
         self._seen = -1
@@ -39,21 +41,26 @@ class Memory:
         self._lock = threading.Lock()
 
     def prepare(
-        self, db: sqlite3.Connection, watermark: int, spaces: Iterable[str] = ()
+        self, db: sqlite3.Connection, watermark: int, spaces: Iterable[str], *, words: bool
     ) -> dict[str, Vectors | None] | None:
         """Bring everything up to the moment of `db`'s transaction, at which W is `watermark`.
 
-        Gives the vectors of the spaces, None for one that has none. A space is read whole when
-        first asked for, at the moment of all else; where another thread is past this moment
-        already, the answer is None: ask again in a new transaction.
+        Gives the vectors of the spaces, None for one that has none. A space, and the words, are
+        read whole when first asked for, at the moment of all else; where another thread is past
+        this moment already, the answer is None: ask again in a new transaction.
         """
         wanted = set(spaces)
-        if self._seen < watermark or not wanted <= self._vectors.keys():
+        words = words and not self.words.ready
+        if words or self._seen < watermark or not wanted <= self._vectors.keys():
             with self._lock:
                 self._bring_up(db, watermark)
-                for space_id in wanted - self._vectors.keys():
-                    if self._seen > watermark:
-                        return None
+                missing = wanted - self._vectors.keys()
+                words = words and not self.words.ready
+                if (missing or words) and self._seen > watermark:
+                    return None
+                if words:
+                    self.words.read(self._features(db, -1))
+                for space_id in missing:
                     vectors = self._read(db, space_id)
                     if vectors is not None:
                         self._vectors[space_id] = vectors
@@ -70,25 +77,37 @@ class Memory:
             )
         )
         changed = db.execute(
-            "SELECT slot, image_id, anchor, phash FROM records INDEXED BY record_by_seq "
+            "SELECT slot, image_id, phash FROM records INDEXED BY record_by_seq "
             "WHERE tenant = ? AND seq > ?",
             since,
         ).fetchall()
         slots = _column(changed)
         self._reach(int(max(slots.max(initial=-1), gone.max(initial=-1))) + 1)
-        for slot, image_id, _, _ in changed:
+        for slot, image_id, _ in changed:
             self.ids[slot] = image_id
-        hashed = [(row[0], row[3]) for row in changed if row[2] and row[3] is not None]
-        bare = [row[0] for row in changed if not row[2] or row[3] is None]
+        hashed = [(slot, phash) for slot, _, phash in changed if phash is not None]
+        candidates = _column(hashed)
+        others = np.concatenate([gone, np.setdiff1d(slots, candidates)])
         self.hashes.extend(
-            _column(hashed), np.array([row[1] for row in hashed], np.int64).view(np.uint64)
+            candidates, np.array([phash for _, phash in hashed], np.int64).view(np.uint64)
         )
-        self.hashes.remove(np.concatenate([gone, np.array(bare, np.int64)]))
+        self.hashes.remove(others)
+        if self.words.ready:
+            self.words.change(self._features(db, self._seen), others)
         for space_id, vectors in self._vectors.items():
             self._change(db, space_id, vectors, slots, gone)
-        self.anchors[slots] = [row[2] for row in changed]
-        self.anchors[gone] = False
+        self.candidates[candidates] = True
+        self.candidates[others] = False
         self._seen = watermark
+
+    def _features(self, db: sqlite3.Connection, since: int) -> sqlite3.Cursor:
+        """(slot, stored features) of the candidates that changed since an entry."""
+        return db.execute(
+            "SELECT r.slot, f.data FROM records r INDEXED BY record_by_seq "
+            "JOIN features f ON f.row = r.row "
+            "WHERE r.tenant = ? AND r.seq > ? AND r.phash IS NOT NULL",
+            (self._number, since),
+        )
 
     def _change(
         self, db: sqlite3.Connection, space_id: str, vectors: Vectors, slots: Ints, gone: Ints
@@ -119,10 +138,10 @@ class Memory:
 
     def _reach(self, slots: int) -> None:
         self.ids.extend([""] * (slots - len(self.ids)))
-        if slots > len(self.anchors):
-            grown = np.zeros(max(slots, 2 * len(self.anchors)), np.bool_)
-            grown[: len(self.anchors)] = self.anchors
-            self.anchors = grown
+        if slots > len(self.candidates):
+            grown = np.zeros(max(slots, 2 * len(self.candidates)), np.bool_)
+            grown[: len(self.candidates)] = self.candidates
+            self.candidates = grown
 
 
 def _column(found: Iterable[Sequence[object]]) -> Ints:

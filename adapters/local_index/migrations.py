@@ -1,8 +1,9 @@
 """The tables, as numbered steps; `PRAGMA user_version` is the last one taken.
 
 `slot` numbers the records of a tenant in the order they came to be, from 0, never used again: the
-in-memory arrays are addressed by it. `row` numbers the records of all tenants. Words lie in one
-full-text table a tenant, so that no tenant's texts weigh on another's ranking.
+in-memory arrays are addressed by it. `row` numbers the records of all tenants. `phash` is NULL
+where a record is no candidate for others. Words lie in one full-text table a tenant, so that no
+tenant's texts weigh on another's ranking.
 """
 
 from __future__ import annotations
@@ -32,7 +33,6 @@ CREATE TABLE records (
     image_id TEXT NOT NULL,
     seq INTEGER NOT NULL,
     accepted_at TEXT NOT NULL,
-    anchor INTEGER NOT NULL,
     phash INTEGER,
     sha256 TEXT NOT NULL,
     pixels TEXT NOT NULL,
@@ -49,7 +49,7 @@ CREATE TABLE records (
 );
 CREATE UNIQUE INDEX record_by_id ON records (tenant, image_id);
 CREATE UNIQUE INDEX record_by_slot ON records (tenant, slot);
-CREATE INDEX record_by_seq ON records (tenant, seq, slot, image_id, anchor, phash);
+CREATE INDEX record_by_seq ON records (tenant, seq, slot, image_id, phash);
 CREATE INDEX record_by_pixels ON records (tenant, pixels);
 CREATE INDEX record_by_age ON records (tenant, accepted_at, image_id);
 CREATE INDEX record_by_sha256 ON records (tenant, sha256, accepted_at, image_id);

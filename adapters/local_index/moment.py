@@ -42,6 +42,15 @@ class Moment(NamedTuple):
         by_id = {row[0]: row[1:] for row in found}
         return [by_id.get(image_id) for image_id in image_ids]
 
+    def slots(self, image_ids: Sequence[str]) -> dict[str, int]:
+        """By id, of those that are live."""
+        found = self.db.execute(
+            "SELECT r.image_id, r.slot FROM json_each(?) j CROSS JOIN records r "
+            "INDEXED BY record_by_id ON r.tenant = ? AND r.image_id = j.value",
+            (json.dumps(list(image_ids)), self.number),
+        )
+        return dict(found.fetchall())
+
     def vectors_of(self, image_id: str) -> dict[str, Vector]:
         """A record's vectors by space; none for an unknown one."""
         found = self.db.execute(

@@ -21,25 +21,33 @@ def hits(
     memory: Memory,
     spaces: Mapping[str, Vectors | None],
     queries: Sequence[Query],
+    hidden: Sequence[frozenset[int]],
     policy: Policy,
 ) -> list[list[Hit]]:
-    """Anchors near each query, in order of slots; the query's own picture is left out."""
-    similar = _similar(memory, spaces, queries, policy)
+    """Candidates near each query, in order of slots, without the slots `hidden` from it.
+
+    A flat or tiny query has none.
+    """
+    similar = _similar(memory, spaces, queries, hidden, policy)
     found: list[list[Hit]] = []
-    for n, query in enumerate(queries):
+    for query, nears, without in zip(queries, similar, hidden, strict=True):
         by_slot: dict[int, dict[str, object]] = {}
+        for slot, similarity in nears:
+            by_slot.setdefault(slot, {}).update(similarity=similarity)
         if query.fingerprint.comparable:
             turns = np.array([int(turn, 16) for turn in query.fingerprint.turns], np.uint64)
             for near in memory.hashes.search(turns, policy.phash_radius):
-                by_slot.setdefault(near.slot, {}).update(hamming=near.hamming, turn=near.turn)
-        for slot, similarity in similar[n]:
-            by_slot.setdefault(slot, {}).update(similarity=similarity)
-        named = ((memory.ids[slot], by_slot[slot]) for slot in sorted(by_slot))
+                if near.slot not in without:
+                    by_slot.setdefault(near.slot, {}).update(hamming=near.hamming, turn=near.turn)
+            features = query.fingerprint.features
+            if features.words:
+                words = memory.words.search(features, policy.feature_top, without)
+                for slot, votes, mirrored in words:
+                    by_slot.setdefault(slot, {}).update(votes=votes, mirrored=mirrored)
         found.append(
             [
-                Hit(image_id=image_id, **measured)  # type: ignore[arg-type]  # gathered above
-                for image_id, measured in named
-                if image_id != query.image_id
+                Hit(image_id=memory.ids[slot], **by_slot[slot])  # type: ignore[arg-type]  # gathered above
+                for slot in sorted(by_slot)
             ]
         )
     return found
@@ -52,18 +60,19 @@ def neighbours(
     *,
     limit: int,
     min_similarity: float,
-    without: frozenset[str],
+    hidden: frozenset[int],
 ) -> list[Neighbour]:
-    """Nearest records of a space, best first."""
+    """Nearest records of a space, best first, without the slots `hidden`."""
     if vectors is None:
         return []
     _same_dimensions(vectors, vector)
+    query = np.asarray(vector, np.float32)[None, :]
+    without = np.array(sorted(hidden), np.int64)
 
     def keep(_: int, slots: Ints) -> NDArray[np.bool_]:
-        return np.array([memory.ids[slot] not in without for slot in slots.tolist()], np.bool_)
+        return ~np.isin(slots, without)
 
-    query = np.asarray(vector, np.float32)[None, :]
-    found = vectors.search(query, limit, min_similarity, keep if without else None)[0]
+    found = vectors.search(query, limit, min_similarity, keep if hidden else None)[0]
     return [Neighbour(memory.ids[slot], similarity) for slot, similarity in found]
 
 
@@ -71,39 +80,38 @@ def _similar(
     memory: Memory,
     spaces: Mapping[str, Vectors | None],
     queries: Sequence[Query],
+    hidden: Sequence[frozenset[int]],
     policy: Policy,
 ) -> list[list[nearest.Near]]:
-    """For each query the nearest anchors of its vector's space; queries of a space go together."""
+    """For each query the nearest of its vector's space; queries of a space go together."""
     found: list[list[nearest.Near]] = [[] for _ in queries]
-    asking: dict[str, list[tuple[int, Vector]]] = {}
+    asking: dict[str, list[int]] = {}
     for n, query in enumerate(queries):
-        if query.vector is None:
-            continue
-        if query.space_id is None:
-            raise MalformedError("a vector must name its space", field="space_id")
-        asking.setdefault(query.space_id, []).append((n, query.vector))
+        if query.vector is not None and query.fingerprint.comparable:
+            if query.space_id is None:
+                raise MalformedError("a vector must name its space", field="space_id")
+            asking.setdefault(query.space_id, []).append(n)
     for space_id, asked in asking.items():
         vectors = spaces[space_id]
         if vectors is None:
             continue
-        for _, vector in asked:
-            _same_dimensions(vectors, vector)
-        ids = [queries[n].image_id for n, _ in asked]
+        matrix = np.stack([_same_dimensions(vectors, queries[n].vector) for n in asked])
+        without = [np.array(sorted(hidden[n]), np.int64) for n in asked]
 
-        def keep(q: int, slots: Ints, ids: list[str] = ids) -> NDArray[np.bool_]:
-            others = [memory.ids[slot] != ids[q] for slot in slots.tolist()]
-            return memory.anchors[slots] & np.array(others, np.bool_)
+        def keep(q: int, slots: Ints, without: list[Ints] = without) -> NDArray[np.bool_]:
+            return memory.candidates[slots] & ~np.isin(slots, without[q])
 
-        matrix = np.stack([np.asarray(vector, np.float32) for _, vector in asked])
         near = vectors.search(matrix, policy.visual_top, policy.visual_floor, keep)
-        for (n, _), those in zip(asked, near, strict=True):
+        for n, those in zip(asked, near, strict=True):
             found[n] = those
     return found
 
 
-def _same_dimensions(vectors: Vectors, vector: Vector) -> None:
-    if np.shape(vector) != (vectors.dimensions,):
+def _same_dimensions(vectors: Vectors, vector: Vector | None) -> Vector:
+    given = np.asarray(vector, np.float32)
+    if given.shape != (vectors.dimensions,):
         raise MalformedError(
-            f"the space has {vectors.dimensions} dimensions, the vector {np.shape(vector)}",
+            f"the space has {vectors.dimensions} dimensions, the vector {given.shape}",
             field="vector",
         )
+    return given

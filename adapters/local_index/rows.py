@@ -11,7 +11,7 @@ import numpy as np
 from core.types import Features, Fields, Fingerprint, Outcome, Record, State, Vector
 
 RECORD: Final = (
-    "image_id, seq, accepted_at, anchor, phash, sha256, pixels, original_id, verdict, decision, "
+    "image_id, seq, accepted_at, phash, sha256, pixels, original_id, verdict, decision, "
     "category, owner_id, external_id, spaces, state, fingerprint, fields"
 )
 """Columns that `record` fills, in its order."""
@@ -35,6 +35,11 @@ def signed(phash: str) -> int:
     return value - (1 << 64) if value >> 63 else value
 
 
+def candidate(state: State, fingerprint: Fingerprint) -> bool:
+    """Whether others may be found to repeat it: an anchor that is neither closed nor flat."""
+    return state.anchor is not None and not state.closed and fingerprint.comparable
+
+
 def record(record: Record) -> tuple[object, ...]:
     """The values of the columns `RECORD`."""
     state, fingerprint, fields = record.state, record.fingerprint, record.fields
@@ -42,8 +47,7 @@ def record(record: Record) -> tuple[object, ...]:
         state.image_id,
         record.seq,
         state.accepted_at,
-        state.anchor is not None,
-        signed(fingerprint.phash) if fingerprint.comparable else None,
+        signed(fingerprint.phash) if candidate(state, fingerprint) else None,
         state.sha256,
         state.pixels,
         state.original if state.original != state.image_id else None,

@@ -13,7 +13,7 @@ from adapters.local_index import LocalIndex
 from core.errors import IndexUnavailableError, MalformedError
 from core.policy import Policy
 from core.ports import Filters, Index, Neighbour, Page
-from core.types import Fields, Hit, Record
+from core.types import Fields, Fingerprint, Hit, Record
 from tests import records as made
 from tests.records import OTHER, SPACE, image_id, outcome, query, record, tombstone
 
@@ -223,11 +223,35 @@ def test_a_copy_leaves_the_candidates_and_returns(index: Index) -> None:
     ]
 
 
-def test_closed_and_purged_anchors_are_still_found(index: Index) -> None:
-    """Whether an anchor may be used is the caller's to say."""
+def test_closed_anchors_are_left_out_and_purged_ones_are_not(index: Index) -> None:
+    """What is being deleted takes no new copies; what was taken down still catches its own."""
     put(index, 1, record(1, 1, closed=True), record(2, 1, content="purged"))
     found = index.hits("default", [query(9, fingerprint=made.fingerprint(n)) for n in (1, 2)])
-    assert [[hit.image_id for hit in hits] for hits in found] == [[image_id(1)], [image_id(2)]]
+    assert found == [[], [Hit(image_id=image_id(2), hamming=0, turn=0)]]
+
+
+def test_others_take_the_places_of_those_left_out(index: Index) -> None:
+    """Hits without some records are those of an index that never had them."""
+    stored = [
+        record(n, 1, vectors={SPACE: made.random_vector(n)}, print_=alike(n)) for n in range(30)
+    ]
+    put(index, 1, *stored)
+    model = made.Model()
+    model.project(stored, [])
+    asked = query(99, fingerprint=alike(99), vector=made.random_vector(99), space_id=SPACE)
+    every = model.hits(asked, 12, 5, 0.25)
+    assert index.hits("default", [asked]) == [every]
+    without = [hit.image_id for hit in every[::2]]
+    expected = model.hits(asked, 12, 5, 0.25, without)
+    assert index.hits("default", [asked], without=[*without, image_id(500)]) == [expected]
+    assert [hit.image_id for hit in expected if hit.similarity] != [
+        hit.image_id for hit in every if hit.similarity
+    ]
+
+
+def alike(n: int) -> Fingerprint:
+    """One of many fingerprints that lie around the radius of one another."""
+    return made.fingerprint(n, turns=(made.flipped(made.turns(0)[0], *range(n % 17)),) * 8)
 
 
 def test_hash_hits_name_the_turn_and_the_distance(index: Index) -> None:
@@ -251,18 +275,12 @@ def test_hash_hits_name_the_turn_and_the_distance(index: Index) -> None:
 
 def test_visual_hits_are_the_nearest_above_the_floor(index: Index) -> None:
     """The policy's top, not below its floor, anchors alone, each batch as each query alone."""
-    flat = [made.fingerprint(n, comparable=False) for n in range(60)]
     vectors = [{SPACE: made.random_vector(n)} for n in range(60)]
     for n in range(60):
-        put(index, n + 1, record(n, n + 1, print_=flat[n], vectors=vectors[n], anchor=n % 3 > 0))
+        put(index, n + 1, record(n, n + 1, vectors=vectors[n], anchor=n % 3 > 0))
     model = made.Model()
-    model.project(
-        [record(n, 1, print_=flat[n], vectors=vectors[n], anchor=n % 3 > 0) for n in range(60)], []
-    )
-    asked = [
-        query(n, fingerprint=made.fingerprint(n, comparable=False), vector=v, space_id=SPACE)
-        for n, v in ((n, made.random_vector(n)) for n in range(50, 70))
-    ]
+    model.project([record(n, 1, vectors=vectors[n], anchor=n % 3 > 0) for n in range(60)], [])
+    asked = [query(n, vector=made.random_vector(n), space_id=SPACE) for n in range(50, 70)]
     expected = [model.hits(each, 12, 5, 0.25) for each in asked]
     assert index.hits("default", asked) == expected
     assert [index.hits("default", [each])[0] for each in asked] == expected
@@ -272,8 +290,7 @@ def test_vectors_of_another_space_are_never_compared(index: Index) -> None:
     """A vector must name its space and have its dimensions; an unknown space holds nothing."""
     vector = made.random_vector(1)
     put(index, 1, record(1, 1, vectors={SPACE: vector}))
-    flat = made.fingerprint(9, comparable=False)
-    asked = query(9, fingerprint=flat, vector=vector, space_id="visual-ffffffff")
+    asked = query(9, vector=vector, space_id="visual-ffffffff")
     assert index.hits("default", [asked]) == [[]]
     assert index.neighbours("default", "visual-ffffffff", vector, limit=3) == []
     with pytest.raises(MalformedError):
