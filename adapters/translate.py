@@ -45,8 +45,7 @@ def object_store(key: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise MissingError(f"no object {key}") from error
     except (BaseError, OSError, ValueError) as error:
-        said = str(error).partition("\n")[0]
-        raise StoreUnavailableError(f"the blob store failed on {key}: {said}") from error
+        raise StoreUnavailableError(f"the blob store failed on {key}: {_line(error)}") from error
 
 
 @contextmanager
@@ -59,23 +58,46 @@ def broker_errors() -> Iterator[None]:
 
 
 @contextmanager
+def hub_errors(what: str) -> Iterator[None]:
+    """Errors of huggingface_hub. Its HTTP library, and so their roots, depend on its version."""
+    from huggingface_hub.errors import HfHubHTTPError  # noqa: PLC0415 - heavy
+
+    roots: tuple[type[Exception], ...] = tuple(
+        kind
+        for kind in HfHubHTTPError.__mro__
+        if issubclass(kind, Exception) and kind is not Exception
+    )
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError) + roots as error:
+        raise EmbedderUnavailableError(f"{what}: {_line(error)}") from error
+
+
+@contextmanager
 def torch_errors(what: str) -> Iterator[None]:
     """Errors of torch and transformers while loading or running a model.
 
-    torch raises RuntimeError for what a device refuses; transformers and the hub raise OSError
-    for files that are missing or unreachable, ValueError, KeyError and ImportError for
-    configurations they cannot build, TypeError and AttributeError for models of another kind.
+    torch raises RuntimeError for what a device refuses; transformers and safetensors raise
+    OSError and SafetensorError for files that are missing or broken, and the others for
+    configurations they cannot build and for models of another kind.
     """
+    from safetensors import SafetensorError  # noqa: PLC0415 - only where a model is wanted
+
     try:
         yield
     except (
         RuntimeError,
         OSError,
+        SafetensorError,
         ValueError,
-        KeyError,
+        LookupError,
         ImportError,
         TypeError,
         AttributeError,
     ) as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise EmbedderUnavailableError(f"{what}: {lines[0]}") from error
+        raise EmbedderUnavailableError(f"{what}: {_line(error)}") from error
+
+
+def _line(error: BaseException) -> str:
+    """The first line of what an error says, for the rest is for developers."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
