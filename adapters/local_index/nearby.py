@@ -43,6 +43,8 @@ def hits(
             if features.words:
                 words = memory.words.search(features, policy.feature_top, without)
                 for slot, votes, mirrored in words:
+                    if votes < policy.feature_votes:
+                        break
                     by_slot.setdefault(slot, {}).update(votes=votes, mirrored=mirrored)
         found.append(
             [

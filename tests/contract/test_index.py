@@ -8,12 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image, ImageOps
 
 from adapters.local_index import LocalIndex
 from core.errors import IndexUnavailableError, MalformedError
+from core.features import extract
 from core.policy import Policy
 from core.ports import Filters, Index, Neighbour, Page
-from core.types import Fields, Fingerprint, Hit, Record
+from core.scenes import photo
+from core.types import Features, Fields, Fingerprint, Hit, Record
 from tests import records as made
 from tests.records import OTHER, SPACE, image_id, outcome, query, record, tombstone
 
@@ -284,6 +287,79 @@ def test_visual_hits_are_the_nearest_above_the_floor(index: Index) -> None:
     expected = [model.hits(each, 12, 5, 0.25) for each in asked]
     assert index.hits("default", asked) == expected
     assert [index.hits("default", [each])[0] for each in asked] == expected
+
+
+@pytest.fixture(scope="module")
+def photos() -> list[Image.Image]:
+    """Pictures with enough to hold on to."""
+    return [photo(seed, 320, 240) for seed in range(12)]
+
+
+def seen(image: Image.Image) -> Features:
+    """The local features of a picture."""
+    return extract(np.asarray(image))
+
+
+def test_features_find_crops_and_mirrors(index: Index, photos: list[Image.Image]) -> None:
+    """Without hash or vector; not after a delete, not for a copy, not where it is left out."""
+    stored = [
+        record(n, 1, print_=made.fingerprint(n, features=seen(image)))
+        for n, image in enumerate(photos)
+    ]
+    put(index, 1, *stored)
+    plain = query(
+        50, fingerprint=made.fingerprint(50, features=seen(photos[3].crop((60, 40, 280, 210))))
+    )
+    other = query(51, fingerprint=made.fingerprint(51, features=seen(ImageOps.mirror(photos[7]))))
+
+    def found(**options: list[str]) -> list[list[tuple[str, bool]]]:
+        hits = index.hits("default", [plain, other], **options)
+        assert all(hit.hamming is None and hit.similarity is None for each in hits for hit in each)
+        assert all((hit.votes or 0) >= POLICY.feature_votes for each in hits for hit in each)
+        return [[(hit.image_id, hit.mirrored) for hit in each] for each in hits]
+
+    third, seventh = (image_id(3), False), (image_id(7), True)
+    assert found() == [[third], [seventh]]
+    assert found(without=[image_id(3)]) == [[], [seventh]]
+    itself = query(3, fingerprint=stored[3].fingerprint)
+    assert index.hits("default", [itself]) == [[]]
+    index.project(
+        "default",
+        2,
+        [record(7, 2, original=1, print_=stored[7].fingerprint)],
+        [tombstone(3, 2)],
+        [],
+    )
+    assert found() == [[], []]
+    put(index, 3, record(7, 3, print_=stored[7].fingerprint))
+    assert found() == [[], [seventh]]
+    swapped = made.fingerprint(7, features=stored[5].fingerprint.features)
+    put(index, 4, record(7, 4, print_=swapped))
+    assert found() == [[], []]
+
+
+def test_features_are_the_same_to_whoever_reads_late(
+    opened: Open, photos: list[Image.Image]
+) -> None:
+    """An instance that read all at once answers as one that followed every entry."""
+    follower, late = opened(), opened()
+    prints = [made.fingerprint(n, features=seen(image)) for n, image in enumerate(photos)]
+    asked = [
+        query(
+            50 + n,
+            fingerprint=made.fingerprint(50 + n, features=seen(image.crop((20, 20, 300, 220)))),
+        )
+        for n, image in enumerate(photos)
+    ]
+    for n, print_ in enumerate(prints):
+        put(follower, n + 1, record(n, n + 1, print_=print_))
+        follower.hits("default", asked[:2])
+    follower.project(
+        "default", 13, [record(2, 13, original=1, print_=prints[2])], [tombstone(4, 13)], []
+    )
+    found = follower.hits("default", asked)
+    assert [len(hits) for hits in found] == [n not in (2, 4) for n in range(12)]
+    assert late.hits("default", asked) == found
 
 
 def test_vectors_of_another_space_are_never_compared(index: Index) -> None:
