@@ -14,11 +14,15 @@ from typing import Any, NamedTuple
 import structlog
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
+from litestar.openapi.spec import SecurityRequirement
 
 from adapters.settings import Grant, Role
 from core.errors import ForbiddenError, MalformedError, UnauthorizedError
 
 RANK: dict[Role, int] = {"write": 0, "moderate": 1, "admin": 2}
+
+KEYED: list[SecurityRequirement] = [{"key": []}]
+"""Routes that take a key, for the reference."""
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 

@@ -16,7 +16,7 @@ from litestar.params import SkipValidation
 
 from adapters.wiring import Services
 from api import rendering, schemas
-from api.auth import Caller
+from api.auth import KEYED, Caller
 from api.bodies import CheckBody
 from api.given import Who, Wired
 from api.problems import BusyError, documented
@@ -69,6 +69,7 @@ class Check(Controller):
 
     path = "/v1/check"
     tags = ("images",)
+    security = KEYED
 
     @post(
         status_code=200,

@@ -12,7 +12,9 @@ from litestar.response import Stream
 
 from adapters.wiring import Services
 from api import examples
-from api.given import IfNoneMatch, ImageId, Who, Wired, holds
+from api.auth import KEYED
+from api.etags import IfNoneMatch, holds
+from api.given import ImageId, Who, Wired
 from api.problems import documented
 from core.errors import GoneError, MissingError
 from core.telling import Seen
@@ -42,6 +44,7 @@ class Content(Controller):
 
     path = "/v1/images/{image_id:str}/content"
     tags = ("images",)
+    security = KEYED
 
     @get(
         opt={"role": "write"},

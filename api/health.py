@@ -13,6 +13,7 @@ from litestar.params import SkipValidation
 
 from adapters.wiring import Services
 from api import rendering, schemas
+from api.auth import KEYED
 from api.given import Who, Wired
 from api.problems import FullerError, documented, errors
 from core.accept import FREE_BYTES
@@ -91,6 +92,7 @@ class Probes(Controller):
     summary="Counts",
     responses=documented(),
     tags=["stats"],
+    security=KEYED,
     sync_to_thread=True,
 )
 def stats(services: Wired, caller: Who) -> schemas.Statistics:

@@ -14,6 +14,7 @@ from litestar.response import Stream
 
 from adapters.wiring import Services
 from api import examples, rendering, schemas
+from api.auth import KEYED
 from api.given import Cursor, JobId, Limit, Who, Wired
 from api.problems import documented
 from core import cursor as cursors
@@ -32,6 +33,7 @@ class Jobs(Controller):
 
     path = "/v1/jobs"
     tags = ("jobs",)
+    security = KEYED
 
     @get(opt={"role": "write"}, summary="List jobs", responses=documented(), sync_to_thread=True)
     def jobs(

@@ -12,6 +12,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
+from api.auth import KEYED
 from api.problems import documented
 from core.errors import SeenitError
 from core.ports import Queue
@@ -75,6 +76,7 @@ class Metrics:
     summary="Figures for Prometheus",
     responses=documented(),
     tags=["health"],
+    security=KEYED,
     sync_to_thread=True,
 )
 def metrics(figures: NamedDependency[SkipValidation[Metrics]]) -> Response[bytes]:

@@ -6,8 +6,8 @@ import asyncio
 
 from adapters.wiring import Services
 from api.auth import Caller
+from api.etags import matched
 from api.fields import merged
-from api.given import matched
 from api.problems import raised
 from api.schemas import Erased
 from core.errors import PendingError, PreconditionError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,7 @@ from litestar.params import FromPath
 from api import rendering
 from api.schemas import Problem
 from core.errors import (
+    CorruptError,
     ForbiddenError,
     MalformedError,
     MissingError,
@@ -33,6 +35,8 @@ RETRY_SECONDS = 5
 """Retry-After of a part that is down."""
 RETRY_SOON = 1
 """Retry-After of what only takes its time."""
+MISSING = re.compile(r"Missing required \w+ parameter '([^']+)'")
+"""As Litestar 2 words it."""
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 logger = structlog.get_logger(__name__)
@@ -96,7 +100,7 @@ def raised(written: Written) -> SeenitError:
 
 def documented(*kinds: type[SeenitError]) -> dict[int, ResponseSpec]:
     """Errors of a route for the reference, beside those that every route with a key has."""
-    always = (MalformedError, UnauthorizedError, ForbiddenError, UnavailableError)
+    always = (MalformedError, UnauthorizedError, ForbiddenError, UnavailableError, CorruptError)
     return errors(*always, *kinds)
 
 
@@ -145,7 +149,8 @@ def _named(error: ValidationException) -> MalformedError:
         if isinstance(one, dict) and one.get("key"):
             key = str(one["key"])
             return MalformedError(f"{key}: {one.get('message', 'is wrong')}", field=key)
-    return MalformedError(error.detail)
+    named = MISSING.search(error.detail)
+    return MalformedError(error.detail, field=named.group(1) if named else None)
 
 
 def _headers(error: SeenitError) -> dict[str, str]:

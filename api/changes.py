@@ -1,0 +1,130 @@
+"""Pictures: change, delete, purge, decide."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from litestar import Controller, Response, delete, patch, post, put
+from litestar.params import QueryParameter
+
+from api import examples, fields, operations, schemas
+from api.auth import KEYED
+from api.bodies import DecisionBody, PatchBody
+from api.etags import ETAG, IfMatch, answer
+from api.given import ImageId, Requested, Who, Wired
+from api.problems import RETRY_SOON, documented
+from core.errors import (
+    GoneError,
+    MissingError,
+    PreconditionError,
+    TooLargeError,
+)
+
+
+class Changes(Controller):
+    """What leaves an operation to be settled."""
+
+    path = "/v1/images"
+    tags = ("images",)
+    security = KEYED
+
+    @delete(
+        status_code=200,
+        opt={"role": "write"},
+        summary="Delete all of an owner's pictures",
+        response_description="Every delete is settled.",
+        responses={
+            **documented(),
+            202: examples.spec(schemas.Erased, "Accepted; `waiting` of them are not settled yet."),
+        },
+    )
+    async def erase(
+        self,
+        services: Wired,
+        caller: Who,
+        owner_id: Annotated[str, QueryParameter(min_length=1, max_length=200)],
+    ) -> Response[schemas.Erased]:
+        """Delete every picture of an owner: settled, still waiting, or set aside as failed.
+
+        One operation a picture. What is not settled within ten seconds follows: the answer is 202
+        then, and the same call again tells how far it has come.
+        """
+        erased = await operations.erase(services, caller, owner_id)
+        if erased.waiting:
+            headers = {"Retry-After": str(RETRY_SOON)}
+            return Response(erased, status_code=202, headers=headers)
+        return Response(erased)
+
+    @patch(
+        "/{image_id:str}",
+        opt={"role": "write"},
+        operation_class=PatchBody,
+        summary="Change what is said of a picture",
+        response_headers=[ETAG],
+        responses=documented(MissingError, GoneError, PreconditionError, TooLargeError),
+    )
+    async def edit(
+        self,
+        request: Requested,
+        services: Wired,
+        caller: Who,
+        image_id: ImageId,
+        if_match: IfMatch = None,
+    ) -> Response[schemas.Image]:
+        """JSON merge patch (RFC 7396): null takes a field away, `metadata` is merged within.
+
+        Editable are title, description, category, tags, owner_id, external_id, source_url and
+        metadata; any other field answers 400.
+        """
+        body = await request.body()
+        return answer(await operations.edit(services, caller, image_id, if_match, body))
+
+    @delete(
+        "/{image_id:str}",
+        opt={"role": "write"},
+        summary="Delete a picture",
+        responses=documented(MissingError, GoneError, PreconditionError),
+    )
+    async def remove(
+        self, services: Wired, caller: Who, image_id: ImageId, if_match: IfMatch = None
+    ) -> None:
+        """Record, bytes and all that was made of them, also of an upload still waiting.
+
+        Its copies are judged anew. Again: 410.
+        """
+        await operations.delete(services, caller, image_id, if_match)
+
+    @post(
+        "/{image_id:str}/purge",
+        status_code=200,
+        opt={"role": "moderate"},
+        summary="Purge the bytes of a picture",
+        responses=documented(MissingError, GoneError, PreconditionError),
+    )
+    async def purge(
+        self, services: Wired, caller: Who, image_id: ImageId, if_match: IfMatch = None
+    ) -> Response[schemas.Image]:
+        """Take bytes and previews away, and keep the fingerprint: it is known if it comes back."""
+        return answer(await operations.change(services, caller, "purge", image_id, if_match))
+
+    @put(
+        "/{image_id:str}/decision",
+        opt={"role": "moderate"},
+        operation_class=DecisionBody,
+        summary="Decide what may be done with a picture",
+        responses=documented(MissingError, GoneError, PreconditionError, TooLargeError),
+    )
+    async def decide(
+        self,
+        request: Requested,
+        services: Wired,
+        caller: Who,
+        image_id: ImageId,
+        if_match: IfMatch = None,
+    ) -> Response[schemas.Image]:
+        """A person's decision; on an original it holds for its copies without one of their own."""
+        value, reason = fields.decided(await request.body())
+        seen = await operations.change(
+            services, caller, "decide", image_id, if_match, value=value, reason=reason
+        )
+        return answer(seen)

@@ -1,0 +1,165 @@
+"""Pictures: upload."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated
+
+from litestar import Controller, Response, post
+from litestar.datastructures import ResponseHeader
+from litestar.params import HeaderParameter, QueryParameter
+
+from adapters.wiring import Services
+from api import examples, fields, rendering, schemas
+from api.auth import KEYED, Caller
+from api.bodies import UploadBody
+from api.given import Requested, Who, Wired, number
+from api.problems import FullerError, documented
+from api.uploads import Bounds, Form, received
+from core.accept import Accepted
+from core.errors import (
+    BrokenError,
+    MalformedError,
+    SeenitError,
+    TooLargeError,
+    UnsupportedError,
+)
+from core.types import Job
+
+WAIT = 60.0
+"""Most seconds that `wait` may ask for."""
+REPLAY = ResponseHeader(
+    name="Idempotent-Replay",
+    documentation_only=True,
+    description="`true`: an earlier call with this Idempotency-Key had been accepted.",
+)
+KEY = 255
+"""Most characters of an Idempotency-Key."""
+
+
+class Intake(Controller):
+    """POST /v1/images."""
+
+    path = "/v1/images"
+    tags = ("images",)
+    security = KEYED
+
+    @post(
+        status_code=202,
+        opt={"role": "write"},
+        request_max_body_size=None,
+        operation_class=UploadBody,
+        summary="Upload 1 to 100 pictures",
+        response_description="At least one file was accepted; each is a job, or an error.",
+        response_headers=[REPLAY],
+        responses={
+            **documented(TooLargeError, UnsupportedError, BrokenError),
+            200: examples.spec(schemas.Accepted, "With `wait`: all have ended.", examples.ENDED),
+        },
+    )
+    async def upload(
+        self,
+        request: Requested,
+        services: Wired,
+        caller: Who,
+        wait: Annotated[
+            float,
+            QueryParameter(
+                ge=0, le=WAIT, description="Seconds to wait for every accepted file to end."
+            ),
+        ] = 0.0,
+        key: Annotated[
+            str | None,
+            HeaderParameter(
+                name="Idempotency-Key",
+                description="Per tenant, kept 24 h: the same key and content answers the same ids,"
+                " with `Idempotent-Replay: true`; other content answers 422.",
+            ),
+        ] = None,
+    ) -> Response[schemas.Accepted]:
+        """Take pictures in. A 202 is a promise: what it names is never lost.
+
+        At once only size, signature, header, declared pixels and frames are looked at; a fault
+        inside the pixels is the job's. A file that is refused stands in its place as an error and
+        fails no other one. Where none is accepted: 413 if all are too large, 415 if all are of
+        formats that are not read, else 422.
+        """
+        _check_key(key)
+        number("wait", wait)
+        limits = services.settings
+        bounds = Bounds(limits.max_files, int(limits.max_bytes), fields.FORM)
+        async with received(request, limits.data / "spool", bounds) as form:
+            accepted = await asyncio.to_thread(_accept, services, caller, form, key)
+        return await _answer(services, caller, accepted, form.names, wait)
+
+
+def _accept(services: Services, caller: Caller, form: Form, key: str | None) -> Accepted:
+    if not form.files:
+        raise MalformedError("send 1 to 100 files as parts named file", field="file")
+    told, keep = fields.of_form(form.texts)
+    accepted = services.acceptor.uploads(caller.tenant, form.files, told, keep_bytes=keep, key=key)
+    errors = [item for item in accepted.items if isinstance(item, SeenitError)]
+    if len(errors) == len(accepted.items):
+        raise FullerError(
+            _whole(errors),
+            errors=[
+                rendering.problem(error, filename=name)
+                for error, name in zip(errors, form.names, strict=True)
+            ],
+        )
+    return accepted
+
+
+async def _answer(
+    services: Services,
+    caller: Caller,
+    accepted: Accepted,
+    names: Sequence[str | None],
+    wait: float,
+) -> Response[schemas.Accepted]:
+    """Ids at once; how each job stands, where the caller waits or asks again."""
+    ids = [item.job_id for item in accepted.items if isinstance(item, Job)]
+    ended = bool(wait) and await services.waiter.ended(caller.tenant, ids, wait)
+    now: dict[str, schemas.Item] = {}
+    if wait or accepted.replayed:
+        now = await asyncio.to_thread(_now, services, caller.tenant, ids, in_full=bool(wait))
+    items = [
+        rendering.refused(item, name)
+        if isinstance(item, SeenitError)
+        else now.get(item.job_id) or rendering.queued(item)
+        for item, name in zip(accepted.items, names, strict=True)
+    ]
+    return Response(
+        schemas.Accepted(items),
+        status_code=200 if ended else 202,
+        headers={"Idempotent-Replay": "true"} if accepted.replayed else {},
+    )
+
+
+def _now(
+    services: Services, tenant: str, ids: Sequence[str], *, in_full: bool
+) -> dict[str, schemas.Item]:
+    jobs = [job for job in services.reader.jobs(tenant, ids) if job is not None]
+    if in_full:
+        return {
+            told.job.job_id: rendering.ended(told) for told in services.reader.told(tenant, jobs)
+        }
+    return {job.job_id: rendering.queued(job) for job in jobs}
+
+
+def _whole(errors: Sequence[SeenitError]) -> SeenitError:
+    """One error for a request of which no file was accepted."""
+    if len(errors) == 1:
+        return errors[0]
+    for kind in (TooLargeError, UnsupportedError):
+        if all(isinstance(error, kind) for error in errors):
+            return kind(f"none of {len(errors)} files was accepted: {errors[0].detail}")
+    return BrokenError(f"none of {len(errors)} files was accepted; `errors` says why")
+
+
+def _check_key(key: str | None) -> None:
+    if key is not None and not (1 <= len(key) <= KEY and key.isprintable()):
+        raise MalformedError(
+            f"Idempotency-Key has 1 to {KEY} printable characters", field="Idempotency-Key"
+        )
