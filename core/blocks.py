@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from core import geometry
 from core.geometry import Map, Size
+from core.light import Light, fit
 from core.types import Pixels
 
 Floats = NDArray[np.float32]
@@ -25,8 +26,14 @@ _GROUND = 243.0
 """Grey level from which a pixel counts as white ground; JPEG leaves 245 to 255 there."""
 _WHOLE = 0.99
 """Share of a pixel that must lie inside both pictures."""
-_EDGE = 0.97
+_EDGE = 0.6
 """Share of a block that must lie inside both pictures."""
+_FINE, _ALIKE, _FEW = 2.0, 0.5, 4
+"""Grey levels of fine texture and correlation from which a block tells how sharp; how many do."""
+_SHARP = 0.16
+"""Logarithm of a ratio of fine texture up to which two are alike sharp."""
+_SOFT, _COARSE = 0.8, 1.8
+"""Blur in grid pixels before blocks are compared, and on top of it for coarse texture alone."""
 
 
 class Laid(Struct, frozen=True):
@@ -40,16 +47,18 @@ class Laid(Struct, frozen=True):
     filled: float
     frame: tuple[float, float, float, float]
     """Left, top, width and height of the grid in shares of the original."""
+    light: Light
+    sharpness: float
+    """Fine texture of the picture, as a multiple of the original's in the same light."""
     inside: Flags
     deviation: tuple[Floats, Floats]
-    """Standard deviation of grey in original and picture, grey levels."""
+    """Standard deviation of grey in original (in the picture's light) and picture, grey levels."""
     correlation: Floats
     """Of grey, -1 to 1, whatever the light."""
-    fine: tuple[Floats, Floats]
-    """Standard deviation of the fine band in original and picture."""
-    fine_correlation: Floats
-    level: tuple[Floats, Floats]
-    """Mean grey of original and picture."""
+    coarse: tuple[Floats, Floats, Floats]
+    """Deviations and correlation of coarse texture alone."""
+    level: Floats
+    """Mean grey of the picture less that of the original in its light."""
     chroma: tuple[Floats, Floats]
     """(rows, columns, 2): mean red and blue less grey, of original and picture."""
     ground: Floats
@@ -88,35 +97,24 @@ def lay(query: Pixels, candidate: Pixels, matrix: Map, drift: float) -> Laid | N
     if moved <= drift:
         lead = better
     laid = geometry.warp(picture, lead, frame)
-    other = _grey(laid)
-    mask = (inside(plain.shape, lead, frame) > _WHOLE).astype(np.float32)
+    mask = _eroded(inside(plain.shape, lead, frame))
+    light = fit(base, laid, mask)
+    lit = light.expected(base)
+    first, second = _soft(_grey(lit), _SOFT), _soft(_grey(laid), _SOFT)
+    weights = _resized(mask, (columns, rows))
+    first, second, sharpness = _equalled(first, second, _Cut(mask, weights))
     matrix = geometry.compose(
         onto, geometry.invert(geometry.compose(geometry.invert(shrink), lead))
     )
     shape = geometry.polygon(matrix, size, whole)
     area = float(cv2.contourArea(shape)) if len(shape) else 0.0
     full = abs(float(np.linalg.det(matrix[:, :2]))) * size[0] * size[1]
-
-    def cut(plane: Floats) -> Floats:
-        means: Floats = plane.reshape(rows, block, columns, block).mean(axis=(1, 3))
-        return means
-
-    def both(x: Floats, y: Floats) -> tuple[Floats, Floats, Floats, Floats, Floats]:
-        mx, my = cut(x), cut(y)
-        vx = np.maximum(cut(x * x) - mx * mx, 0)
-        vy = np.maximum(cut(y * y) - my * my, 0)
-        shared = (cut(x * y) - mx * my) / np.sqrt(np.maximum(vx * vy, 1e-3))
-        return mx, my, np.sqrt(vx), np.sqrt(vy), shared
-
-    soft = _soft(grey, 0.8), _soft(other, 0.8)
-    m0, m1, d0, d1, alike = both(*soft)
-    _, _, f0, f1, fine = both(
-        soft[0] - _soft(grey, 3.0),
-        soft[1] - _soft(other, 3.0),
-    )
+    cut = _Cut(mask, weights)
+    m0, m1, d0, d1, alike = cut.both(first, second)
+    _, _, c0, c1, coarse = cut.both(_soft(first, _COARSE), _soft(second, _COARSE))
     colour = [
         np.stack([cut(p[..., 0] - g), cut(p[..., 2] - g)], axis=-1)
-        for p, g in ((base, grey), (laid, other))
+        for p, g in ((base, grey), (laid, _grey(laid)))
     ]
     return Laid(
         matrix=matrix,
@@ -124,16 +122,85 @@ def lay(query: Pixels, candidate: Pixels, matrix: Map, drift: float) -> Laid | N
         seen=min(1.0, area / (whole[0] * whole[1])),
         filled=min(1.0, area / full),
         frame=(left / whole[0], top / whole[1], wide / whole[0], high / whole[1]),
-        inside=cut(mask) > _EDGE,
+        light=light,
+        sharpness=sharpness,
+        inside=weights > _EDGE,
         deviation=(d0, d1),
         correlation=alike,
-        fine=(f0, f1),
-        fine_correlation=fine,
-        level=(m0, m1),
+        coarse=(c0, c1, coarse),
+        level=m1 - m0,
         chroma=(colour[0], colour[1]),
-        ground=cut(_near_ground(grey, other)),
-        grey=soft,
+        ground=cut(_near_ground(grey, _grey(laid))),
+        grey=(first, second),
     )
+
+
+class _Cut:
+    """Means over blocks, of the pixels inside both pictures alone."""
+
+    def __init__(self, mask: Floats, weights: Floats) -> None:
+        self.mask = mask
+        self.weights = np.maximum(weights, 1e-3)
+        self.size = weights.shape[1], weights.shape[0]
+
+    def __call__(self, plane: Floats) -> Floats:
+        return np.asarray(_resized(plane * self.mask, self.size) / self.weights, np.float32)
+
+    def deviation(self, plane: Floats) -> Floats:
+        mean = self(plane)
+        power = self(plane * plane) - mean * mean
+        return np.asarray(np.sqrt(np.maximum(power, 0.0)), np.float32)
+
+    def both(self, x: Floats, y: Floats) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+        """Means, deviations and correlation."""
+        mx, my = self(x), self(y)
+        vx = np.maximum(self(x * x) - mx * mx, 0.0)
+        vy = np.maximum(self(y * y) - my * my, 0.0)
+        shared: Floats = (self(x * y) - mx * my) / np.sqrt(np.maximum(vx * vy, 1e-3))
+        return (
+            mx,
+            my,
+            np.asarray(np.sqrt(vx), np.float32),
+            np.asarray(np.sqrt(vy), np.float32),
+            shared,
+        )
+
+
+def _eroded(mask: Floats) -> Floats:
+    """Leave out what lies so near to the edge of either that the outside bleeds in."""
+    whole = (mask > _WHOLE).astype(np.uint8)
+    whole[[0, -1]] = 0
+    whole[:, [0, -1]] = 0
+    return np.asarray(cv2.erode(whole, np.ones((5, 5), np.uint8)), np.float32)
+
+
+def _equalled(first: Floats, second: Floats, cut: _Cut) -> tuple[Floats, Floats, float]:
+    """Blur the sharper of the two until both are alike fine; and how sharp the second was.
+
+    Copies are often smaller, blurred or strongly compressed: what one has lost says nothing.
+    """
+
+    def fine(plane: Floats) -> Floats:
+        return cut.deviation(plane - _soft(plane, 2.5))
+
+    here, there = fine(first), fine(second)
+    # an overlay's own texture says nothing of sharpness: only where the two are alike at all
+    telling = (np.maximum(here, there) > _FINE) & (cut.both(first, second)[4] > _ALIKE)
+    if int(telling.sum()) < _FEW:
+        return first, second, 1.0
+    ratio = float(np.median((there[telling] + 0.3) / (here[telling] + 0.3)))
+    if abs(math.log(ratio)) < _SHARP:
+        return first, second, ratio
+    sharp = first if ratio < 1 else second
+    target = float(np.median((there if ratio < 1 else here)[telling]))
+    best, off = sharp, abs(math.log(ratio))
+    for sigma in (0.6, 0.9, 1.3, 1.8, 2.5, 3.5):
+        soft = _soft(sharp, sigma)
+        miss = abs(math.log((float(np.median(fine(soft)[telling])) + 0.3) / (target + 0.3)))
+        if miss >= off:
+            break
+        best, off = soft, miss
+    return (best, second, ratio) if ratio < 1 else (first, best, ratio)
 
 
 def inside(shape: tuple[int, ...], lead: Map, frame: Size) -> Floats:

@@ -172,10 +172,10 @@ def _told(  # noqa: PLR0917 - private, one caller
             judgement.changed,
             framed=_framed(query, candidate, best.laid.matrix),
             stretch=stretch,
-            gain=judgement.light.gain,
-            offset=judgement.light.offset,
-            saturation=judgement.light.saturation,
-            sharpness=judgement.sharpness,
+            gain=best.laid.light.gain,
+            offset=best.laid.light.offset,
+            saturation=best.laid.light.saturation,
+            sharpness=best.laid.sharpness,
         ),
     )
     return Comparison(confirmed=True, evidence=evidence)

@@ -31,14 +31,17 @@ class Fit(Struct, frozen=True):
 
 def compose(outer: Map, inner: Map) -> Map:
     """The map that applies `inner` first."""
-    linear = outer[:, :2] @ inner[:, :2]
-    return np.column_stack([linear, outer[:, :2] @ inner[:, 2] + outer[:, 2]])
+    both: Map = outer[:, :2] @ inner
+    both[:, 2] += outer[:, 2]
+    return both
 
 
 def invert(matrix: Map) -> Map:
     """The way back."""
-    linear = np.linalg.inv(matrix[:, :2])
-    return np.column_stack([linear, -linear @ matrix[:, 2]])
+    (a, b, c), (d, e, f) = matrix.tolist()
+    det = a * e - b * d
+    back: Map = np.array([[e, -b, b * f - c * e], [-d, a, c * d - a * f]]) / det
+    return back
 
 
 def apply(matrix: Map, points: NDArray[np.floating]) -> Map:
@@ -113,12 +116,16 @@ def from_points(query: Floats, candidate: Floats, least: int, tolerance: float) 
         if kept.sum() < least:
             return None
     assert matrix is not None  # noqa: S101 - the loop above ran
-    places = {(round(x), round(y)) for x, y in second[kept]}
-    others = {(round(x), round(y)) for x, y in first[kept]}
-    inliers = min(len(places), len(others))
+    inliers = min(_places(first[kept]), _places(second[kept]))
     if inliers < least or not plausible(matrix):
         return None
     return Fit(matrix=matrix, inliers=inliers)
+
+
+def _places(points: Map) -> int:
+    """How many whole pixels the points fall on: one place may have several turns."""
+    x, y = np.rint(points).astype(np.int64).T
+    return len(np.unique(x * 65_536 + y))
 
 
 def _affine(query: Map, candidate: Map) -> Map | None:

@@ -36,22 +36,45 @@ def regions(disagree: Flags, agree: Flags, least: int) -> list[Region]:
     found = []
     for label in range(1, count):
         group = (labels == label) & disagree
-        blocks = int(group.sum())
-        if blocks < least:
+        if int(group.sum()) < least:
             continue
-        rows, columns = np.flatnonzero(group.any(axis=1)), np.flatnonzero(group.any(axis=0))
-        y, x = (int(rows[0]), int(rows[-1]) + 1), (int(columns[0]), int(columns[-1]) + 1)
+        y, x = _shrunk(disagree, agree, group)
         window = np.s_[y[0] : y[1], x[0] : x[1]]
         against = int(disagree[window].sum())
         decided = against + int(agree[window].sum())
-        found.append(Region(rows=y, columns=x, blocks=blocks, solid=against / decided))
+        if against < least:
+            continue
+        found.append(Region(rows=y, columns=x, blocks=against, solid=against / max(decided, 1)))
     return sorted(found, key=lambda region: (-region.blocks, region.rows, region.columns))
 
 
+def _shrunk(disagree: Flags, agree: Flags, group: Flags) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The group's box less the rims where fewer than half of the decided blocks disagree."""
+    rows, columns = np.flatnonzero(group.any(axis=1)), np.flatnonzero(group.any(axis=0))
+    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+    moving = True
+    while moving and bottom - top > 1 and right - left > 1:
+        moving = False
+        rims = (
+            (np.s_[top, left:right], (1, 0, 0, 0)),
+            (np.s_[bottom - 1, left:right], (0, -1, 0, 0)),
+            (np.s_[top:bottom, left], (0, 0, 1, 0)),
+            (np.s_[top:bottom, right - 1], (0, 0, 0, -1)),
+        )
+        for rim, step in rims:
+            against, wanted = int(disagree[rim].sum()), int(agree[rim].sum())
+            if against < max(1, wanted):
+                top, bottom, left, right = np.array([top, bottom, left, right]) + step
+                moving = True
+                break
+    return (int(top), int(bottom)), (int(left), int(right))
+
+
 def inside(region: Region, shape: tuple[int, ...]) -> Flags:
-    """Which blocks lie in the region's box."""
+    """Which blocks lie in the region's box, or touch it: it may reach into those."""
     covered = np.zeros(shape, bool)
-    covered[slice(*region.rows), slice(*region.columns)] = True
+    top, left = max(0, region.rows[0] - 1), max(0, region.columns[0] - 1)
+    covered[top : region.rows[1] + 1, left : region.columns[1] + 1] = True
     return covered
 
 

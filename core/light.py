@@ -1,0 +1,65 @@
+"""How the greys and colours of a picture follow from those of the original it is laid over."""
+
+from __future__ import annotations
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Flags = NDArray[np.bool_]
+
+_EVERY = 3
+"""Pixels are sampled at that pitch: some thousand are plenty for four numbers."""
+_FEW = 50
+"""Samples under which the light is taken to be the same."""
+_ROUNDS = 5
+_NEAR = 12.0
+"""Grey levels of difference at which a sample weighs half: an overlay must not bend the line."""
+_DARK, _BRIGHT = 4.0, 250.0
+"""Levels beyond which a pixel is clipped and follows no line."""
+
+
+class Light(Struct, frozen=True):
+    """A line for grey, a factor for colour: brightness, contrast, saturation of the picture."""
+
+    gain: float = 1.0
+    offset: float = 0.0
+    """Grey levels."""
+    saturation: float = 1.0
+    """Of the picture, as a multiple of the original's; 0: it is grey."""
+
+    def expected(self, original: Floats) -> Floats:
+        """What the original's pixels would be in this light, clipped as a file clips them."""
+        lit = original * np.float32(self.gain) + np.float32(self.offset)
+        return np.asarray(np.clip(lit, 0.0, 255.0), np.float32)
+
+
+def fit(original: Floats, picture: Floats, mask: Floats) -> Light:
+    """The light that most pixels agree on; (h, w, 3) float32 planes and where both are."""
+    cut = np.s_[::_EVERY, ::_EVERY]
+    x, y, valid = original[cut], picture[cut], mask[cut] > 0
+    valid &= (y.max(axis=2) < _BRIGHT) & (y.min(axis=2) > _DARK)
+    valid &= (x.max(axis=2) < _BRIGHT) & (x.min(axis=2) > _DARK)
+    if int(valid.sum()) < _FEW:
+        return Light()
+    x, y = x[valid], y[valid]
+    first, second = x.mean(axis=1), y.mean(axis=1)
+    gain, offset = 1.0, float(np.median(second - first))
+    for _ in range(_ROUNDS):
+        error = second - gain * first - offset
+        weight = 1.0 / (1.0 + (error / _NEAR) ** 2)
+        total = float(weight.sum())
+        mx, my = float(weight @ first) / total, float(weight @ second) / total
+        spread = first - mx
+        power = float(weight @ (spread * spread))
+        if power < total:  # less than one level of variation: no line, only a shift
+            gain, offset = 1.0, my - mx
+            break
+        gain = min(2.5, max(0.4, float(weight @ (spread * (second - my))) / power))
+        offset = my - gain * mx
+    here, there = x - first[:, None], y - second[:, None]
+    weight = 1.0 / (1.0 + ((second - gain * first - offset) / _NEAR) ** 2)
+    power = float(weight @ (here * here).sum(axis=1))
+    saturation = float(weight @ (here * there).sum(axis=1)) / power if power > 0 else gain
+    return Light(gain=gain, offset=offset, saturation=saturation)
