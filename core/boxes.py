@@ -52,6 +52,19 @@ def measure(source: Source, _: int) -> tuple[int, int, int]:
     return width, height, frames
 
 
+def beyond(data: bytes) -> bool:
+    """Whether the last of the outermost boxes ends after the file does."""
+    offset = 0
+    for _ in range(_MOST):
+        length = int.from_bytes(data[offset : offset + 4], "big")
+        if length == 1:
+            length = int.from_bytes(data[offset + 8 : offset + 16], "big")
+        if length < 8 or offset + length >= len(data):  # noqa: PLR2004 - a box's own head
+            return offset + length > len(data)
+        offset += length
+    return False
+
+
 def _walk(
     source: Source, offset: int, end: int, depth: int, seen: list[int]
 ) -> Iterator[tuple[bytes, int, int]]:

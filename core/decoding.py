@@ -96,6 +96,7 @@ _FAULTS = (
 """What Pillow and its plugins have been seen to raise on bad files, and its neighbours."""
 _CUT = ("truncat", "end of", "eof", "not enough", "incomplete", "unexpected end", "no more images")
 
+_CUT_OFF = "the file ends in the middle of the picture"
 _HUNGRY = "decoding it needed more memory than is allowed"
 
 
@@ -119,14 +120,14 @@ def decode(data: bytes, limits: Limits) -> Canonical:
     the decoders' C code in this process: hostile bytes belong into `adapters.decoder`.
     """
     header = inspect(data, limits)
-    with _translated(header.format), warnings.catch_warnings():
+    with _translated(header.format, data), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with _OPENERS[header.format](io.BytesIO(data)) as image:
             return _canonical(image, header, limits)
 
 
 @contextmanager
-def _translated(name: str) -> Iterator[None]:
+def _translated(name: str, data: bytes) -> Iterator[None]:
     """Turn whatever a decoder raises into one of our errors, in plain words."""
     try:
         yield
@@ -135,6 +136,8 @@ def _translated(name: str) -> Iterator[None]:
     except NotImplementedError as fault:
         raise UnsupportedError(f"this kind of {name} file is not read here ({fault})") from fault
     except _FAULTS as fault:
+        if headers.cut_off(data):
+            raise BrokenError(_CUT_OFF) from fault
         raise _named(name, fault) from fault
 
 
@@ -145,7 +148,7 @@ def _named(name: str, fault: Exception) -> BrokenError | UnsupportedError:
     if any(word in low for word in ("allocate memory", "out of memory", "memory limit")):
         return DecoderKilledError(_HUNGRY)
     if any(word in low for word in _CUT):
-        return BrokenError("the file ends in the middle of the picture")
+        return BrokenError(_CUT_OFF)
     if "unsupported" in low or "not supported" in low:
         return UnsupportedError(f"this kind of {name} file is not read here ({said})")
     if not said or "decoder error" in low or not isinstance(fault, OSError | ValueError):
@@ -255,7 +258,7 @@ def _ramp(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
         low, high = (0.0, tops[0]) if tops else (least, max(most, least + 1.0))
 
     def flatten(band: Image.Image) -> Image.Image:
-        held = np.nan_to_num(np.asarray(band, dtype=np.float64), posinf=high, neginf=low)
+        held = np.nan_to_num(np.asarray(band, dtype=np.float64), nan=low, posinf=high, neginf=low)
         grey = np.clip((held - low) * (255.0 / (high - low)) + 0.5, 0, 255.0)
         return Image.fromarray(grey.astype(np.uint8))
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
-from core.boxes import measure
+from core.boxes import beyond, measure
 from core.errors import BrokenError, TooLargeError, UnsupportedError
 from core.types import Header, Limits
 
@@ -108,6 +108,16 @@ def within(header: Header, limits: Limits) -> None:
         )
     if header.frames > limits.frames:
         raise TooLargeError(f"the animation has more than {limits.frames:,} frames")
+
+
+def cut_off(data: bytes) -> bool:
+    """Whether a container says that it goes on after the file's end, where its decoder is silent.
+
+    The others say so themselves, or hold nothing that could be asked.
+    """
+    if data.startswith(b"RIFF"):
+        return int.from_bytes(data[4:8], "little") + 8 > len(data)
+    return data[4:8] == b"ftyp" and beyond(data)
 
 
 def _megabytes(count: int) -> str:
