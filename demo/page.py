@@ -33,7 +33,7 @@ def write(
     any_verdict = next(iter(originals.values())).verdict
     total = stats["total"]["images"]
     text = Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
-        model="" if any_verdict["missing"] else ", or only as a hint",
+        model="and no model took part" if any_verdict["missing"] else "whatever a model says",
         figures=_figures(
             (str(total), "pictures stored"),
             (str(len(originals)), "photos told new"),
@@ -79,9 +79,9 @@ def _card(http: httpx.Client, copy: Sent, original: str, originals: Mapping[str,
     title = originals[copy.of].title
     asked = '<span class="badge plain">only asked, not kept</span>' if copy.data else ""
     return f"""<article class="card{" wrong" if copy.faults else ""}">
-<div class="top"><h3>{escape(copy.title)}</h3>{asked}
+<div class="top"><h3>{escape(copy.title)}</h3><div class="badges">{asked}
 <span class="badge">{escape(kind)}</span>
-<span class="badge {escape(copy.decision)}">{escape(copy.decision)}</span></div>
+<span class="badge {escape(copy.decision)}">{escape(copy.decision)}</span></div></div>
 <div class="pair">
 {_figure(original, f"Original: {title}", title, marks)}
 {_figure(_preview(http, copy), f"Copy: {title}, {copy.title.lower()}", "what was sent", over_copy)}
@@ -109,10 +109,11 @@ alt="{escape(alt)}">{drawing}</span></div><figcaption>{escape(caption)}</figcapt
 def _numbers(evidence: Answer, seconds: float) -> str:
     """The evidence in numbers, as far as there is any."""
     transform = evidence.get("transform") or {}
+    changed = evidence.get("changed_share") or None
     shares = {
-        "blocks that agree": evidence.get("overlap"),
+        "blocks that agree": None if changed else evidence.get("overlap"),
         "of the original shown": transform.get("seen"),
-        "changed": evidence.get("changed_share") or None,
+        "of it changed": changed,
     }
     counts = {
         "matching points": evidence.get("inliers"),
@@ -144,7 +145,7 @@ def _inverse(matrix: Sequence[float]) -> tuple[float, ...]:
 
 def _rectangle(box: Mapping[str, float]) -> str:
     sides = " ".join(f'{name}="{box[name]:.4f}"' for name in ("x", "y", "width", "height"))
-    return f"<rect {sides}/>"
+    return f'<rect class="under" {sides}/><rect {sides}/>'
 
 
 def _median(values: Sequence[float]) -> float:
