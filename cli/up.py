@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import logging
 import secrets
+import signal
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import NoReturn
 
 import click
 import structlog
@@ -60,6 +63,7 @@ def command(
     read = settings.load(host=host, port=port, data=data, model=model)
     read.check_address()
     log_to(read)
+    signal.signal(signal.SIGTERM, _interrupt)
     with _listener(read.host, read.port) as listener:
         where = _url(listener)
 
@@ -72,7 +76,8 @@ def command(
             server = Server(_config(create_app(services)), listening)
             engine.start()
             try:
-                server.run(sockets=[listener])
+                with suppress(KeyboardInterrupt):  # told again once the server has stopped
+                    server.run(sockets=[listener])
             finally:
                 engine.close()
         finally:
@@ -138,14 +143,21 @@ def log_to(read: Settings) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
     logging.basicConfig(level=read.log_level.upper(), handlers=[handler], force=True)
-    for talkative in ("httpx", "httpcore", "amqp", "kombu", "celery", "PIL", "urllib3"):
+    for talkative in ("httpx", "httpcore", "amqp", "celery", "PIL", "urllib3", "uvicorn"):
         logging.getLogger(talkative).setLevel(logging.WARNING)
+    logging.getLogger("kombu").setLevel(logging.ERROR)  # memory:// has no host, and it warns
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    """SIGTERM as Ctrl-C: what is open is closed on the way out."""
+    del number, frame
+    raise KeyboardInterrupt
 
 
 def _config(app: object) -> uvicorn.Config:

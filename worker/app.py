@@ -43,6 +43,7 @@ class ThreadWorker:
         self._thread.join()
 
     def _run(self) -> None:
+        self._app.set_current()  # of this thread alone: a plain task is traced in the current one
         controller = WorkController(
             app=self._app,
             pool="solo",
