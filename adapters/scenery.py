@@ -13,16 +13,13 @@ def pictures() -> list[Image.Image]:
     """Eight very different RGB pictures of 256 x 256, the same ones every time."""
     random = np.random.default_rng(20)
     y, x = np.mgrid[0:SIDE, 0:SIDE] / SIDE
-    disc = np.hypot(x - 0.4, y - 0.6) < 0.25
-    rows = (y * 32).astype(int)
+    disc = np.sign(0.25 - np.hypot(x - 0.4, y - 0.6))
+    lines = np.sign(np.sin(100 * y)) * random.integers(0, 2, (SIDE, SIDE))
     made = [
         random.uniform(0, 255, (SIDE, SIDE, 3)),
         np.dstack([255 * x, 120 + 80 * y, 255 * (1 - x)]),
-        np.dstack([disc * 230.0, disc * 40.0, 20 + 0 * x]),
-        np.dstack(
-            [255.0 - 235 * ((rows % 2 > 0) & (random.random(SIDE * SIDE).reshape(x.shape) < 0.4))]
-            * 3
-        ),
+        np.dstack([120 + 110 * disc, 40 + 10 * disc, 30 - 20 * disc]),
+        np.dstack([255 - 235 * lines] * 3),
         np.dstack([128 + 127 * np.sign(np.sin(40 * x) * np.sin(40 * y))] * 3),
         _clouds(random, 5) * (0.3, 0.6, 1.0),
         _clouds(random, 40) * (0.5, 1.0, 0.3),

@@ -69,7 +69,7 @@ def hub_errors(what: str) -> Iterator[None]:
     )
     try:
         yield
-    except (OSError, ValueError, RuntimeError) + roots as error:
+    except (OSError, ValueError, RuntimeError, *roots) as error:  # type: ignore[misc] # a tuple all the same
         raise EmbedderUnavailableError(f"{what}: {_line(error)}") from error
 
 
