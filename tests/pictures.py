@@ -8,8 +8,9 @@ from PIL import Image
 
 from core.edits import EDITS, Edit, jpeg
 from core.scenes import photo
+from core.templates import TEMPLATES
 
-__all__ = ["EDITS", "Edit", "flat", "jpeg", "photo", "png", "tiny"]
+__all__ = ["EDITS", "TEMPLATES", "Edit", "flat", "jpeg", "photo", "png", "tiny"]
 
 
 def flat(color: str = "white", width: int = 640, height: int = 480) -> Image.Image:
