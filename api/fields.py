@@ -153,7 +153,7 @@ def _object(value: str) -> dict[str, object]:
 def _object_of(data: bytes, what: str, *, field: str | None = None) -> dict[str, Any]:
     try:
         told = msgspec.json.decode(data)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise MalformedError(f"{what} is not JSON", field=field) from None
     if not isinstance(told, dict):
         raise MalformedError(f"{what} is not a JSON object", field=field)
@@ -162,6 +162,7 @@ def _object_of(data: bytes, what: str, *, field: str | None = None) -> dict[str,
 
 def _measured(metadata: dict[str, object]) -> dict[str, object]:
     try:
+        msgspec.msgpack.encode(metadata)  # the index keeps records so, and JSON knows no limit
         size = len(msgspec.json.encode(metadata))
     except (OverflowError, RecursionError):
         raise MalformedError("metadata holds too large a number", field="metadata") from None

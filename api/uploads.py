@@ -201,11 +201,11 @@ async def received(
     if not boundary:
         raise MalformedError("multipart/form-data needs a boundary", field="Content-Type")
     chunks = _bounded(request, bounds.files * bounds.bytes + FORMS)
-    folder = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=spool))
+    folder = await asyncio.to_thread(_folder, spool)
     try:
         try:
             form = await Receiver(folder, bounds).read(chunks, boundary)
-        except InputError:
+        except SeenitError:
             await _drain(chunks)
             raise
         yield form
@@ -236,6 +236,13 @@ async def _bounded(request: Request[Any, Any, Any], most: int) -> AsyncGenerator
             yield chunk
     except InternalServerException:
         raise MalformedError("the request broke off") from None
+
+
+def _folder(spool: Path) -> Path:
+    try:
+        return Path(tempfile.mkdtemp(dir=spool))
+    except OSError as error:
+        raise StoreUnavailableError(f"the upload cannot be written: {error.strerror}") from None
 
 
 async def _drain(chunks: AsyncIterator[bytes]) -> None:

@@ -44,6 +44,9 @@ from core.waiting import Waiter
 from tests.records import fingerprint
 
 SPACE = Space(space_id="visual-0a0a0a0a", kind="visual", model="toy", dimensions=8, similar_at=0.9)
+KEYS = tuple(f"key-t{n}:t{n}:admin" for n in range(400))
+"""One a test."""
+MAX_BYTES = 100_000
 BROKEN = b"broken inside"
 """A file that ends so fails when it is settled."""
 
@@ -140,7 +143,17 @@ class Service:
         self.waiter = Waiter(self.progress, self.reader.ended)
         self.checker = Checker(self)
         self.visual = SimpleNamespace(absent="no visual model is wanted", space=SPACE)
+        self.tenant = "default"
         self._lock = threading.Lock()
+
+    def mend(self) -> None:
+        """Undo what a test did to the parts."""
+        self.queue.paused = self.queue.down = False
+        self.queue.held.clear()
+        self.follower.tails.clear()
+        self.follower.fails = None
+        self.visual.absent = "no visual model is wanted"
+        self.checker.gate.set()
 
     def close(self) -> None:
         """Close the index."""
