@@ -13,6 +13,8 @@ from core.types import Box
 
 Flags = NDArray[np.bool_]
 
+_REGION = 0.015
+"""Share of the overlap's blocks under which a disagreement is no region; at least three blocks."""
 _GROUND = 0.02
 """Share of plain ground from which a block may be mere outline."""
 
@@ -33,35 +35,45 @@ class Judgement(Struct, frozen=True):
 def judge(laid: Laid, policy: Policy) -> Judgement:
     """Decide by the blocks alone; `Policy` says what each number means."""
     telling = laid.inside & (np.maximum(*laid.deviation) >= policy.texture)
-    agree = telling & (laid.correlation >= policy.agreeing)
-    disagree = (telling & ~agree) | _recoloured(laid, telling, policy)
-    agree &= ~disagree
+    agree = telling & _agreeing(laid, policy)
+    disagree = (telling & ~agree) | _relit(laid, telling, policy)
     total, agreeing = int((agree | disagree).sum()), int(agree.sum())
-    found = regions.regions(disagree, agree, max(3, round(0.015 * laid.inside.sum())))
+    found = regions.regions(disagree, agree, max(3, round(_REGION * laid.inside.sum())))
     laid_over = [region for region in found if region.solid >= policy.solid]
     covered = np.zeros(agree.shape, bool)
     for region in laid_over:
         covered |= regions.inside(region, agree.shape)
     why = _missing(laid, agree, disagree, covered, policy)
     changed: tuple[Box, ...] = ()
-    share = 0.0
     if not why and laid_over:
         differs = _differs(laid, policy)
         changed = tuple(regions.box(r, agree.shape, laid.frame, differs) for r in laid_over)
-        share = round(min(1.0, sum(b.width * b.height for b in changed)), 4)
     return Judgement(
         confirmed=not why,
         overlap=round(agreeing / total, 4) if total else 0.0,
         agreeing=agreeing,
         changed=changed,
-        changed_share=share,
+        changed_share=round(min(1.0, sum(b.width * b.height for b in changed)), 4),
         why=why,
     )
 
 
-def _missing(  # noqa: PLR0911 - one demand after another
+def _agreeing(laid: Laid, policy: Policy) -> Flags:
+    """Blocks alike as they are; or alike in coarse texture, and not unlike in fine.
+
+    Strong compression leaves coarse texture whole and adds its own to the fine.
+    """
+    alike = laid.correlation >= policy.agreeing
+    first, second, coarse = laid.coarse
+    kept = (np.minimum(first, second) >= policy.coarse_texture) & (coarse >= policy.coarse)
+    both: Flags = alike | (kept & (laid.correlation >= policy.half_agreeing))
+    return both
+
+
+def _missing(  # noqa: C901, PLR0911 - one demand after another
     laid: Laid, agree: Flags, disagree: Flags, covered: Flags, policy: Policy
 ) -> str:
+    """The first demand that is not met."""
     total, agreeing = int((agree | disagree).sum()), int(agree.sum())
     if max(laid.seen, laid.filled) < policy.whole or min(laid.seen, laid.filled) < policy.part:
         return "reach"
@@ -69,6 +81,9 @@ def _missing(  # noqa: PLR0911 - one demand after another
         return "drift"
     if agreeing < policy.blocks:
         return "blocks"
+    exact = agree & (laid.correlation >= policy.exact)
+    if int(exact.sum()) >= policy.exact_share * total and total >= policy.exact_blocks:
+        return ""
     inner = laid.ground < _GROUND
     if int((agree & inner).sum()) < policy.inner_blocks:
         return "inner blocks"
@@ -77,14 +92,14 @@ def _missing(  # noqa: PLR0911 - one demand after another
         return ""
     if covered.sum() > policy.cover * laid.inside.sum():
         return "cover"
-    rest = _share(agree & ~covered, disagree & ~covered)
-    if rest < policy.rest_share:
+    rest = ~covered
+    if _share(agree & rest, disagree & rest) < policy.rest_share:
         return "share"
-    return (
-        ""
-        if _share(agree & ~covered & inner, disagree & ~covered & inner) >= policy.rest_share
-        else "inner"
-    )
+    if int((agree & rest & inner).sum()) < policy.inner_blocks:
+        return "inner blocks"
+    if _share(agree & rest & inner, disagree & rest & inner) < policy.rest_share:
+        return "inner"
+    return ""
 
 
 def _share(agree: Flags, disagree: Flags) -> float:
@@ -92,7 +107,7 @@ def _share(agree: Flags, disagree: Flags) -> float:
     return int(agree.sum()) / total if total else 0.0
 
 
-def _recoloured(laid: Laid, telling: Flags, policy: Policy) -> Flags:
+def _relit(laid: Laid, telling: Flags, policy: Policy) -> Flags:
     """Blocks without texture whose grey is not what the light of the others makes of it."""
     far: Flags = np.abs(laid.level) > policy.level
     return laid.inside & ~telling & far

@@ -55,6 +55,12 @@ class Policy(Struct, frozen=True, kw_only=True):
     """Grey levels a block must vary by, in either picture, to say anything."""
     agreeing: float = 0.85
     """Correlation of a block from which it agrees; measured: JPEG 10 has a median of 0.97."""
+    coarse: float = 0.95
+    """Correlation of coarse texture from which a block agrees though its fine texture suffered."""
+    coarse_texture: float = 5.0
+    """Grey levels the coarse texture must vary by, in both."""
+    half_agreeing: float = 0.65
+    """Correlation that such a block must have all the same."""
     level: float = 30.0
     """Grey levels by which a plain block may miss what the light of the others makes of it."""
     blocks: int = 10
@@ -65,6 +71,12 @@ class Policy(Struct, frozen=True, kw_only=True):
     """The same of the blocks that hold no plain ground: outlines alone prove nothing."""
     inner_blocks: int = 6
     """Such blocks that must agree."""
+    exact: float = 0.97
+    """Correlation of a block that lies exactly on its like: outlines of different goods do not."""
+    exact_share: float = 0.97
+    """Share of the textured blocks that must be exact where there is nothing but outline."""
+    exact_blocks: int = 20
+    """And how many there must be."""
     rest_share: float = 0.9
     """Share that must agree outside of what was laid over."""
     cover: float = 0.55
