@@ -64,7 +64,7 @@ class Done(Struct, frozen=True, tag="done"):
 
 
 class Failed(Struct, frozen=True, tag="failed"):
-    """One of our errors, by its class's name."""
+    """One of our errors, by its class's name; no name: a fault that nobody foresaw."""
 
     kind: str
     detail: str
@@ -123,12 +123,12 @@ def _serve(line: socket.socket, work: Work, limits: Limits) -> None:
     ask = msgspec.msgpack.Decoder(Ask)
     while True:
         asked = ask.decode(receive(line, limits.bytes + 4096))
-        if not unbounded:
+        if rest and not unbounded:
             room = limits.memory if asked.extra is None else rest + asked.extra
             _soften(min(limits.memory, room))
         signal.alarm(int(limits.seconds) + 2)
         answer = _answer(asked, work, limits)
-        if not unbounded:
+        if rest and not unbounded:
             _soften(limits.memory)
         grown = _memory()[1] > resident + _GROWTH
         if grown:
@@ -149,8 +149,10 @@ def _answer(asked: Ask, work: Work, limits: Limits) -> Done | Failed:
         return Failed(type(error).__name__, error.detail, last=True)
     except SeenitError as error:
         return Failed(type(error).__name__, error.detail)
-    except OSError as error:
+    except OSError as error:  # ours come translated: this one is the file's
         return Failed(BrokenError.__name__, f"the file cannot be read ({error.strerror})")
+    except Exception as error:  # noqa: BLE001 - the process's edge: the parent has to be told
+        return Failed("", f"{type(error).__name__}: {error}", last=True)
     rows, columns = canonical.preview.shape[:2]
     return Done(fingerprint, canonical.preview.tobytes(), rows, columns)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
 import subprocess
@@ -20,6 +21,8 @@ from core.decoding import PREVIEW
 from core.errors import BrokenError, DecoderKilledError, InputError, UnavailableError
 from core.types import Canonical, Fingerprint, Limits
 
+logger = logging.getLogger(__name__)
+
 Printed = tuple[Canonical, Fingerprint]
 
 _START = 30.0
@@ -35,12 +38,14 @@ _SYSTEM = (9, 15)
 
 
 class StarvedError(Exception):
-    """It ran out of the address space it was given, or died of that or another cause."""
+    """It ran out of the address space it was given, or crashed, perhaps of that.
+
+    `cause` is how it crashed, empty where it said that memory ran out.
+    """
 
     def __init__(self, cause: str = "") -> None:
         super().__init__(cause)
         self.cause = cause
-        """How it crashed; empty where it said that memory ran out."""
 
 
 class Child:
@@ -174,6 +179,9 @@ def _result(answer: Done | Failed) -> Printed:
     if isinstance(answer, Failed):
         if answer.kind == DecoderKilledError.__name__:
             raise StarvedError
+        if not answer.kind:
+            logger.error("a decoder failed in a way that nobody foresaw: %s", answer.detail)
+            raise StarvedError(answer.detail.split(":")[0])
         kind = getattr(errors, answer.kind, BrokenError)
         fits = isinstance(kind, type) and issubclass(kind, InputError)
         raise (kind if fits else BrokenError)(answer.detail)

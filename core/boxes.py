@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
 
 from core.errors import BrokenError
+from core.reader import Reader
 
 _DEEPEST = 6
 _MOST = 4096
@@ -17,19 +17,7 @@ _INSIDE = {b"meta": 4, b"iprp": 0, b"ipco": 0, b"moov": 0, b"trak": 0, b"mdia": 
 """Boxes that hold others, and the bytes of their own before those."""
 
 
-class Source(Protocol):
-    """Bytes at an offset."""
-
-    size: int
-
-    def at(self, offset: int, count: int) -> bytes:
-        """`count` bytes from `offset`. Raise BrokenError where the file ends before."""
-
-    def number(self, offset: int, count: int, *, big: bool = True) -> int:
-        """Unsigned integer of `count` bytes."""
-
-
-def measure(source: Source, _: int) -> tuple[int, int, int]:
+def measure(source: Reader, _: int) -> tuple[int, int, int]:
     """Width, height and frames: the largest picture in the file, the longest track.
 
     Tiles, thumbnails and masks have sizes of their own, never larger than what they belong to.
@@ -66,7 +54,7 @@ def beyond(data: bytes) -> bool:
 
 
 def _walk(
-    source: Source, offset: int, end: int, depth: int, seen: list[int]
+    source: Reader, offset: int, end: int, depth: int, seen: list[int]
 ) -> Iterator[tuple[bytes, int, int]]:
     """Kind, offset and length of each box's content, those within others included."""
     while offset + 8 <= end and seen[0] < _MOST:

@@ -215,15 +215,14 @@ def _plain(image: Image.Image, factor: int) -> Image.Image:
     if image.mode in ("L", "RGB", "CMYK", "LAB") and not image.has_transparency_data:
         return image.reduce(factor) if factor > 1 else image
     flatten = _flattening(image)
-    rows = max(1, _BAND // image.width // factor) * factor
     whole: Image.Image | None = None
-    for top in range(0, image.height, rows):
-        bottom = min(image.height, top + rows)
-        band = flatten(image.crop((0, top, image.width, bottom)))
-        band = band.reduce(factor) if factor > 1 else band
+    top = 0
+    for raw in _bands(image, factor):
+        band = flatten(raw).reduce(factor) if factor > 1 else flatten(raw)
         if whole is None:
             whole = Image.new(band.mode, (band.width, -(-image.height // factor)))
-        whole.paste(band, (0, top // factor))
+        whole.paste(band, (0, top))
+        top += band.height
     if whole is None:
         raise BrokenError("the picture has no pixels")
     return whole
@@ -258,15 +257,26 @@ def _ramp(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
         low, high = (0.0, tops[0]) if tops else (least, max(most, least + 1.0))
 
     def flatten(band: Image.Image) -> Image.Image:
-        held = np.nan_to_num(np.asarray(band, dtype=np.float64), nan=low, posinf=high, neginf=low)
-        grey = np.clip((held - low) * (255.0 / (high - low)) + 0.5, 0, 255.0)
-        return Image.fromarray(grey.astype(np.uint8))
+        held = np.nan_to_num(np.asarray(band, np.float32), nan=low, posinf=high, neginf=low)
+        grey = (held - low) * (255.0 / (high - low)) + 0.5
+        return Image.fromarray(np.clip(grey, 0, 255).astype(np.uint8))
 
     return flatten
 
 
 def _extrema(image: Image.Image) -> tuple[float, float]:
     """Least and greatest finite value."""
-    held = np.asarray(image)
-    finite = held[np.isfinite(held)]
-    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    least, most = np.inf, -np.inf
+    for band in _bands(image, 1):
+        held = np.asarray(band)
+        finite = held[np.isfinite(held)]
+        if finite.size:
+            least, most = min(least, float(finite.min())), max(most, float(finite.max()))
+    return (least, most) if least <= most else (0.0, 0.0)
+
+
+def _bands(image: Image.Image, multiple: int) -> Iterator[Image.Image]:
+    """The picture from top to bottom, cut at multiples of so many rows."""
+    rows = max(1, _BAND // image.width // multiple) * multiple
+    for top in range(0, image.height, rows):
+        yield image.crop((0, top, image.width, min(image.height, top + rows)))

@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
-from core.boxes import beyond, measure
+from core import boxes, pages
 from core.errors import BrokenError, TooLargeError, UnsupportedError
+from core.reader import Reader
 from core.types import Header, Limits
 
 READ = ("JPEG", "PNG", "GIF", "WebP", "AVIF", "HEIC", "TIFF", "BMP", "PPM")
@@ -38,41 +39,6 @@ _OTHERS = (
     (b"SIMPLE  =", "FITS"),
 )
 """Signatures of formats that are not read, so that the answer can name them."""
-
-
-_READS = 300_000
-"""Reads before a header is given up: under half a second. A GIF of 32 MB needs 130,000."""
-
-
-class Reader:
-    """Bytes at an offset, out of anything that can seek; a bounded number of times."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self._left = _READS
-        self.size = stream.seek(0, 2)
-
-    def at(self, offset: int, count: int) -> bytes:
-        """`count` bytes from `offset`. Raise BrokenError where the file ends before."""
-        self._left -= 1
-        if self._left < 0:
-            raise BrokenError("the file's header has too many parts")
-        if offset + count > self.size:
-            raise BrokenError("the file ends in the middle of its header")
-        self._stream.seek(offset)
-        held = self._stream.read(count)
-        if len(held) < count:
-            raise BrokenError("the file ends in the middle of its header")
-        return held
-
-    def number(self, offset: int, count: int, *, big: bool = True) -> int:
-        """Unsigned integer of `count` bytes."""
-        return int.from_bytes(self.at(offset, count), "big" if big else "little")
-
-    def start(self, count: int) -> bytes:
-        """Up to `count` bytes from the beginning."""
-        self._stream.seek(0)
-        return self._stream.read(count)
 
 
 def read(stream: BinaryIO, limits: Limits) -> Header:
@@ -117,7 +83,7 @@ def cut_off(data: bytes) -> bool:
     """
     if data.startswith(b"RIFF"):
         return int.from_bytes(data[4:8], "little") + 8 > len(data)
-    return data[4:8] == b"ftyp" and beyond(data)
+    return data[4:8] == b"ftyp" and boxes.beyond(data)
 
 
 def _megabytes(count: int) -> str:
@@ -137,7 +103,7 @@ def _recognise(start: bytes) -> tuple[str, _Reading]:
     if start[:2] in (b"P4", b"P5", b"P6") and start[2:3].isspace():
         return "PPM", _ppm
     if start[4:8] == b"ftyp" and (brand := _brand(start)):
-        return brand, measure
+        return brand, boxes.measure
     known = next((name for signature, name in _OTHERS if start.startswith(signature)), None)
     if known is None and b"<svg" in start.lower():
         known = "SVG"
@@ -258,44 +224,6 @@ def _chunks(source: Reader, offset: int) -> Iterator[bytes]:
         offset += 8 + length + (length & 1)
 
 
-def _tiff(source: Reader, most: int) -> tuple[int, int, int]:
-    """Size of the first page; pages are counted along the chain of directories."""
-    big = source.at(0, 1) == b"M"
-    wide = source.number(2, 2, big=big) == 43  # noqa: PLR2004 - BigTIFF
-    first, counted, entry, word = (8, 8, 20, 8) if wide else (4, 2, 12, 4)
-    page = source.number(first, word, big=big)
-    size: dict[int, int] = {}
-    seen: set[int] = set()
-    while page and page not in seen and len(seen) <= most:
-        try:
-            count = source.number(page, counted, big=big)
-            if not seen:
-                size = _entries(source, page + counted, count, entry, big=big)
-            seen.add(page)
-            page = source.number(page + counted + count * entry, word, big=big)
-        except BrokenError:
-            if not seen:
-                raise
-            break  # a later page is cut off: the first one is what counts
-    if 256 not in size or 257 not in size:  # noqa: PLR2004 - ImageWidth, ImageLength
-        raise BrokenError("the TIFF does not tell its size")
-    return size[256], size[257], len(seen)
-
-
-def _entries(source: Reader, offset: int, count: int, entry: int, *, big: bool) -> dict[int, int]:
-    """ImageWidth and ImageLength (tags 256 and 257) of a directory."""
-    value = 12 if entry == 20 else 8  # noqa: PLR2004 - BigTIFF's entries
-    sizes = {1: 1, 3: 2, 4: 4, 16: 8}
-    found: dict[int, int] = {}
-    for at in range(offset, offset + count * entry, entry):
-        tag, kind = source.number(at, 2, big=big), source.number(at + 2, 2, big=big)
-        if tag in (256, 257) and kind in sizes:
-            found[tag] = source.number(at + value, sizes[kind], big=big)
-        if tag > 257:  # noqa: PLR2004 - tags are in ascending order
-            break
-    return found
-
-
 def _bmp(source: Reader, _: int) -> tuple[int, int, int]:
     """OS/2's header has 16-bit sizes, all others 32-bit ones; a negative height is upside down."""
     if source.number(14, 4, big=False) == 12:  # noqa: PLR2004 - OS/2
@@ -321,6 +249,6 @@ _FORMATS: tuple[tuple[tuple[bytes, ...], str, _Reading], ...] = (
     ((b"\xff\xd8\xff",), "JPEG", _jpeg),
     ((b"\x89PNG\r\n\x1a\n",), "PNG", _png),
     ((b"GIF87a", b"GIF89a"), "GIF", _gif),
-    ((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), "TIFF", _tiff),
+    ((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), "TIFF", pages.measure),
     ((b"BM",), "BMP", _bmp),
 )

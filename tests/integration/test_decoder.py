@@ -141,10 +141,10 @@ def test_bad_files_fail_alone(decoders: Decoders, pictures: list[bytes], tmp_pat
     ("attack", "words"),
     [
         pytest.param("abort", "it crashed its decoder (signal 6)", marks=LINUX),
-        ("exit", "it crashed its decoder (exit status 3)"),
-        ("fail", "it crashed its decoder (exit status 1)"),
+        ("fail", "it crashed its decoder (ZeroDivisionError)"),
         ("spin", "decoding took over 1 s and was stopped"),
-        ("swallow", "decoding took over 1 s and was stopped"),
+        pytest.param("exit", "it crashed its decoder (exit status 3)", marks=pytest.mark.hard),
+        pytest.param("swallow", "decoding took over 1 s and was stopped", marks=pytest.mark.hard),
         pytest.param(
             "eat 2000000000", "decoding needed more than 1.5 GB and was stopped", marks=LINUX
         ),

@@ -348,7 +348,7 @@ SMALL = Limits(bytes=1_000_000, pixels=1_000_000, frames=50)
 SIGNATURES = [data[:length] for data in FILES.values() for length in (2, 4, 12, 30)]
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(SIGNATURES), st.binary(max_size=200))
 def test_rubbish_is_one_of_our_errors(signature: bytes, rest: bytes) -> None:
     """Whatever follows a signature: a picture or one of our errors, from both."""
@@ -357,7 +357,7 @@ def test_rubbish_is_one_of_our_errors(signature: bytes, rest: bytes) -> None:
             look(signature + rest, SMALL)
 
 
-@settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(sorted(FILES)), st.integers(0, 2**32), st.integers(1, 12))
 def test_damaged_files_are_one_of_our_errors(name: str, seed: int, count: int) -> None:
     """Bytes changed, taken out or doubled anywhere, most often in the header."""
