@@ -1,0 +1,170 @@
+"""The protocol of the log under every schedule: the same Ledger as in production, in memory.
+
+Each play ends with a comparison to the serial specification in the order of the log, and with the
+promises themselves, said without the code under test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+
+import pytest
+
+from core.errors import SeenitError
+from tests.breaks import BREAKS
+from tests.play import Choices, Play, Scenario
+from tests.scenarios import scenario
+from tests.world import Relation, operation, upload
+
+PAIR = Relation(frozenset({frozenset("ab")}))
+UPLOADS = (upload("i0", "a1"), upload("i1", "b1"))
+
+SMALL = {
+    "two pictures that confirm each other": Scenario(UPLOADS, ((("i0",),), (("i1",),)), PAIR),
+    "one picture given to both": Scenario(UPLOADS, ((("i0", "i1"),), (("i1", "i0"),)), PAIR),
+    "a delete meets its upload": Scenario(
+        (upload("i0", "a1"), operation("o0", "delete", "i0")), ((("i0",),), (("o0",),))
+    ),
+    "an original goes while a copy comes": Scenario(
+        (*UPLOADS, operation("o0", "delete", "i0")), ((("i0",), ("o0",)), (("i1",),)), PAIR
+    ),
+    "a decision meets a copy": Scenario(
+        (*UPLOADS, operation("o0", "decide", "i0", value="block")),
+        ((("i0",), ("o0",)), (("i1",),)),
+        PAIR,
+    ),
+}
+
+SMALLEST = ("two pictures that confirm each other", "a delete meets its upload")
+
+
+class Script(Choices):
+    """Chooses nothing but what it is told: turns given away, and one death."""
+
+    def __init__(self, turns: tuple[int, ...] = (), crash: int = -1) -> None:
+        super().__init__(0)
+        self._turns = frozenset(turns)
+        self._crash = crash
+        self.asked = 0
+        self.steps = 0
+
+    def runner(self, n: int) -> int:
+        """The next one at the turns named."""
+        self.asked += 1
+        return 1 % n if self.asked - 1 in self._turns else 0
+
+    def crash(self) -> bool:
+        """At the step named."""
+        self.steps += 1
+        return self.steps - 1 == self._crash
+
+    def fault(self) -> str:
+        """Never."""
+        return ""
+
+    def happens(self) -> bool:
+        """Always at once."""
+        return True
+
+
+def played(plot: Scenario, choices: Choices) -> None:
+    """Play and verify."""
+    play = Play(plot, choices)
+    play.run()
+    play.verify()
+
+
+def plots(seed: int) -> Scenario:
+    """Of every seed another one."""
+    pictures = ("", "", "abcd", "bcda")[seed % 4]
+    return scenario(seed, workers=2 + seed // 4 % 2, pictures=pictures)
+
+
+@pytest.mark.parametrize("part", range(6))
+def test_any_interleaving_ends_as_the_serial_run(part: int) -> None:
+    """Workers, crashes, redelivery, lost answers, late index: as one at a time in log order."""
+    for seed in range(part * 500, part * 500 + 500):
+        played(plots(seed), Choices(seed))
+
+
+@pytest.mark.hard
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("part", range(20))
+def test_any_interleaving_of_very_many(part: int) -> None:
+    """The same for forty thousand schedules."""
+    for seed in range(10_000 + part * 2000, 10_000 + part * 2000 + 2000):
+        played(plots(seed), Choices(seed))
+
+
+def schedules(plot: Scenario, most: int) -> Iterator[tuple[int, ...]]:
+    """Every way to take the turn away from a worker up to so many times."""
+    for many in range(most + 1):
+        probe = Script()
+        Play(plot, probe).run()
+        # A turn given away leaves fewer or more to be asked; what lies beyond changes nothing.
+        yield from combinations(range(probe.asked), many)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_all_small_schedules(name: str) -> None:
+    """Two workers, the turn taken from one at any step, or at any two: every schedule."""
+    for turns in schedules(SMALL[name], 2 if name in SMALLEST else 1):
+        played(SMALL[name], Script(turns))
+
+
+@pytest.mark.hard
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", SMALL)
+def test_all_small_schedules_of_three_turns(name: str) -> None:
+    """Two workers, the turn taken three times, at all of their steps."""
+    for turns in schedules(SMALL[name], 3 if name in SMALLEST else 2):
+        played(SMALL[name], Script(turns))
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_death_at_any_step(name: str) -> None:
+    """A worker dies between any two steps; the other, then the sweeper, bring it to an end."""
+    probe = Script()
+    Play(SMALL[name], probe).run()
+    for step in range(probe.steps):
+        played(SMALL[name], Script((), step))
+        played(SMALL[name], Script((0,), step))
+
+
+@pytest.mark.hard
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", SMALL)
+def test_a_death_at_any_step_and_a_turn_at_any_other(name: str) -> None:
+    """A worker dies between any two steps while the other stands anywhere."""
+    probe = Script()
+    Play(SMALL[name], probe).run()
+    for step in range(probe.steps):
+        for turn in range(probe.asked):
+            played(SMALL[name], Script((turn,), step))
+
+
+HARDEST = {
+    "5 ask for more": {"pictures": "bca", "deletes": True, "replicas": 1, "operations": 2},
+    "5 all candidates": {"pictures": "bcda", "deletes": True},
+    "5 the deleted go": {"pictures": "abcd", "deletes": True},
+    "8 every replica": {"replicas": 2},
+    "8 tombstones stay": {"deletes": True, "replicas": 1},
+    "6 tombstones": {"deletes": True, "replicas": 1},
+    "2 marks stay": {"deletes": True, "replicas": 1},
+}
+"""Where chance rarely finds what goes wrong: scenarios that make it likelier."""
+
+
+@pytest.mark.parametrize("rule", BREAKS)
+def test_every_rule_is_needed(rule: str) -> None:
+    """With one rule left out some schedule breaks a promise."""
+    for seed in range(3000):
+        plot = scenario(seed, workers=2 + seed % 2, **HARDEST.get(rule, {}))
+        play = Play(plot, Choices(seed), BREAKS[rule]())
+        try:
+            play.run()
+            play.verify()
+        except (AssertionError, SeenitError):
+            return
+    pytest.fail(f"no schedule of 3,000 needs rule {rule}")
