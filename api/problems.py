@@ -202,7 +202,7 @@ def _example(kind: type[SeenitError]) -> Example:
     "/problems/{kind:str}",
     media_type=MediaType.TEXT,
     summary="What a problem type means",
-    responses=errors(MissingError),
+    responses=errors(MalformedError, MissingError),
     tags=["health"],
 )
 async def problem_type(kind: FromPath[str]) -> str:

@@ -65,6 +65,7 @@ class Tail(NamedTuple):
 class Follower:
     """Tails that a test may set; none by default."""
 
+    index: LocalIndex
     tails: dict[str, Tail] = field(default_factory=dict)
     fails: Exception | None = None
 
@@ -72,7 +73,8 @@ class Follower:
         """That of a tenant."""
         if self.fails is not None:
             raise self.fails
-        return self.tails.get(tenant, Tail())
+        watermark = self.index.watermark(tenant)
+        return self.tails.get(tenant, Tail(head=watermark, watermark=watermark))
 
 
 class Queue:
@@ -133,7 +135,7 @@ class Service:
         self.blobs = open_blobs(self.settings.blobs_url, durable=False)
         self.index = LocalIndex(folder / "index.sqlite", POLICY, durable=False)
         self.shelf = Shelf(self.blobs)
-        self.follower = Follower()
+        self.follower = Follower(self.index)
         self.progress = MemoryProgress()
         self.queue = Queue(self._settle)
         self.acceptor = Acceptor(

@@ -1,0 +1,187 @@
+"""Keys, roles, and tenants as walls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from litestar import Litestar
+from litestar.testing import TestClient
+
+from api.app import create_app
+from tests.door import BROKEN, Service
+from tests.pictures import photo, png
+
+PICTURE = png(photo(7, 64, 48))
+ROUTES: tuple[tuple[str, str, str], ...] = (
+    ("POST", "/v1/images", "write"),
+    ("GET", "/v1/images", "write"),
+    ("DELETE", "/v1/images", "write"),
+    ("GET", "/v1/images/{id}", "write"),
+    ("PATCH", "/v1/images/{id}", "write"),
+    ("DELETE", "/v1/images/{id}", "write"),
+    ("POST", "/v1/images/{id}/purge", "moderate"),
+    ("PUT", "/v1/images/{id}/decision", "moderate"),
+    ("GET", "/v1/images/{id}/similar", "write"),
+    ("GET", "/v1/images/{id}/duplicates", "write"),
+    ("GET", "/v1/images/{id}/content", "write"),
+    ("HEAD", "/v1/images/{id}/content", "write"),
+    ("GET", "/v1/jobs", "write"),
+    ("GET", "/v1/jobs/{id}", "write"),
+    ("GET", "/v1/jobs/{id}/events", "write"),
+    ("POST", "/v1/jobs/{id}/retry", "write"),
+    ("POST", "/v1/check", "write"),
+    ("GET", "/v1/stats", "write"),
+    ("GET", "/metrics", "admin"),
+)
+OPEN = {"/health/live", "/health/ready", "/problems/{kind}"}
+RANK = ("write", "moderate", "admin")
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient[Litestar]]:
+    """Two tenants, a key a role."""
+    keys = ",".join(f"{tenant}-{role}:{tenant}:{role}" for tenant in "ab" for role in RANK)
+    service = Service(tmp_path_factory.mktemp("guarded"), api_keys=keys)
+    with TestClient(create_app(service)) as opened:
+        yield opened
+    service.close()
+
+
+def key(name: str) -> dict[str, str]:
+    """The header of a key."""
+    return {"Authorization": f"Bearer {name}"}
+
+
+def upload(client: TestClient[Litestar], name: str, data: bytes = PICTURE, **fields: str) -> str:
+    """One file of a tenant."""
+    files = {"file": ("a.png", data)}
+    response = client.post("/v1/images", files=files, data=fields, headers=key(name))
+    return str(response.json()["items"][0]["image_id"])
+
+
+def test_the_table_of_routes_is_whole(guarded: TestClient[Litestar]) -> None:
+    """Every route takes a key, or is one of the few that are open."""
+    paths = guarded.get("/schema/openapi.json").json()["paths"]
+    told = {
+        (method.upper(), path, bool(operation.get("security")))
+        for path, operations in paths.items()
+        for method, operation in operations.items()
+    }
+    wanted = {
+        (method, path.replace("{id}", "{job_id}" if "jobs" in path else "{image_id}"), True)
+        for method, path, _ in ROUTES
+    }
+    assert told == wanted | {("GET", path, False) for path in OPEN}
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer nobody",
+        "Bearer a-write x",
+        "Basic YTpi",
+        "a-write",
+        "Bearer ä",
+    ],
+)
+def test_a_missing_or_unknown_key_answers_401(
+    guarded: TestClient[Litestar], header: str | None
+) -> None:
+    """On every route that takes one, before anything else is looked at."""
+    headers = {} if header is None else {"Authorization": header.encode("latin-1")}
+    for method, path, _ in ROUTES:
+        url = path.replace("{id}", "x")
+        response = guarded.request(method, url, headers=headers)  # type: ignore[arg-type]
+        assert (path, response.status_code) == (path, 401)
+        assert response.headers["www-authenticate"] == 'Bearer realm="seenit"'
+        if method != "HEAD":
+            assert response.json()["field"] == "Authorization"
+
+
+@pytest.mark.parametrize("role", RANK)
+def test_a_role_opens_what_it_may(guarded: TestClient[Litestar], role: str) -> None:
+    """403 for what takes a higher one, anything else for the rest."""
+    for method, path, needed in ROUTES:
+        if path.endswith("/events"):
+            continue
+        url = path.replace("{id}", "01900000-0000-7000-8000-000000000000")
+        status = guarded.request(method, url, headers=key(f"a-{role}")).status_code
+        assert (path, status == 403) == (path, RANK.index(role) < RANK.index(needed))
+        assert status != 401
+
+
+def test_what_is_open_is_open(guarded: TestClient[Litestar]) -> None:
+    """Probes, the reference and the meaning of problems take no key; the scheme's case is free."""
+    for path in ("/health/live", "/health/ready", "/schema", "/problems/gone"):
+        assert (path, guarded.get(path).status_code) == (path, 200)
+    assert guarded.get("/v1/stats", headers={"Authorization": "bearer a-write"}).status_code == 200
+
+
+def test_tenants_are_walls(guarded: TestClient[Litestar]) -> None:
+    """Another tenant's id is as unknown as one that never was, on every route."""
+    mine = upload(guarded, "a-write", owner_id="o", external_id="e")
+    failed = upload(guarded, "a-write", PICTURE + BROKEN)
+    before = guarded.get(f"/v1/images/{mine}", headers=key("a-write")).json()
+    bodies: dict[str, Any] = {
+        "PATCH": {"json": {"title": "x"}},
+        "PUT": {"json": {"value": "block"}},
+    }
+    for method, path, _ in ROUTES:
+        if "{id}" not in path:
+            continue
+        for image_id in (mine, failed):
+            url = path.replace("{id}", image_id)
+            response = guarded.request(
+                method, url, headers=key("b-admin"), **bodies.get(method, {})
+            )
+            assert (method, path, response.status_code) in (
+                (method, path, 404),
+                ("GET", "/v1/images/{id}/similar", 503),  # no model: told before any id is read
+            )
+            assert mine not in response.text.replace(url, "").replace(
+                f"no picture {mine}", ""
+            ).replace(f"no job {mine}", "")
+    assert guarded.get(f"/v1/images/{mine}", headers=key("a-write")).json() == before
+
+
+def test_nothing_of_a_tenant_is_told_to_another(guarded: TestClient[Litestar]) -> None:
+    """Not by lists, checks, counts, cursors, verdicts or an owner's name."""
+    picture = png(photo(8, 64, 48))
+    mine = upload(guarded, "a-write", picture, owner_id="o2")
+    theirs = key("b-admin")
+    check = guarded.post("/v1/check", files={"file": ("a", picture)}, headers=theirs).json()
+    assert check["verdict"]["kind"] == "new"
+    assert guarded.get("/v1/images", headers=theirs).json()["items"] == []
+    assert guarded.get("/v1/jobs", headers=theirs).json()["items"] == []
+    stats = guarded.get("/v1/stats", headers=theirs).json()
+    assert (stats["total"]["images"], stats["queue_depth"], stats["log"]["head"]) == (0, 0, 0)
+    erased = guarded.delete("/v1/images?owner_id=o2", headers=theirs).json()
+    assert erased["matched"] == 0
+    cursor = guarded.get("/v1/images?limit=1", headers=key("a-write")).json()["next_cursor"]
+    page = guarded.get(f"/v1/images?cursor={cursor}", headers=theirs).json()
+    assert page == {"items": [], "next_cursor": None}
+    again = upload(guarded, "b-write", picture)
+    told = guarded.get(f"/v1/images/{again}", headers=theirs).json()
+    assert (told["verdict"]["kind"], told["verdict"]["original"]) == ("new", None)
+    assert guarded.get(f"/v1/images/{mine}", headers=key("a-write")).status_code == 200
+    figures = guarded.get("/metrics", headers=theirs).text
+    assert 'tenant="' not in figures
+
+
+def test_without_keys_everyone_is_admin_of_the_default_tenant(tmp_path: Path) -> None:
+    """The server binds to loopback only then."""
+    service = Service(tmp_path)
+    with TestClient(create_app(service)) as client:
+        image_id = client.post("/v1/images", files={"file": ("a", PICTURE)}).json()["items"][0][
+            "image_id"
+        ]
+        assert service.reader.record("default", image_id).record.tenant == "default"
+        assert client.get("/metrics").status_code == 200
+    service.close()
