@@ -14,12 +14,9 @@ from core.errors import SeenitError, UnavailableError
 Answer = dict[str, Any]
 """JSON as it came."""
 
-_TIMEOUT = httpx.Timeout(90.0, connect=5.0)
-"""A call may wait 60 s for a verdict."""
+_TIMEOUT = httpx.Timeout(60.0, connect=5.0)
 _PATIENCE = 60.0
 """Seconds for which a part that is down (503) is asked again."""
-WAIT = 30
-"""Seconds a call waits for a verdict before it asks again."""
 
 _KINDS: dict[str, type[SeenitError]] = {
     kind.type: kind
@@ -67,11 +64,10 @@ class Client:
             time.sleep(pause)
 
     def upload(self, path: Path, fields: dict[str, Any], key: str) -> Answer:
-        """One file under an idempotency key: its job, ended or not, or its problem."""
+        """One file under an idempotency key: its job as it was accepted, or its problem."""
         answer = self.ask(
             "POST",
             "/v1/images",
-            params={"wait": WAIT},
             files={"file": (path.name, read(path))},
             data=fields,
             headers={"Idempotency-Key": key},

@@ -117,13 +117,12 @@ def _formats() -> Iterator[Finding]:
         "AVIF": features.check("avif"),
         "HEIC": heic,
         "TIFF": features.check("libtiff"),
-        "JPEG 2000": features.check("jpg_2000"),
     }
     lacking = [name for name, found in there.items() if not found]
     yield Finding(
         name="formats",
         state="absent" if lacking else "ok",
-        says=f"no {', '.join(lacking)}" if lacking else f"{', '.join(there)}, GIF, BMP",
+        says=f"no {', '.join(lacking)}" if lacking else f"{', '.join(there)}, GIF, BMP, PPM",
         remedy="make setup: the wheels of Pillow and pi-heif bring them" if lacking else "",
     )
     colour = bool(features.check("littlecms2"))

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 _PICTURE = re.compile(
-    r"\.(avif|bmp|dib|gif|hei[cf]s?|hif|j2k|jfif|jp[2egx]|jpeg|mpo|p[bgnp]m|png|qoi|tga|tiff?|webp)",
-    re.IGNORECASE,
+    r"\.(avif|bmp|dib|gif|hei[cf]s?|hif|jfif|jpe|jpe?g|mpo|p[bgnp]m|png|tiff?|webp)", re.IGNORECASE
 )
+"""What is read here, by the suffixes it goes by; what a file is its first bytes decide."""
 
 
 class Found(NamedTuple):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import sha256
@@ -18,6 +20,11 @@ from cli.files import Found, found
 from core.errors import InputError
 
 _ENDED = ("done", "failed")
+_AHEAD = 4
+"""Threads that read files before they are sent."""
+_POLL_SECONDS = 0.05
+_Ready = tuple[str, Answer | None] | InputError
+"""A file's SHA-256 and the record that is stored of it, or why it cannot be read."""
 
 
 @click.command()
@@ -27,7 +34,11 @@ _ENDED = ("done", "failed")
 @click.option("--tag", "tags", multiple=True, help="Tag of all of them; may be repeated.")
 @click.option("--discard", is_flag=True, help="Keep no bytes of exact and near duplicates.")
 @click.option(
-    "--at-once", type=click.IntRange(1, 64), default=16, show_default=True, help="Uploads in hand."
+    "--at-once",
+    type=click.IntRange(1, 10_000),
+    default=256,
+    show_default=True,
+    help="Most uploads that are accepted and not settled yet.",
 )
 @service.options
 def command(
@@ -49,7 +60,7 @@ def command(
 
     Each picture's path becomes its external_id. Run it again after an interruption, and it goes
     on where it stopped: what is stored under the same path with the same bytes is not sent again.
-    With --at-once 1 the files are taken strictly in the order of their names.
+    Files are sent in the order of their names: of two copies the first is the original.
     """
     files = list(found(paths))
     fields: dict[str, Any] = {
@@ -72,7 +83,11 @@ def command(
 def _rows(
     client: Client, files: Sequence[Found], fields: dict[str, Any], at_once: int, *, show_bar: bool
 ) -> Iterator[Answer]:
-    """One row a file, in order, while a bar runs on standard error."""
+    """One row a file, in order, while a bar runs on standard error.
+
+    Files are read ahead, sent one after the other, and settled behind: so the first of two copies
+    is the original, however many are on their way.
+    """
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -82,44 +97,73 @@ def _rows(
         disable=not show_bar,
         transient=True,
     )
-    with ThreadPoolExecutor(at_once, thread_name_prefix="upload") as pool, bar:
+    waiting: deque[Answer] = deque()
+    with bar, ThreadPoolExecutor(_AHEAD, thread_name_prefix="read") as pool:
         task = bar.add_task("pictures", total=len(files))
-
-        def ended(_: Future[Answer]) -> None:
-            bar.advance(task)
-
-        waiting: list[Future[Answer]] = []
-        for file in files:
-            future = pool.submit(_take, client, file, fields)
-            future.add_done_callback(ended)
-            waiting.append(future)
         try:
-            for future in waiting:
-                yield future.result()
+            for file, ready in _ahead(pool, client, files):
+                waiting.append(_send(client, file, ready, fields))
+                while len(waiting) > at_once:
+                    yield _settled(client, waiting.popleft())
+                    bar.advance(task)
+            while waiting:
+                yield _settled(client, waiting.popleft())
+                bar.advance(task)
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
 
 
-def _take(client: Client, file: Found, fields: dict[str, Any]) -> Answer:
-    """Send a file unless it is stored already, and wait for its verdict.
+def _ahead(
+    pool: ThreadPoolExecutor, client: Client, files: Sequence[Found]
+) -> Iterator[tuple[Found, _Ready]]:
+    """Each file with what is known of it, in order, a few of them looked at beforehand."""
+    begun: deque[tuple[Found, Future[_Ready]]] = deque()
+    for file in files:
+        begun.append((file, pool.submit(_look, client, file)))
+        if len(begun) > 2 * _AHEAD:
+            first, ready = begun.popleft()
+            yield first, ready.result()
+    for file, ready in begun:
+        yield file, ready.result()
+
+
+def _look(client: Client, file: Found) -> _Ready:
+    """Read a file, and ask whether it is stored already under its name."""
+    try:
+        content = sha256(read(file.path)).hexdigest()
+    except InputError as error:
+        return error
+    return content, client.find(sha256=content, external_id=file.name)
+
+
+def _send(client: Client, file: Found, ready: _Ready, fields: dict[str, Any]) -> Answer:
+    """Send a file unless it is stored already; its row so far.
 
     Raises UnavailableError where nobody answers: then all stop.
     """
     row: Answer = {"file": file.name, "status": "failed", "already": False}
     try:
-        content = sha256(read(file.path)).hexdigest()
-        record = client.find(sha256=content, external_id=file.name)
+        if isinstance(ready, InputError):
+            raise ready
+        content, record = ready
         if record is not None:
             told = {name: record[name] for name in ("image_id", "verdict", "decision")}
             return {**row, "status": "done", "already": True, **told}
         job = client.upload(
             file.path, {**fields, "external_id": file.name}, _key(file, content, fields)
         )
-        while "error" not in job and job["status"] not in _ENDED:
-            job = client.job(job["job_id"])
     except InputError as error:
         return {**row, "error": {"type": error.type, "detail": error.detail}}
-    return {**row, **job, "status": job.get("status", "failed")}
+    return {**row, **job}
+
+
+def _settled(client: Client, row: Answer) -> Answer:
+    """The row once its job has ended."""
+    while row["status"] not in _ENDED:
+        row |= client.job(row["job_id"])
+        if row["status"] not in _ENDED:
+            time.sleep(_POLL_SECONDS)
+    return row
 
 
 def _key(file: Found, content: str, fields: dict[str, Any]) -> str:

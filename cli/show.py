@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -22,6 +24,8 @@ _COLOURS = {
     "failed": "red",
 }
 _WORDS = {"near_duplicate": "near duplicate"}
+_NARROW = 100
+"""Columns under which a table is not worth its lines."""
 _ROWS = 100
 """Most rows of a table on a terminal; `--json` tells all."""
 
@@ -61,28 +65,70 @@ def decision(row: Answer) -> str:
     return str((row.get("decision") or {}).get("value", ""))
 
 
-def verdicts(rows: Sequence[Answer], *, title: str | None = None) -> None:
-    """Print a table of files and what became of them, the most telling first where it is long."""
+def verdicts(rows: Sequence[Answer]) -> None:
+    """Print a table of files and what became of them; of a long one, those that are not new."""
     console = Console()
     shown = list(rows)
+    within = _within([str(row["file"]) for row in rows])
     if len(shown) > _ROWS:
         shown = [row for row in shown if kind(row) != "new"][:_ROWS]
-    table = Table(title=title, title_justify="left", header_style="bold", expand=False)
-    for name in ("file", "verdict", "original", "why", "decision"):
-        table.add_column(name, overflow="fold")
-    for row in shown:
-        called = kind(row)
+    if console.width < _NARROW:
+        _lines(console, shown, within)
+    elif shown:
+        console.print(_table(shown, within))
+    if len(shown) < len(rows):
+        console.print(f"{len(rows) - len(shown)} more rows are left out here; --json tells all.")
+
+
+def _table(rows: Sequence[Answer], within: str) -> Table:
+    table = Table(
+        title=f"in {within}" if within else None,
+        title_justify="left",
+        header_style="bold",
+        box=box.SIMPLE_HEAD,
+    )
+    table.add_column("file", overflow="fold", ratio=3)
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("original", overflow="fold", ratio=3)
+    table.add_column("why", overflow="fold", ratio=3)
+    table.add_column("decision", no_wrap=True)
+    for row in rows:
         table.add_row(
-            Text(str(row["file"])),
-            Text(_WORDS.get(called, called), style=_COLOURS.get(called, "")),
-            Text(original(row)),
+            Text(str(row["file"]).removeprefix(within)),
+            _called(row),
+            Text(original(row).removeprefix(within)),
             Text(why(row)),
             Text(decision(row)),
         )
-    if shown:
-        console.print(table)
-    if len(shown) < len(rows):
-        console.print(f"{len(rows) - len(shown)} more rows are left out here; --json tells all.")
+    return table
+
+
+def _lines(console: Console, rows: Sequence[Answer], within: str) -> None:
+    """A file a line or two, where a table would be too narrow to read."""
+    if within:
+        console.print(Text(f"in {within}", style="italic"))
+    for row in rows:
+        line = Text(f"{str(row['file']).removeprefix(within)}: ").append_text(_called(row))
+        if original(row):
+            line.append(f" of {original(row).removeprefix(within)}")
+        if why(row):
+            line.append(f": {why(row)}")
+        if decision(row) not in ("", "allow"):
+            line.append(f" ({decision(row)})")
+        console.print(line)
+
+
+def _called(row: Answer) -> Text:
+    return Text(_WORDS.get(kind(row), kind(row)), style=_COLOURS[kind(row)])
+
+
+def _within(names: Sequence[str]) -> str:
+    """The folder that all of them lie in, with its slash, which need not be said in every row."""
+    folders = {name.rpartition("/")[0] for name in names}
+    if len(names) < 2 or len({folder.startswith("/") for folder in folders}) > 1:  # noqa: PLR2004
+        return ""
+    shared = os.path.commonpath(folders)
+    return f"{shared}/" if shared.strip("/") else ""
 
 
 def counts(rows: Iterable[Answer]) -> dict[str, int]:

@@ -22,6 +22,7 @@ from pydantic import SecretStr
 
 from adapters import settings, wiring
 from adapters.settings import Settings
+from adapters.wiring import Services
 from api.app import create_app
 from cli.client import Client
 from core.errors import SettingsError, UnavailableError
@@ -70,18 +71,25 @@ def command(
         def listening() -> None:
             click.echo(json.dumps({"url": where}) if as_json else f"Seenit listens on {where}")
 
-        services = wiring.build(read)
-        try:
-            engine = Engine(services)
+        with holding(read) as services:
             server = Server(_config(create_app(services)), listening)
-            engine.start()
-            try:
-                with suppress(KeyboardInterrupt):  # told again once the server has stopped
-                    server.run(sockets=[listener])
-            finally:
-                engine.close()
+            with suppress(KeyboardInterrupt):  # told again once the server has stopped
+                server.run(sockets=[listener])
+
+
+@contextmanager
+def holding(read: Settings) -> Iterator[Services]:
+    """Everything connected, and an engine that runs where no other process holds the folder."""
+    services = wiring.build(read)
+    try:
+        engine = Engine(services)
+        engine.start()
+        try:
+            yield services
         finally:
-            services.close()
+            engine.close()
+    finally:
+        services.close()
 
 
 @contextmanager
@@ -95,16 +103,13 @@ def beside(read: Settings, tenant: str = "default") -> Iterator[Client]:
         update={"host": "127.0.0.1", "port": 0, "api_keys": SecretStr(f"{key}:{tenant}:admin")}
     )
     up = threading.Event()
-    with _listener(own.host, own.port) as listener:
-        services = wiring.build(own)
-        engine = Engine(services)
+    with _listener(own.host, own.port) as listener, holding(own) as services:
         server = Server(_config(create_app(services)), up.set)
         thread = threading.Thread(
             target=server.run, kwargs={"sockets": [listener]}, name="api", daemon=True
         )
+        thread.start()
         try:
-            engine.start()
-            thread.start()
             until = time.monotonic() + _START_SECONDS
             while not up.wait(0.05):
                 if not thread.is_alive() or time.monotonic() > until:
@@ -114,8 +119,6 @@ def beside(read: Settings, tenant: str = "default") -> Iterator[Client]:
         finally:
             server.should_exit = True
             thread.join()
-            engine.close()
-            services.close()
 
 
 def log_to(read: Settings) -> None:

@@ -1,0 +1,108 @@
+"""A service of its own for one measurement: in this process, in a folder that goes."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from adapters import settings
+from adapters.wiring import Services, build
+from core.accept import Upload
+from core.candidates import fuse
+from core.errors import SeenitError
+from core.evaluate import Stored
+from core.perceive import Digests, Perceiver
+from core.policy import Policy
+from core.types import Candidates, Fields, Job, Operation, Query, Verdict
+
+_TENANT = "default"
+
+
+class Private:
+    """The whole road of a picture without its doors: accepted, settled and checked at once."""
+
+    def __init__(self, services: Services, policy: Policy, folder: Path) -> None:
+        self._services = services
+        self._policy = policy
+        self._folder = folder
+        self._perceiver = Perceiver(services.decoder, services.visual)
+
+    @property
+    def model(self) -> str:
+        """Of the visual space, or why there is none."""
+        visual = self._services.visual
+        return visual.absent or visual.space.model
+
+    def ingest(self, items: Sequence[bytes]) -> list[Stored]:
+        """Take at most 64 pictures in and settle them in this order."""
+        uploads = [self._upload(number, data) for number, data in enumerate(items)]
+        accepted = self._services.acceptor.uploads(_TENANT, uploads, Fields()).items
+        jobs = [one for one in accepted if isinstance(one, Job)]
+        operations = self._services.ingest.run(_TENANT, [job.job_id for job in jobs])
+        settled = dict(zip((job.job_id for job in jobs), operations, strict=True))
+        return [
+            Stored("", None, None, one.detail)
+            if isinstance(one, SeenitError)
+            else _stored(one, settled[one.job_id])
+            for one in accepted
+        ]
+
+    def check(self, data: bytes) -> Verdict:
+        """The verdict it would get. Raise an InputError."""
+        return self._services.checker.check(_TENANT, data)[0]
+
+    def near(self, data: bytes) -> Candidates:
+        """What would be looked at for it. Raise an InputError."""
+        (decoded,) = self._perceiver.decode([data], [Digests(sha256="", md5="")])
+        if isinstance(decoded, SeenitError):
+            raise decoded
+        (perceived,) = self._perceiver.embed([decoded])
+        query: Query = perceived.query("asking")
+        return fuse(self._services.index.hits(_TENANT, [query])[0], self._policy)
+
+    def _upload(self, number: int, data: bytes) -> Upload:
+        path = self._folder / f"upload-{number}"
+        path.write_bytes(data)
+        return Upload(
+            path=path,
+            filename=None,
+            sha256=hashlib.sha256(data).hexdigest(),
+            md5=hashlib.md5(data, usedforsecurity=False).hexdigest(),
+            bytes=len(data),
+        )
+
+
+@contextmanager
+def private(policy: Policy, model: str | None) -> Iterator[Private]:
+    """Open one, empty, by the settings of the environment; everything it wrote goes at the end."""
+    with tempfile.TemporaryDirectory(prefix="seenit-evaluate-") as name:
+        folder = Path(name)
+        read = settings.load(
+            data=folder / "data",
+            blobs_url=(folder / "data" / "blobs").as_uri(),
+            index_url=(folder / "data" / "index.sqlite").as_uri().replace("file:", "sqlite:", 1),
+            broker_url="memory://",
+            durable=False,
+            model=model,
+            log_level="warning",
+        )
+        uploads = folder / "uploads"
+        uploads.mkdir()
+        services = build(read)
+        try:
+            yield Private(services, policy, uploads)
+        finally:
+            services.close()
+
+
+def _stored(job: Job, operation: Operation | None) -> Stored:
+    if operation is None:
+        return Stored(job.image_id, None, None, "it was not settled")
+    for state in operation.states:
+        if state.image_id == job.image_id:
+            return Stored(job.image_id, state.verdict, state.decision)
+    reason = operation.problem.detail if operation.problem else operation.kind
+    return Stored(job.image_id, None, None, reason)

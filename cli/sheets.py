@@ -1,0 +1,97 @@
+"""What an evaluation leaves to look at: one plot, and contact sheets of what was called wrongly."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from core.errors import SettingsError
+from core.findings import Report, Wrong
+
+_CELL = 256
+_LINE = 22
+_COLUMNS = 3
+_ROWS = 8
+
+
+def need_plotting() -> None:
+    """Raise SettingsError where matplotlib is not installed, before hours are spent."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise SettingsError(
+            "the plot needs matplotlib: pip install 'seenit[evaluate]', or ask for --no-plot"
+        )
+
+
+def plot(report: Report, path: Path) -> Path:
+    """Draw recall an edit, with what was asked for and what candidates would have allowed."""
+    import matplotlib as mpl  # noqa: PLC0415  an extra, and slow to load
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt  # noqa: PLC0415  after the backend is chosen
+
+    edits = list(reversed(report.edits))
+    places = range(len(edits))
+    figure, axes = plt.subplots(figsize=(9, 0.34 * len(edits) + 1.6), layout="constrained")
+    axes.barh(
+        places,
+        [100 * edit.candidate.value for edit in edits],
+        color="#dbe3ea",
+        label="among the candidates",
+    )
+    axes.barh(
+        places,
+        [100 * edit.all.value for edit in edits],
+        height=0.5,
+        color="#2f6f9f",
+        label="told to be a copy",
+    )
+    marks = [(n, 100 * edit.expected) for n, edit in enumerate(edits) if edit.expected is not None]
+    axes.scatter(
+        [mark for _, mark in marks],
+        [n for n, _ in marks],
+        marker="|",
+        s=160,
+        color="#c0392b",
+        label="asked for",
+        zorder=3,
+    )
+    axes.set_yticks(list(places), [edit.title for edit in edits])
+    lowest = min([100 * edit.all.value for edit in edits], default=0)
+    axes.set_xlim(max(0, min(90, lowest - 5)), 100.5)
+    axes.set_xlabel(f"% of {report.photos} photos among {report.stored} pictures")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.4, 1.08), ncols=3, frameon=False)
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+    return path
+
+
+def contact(wrong: Sequence[Wrong], folder: Path) -> list[Path]:
+    """Lay out every pair that was called wrongly; sheets of an earlier run are taken away."""
+    for old in folder.glob("wrong-*.png"):
+        old.unlink()
+    paths = []
+    step = _COLUMNS * _ROWS
+    for number, start in enumerate(range(0, len(wrong), step), 1):
+        path = folder / f"wrong-{number}.png"
+        _sheet(wrong[start : start + step]).save(path)
+        paths.append(path)
+    return paths
+
+
+def _sheet(wrong: Sequence[Wrong]) -> Image.Image:
+    wide, high = 2 * _CELL + 12, _CELL + _LINE + 8
+    rows = -(-len(wrong) // _COLUMNS)
+    made = Image.new("RGB", (_COLUMNS * wide, rows * high), "white")
+    pen = ImageDraw.Draw(made)
+    font = ImageFont.load_default(13)
+    for number, pair in enumerate(wrong):
+        left, top = number % _COLUMNS * wide, number // _COLUMNS * high
+        pen.text((left + 4, top + 4), pair.label[:76], fill="black", font=font)
+        for side, data in enumerate((pair.one, pair.other)):
+            with Image.open(io.BytesIO(data)) as image:
+                made.paste(image, (left + side * (_CELL + 4), top + _LINE))
+    return made
