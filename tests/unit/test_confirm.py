@@ -1,0 +1,195 @@
+"""Confirmation: what is one photo, what is not, and what is told of it."""
+
+import io
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from core import hashing, keypoints
+from core.confirm import Picture, compare
+from core.edits import EDITS
+from core.fingerprint import decode_preview, encode_preview
+from core.keypoints import Detail
+from core.policy import POLICY
+from core.scenes import photo
+from core.types import Hit
+
+HIT = Hit(image_id="0190", votes=9, similarity=0.9)
+SIZE = (400, 300)
+
+
+def _picture(image: Image.Image, asked: list[int] | None = None) -> Picture:
+    """As the product lays it out: a stored preview, hashes, and keypoints made when asked for."""
+    made = image.copy()
+    made.thumbnail((512, 512))
+    preview = decode_preview(encode_preview(np.asarray(made.convert("RGB"))))
+
+    def detail() -> Detail:
+        if asked is not None:
+            asked.append(1)
+        return keypoints.detail(preview)
+
+    return Picture(
+        preview=preview,
+        width=image.width,
+        height=image.height,
+        turns=hashing.turns(preview),
+        detail=detail,
+    )
+
+
+@cache
+def _photo(seed: int) -> Image.Image:
+    return photo(seed, *SIZE)
+
+
+@cache
+def _original(seed: int) -> Picture:
+    return _picture(_photo(seed))
+
+
+def _edited(name: str, seed: int) -> Picture:
+    return _picture(Image.open(io.BytesIO(EDITS[name].apply(_photo(seed), seed))))
+
+
+@pytest.mark.parametrize("name", [e.name for e in EDITS.values() if e.expected is not None])
+def test_an_edited_copy_is_confirmed(name: str) -> None:
+    """Every edit that has to be recognised is, by its pixels."""
+    told = compare(_edited(name, 11), _original(11), HIT, POLICY)
+    assert (told.confirmed, "alignment" in told.evidence.signals) == (True, True)
+
+
+@pytest.mark.parametrize("seed", range(20, 26))
+def test_another_photo_is_not(seed: int) -> None:
+    """However near a candidate list puts them."""
+    told = compare(_original(seed), _original(11), HIT, POLICY)
+    assert (told.confirmed, told.evidence.transform, told.evidence.words) == (False, None, "")
+
+
+@pytest.mark.parametrize("name", ["jpeg-30", "jpeg-10", "half", "quarter", "grey", "brightness"])
+def test_a_clean_copy_has_no_changed_regions(name: str) -> None:
+    """Re-encoding, resizing and other light change nothing in the picture."""
+    evidence = compare(_edited(name, 11), _original(11), HIT, POLICY).evidence
+    assert (evidence.changed_regions, evidence.changed_share) == ((), 0.0)
+
+
+def test_a_caption_is_one_region_over_the_lowest_fifth() -> None:
+    """Its box is exact to a few pixels, and named in words."""
+    evidence = compare(_edited("caption", 11), _original(11), HIT, POLICY).evidence
+    (box,) = evidence.changed_regions
+    assert (box.x, box.y, box.x + box.width, box.y + box.height) == pytest.approx(
+        (0.0, 0.8, 1.0, 1.0), abs=0.02
+    )
+    assert evidence.changed_share == pytest.approx(0.2, abs=0.02)
+    assert evidence.words == "a caption over the lowest fifth"
+
+
+def test_a_crop_says_where_it_lies() -> None:
+    """The map leads the crop's corners to the place it was cut from; what is seen is its share."""
+    box = (100, 60, 340, 260)
+    told = compare(_picture(_photo(11).crop(box)), _original(11), HIT, POLICY)
+    made = told.evidence.transform
+    assert told.confirmed
+    assert made is not None
+    a, b, c, d, e, f = made.matrix
+    assert (c, f, a + b + c, d + e + f) == pytest.approx((0.25, 0.2, 0.85, 0.8667), abs=0.01)
+    assert (made.mirrored, made.rotation) == (False, pytest.approx(0.0, abs=0.5))
+    assert (made.seen, made.filled, made.scale) == pytest.approx((0.4, 1.0, 1.0), abs=0.02)
+    assert told.evidence.words == "cropped to 40 %"
+
+
+@pytest.mark.parametrize(
+    ("operation", "turn", "words", "mirrored", "rotation"),
+    [
+        (Image.Transpose.FLIP_LEFT_RIGHT, "mirrored", "mirrored", True, 0),
+        (Image.Transpose.ROTATE_90, "turned 270", "turned by 90 degrees", False, -90),
+        (Image.Transpose.ROTATE_180, "turned 180", "turned by 180 degrees", False, 180),
+    ],
+)
+def test_a_turn_is_told(
+    operation: Image.Transpose, turn: str, words: str, *, mirrored: bool, rotation: int
+) -> None:
+    """The turn that lays the picture onto its original, in the hash's terms and in degrees."""
+    evidence = compare(_picture(_photo(11).transpose(operation)), _original(11), HIT, POLICY)
+    made = evidence.evidence.transform
+    assert made is not None
+    assert (evidence.evidence.turn, evidence.evidence.words) == (turn, words)
+    assert made.mirrored is mirrored
+    assert abs((made.rotation - rotation + 180) % 360 - 180) < 0.5
+
+
+def test_keypoints_are_not_made_where_the_hash_suffices() -> None:
+    """A clean copy costs no extraction on either side."""
+    asked: list[int] = []
+    small = _photo(11).resize((200, 150))
+    told = compare(_picture(small, asked), _picture(_photo(11), asked), HIT, POLICY)
+    assert (told.confirmed, asked) == (True, [])
+
+
+def test_the_same_pictures_give_the_same_answer_in_every_thread() -> None:
+    """No chance, no shared state."""
+    query = _edited("screenshot", 11)
+    with ThreadPoolExecutor(4) as pool:
+        told = list(pool.map(lambda _: compare(query, _original(11), HIT, POLICY), range(8)))
+    assert told == [told[0]] * 8
+    assert told[0].confirmed
+
+
+def test_signals_say_what_found_it() -> None:
+    """What the candidate's hit brought, the hash where it is near, and the alignment."""
+    plain = Hit(image_id="0190")
+    copy = compare(_edited("half", 11), _original(11), plain, POLICY).evidence
+    found = compare(_edited("crop-25", 11), _original(11), HIT, POLICY).evidence
+    assert copy.signals == ("phash", "alignment")
+    assert found.signals == ("visual", "features", "alignment")
+
+
+def _garment(seed: int, width: int = 0, *, pattern: bool) -> Image.Image:
+    """A shirt on white: always the same outline but for `width`; plain dark, or with a print."""
+    mask = Image.new("L", SIZE, 0)
+    shape = [(120 - width, 40), (280 + width, 40), (360, 120), (310, 150), (290 + width, 120)]
+    shape += [(290 + width, 280), (110 - width, 280), (110 - width, 120), (90, 150), (40, 120)]
+    ImageDraw.Draw(mask).polygon(shape, fill=255)
+    cloth = photo(seed, *SIZE) if pattern else Image.new("RGB", SIZE, (28, 28, 34))
+    made = Image.new("RGB", SIZE, "white")
+    made.paste(cloth, (0, 0), mask)
+    return made
+
+
+def test_one_outline_with_two_prints_is_two_pictures() -> None:
+    """The shape alone proves nothing, though the hashes are near."""
+    one, two = (_picture(_garment(seed, pattern=True)) for seed in (1, 2))
+    assert not compare(one, two, HIT, POLICY).confirmed
+    assert not compare(two, one, HIT, POLICY).confirmed
+
+
+def test_two_plain_outlines_that_nearly_agree_are_two_pictures() -> None:
+    """Different black leggings hash within four bits."""
+    one, two = (_picture(_garment(0, width, pattern=False)) for width in (0, 7))
+    told = compare(one, two, HIT, POLICY)
+    assert (told.confirmed, (told.evidence.hamming or 0) <= POLICY.phash_radius) == (False, True)
+
+
+def test_a_plain_outline_is_itself_when_encoded_again() -> None:
+    """Edges that lie exactly on each other are enough."""
+    one = _garment(0, pattern=False)
+    held = io.BytesIO()
+    one.resize((200, 150)).save(held, "JPEG", quality=30)
+    assert compare(_picture(Image.open(held)), _picture(one), HIT, POLICY).confirmed
+
+
+def test_words_laid_over_one_photo_are_reported() -> None:
+    """Two captions of one photo confirm each other, and the caption is the changed region."""
+    pictures = []
+    for words in ("WHEN MONDAY COMES", "NOBODY TOLD ME"):
+        made = _photo(11).copy()
+        ImageDraw.Draw(made).rectangle((0, 0, 400, 50), fill="white")
+        ImageDraw.Draw(made).text((30, 12), words, fill="black", font_size=28)
+        pictures.append(_picture(made))
+    told = compare(*pictures, HIT, POLICY)
+    assert told.confirmed
+    assert told.evidence.changed_regions
+    assert all(box.y + box.height < 0.2 for box in told.evidence.changed_regions)
