@@ -167,14 +167,14 @@ class Service:
         """image_ids of all settled uploads, in the order of the log."""
         return [
             operation["image_id"]
-            for path in sorted((self.data / "blobs" / "log" / "default").rglob("0*"))
+            for path in sorted((self.data / "blobs" / "log" / "default").glob("*/0*"))
             for operation in json.loads(path.read_bytes())["operations"]
             if operation["kind"] == "settled"
         ]
 
     def settled(self, seconds: float = 120.0) -> None:
         """Wait until nothing is pending."""
-        until(lambda: not list((self.data / "blobs" / "pending").rglob("*/*")), seconds, 0.1)
+        until(lambda: not list((self.data / "blobs" / "pending").glob("*/*")), seconds, 0.1)
 
 
 @contextmanager

@@ -1,0 +1,125 @@
+"""Waiting for jobs: news wakes the waiter, and where news is lost it looks by itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from adapters.progress import MemoryProgress
+from core.types import JobStatus
+from core.waiting import Waiter
+
+
+class Log:
+    """Which jobs have ended, as a test says."""
+
+    def __init__(self) -> None:
+        self.over: dict[str, JobStatus] = {}
+        self.looks = 0
+
+    def ended(self, _tenant: str, job_ids: Sequence[str]) -> list[JobStatus | None]:
+        self.looks += 1
+        return [self.over.get(job_id) for job_id in job_ids]
+
+
+def made() -> tuple[Waiter, MemoryProgress, Log]:
+    """A waiter over news and a log that the test writes."""
+    progress, log = MemoryProgress(), Log()
+    return Waiter(progress, log.ended), progress, log
+
+
+def test_what_has_ended_is_told_at_once() -> None:
+    """One look is enough."""
+    waiter, _, log = made()
+    log.over = {"a": "done", "b": "failed"}
+    assert asyncio.run(waiter.ended("t", ["a", "b"], 30.0))
+    assert log.looks == 1
+
+
+def test_news_wakes_the_waiter_before_its_next_look() -> None:
+    """It comes from another thread and needs no polling."""
+
+    async def run() -> tuple[bool, float]:
+        waiter, progress, log = made()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+
+        def end() -> None:
+            log.over["a"] = "done"
+            progress.publish("t", ["a"], "done")
+
+        loop.call_later(0.05, lambda: loop.run_in_executor(None, end))
+        return await waiter.ended("t", ["a"], 30.0), loop.time() - began
+
+    over, took = asyncio.run(run())
+    assert over
+    assert took < 0.4
+
+
+def test_lost_news_only_costs_half_a_second() -> None:
+    """The log is looked at all the same."""
+
+    async def run() -> bool:
+        waiter, _, log = made()
+        asyncio.get_running_loop().call_later(0.05, log.over.update, {"a": "done"})
+        return await waiter.ended("t", ["a"], 30.0)
+
+    assert asyncio.run(run())
+
+
+def test_the_wait_ends_when_its_time_is_over() -> None:
+    """What has not ended by then is told as such."""
+    waiter, _, log = made()
+    log.over = {"a": "done"}
+    assert not asyncio.run(waiter.ended("t", ["a", "b"], 0.05))
+
+
+def test_news_of_another_tenant_wakes_nobody() -> None:
+    """The same job id under another tenant is another job."""
+
+    async def run() -> int:
+        waiter, progress, log = made()
+        waiting = asyncio.create_task(waiter.ended("t", ["a"], 0.3))
+        await asyncio.sleep(0.05)
+        for _ in range(5):
+            progress.publish("u", ["a"], "done")
+            await asyncio.sleep(0.01)
+        await waiting
+        return log.looks
+
+    assert asyncio.run(run()) == 2
+
+
+def test_events_come_in_order_and_end_with_the_last() -> None:
+    """Each status once, then the ending, also if news of it was lost."""
+
+    async def run() -> list[JobStatus]:
+        waiter, progress, log = made()
+        steps: list[JobStatus] = ["decoding", "decoding", "embedding", "settling"]
+
+        async def work() -> None:
+            for step in steps:
+                await asyncio.sleep(0.02)
+                progress.publish("t", ["a"], step)
+            log.over["a"] = "done"
+
+        working = asyncio.create_task(work())
+        told = [status async for status in waiter.events("t", "a") if status is not None]
+        await working
+        return told
+
+    assert asyncio.run(run()) == ["queued", "decoding", "embedding", "settling", "done"]
+
+
+def test_a_waiter_leaves_no_listener_behind() -> None:
+    """Whatever way the wait ends."""
+
+    async def run() -> int:
+        waiter, progress, _ = made()
+        await waiter.ended("t", ["a"], 0.01)
+        events = waiter.events("t", "a")
+        await anext(events)
+        await events.aclose()  # type: ignore[attr-defined]
+        return len(progress._listeners)
+
+    assert asyncio.run(run()) == 0
