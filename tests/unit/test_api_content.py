@@ -60,7 +60,7 @@ def test_head_is_get_without_the_bytes(
 ) -> None:
     """The same headers, also for sizes that are made on the spot."""
     url = upload(client)
-    preview = _preview()
+    preview = jpeg(photo(5, 64, 48))
     service.blobs.put([(keys.derived(service.tenant, url.split("/")[3], "preview"), preview)])
     got, headed = client.get(f"{url}?size={size}"), client.head(f"{url}?size={size}")
     assert (got.status_code, headed.status_code, headed.content) == (200, 200, b"")
@@ -69,12 +69,6 @@ def test_head_is_get_without_the_bytes(
     ]
     assert got.headers["content-length"] == str(len(got.content))
     assert got.headers["content-type"] == ("image/png" if size == "original" else "image/jpeg")
-
-
-def _preview() -> bytes:
-    """A JPEG."""
-    made = jpeg(photo(5, 64, 48), 90)
-    return made if isinstance(made, bytes) else PICTURE
 
 
 def test_bytes_that_are_held_are_not_sent_again(client: TestClient[Litestar]) -> None:
