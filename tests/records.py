@@ -233,7 +233,7 @@ class Model:
     ) -> list[tuple[str, float]]:
         """Everything with a vector in the space, best first."""
         found = [
-            (image_id, float((self.live[image_id].vectors[space_id].astype(float) * vector).sum()))
+            (image_id, float(np.dot(vector, self.live[image_id].vectors[space_id])))
             for image_id in (self.live if among is None else among)
             if space_id in self.live[image_id].vectors
         ]

@@ -53,7 +53,8 @@ class Vectors:
     def __init__(self, dimensions: int, *, block: int = _BLOCK) -> None:
         self.dimensions = dimensions
         self._block = block
-        self._start()
+        self._places = Places()
+        self._view = _View((), (0,), np.empty(0, np.int64), 0)
 
     def __len__(self) -> int:
         return self._places.count
@@ -77,24 +78,26 @@ class Vectors:
         view = self._view
         if view.filled > self._block and 2 * len(self) < view.filled:
             kept = np.flatnonzero(view.owners[: view.filled] >= 0)
-            self._start()
+            anew = Vectors(self.dimensions, block=self._block)
             for part in np.array_split(kept, len(kept) // self._block + 1):
-                self._append(view.owners[part], view.rows(part))
+                anew._append(view.owners[part], view.rows(part))
+            self._places, self._view = anew._places, anew._view
 
     def search(
         self, queries: Matrix, top: int, floor: float, keep: Keep | None = None
     ) -> list[list[Near]]:
         """For each of (m, d) queries the `top` nearest at or above `floor`, best first.
 
-        Exact: the matrix product is float32 and only narrows down; what is left is measured in
-        float64, row by row, so that an answer depends on neither batch nor block. Equal ones
-        come in order of slots.
+        Exact: the matrix product only narrows down; what is left is measured by `numpy.dot`, row
+        by row, as any two vectors are, so that an answer depends on neither batch nor block.
+        Equal ones come in order of slots.
         """
         view = self._view
         if top <= 0:
             return [[] for _ in queries]
-        # twice the bound of a float32 dot product's rounding, unit vectors (Higham 2002, 3.1)
-        slack = 2 * self.dimensions * 2.0**-24
+        # what two float32 dot products of unit vectors may each be off (Higham 2002, 3.1), twice:
+        # for the one that is kept and for the one that is dropped
+        slack = 4 * self.dimensions * 2.0**-24
         found = [_Best(n, top, floor, slack, keep) for n in range(len(queries))]
         for block, start in zip(view.blocks, view.starts, strict=False):
             n = min(len(block), view.filled - start)
@@ -104,10 +107,6 @@ class Vectors:
             for best, row in zip(found, _products(queries, block[:n]), strict=True):
                 best.offer(row, owners, start)
         return [best.measured(view, query) for best, query in zip(found, queries, strict=True)]
-
-    def _start(self) -> None:
-        self._places = Places()
-        self._view = _View((), (0,), np.empty(0, np.int64), 0)
 
     def _append(self, slots: Ints, matrix: Matrix) -> None:
         blocks, starts, owners, count = self._view
@@ -173,10 +172,10 @@ class _Best:
             self._similarities, self._places = self._similarities[left], self._places[left]
 
     def measured(self, view: _View, query: Matrix) -> list[Near]:
-        """What is left, measured in float64."""
+        """What is left, measured one by one."""
         if not len(self._places):
             return []
-        exact = (view.rows(self._places).astype(np.float64) * query).sum(axis=1)
+        exact = np.array([float(np.dot(query, row)) for row in view.rows(self._places)])
         slots = view.owners[self._places]
         order = np.lexsort((slots, -exact))
         return [

@@ -12,8 +12,9 @@ from adapters.local_index.places import Ints
 from core.terms import Terms
 from core.types import Features
 
-_BATCH = 16_384
-"""Pictures read in one go: 100 MB of features."""
+_BATCH = 128
+"""Pictures read in one go: what is made of them stays in a core's own cache (measured: three
+times as fast as 16,384)."""
 
 
 class Words:

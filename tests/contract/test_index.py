@@ -11,6 +11,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from adapters.local_index import LocalIndex
+from core.candidates import measure
 from core.errors import IndexUnavailableError, MalformedError
 from core.features import extract
 from core.policy import Policy
@@ -336,6 +337,44 @@ def test_features_find_crops_and_mirrors(index: Index, photos: list[Image.Image]
     swapped = made.fingerprint(7, features=stored[5].fingerprint.features)
     put(index, 4, record(7, 4, print_=swapped))
     assert found() == [[], []]
+
+
+def test_hits_are_what_measuring_every_pair_gives(index: Index, photos: list[Image.Image]) -> None:
+    """To the last bit: a verdict must not depend on whether an anchor is in the index yet."""
+    stored = {
+        image_id(n): record(
+            n,
+            1,
+            print_=made.fingerprint(n, features=seen(image), turns=alike(n).turns),
+            vectors={SPACE: made.random_vector(n, 512)},
+        )
+        for n, image in enumerate(photos)
+    }
+    put(index, 1, *stored.values())
+    asked = [
+        query(
+            50 + n,
+            fingerprint=made.fingerprint(50 + n, features=seen(image), turns=alike(n + 3).turns),
+            vector=made.unit(
+                [*made.random_vector(n, 512)[:400], *made.random_vector(n + 1, 512)[400:]]
+            ),
+            space_id=SPACE,
+        )
+        for n, image in enumerate(ImageOps.mirror(photo.crop((9, 9, 300, 200))) for photo in photos)
+    ]
+    expected = [
+        [
+            hit
+            for each, held in stored.items()
+            if (hit := measure(ask, each, held.fingerprint, held.vectors[SPACE], POLICY))
+        ]
+        for ask in asked
+    ]
+    assert index.hits("default", asked) == expected
+    assert all(
+        len({hit.votes, hit.similarity, hit.hamming} - {None}) > 2
+        for hit in [hits[n] for n, hits in enumerate(expected[:3])]
+    )
 
 
 def test_features_are_the_same_to_whoever_reads_late(

@@ -22,10 +22,7 @@ def brute(
     held: dict[int, NDArray[np.float32]], query: NDArray[np.float32], top: int, floor: float
 ) -> list[Near]:
     """Every one measured, sorted, cut."""
-    found = [
-        Near(slot, float((vector.astype(np.float64) * query).sum()))
-        for slot, vector in held.items()
-    ]
+    found = [Near(slot, float(np.dot(query, vector))) for slot, vector in held.items()]
     above = [near for near in found if near.similarity >= floor]
     return sorted(above, key=lambda near: (-near.similarity, near.slot))[:top]
 
