@@ -11,6 +11,7 @@ import logging
 import os
 import queue
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -32,6 +33,8 @@ _BYTES_A_PIXEL = {"JPEG": 6, "GIF": 8, "BMP": 8, "PPM": 8}
 """Decoder and picture together: a progressive JPEG holds all its coefficients."""
 _BYTES_A_PIXEL_ELSE = 24
 """WebP, AVIF and HEIF hold planes, canvas and picture; TIFF and PNG may be 16-bit or masked."""
+_LEAST = 1.0
+"""Seconds for the second try of one that used up most of its time on the first."""
 
 
 class Decoders:
@@ -135,14 +138,17 @@ class Decoders:
             header = inspect(item, self._limits)
         except OSError as error:
             raise BrokenError(f"the file cannot be read ({error.strerror})") from error
+        seconds = self._limits.seconds
         if _needs(header) < _LIGHT:
+            begun = time.monotonic()
             try:
-                return lane.run(item, _LIGHT)
+                return lane.run(item, _LIGHT, seconds)
             except StarvedError:
                 logger.info("a picture needs more memory than most, or crashes: decoding it alone")
+                seconds = max(_LEAST, seconds - (time.monotonic() - begun))
         with self._heavy:
             try:
-                return lane.run(item, None)
+                return lane.run(item, None, seconds)
             except StarvedError as starved:
                 if starved.cause:
                     said = f"it crashed its decoder ({starved.cause})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -57,9 +58,15 @@ def _fail(words: str) -> None:
     raise ZeroDivisionError(words)
 
 
+def _babble(words: str) -> None:
+    """Write to the parent what no child would."""
+    os.write(int(sys.argv[1]), words.encode() * 99)
+
+
 _ATTACKS: dict[str, Callable[[str], object]] = {
     "abort": lambda _: os.abort(),
     "exit": lambda _: os._exit(3),
+    "babble": _babble,
     "spin": _spin,
     "swallow": _swallow,
     "eat": lambda count: np.empty(int(count), np.uint8),

@@ -198,6 +198,20 @@ def test_a_child_writes_nothing_and_sees_no_secret(
     assert "SEENIT" not in seen.detail
 
 
+def test_without_a_limit_on_memory_it_works_and_says_so_once(
+    pictures: list[bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Some machines let no address space be limited."""
+    held = Decoders(LIMITS, workers=2, work="tests.unbounded:fingerprint")
+    with caplog.at_level(logging.WARNING):
+        found = held.fingerprint(pictures)
+        held.close()
+    assert outcomes(found) == [fingerprint(data, LIMITS)[1] for data in pictures]
+    assert [record.getMessage() for record in caplog.records] == [
+        "decoding children run without a limit on memory: [Errno 1] not here"
+    ]
+
+
 def test_many_threads_share_them(decoders: Decoders, pictures: list[bytes]) -> None:
     """Each caller gets its own results, in its own order."""
     good = [fingerprint(data, LIMITS)[1] for data in pictures]
@@ -293,9 +307,11 @@ def test_a_parent_may_end_without_closing() -> None:
 def test_ctrl_c_reaches_the_parent_alone() -> None:
     """An interrupt of the whole terminal prints the parent's own words and no child's."""
     parent = run(
-        "signal.signal(signal.SIGINT, lambda *_: print(len(decoders.fingerprint([picture] * 3))))\n"
+        "hits = []\n"
+        "signal.signal(signal.SIGINT, lambda *_: hits.append(1))\n"
         "print('up', flush=True)\n"
-        "signal.pause()"
+        "while not hits: time.sleep(0.01)\n"
+        "print(len(decoders.fingerprint([picture] * 3)))"
     )
     assert parent.stdout is not None
     assert parent.stdout.readline() == "up\n"
