@@ -24,6 +24,7 @@ from adapters.visual_embedder import VisualEmbedder
 from core.accept import Acceptor
 from core.candidates import agrees, fuse, measure, worth
 from core.check import Checker
+from core.crowd import Crowd
 from core.errors import SettingsError
 from core.follow import Follower
 from core.gallery import Gallery
@@ -101,7 +102,7 @@ def build(settings: Settings, *, visual: Embedder | None = None) -> Services:
         sight=gallery,
         shelf=shelf,
         rules=_rules(settings, embedder),
-        measure=_measure,
+        pool=lambda: Crowd(_measure, POLICY),
         fuse=lambda hits: fuse(hits, POLICY),
         follower=follower,
     )

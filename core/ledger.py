@@ -27,7 +27,7 @@ from core.errors import (
 )
 from core.follow import FORMAT, Follower, Tail, check, ending
 from core.layer import Layer
-from core.pool import Measure
+from core.pool import Pool
 from core.ports import Blobs, Index, Log
 from core.settle import Claim, apply, decide, first_verdict
 from core.step import Now
@@ -96,7 +96,7 @@ class Ledger:
         sight: Sight,
         shelf: Objects,
         rules: Rules,
-        measure: Measure,
+        pool: Callable[[], Pool],
         fuse: Fuse,
         follower: Follower | None = None,
         now: Callable[[], str] = clock.now,
@@ -109,7 +109,7 @@ class Ledger:
         self._sight = sight
         self._shelf = shelf
         self._rules = rules
-        self._measure = measure
+        self._pool = pool
         self._fuse = fuse
         self._follower = follower or Follower(log, index)
         self._now = now
@@ -196,7 +196,7 @@ class Ledger:
             index=self._index,
             blobs=self._blobs,
             sight=self._sight,
-            measure=self._measure,
+            pool=self._pool(),
             fuse=self._fuse,
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from core.types import Hit, Query
 
@@ -21,14 +21,18 @@ class Pool:
         return image_id in self._anchors
 
     def add(self, anchor: Query) -> None:
-        """Flat and tiny pictures are no candidates for anything."""
+        """Hold it; flat and tiny pictures are no candidates for anything."""
         self._anchors[anchor.image_id] = anchor
 
     def near(self, query: Query) -> list[Hit]:
         """Every anchor that some source finds near the query, itself left out."""
+        return self.measured(query, self._anchors.values())
+
+    def measured(self, query: Query, anchors: Iterable[Query]) -> list[Hit]:
+        """The hits among these."""
         hits = (
             self._measure(query, anchor)
-            for anchor in self._anchors.values()
+            for anchor in anchors
             if anchor.image_id != query.image_id and anchor.fingerprint.comparable
         )
         return [hit for hit in hits if hit is not None]

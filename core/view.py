@@ -15,7 +15,7 @@ import msgspec
 from core import keys
 from core.errors import MissingError
 from core.layer import Layer
-from core.pool import Measure, Pool
+from core.pool import Pool
 from core.ports import Blobs, Index
 from core.types import (
     Candidates,
@@ -57,12 +57,12 @@ class Source:
         index: Index,
         blobs: Blobs,
         sight: Sight,
-        measure: Measure,
+        pool: Pool,
         fuse: Fuse,
     ) -> None:
         self.tenant = tenant
         self.fuse = fuse
-        self.pool = Pool(measure)
+        self.pool = pool
         self._index = index
         self._blobs = blobs
         self._sight = sight

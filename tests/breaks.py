@@ -130,7 +130,7 @@ class NeverAsksForMore(Ledger):
             index=self._index,
             blobs=self._blobs,
             sight=self._sight,
-            measure=self._measure,
+            pool=self._pool(),
             fuse=self._fuse,
         )
 

@@ -14,6 +14,7 @@ from core.errors import MissingError, UnavailableError
 from core.follow import Follower
 from core.ledger import Ledger
 from core.overlay import Overlay
+from core.pool import Pool
 from core.settle import Claim, decide
 from core.step import Now
 from core.types import Entry, Job, Operation, State
@@ -417,7 +418,7 @@ class Worker:
             sight=Sight(store, self.shelf, play.gate),
             shelf=self.shelf,
             rules=parts.rules,
-            measure=world.measure,
+            pool=lambda: Pool(world.measure),
             fuse=world.fuse,
             follower=parts.follower(self.log, self.index),
             now=lambda: AT,
