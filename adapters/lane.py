@@ -37,10 +37,10 @@ _KEPT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPD
 _SETTINGS = {
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
-    "MALLOC_MMAP_THRESHOLD_": str(8 * 2**20),
-    "MALLOC_TRIM_THRESHOLD_": str(32 * 2**20),
+    "MALLOC_MMAP_THRESHOLD_": str(4 * 2**20),
+    "MALLOC_TRIM_THRESHOLD_": str(16 * 2**20),
 }
-"""One thread a child. And its C library keeps up to 32 MB that it has freed: else each picture's
+"""One thread a child. And its C library keeps up to 16 MB that it has freed: else each picture's
 buffers come from the system anew, which cost 6 of 48 ms (measured)."""
 _SYSTEM = (9, 15)
 """SIGKILL and SIGTERM not sent from here: the system wanted its memory, or a person meant it."""
