@@ -54,7 +54,7 @@ _CLOSE_TURN = 20.0
 _CLOSE_CODE = 8
 """Bits of 48 in which two keypoints may differ and still be a pair. Two pictures with a word in
 common are laid beside each other by whole codes: words alone found a third fewer pairs."""
-_SHARED = 2
+SHARED = 2
 """Words two pictures have to have in common before their keypoints are compared."""
 _PAIRS = 32
 """Pairs of one candidate that vote; more say nothing new."""
@@ -181,7 +181,7 @@ def ballot(query: tuple[Sketch, Sketch], stored: Sequence[Sketch]) -> list[tuple
     """
     counted = np.zeros((2, len(stored)), np.int64)
     shared = np.stack([_shared(one, stored) for one in query])
-    asked = (shared >= _SHARED) & (shared == shared.max(axis=0))
+    asked = (shared >= SHARED) & (shared == shared.max(axis=0))
     for way, one in enumerate(query):
         places = np.flatnonzero(asked[way])
         counted[way, places] = tally(one, [stored[place] for place in places.tolist()])
