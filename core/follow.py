@@ -17,6 +17,10 @@ LONGEST = 4_000
 """Entries that a tail may hold: past that the index is too far behind to be overlaid."""
 
 
+class BehindError(IndexUnavailableError):
+    """The index is too far behind the log to be overlaid."""
+
+
 class Tail(NamedTuple):
     """The log after the watermark at one moment; never changed, only replaced."""
 
@@ -115,8 +119,8 @@ class Follower:
     def tail(self, tenant: str) -> Tail:
         """The present tail.
 
-        Raise StoreUnavailableError, IndexUnavailableError (also where it is too far behind),
-        CorruptError.
+        Raise StoreUnavailableError, IndexUnavailableError (BehindError where it is too far
+        behind), CorruptError.
         """
         watermark = self._index.watermark(tenant)
         held = self._tails.get(tenant)
@@ -162,6 +166,6 @@ class Follower:
                 return tail.plus(*fresh) if fresh else tail
             fresh.append(entry)
             if tail.lag + len(fresh) > self._longest:
-                raise IndexUnavailableError(
+                raise BehindError(
                     f"the index is over {self._longest} entries behind the log of {tail.tenant}"
                 )

@@ -10,12 +10,14 @@ from core.types import Outcome, State, Tombstone
 class Layer:
     """States, tombstones and outcomes, laid over something older; the newest wins."""
 
-    __slots__ = ("_bytes", "_pixels", "outcomes", "removed", "states")
+    __slots__ = ("_bytes", "_pixels", "anchors", "outcomes", "removed", "states")
 
     def __init__(self) -> None:
         self.states: dict[str, State] = {}
         self.removed: dict[str, Tombstone] = {}
         self.outcomes: dict[str, Outcome] = {}
+        self.anchors: dict[str, None] = {}
+        """Every record that was an anchor in one of these states, in order; never taken out."""
         self._bytes: dict[str, tuple[str, ...]] = {}
         self._pixels: dict[str, tuple[str, ...]] = {}
 
@@ -29,6 +31,8 @@ class Layer:
                 self._bytes[state.sha256] = (*self._bytes.get(state.sha256, ()), image_id)
                 self._pixels[state.pixels] = (*self._pixels.get(state.pixels, ()), image_id)
             self.states[image_id] = state
+            if state.anchor is not None:
+                self.anchors[image_id] = None
         for tombstone in removed:
             self.states.pop(tombstone.image_id, None)
             self.removed.setdefault(tombstone.image_id, tombstone)
@@ -47,6 +51,7 @@ class Layer:
         other.states = self.states.copy()
         other.removed = self.removed.copy()
         other.outcomes = self.outcomes.copy()
+        other.anchors = self.anchors.copy()
         other._bytes = self._bytes.copy()
         other._pixels = self._pixels.copy()
         return other

@@ -11,7 +11,6 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 import msgspec
 from msgspec.structs import replace
@@ -20,29 +19,21 @@ from core import clock, keys
 from core.errors import (
     CorruptError,
     ExistsError,
-    IndexUnavailableError,
     MissingError,
     StoreUnavailableError,
     UnavailableError,
 )
-from core.follow import FORMAT, Follower, Tail, check, ending
+from core.follow import FORMAT, BehindError, Follower, Tail, ending
 from core.layer import Layer
 from core.pool import Pool
 from core.ports import Blobs, Index, Log
+from core.project import Objects, Projector
 from core.settle import Claim, apply, decide, first_verdict
+from core.source import Fuse, Sight, Source
 from core.step import Now
-from core.types import (
-    Absent,
-    Decision,
-    Entry,
-    Operation,
-    Query,
-    Record,
-    State,
-    Verdict,
-)
+from core.types import Absent, Decision, Entry, Operation, Query, Verdict
 from core.verdict import Rules
-from core.view import Fuse, IndexView, Sight, Source
+from core.view import IndexView
 
 JOBS = 64
 """Most operations of one entry."""
@@ -60,22 +51,6 @@ logger = logging.getLogger(__name__)
 _encoder = msgspec.json.Encoder()
 
 
-class Objects(Protocol):
-    """What the ledger needs of the objects beside each picture."""
-
-    def join(self, tenant: str, seq: int, states: Sequence[State]) -> list[Record]:
-        """Each state with fingerprint, fields and vectors; without those of pictures now gone."""
-
-    def remove(self, tenant: str, ids: Sequence[str]) -> None:
-        """Take away every per-picture object."""
-
-    def discard(self, tenant: str, ids: Sequence[str]) -> None:
-        """Take away the uploaded bytes alone."""
-
-    def purge(self, tenant: str, image_id: str) -> None:
-        """Keep the fingerprint, mark the purge, take away the rest."""
-
-
 def _nonce() -> str:
     return secrets.token_hex(8)
 
@@ -84,8 +59,8 @@ def _pause(attempt: int) -> None:
     time.sleep(min(1.0, PAUSE * 2**attempt) * random.random())  # noqa: S311  jitter
 
 
-class Ledger:
-    """Settles jobs in the order of the log and projects the log onto the index."""
+class Ledger(Projector):
+    """Settles jobs in the order of the log, then projects the log onto the index."""
 
     def __init__(
         self,
@@ -103,20 +78,20 @@ class Ledger:
         nonce: Callable[[], str] = _nonce,
         pause: Callable[[int], None] = _pause,
     ) -> None:
-        self._log = log
-        self._blobs = blobs
-        self._index = index
+        super().__init__(
+            log=log,
+            blobs=blobs,
+            index=index,
+            shelf=shelf,
+            follower=follower or Follower(log, index),
+        )
         self._sight = sight
-        self._shelf = shelf
         self._rules = rules
         self._pool = pool
         self._fuse = fuse
-        self._follower = follower or Follower(log, index)
         self._now = now
         self._nonce = nonce
         self._pause = pause
-
-    # --- settling -------------------------------------------------------------------------------
 
     def settle(self, tenant: str, claims: Sequence[Claim]) -> list[Operation | None]:
         """The operation that ended each job, in order, whoever settled it.
@@ -163,13 +138,17 @@ class Ledger:
 
     def _tail(self, tenant: str) -> Tail:
         """W from the index, then the log after it; wait where the index is too far behind."""
-        tail = self._follower.tail(tenant)
-        if tail.lag > ENOUGH:
+        for attempt in range(2):
+            try:
+                tail = self._follower.tail(tenant)
+            except BehindError:
+                if attempt:
+                    raise
+            else:
+                if tail.lag <= ENOUGH:
+                    return tail
             self.advance(tenant)
-            tail = self._follower.tail(tenant)
-            if tail.lag > ENOUGH:
-                raise IndexUnavailableError(f"the index is {tail.lag} entries behind the log")
-        return tail
+        raise BehindError(f"the index is {tail.lag} entries behind the log of {tenant}")
 
     def _ended(
         self, tenant: str, tail: Tail, waiting: dict[str, Claim]
@@ -204,11 +183,11 @@ class Ledger:
         """Decide and append; the tail with whatever entry took the next number."""
         try:
             entry = self._entry(tail, source, claims)
-        except MissingError:
+        except MissingError as missing:
             # A picture is gone that the log up to here still has: the log must have gone on.
             ahead = self._log.read(tail.tenant, tail.head + 1)
             if ahead is None:
-                raise
+                raise CorruptError(f"{missing}, and the log of {tail.tenant} has it") from missing
             return tail.plus(ahead)
         return self._append(tail, entry)
 
@@ -268,73 +247,3 @@ class Ledger:
             else:
                 return tail.plus(entry)
         raise StoreUnavailableError(f"entry {entry.seq} of {tail.tenant} could not be appended")
-
-    # --- projecting -----------------------------------------------------------------------------
-
-    def advance(self, tenant: str) -> int:
-        """Bring the index up to the log; the watermark reached. Safe to run anywhere, twice.
-
-        Raise StoreUnavailableError, IndexUnavailableError, CorruptError.
-        """
-        watermark = self._index.watermark(tenant)
-        tail = self._follower.held(tenant)
-        nonce: str | None = None
-        while True:
-            seq = watermark + 1
-            entry = (tail and tail.entry(seq)) or self._log.read(tenant, seq)
-            if entry is None:
-                return watermark
-            if nonce is not None:
-                check(tenant, entry, seq, nonce)
-            self._project(tenant, entry)
-            watermark, nonce = entry.seq, entry.nonce
-
-    def _project(self, tenant: str, entry: Entry) -> None:
-        """Everything that follows from one entry.
-
-        The done marks come before the watermark may pass the entry: a worker that reads the
-        watermark and finds a job neither in the tail after it nor marked would settle it again.
-        The pending objects go last: until then the sweeper brings an unfinished projection back.
-        """
-        seq = entry.seq
-        layer = Layer()
-        for operation in entry.operations:
-            apply(layer, operation, seq)
-        removed = list(layer.removed.values())
-        ids = list(layer.removed)
-        if removed:
-            self._blobs.create_many(
-                [(keys.tombstone(tenant, one.image_id), _encoder.encode(one)) for one in removed]
-            )
-        records = self._shelf.join(tenant, seq, list(layer.states.values()))
-        self._strip(tenant, entry)
-        if ids:
-            self._shelf.remove(tenant, ids)
-        jobs = list(layer.outcomes)
-        if jobs:
-            self._blobs.create_many(
-                [(keys.done(tenant, job_id), str(seq).encode()) for job_id in jobs]
-            )
-        self._index.project(tenant, seq, records, removed, list(layer.outcomes.values()))
-        if jobs:
-            self._blobs.delete([keys.pending(tenant, job_id) for job_id in jobs])
-
-    def _strip(self, tenant: str, entry: Entry) -> None:
-        """Remove bytes that were purged or are not to be kept."""
-        purged = [one.image_id for one in entry.operations if one.kind == "purged"]
-        for image_id in purged:
-            self._shelf.purge(tenant, image_id)
-        if purged:  # by a worker that was held up, after a delete had removed everything
-            dead = self._blobs.exists([keys.tombstone(tenant, image_id) for image_id in purged])
-            self._shelf.remove(
-                tenant, [image_id for image_id, gone in zip(purged, dead, strict=True) if gone]
-            )
-        discarded = [
-            state.image_id
-            for operation in entry.operations
-            if operation.kind == "settled"
-            for state in operation.states
-            if state.content == "discarded"
-        ]
-        if discarded:
-            self._shelf.discard(tenant, discarded)

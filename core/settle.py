@@ -187,6 +187,8 @@ def _purge(view: View, job: Job, now: Now) -> Operation:
     wrong = stale(state, job, now)
     if wrong is not None:
         return wrong
+    if state.content == "purged":
+        return operation(job, now, "purged")
     purged = replace(state, content="purged", updated_at=now.at, revision=state.revision + 1)
     return operation(job, now, "purged", states=(purged,))
 

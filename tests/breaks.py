@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
@@ -13,9 +13,10 @@ from core.layer import Layer
 from core.ledger import Ledger
 from core.overlay import Overlay
 from core.settle import Claim, apply
+from core.source import Layers, Source
 from core.step import Now
 from core.types import Candidates, Entry, Hit, Operation, Outcome, Query, Record, State
-from core.view import IndexView, Source
+from core.view import IndexView
 from tests.play import Parts
 from tests.world import Log, MemoryIndex, Replica, fuse
 
@@ -68,7 +69,7 @@ class AsksTheIndexFirst(Ledger):
         queries = [query for claim in claims if (query := claim.query) is not None]
         self._asked.prefetch(queries)
         for query in queries:
-            self._asked.hits(query, ())
+            self._asked.hits(query, lambda _: False, ())
         return super().settle(tenant, claims)
 
     def _source(self, tenant: str) -> Source:
@@ -116,9 +117,9 @@ class KeepsTheDeleted(Ledger):
 class AsksOnce(Source):
     """5: where a list of candidates is exhausted by removals, more is not asked for."""
 
-    def hits(self, query: Query, dead: Iterable[str]) -> list[Hit]:
-        gone = set(dead)
-        return [hit for hit in super().hits(query, ()) if hit.image_id not in gone]
+    def hits(self, query: Query, shut: Callable[[str], bool], layers: Layers) -> list[Hit]:
+        found = super().hits(query, lambda _: False, layers)
+        return [hit for hit in found if not shut(hit.image_id)]
 
 
 class NeverAsksForMore(Ledger):

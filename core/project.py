@@ -1,0 +1,114 @@
+"""Projecting: whatever follows from the entries of the log, brought about again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from core import keys
+from core.follow import Follower, check
+from core.layer import Layer
+from core.ports import Blobs, Index, Log
+from core.settle import apply
+from core.types import Entry, Record, State
+
+_encoder = msgspec.json.Encoder()
+
+
+class Objects(Protocol):
+    """What the ledger needs of the objects beside each picture."""
+
+    def join(self, tenant: str, seq: int, states: Sequence[State]) -> list[Record]:
+        """Each state with fingerprint, fields and vectors; without those of pictures now gone."""
+
+    def remove(self, tenant: str, ids: Sequence[str]) -> None:
+        """Take away every per-picture object."""
+
+    def discard(self, tenant: str, ids: Sequence[str]) -> None:
+        """Take away the uploaded bytes alone."""
+
+    def purge(self, tenant: str, image_id: str) -> None:
+        """Keep the fingerprint, mark the purge, take away the rest."""
+
+
+class Projector:
+    """Brings the index up to the log."""
+
+    def __init__(
+        self, *, log: Log, blobs: Blobs, index: Index, shelf: Objects, follower: Follower
+    ) -> None:
+        self._log = log
+        self._blobs = blobs
+        self._index = index
+        self._shelf = shelf
+        self._follower = follower
+
+    def advance(self, tenant: str) -> int:
+        """Bring the index up to the log; the watermark reached. Safe to run anywhere, twice.
+
+        Raise StoreUnavailableError, IndexUnavailableError, CorruptError.
+        """
+        watermark = self._index.watermark(tenant)
+        tail = self._follower.held(tenant)
+        nonce: str | None = None
+        while True:
+            seq = watermark + 1
+            entry = (tail and tail.entry(seq)) or self._log.read(tenant, seq)
+            if entry is None:
+                return watermark
+            if nonce is not None:
+                check(tenant, entry, seq, nonce)
+            self._project(tenant, entry)
+            watermark, nonce = entry.seq, entry.nonce
+
+    def _project(self, tenant: str, entry: Entry) -> None:
+        """Everything that follows from one entry.
+
+        The done marks come before the watermark may pass the entry: a worker that reads the
+        watermark and finds a job neither in the tail after it nor marked would settle it again.
+        The pending objects go last: until then the sweeper brings an unfinished projection back.
+        """
+        seq = entry.seq
+        layer = Layer()
+        for operation in entry.operations:
+            apply(layer, operation, seq)
+        removed = list(layer.removed.values())
+        ids = list(layer.removed)
+        if removed:
+            self._blobs.create_many(
+                [(keys.tombstone(tenant, one.image_id), _encoder.encode(one)) for one in removed]
+            )
+        records = self._shelf.join(tenant, seq, list(layer.states.values()))
+        self._strip(tenant, entry)
+        if ids:
+            self._shelf.remove(tenant, ids)
+        jobs = list(layer.outcomes)
+        if jobs:
+            self._blobs.create_many(
+                [(keys.done(tenant, job_id), str(seq).encode()) for job_id in jobs]
+            )
+        self._index.project(tenant, seq, records, removed, list(layer.outcomes.values()))
+        if jobs:
+            self._blobs.delete([keys.pending(tenant, job_id) for job_id in jobs])
+
+    def _strip(self, tenant: str, entry: Entry) -> None:
+        """Remove bytes that were purged or are not to be kept."""
+        purged = [one.image_id for one in entry.operations if one.kind == "purged"]
+        for image_id in purged:
+            self._shelf.purge(tenant, image_id)
+        if purged:  # by a worker that was held up, after a delete had removed everything
+            dead = self._blobs.exists([keys.tombstone(tenant, image_id) for image_id in purged])
+            self._shelf.remove(
+                tenant, [image_id for image_id, gone in zip(purged, dead, strict=True) if gone]
+            )
+        discarded = [
+            state.image_id
+            for operation in entry.operations
+            if operation.kind == "settled"
+            for state in operation.states
+            if state.content == "discarded"
+        ]
+        if discarded:
+            self._shelf.discard(tenant, discarded)
