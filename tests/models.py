@@ -24,7 +24,7 @@ def clip(folder: Path, *, projection: int = 24) -> Path:
     CLIPImageProcessor(
         size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE}
     ).save_pretrained(folder)
-    _tokenizer(folder)
+    tokenizer(folder)
     return folder
 
 
@@ -37,7 +37,7 @@ def siglip(folder: Path) -> Path:
     config = SiglipConfig(text_config=_text(), vision_config=_vision())
     SiglipModel(config).save_pretrained(folder)
     SiglipImageProcessor(size={"height": SIDE, "width": SIDE}).save_pretrained(folder)
-    _tokenizer(folder)
+    tokenizer(folder)
     return folder
 
 
@@ -58,7 +58,7 @@ def two_towers(folder: Path) -> Path:
     )
     VisionTextDualEncoderModel(config).save_pretrained(folder)
     ViTImageProcessor(size={"height": SIDE, "width": SIDE}).save_pretrained(folder)
-    _tokenizer(folder)
+    tokenizer(folder)
     return folder
 
 
@@ -90,7 +90,8 @@ def _vision() -> dict[str, Any]:
     }
 
 
-def _tokenizer(folder: Path) -> None:
+def tokenizer(folder: Path, *, limit: int = 12) -> None:
+    """Write a tokenizer of whole words that knows those above."""
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
     from tokenizers.pre_tokenizers import Whitespace
@@ -110,5 +111,5 @@ def _tokenizer(folder: Path) -> None:
         unk_token="<unk>",
         bos_token="<bos>",
         eos_token="<eos>",
-        model_max_length=12,
+        model_max_length=limit,
     ).save_pretrained(folder)

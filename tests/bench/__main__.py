@@ -1,0 +1,50 @@
+"""`python -m tests.bench [TOPIC…]`: every speed that is promised, as ratios of one run."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from tests.bench import checking, decoding, embedding, lookup, queueing, settling, stages, verdicts
+from tests.bench.rows import Row, Topic, show, write
+
+TOPICS: dict[str, Topic] = {
+    "decoding": decoding.rows,
+    "lookup": lookup.rows,
+    "settling": settling.rows,
+    "queueing": queueing.rows,
+    "stages": stages.rows,
+    "embedding": embedding.rows,
+    "verdicts": verdicts.rows,
+    "checking": checking.rows,
+}
+
+
+def main() -> None:
+    """Run the topics that are named, or all; a table on the terminal, JSON in a file."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("topics", nargs="*", choices=[[], *TOPICS], default=[], metavar="TOPIC")
+    parser.add_argument("--out", type=Path, default=Path("out/bench.json"))
+    asked = parser.parse_args()
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    console = Console()
+    measured: list[Row] = []
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        *Progress.get_default_columns()[1:],
+    )
+    with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
+        for name in asked.topics or TOPICS:
+            measured += TOPICS[name](progress)
+            write(measured, asked.out)
+    show(measured, console)
+    console.print(f"written to {asked.out}")
+
+
+if __name__ == "__main__":
+    main()

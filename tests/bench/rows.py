@@ -1,0 +1,106 @@
+"""What a benchmark says: a row a promise, printed as a table and written as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One figure, and what it was hoped to be; None where this machine could not measure it."""
+
+    work: str
+    unit: str
+    value: float | None
+    target: float | None = None
+    better: Literal["more", "less"] = "more"
+    details: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def kept(self) -> bool | None:
+        """Whether the target is met; None where there is none, or no figure."""
+        if self.value is None or self.target is None:
+            return None
+        return self.value >= self.target if self.better == "more" else self.value <= self.target
+
+
+Topic = Callable[[Progress], list[Row]]
+
+
+def show(rows: Sequence[Row], console: Console) -> None:
+    """Print them as one table, the parts of each figure below its name."""
+    table = Table("work", "target", "measured", "kept", title="Seenit, measured in one run")
+    for row in rows:
+        sign = "≥" if row.better == "more" else "≤"
+        target = "" if row.target is None else f"{sign} {row.target:g} {row.unit}"
+        measured = "not measured" if row.value is None else f"{row.value:.3g} {row.unit}"
+        kept = {True: "yes", False: "NO", None: ""}[row.kept]
+        parts = "\n".join(f"  {name}: {_plain(value)}" for name, value in row.details.items())
+        table.add_row(
+            f"{row.work}\n[dim]{parts}[/dim]" if parts else row.work, target, measured, kept
+        )
+    console.print(table)
+
+
+def write(rows: Sequence[Row], path: Path) -> None:
+    """Write them as JSON, with the machine they were measured on."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    said = {
+        "machine": machine(),
+        "rows": [{**asdict(row), "kept": row.kept} for row in rows],
+    }
+    path.write_text(json.dumps(said, indent=1))
+
+
+def machine() -> dict[str, object]:
+    """What a figure depends on."""
+    return {
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+        "load": os.getloadavg(),
+    }
+
+
+def fastest(act: Callable[[], object], times: int = 5) -> tuple[float, float]:
+    """Least seconds of so many runs, by the clock and of this thread's own CPU time.
+
+    Work of one thread is judged by its CPU time: it does not count what else the machine did.
+    """
+    clocks, cpus = [], []
+    for _ in range(times):
+        clock, cpu = time.perf_counter(), time.thread_time()
+        act()
+        cpus.append(time.thread_time() - cpu)
+        clocks.append(time.perf_counter() - clock)
+    return min(clocks), min(cpus)
+
+
+def ratio(
+    one: Callable[[], object], other: Callable[[], object], times: int = 5
+) -> tuple[float, float]:
+    """The quickest seconds of both, run in turns so that both meet the same machine."""
+    pairs = [(seconds(one), seconds(other)) for _ in range(times)]
+    return min(pair[0] for pair in pairs), min(pair[1] for pair in pairs)
+
+
+def seconds(act: Callable[[], object]) -> float:
+    """Of one run."""
+    began = time.perf_counter()
+    act()
+    return time.perf_counter() - began
+
+
+def _plain(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

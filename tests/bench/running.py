@@ -1,0 +1,55 @@
+"""The service's own parts, connected in this process, and filled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.progress import Progress
+
+from adapters import wiring
+from adapters.settings import Settings
+from adapters.wiring import Services
+from core.errors import SeenitError
+from core.types import Fields, Operation
+from tests.bench import photos
+
+TENANT = "default"
+BATCH = 64
+
+
+@contextmanager
+def services(folder: Path, model: str, **settings: object) -> Iterator[Services]:
+    """Everything connected on an empty data folder, the model loaded."""
+    built = wiring.build(Settings(data=folder / "data", model=model, device="cpu", **settings))
+    try:
+        built.visual.load()
+        if model != "none" and built.visual.absent:
+            raise RuntimeError(built.visual.absent)
+        yield built
+    finally:
+        built.close()
+
+
+def ingest(built: Services, folder: Path, files: Sequence[bytes]) -> list[Operation]:
+    """Accept one batch of files and settle it, as API and worker do together."""
+    uploads = [photos.upload(folder, n, data) for n, data in enumerate(files)]
+    accepted = built.acceptor.uploads(TENANT, uploads, Fields())
+    jobs = []
+    for item in accepted.items:
+        if isinstance(item, SeenitError):
+            raise item
+        jobs.append(item.job_id)
+    ended = built.ingest.run(TENANT, jobs)
+    built.hand.ended([(TENANT, job) for job in jobs])
+    settled = [one for one in ended if one is not None]
+    assert [one.kind for one in settled] == ["settled"] * len(files)
+    return settled
+
+
+def fill(progress: Progress, built: Services, folder: Path, files: Sequence[bytes]) -> None:
+    """Ingest them batch by batch."""
+    starts = range(0, len(files), BATCH)
+    for start in progress.track(starts, description=f"storing {len(files)} pictures"):
+        ingest(built, folder, files[start : start + BATCH])

@@ -1,0 +1,143 @@
+"""Settling in full batches on a directory, flushed and not."""
+
+from __future__ import annotations
+
+import secrets
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import Progress
+
+from adapters.wiring import Services
+from core import features
+from core.fingerprint import encode_preview
+from core.settle import Claim
+from core.shelf import Written
+from core.types import Features, Fields, Fingerprint, Job
+from tests.bench import photos
+from tests.bench.rows import Row
+from tests.bench.running import BATCH, TENANT, services
+
+BATCHES = 24
+WARM = 4
+
+Times = NDArray[np.float64]
+"""(2,) seconds: CPU of this thread, and by the clock."""
+
+
+def rows(progress: Progress) -> list[Row]:
+    """Decision and append, a picture; looking up and projecting beside it."""
+    found = []
+    for durable in (True, False):
+        with photos.folder() as folder, services(folder, "none", durable=durable) as built:
+            taken = _settled(progress, built)
+        found.append(
+            Row(
+                work="settling (decision and append) in full batches on a directory"
+                + ("" if durable else ", not flushed"),
+                unit="ms",
+                value=float(taken["settling"][0]),
+                target=1,
+                better="less",
+                details={
+                    f"{part}, ms a picture": f"{cpu:.2f} of CPU, {clock:.2f} by the clock"
+                    for part, (cpu, clock) in taken.items()
+                },
+            )
+        )
+    return found
+
+
+class _Watch:
+    """Seconds spent in some methods, which it stands in for: CPU of the thread, and the clock."""
+
+    def __init__(self) -> None:
+        self.spent = _now() * 0
+
+    def over(self, owner: object, method: str) -> None:
+        act = getattr(owner, method)
+
+        def timed(*given: object, **named: object) -> object:
+            began = _now()
+            try:
+                return act(*given, **named)
+            finally:
+                self.spent += _now() - began
+
+        setattr(owner, method, timed)
+
+
+def _settled(progress: Progress, built: Services) -> dict[str, Times]:
+    """Median milliseconds a picture of each part."""
+    looking, projecting = _Watch(), _Watch()
+    looking.over(built.index, "hits")
+    looking.over(built.ledger._sight, "compare")
+    projecting.over(built.ledger, "advance")
+    random = np.random.default_rng(5)
+    preview = encode_preview(np.full((384, 512, 3), 128, np.uint8))
+    taken: dict[str, list[Times]] = {"settling": [], "looking up": [], "projecting": []}
+    for _ in progress.track(range(BATCHES), description="settling"):
+        claims = [_claim(random) for _ in range(BATCH)]
+        built.shelf.write(
+            TENANT,
+            [
+                Written(image_id=one.job.image_id, fingerprint=one.fingerprint, preview=preview)
+                for one in claims
+                if one.fingerprint
+            ],
+        )
+        looking.spent, projecting.spent = _now() * 0, _now() * 0
+        began = _now()
+        ended = built.ledger.settle(TENANT, claims)
+        whole = _now() - began
+        assert [one.kind for one in ended if one] == ["settled"] * BATCH
+        taken["settling"].append(whole - looking.spent - projecting.spent)
+        taken["looking up"].append(looking.spent)
+        taken["projecting"].append(projecting.spent)
+    return {part: np.median(all_[WARM:], axis=0) / BATCH * 1e3 for part, all_ in taken.items()}
+
+
+def _now() -> Times:
+    return np.array([time.thread_time(), time.perf_counter()])
+
+
+def _claim(random: np.random.Generator) -> Claim:
+    """An upload that is like nothing else."""
+    image_id = secrets.token_hex(16)
+    digest = secrets.token_hex(32)
+    tables = np.arange(features.TABLES) << features.BITS
+    words = (random.integers(0, 1 << features.BITS, (170, len(tables))) + tables).astype("<u4")
+    job = Job(
+        job_id=image_id,
+        tenant=TENANT,
+        image_id=image_id,
+        kind="ingest",
+        accepted_at="2026-01-01T00:00:00.000Z",
+        sha256=digest,
+        format="JPEG",
+    )
+    turns = [f"{int(random.integers(0, 2**63)):016x}" for _ in range(8)]
+    fingerprint = Fingerprint(
+        sha256=digest,
+        md5=digest[:32],
+        bytes=300_000,
+        format="JPEG",
+        frames=1,
+        width=1600,
+        height=1200,
+        pixels_version=1,
+        pixels_sha256=secrets.token_hex(32),
+        turns=(turns[0], turns[1], turns[2], turns[3], turns[4], turns[5], turns[6], turns[7]),
+        pdq=secrets.token_hex(32),
+        pdq_quality=100,
+        comparable=True,
+        features=Features(
+            words=words.tobytes(),
+            mirrored=words[::-1].tobytes(),
+            points=random.uniform(0, 160, (170, 4)).astype("<f4").tobytes(),
+            width=224,
+            height=168,
+        ),
+    )
+    return Claim(job=job, fingerprint=fingerprint, fields=Fields())
