@@ -131,19 +131,16 @@ class Shelf:
     def fingerprints(self, tenant: str, ids: Sequence[str]) -> list[Fingerprint | None]:
         """In order; of a purged picture the kept one, None where there is neither."""
         found = [self._fingerprints.get((tenant, image_id)) for image_id in ids]
-        for path in (
-            lambda image_id: keys.derived(tenant, image_id, "fingerprint"),
-            lambda image_id: keys.kept(tenant, image_id),
+        for places in (
+            [keys.derived(tenant, image_id, "fingerprint") for image_id in ids],
+            [keys.kept(tenant, image_id) for image_id in ids],
         ):
             lacking = [n for n, fingerprint in enumerate(found) if fingerprint is None]
-            if lacking:
-                for n, data in zip(
-                    lacking, self._blobs.get_many([path(ids[n]) for n in lacking]), strict=True
-                ):
-                    if data is not None:
-                        found[n] = self._fingerprints.put(
-                            (tenant, ids[n]), _fingerprint.decode(data)
-                        )
+            objects = self._blobs.get_many([places[n] for n in lacking]) if lacking else []
+            for n, data in zip(lacking, objects, strict=True):
+                if data is not None:
+                    made = _fingerprint.decode(data)
+                    found[n] = self._fingerprints.put((tenant, ids[n]), made)
         return found
 
     def vectors(self, tenant: str, image_id: str, spaces: Iterable[str]) -> dict[str, Vector]:
@@ -245,5 +242,6 @@ class Shelf:
 
     def _forget(self, tenant: str, ids: Sequence[str]) -> None:
         gone = {(tenant, image_id) for image_id in ids}
-        for memory in (self._fingerprints, self._vectors, self._fields):
-            memory.forget(lambda key: key[:2] in gone)  # type: ignore[attr-defined]
+        self._fingerprints.forget(lambda key: key[:2] in gone)
+        self._vectors.forget(lambda key: key[:2] in gone)
+        self._fields.forget(lambda key: key[:2] in gone)
