@@ -9,7 +9,7 @@ import click
 from cli import service, show
 from cli.client import Answer, Client
 from cli.files import Found, found
-from core.errors import InputError
+from core.errors import ForbiddenError, InputError, UnauthorizedError
 
 
 @click.command()
@@ -40,5 +40,7 @@ def command(
 def _check(client: Client, file: Found) -> Answer:
     try:
         return {"file": file.name, **client.check(file.path)}
+    except (UnauthorizedError, ForbiddenError):
+        raise
     except InputError as error:
         return {"file": file.name, "error": {"type": error.type, "detail": error.detail}}

@@ -118,6 +118,8 @@ def _told(answer: httpx.Response) -> Answer:
         return body
     if isinstance(body, dict) and "detail" in body:
         name = str(body.get("type", "")).rpartition("/")[2]
+        if name == errors.UnauthorizedError.type:
+            raise errors.UnauthorizedError("the service wants a key that it knows: --key")
         raise _KINDS.get(name, SeenitError)(str(body["detail"]))
     raise UnavailableError(
         f"{answer.url} answered {answer.status_code}, which is no answer of Seenit's"

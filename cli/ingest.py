@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from cli import service, show
 from cli.client import Answer, Client, read
 from cli.files import Found, found
-from core.errors import InputError
+from core.errors import ForbiddenError, InputError, UnauthorizedError
 
 _ENDED = ("done", "failed")
 _AHEAD = 4
@@ -152,6 +152,8 @@ def _send(client: Client, file: Found, ready: _Ready, fields: dict[str, Any]) ->
         job = client.upload(
             file.path, {**fields, "external_id": file.name}, _key(file, content, fields)
         )
+    except (UnauthorizedError, ForbiddenError):
+        raise
     except InputError as error:
         return {**row, "error": {"type": error.type, "detail": error.detail}}
     return {**row, **job}

@@ -1,6 +1,6 @@
 """`seenit`: one command a module, loaded when it is called, and every error one plain line.
 
-Exit codes: 0 all went well · 1 a picture or a check failed · 2 wrong use or wrong settings ·
+Exit codes: 0 all went well · 1 a picture or a check failed · 2 wrong use, settings or key ·
 3 a part or the service does not answer · 130 interrupted.
 """
 
@@ -11,7 +11,13 @@ import sys
 
 import click
 
-from core.errors import SeenitError, SettingsError, UnavailableError
+from core.errors import (
+    ForbiddenError,
+    SeenitError,
+    SettingsError,
+    UnauthorizedError,
+    UnavailableError,
+)
 
 _COMMANDS = {
     "up": "Run the service: API and worker in one process.",
@@ -85,6 +91,6 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def _code(error: SeenitError) -> int:
-    if isinstance(error, SettingsError):
+    if isinstance(error, SettingsError | UnauthorizedError | ForbiddenError):
         return WRONG
     return UNAVAILABLE if isinstance(error, UnavailableError) else FAILED

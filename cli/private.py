@@ -93,6 +93,7 @@ def private(policy: Policy, model: str | None) -> Iterator[Private]:
         uploads.mkdir()
         services = build(read)
         try:
+            services.visual.load()
             yield Private(services, policy, uploads)
         finally:
             services.close()
