@@ -66,7 +66,12 @@ def create_app(services: Services) -> Litestar:
             "figures": Provide(lambda: figures, sync_to_thread=False),
             "health": Provide(lambda: health, sync_to_thread=False),
         },
-        guards=[Guard(services.settings.keys)],
+        guards=[
+            Guard(
+                services.settings.keys,
+                open_to_all=services.settings.allow_unauthenticated,
+            )
+        ],
         exception_handlers={SeenitError: told, HTTPException: refused, Exception: crashed},
         lifespan=[lifespan],
         logging_config=None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from litestar import Litestar
 
 from adapters import settings, wiring
@@ -15,5 +17,8 @@ def create() -> Litestar:
     """
     services = wiring.build(settings.load())
     app = create_app(services)
+    # Readiness says how far it is; the first requests do not wait for a model.
+    loading = threading.Thread(target=services.visual.load, name="model", daemon=True)
+    app.on_startup.append(loading.start)
     app.on_shutdown.append(services.close)
     return app

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, NamedTuple
 
 import structlog
@@ -24,6 +26,8 @@ RANK: dict[Role, int] = {"write": 0, "moderate": 1, "admin": 2}
 KEYED: list[SecurityRequirement] = [{"key": []}]
 """Routes that take a key, for the reference."""
 
+_PORT = re.compile(r":\d+$")
+
 Connection = ASGIConnection[Any, Any, Any, Any]
 
 
@@ -37,14 +41,17 @@ class Caller(NamedTuple):
 class Guard:
     """Checks the key, the role a route needs (`opt["role"]`), and the names of its parameters."""
 
-    def __init__(self, grants: Mapping[str, Grant]) -> None:
+    def __init__(self, grants: Mapping[str, Grant], *, open_to_all: bool = False) -> None:
         self._grants = grants
+        self._open_to_all = open_to_all
 
     async def __call__(self, connection: Connection, handler: BaseRouteHandler) -> None:
         """Raise UnauthorizedError, ForbiddenError, MalformedError."""
         needed: Role | None = handler.opt.get("role")
         if needed is None:
             return
+        if not self._grants and not self._open_to_all:
+            _check_local(connection)
         caller = self._caller(connection.headers.get("authorization"))
         structlog.contextvars.bind_contextvars(tenant=caller.tenant)
         if RANK[caller.role] < RANK[needed]:
@@ -76,6 +83,37 @@ async def caller_of(request: Connection) -> Caller:
 
 def _check_names(connection: Connection, handler: BaseRouteHandler) -> None:
     """A mistyped filter would otherwise be ignored and answer with everything."""
-    for name in connection.query_params:
+    for name, values in connection.query_params.dict().items():
         if name not in handler.parsed_fn_signature.parameters:
             raise MalformedError(f"there is no parameter {name!r:.80}", field=name[:80])
+        if len(values) > 1:
+            raise MalformedError(f"{name} is given {len(values)} times", field=name)
+
+
+def _check_local(connection: Connection) -> None:
+    """While no key is asked, this machine alone is answered, and none of its browser's pages.
+
+    A page elsewhere could otherwise post forms here, or reach in by a name of its own that it lets
+    point at this machine (DNS rebinding): so the address listened on is a loopback one, `Host` is a
+    plain address or localhost, and `Origin`, where there is one, is the service itself.
+    """
+    server = str((connection.scope.get("server") or ("", 0))[0])
+    host = connection.headers.get("host", "")
+    name = host.rpartition(":")[0] if _PORT.search(host) else host
+    origin = connection.headers.get("origin")
+    address, listening = _address(name.strip("[]")), _address(server)
+    if (
+        (listening is not None and not listening.is_loopback)
+        or (address is None and name.lower() not in ("localhost", server.lower()))
+        or (origin is not None and origin.partition("://")[2] != host)
+    ):
+        raise ForbiddenError(
+            "SEENIT_API_KEYS is not set, so this service answers its own machine alone"
+        )
+
+
+def _address(name: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(name)
+    except ValueError:
+        return None

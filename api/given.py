@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeAlias
 from litestar import Request
 from litestar.datastructures import State
 from litestar.di import NamedDependency
-from litestar.params import FromPath, QueryParameter, SkipValidation
+from litestar.params import PathParameter, QueryParameter, SkipValidation
 
 from adapters.wiring import Services
 from api.auth import Caller
@@ -17,8 +17,10 @@ from core.errors import MalformedError
 Wired: TypeAlias = NamedDependency[SkipValidation[Services]]
 Who: TypeAlias = NamedDependency[SkipValidation[Caller]]
 
-ImageId: TypeAlias = FromPath[str]
-JobId: TypeAlias = FromPath[str]
+ImageId: TypeAlias = Annotated[str, PathParameter(description="As an upload answered it.")]
+JobId: TypeAlias = Annotated[
+    str, PathParameter(description="An upload's image_id, a retry's, or an operation's own id.")
+]
 Limit: TypeAlias = Annotated[int, QueryParameter(ge=1, le=200, description="Most items.")]
 Cursor: TypeAlias = Annotated[
     str | None, QueryParameter(description="`next_cursor` of the part before.")

@@ -153,10 +153,14 @@ class Reader(Tracker):
             if not page.more or not page.records:
                 break
             before = _place(page.records[-1].state)
-        for image_id in self._unsettled(overlay):
-            # An upload's fields lie under its own id.
-            if self._shelf.fields(tenant, image_id, image_id).owner_id == owner_id:
-                found[image_id] = None
+        # An upload's fields lie under its own id; once it has a record, that one says whose it is.
+        unsettled = [
+            image_id
+            for image_id in dict.fromkeys(self._unsettled(overlay))
+            if self._shelf.fields(tenant, image_id, image_id).owner_id == owner_id
+        ]
+        settled = overlay.records(unsettled)
+        found |= {one: None for one, at in zip(unsettled, settled, strict=True) if at is None}
         return [image_id for image_id in found if overlay.removed(image_id) is None]
 
     def counts(self, tenant: str) -> Counts:

@@ -185,3 +185,54 @@ def test_without_keys_everyone_is_admin_of_the_default_tenant(tmp_path: Path) ->
         assert service.reader.record("default", image_id).record.tenant == "default"
         assert client.get("/metrics").status_code == 200
     service.close()
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Host": "127.0.0.1:8000"}, 200),
+        ({"Host": "[::1]:8000"}, 200),
+        ({"Host": "LOCALHOST"}, 200),
+        ({"Host": "localhost:8000", "Origin": "http://localhost:8000"}, 200),
+        ({"Host": "evil.example"}, 403),
+        ({"Host": "127.0.0.1.evil.example:80"}, 403),
+        ({"Host": "localhost", "Origin": "https://evil.example"}, 403),
+        ({"Host": "localhost", "Origin": "http://localhost:9000"}, 403),
+        ({"Host": "localhost", "Origin": "null"}, 403),
+        ({"Host": "localhost", "Origin": "http://["}, 403),
+    ],
+)
+def test_without_keys_no_page_of_another_site_gets_in(
+    keyless: TestClient[Litestar], headers: dict[str, str], status: int
+) -> None:
+    """Neither by a form it posts here, nor by a name that it lets point at this machine."""
+    assert keyless.get("/v1/images", headers=headers).status_code == status
+    sent = keyless.post("/v1/images", files={"file": ("a", PICTURE)}, headers=headers)
+    assert sent.status_code == (202 if status == 200 else 403)
+
+
+@pytest.fixture(scope="module")
+def keyless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient[Litestar]]:
+    """No keys are set."""
+    service = Service(tmp_path_factory.mktemp("keyless"))
+    with TestClient(create_app(service)) as opened:
+        yield opened
+    service.close()
+
+
+def test_without_keys_no_other_machine_is_answered(tmp_path: Path) -> None:
+    """Whatever server runs the app, unless that is said to be meant."""
+    for meant, status in ((False, 403), (True, 200)):
+        service = Service(tmp_path / str(meant), allow_unauthenticated=meant)
+        base = "http://192.0.2.7:8000"
+        with TestClient(create_app(service), base_url=base) as client:
+            assert client.get("/v1/images").status_code == status
+            assert client.get("/health/live").status_code == 200
+        service.close()
+
+
+def test_a_parameter_is_given_once(guarded: TestClient[Litestar]) -> None:
+    """An owner named twice would be taken for one of the two."""
+    response = guarded.delete("/v1/images?owner_id=a&owner_id=b", headers=key("a-write"))
+    assert (response.status_code, response.json()["field"]) == (400, "owner_id")

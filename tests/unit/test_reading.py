@@ -247,6 +247,17 @@ def test_an_owner_has_what_the_tail_brought(service: Service) -> None:
     assert sorted(service.reader.owned(TENANT, "o")) == [image_id(1), image_id(4)]
 
 
+def test_an_owner_is_whom_the_record_names(service: Service) -> None:
+    """Not whom the first, failed try of an upload named, before it was given to another."""
+    for n in (1, 2):
+        first = Fields(owner_id="o")
+        service.shelf.write_fields(TENANT, [(image_id(n), image_id(n), first)])
+    given = record(1, 2, fields=Fields(owner_id="p"))
+    project(service, given, ended=(outcome(1, 1, failed=True), outcome(2, 1, failed=True)))
+    assert service.reader.owned(TENANT, "o") == [image_id(2)]
+    assert service.reader.owned(TENANT, "p") == [image_id(1)]
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 10**12 - 1), st.integers(0, 3_000_000))
 def test_a_cursor_is_its_place(n: int, at: int) -> None:
