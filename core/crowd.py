@@ -20,7 +20,7 @@ class Crowd(Pool):
         super().__init__(measure)
         self._policy = policy
         self._order: list[Query] = []
-        self._hashes: NDArray[np.uint64] = np.zeros(64, np.uint64)
+        self._hashes: NDArray[np.uint64] = np.zeros(16, np.uint64)
         self._spaces: dict[str, tuple[list[int], list[Vector]]] = {}
         self._words: list[frozenset[int]] = []
         self._all: set[int] = set()

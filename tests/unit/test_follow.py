@@ -1,0 +1,134 @@
+"""Following a log: what its tail left, and stopping where it cannot be followed."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from core.errors import CorruptError
+from core.follow import BehindError, Follower
+from core.types import Entry
+from tests.play import Choices, Play, Scenario, Worker
+from tests.world import TENANT, Log, MemoryIndex, Relation, Store, operation, upload
+
+
+def settled(jobs: int = 4) -> tuple[Store, Worker]:
+    """A store with as many uploads of one picture, each in an entry of its own."""
+    uploads = tuple(upload(f"i{n}", "a1") for n in range(jobs))
+    play = Play(Scenario(uploads, (), Relation()), Choices(0))
+    play._shielded = True
+    worker = Worker(play)
+    for job in uploads:
+        worker.run([job.job_id])
+    return play.store, worker
+
+
+def follower(store: Store, *, longest: int = 100) -> Follower:
+    """A reader of its own."""
+    return Follower(Log(store), MemoryIndex(store), longest=longest)
+
+
+def behind(store: Store, watermark: int) -> None:
+    """Let the index be as if it had been projected only so far."""
+    store.replicas[0].watermark = watermark
+
+
+def test_a_tail_is_what_lies_after_the_watermark() -> None:
+    """States, outcomes, head and lag of the entries after W; no more once the index has them."""
+    store, _ = settled()
+    behind(store, 2)
+    tail = follower(store).tail(TENANT)
+    assert (tail.watermark, tail.head, tail.lag) == (2, 4, 2)
+    assert (set(tail.states), set(tail.outcomes)) == ({"i2", "i3"}, {"i2", "i3"})
+    assert tail.nonce == store.log[4].nonce
+    behind(store, 4)
+    assert follower(store).tail(TENANT).lag == 0
+
+
+def test_a_follower_goes_on_from_where_it_was() -> None:
+    """It drops what the index has come to hold, and reads only what is new."""
+    store, worker = settled()
+    behind(store, 1)
+    reader = follower(store)
+    assert set(reader.tail(TENANT).states) == {"i1", "i2", "i3"}
+    behind(store, 3)
+    store.accept(operation("o", "delete", "i3"))
+    worker.run(["o"])
+    behind(store, 3)
+    read: list[int] = []
+    log = Log(store)
+    reader._log = log
+    log.read = lambda tenant, seq: read.append(seq) or Log(store).read(tenant, seq)  # type: ignore[method-assign,func-returns-value]
+    tail = reader.tail(TENANT)
+    assert (read, set(tail.removed), tail.lag) == ([5, 6], {"i3"}, 2)
+
+
+def test_a_watermark_that_went_back_is_followed() -> None:
+    """The index was thrown away: the tail begins anew."""
+    store, _ = settled()
+    reader = follower(store)
+    assert reader.tail(TENANT).lag == 0
+    behind(store, 0)
+    assert set(reader.tail(TENANT).states) == {"i0", "i1", "i2", "i3"}
+
+
+def spoil(store: Store, at: int, **changes: object) -> None:
+    """Change an entry that must never change."""
+    store.log[at] = replace(store.log[at], **changes)
+
+
+@pytest.mark.parametrize(
+    "change", [{"previous": "another"}, {"seq": 9}, {"format": 2}, {"nonce": "another"}]
+)
+def test_a_log_that_does_not_hang_together_is_not_followed(change: dict[str, object]) -> None:
+    """A broken chain, a wrong number, a newer format: stop, loudly."""
+    store, _ = settled()
+    behind(store, 1)
+    spoil(store, 3, **change)
+    with pytest.raises(CorruptError):
+        follower(store).tail(TENANT)
+
+
+def test_a_gap_is_not_taken_for_the_end() -> None:
+    """An entry is missing while a later one is there."""
+    store, worker = settled()
+    behind(store, 1)
+    del store.log[3]
+    with pytest.raises(CorruptError, match="gap at entry 3"):
+        follower(store).tail(TENANT)
+    store.accept(upload("i9", "b1"))
+    with pytest.raises(CorruptError):
+        Worker(worker._play).run(["i9"])
+    assert "i9" in store.pending()
+
+
+def test_an_index_ahead_of_the_log_is_not_followed() -> None:
+    """The log was lost, or is another one."""
+    store, _ = settled()
+    del store.log[4]
+    with pytest.raises(CorruptError, match="entry 4 of t is gone"):
+        follower(store).tail(TENANT)
+
+
+def test_an_index_too_far_behind_is_told_apart_from_one_that_is_down() -> None:
+    """Readers are told to wait; a worker brings it up to the log first."""
+    store, worker = settled()
+    behind(store, 0)
+    reader = follower(store, longest=3)
+    with pytest.raises(BehindError):
+        reader.tail(TENANT)
+    worker.ledger._follower = follower(store, longest=3)
+    store.accept(upload("i9", "b1"))
+    worker.run(["i9"])
+    assert (store.replicas[0].watermark, reader.tail(TENANT).lag) == (5, 0)
+
+
+def test_advance_checks_the_chain() -> None:
+    """What is projected is one chain."""
+    store, worker = settled()
+    behind(store, 0)
+    spoil(store, 2, previous="another")
+    worker.ledger._follower = follower(store)
+    with pytest.raises(CorruptError):
+        worker.ledger.advance(TENANT)
+    assert isinstance(store.log[2], Entry)
