@@ -227,6 +227,27 @@ def test_a_copy_leaves_the_candidates_and_returns(index: Index) -> None:
     ]
 
 
+def test_a_record_that_is_no_anchor_any_more_keeps_its_vector(index: Index) -> None:
+    """It is still a neighbour to a search, but no candidate for an upload."""
+    vectors = {SPACE: made.random_vector(2)}
+    asked = query(9, vector=vectors[SPACE], space_id=SPACE)
+    put(index, 1, record(2, 1, vectors=vectors))
+    assert [hit.image_id for hit in index.hits("default", [asked])[0]] == [image_id(2)]
+    put(index, 2, record(2, 2, vectors=vectors, anchor=False))
+    assert index.hits("default", [asked]) == [[]]
+    near = index.neighbours("default", SPACE, vectors[SPACE], limit=5)
+    assert [each.image_id for each in near] == [image_id(2)]
+
+
+def test_time_bounds_leave_the_moment_itself_out(index: Index) -> None:
+    """After is later than, before is earlier than."""
+    stored = [record(n, 1) for n in range(5)]
+    put(index, 1, *stored)
+    filters = Filters(accepted_after=made.moment(1), accepted_before=made.moment(4))
+    assert index.page("default", filters, 9) == Page([stored[3], stored[2]], more=False)
+    assert index.page("default", filters, 1) == Page([stored[3]], more=True)
+
+
 def test_closed_anchors_are_left_out_and_purged_ones_are_not(index: Index) -> None:
     """What is being deleted takes no new copies; what was taken down still catches its own."""
     put(index, 1, record(1, 1, closed=True), record(2, 1, content="purged"))

@@ -103,6 +103,21 @@ def test_words_follow_the_fields(path: Path, index: LocalIndex) -> None:
     assert found("sun") == []
 
 
+def test_a_delete_leaves_only_the_tombstone(path: Path, index: LocalIndex) -> None:
+    """No table holds anything else of the record."""
+    fields = Fields(title="sun", tags=("red",), category="c")
+    vectors = {SPACE: made.random_vector(1)}
+    index.project("default", 1, [record(1, 1, fields=fields, vectors=vectors)], [], [])
+
+    def rows() -> dict[str, object]:
+        tables = ("records", "features", "tags", "vectors", "words_1", "tombstones")
+        return {name: ask(path, f"SELECT count(*) FROM {name}")[0][0] for name in tables}
+
+    assert rows() == dict.fromkeys(rows(), 1) | {"tombstones": 0}
+    index.project("default", 2, [], [tombstone(1, 2)], [])
+    assert rows() == dict.fromkeys(rows(), 0) | {"tombstones": 1}
+
+
 def test_another_tenants_words_weigh_on_nothing(path: Path, index: LocalIndex) -> None:
     """Each tenant has a full-text table of its own, and so frequencies of its own."""
     index.project("a", 1, [record(1, 1, tenant="a", fields=Fields(title="sun"))], [], [])
