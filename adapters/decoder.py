@@ -7,6 +7,7 @@ children, so that one may die at any moment, even in the middle of an answer, an
 from __future__ import annotations
 
 import atexit
+import itertools
 import logging
 import os
 import queue
@@ -35,6 +36,9 @@ _BYTES_A_PIXEL_ELSE = 24
 """WebP, AVIF and HEIF hold planes, canvas and picture; TIFF and PNG may be 16-bit or masked."""
 _LEAST = 1.0
 """Seconds for the second try of one that used up most of its time on the first."""
+_URGENT, _PATIENT, _LAST = range(3)
+
+_Waiting = tuple[bytes | Path, Future[Printed]]
 
 
 class Decoders:
@@ -48,8 +52,8 @@ class Decoders:
         self._limits = limits
         self._work = work
         self._workers = workers or min(_MOST, _cores())
-        self._jobs: queue.SimpleQueue[tuple[bytes | Path, Future[Printed]] | None]
-        self._jobs = queue.SimpleQueue()
+        self._jobs: queue.PriorityQueue[tuple[int, int, _Waiting | None]] = queue.PriorityQueue()
+        self._count = itertools.count()
         self._lanes: list[threading.Thread] = []
         self._children: set[Child] = set()
         self._guard = threading.Lock()
@@ -57,19 +61,26 @@ class Decoders:
         self._closed = False
         self._told = False
 
-    def fingerprint(self, items: Sequence[bytes | Path]) -> list[Printed | SeenitError]:
-        """Decode and fingerprint in parallel; in input order, an error where one could not be."""
-        return list(self.each(items))
+    def fingerprint(
+        self, items: Sequence[bytes | Path], *, urgent: bool = False
+    ) -> list[Printed | SeenitError]:
+        """Decode and fingerprint in parallel; in input order, an error where one could not be.
 
-    def each(self, items: Sequence[bytes | Path]) -> Iterator[Printed | SeenitError]:
+        Urgent ones go before all that wait: somebody is waiting for the answer.
+        """
+        return list(self.each(items, urgent=urgent))
+
+    def each(
+        self, items: Sequence[bytes | Path], *, urgent: bool = False
+    ) -> Iterator[Printed | SeenitError]:
         """Yield each result in input order, as soon as it and those before it are there."""
-        for future in [self.submit(item) for item in items]:
+        for future in [self.submit(item, urgent=urgent) for item in items]:
             try:
                 yield future.result()
             except SeenitError as error:
                 yield error
 
-    def submit(self, item: bytes | Path) -> Future[Printed]:
+    def submit(self, item: bytes | Path, *, urgent: bool = False) -> Future[Printed]:
         """Queue one picture; the future raises what `fingerprint` would return.
 
         Raise UnavailableError once closed.
@@ -79,7 +90,7 @@ class Decoders:
             if self._closed:
                 raise UnavailableError("the decoders are closed")
             self._open()
-            self._jobs.put((item, future))
+            self._put(_URGENT if urgent else _PATIENT, (item, future))
         return future
 
     def start(self) -> None:
@@ -98,9 +109,12 @@ class Decoders:
                 child.kill()
         atexit.unregister(self.close)
         for _ in self._lanes:
-            self._jobs.put(None)
+            self._put(_LAST, None)
         for lane in self._lanes:
             lane.join()
+
+    def _put(self, rank: int, job: _Waiting | None) -> None:
+        self._jobs.put((rank, next(self._count), job))
 
     def _open(self) -> None:
         if self._lanes:
@@ -119,7 +133,7 @@ class Decoders:
         except UnavailableError as error:
             if not self._closed:
                 logger.warning("%s", error.detail)
-        while job := self._jobs.get():
+        while job := self._jobs.get()[2]:
             item, future = job
             if future.set_running_or_notify_cancel():
                 try:

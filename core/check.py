@@ -40,7 +40,7 @@ class Checker:
             sha256=hashlib.sha256(data).hexdigest(),
             md5=hashlib.md5(data, usedforsecurity=False).hexdigest(),
         )
-        (decoded,) = self._perceiver.decode([data], [digests])
+        (decoded,) = self._perceiver.decode([data], [digests], urgent=True)
         if isinstance(decoded, SeenitError):
             raise decoded
         (perceived,) = self._perceiver.embed([decoded])

@@ -99,6 +99,9 @@ class Ingest:
                 strict=True,
             )
         )
+        for result in decoded.values():
+            if isinstance(result, SeenitError) and result.retryable:  # not the picture's fault
+                raise result
         self._progress.publish(tenant, ids, "embedding")
         good = {
             job_id: item for job_id, item in decoded.items() if not isinstance(item, SeenitError)

@@ -49,9 +49,10 @@ class Perceiver:
         self._visual = visual
 
     def decode(
-        self, items: Sequence[bytes], digests: Sequence[Digests]
+        self, items: Sequence[bytes], digests: Sequence[Digests], *, urgent: bool = False
     ) -> list[tuple[Canonical, Fingerprint] | SeenitError]:
-        """In order; the error that a broken one is."""
+        """In order; the error that a broken one is. Urgent ones go before all that wait."""
+        decoded = self._decoder.fingerprint(items, urgent=urgent)
         return [
             item
             if isinstance(item, SeenitError)
@@ -59,7 +60,7 @@ class Perceiver:
                 item[0],
                 msgspec.structs.replace(item[1], sha256=known.sha256, md5=known.md5),
             )
-            for item, known in zip(self._decoder.fingerprint(items), digests, strict=True)
+            for item, known in zip(decoded, digests, strict=True)
         ]
 
     def embed(self, pairs: Iterable[tuple[Canonical, Fingerprint]]) -> list[Perceived]:

@@ -263,9 +263,9 @@ class Decoder(Protocol):
     """Decoding and fingerprinting of hostile bytes, away from this process."""
 
     def fingerprint(
-        self, items: Sequence[bytes]
+        self, items: Sequence[bytes], *, urgent: bool = False
     ) -> list[tuple[Canonical, Fingerprint] | SeenitError]:
-        """In input order; an error object where one could not be decoded."""
+        """In input order; an error object where one could not be decoded. Urgent ones go first."""
 
 
 @runtime_checkable

@@ -317,3 +317,20 @@ def test_ctrl_c_reaches_the_parent_alone() -> None:
     assert parent.stdout.readline() == "up\n"
     os.killpg(parent.pid, signal.SIGINT)
     assert parent.communicate(timeout=20) == ("3\n", "")
+
+
+def test_an_urgent_picture_passes_those_that_wait(pictures: list[bytes]) -> None:
+    """With one child, a check asked after twelve uploads is answered among the first."""
+    held = Decoders(LIMITS, workers=1)
+    ended: list[str] = []
+    try:
+        waiting = [held.submit(picture) for picture in pictures * 2]
+        urgent = held.submit(pictures[0], urgent=True)
+        for future in waiting:
+            future.add_done_callback(lambda _: ended.append("patient"))
+        urgent.add_done_callback(lambda _: ended.append("urgent"))
+        for future in [*waiting, urgent]:
+            future.result(30)
+    finally:
+        held.close()
+    assert ended.index("urgent") <= 2
