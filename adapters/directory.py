@@ -41,10 +41,9 @@ class Directory:
 
     def __init__(self, root: Path, *, durable: bool = True) -> None:
         self.root = root.absolute()
-        self.spool = self.root / TEMPORARY
-        """A file that lies here is the store's own: `put` moves it in, others are copied."""
+        self._spool = self.root / TEMPORARY
         with filesystem(str(root)):
-            self.spool.mkdir(parents=True, exist_ok=True)
+            self._spool.mkdir(parents=True, exist_ok=True)
             self._disk = Disk(self.root, durable=durable)
             self._disk.folders([self.root.parent, self.root])
             self._clean()
@@ -85,7 +84,11 @@ class Directory:
         return found
 
     def put(self, items: Sequence[tuple[str, bytes | Path]]) -> None:
-        """Write or overwrite, then one flush. A file under `spool` is moved, any other copied."""
+        """Write or overwrite, durable with one flush.
+
+        A file is taken over: linked in where it lies on the same device, so that nothing is
+        written twice, else copied. Nobody may write to it afterwards; deleting it is free.
+        """
         paths = [self._path(key) for key, _ in items]
         sources = self._write([data for _, data in items])
         try:
@@ -93,9 +96,8 @@ class Directory:
                 with filesystem(key):
                     self._place(source, path, replace=True)
             self._flush(path.parent for path in paths)
-        except BaseException:
+        finally:
             self._drop(sources)
-            raise
 
     def create(self, key: str, data: bytes) -> None:
         """Create-only and durable. Raise ExistsError."""
@@ -182,12 +184,9 @@ class Directory:
         try:
             with filesystem("a temporary file"):
                 for data in items:
-                    if isinstance(data, Path) and data.parent == self.spool:
-                        sources.append(data)
-                        continue
-                    sources.append(self.spool / uuid.uuid4().hex)
+                    sources.append(self._spool / uuid.uuid4().hex)
                     if isinstance(data, Path):
-                        shutil.copyfile(data, sources[-1])
+                        _take(data, sources[-1])
                     else:
                         sources[-1].write_bytes(data)
                 self._disk.files(sources)
@@ -253,12 +252,22 @@ class Directory:
 
     def _clean(self) -> None:
         """Remove what a killed process left behind; a living one's files are younger."""
-        for entry in _scan(self.spool, hidden=True):
+        for entry in _scan(self._spool, hidden=True):
             try:
                 if entry.is_file() and entry.stat().st_mtime < time.time() - ABANDONED:
                     Path(entry.path).unlink()
             except FileNotFoundError:
                 continue
+
+
+def _take(file: Path, to: Path) -> None:
+    """The same contents under another name; copied where no second name can be had."""
+    try:
+        to.hardlink_to(file)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        shutil.copyfile(file, to)
 
 
 def _scan(folder: Path, *, hidden: bool = False) -> list[os.DirEntry[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
@@ -232,7 +233,7 @@ def test_a_lost_answer_is_not_taken_for_a_lie() -> None:
 def test_temporaries_are_neither_listed_nor_kept(tmp_path: Path) -> None:
     """What a killed writer left is invisible, and removed at a start an hour later."""
     store = Directory(tmp_path)
-    old, young = store.spool / "old", store.spool / "young"
+    old, young = tmp_path / ".tmp/old", tmp_path / ".tmp/young"
     for left in (old, young):
         left.write_bytes(b"half")
     os.utime(old, (time.time() - 7200,) * 2)
@@ -242,15 +243,35 @@ def test_temporaries_are_neither_listed_nor_kept(tmp_path: Path) -> None:
     assert [old.exists(), young.exists()] == [False, True]
 
 
-def test_a_spooled_file_is_moved_in(tmp_path: Path) -> None:
-    """A file the store itself lent room for is not copied, and gone from there afterwards."""
-    store = Directory(tmp_path)
-    file = store.spool / "upload"
+def test_a_file_is_taken_over_without_a_copy(tmp_path: Path) -> None:
+    """On one device the upload becomes the object, twice too; its first name may then go."""
+    store = Directory(tmp_path / "store")
+    file = tmp_path / "upload"
     file.write_bytes(b"picture")
     inode = file.stat().st_ino
     store.put([("blobs/t/1", file)])
-    assert (tmp_path / "blobs/t/1").stat().st_ino == inode
-    assert not file.exists()
+    store.put([("blobs/t/1", file)])
+    file.unlink()
+    assert (store.root / "blobs/t/1").stat().st_ino == inode
+    assert store.get("blobs/t/1") == b"picture"
+    assert list((store.root / ".tmp").iterdir()) == []
+
+
+def test_a_file_of_another_device_is_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the disk refuses a second name the contents are written again."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    store = Directory(tmp_path / "store")
+    file = tmp_path / "upload"
+    file.write_bytes(b"picture")
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "hardlink_to", refuse)
+        store.put([("blobs/t/1", file)])
+    assert [store.get("blobs/t/1"), file.read_bytes()] == [b"picture"] * 2
 
 
 def test_nothing_temporary_stays(tmp_path: Path) -> None:
@@ -262,7 +283,7 @@ def test_nothing_temporary_stays(tmp_path: Path) -> None:
         store.put([("a/x/4", b"4"), ("a/x/5", tmp_path / "gone")])
     with pytest.raises(StoreUnavailableError, match="below another object"):
         store.put([("a/x/1/6", b"6")])
-    assert list(store.spool.iterdir()) == []
+    assert list((tmp_path / ".tmp").iterdir()) == []
     assert list(store.keys("")) == ["a/x/1", "a/x/3"]
 
 
