@@ -12,9 +12,8 @@ from adapters.local_index.places import Ints
 from core.terms import Terms
 from core.types import Features
 
-_BATCH = 128
-"""Pictures read in one go: what is made of them stays in a core's own cache (measured: three
-times as fast as 16,384)."""
+_BATCH = 4_096
+"""Pictures read in one go: 26 MB of features; more at once is hardly faster (measured)."""
 
 
 class Words:
