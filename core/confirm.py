@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from msgspec import Struct
@@ -67,10 +67,12 @@ def compare(query: Picture, candidate: Picture, hit: Hit, policy: Policy) -> Com
     for turn in _turns(distances, policy):
         trial = _try(query, candidate, geometry.turned(turn, *size), policy)
         best = _better(best, trial)
-    if best is None or not best.judgement.confirmed or best.judgement.changed:
-        for fit in _fits(query, candidate, policy):
+    if not _clean(best):
+        for fit in _fits(query, candidate, policy, mirrored=hit.mirrored):
             trial = _try(query, candidate, fit.matrix, policy, fit.inliers)
             best = _better(best, trial)
+            if _clean(best):
+                break
     return _told(query, candidate, hit, policy, best, distances[nearest], nearest)
 
 
@@ -91,22 +93,27 @@ def _turns(distances: list[int], policy: Policy) -> list[int]:
     return sorted(near, key=lambda turn: (distances[turn], turn))[:2]
 
 
-def _fits(query: Picture, candidate: Picture, policy: Policy) -> list[geometry.Fit]:
-    """Maps that keypoints follow, of the picture and of its mirror image; most inliers first."""
+def _clean(best: _Trial | None) -> bool:
+    """Confirmed, and nothing left to be explained."""
+    return best is not None and best.judgement.confirmed and not best.judgement.changed
+
+
+def _fits(
+    query: Picture, candidate: Picture, policy: Policy, *, mirrored: bool
+) -> Iterator[geometry.Fit]:
+    """Maps that keypoints follow, of the picture and of its mirror image; the likelier first."""
     here, there = keypoints.unpack(query.detail()), keypoints.unpack(candidate.detail())
-    found = []
-    for mirrored, points in ((False, here), (True, keypoints.mirror(here))):
+    for flipped in (mirrored, not mirrored):
+        points = keypoints.mirror(here) if flipped else here
         pairs = keypoints.match(points, there, policy.ratio)
         fit = geometry.from_points(
             points.points[pairs[:, 0]], there.points[pairs[:, 1]], policy.inliers, policy.tolerance
         )
-        if fit is None:
-            continue
-        if mirrored:
+        if fit is not None and flipped:
             matrix = geometry.compose(fit.matrix, geometry.mirroring(here.width))
             fit = geometry.Fit(matrix=matrix, inliers=fit.inliers)
-        found.append(fit)
-    return sorted(found, key=lambda fit: -fit.inliers)
+        if fit is not None:
+            yield fit
 
 
 def _try(

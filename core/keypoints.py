@@ -96,12 +96,11 @@ def match(query: Points, candidate: Points, ratio: float) -> NDArray[np.intp]:
     rows = np.arange(len(cosines))
     best = cosines.argmax(axis=1)
     first = cosines[rows, best]
-    back = cosines.argmax(axis=0)
     cosines[rows, best] = -1.0
     second = cosines.max(axis=1)
     # squared distances of unit vectors are 2 - 2 cos
-    good = (1.0 - first) <= ratio * ratio * (1.0 - second)
-    good &= back[best] == rows
-    kept = np.flatnonzero(good)
+    kept = np.flatnonzero((1.0 - first) <= ratio * ratio * (1.0 - second))
+    cosines[rows, best] = first
+    kept = kept[cosines[:, best[kept]].argmax(axis=0) == kept]
     kept = kept[np.argsort(-first[kept], kind="stable")]
     return np.stack([kept, best[kept]], axis=1)

@@ -11,6 +11,9 @@ from core.types import Box
 
 Flags = NDArray[np.bool_]
 
+_GAP = 0.25
+"""Share of the side up to which a region goes on to the edge over blocks that say nothing."""
+
 
 class Region(Struct, frozen=True):
     """A group of touching blocks that disagree."""
@@ -22,6 +25,8 @@ class Region(Struct, frozen=True):
     """Of the group."""
     solid: float
     """Share of its box's decided blocks that disagree."""
+    grown: tuple[bool, bool, bool, bool] = (False, False, False, False)
+    """Whether it goes on to the top, bottom, left and right edge over blocks that say nothing."""
 
 
 def regions(disagree: Flags, agree: Flags, least: int) -> list[Region]:
@@ -44,7 +49,9 @@ def regions(disagree: Flags, agree: Flags, least: int) -> list[Region]:
         decided = against + int(agree[window].sum())
         if against < least:
             continue
-        found.append(Region(rows=y, columns=x, blocks=against, solid=against / max(decided, 1)))
+        solid = against / max(decided, 1)
+        grown = _grown(agree, y, x)
+        found.append(Region(rows=y, columns=x, blocks=against, solid=solid, grown=grown))
     return sorted(found, key=lambda region: (-region.blocks, region.rows, region.columns))
 
 
@@ -70,6 +77,21 @@ def _shrunk(disagree: Flags, agree: Flags, group: Flags) -> tuple[tuple[int, int
     return (int(top), int(bottom)), (int(left), int(right))
 
 
+def _grown(agree: Flags, y: tuple[int, int], x: tuple[int, int]) -> tuple[bool, bool, bool, bool]:
+    """Which edges it reaches where nothing between agrees: a black bar over a dark corner."""
+    height, width = agree.shape
+    sides = (
+        (np.s_[: y[0], slice(*x)], y[0], height),
+        (np.s_[y[1] :, slice(*x)], height - y[1], height),
+        (np.s_[slice(*y), : x[0]], x[0], width),
+        (np.s_[slice(*y), x[1] :], width - x[1], width),
+    )
+    top, bottom, left, right = (
+        0 < gap <= _GAP * whole and not agree[strip].any() for strip, gap, whole in sides
+    )
+    return top, bottom, left, right
+
+
 def inside(region: Region, shape: tuple[int, ...]) -> Flags:
     """Which blocks lie in the region's box, or touch it: it may reach into those."""
     covered = np.zeros(shape, bool)
@@ -87,7 +109,7 @@ def box(
     """The region's bounds, exact to the pixel, as shares of the original.
 
     `changed` marks the grid's pixels that differ; a row or column of the box's rim belongs to it
-    where at least a third of it differs, and the rim may grow by one block.
+    where at least a third of it differs; a rim moves by one block at most.
     """
     height, width = changed.shape
     block = height // shape[0]
@@ -96,8 +118,14 @@ def box(
     window = changed[top:bottom, left:right]
     rows = window[:, _core(region.columns, block, left)].mean(axis=1)
     columns = window[_core(region.rows, block, top)].mean(axis=0)
-    y0, y1 = _trim(rows, top)
-    x0, x1 = _trim(columns, left)
+    y0, y1 = _trim(rows, top, region.rows, block)
+    x0, x1 = _trim(columns, left, region.columns, block)
+    # dark under a black bar does not differ: a region in the last block goes on to the edge
+    up, down, before, after = region.grown
+    up, down = up or region.rows[0] == 0, down or region.rows[1] == shape[0]
+    before, after = before or region.columns[0] == 0, after or region.columns[1] == shape[1]
+    y0, y1 = 0 if up else y0, height if down else y1
+    x0, x1 = 0 if before else x0, width if after else x1
     return Box(
         x=round(float(frame[0] + frame[2] * x0 / width), 4),
         y=round(float(frame[1] + frame[3] * y0 / height), 4),
@@ -114,7 +142,12 @@ def _core(span: tuple[int, int], block: int, start: int) -> slice:
     return slice(span[0] * block - start, span[1] * block - start)
 
 
-def _trim(share: NDArray[np.floating], start: int) -> tuple[int, int]:
-    """First and last place of a profile that reach a third of its height."""
-    marked = np.flatnonzero(share >= share.max() / 3) if share.max() > 0 else np.arange(len(share))
-    return start + int(marked[0]), start + int(marked[-1]) + 1
+def _trim(
+    share: NDArray[np.floating], start: int, span: tuple[int, int], block: int
+) -> tuple[int, int]:
+    """First and last place of a profile that reach a third of its height, near the span's ends."""
+    if not share.max() > 0:
+        return span[0] * block, span[1] * block
+    marked = np.flatnonzero(share >= share.max() / 3)
+    first, last = start + int(marked[0]), start + int(marked[-1]) + 1
+    return min(first, (span[0] + 1) * block), max(last, (span[1] - 1) * block)

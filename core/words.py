@@ -50,15 +50,15 @@ def _toned(gain: float, offset: float, saturation: float) -> list[str]:
     said = []
     if saturation < 0.15:
         said.append("without its colours")
-    middle = gain * 128 + offset
-    if middle > 150:
-        said.append("brighter")
-    elif middle < 106:
-        said.append("darker")
-    if gain > 1.2 and 106 <= middle <= 150:
+    middle = gain * 128 + offset - 128
+    if gain > 1.15 and offset < -12:
         said.append("more contrast")
-    elif gain < 0.8 and 106 <= middle <= 150:
+    elif gain < 0.87 and offset > 12:
         said.append("less contrast")
+    elif middle > 18:
+        said.append("brighter")
+    elif middle < -18:
+        said.append("darker")
     return said
 
 
