@@ -222,14 +222,17 @@ class Ledger(Projector):
         )
 
     def _decide(self, view: IndexView, claim: Claim, now: Now) -> tuple[Operation, int]:
-        """An operation that fits into an entry, and its size in bytes."""
+        """An operation that fits into an entry (else with fewer copies or matches), and its size."""
         rules = self._rules
         while True:
             operation = decide(view, claim, now, rules)
             size = len(_encoder.encode(operation)) + 1
-            if size <= BYTES or rules.copies == 1:
+            if size <= BYTES or rules.matches == 1:
                 return operation, size
-            rules = replace(rules, copies=rules.copies // 2)
+            if rules.copies > 1:
+                rules = replace(rules, copies=rules.copies // 2)
+            else:
+                rules = replace(rules, matches=rules.matches // 2)
 
     def _append(self, tail: Tail, entry: Entry) -> Tail:
         """Append, or find what stands at that number: one's own, or another's.
