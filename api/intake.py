@@ -6,15 +6,18 @@ import asyncio
 from collections.abc import Sequence
 from typing import Annotated
 
+import structlog
 from litestar import Controller, Response, post
 from litestar.datastructures import ResponseHeader
-from litestar.params import HeaderParameter, QueryParameter
+from litestar.di import NamedDependency
+from litestar.params import HeaderParameter, QueryParameter, SkipValidation
 
 from adapters.wiring import Services
 from api import examples, fields, rendering, schemas
 from api.auth import KEYED, Caller
 from api.bodies import UploadBody
 from api.given import Requested, Who, Wired, number
+from api.metrics import Metrics
 from api.problems import FullerError, documented
 from api.uploads import Bounds, Form, received
 from core.accept import Accepted
@@ -27,6 +30,7 @@ from core.errors import (
 )
 from core.types import Job
 
+ENDED = ("done", "failed")
 WAIT = 60.0
 """Most seconds that `wait` may ask for."""
 REPLAY = ResponseHeader(
@@ -36,6 +40,8 @@ REPLAY = ResponseHeader(
 )
 KEY = 255
 """Most characters of an Idempotency-Key."""
+
+logger = structlog.get_logger(__name__)
 
 
 class Intake(Controller):
@@ -60,9 +66,11 @@ class Intake(Controller):
     )
     async def upload(
         self,
+        *,
         request: Requested,
         services: Wired,
         caller: Who,
+        figures: NamedDependency[SkipValidation[Metrics]],
         wait: Annotated[
             float,
             QueryParameter(
@@ -90,15 +98,18 @@ class Intake(Controller):
         limits = services.settings
         bounds = Bounds(limits.max_files, int(limits.max_bytes), fields.FORM)
         async with received(request, limits.data / "spool", bounds) as form:
-            accepted = await asyncio.to_thread(_accept, services, caller, form, key)
+            accepted = await asyncio.to_thread(_accept, services, caller, form, key, figures)
         return await _answer(services, caller, accepted, form.names, wait)
 
 
-def _accept(services: Services, caller: Caller, form: Form, key: str | None) -> Accepted:
+def _accept(
+    services: Services, caller: Caller, form: Form, key: str | None, figures: Metrics
+) -> Accepted:
     if not form.files:
         raise MalformedError("send 1 to 100 files as parts named file", field="file")
     told, keep = fields.of_form(form.texts)
     accepted = services.acceptor.uploads(caller.tenant, form.files, told, keep_bytes=keep, key=key)
+    figures.accepted(accepted.items)
     errors = [item for item in accepted.items if isinstance(item, SeenitError)]
     if len(errors) == len(accepted.items):
         raise FullerError(
@@ -118,12 +129,20 @@ async def _answer(
     names: Sequence[str | None],
     wait: float,
 ) -> Response[schemas.Accepted]:
-    """Ids at once; how each job stands, where the caller waits or asks again."""
+    """Ids at once; how each job stands, where the caller waits or asks again.
+
+    What was accepted is told so even where nothing more can be read, as while the index is down.
+    """
     ids = [item.job_id for item in accepted.items if isinstance(item, Job)]
-    ended = bool(wait) and await services.waiter.ended(caller.tenant, ids, wait)
     now: dict[str, schemas.Item] = {}
-    if wait or accepted.replayed:
-        now = await asyncio.to_thread(_now, services, caller.tenant, ids, in_full=bool(wait))
+    try:
+        if wait:
+            await services.waiter.ended(caller.tenant, ids, wait)
+        if wait or accepted.replayed:
+            now = await asyncio.to_thread(_now, services, caller.tenant, ids, in_full=bool(wait))
+    except SeenitError as error:
+        logger.warning("accepted, and cannot say more", why=error.detail)
+    ended = bool(wait) and all(one in now and now[one].status in ENDED for one in ids)
     items = [
         rendering.refused(item, name)
         if isinstance(item, SeenitError)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from litestar import Response, get
 from litestar.di import NamedDependency
@@ -16,6 +16,7 @@ from api.auth import KEYED
 from api.problems import documented
 from core.errors import SeenitError
 from core.ports import Queue
+from core.types import Job
 
 MEDIA_TYPE = CONTENT_TYPE_LATEST.partition("; charset")[0]
 """The framework adds the charset."""
@@ -60,8 +61,19 @@ class Metrics:
             buckets=SECONDS,
             registry=self.registry,
         )
+        self._uploads = Counter(
+            "seenit_uploads",
+            "Files accepted, or refused by their header.",
+            ("outcome",),
+            registry=self.registry,
+        )
         ProcessCollector(registry=self.registry)
         self.registry.register(Depth(queue))
+
+    def accepted(self, items: Sequence[Job | SeenitError]) -> None:
+        """Count the files of one upload, by the type of their problem where they have one."""
+        for item in items:
+            self._uploads.labels(item.type if isinstance(item, SeenitError) else "accepted").inc()
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request."""

@@ -71,9 +71,9 @@ def client(address: tuple[str, int]) -> Iterator[httpx.Client]:
         yield opened
 
 
-def until(holds: Callable[[], bool]) -> None:
+def until(holds: Callable[[], bool], seconds: float = SECONDS) -> None:
     """Poll with a deadline."""
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -171,6 +171,18 @@ def test_waiting_calls_hold_no_thread(client: httpx.Client, service: Service) ->
         assert all('"status":"done"' in one.result() for one in streams)
 
 
+def test_a_listener_that_leaves_is_forgotten(client: httpx.Client, service: Service) -> None:
+    """Nothing of an event stream stays behind."""
+    service.queue.paused = True
+    sent = client.post("/v1/images", files={"file": ("a", PICTURE)}).json()["items"][0]
+    with client.stream("GET", f"/v1/jobs/{sent['job_id']}/events") as response:
+        assert next(response.iter_lines()) == "retry: 2000"
+        until(lambda: len(service.progress._listeners) == 1)
+    until(lambda: not service.progress._listeners)
+    service.queue.paused = False
+    service.queue.run()
+
+
 def test_head_has_the_length_of_the_bytes(client: httpx.Client) -> None:
     """And no body, on one connection with what follows."""
     sent = client.post("/v1/images", files={"file": ("a", PICTURE)}).json()["items"][0]
@@ -199,7 +211,7 @@ def process(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], tuple[str
         stdout=subprocess.DEVNULL,
     ) as run:
         try:
-            until(lambda: _listens(port))
+            until(lambda: _listens(port), 60)
             yield run, ("127.0.0.1", port)
         finally:
             run.terminate()

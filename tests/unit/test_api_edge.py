@@ -161,8 +161,12 @@ def test_figures_are_prometheus(client: TestClient[Litestar], service: Service) 
             for family in text_string_to_metric_families(response.text)
         }
 
+    client.post("/v1/images", files=[("file", ("a", PICTURE)), ("file", ("b", b"x"))])
+    client.post("/v1/images", files={"file": ("a", b"")})
     told = figures()
-    assert told["seenit_queue_depth"] == [({}, 1.0)]
+    assert told["seenit_queue_depth"] == [({}, 2.0)]
+    uploads = {labels["outcome"] for labels, _ in told["seenit_uploads"]}
+    assert uploads == {"accepted", "unsupported", "broken"}
     requests = [labels for labels, _ in told["seenit_http_requests"]]
     assert {"method": "GET", "route": "/v1/images/{image_id}", "status": "404"} in requests
     assert {"method": "GET", "route": "unmatched", "status": "404"} in requests

@@ -10,6 +10,7 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
+from core.errors import CorruptError, IndexUnavailableError
 from tests.door import BROKEN, MAX_BYTES, Service
 from tests.pictures import photo, png
 
@@ -87,6 +88,18 @@ def test_upload_is_accepted_while_the_broker_is_down(
     service.queue.down = True
     image_id = one(client)
     assert client.get(f"/v1/jobs/{image_id}").json()["status"] == "queued"
+
+
+@pytest.mark.parametrize("error", [IndexUnavailableError("down"), CorruptError("a gap")])
+def test_what_is_accepted_is_told_so_whatever_can_be_read(
+    client: TestClient[Litestar], service: Service, error: Exception
+) -> None:
+    """Index down or log broken: 202 with the ids, waited for or sent again."""
+    service.follower.fails = error
+    for url in ("/v1/images?wait=1", "/v1/images"):
+        response = send(client, ONE, url=url, headers={"Idempotency-Key": "k"})
+        (item,) = response.json()["items"]
+        assert (response.status_code, item["status"]) == (202, "queued")
 
 
 def test_upload_repeats_under_an_idempotency_key(client: TestClient[Litestar]) -> None:
