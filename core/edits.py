@@ -101,10 +101,10 @@ def _screenshot(image: Image.Image, draw: Random) -> Image.Image:
     """Lay the picture off centre on a canvas 1.5 x 1.7 times its size, under a drawn bar."""
     width, height = round(image.width * 1.5), round(image.height * 1.7)
     made = Image.new("RGB", (width, height), draw.choice(["#f4f4f6", "#ffffff", "#18191b"]))
-    bar = max(4, height // 12)
+    bar = max(1, height // 12)
     ImageDraw.Draw(made).rectangle((0, 0, width, bar), fill="#2b4a7d")
     _write(made, _phrase(draw, 3), (0, 0, width, bar), "white")
-    across, down = width - image.width, height - image.height - bar
+    across, down = width - image.width, max(0, height - image.height - bar)
     left = draw.choice([across // 8, across - across // 8]) + draw.randint(0, across // 16)
     top = bar + draw.choice([down // 4, down - down // 4]) + draw.randint(0, down // 16)
     made.paste(image, (left, top))
