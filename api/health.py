@@ -12,7 +12,7 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from adapters.wiring import Services
-from api import rendering, schemas
+from api import rendering, standing
 from api.auth import KEYED
 from api.given import Who, Wired
 from api.problems import FullerError, documented, errors
@@ -66,15 +66,15 @@ class Probes(Controller):
     tags = ("health",)
 
     @get("/live", summary="Whether the process answers")
-    async def live(self) -> schemas.Live:
+    async def live(self) -> standing.Live:
         """Touches nothing."""
-        return schemas.Live()
+        return standing.Live()
 
     @get("/ready", summary="Whether uploads can be accepted", responses=errors(UnavailableError))
     async def ready(
         self,
         health: NamedDependency[SkipValidation[Health]],
-    ) -> schemas.Ready:
+    ) -> standing.Ready:
         """503 only when uploads cannot be accepted; `degraded` when another part is down."""
         parts = await health.parts()
         states = {name: state for name, (state, _) in parts.items()}
@@ -83,7 +83,7 @@ class Probes(Controller):
             refused = StoreUnavailableError(f"uploads cannot be accepted: {reasons['blobs']}")
             raise FullerError(refused, parts=states)
         whole = all(state == "ok" for state in states.values())
-        return schemas.Ready("ready" if whole else "degraded", states, reasons)
+        return standing.Ready("ready" if whole else "degraded", states, reasons)
 
 
 @get(
@@ -95,7 +95,7 @@ class Probes(Controller):
     security=KEYED,
     sync_to_thread=True,
 )
-def stats(services: Wired, caller: Who) -> schemas.Statistics:
+def stats(services: Wired, caller: Who) -> standing.Statistics:
     """Counts of this tenant, in all and by category, as of the index's watermark.
 
     `lag` says how many entries of the log the index does not hold yet.

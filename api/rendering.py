@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from api import schemas
+from api import schemas, standing
 from core import types
 from core.errors import SeenitError
 from core.ports import Group
@@ -135,14 +135,14 @@ def refused(error: SeenitError, filename: str | None) -> schemas.Item:
     return schemas.Item(error=problem(error, filename=filename))
 
 
-def statistics(counts: Counts) -> schemas.Statistics:
+def statistics(counts: Counts) -> standing.Statistics:
     """Counts, and how far they lie behind."""
     stats = counts.stats
-    return schemas.Statistics(
+    return standing.Statistics(
         total=_group(stats.total),
         categories={name: _group(group) for name, group in stats.categories.items()},
         queue_depth=counts.waiting,
-        log=schemas.Log(
+        log=standing.Log(
             head=counts.head,
             watermark=stats.watermark,
             lag=max(0, counts.head - stats.watermark),
@@ -171,13 +171,13 @@ def written(core: types.Problem) -> schemas.Problem:
     )
 
 
-def _group(group: Group) -> schemas.Group:
-    return schemas.Group(
+def _group(group: Group) -> standing.Group:
+    return standing.Group(
         images=group.images,
         verdicts=group.verdicts,
         decisions=group.decisions,
         spaces={
-            name: schemas.Coverage(
+            name: standing.Coverage(
                 present=one.present,
                 missing=one.missing,
                 represented_by_original=one.represented_by_original,
