@@ -11,7 +11,14 @@ from pathlib import Path
 import click
 from msgspec import to_builtins
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from cli import sheets, show
@@ -126,21 +133,25 @@ def _known(path: Path | None) -> frozenset[frozenset[str]]:
 
 @contextmanager
 def _progress(*, shown: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """Bars on a terminal, a line a stage into a file, nothing beside JSON."""
+    console = Console(stderr=True)
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=not shown,
+        console=console,
+        disable=not (shown and console.is_terminal),
     )
-    stages: dict[str, object] = {}
+    stages: dict[str, TaskID] = {}
     with bar:
 
         def told(stage: str, done: int, total: int) -> None:
             if stage not in stages:
                 stages[stage] = bar.add_task(stage, total=total)
-            bar.update(stages[stage], completed=done)  # type: ignore[arg-type]  # rich's own id
+            bar.update(stages[stage], completed=done)
+            if shown and not console.is_terminal and done == total:
+                click.echo(f"{stage}: {total}", err=True)
 
         yield told
 
