@@ -1,6 +1,6 @@
 # Everything a person types. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-hard lint bench evaluate clean
+.PHONY: help setup demo up test test-hard lint bench evaluate lock clean
 SHELL := /bin/sh
 export PYTHON NEED_GB
 
@@ -37,6 +37,9 @@ bench: setup ## the speed table, written to out/bench.json as well
 evaluate: setup ## recall and false verdicts on photos of yours: make evaluate PHOTOS=folder
 	@test -n "$(PHOTOS)" || { echo "make evaluate PHOTOS=folder: name a folder of photos" >&2; exit 2; }
 	@$(bin)/seenit evaluate duplicates "$(PHOTOS)"
+
+lock: setup ## resolve the newest versions that have wheels everywhere into constraints.txt
+	@scripts/lock $(VENV)
 
 clean: ## remove .venv, caches and out/, but no data
 	@rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

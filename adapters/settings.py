@@ -11,12 +11,14 @@ from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self, get_args
+from urllib.parse import urlsplit
 
 from pydantic import (
     ByteSize,
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -56,14 +58,15 @@ class Settings(BaseSettings):
     blobs_url: str = Field(
         default_factory=lambda read: _below(read, "blobs", "file"),
         description="Blob store and log: file:///folder, s3://bucket, gs://bucket, az://container.",
+        repr=False,
     )
     index_url: str = Field(
         default_factory=lambda read: _below(read, "index.sqlite", "sqlite"),
-        description="Index: sqlite:///file or weaviate://host.",
+        description="Index: sqlite:///file.",
         repr=False,
     )
     broker_url: str = Field(
-        "memory://", description="Queue of jobs: memory:// or redis://host.", repr=False
+        "memory://", description="Queue of jobs: memory://, inside the process.", repr=False
     )
     durable: bool = Field(
         default=True, description="Flush to the disk before a 202, so that a power cut loses none."
@@ -138,6 +141,14 @@ class Settings(BaseSettings):
     def _absolute(cls, folder: Path) -> Path:
         return folder.expanduser().absolute()
 
+    @field_validator("blobs_url", "index_url", "broker_url", mode="after")
+    @classmethod
+    def _known(cls, url: str, info: ValidationInfo) -> str:
+        schemes = _SCHEMES[info.field_name or ""]
+        if urlsplit(url).scheme not in schemes or "://" not in url:
+            raise ValueError(f"a URL that begins with {' or '.join(f'{s}://' for s in schemes)}")
+        return url
+
     @field_validator("similar_at", mode="after")
     @classmethod
     def _cosine(cls, value: float | None) -> float | None:
@@ -207,6 +218,11 @@ def table() -> list[tuple[str, str, str]]:
     return rows
 
 
+_SCHEMES = {
+    "blobs_url": ("file", "s3", "gs", "az", "memory"),
+    "index_url": ("sqlite",),
+    "broker_url": ("memory",),
+}
 _DEFAULTS = {
     "data": "./data",
     "blobs_url": "SEENIT_DATA/blobs",

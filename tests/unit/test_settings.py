@@ -95,6 +95,10 @@ def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) ->
         ("BATCH", "65"),
         ("DECODE_SECONDS", "0"),
         ("DECODE_MEMORY", "1MB"),
+        ("BLOBS_URL", "ftp://host"),
+        ("BLOBS_URL", "data/blobs"),
+        ("INDEX_URL", "postgres://host"),
+        ("BROKER_URL", "amqp://host"),
     ],
 )
 def test_a_wrong_value_names_its_variable(
@@ -157,7 +161,7 @@ def test_unreadable_keys_are_refused_without_telling_them(text: str, reason: str
 
 def test_secrets_are_not_shown() -> None:
     """Neither a key nor a password in a URL."""
-    shown = repr(settings.load(api_keys="hush:a:write", broker_url="redis://:hush@host"))
+    shown = repr(settings.load(api_keys="hush:a:write", key="hush", blobs_url="s3://a:hush@b"))
     assert "hush" not in shown
 
 
@@ -174,6 +178,16 @@ def test_another_address_needs_a_key_or_a_clear_word(host: str) -> None:
         settings.load(host=host).check_address()
     settings.load(host=host, api_keys="a:b:write").check_address()
     settings.load(host=host, allow_unauthenticated=True).check_address()
+
+
+def test_the_readme_tells_every_setting() -> None:
+    """Its table is this one."""
+    told = Path(__file__).parents[2].joinpath("README.md").read_text(encoding="utf-8")
+    rows = [
+        f"| `{name}` | {f'`{default}`' if default else ''} | {meaning} |"
+        for name, default, meaning in settings.table()
+    ]
+    assert [row for row in rows if row not in told] == []
 
 
 def test_settings_cannot_be_changed_later() -> None:
