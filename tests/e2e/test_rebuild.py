@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.service import Service, serving
+from tests.e2e.service import Service, serving, until
 from tests.e2e.test_serial import mixture
 from tests.pictures import jpeg, photo
 
@@ -106,4 +106,5 @@ def test_a_missing_index_is_made_again_at_the_start(tmp_path: Path) -> None:
         for path in data.glob("index.sqlite*"):
             path.unlink()
         service.start()
+        until(lambda: service.client.get("/v1/stats").json()["log"]["lag"] == 0)
         assert answers(service, []) == before
