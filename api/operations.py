@@ -56,6 +56,8 @@ async def edit(
         revision = seen.record.state.revision
         matched(if_match, revision)
         fields = merged(seen.record.fields, patch)
+        if fields == seen.record.fields:
+            return seen  # nothing changes, so nothing is written
         job = await asyncio.to_thread(
             services.acceptor.operate,
             caller.tenant,

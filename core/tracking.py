@@ -21,6 +21,8 @@ from core.types import Decision, Job, JobKind, JobStatus, Outcome, Problem, Verd
 _JOB = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?:\.\d{1,9})?")
 _job = msgspec.json.Decoder(Job)
 
+Before = tuple[str, str] | None
+"""(accepted_at, job_id) that a part of a list lies below."""
 SLACK = 1.0
 """Seconds by which the time in an id may be ahead of `accepted_at`: both are taken in one call."""
 
@@ -113,15 +115,13 @@ class Tracker:
                 return last
             last, n = job, n + 1
 
-    def job_page(
-        self, tenant: str, status: JobStatus | None, limit: int, before: tuple[str, str] | None
-    ) -> Jobs:
+    def job_page(self, tenant: str, status: JobStatus | None, limit: int, before: Before) -> Jobs:
         """Pending and ended jobs, newest first by (accepted_at, job_id)."""
         found: dict[str, Tracked] = {}
         more = False
         overlay = self.overlay(tenant)
         if status not in ("done", "failed"):
-            pending, more = self._newest(overlay, limit, before)
+            pending, more = self._newest(overlay, status, limit, before)
             found = {job.job_id: job for job in pending}
         if status in (None, "done", "failed"):
             held, follow = self._index.outcome_page(
@@ -148,18 +148,17 @@ class Tracker:
     # --- steps ----------------------------------------------------------------------------------
 
     def _pending(self, job: Job) -> Tracked:
-        heard = self._progress.status(job.tenant, job.job_id)
         return Tracked(
             job_id=job.job_id,
             image_id=job.image_id,
             kind=job.kind,
-            status=heard if heard not in (None, "done", "failed") else "queued",
+            status=self._heard(job.tenant, job.job_id),
             attempts=attempt_of(job.job_id),
             accepted_at=job.accepted_at,
         )
 
     def _newest(
-        self, overlay: Overlay, limit: int, before: tuple[str, str] | None
+        self, overlay: Overlay, status: JobStatus | None, limit: int, before: Before
     ) -> tuple[list[Tracked], bool]:
         """Pending jobs below a place; of a long queue only as many objects are read as are told.
 
@@ -168,8 +167,8 @@ class Tracker:
         """
         tenant = overlay.tenant
         names = [key.rpartition("/")[2] for key in self._blobs.keys(f"pending/{tenant}/")]
-        ended = dict(zip(names, overlay.outcomes(names), strict=True)) if names else {}
-        names = [name for name in names if ended[name] is None]
+        if status is not None:
+            names = [name for name in names if self._heard(tenant, name) == status]
         retries = [name for name in names if picture_of(name) != name]
         first = sorted((name for name in names if picture_of(name) == name), reverse=True)
         if before is not None:
@@ -177,13 +176,23 @@ class Tracker:
             first = [name for name in first if _time(name) <= latest]
         found: list[Tracked] = []
         while True:
-            step, first = first[: limit + 1], first[limit + 1 :]
-            data = self._blobs.get_many([keys.pending(tenant, name) for name in step + retries])
+            step, first = [*first[: limit + 1], *retries], first[limit + 1 :]
             retries = []
-            jobs = [self._pending(_job.decode(one)) for one in data if one is not None]
+            data = self._blobs.get_many([keys.pending(tenant, name) for name in step])
+            ended = overlay.outcomes(step)
+            jobs = [
+                self._pending(_job.decode(one))
+                for one, outcome in zip(data, ended, strict=True)
+                if one is not None and outcome is None
+            ]
             found += [job for job in jobs if before is None or _place(job) < before]
             if not first or len(found) > limit:
                 return found, bool(first)
+
+    def _heard(self, tenant: str, job_id: str) -> JobStatus:
+        """How far a pending job has come; that it has ended is for the log to say."""
+        heard = self._progress.status(tenant, job_id)
+        return "queued" if heard in (None, "done", "failed") else heard
 
 
 def _ended(outcome: Outcome) -> Tracked:

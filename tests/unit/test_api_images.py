@@ -435,6 +435,16 @@ def test_patch_merges(client: TestClient[Litestar]) -> None:
     assert (emptied["metadata"], emptied["tags"]) == ({}, [])
 
 
+def test_a_patch_that_changes_nothing_writes_nothing(client: TestClient[Litestar]) -> None:
+    """The same revision, and no job."""
+    url = f"/v1/images/{one(client, title='A')}"
+    response = client.patch(url, json={"title": "A", "category": None})
+    assert (response.status_code, response.headers["etag"]) == (200, '"1"')
+    assert [job["kind"] for job in client.get("/v1/jobs").json()["items"]] == ["ingest"]
+    stale = client.patch(url, json={"title": "A"}, headers={"If-Match": '"2"'})
+    assert stale.status_code == 412
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [

@@ -208,6 +208,24 @@ def test_jobs_of_a_long_queue_are_read_in_parts(service: Service) -> None:
     assert seen == retries + others
 
 
+def test_jobs_of_one_status_are_found_behind_others(service: Service) -> None:
+    """The oldest of a long queue are the ones under way."""
+    for n in range(1, 30):
+        job = Job(
+            job_id=image_id(n),
+            tenant=TENANT,
+            image_id=image_id(n),
+            kind="ingest",
+            accepted_at=moment(n),
+        )
+        service.blobs.create(keys.pending(TENANT, job.job_id), msgspec.json.encode(job))
+    service.progress.publish(TENANT, [image_id(1), image_id(2)], "decoding")
+    page = service.reader.job_page(TENANT, "decoding", 1, None)
+    assert [job.job_id for job in page.items] == [image_id(2)]
+    page = service.reader.job_page(TENANT, "decoding", 1, page.after)
+    assert ([job.job_id for job in page.items], page.after) == ([image_id(1)], None)
+
+
 def test_what_is_unsettled_says_its_newest_try(service: Service) -> None:
     """The error carries the job."""
     project(service, ended=(outcome(1, 1, failed=True),))
