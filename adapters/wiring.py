@@ -143,26 +143,33 @@ def rebuild(services: Services, told: Callable[[int, int, int], None]) -> tuple[
     """Fill a new index from the log and swap it in: entries applied, entries in all, records.
 
     Nothing is decoded or embedded. `told` hears the same three figures on the way. Entries that
-    come meanwhile are projected by whoever settles next. Raise CorruptError, StoreUnavailableError,
-    IndexUnavailableError; then the old index stays.
+    come meanwhile are applied last, while nobody here projects. Raise CorruptError,
+    StoreUnavailableError, IndexUnavailableError; then the old index stays.
     """
     path = index_path(services.settings)
     fresh_path = path.with_name(f"{path.name}.new")
     for suffix in ("", "-wal", "-shm"):
         fresh_path.with_name(fresh_path.name + suffix).unlink(missing_ok=True)
     fresh = LocalIndex(fresh_path, POLICY, durable=False)
-    try:
-        tenants = services.log.tenants()
-        heads = {tenant: services.log.head(tenant) for tenant in tenants}
-        total, done, records = sum(heads.values()), 0, 0
-        for tenant in tenants:
+    total = sum(services.log.head(tenant) for tenant in services.log.tenants())
+    done = records = 0
+
+    def catch_up() -> None:
+        nonlocal done, records, total
+        for tenant in services.log.tenants():
             for applied in replay(services.log, services.shelf, fresh, tenant):
                 done, records = done + 1, records + applied
                 total = max(total, done)
                 told(done, total, records)
+
+    try:
+        catch_up()
+        with services.ledger.still():
+            catch_up()  # what came meanwhile: the watermark must never go back
+            fresh.close()
+            services.index.swap(fresh_path)
     finally:
         fresh.close()
-    services.index.swap(fresh_path)
     return done, total, records
 
 

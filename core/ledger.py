@@ -222,7 +222,7 @@ class Ledger(Projector):
         )
 
     def _decide(self, view: IndexView, claim: Claim, now: Now) -> tuple[Operation, int]:
-        """An operation that fits into an entry (else with fewer copies or matches), and its size."""
+        """An operation that fits into an entry, if with fewer copies or matches; and its size."""
         rules = self._rules
         while True:
             operation = decide(view, claim, now, rules)

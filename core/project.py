@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 import msgspec
@@ -44,24 +46,36 @@ class Projector:
         self._index = index
         self._shelf = shelf
         self._follower = follower
+        self._advancing = threading.Lock()
+
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """Nothing is projected by this process meanwhile, so that W can stand still.
+
+        To swap a new index in, one that holds at least as much: whoever read W from the old one,
+        and the log after it, must not miss in the new one what lay at or below W.
+        """
+        with self._advancing:
+            yield
 
     def advance(self, tenant: str) -> int:
         """Bring the index up to the log; the watermark reached. Safe to run anywhere, twice.
 
         Raise StoreUnavailableError, IndexUnavailableError, CorruptError.
         """
-        watermark = self._index.watermark(tenant)
-        tail = self._follower.held(tenant)
-        nonce: str | None = None
-        while True:
-            seq = watermark + 1
-            entry = (tail and tail.entry(seq)) or self._log.read(tenant, seq)
-            if entry is None:
-                return watermark
-            if nonce is not None:
-                check(tenant, entry, seq, nonce)
-            self._project(tenant, entry)
-            watermark, nonce = entry.seq, entry.nonce
+        with self._advancing:
+            watermark = self._index.watermark(tenant)
+            tail = self._follower.held(tenant)
+            nonce: str | None = None
+            while True:
+                seq = watermark + 1
+                entry = (tail and tail.entry(seq)) or self._log.read(tenant, seq)
+                if entry is None:
+                    return watermark
+                if nonce is not None:
+                    check(tenant, entry, seq, nonce)
+                self._project(tenant, entry)
+                watermark, nonce = entry.seq, entry.nonce
 
     def _project(self, tenant: str, entry: Entry) -> None:
         """Everything that follows from one entry.

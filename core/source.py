@@ -61,7 +61,7 @@ class Source:
         self._copies: dict[str, list[State]] = {}
         self._gone: dict[str, bool] = {}
         self._queries: dict[str, Query] = {}
-        self._hits: dict[str, list[Hit]] = {}
+        self._hits: dict[tuple[str, tuple[str, ...]], list[Hit]] = {}
         self._compared: dict[tuple[str, str], Comparison] = {}
         self._gathered: dict[Layer, int] = {}
 
@@ -85,7 +85,7 @@ class Source:
         if alone:
             found = self._index.hits(self.tenant, alone)
             for query, hits in zip(alone, found, strict=True):
-                self._hits[query.image_id] = hits
+                self._hits[query.image_id, ()] = hits
 
     def state(self, image_id: str) -> State | None:
         """As the index has it."""
@@ -137,13 +137,18 @@ class Source:
 
         What may be shut is only what one of the layers speaks of.
         """
-        hits = self._hits.get(query.image_id)
-        if hits is None or any(shut(hit.image_id) for hit in hits):
-            spoken = {one for layer in layers for one in (*layer.removed, *layer.states)}
-            without = sorted(filter(shut, spoken))
-            hits = self._index.hits(self.tenant, [query], without=without)[0]
-            self._hits[query.image_id] = hits
-        return hits
+        hits = self._asked(query, ())
+        if not any(shut(hit.image_id) for hit in hits):
+            return hits
+        spoken = {one for layer in layers for one in (*layer.removed, *layer.states)}
+        return self._asked(query, tuple(sorted(filter(shut, spoken))))
+
+    def _asked(self, query: Query, without: tuple[str, ...]) -> list[Hit]:
+        """Kept by what was left out: an attempt that is given up must leave nothing behind."""
+        key = (query.image_id, without)
+        if key not in self._hits:
+            self._hits[key] = self._index.hits(self.tenant, [query], without=without)[0]
+        return self._hits[key]
 
     def gather(self, layers: Layers) -> None:
         """Put every anchor of the layers into the pool."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -254,6 +256,26 @@ def test_settled_counts_although_the_index_is_down(
     assert list(desk.blobs.keys("pending/t/")) == [keys.pending(TENANT, "i1")]
     assert desk.settle(upload("i1", "a1")) == done
     assert (desk.index.watermark(TENANT), list(desk.blobs.keys("pending/t/"))) == (1, [])
+
+
+def test_the_watermark_stands_still_while_an_index_is_swapped_in(desk: Desk) -> None:
+    """Meanwhile jobs are settled as ever; they are projected once the new index is there."""
+    settled = threading.Event()
+
+    def settling() -> None:
+        claims = [desk.claim(upload("i1", "a1"))]
+        desk.ledger.settle(TENANT, claims)
+        settled.set()
+
+    thread = threading.Thread(target=settling)
+    with desk.ledger.still():
+        thread.start()
+        deadline = time.monotonic() + 20
+        while BlobLog(desk.blobs).head(TENANT) == 0:
+            assert time.monotonic() < deadline
+        assert (settled.is_set(), desk.index.watermark(TENANT)) == (False, 0)
+    thread.join()
+    assert (settled.is_set(), desk.index.watermark(TENANT)) == (True, 1)
 
 
 # --- edges --------------------------------------------------------------------------------------

@@ -29,6 +29,11 @@ SMALL = {
     "an original goes while a copy comes": Scenario(
         (*UPLOADS, operation("o0", "delete", "i0")), ((("i0",), ("o0",)), (("i1",),)), PAIR
     ),
+    "an original goes in the batch of its copy": Scenario(
+        (*UPLOADS, upload("i2", "d1"), operation("o0", "delete", "i0")),
+        ((("i0",), ("i1", "o0")), (("i2",),)),
+        PAIR,
+    ),
     "a decision meets a copy": Scenario(
         (*UPLOADS, operation("o0", "decide", "i0", value="block")),
         ((("i0",), ("o0",)), (("i1",),)),
