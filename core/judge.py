@@ -59,15 +59,19 @@ def judge(laid: Laid, policy: Policy) -> Judgement:
 
 
 def _agreeing(laid: Laid, policy: Policy) -> Flags:
-    """Blocks alike as they are; or alike in coarse texture, and not unlike in fine.
+    """Blocks alike as they are; or as alike as strong compression lets faint ones be.
 
-    Strong compression leaves coarse texture whole and adds its own to the fine.
+    It leaves coarse texture whole, and what it adds to the fine stays within some grey levels.
     """
     alike = laid.correlation >= policy.agreeing
     first, second, coarse = laid.coarse
     kept = (np.minimum(first, second) >= policy.coarse_texture) & (coarse >= policy.coarse)
-    both: Flags = alike | (kept & (laid.correlation >= policy.half_agreeing))
-    return both
+    most = np.maximum(*laid.deviation)
+    left = most * np.sqrt(np.clip(1.0 - laid.correlation * laid.correlation, 0.0, 1.0))
+    spoilt: Flags = alike | (
+        (kept | (left <= policy.noise)) & (laid.correlation >= policy.half_agreeing)
+    )
+    return spoilt
 
 
 def _missing(  # noqa: C901, PLR0911 - one demand after another

@@ -59,29 +59,31 @@ class Policy(Struct, frozen=True, kw_only=True):
     """Correlation of coarse texture from which a block agrees though its fine texture suffered."""
     coarse_texture: float = 5.0
     """Grey levels the coarse texture must vary by, in both."""
+    noise: float = 8.0
+    """Grey levels that compression may add to a block; measured: 6 left 1 more of 100 unfound."""
     half_agreeing: float = 0.65
     """Correlation that such a block must have all the same."""
     level: float = 30.0
     """Grey levels by which a plain block may miss what the light of the others makes of it."""
     blocks: int = 10
     """Blocks that must agree in all."""
-    share: float = 0.85
+    share: float = 0.9
     """Share of the textured blocks that must agree where nothing was laid over."""
-    inner_share: float = 0.75
+    inner_share: float = 0.85
     """The same of the blocks that hold no plain ground: outlines alone prove nothing."""
     inner_blocks: int = 6
     """Such blocks that must agree."""
     exact: float = 0.97
     """Correlation of a block that lies exactly on its like: outlines of different goods do not."""
-    exact_share: float = 0.97
+    exact_share: float = 0.9
     """Share of the textured blocks that must be exact where there is nothing but outline."""
     exact_blocks: int = 20
     """And how many there must be."""
-    rest_share: float = 0.9
+    rest_share: float = 0.95
     """Share that must agree outside of what was laid over."""
     cover: float = 0.55
     """Most of the overlap that may be laid over."""
-    solid: float = 0.75
+    solid: float = 0.8
     """Share of a region's box that must disagree for it to be something laid over."""
     whole: float = 0.6
     """One of the pictures must lie in the overlap by that share of its area."""
