@@ -13,7 +13,8 @@ from functools import lru_cache
 import numpy as np
 from msgspec.structs import replace
 
-from core import features
+from core import votes
+from core.features import reflected, sketch
 from core.policy import Policy
 from core.types import Candidates, Features, Fingerprint, Hit, Query, Vector
 
@@ -106,12 +107,12 @@ def _nearest(query: Fingerprint, other: Fingerprint) -> tuple[int, int]:
 
 
 @lru_cache(_REMEMBERED)
-def _asked(made: Features) -> tuple[features.Sketch, features.Sketch]:
-    return features.sketch(made), features.reflected(made)
+def _asked(made: Features) -> votes.Ways:
+    return sketch(made), reflected(made)
 
 
 def _votes(query: Features, other: Features) -> tuple[int, bool]:
-    return features.ballot(_asked(query), [_asked(other)[0]])[0]
+    return votes.ballot(_asked(query), _asked(other)[0])
 
 
 # --- one list -----------------------------------------------------------------------------------

@@ -3,8 +3,7 @@
 Up to 200 SIFT keypoints of a 224-pixel grey preview (Lowe 2004), as RootSIFT (Arandjelovic and
 Zisserman 2012) less a fixed mean; signs of fixed random projections (Charikar 2002) make two
 words of 24 bits a keypoint. Nothing is trained. A mirrored picture has the same keypoints with
-permuted descriptors, so both are made at once. Keypoints of two pictures that share words then
-vote for one scale, turn and shift; votes are a reason to look closer, never a proof.
+permuted descriptors, so both are made at once.
 """
 
 from __future__ import annotations
@@ -27,6 +26,8 @@ KEYPOINTS = 200
 _CONTRAST = 0.01
 """A quarter of what Lowe used: only pictures of few keypoints get more of them, and a crop to a
 quarter is found in 95 instead of 93 of 100 photos (measured)."""
+_HELD = 255
+"""Keypoints that are kept: among equals OpenCV gives more than it was asked for."""
 TABLES = 2
 BITS = 24
 """Bits of a word; the table's number lies above them, so that words of two tables never meet."""
@@ -44,20 +45,6 @@ _MEAN = np.frombuffer(
 (seeds 1000 to 1039), made symmetric under the mirror."""
 _MIRROR = np.arange(128).reshape(4, 4, 8)[::-1][:, :, -np.arange(8) % 8].reshape(128)
 """Where each of the 128 numbers of a descriptor lies in that of the mirrored picture."""
-
-_CLOSE_SHIFT = 0.08
-"""Of the stored picture's long side."""
-_CLOSE_SCALE = 0.5
-"""Octaves."""
-_CLOSE_TURN = 20.0
-"""Degrees."""
-_CLOSE_CODE = 8
-"""Bits of 48 in which two keypoints may differ and still be a pair. Two pictures with a word in
-common are laid beside each other by whole codes: words alone found a third fewer pairs."""
-SHARED = 2
-"""Words two pictures have to have in common before their keypoints are compared."""
-_PAIRS = 32
-"""Pairs of one candidate that vote; more say nothing new."""
 
 
 @cache
@@ -83,11 +70,13 @@ def extract(preview: Pixels) -> Features:
         grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
     sift = cv2.SIFT_create(KEYPOINTS, contrastThreshold=_CONTRAST)  # type: ignore[attr-defined]
     found, descriptors = sift.detectAndCompute(grey, None)
+    found = found[:_HELD]
     points = np.array(
         [(*point.pt, point.size, point.angle) for point in found], np.float32
     ).reshape(-1, 4)
     if descriptors is None:
         descriptors = np.zeros((0, 128), np.float32)
+    descriptors = descriptors[:_HELD]
     return Features(
         words=_words(descriptors).tobytes(),
         mirrored=_words(descriptors[:, _MIRROR]).tobytes(),
@@ -104,9 +93,6 @@ def _words(descriptors: NDArray[np.float32]) -> NDArray[np.uint32]:
     bits = (rooted @ _projections() > 0).reshape(-1, TABLES, BITS)
     values = bits @ (1 << np.arange(BITS, dtype=np.uint32))
     return np.asarray(values + (np.arange(TABLES, dtype=np.uint32) << BITS), np.uint32)
-
-
-# --- votes --------------------------------------------------------------------------------------
 
 
 class Sketch(NamedTuple):
@@ -165,143 +151,7 @@ def terms(codes: NDArray[np.uint64]) -> NDArray[np.uint32]:
     return np.concatenate([low, high]).astype(np.uint32)
 
 
-def votes(query: Features, candidate: Features) -> tuple[int, bool]:
-    """Count what agrees on one scale, turn and shift, and say whether the query is mirrored.
-
-    The same count that an inverted table gives for the same two pictures.
-    """
-    return ballot((sketch(query), reflected(query)), [sketch(candidate)])[0]
-
-
-def ballot(query: tuple[Sketch, Sketch], stored: Sequence[Sketch]) -> list[tuple[int, bool]]:
-    """Votes of a picture (as it is, mirrored) for each of some stored ones, and which gave them.
-
-    A picture is asked the way in which more of its words agree, both ways if as many do; with
-    fewer than two words in common there is no vote.
-    """
-    counted = np.zeros((2, len(stored)), np.int64)
-    shared = np.stack([_shared(one, stored) for one in query])
-    asked = (shared >= SHARED) & (shared == shared.max(axis=0))
-    for way, one in enumerate(query):
-        places = np.flatnonzero(asked[way])
-        counted[way, places] = tally(one, [stored[place] for place in places.tolist()])
-    return [(int(max(a, b)), bool(b > a)) for a, b in counted.T]
-
-
-def _shared(query: Sketch, stored: Sequence[Sketch]) -> NDArray[np.int64]:
-    """(len(stored),): how many different words of the query each of them has."""
-    asked = np.unique(terms(query.codes))
-    if not len(asked) or not stored:
-        return np.zeros(len(stored), np.int64)
-    words = terms(np.concatenate([one.codes for one in stored]))
-    picture = np.tile(np.repeat(np.arange(len(stored)), [len(one.codes) for one in stored]), TABLES)
-    first = np.minimum(np.searchsorted(asked, words), len(asked) - 1)
-    held = np.flatnonzero(asked[first] == words)
-    pairs = np.unique(picture[held] * len(asked) + first[held])
-    return np.bincount(pairs // len(asked), minlength=len(stored))
-
-
-def tally(query: Sketch, stored: Sequence[Sketch]) -> NDArray[np.int64]:
-    """Count the votes for each of some stored pictures, asked one way: (len(stored),).
-
-    Keypoints whose codes are mutually nearest and close are a pair; every pair proposes one
-    similarity transform. The votes are those of the proposal that most other pairs agree with,
-    each place in either picture counting once.
-    """
-    result = np.zeros(len(stored), np.int64)
-    which, ours, theirs = _pairs(query, stored)
-    if not len(which):
-        return result
-    counts = np.bincount(which, minlength=len(stored))
-    starts = np.cumsum(counts) - counts
-    position = np.arange(len(which)) - starts[which]
-    # Of more pairs than may vote, every so many-th, so that all of the picture takes part.
-    step = np.maximum(1, -(-counts // _PAIRS))
-    kept = position % step[which] == 0
-    which, ours, theirs = which[kept], ours[kept], theirs[kept]
-    position = position[kept] // step[which]
-    rows, slots = np.unique(which, return_inverse=True)
-    offsets = np.cumsum([0, *(len(one.codes) for one in stored)])
-    there = np.concatenate([one.points for one in stored])[offsets[which] + theirs]
-    sides = np.array([one.side for one in stored], np.float32)[rows]
-    shape = (len(rows), int(position.max()) + 1)
-    proposal = np.zeros((*shape, 4), np.float32)
-    answer = np.zeros((*shape, 4), np.float32)
-    valid = np.zeros(shape, bool)
-    valid[slots, position] = True
-    proposal[slots, position] = query.points[ours]
-    answer[slots, position] = there
-    agree = _agreement(proposal, answer, sides) & valid[:, :, None] & valid[:, None, :]
-    supporters = agree.astype(np.float32)
-    left = _distinct(supporters, proposal)
-    right = _distinct(supporters, answer)
-    result[rows] = np.minimum(left, right).max(axis=1)
-    return result
-
-
-def _pairs(
-    query: Sketch, stored: Sequence[Sketch]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Pairs that are nearest to each other: stored picture, our keypoint, its keypoint; sorted."""
-    none = np.zeros(0, np.int64)
-    parts = [(none, none, none, none)]
-    asked = query.codes[:, None]
-    # One buffer for all: to ask the system for a new one each time took longer than to fill it.
-    buffer = np.zeros(len(asked) * max((len(one.codes) for one in stored), default=0), np.uint64)
-    for row, one in enumerate(stored):
-        bits = buffer[: len(asked) * len(one.codes)].reshape(len(asked), len(one.codes))
-        apart = np.bitwise_count(np.bitwise_xor(asked, one.codes, out=bits)).reshape(-1)
-        close = np.flatnonzero(apart <= _CLOSE_CODE)
-        ours, theirs = np.divmod(close, max(1, len(one.codes)))
-        parts.append((np.full(len(close), row), ours, theirs, apart[close].astype(np.int64)))
-    which, ours, theirs, apart = (np.concatenate(part) for part in zip(*parts, strict=True))
-    mutual = _first(which, ours, apart, theirs) & _first(which, theirs, apart, ours)
-    return which[mutual], ours[mutual], theirs[mutual]
-
-
-def _first(
-    which: NDArray[np.int64],
-    own: NDArray[np.int64],
-    apart: NDArray[np.int64],
-    other: NDArray[np.int64],
-) -> NDArray[np.bool_]:
-    """Of all pairs of one keypoint, the closest; of equals, the one of the lowest number."""
-    order = np.lexsort((other, apart, own, which))
-    new = np.ones(len(order), bool)
-    same = (which[order][1:] == which[order][:-1]) & (own[order][1:] == own[order][:-1])
-    new[1:] = ~same
-    first = np.zeros(len(order), bool)
-    first[order[new]] = True
-    return first
-
-
-def _agreement(
-    ours: NDArray[np.float32], theirs: NDArray[np.float32], sides: NDArray[np.float32]
-) -> NDArray[np.bool_]:
-    """(c, m, m): whether pair j lies where the transform that pair i proposes puts it."""
-    octaves = (theirs[:, :, 2] - ours[:, :, 2]) / 1024
-    turns = (theirs[:, :, 3] - ours[:, :, 3]) / 64
-    apart = np.abs(octaves[:, :, None] - octaves[:, None, :])
-    bend = np.abs((turns[:, :, None] - turns[:, None, :] + 180) % 360 - 180)
-    scale = np.exp2(octaves)
-    radians = np.radians(turns)
-    across, down = scale * np.cos(radians), scale * np.sin(radians)
-    x = ours[:, None, :, 0] - ours[:, :, None, 0]
-    y = ours[:, None, :, 1] - ours[:, :, None, 1]
-    right = across[:, :, None] * x - down[:, :, None] * y
-    below = down[:, :, None] * x + across[:, :, None] * y
-    right -= theirs[:, None, :, 0] - theirs[:, :, None, 0]
-    below -= theirs[:, None, :, 1] - theirs[:, :, None, 1]
-    reach = (64 * _CLOSE_SHIFT * sides)[:, None, None]
-    near: NDArray[np.bool_] = right * right + below * below <= reach * reach
-    return near & (apart <= _CLOSE_SCALE) & (bend <= _CLOSE_TURN)
-
-
-def _distinct(supporters: NDArray[np.float32], points: NDArray[np.float32]) -> NDArray[np.int64]:
-    """(c, m): at how many different places the supporters of each proposal lie."""
-    x, y = points[:, :, 0], points[:, :, 1]
-    same = (x[:, :, None] == x[:, None, :]) & (y[:, :, None] == y[:, None, :])
-    first = same.argmax(axis=2)
-    places = (first[:, :, None] == np.arange(points.shape[1])).astype(np.float32)
-    counted: NDArray[np.int64] = (np.matmul(supporters, places) > 0).sum(axis=2)
-    return counted
+def vocabulary(codes: NDArray[np.uint64]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """The different words of (n,) codes, sorted, and for each the first keypoint that has it."""
+    words, first = np.unique(terms(codes), return_index=True)
+    return words, first % max(1, len(codes))

@@ -8,14 +8,15 @@ which that came or on what was there before.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.features import Sketch, ballot, reflected, sketch, sketches, terms
+from core.features import Sketch, reflected, sketch, sketches, terms, vocabulary
 from core.types import Features
+from core.votes import SHARED, Ints, promising, sifted, tally
 
 Arrays = dict[str, NDArray[Any]]
 Found = tuple[int, int, bool]
@@ -27,19 +28,30 @@ _COMMON = 0.005
 """Words of more than this share of the pictures say nothing and are left out of the score."""
 _ENOUGH = 2_000
 """Pictures from which on a word can be common: below, that share is fewer than ten of them."""
-_SHORTLIST = 1
-"""Pictures that vote, for each one that is asked for."""
+_MOST = 512
+"""Pictures with words in common that are looked at, the rarest words first: up to so many what is
+found is exact."""
 _DEAD = 1_024
 """Removed pictures that are worth making the table anew, once they are a quarter of it."""
 
 
 class _Run(NamedTuple):
-    """Postings sorted by word: those of `words[k]` are `slots[starts[k] : starts[k + 1]]`."""
+    """Postings sorted by word: those of `words[k]` are `held[starts[k] : starts[k + 1]]`."""
 
     words: NDArray[np.uint32]
     starts: NDArray[np.int64]
-    slots: NDArray[np.uint32]
+    held: NDArray[np.uint32]
+    """The slot of a picture above the number of its first keypoint with that word, 8 bits."""
     pictures: int
+
+
+class _Met(NamedTuple):
+    """Postings that a query met, (n,) each."""
+
+    slots: Ints
+    ours: Ints
+    theirs: Ints
+    weights: NDArray[np.float64]
 
 
 class Terms:
@@ -85,23 +97,15 @@ class Terms:
     def search(self, features: Features, top: int = 20) -> list[Found]:
         """Pictures that agree with this one or with its mirror image: at most `top`, most first.
 
-        Those that share the rarest words (by the sum of their idf, the better of both ways) vote;
+        Those with words in common are looked at, up to 512 by the sum of the idf of these words;
         what has no vote is left out; equal votes come in the order of their rows.
         """
-        if not self._slots:
-            return []
-        ways = sketch(features), reflected(features)
-        scores = np.maximum(*(self._score(np.unique(terms(way.codes))) for way in ways))
-        slots = np.flatnonzero((scores > 0) & self._live)
-        slots = slots[np.lexsort((self._rows[slots], -scores[slots]))][: _SHORTLIST * top]
-        held = [one for one in map(self._sketches.__getitem__, slots.tolist()) if one is not None]
-        found = [
-            (row, count, mirrored)
-            for row, (count, mirrored) in zip(
-                self._rows[slots].tolist(), ballot(ways, held), strict=True
-            )
-            if count
-        ]
+        best: dict[int, tuple[int, bool]] = {}
+        for mirrored, way in enumerate((sketch(features), reflected(features))):
+            for slot, count in self._ask(way):
+                if count > best.get(slot, (0, False))[0]:
+                    best[slot] = count, bool(mirrored)
+        found = [(int(self._rows[slot]), *won) for slot, won in best.items()]
         return sorted(found, key=lambda one: (-one[1], one[0]))[:top]
 
     def dump(self) -> Arrays:
@@ -147,13 +151,15 @@ class Terms:
         self._live[place] = True
         self._sketches.extend(held)
         self._slots.update(zip(rows, range(first, first + len(rows)), strict=True))
-        lengths = [len(one.codes) for one in held]
-        slots = np.repeat(np.arange(first, first + len(rows), dtype=np.uint64), lengths)
+        lengths = np.array([len(one.codes) for one in held])
         words = terms(np.concatenate([one.codes for one in held])).astype(np.uint64)
-        keys = words << np.uint64(32) | np.concatenate([slots, slots])
+        slots = np.repeat(np.arange(first, first + len(rows)), lengths)
+        owners = np.arange(len(slots)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        postings = (slots << 8 | np.minimum(owners, 255)).astype(np.uint64)
+        keys = words << np.uint64(32) | np.tile(postings, 2)
         # Sorted and then thinned: numpy's own `unique` hashes first and takes three times as long.
         keys.sort()
-        self._runs.append(_run(keys[_new(keys)], len(rows)))
+        self._runs.append(_run(keys[_new(keys >> np.uint64(8))], len(rows)))
         self._merge()
 
     def _merge(self) -> None:
@@ -173,28 +179,46 @@ class Terms:
         """Make the table anew of what is still held."""
         self.__dict__.update(Terms.load(self.dump()).__dict__)
 
-    def _score(self, asked: NDArray[np.uint32]) -> NDArray[np.float64]:
-        """(slots,): the sum of the idf of the words that each picture has of those asked."""
+    def _ask(self, way: Sketch) -> Iterator[tuple[int, int]]:
+        """Slots and their votes, asked one way."""
+        met = self._meet(way)
+        counts = np.bincount(met.slots, minlength=len(self._sketches))
+        slots = np.flatnonzero((counts >= SHARED) & self._live[: len(counts)])
+        if len(slots) > _MOST:
+            # Rounded, so that the order in which a sum was made cannot show.
+            scores = np.round(np.bincount(met.slots, met.weights), 6)[slots]
+            slots = slots[np.lexsort((self._rows[slots], -scores))][:_MOST]
+            slots.sort()
+        place = np.full(len(counts), -1)
+        place[slots] = np.arange(len(slots))
+        kept = place[met.slots] >= 0
+        pairs = sifted(place[met.slots[kept]], met.ours[kept], met.theirs[kept])
+        stored = [one for one in map(self._sketches.__getitem__, slots.tolist()) if one is not None]
+        slots = slots[promising(way, stored, pairs)]
+        stored = [one for one in map(self._sketches.__getitem__, slots.tolist()) if one is not None]
+        return zip(slots.tolist(), tally(way, stored).tolist(), strict=True)
+
+    def _meet(self, way: Sketch) -> _Met:
+        """Every posting of the words of a query, but for those of common ones."""
+        asked, owners = vocabulary(way.codes)
         places = [_find(run, asked) for run in self._runs]
         frequency = sum((counts for _, counts in places), np.zeros(len(asked), np.int64))
         if self._gone:
             frequency -= [self._gone[word] for word in asked.tolist()]
         pictures = len(self._slots)
-        weight = np.log(pictures / np.maximum(frequency, 1)) + 1e-3
+        used = frequency > 0
         if pictures >= _ENOUGH:
-            weight[frequency > _COMMON * pictures] = 0
-        score = np.zeros(len(self._rows))
+            used &= frequency <= _COMMON * pictures
+        weight = np.log(max(1, pictures) / np.maximum(frequency, 1))
+        held, whose = [np.zeros(0, np.uint32)], [np.zeros(0, np.int64)]
         for run, (starts, counts) in zip(self._runs, places, strict=True):
-            used = np.flatnonzero((weight > 0) & (counts > 0))
-            many = counts[used]
+            many = np.where(used, counts, 0)
             ends = np.cumsum(many)
             total = int(ends[-1]) if len(ends) else 0
-            postings = np.arange(total) + np.repeat(starts[used] - ends + many, many)
-            score += np.bincount(
-                run.slots[postings], np.repeat(weight[used], many), minlength=len(score)
-            )
-        # Rounded, so that the order in which a sum was made cannot show.
-        return np.round(score, 6)
+            held.append(run.held[np.arange(total) + np.repeat(starts - ends + many, many)])
+            whose.append(np.repeat(np.arange(len(asked)), many))
+        found, word = np.concatenate(held).astype(np.int64), np.concatenate(whose)
+        return _Met(found >> 8, owners[word], found & 255, weight[word])
 
 
 def _level(run: _Run) -> int:
@@ -202,7 +226,7 @@ def _level(run: _Run) -> int:
 
 
 def _run(keys: NDArray[np.uint64], pictures: int) -> _Run:
-    """Make a run of sorted keys: word above slot."""
+    """Make a run of sorted keys: word above posting."""
     words = (keys >> np.uint64(32)).astype(np.uint32)
     starts = np.flatnonzero(_new(words))
     return _Run(
@@ -222,7 +246,7 @@ def _new(ordered: NDArray[Any]) -> NDArray[np.bool_]:
 
 def _keys(run: _Run) -> NDArray[np.uint64]:
     words = np.repeat(run.words.astype(np.uint64), np.diff(run.starts))
-    return words << np.uint64(32) | run.slots
+    return words << np.uint64(32) | run.held
 
 
 def _find(run: _Run, asked: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

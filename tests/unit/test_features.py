@@ -8,6 +8,7 @@ from PIL import Image, ImageOps
 
 from core import features
 from core.types import Features, Pixels
+from core.votes import ballot, votes
 from tests.pictures import EDITS, flat, photo, tiny
 
 
@@ -60,8 +61,8 @@ def test_small_pictures_are_not_enlarged() -> None:
 def test_nothing_to_hold_on_to(image: Image.Image, stored: list[Features]) -> None:
     """A flat or tiny picture has no features, or too few for anything to agree with them."""
     made = described(image)
-    assert features.votes(made, stored[0]) == (0, False)
-    assert features.votes(stored[0], made) == (0, False)
+    assert votes(made, stored[0]) == (0, False)
+    assert votes(stored[0], made) == (0, False)
 
 
 def test_mirrored_words_are_those_of_the_mirror_image(stored: list[Features]) -> None:
@@ -75,7 +76,7 @@ def test_mirrored_words_are_those_of_the_mirror_image(stored: list[Features]) ->
 @pytest.mark.parametrize("name", [name for name in EDITS if EDITS[name].expected])
 def test_edits_are_voted_for(name: str, stored: list[Features]) -> None:
     """Every named edit of a photo agrees with it, and mirrors are told as such."""
-    count, mirrored = features.votes(described(EDITS[name].image(photo(2), 1)), stored[2])
+    count, mirrored = votes(described(EDITS[name].image(photo(2), 1)), stored[2])
     assert count >= 5
     assert mirrored == ("mirror" in name)
 
@@ -83,7 +84,7 @@ def test_edits_are_voted_for(name: str, stored: list[Features]) -> None:
 def test_different_photos_do_not_agree(stored: list[Features]) -> None:
     """No two different photos have as many votes as make a candidate."""
     counts = [
-        features.votes(one, other)[0]
+        votes(one, other)[0]
         for n, one in enumerate(stored)
         for m, other in enumerate(stored)
         if n != m
@@ -95,5 +96,6 @@ def test_votes_are_those_of_the_ballot(stored: list[Features]) -> None:
     """One pair by itself counts as it does among others."""
     query = described(EDITS["crop-40"].image(photo(3), 1))
     ways = features.sketch(query), features.reflected(query)
-    together = features.ballot(ways, features.sketches(stored))
-    assert together == [features.votes(query, one) for one in stored]
+    assert [ballot(ways, one) for one in features.sketches(stored)] == [
+        votes(query, one) for one in stored
+    ]
