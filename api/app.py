@@ -26,6 +26,7 @@ from api.images import Images
 from api.intake import Intake
 from api.jobs import Jobs
 from api.metrics import Metrics, metrics
+from api.operations import Turns
 from api.problems import crashed, problem_type, refused, told
 from api.uploads import tidy
 from core.errors import SeenitError
@@ -48,6 +49,7 @@ def create_app(services: Services) -> Litestar:
     figures = Metrics(services.queue)
     checks = Checks(services.settings.checks_at_once)
     health = Health(services)
+    turns = Turns()
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -64,6 +66,7 @@ def create_app(services: Services) -> Litestar:
             "caller": Provide(caller_of),
             "checks": Provide(lambda: checks, sync_to_thread=False),
             "figures": Provide(lambda: figures, sync_to_thread=False),
+            "turns": Provide(lambda: turns, sync_to_thread=False),
             "health": Provide(lambda: health, sync_to_thread=False),
         },
         guards=[

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 from litestar import Controller, Response, delete, patch, post, put
-from litestar.params import QueryParameter
+from litestar.di import NamedDependency
+from litestar.params import QueryParameter, SkipValidation
 
 from api import examples, fields, operations, schemas
 from api.auth import KEYED
@@ -65,9 +66,11 @@ class Changes(Controller):
     )
     async def edit(
         self,
+        *,
         request: Requested,
         services: Wired,
         caller: Who,
+        turns: NamedDependency[SkipValidation[operations.Turns]],
         image_id: ImageId,
         if_match: IfMatch = None,
     ) -> Response[schemas.Image]:
@@ -77,7 +80,9 @@ class Changes(Controller):
         metadata; any other field answers 400.
         """
         body = await request.body()
-        return answer(await operations.edit(services, caller, image_id, if_match, body))
+        return answer(
+            await operations.edit(services, caller, turns, image_id, if_match=if_match, patch=body)
+        )
 
     @delete(
         "/{image_id:str}",

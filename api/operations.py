@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from weakref import WeakValueDictionary
 
 from adapters.wiring import Services
 from api.auth import Caller
 from api.etags import matched
 from api.fields import merged
-from api.problems import raised
+from api.problems import BusyError, raised
 from api.schemas import Erased
 from core.errors import PendingError, PreconditionError
 from core.telling import Seen
 from core.types import Fields, Job, JobKind, Value
-
-TRIES = 8
-"""Times that an edit without If-Match is laid over a record that changed meanwhile."""
 
 
 async def change(
@@ -43,37 +43,71 @@ async def change(
     return await asyncio.to_thread(services.reader.record, caller.tenant, image_id)
 
 
+class Turns:
+    """Edits of one record take turns within this process, so that they do not keep colliding."""
+
+    def __init__(self) -> None:
+        self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def take(self, tenant: str, image_id: str, until: float) -> AsyncIterator[None]:
+        """Hold a record's turn. Raise BusyError where it does not come by then (loop time)."""
+        lock = self._locks.setdefault((tenant, image_id), asyncio.Lock())
+        try:
+            async with asyncio.timeout_at(until):
+                await lock.acquire()
+        except TimeoutError:
+            raise BusyError("others are editing this record: nothing was changed") from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+
 async def edit(
-    services: Services, caller: Caller, image_id: str, if_match: str | None, patch: bytes
+    services: Services,
+    caller: Caller,
+    turns: Turns,
+    image_id: str,
+    *,
+    if_match: str | None,
+    patch: bytes,
 ) -> Seen:
     """Merge a patch into the fields, and the record as it is then.
 
     The patch is laid over one revision and settled for that one alone, so that of two edits at the
     same time neither undoes the other: the later one is laid over what the first one left.
     """
-    for _ in range(TRIES):
-        seen = await asyncio.to_thread(services.reader.record, caller.tenant, image_id)
-        revision = seen.record.state.revision
-        matched(if_match, revision)
-        fields = merged(seen.record.fields, patch)
-        if fields == seen.record.fields:
-            return seen  # nothing changes, so nothing is written
-        job = await asyncio.to_thread(
-            services.acceptor.operate,
-            caller.tenant,
-            "edit",
-            image_id,
-            fields=fields,
-            if_match=revision,
-        )
-        try:
-            await settled(services, job)
-        except PreconditionError:
-            if if_match is not None:
-                raise
-            continue
-        return await asyncio.to_thread(services.reader.record, caller.tenant, image_id)
-    raise PreconditionError("the record changes faster than this edit can be laid over it")
+    loop = asyncio.get_running_loop()
+    until = loop.time() + services.settings.operation_seconds
+    async with turns.take(caller.tenant, image_id, until):
+        while True:
+            try:
+                return await _edited(services, caller.tenant, image_id, if_match, patch)
+            except PreconditionError:
+                if if_match is not None:
+                    raise
+                if loop.time() > until:
+                    break
+    raise BusyError("others are editing this record: nothing was changed")
+
+
+async def _edited(
+    services: Services, tenant: str, image_id: str, if_match: str | None, patch: bytes
+) -> Seen:
+    """One try. Raise PreconditionError where the record changed meanwhile."""
+    seen = await asyncio.to_thread(services.reader.record, tenant, image_id)
+    revision = seen.record.state.revision
+    matched(if_match, revision)
+    fields = merged(seen.record.fields, patch)
+    if fields == seen.record.fields:
+        return seen  # nothing changes, so nothing is written
+    operate = services.acceptor.operate
+    job = await asyncio.to_thread(
+        operate, tenant, "edit", image_id, fields=fields, if_match=revision
+    )
+    await settled(services, job)
+    return await asyncio.to_thread(services.reader.record, tenant, image_id)
 
 
 async def delete(services: Services, caller: Caller, image_id: str, if_match: str | None) -> None:

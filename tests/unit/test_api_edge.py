@@ -7,11 +7,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
+from api import examples, schemas
 from api.app import create_app
 from core.errors import CorruptError, IndexUnavailableError, StoreUnavailableError
 from tests.door import Service
@@ -228,6 +230,29 @@ def test_the_reference_is_there(client: TestClient[Litestar]) -> None:
                     content = answer["content"]["application/problem+json"]
                     assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
                     assert content["examples"]
+
+
+def test_examples_are_what_is_answered() -> None:
+    """Each is a value of its wire type, with no name that the type has not."""
+    pairs: list[tuple[dict[str, Any], Any]] = [
+        (examples.JOB, schemas.Job),
+        (examples.QUEUED, schemas.Accepted),
+        (examples.ENDED, schemas.Accepted),
+        (examples.CHECKED, schemas.Checked),
+    ]
+    for example, kind in pairs:
+        told = msgspec.to_builtins(msgspec.convert(example, kind))
+        assert _within(example, told)
+
+
+def _within(part: Any, whole: Any) -> bool:  # noqa: ANN401  # JSON
+    """Whether a value holds another, but for names it has beside."""
+    if isinstance(part, dict):
+        return all(name in whole and _within(value, whole[name]) for name, value in part.items())
+    if isinstance(part, list):
+        pairs = zip(part, whole, strict=True)
+        return all(_within(one, other) for one, other in pairs)
+    return bool(part == whole)
 
 
 def test_every_answer_is_in_the_reference(client: TestClient[Litestar], service: Service) -> None:

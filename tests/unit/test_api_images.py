@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -511,6 +512,24 @@ def test_an_edit_without_if_match_is_laid_over_a_newer_record(
     monkeypatch.setattr(service.acceptor, "operate", racing)
     told = client.patch(f"/v1/images/{image_id}", json={"category": "ours"}).json()
     assert (told["title"], told["category"], told["revision"]) == ("theirs", "ours", 3)
+
+
+def test_edits_at_the_same_time_all_come_through(
+    client: TestClient[Litestar], service: Service
+) -> None:
+    """They take turns; one whose turn does not come is told to come again."""
+    url = f"/v1/images/{one(client)}"
+
+    def edit(n: int) -> int:
+        return client.patch(url, json={"metadata": {f"k{n}": n}}).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(edit, range(16))) == [200] * 16
+        told = client.get(url).json()
+        assert told["metadata"] == {f"k{n}": n for n in range(16)}
+        assert told["revision"] == 17
+        service.queue.paused = True
+        assert set(pool.map(edit, range(16, 20))) == {503}
 
 
 def test_decision_is_told_with_its_reason(client: TestClient[Litestar]) -> None:
