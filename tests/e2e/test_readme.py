@@ -1,0 +1,51 @@
+"""What the README shows with curl is what the service does."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.absent import absent
+from tests.e2e.service import serving
+from tests.pictures import EDITS, jpeg, photo
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.timeout(300)
+def test_the_examples_of_the_readme_run(tmp_path: Path) -> None:
+    """In order, each without an error, ending with one picture left."""
+    curl = shutil.which("curl")
+    if curl is None:
+        absent("curl", "the README's examples are run with it")
+    blocks = re.findall(
+        r"```sh\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    assert len(blocks) == 4
+    original = photo(5)
+    (tmp_path / "cat.jpg").write_bytes(jpeg(original))
+    (tmp_path / "mirrored.jpg").write_bytes(EDITS["mirror-crop-70"].apply(original))
+    (tmp_path / "captioned.jpg").write_bytes(EDITS["caption"].apply(original))
+    with serving(tmp_path / "data") as service:
+        failing = f'set -eu\ncurl() {{ {curl} --fail-with-body "$@"; echo; }}\n'
+        script = failing + "".join(blocks).replace("http://127.0.0.1:8000", service.url)
+        ran = subprocess.run(
+            ["bash", "-c", script],
+            check=False,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+    answers = [json.loads(line) for line in ran.stdout.splitlines() if line.startswith("{")]
+    verdict = answers[1]["items"][0]["verdict"]
+    assert (verdict["kind"], verdict["original"]["owner_id"]) == ("near_duplicate", "stefan")
+    assert answers[2]["verdict"]["matches"][0]["evidence"]["changed_regions"] != []
+    assert answers[-1]["total"]["images"] == 1
+    assert (tmp_path / "preview.jpg").read_bytes()[:3] == b"\xff\xd8\xff"
