@@ -193,3 +193,14 @@ def test_words_laid_over_one_photo_are_reported() -> None:
     assert told.confirmed
     assert told.evidence.changed_regions
     assert all(box.y + box.height < 0.2 for box in told.evidence.changed_regions)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 2), (31, 31)])
+@pytest.mark.parametrize("flat", [True, False])
+def test_the_smallest_and_flattest_pictures_are_never_confirmed(
+    size: tuple[int, int], *, flat: bool
+) -> None:
+    """Too small, thin or plain for blocks to say anything, either way round and with itself."""
+    odd = _picture(Image.new("RGB", size, "grey") if flat else _photo(11).resize(size))
+    pairs = [(odd, _original(11)), (_original(11), odd), (odd, odd)]
+    assert [compare(*pair, HIT, POLICY).confirmed for pair in pairs] == [False] * 3
