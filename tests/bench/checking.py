@@ -33,7 +33,7 @@ def rows(progress: Progress) -> list[Row]:
             task = progress.add_task("waiting for the model", total=None)
             _until_loaded(service, model)
             progress.remove_task(task)
-            uploaded, taken = _measured(progress, service, files)
+            uploaded, refused, taken = _measured(progress, service, files)
         finally:
             service.stop()
     taken.sort()
@@ -49,6 +49,7 @@ def rows(progress: Progress) -> list[Row]:
                 "p50, s": taken[len(taken) // 2],
                 "slowest, s": taken[-1],
                 "checks": len(taken),
+                "answers of 503, tried again when they said": refused,
                 "uploads settled meanwhile, a second": uploaded / SECONDS,
             },
         )
@@ -66,9 +67,12 @@ def _until_loaded(service: Service, model: str) -> None:
         time.sleep(0.2)
 
 
-def _measured(progress: Progress, service: Service, files: list[bytes]) -> tuple[int, list[float]]:
-    """Uploads that were settled, and seconds of each check from when it was due."""
+def _measured(
+    progress: Progress, service: Service, files: list[bytes]
+) -> tuple[int, int, list[float]]:
+    """Uploads that were settled, answers of 503, and each check's seconds from when it was due."""
     over = threading.Event()
+    refused: list[int] = []
     uploaded = 0
 
     def upload() -> None:
@@ -99,7 +103,13 @@ def _measured(progress: Progress, service: Service, files: list[bytes]) -> tuple
         began = time.perf_counter()
 
         def check(n: int) -> float:
-            client.post("/v1/check", files={"file": files[n % FILES]}).raise_for_status()
+            while True:
+                answer = client.post("/v1/check", files={"file": files[n % FILES]})
+                if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                    break
+                refused.append(n)
+                time.sleep(float(answer.headers["Retry-After"]))
+            answer.raise_for_status()
             return time.perf_counter() - began - n / RATE
 
         asked = []
@@ -109,4 +119,4 @@ def _measured(progress: Progress, service: Service, files: list[bytes]) -> tuple
         taken = [one.result() for one in asked]
     over.set()
     uploader.join()
-    return uploaded, taken
+    return uploaded, len(refused), taken

@@ -18,7 +18,7 @@ TIMES = 7
 def rows(progress: Progress) -> list[Row]:
     """Previews in, unit vectors out, at the same batch, dtype and device."""
     batch = BATCHES["cpu"]
-    previews = [photo(seed, *photos.SMALL) for seed in range(batch)]
+    previews = [photo(seed, *photos.PREVIEW) for seed in range(batch)]
     found = []
     with photos.folder() as folder:
         task = progress.add_task("ViT-B/32", total=None)

@@ -12,6 +12,7 @@ from adapters import wiring
 from adapters.settings import Settings
 from adapters.wiring import Services
 from core.errors import SeenitError
+from core.ports import Embedder
 from core.types import Fields, Operation
 from tests.bench import photos
 
@@ -20,9 +21,12 @@ BATCH = 64
 
 
 @contextmanager
-def services(folder: Path, model: str, **settings: object) -> Iterator[Services]:
+def services(
+    folder: Path, model: str, *, durable: bool = True, visual: Embedder | None = None
+) -> Iterator[Services]:
     """Everything connected on an empty data folder, the model loaded."""
-    built = wiring.build(Settings(data=folder / "data", model=model, device="cpu", **settings))
+    read = Settings(data=folder / "data", model=model, device="cpu", durable=durable)
+    built = wiring.build(read, visual=visual)
     try:
         built.visual.load()
         if model != "none" and built.visual.absent:

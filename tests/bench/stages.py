@@ -33,7 +33,7 @@ def rows(progress: Progress) -> list[Row]:
     limits = Limits()
     asked = photos.files(progress, ASKED, first=100_000)
     with photos.folder() as folder, services(folder, "none", durable=False) as built:
-        fill(progress, built, folder, photos.small(progress, STORED, first=0))
+        fill(progress, built, folder, photos.small(progress, STORED))
         counted = _counted(built)
         taken: dict[str, list[float]] = {}
 
