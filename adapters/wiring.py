@@ -143,8 +143,9 @@ def rebuild(services: Services, told: Callable[[int, int, int], None]) -> tuple[
     """Fill a new index from the log and swap it in: entries applied, entries in all, records.
 
     Nothing is decoded or embedded. `told` hears the same three figures on the way. Entries that
-    come meanwhile are applied last, while nobody here projects. Raise CorruptError,
-    StoreUnavailableError, IndexUnavailableError; then the old index stays.
+    come meanwhile are applied last, while nobody here projects; whoever settles next projects what
+    no index held yet. Raise CorruptError, StoreUnavailableError, IndexUnavailableError; then the
+    old index stays.
     """
     path = index_path(services.settings)
     fresh_path = path.with_name(f"{path.name}.new")
@@ -157,7 +158,8 @@ def rebuild(services: Services, told: Callable[[int, int, int], None]) -> tuple[
     def catch_up() -> None:
         nonlocal done, records, total
         for tenant in services.log.tenants():
-            for applied in replay(services.log, services.shelf, fresh, tenant):
+            until = services.ledger.marked(tenant)
+            for applied in replay(services.log, services.shelf, fresh, tenant, until):
                 done, records = done + 1, records + applied
                 total = max(total, done)
                 told(done, total, records)

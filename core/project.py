@@ -11,9 +11,8 @@ import msgspec
 
 from core import keys
 from core.follow import Follower, check
-from core.layer import Layer
 from core.ports import Blobs, Index, Log
-from core.settle import apply
+from core.settle import laid
 from core.types import Entry, Record, State
 
 _encoder = msgspec.json.Encoder()
@@ -58,6 +57,23 @@ class Projector:
         with self._advancing:
             yield
 
+    def marked(self, tenant: str) -> int:
+        """The entry up to which every job that ended has its done mark.
+
+        So far may an index go that is made from the log alone: what follows from the later entries
+        besides their documents is still to be done, by `advance`. Marks are made in the order of
+        the log, so that only its last few entries need to be looked at.
+        """
+        until = head = self._log.head(tenant)
+        for seq in range(head, 0, -1):
+            entry = self._log.read(tenant, seq)
+            jobs = [] if entry is None else list(laid(entry).outcomes)
+            if jobs:
+                if all(self._blobs.exists([keys.done(tenant, job_id) for job_id in jobs])):
+                    break
+                until = seq - 1
+        return until
+
     def advance(self, tenant: str) -> int:
         """Bring the index up to the log; the watermark reached. Safe to run anywhere, twice.
 
@@ -85,9 +101,7 @@ class Projector:
         The pending objects go last: until then the sweeper brings an unfinished projection back.
         """
         seq = entry.seq
-        layer = Layer()
-        for operation in entry.operations:
-            apply(layer, operation, seq)
+        layer = laid(entry)
         removed = list(layer.removed.values())
         ids = list(layer.removed)
         if removed:

@@ -8,9 +8,8 @@ from typing import Protocol
 
 from core.errors import CorruptError
 from core.follow import check
-from core.layer import Layer
 from core.ports import Index, Log
-from core.settle import apply
+from core.settle import laid
 from core.types import Record, State
 
 logger = logging.getLogger(__name__)
@@ -23,8 +22,11 @@ class Joins(Protocol):
         """Each state with fingerprint, fields and vectors; without those of pictures now gone."""
 
 
-def replay(log: Log, shelf: Joins, index: Index, tenant: str) -> Iterator[int]:
-    """Project every entry after the index's watermark; yields the records each one left.
+def replay(log: Log, shelf: Joins, index: Index, tenant: str, until: int) -> Iterator[int]:
+    """Project the entries after the index's watermark; yields the records each one left.
+
+    No further than `until`, which is to be what `Projector.marked` says: a watermark beyond would
+    hide jobs that have no done mark yet, and they would be settled again.
 
     A picture that a later entry deletes has nothing to be joined with any more: it is left out
     from the start. Raise CorruptError, StoreUnavailableError, IndexUnavailableError.
@@ -32,13 +34,14 @@ def replay(log: Log, shelf: Joins, index: Index, tenant: str) -> Iterator[int]:
     seq = index.watermark(tenant)
     nonce = _nonce(log, tenant, seq)
     lost: set[str] = set()
-    while (entry := log.read(tenant, seq + 1)) is not None:
+    while seq < until:
         seq += 1
+        entry = log.read(tenant, seq)
+        if entry is None:
+            raise CorruptError(f"the log of {tenant} has a gap at entry {seq}")
         check(tenant, entry, seq, nonce)
         nonce = entry.nonce
-        layer = Layer()
-        for operation in entry.operations:
-            apply(layer, operation, seq)
+        layer = laid(entry)
         records = shelf.join(tenant, seq, list(layer.states.values()))
         lost |= layer.states.keys() - {record.state.image_id for record in records}
         lost -= layer.removed.keys()
@@ -46,6 +49,9 @@ def replay(log: Log, shelf: Joins, index: Index, tenant: str) -> Iterator[int]:
             tenant, seq, records, list(layer.removed.values()), list(layer.outcomes.values())
         )
         yield len(records)
+    while lost and (entry := log.read(tenant, seq + 1)) is not None:
+        seq += 1  # what a later entry deletes may be gone already
+        lost -= laid(entry).removed.keys()
     if lost:
         logger.error("%d pictures of %s have lost their fingerprints: %s", len(lost), tenant, lost)
 

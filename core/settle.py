@@ -18,6 +18,7 @@ from core.step import Now, View, absent, operation, problem_of, refused, stale
 from core.types import (
     Absent,
     Decision,
+    Entry,
     Fields,
     Fingerprint,
     Job,
@@ -82,6 +83,14 @@ def apply(layer: Layer, operation: Operation, seq: int) -> None:
     layer.put(operation.states, tombstones(operation, seq))
     for outcome in outcomes(operation, seq):
         layer.outcomes[outcome.job_id] = outcome
+
+
+def laid(entry: Entry) -> Layer:
+    """What one entry left."""
+    layer = Layer()
+    for one in entry.operations:
+        apply(layer, one, entry.seq)
+    return layer
 
 
 def tombstones(operation: Operation, seq: int) -> list[Tombstone]:

@@ -383,6 +383,8 @@ BREAKS: dict[str, Callable[[], Parts]] = {
     "8 pending last": lambda: Parts(exactly=False, ledger=ForgetsPendingFirst),
     "8 every entry": lambda: Parts(exactly=False, ledger=ProjectsTheHead, replica=Skipping),
     "8 every replica": lambda: Parts(exactly=False, index=Hasty),
+    "8 marks before a new W": lambda: Parts(exactly=False, rash=True),
+    "8 W never goes back": lambda: Parts(exactly=False, catches_up=False),
     "8 the highest seq wins": lambda: Parts(exactly=False, replica=Unkeyed),
     "8 tombstones stay": lambda: Parts(exactly=False, replica=Unburied),
     "9 the sweeper": lambda: Parts(exactly=False, sweeps=False),

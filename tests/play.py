@@ -15,6 +15,7 @@ from core.follow import Follower
 from core.ledger import Ledger
 from core.overlay import Overlay
 from core.pool import Pool
+from core.replay import replay
 from core.settle import Claim, decide
 from core.step import Now
 from core.types import Entry, Job, Operation, State
@@ -57,6 +58,8 @@ class Scenario:
     replicas: int = 1
     reads: int = 0
     """How often someone looks at everything meanwhile."""
+    swaps: bool = False
+    """Whether the index is made again from the log meanwhile, and swapped in."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,10 @@ class Parts:
     top: int = 0
     """Candidates that the index gives, the one of the lowest place first; 0 for all there are."""
     sweeps: bool = True
+    catches_up: bool = True
+    """Whether a new index is swapped in with all that the log has by then."""
+    rash: bool = False
+    """Whether a new index goes to the head of the log, done marks or not."""
     exactly: bool = True
     """Whether every outcome and object is compared with the specification, not only the promises
     kept: that one is new, that nothing comes back, points at what is gone, ends twice or never."""
@@ -164,6 +171,8 @@ class Play:
         bodies = [self._worker(batches) for batches in self.scenario.batches]
         if self.scenario.reads:
             bodies.append(self._reader)
+        if self.scenario.swaps:
+            bodies.append(self._reindexer)
         self._baton.run(bodies)
         self.settle_down()
 
@@ -227,6 +236,27 @@ class Play:
             }
             states = {record.state.image_id: record.state for record in records if record}
             self.seen.append(Seen(since, self.store.head, states, known - ended))
+
+    def _reindexer(self) -> None:
+        """Fill a new index from the log while the others go on, then swap it in."""
+        fresh = Store(replicas=[self.parts.replica()])
+        index = MemoryIndex(fresh)
+        worker = Worker(self)
+
+        def catch_up() -> None:
+            until = self.store.head if self.parts.rash else worker.ledger.marked(TENANT)
+            list(replay(worker.log, worker.shelf, index, TENANT, until))
+
+        try:
+            catch_up()
+            self.gate("swap")
+        except CrashError:
+            return
+        self._shielded = True
+        if self.parts.catches_up:
+            catch_up()
+        self._shielded = False
+        self.store.replicas[:] = fresh.replicas
 
     def _quietly(self, _: str) -> None:
         self.gate("quiet")

@@ -21,6 +21,7 @@ def scenario(
     pictures: str = "",
     deletes: bool = False,
     replicas: int = 0,
+    swaps: float = 0.2,
 ) -> Scenario:
     """Up to so many of each; every job is given to at least one worker, many to two.
 
@@ -31,12 +32,14 @@ def scenario(
     jobs = _uploads(rng, rng.randint(2, uploads), pictures)
     kinds = ("delete",) if deletes else ("delete",) * 3 + ("decide",) * 2 + ("purge", "edit")
     jobs += _operations(rng, [job.image_id for job in jobs], rng.randint(0, operations), kinds)
+    replicas = replicas or rng.choice((1, 1, 2))
     return Scenario(
         jobs=tuple(jobs),
         batches=tuple(_batches(rng, jobs) for _ in range(workers)),
         relation=_relation(rng, pictures),
-        replicas=replicas or rng.choice((1, 1, 2)),
+        replicas=replicas,
         reads=rng.choice((0, 0, 4)),
+        swaps=replicas == 1 and rng.random() < swaps,
     )
 
 

@@ -231,12 +231,34 @@ def test_a_new_index_is_filled_to_the_same_answers(desk: Desk, tmp_path: Path) -
     desk.settle(*(upload(f"i{n}", f"{'ab'[n % 2]}{n % 3}") for n in range(9)))
     desk.settle(operation("o1", "delete", "i0"), operation("o2", "purge", "i3"))
     fresh = LocalIndex(tmp_path / "fresh.db", POLICY, durable=False)
-    applied = list(replay(BlobLog(desk.blobs), Shelf(desk.blobs), fresh, TENANT))
+    applied = list(replay(BlobLog(desk.blobs), Shelf(desk.blobs), fresh, TENANT, 2))
     ids, jobs = [f"i{n}" for n in range(9)], ["o1", "o2", *(f"i{n}" for n in range(9))]
     assert len(applied) == desk.index.watermark(TENANT) == fresh.watermark(TENANT)
     assert fresh.records(TENANT, ids) == desk.index.records(TENANT, ids)
     assert fresh.outcomes(TENANT, jobs) == desk.index.outcomes(TENANT, jobs)
     assert fresh.tombstones(TENANT, ids) == desk.index.tombstones(TENANT, ids)
+    fresh.close()
+
+
+def test_a_new_index_hides_no_job_without_a_mark(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Made between an append and its projection, it leaves that entry to whoever advances."""
+
+    def died(*_: object) -> None:
+        raise StoreUnavailableError("died")
+
+    desk.settle(upload("i1", "a1"))
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "_project", died)
+        done = desk.settle(upload("i2", "a1"))
+    assert (desk.ledger.marked(TENANT), BlobLog(desk.blobs).head(TENANT)) == (1, 2)
+    fresh = LocalIndex(tmp_path / "fresh.db", POLICY, durable=False)
+    assert list(replay(BlobLog(desk.blobs), desk.shelf, fresh, TENANT, 1)) == [1]
+    other = opened(desk.blobs, fresh)
+    assert other.settle(upload("i2", "a1")) == done
+    assert (fresh.watermark(TENANT), other.ledger.marked(TENANT)) == (2, 2)
+    assert BlobLog(desk.blobs).head(TENANT) == 2
     fresh.close()
 
 

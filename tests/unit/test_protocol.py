@@ -154,6 +154,8 @@ HARDEST = {
     "5 all candidates": {"pictures": "bcda", "deletes": True},
     "5 the deleted go": {"pictures": "abcd", "deletes": True},
     "8 every replica": {"replicas": 2},
+    "8 marks before a new W": {"replicas": 1, "swaps": 1.0},
+    "8 W never goes back": {"pictures": "abcd", "replicas": 1, "swaps": 1.0},
     "8 tombstones stay": {"deletes": True, "replicas": 1},
     "6 tombstones": {"deletes": True, "replicas": 1},
     "2 marks stay": {"deletes": True, "replicas": 1},

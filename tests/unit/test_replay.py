@@ -32,7 +32,7 @@ def test_any_log_fills_an_index_like_the_one_that_was_thrown_away() -> None:
     for seed in range(60):
         store = played(seed)
         fresh = emptied(store)
-        steps = list(replay(Log(store), Shelf(Blobs(store)), fresh, TENANT))
+        steps = list(replay(Log(store), Shelf(Blobs(store)), fresh, TENANT, store.head))
         old, new = store.replicas[0], fresh._store.replicas[0]
         assert len(steps) == store.head
         assert (new.watermark, new.tombstones, new.outcomes) == (
@@ -50,12 +50,12 @@ def test_a_replay_goes_on_where_it_stopped() -> None:
     store = played(1)
     fresh = emptied(store)
     log, shelf = Log(store), Shelf(Blobs(store))
-    first = replay(log, shelf, fresh, TENANT)
+    first = replay(log, shelf, fresh, TENANT, store.head)
     next(first)
     first.close()
     assert fresh.watermark(TENANT) == 1
-    assert len(list(replay(log, shelf, fresh, TENANT))) == store.head - 1
-    assert list(replay(log, shelf, fresh, TENANT)) == []
+    assert len(list(replay(log, shelf, fresh, TENANT, store.head))) == store.head - 1
+    assert list(replay(log, shelf, fresh, TENANT, store.head)) == []
 
 
 def test_a_replay_stops_at_a_broken_chain() -> None:
@@ -64,11 +64,11 @@ def test_a_replay_stops_at_a_broken_chain() -> None:
     store.log[2] = replace(store.log[2], previous="another")
     log, shelf = Log(store), Shelf(Blobs(store))
     with pytest.raises(CorruptError):
-        list(replay(log, shelf, emptied(store), TENANT))
+        list(replay(log, shelf, emptied(store), TENANT, store.head))
     ahead = emptied(store)
     ahead._store.replicas[0].watermark = 99
     with pytest.raises(CorruptError, match="entry 99 of t is gone"):
-        list(replay(log, shelf, ahead, TENANT))
+        list(replay(log, shelf, ahead, TENANT, 100))
 
 
 def test_a_lost_fingerprint_is_named(caplog: pytest.LogCaptureFixture) -> None:
@@ -79,6 +79,6 @@ def test_a_lost_fingerprint_is_named(caplog: pytest.LogCaptureFixture) -> None:
         store.objects.pop(key, None)
     fresh = emptied(store)
     with caplog.at_level(logging.ERROR):
-        list(replay(Log(store), Shelf(Blobs(store)), fresh, TENANT))
+        list(replay(Log(store), Shelf(Blobs(store)), fresh, TENANT, store.head))
     assert lost in caplog.text
     assert lost not in fresh._store.replicas[0].states
