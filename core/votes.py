@@ -34,6 +34,8 @@ _SAMPLE = 12
 """Pairs of keypoints with a word in common that are asked for that."""
 _PAIRS = 32
 """Pairs of one candidate that vote; more say nothing new."""
+_CLASSES = (2, 4)
+"""Pictures of so many pairs are counted together."""
 
 
 class Pairs(NamedTuple):
@@ -99,25 +101,31 @@ def _agreeing(query: Sketch, stored: Sequence[Sketch], pairs: Pairs, most: int) 
     starts = np.cumsum(counts) - counts
     position = np.arange(len(which)) - starts[which]
     step = np.maximum(1, -(-counts // most))
-    kept = position % step[which] == 0
-    which, ours, theirs = which[kept], ours[kept], theirs[kept]
-    position = position[kept] // step[which]
-    rows, slots = np.unique(which, return_inverse=True)
+    position, rest = np.divmod(position, step[which])
     offsets = np.cumsum([0, *(len(one.codes) for one in stored)])
     there = np.concatenate([one.points for one in stored])[offsets[which] + theirs]
-    sides = np.array([one.side for one in stored], np.float32)[rows]
-    shape = (len(rows), int(position.max()) + 1)
-    proposal = np.zeros((*shape, 4), np.float32)
-    answer = np.zeros((*shape, 4), np.float32)
-    valid = np.zeros(shape, bool)
-    valid[slots, position] = True
-    proposal[slots, position] = query.points[ours]
-    answer[slots, position] = there
-    agree = _agreement(proposal, answer, sides) & valid[:, :, None] & valid[:, None, :]
-    supporters = agree.astype(np.float32)
-    left = _distinct(supporters, proposal)
-    right = _distinct(supporters, answer)
-    result[rows] = np.minimum(left, right).max(axis=1)
+    here = query.points[ours]
+    sides = np.array([one.side for one in stored], np.float32)
+    # Those of few pairs apart from those of many, so that little is filled up for nothing.
+    lowest = 1
+    for bound in (*_CLASSES, most):
+        mine = (lowest <= counts) & (counts <= bound if bound < most else counts >= lowest)
+        taken = np.flatnonzero(mine[which] & (rest == 0))
+        rows = np.flatnonzero(mine)
+        lowest = bound + 1
+        if not len(rows):
+            continue
+        places = np.searchsorted(rows, which[taken]), position[taken]
+        shape = (len(rows), int(position[taken].max()) + 1)
+        proposal = np.zeros((*shape, 4), np.float32)
+        answer = np.zeros((*shape, 4), np.float32)
+        valid = np.zeros(shape, bool)
+        proposal[places], answer[places], valid[places] = here[taken], there[taken], True
+        agree = _agreement(proposal, answer, sides[rows])
+        agree &= valid[:, :, None] & valid[:, None, :]
+        supporters = agree.astype(np.float32)
+        left, right = _distinct(supporters, proposal), _distinct(supporters, answer)
+        result[rows] = np.minimum(left, right).max(axis=1)
     return result
 
 
