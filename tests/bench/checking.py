@@ -50,7 +50,7 @@ def rows(progress: Progress) -> list[Row]:
                 "slowest, s": taken[-1],
                 "checks": len(taken),
                 "answers of 503, tried again when they said": refused,
-                "uploads settled meanwhile, a second": uploaded / SECONDS,
+                "uploads settled meanwhile, a second": uploaded,
             },
         )
     ]
@@ -69,8 +69,8 @@ def _until_loaded(service: Service, model: str) -> None:
 
 def _measured(
     progress: Progress, service: Service, files: list[bytes]
-) -> tuple[int, int, list[float]]:
-    """Uploads that were settled, answers of 503, and each check's seconds from when it was due."""
+) -> tuple[float, int, list[float]]:
+    """Uploads settled a second, answers of 503, and each check's seconds from when it was due."""
     over = threading.Event()
     refused: list[int] = []
     uploaded = 0
@@ -117,6 +117,8 @@ def _measured(
             time.sleep(max(0.0, began + n / RATE - time.perf_counter()))
             asked.append(pool.submit(check, n))
         taken = [one.result() for one in asked]
+        lasted = time.perf_counter() - began
+    rate = uploaded / lasted
     over.set()
     uploader.join()
-    return uploaded, len(refused), taken
+    return rate, len(refused), taken
