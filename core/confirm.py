@@ -178,6 +178,7 @@ def _told(  # noqa: PLR0917 - private, one caller
             transform,
             judgement.changed,
             framed=_framed(query, candidate, best.laid.matrix),
+            veiled=judgement.veiled,
             stretch=stretch,
             gain=best.laid.light.gain,
             offset=best.laid.light.offset,

@@ -26,6 +26,8 @@ class Judgement(Struct, frozen=True):
     overlap: float
     """Share of the textured blocks that agree."""
     agreeing: int
+    veiled: bool
+    """Something half transparent lies over it, as a watermark does."""
     changed: tuple[Box, ...]
     changed_share: float
     why: str
@@ -44,6 +46,9 @@ def judge(laid: Laid, policy: Policy) -> Judgement:
     for region in laid_over:
         covered |= regions.inside(region, agree.shape)
     why = _missing(laid, agree, disagree, covered, policy)
+    veiled = why in ("cover", "share", "inner") and _veiled(laid, telling, policy)
+    if veiled:
+        why, laid_over = "", found
     changed: tuple[Box, ...] = ()
     if not why and laid_over:
         differs = _differs(laid, policy)
@@ -52,6 +57,7 @@ def judge(laid: Laid, policy: Policy) -> Judgement:
         confirmed=not why,
         overlap=round(agreeing / total, 4) if total else 0.0,
         agreeing=agreeing,
+        veiled=veiled,
         changed=changed,
         changed_share=round(min(1.0, sum(b.width * b.height for b in changed)), 4),
         why=why,
@@ -104,6 +110,30 @@ def _missing(  # noqa: C901, PLR0911 - one demand after another
     if _share(agree & rest & inner, disagree & rest & inner) < policy.rest_share:
         return "inner"
     return ""
+
+
+def _veiled(laid: Laid, telling: Flags, policy: Policy) -> bool:
+    """Whether all that differs is lighter, or all is darker, and most still shows through.
+
+    A watermark only lightens, or only darkens. Where other words stand in the same form, the old
+    ones are gone and the new ones there: both ways.
+    """
+    inner = telling & (laid.ground < _GROUND)
+    if int(inner.sum()) < policy.veil_blocks:
+        return False
+    for blocks in (telling, inner):
+        alike = laid.correlation[blocks]
+        if float(np.clip(alike, 0.0, 1.0).mean()) < policy.veil_alike:
+            return False
+        if float((alike < policy.veil_gone).mean()) > policy.veil_gone_share:
+            return False
+    height, width = laid.grey[0].shape
+    rows, columns = laid.inside.shape
+    within = laid.inside.repeat(height // rows, axis=0).repeat(width // columns, axis=1)
+    off = (laid.grey[1] - laid.grey[0])[within]
+    lighter = float(np.maximum(off - policy.veil_noise, 0.0).sum())
+    darker = float(np.maximum(-off - policy.veil_noise, 0.0).sum())
+    return min(lighter, darker) <= policy.veil_back * max(lighter, darker)
 
 
 def _share(agree: Flags, disagree: Flags) -> float:

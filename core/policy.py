@@ -85,6 +85,19 @@ class Policy(Struct, frozen=True, kw_only=True):
     """Most of the overlap that may be laid over."""
     solid: float = 0.8
     """Share of a region's box that must disagree for it to be something laid over."""
+    veil_blocks: int = 20
+    """Textured blocks without plain ground from which a half transparent overlay may be seen."""
+    veil_alike: float = 0.6
+    """Mean correlation of all blocks under it."""
+    veil_gone: float = 0.3
+    """Correlation under which nothing of a block shows through."""
+    veil_gone_share: float = 0.15
+    """Most blocks that may be so."""
+    veil_noise: float = 14.0
+    """Grey levels up to which a difference is no veil."""
+    veil_back: float = 0.02
+    """Change to the other side, lighter or darker, as a share of the change to the one; measured:
+    0.000 under watermarks, at least 0.04 between forms, cards and charts of one make."""
     whole: float = 0.6
     """One of the pictures must lie in the overlap by that share of its area."""
     part: float = 0.08

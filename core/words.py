@@ -12,6 +12,7 @@ def words(
     changed: tuple[Box, ...],
     *,
     framed: bool,
+    veiled: bool,
     stretch: float,
     gain: float,
     offset: float,
@@ -20,6 +21,7 @@ def words(
 ) -> str:
     """Say it, most telling first; "re-encoded or resized" where nothing else is to be said.
 
+    `veiled`: something half transparent lies over it;
     `framed`: more than a hundredth of the picture's width or height lies around the original;
     `stretch`: ratio of the two scales, at least 1; the rest as in `judge.Light` and `Judgement`.
     """
@@ -35,7 +37,7 @@ def words(
         said.append("a frame around it")
     if stretch > 1.06:
         said.append(f"stretched by {stretch:.1f}")
-    said.extend(_over(box) for box in changed[:3])
+    said.extend(["a watermark over it"] if veiled else map(_over, changed[:3]))
     said.extend(_toned(gain, offset, saturation))
     if sharpness < 0.6:
         said.append("blurred or strongly compressed")

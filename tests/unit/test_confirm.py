@@ -195,6 +195,13 @@ def test_words_laid_over_one_photo_are_reported() -> None:
     assert all(box.y + box.height < 0.2 for box in told.evidence.changed_regions)
 
 
+def test_a_watermark_is_seen_through() -> None:
+    """Half transparent words all over only lighten it: the photo beneath is still the same."""
+    evidence = compare(_edited("watermark", 11), _original(11), HIT, POLICY).evidence
+    assert (evidence.words, "alignment" in evidence.signals) == ("a watermark over it", True)
+    assert evidence.changed_regions
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 2), (31, 31)])
 @pytest.mark.parametrize("flat", [True, False])
 def test_the_smallest_and_flattest_pictures_are_never_confirmed(

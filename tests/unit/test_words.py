@@ -23,8 +23,8 @@ def _said(
         matrix=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
     )
     plain = {"stretch": 1.0, "gain": 1.0, "offset": 0.0, "saturation": 1.0, "sharpness": 1.0}
-    framed = bool(other.pop("framed", False))
-    return words(made, changed, framed=framed, **(plain | other))
+    framed, veiled = (bool(other.pop(name, False)) for name in ("framed", "veiled"))
+    return words(made, changed, framed=framed, veiled=veiled, **(plain | other))
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,7 @@ def _said(
         (_said(Box(0.0, 0.0, 1.0, 0.33)), "a caption over the highest third"),
         (_said(Box(0.0, 0.4, 1.0, 0.15)), "a bar across 15 % of the height"),
         (_said(Box(0.1, 0.1, 0.2, 0.3)), "something laid over 6 % of it"),
+        (_said(Box(0.1, 0.1, 0.8, 0.8), veiled=True), "a watermark over it"),
         (_said(saturation=0.0), "without its colours"),
         (_said(gain=1.4, saturation=1.4), "brighter"),
         (_said(gain=1.4, offset=-51.0), "more contrast"),
