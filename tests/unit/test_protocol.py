@@ -7,13 +7,15 @@ promises themselves, said without the code under test.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
 
 from core.errors import SeenitError
+from core.follow import Follower, Tail
 from tests.breaks import BREAKS
-from tests.play import Choices, Play, Scenario
+from tests.play import Choices, Parts, Play, Scenario
 from tests.scenarios import scenario
 from tests.world import Relation, operation, upload
 
@@ -91,6 +93,26 @@ def test_any_interleaving_ends_as_the_serial_run(part: int) -> None:
     """Workers, crashes, redelivery, lost answers, late index: as one at a time in log order."""
     for seed in range(part * 500, part * 500 + 500):
         played(plots(seed), Choices(seed))
+
+
+class Sticky(Follower):
+    """Keeps its tail between batches and does not look for what others appended."""
+
+    def tail(self, tenant: str) -> Tail:
+        """Only the watermark is read."""
+        held = self.held(tenant)
+        watermark = self._index.watermark(tenant)
+        if held is not None and held.watermark <= watermark <= held.head:
+            return held.since(watermark)
+        return super().tail(tenant)
+
+
+def test_a_worker_may_keep_its_tail() -> None:
+    """Not looking for what others appended is merely slower when they did: its number is taken."""
+    for seed in range(400):
+        play = Play(replace(plots(seed), reads=0), Choices(seed), Parts(follower=Sticky))
+        play.run()
+        play.verify()
 
 
 @pytest.mark.hard
