@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
@@ -13,12 +15,15 @@ from obstore.store import ObjectStore
 
 from adapters.directory import check
 from adapters.translate import object_store
-from core.errors import ExistsError, MissingError
+from core.errors import ExistsError, MissingError, StoreUnavailableError
 
 if TYPE_CHECKING:
     from obstore import BytesStream  # a type only, absent at run time
 
 CHUNK = 1 << 20
+TRIES = 6
+PAUSE = 0.02
+"""Seconds, doubled with each try of a put that met another: at most a second in all."""
 PARALLEL = 16
 """Requests at once: a bucket answers in 15 to 50 ms and takes hundreds side by side."""
 
@@ -73,8 +78,16 @@ class Bucket:
 
         def one(item: tuple[str, bytes | Path]) -> None:
             key, data = item
-            with object_store(check(key)):
-                obstore.put(self._store, key, data)
+            for attempt in range(TRIES):
+                try:
+                    with object_store(check(key)):
+                        obstore.put(self._store, key, data)
+                except ExistsError:
+                    # A 409: another request was at this key or its folder. Nothing landed.
+                    time.sleep(PAUSE * 2**attempt * random.random())  # noqa: S311 - jitter
+                else:
+                    return
+            raise StoreUnavailableError(f"the blob store refuses {key} again and again")
 
         self._each(one, items)
 

@@ -333,6 +333,28 @@ def test_a_store_that_is_down_is_unavailable() -> None:
         store.create("a/x/1", b"")
 
 
+def test_a_put_that_meets_another_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gateway answers 409 to a plain put beside another: it lands at the next try, or is down."""
+    import obstore  # noqa: PLC0415 - only this test names a vendor
+    from obstore.exceptions import AlreadyExistsError  # noqa: PLC0415 - likewise
+
+    answers = iter([True, True])
+    plain = obstore.put
+
+    def busy(*given: object, **named: object) -> object:
+        if next(answers, False):
+            raise AlreadyExistsError("409 Conflict")
+        return plain(*given, **named)  # type: ignore[call-overload] # passed on as they come
+
+    store = open_blobs("memory://")
+    monkeypatch.setattr(obstore, "put", busy)
+    store.put([("a/x/1", b"1")])
+    assert store.get("a/x/1") == b"1"
+    answers = iter([True] * 100)
+    with pytest.raises(StoreUnavailableError, match="again and again"):
+        store.put([("a/x/1", b"2")])
+
+
 def _created(blobs: Blobs, key: str, data: bytes) -> bool:
     try:
         blobs.create(key, data)
