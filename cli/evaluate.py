@@ -63,7 +63,7 @@ def command() -> None:
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    default="evaluation",
+    default="out/evaluation",
     show_default=True,
     help="Folder for report.json, plot.png and wrong-*.png.",
 )

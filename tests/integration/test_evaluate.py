@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -89,7 +90,7 @@ class Forgetful:
 
     model = "none at all"
 
-    def ingest(self, items: list[bytes]) -> list[Stored]:
+    def ingest(self, items: Sequence[bytes]) -> list[Stored]:
         """Everything is new but the last, which cannot be read."""
         new = Verdict(
             kind="new", original=None, policy_version="1", pipeline_version="1", decided_at=""
