@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cli import service, show
 from cli.client import Answer, Client, read
@@ -88,17 +86,11 @@ def _rows(
     Files are read ahead, sent one after the other, and settled behind: so the first of two copies
     is the original, however many are on their way.
     """
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=not show_bar,
-        transient=True,
-    )
     waiting: deque[Answer] = deque()
-    with bar, ThreadPoolExecutor(_AHEAD, thread_name_prefix="read") as pool:
+    with (
+        show.progress(wanted=show_bar) as bar,
+        ThreadPoolExecutor(_AHEAD, thread_name_prefix="read") as pool,
+    ):
         task = bar.add_task("pictures", total=len(files))
         try:
             for file, ready in _ahead(pool, client, files):

@@ -6,8 +6,6 @@ import time
 
 import click
 from msgspec import to_builtins
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from adapters import settings
 from adapters.errands import Errand, Errands, Report
@@ -57,16 +55,7 @@ def _carried_out(read: Settings, *, show_bar: bool) -> Report:
 
 
 def _watch(errands: Errands, errand: Errand, *, show_bar: bool) -> Report:
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=not show_bar,
-        transient=True,
-    )
-    with bar:
+    with show.progress(wanted=show_bar) as bar:
         task = bar.add_task("log entries", total=None)
         while True:
             report = errands.look(errand)

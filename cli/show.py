@@ -11,6 +11,7 @@ from typing import Any
 import click
 from rich import box
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -33,6 +34,20 @@ _ROWS = 100
 def as_json(value: Any) -> None:  # noqa: ANN401 whatever JSON can say
     """Write one JSON document to standard output."""
     click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def progress(*, wanted: bool) -> Progress:
+    """A bar on standard error that leaves nothing behind; none where nobody would see it move."""
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not (wanted and console.is_terminal),
+        transient=True,
+    )
 
 
 def kind(row: Answer) -> str:

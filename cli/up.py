@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import secrets
 import signal
 import socket
@@ -185,9 +186,10 @@ def _listener(host: str, port: int) -> Iterator[socket.socket]:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listener = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
-        raise SettingsError(
-            f"cannot listen on {host}:{port}: {(error.strerror or str(error)).lower()}"
-        ) from None
+        # create_server adds the address to the reason, gaierror has a number of its own
+        own = isinstance(error, socket.gaierror) or error.errno is None
+        reason = (error.strerror or str(error)) if own else os.strerror(error.errno)
+        raise SettingsError(f"cannot listen on {host}:{port}: {reason.lower()}") from None
     with listener:
         yield listener
 
