@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from core.confirm import Picture, compare
-from core.errors import MissingError
+from core.errors import CorruptError, MissingError
 from core.fingerprint import decode_preview
 from core.keypoints import Detail, detail
 from core.policy import Policy
 from core.shelf import Remembered, Shelf
 from core.types import Comparison, Evidence, Fields, Hit, Pixels, Query
+
+logger = logging.getLogger(__name__)
 
 
 class Held(tuple[Query, bytes]):
@@ -99,9 +102,12 @@ class Gallery:
                 query, preview = held
             else:
                 query, preview = self.query(tenant, image_id), self._shelf.preview(tenant, image_id)
+            return self._pictures.put((tenant, image_id), self._lay(query, preview, tenant))
         except MissingError:
             return None
-        return self._pictures.put((tenant, image_id), self._lay(query, preview, tenant))
+        except CorruptError as error:  # one spoilt preview must not hold up all that meet it
+            logger.error("picture %s of %s: %s", image_id, tenant, error)  # noqa: TRY400  in words
+            return None
 
     def _lay(self, query: Query, preview: bytes, tenant: str | None) -> Picture:
         pixels = decode_preview(preview)

@@ -65,6 +65,12 @@ class Overlay:
         """What is left of a deleted picture."""
         return self.tail.removed.get(image_id) or self._index.tombstones(self.tenant, [image_id])[0]
 
+    def gone(self, ids: Sequence[str]) -> set[str]:
+        """Those of the ids that were deleted."""
+        held = self._index.tombstones(self.tenant, ids) if ids else []
+        dead = {one for one, tombstone in zip(ids, held, strict=True) if tombstone is not None}
+        return dead | (self.tail.removed.keys() & set(ids))
+
     def outcomes(self, job_ids: Sequence[str]) -> list[Outcome | None]:
         """In order; None for jobs that are unknown or have not ended."""
         held = self._index.outcomes(self.tenant, job_ids)

@@ -7,8 +7,10 @@ when it is read, so that a delete takes it along.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from core.overlay import Overlay
 from core.tracking import Tracked
@@ -48,14 +50,25 @@ class Told(Struct, frozen=True, kw_only=True):
 def records(overlay: Overlay, found: Sequence[Record]) -> list[Seen]:
     """Each record as it is told, in order."""
     joined = originals(overlay, [record.state.verdict for record in found])
+    named = {match.image_id for record in found for match in record.state.verdict.matches}
+    gone = overlay.gone(sorted(named))
     return [
         Seen(
-            record=record,
+            record=_without(record, gone),
             original=joined.get(record.state.verdict.original or ""),
             reason=reason(overlay, record.state.image_id, record.state.decision),
         )
         for record in found
     ]
+
+
+def _without(record: Record, gone: AbstractSet[str]) -> Record:
+    """Drop matches with pictures that were deleted since: nothing points at what is gone."""
+    verdict = record.state.verdict
+    left = tuple(match for match in verdict.matches if match.image_id not in gone)
+    if len(left) == len(verdict.matches):
+        return record
+    return replace(record, state=replace(record.state, verdict=replace(verdict, matches=left)))
 
 
 def jobs(overlay: Overlay, found: Sequence[Tracked]) -> list[Told]:

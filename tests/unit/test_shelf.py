@@ -164,3 +164,16 @@ def test_keypoints_are_made_once_and_then_read() -> None:
         "t", query(one), "b", Hit(image_id="b", votes=5)
     )
     assert again == first
+
+
+def test_a_spoilt_preview_confirms_nothing_and_holds_up_nobody() -> None:
+    """It counts as a picture without pixels."""
+    one, other = written("a"), written("b")
+    blobs = open_blobs("memory://")
+    shelf = Shelf(blobs)
+    shelf.write("t", [one, other])
+    blobs.put([(keys.derived("t", "b", "preview"), b"not a picture any more")])
+    told = Gallery(shelf, POLICY, lambda: None).compare(
+        "t", query(one), "b", Hit(image_id="b", hamming=0)
+    )
+    assert not told.confirmed
