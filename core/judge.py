@@ -91,8 +91,7 @@ def _missing(  # noqa: C901, PLR0911 - one demand after another
         return "drift"
     if agreeing < policy.blocks:
         return "blocks"
-    exact = agree & (laid.correlation >= policy.exact)
-    if int(exact.sum()) >= policy.exact_share * total and total >= policy.exact_blocks:
+    if _exact(laid, agree, total, policy):
         return ""
     inner = laid.ground < _GROUND
     if int((agree & inner).sum()) < policy.inner_blocks:
@@ -110,6 +109,14 @@ def _missing(  # noqa: C901, PLR0911 - one demand after another
     if _share(agree & rest & inner, disagree & rest & inner) < policy.rest_share:
         return "inner"
     return ""
+
+
+def _exact(laid: Laid, agree: Flags, total: int, policy: Policy) -> bool:
+    """Whether outlines lie on each other as only copies' do; in a thumbnail, all alike do."""
+    if max(laid.grey[0].shape) < policy.exact_side or laid.drift > policy.exact_drift:
+        return False
+    exact = int((agree & (laid.correlation >= policy.exact)).sum())
+    return total >= policy.exact_blocks and exact >= policy.exact_share * total
 
 
 def _veiled(laid: Laid, telling: Flags, policy: Policy) -> bool:
