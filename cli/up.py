@@ -187,8 +187,8 @@ def _listener(host: str, port: int) -> Iterator[socket.socket]:
         listener = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         # create_server adds the address to the reason, gaierror has a number of its own
-        own = isinstance(error, socket.gaierror) or error.errno is None
-        reason = (error.strerror or str(error)) if own else os.strerror(error.errno)
+        number = None if isinstance(error, socket.gaierror) else error.errno
+        reason = (error.strerror or str(error)) if number is None else os.strerror(number)
         raise SettingsError(f"cannot listen on {host}:{port}: {reason.lower()}") from None
     with listener:
         yield listener
