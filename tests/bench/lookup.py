@@ -15,7 +15,7 @@ from core.features import sketch
 from core.scenes import photo
 from core.terms import Terms
 from core.types import Features
-from tests.bench.rows import Row, fastest, ratio
+from tests.bench.rows import Row, fastest
 
 MILLION = 1_000_000
 DIMENSIONS = 512
@@ -25,6 +25,7 @@ CHANCE = 0.5
 DRAWN = 200
 """Photos whose real words are mixed into the made ones."""
 STEP = 50_000
+TIMES = 7
 ROOM = 3.0
 """Times its own size that a search of vectors needs free to be measured honestly."""
 
@@ -59,18 +60,20 @@ def _vectors(progress: Progress) -> Row:
         for block in blocks:
             block @ query[0]
 
-    ours, memory = ratio(search, read, 5)
-    product = fastest(multiply, 5)[0]
+    clock, ours = fastest(search, TIMES)
+    memory = fastest(read, TIMES)[1]
+    product = fastest(multiply, TIMES)[1]
     return Row(
         work=work,
         unit="x",
-        value=ours / min(memory, product),
+        value=ours / memory,
         target=1.3,
         better="less",
         details={
-            "search, ms": ours * 1e3,
-            "one pass (sum), ms": memory * 1e3,
-            "the matrix product alone, ms": product * 1e3,
+            "search, ms of CPU": ours * 1e3,
+            "search, ms by the clock": clock * 1e3,
+            "one pass (sum), ms of CPU": memory * 1e3,
+            "the matrix product alone, ms of CPU": product * 1e3,
         },
     )
 
