@@ -31,7 +31,8 @@ _COLOURS = {"new": "green", "similar": "cyan", "near_duplicate": "yellow", "exac
 def main() -> int:
     """Run the demo; returns 0 where every verdict is what it must be."""
     console = Console()
-    signal.signal(signal.SIGTERM, _terminated)
+    for asked in (signal.SIGINT, signal.SIGTERM):  # the first is ignored in background jobs
+        signal.signal(asked, _terminated)
     started = time.monotonic()
     try:
         photos = {photo.name: read(photo) for photo in PHOTOS}
