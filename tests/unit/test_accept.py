@@ -84,7 +84,7 @@ def test_bytes_fields_and_job_are_stored_and_enqueued(tmp_path: Path) -> None:
     )
     assert (job.sha256, job.format, job.bytes) == (
         hashlib.sha256(PICTURE).hexdigest(),
-        "jpeg",
+        "JPEG",
         len(PICTURE),
     )
     assert queue.jobs == [("t", "id-1")]
