@@ -6,9 +6,15 @@ import os
 from collections import Counter
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.absent import absent
+
+
+# A busy machine is no fault of an example: the time a test may take is pytest's business.
+hypothesis.settings.register_profile("seenit", deadline=None)
+hypothesis.settings.load_profile("seenit")
 
 
 @pytest.fixture(scope="session")
