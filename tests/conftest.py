@@ -11,7 +11,6 @@ import pytest
 
 from tests.absent import absent
 
-
 # A busy machine is no fault of an example: the time a test may take is pytest's business.
 hypothesis.settings.register_profile("seenit", deadline=None)
 hypothesis.settings.load_profile("seenit")
