@@ -113,8 +113,12 @@ class Database:
             check_same_thread=False,
             cached_statements=256,
         )
-        db.execute("PRAGMA temp_store = MEMORY")
-        db.execute("PRAGMA cache_size = -16384")  # KiB
+        try:
+            db.execute("PRAGMA temp_store = MEMORY")
+            db.execute("PRAGMA cache_size = -16384")  # KiB
+        except BaseException:
+            db.close()
+            raise
         return db
 
     def _prepared(self) -> sqlite3.Connection:
