@@ -110,7 +110,7 @@ def test_sources_are_cut_to_their_top() -> None:
 
 def test_what_a_source_would_not_find_is_dropped() -> None:
     """A hash beyond the radius, a cosine below the floor, too few votes: measured, not found."""
-    bound = Hit(image_id="a", hamming=13, turn=0, similarity=0.4, votes=3, mirrored=True)
+    bound = Hit(image_id="a", hamming=13, turn=0, similarity=0.4, votes=2, mirrored=True)
     assert fuse([bound], POLICY) == Candidates(())
     assert fuse([replace(bound, hamming=12)], POLICY) == Candidates(
         (Hit(image_id="a", hamming=12, turn=0),)
@@ -164,8 +164,8 @@ def test_an_overlay_is_what_one_index_would_give(hits: list[Hit], draw: object) 
     ("hit", "expected"),
     [
         (Hit(image_id="a", hamming=12, turn=0), (True, True)),
-        (Hit(image_id="a", votes=4), (True, True)),
-        (Hit(image_id="a", votes=3), (False, False)),
+        (Hit(image_id="a", votes=3), (True, True)),
+        (Hit(image_id="a", votes=2), (False, False)),
         (Hit(image_id="a", similarity=0.95), (True, False)),
         (Hit(image_id="a", similarity=0.8), (False, False)),
         (Hit(image_id="a"), (False, False)),

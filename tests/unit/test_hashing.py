@@ -36,11 +36,14 @@ def test_the_first_is_imagehashs(picture: Array) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(0, 2**32), st.integers(1, 80), st.integers(1, 80), st.booleans())
+@given(st.integers(0, 2**32), st.integers(16, 80), st.integers(16, 80), st.booleans())
 def test_the_first_is_imagehashs_of_anything(
     seed: int, height: int, width: int, symmetric: bool
 ) -> None:
-    """Noise of any size, and pictures that are their own mirror image."""
+    """Noise of any size that can be compared, and pictures that are their own mirror image.
+
+    Of a picture a few pixels wide most frequencies are zero but for rounding, and have no sign.
+    """
     held = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
     picture = np.concatenate([held, held[:, ::-1]], axis=1) if symmetric else held
     assert turns(picture)[0] == str(imagehash.phash(Image.fromarray(picture)))
