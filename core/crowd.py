@@ -8,9 +8,7 @@ from numpy.typing import NDArray
 from core.policy import Policy
 from core.pool import Measure, Pool
 from core.types import Hit, Query, Vector
-
-SHARED = 2
-"""Words that two pictures must have in common for their local features to vote at all."""
+from core.votes import SHARED
 
 
 class Crowd(Pool):
