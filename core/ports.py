@@ -237,15 +237,12 @@ class Index(Protocol):
 
 
 @runtime_checkable
-class Embedder(Protocol):
-    """Pictures and texts into one space of unit vectors."""
+class TextEmbedder(Protocol):
+    """Texts into one space of unit vectors."""
 
     @property
     def space(self) -> Space:
         """Model and dimensions. Raise EmbedderUnavailableError."""
-
-    def embed_images(self, images: Sequence[Image.Image]) -> Matrix:
-        """(n, d) float32, in input order. Raise EmbedderUnavailableError."""
 
     def embed_texts(self, texts: Sequence[str]) -> Matrix:
         """(n, d) float32, in input order, cut at the model's limit."""
@@ -256,6 +253,14 @@ class Embedder(Protocol):
     @property
     def absent(self) -> str | None:
         """Why there is no model, None where there is one."""
+
+
+@runtime_checkable
+class Embedder(TextEmbedder, Protocol):
+    """Pictures and texts into one space of unit vectors."""
+
+    def embed_images(self, images: Sequence[Image.Image]) -> Matrix:
+        """(n, d) float32, in input order. Raise EmbedderUnavailableError."""
 
 
 @runtime_checkable
