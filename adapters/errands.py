@@ -7,28 +7,30 @@ renaming. A holder that dies leaves the request to the next one.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any
 from uuid import uuid4
 
 import msgspec
-
-ErrandKind = Literal["reindex"]
 
 
 class Errand(msgspec.Struct, frozen=True, kw_only=True):
     """Something asked for."""
 
     errand_id: str
-    kind: ErrandKind
+    kind: str
+    """One of those that `worker/chores.py` carries out."""
+    arguments: dict[str, str] = {}
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """How far an errand has come, in entries of the log."""
+    """How far an errand has come, in entries of the log or in pictures."""
 
     done: int
     total: int
-    records: int = 0
+    told: dict[str, Any] = {}
+    """What came of it, ready for JSON."""
     ended: bool = False
     error: str | None = None
 
@@ -39,10 +41,10 @@ class Errands:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def ask(self, kind: ErrandKind) -> Errand:
+    def ask(self, kind: str, arguments: Mapping[str, str] | None = None) -> Errand:
         """Leave a request for the holder."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        errand = Errand(errand_id=uuid4().hex, kind=kind)
+        errand = Errand(errand_id=uuid4().hex, kind=kind, arguments=dict(arguments or {}))
         self._write(f"{errand.errand_id}.json", msgspec.json.encode(errand))
         return errand
 

@@ -5,15 +5,9 @@ from __future__ import annotations
 import time
 
 import click
-from msgspec import to_builtins
 
 from adapters import settings
-from adapters.errands import Errand, Errands, Report
-from adapters.settings import Settings
-from cli import show
-from core.errors import IndexUnavailableError
-
-_LOOK_SECONDS = 0.1
+from cli import errand, show
 
 
 @click.command()
@@ -28,39 +22,12 @@ def command(data: str | None, model: str | None, *, as_json: bool) -> None:
     """
     read = settings.load(data=data, model=model, log_level="warning")
     started = time.monotonic()
-    report = _carried_out(read, show_bar=not as_json)
+    told = errand.carried_out(read, "reindex", unit="log entries", show_bar=not as_json)
     seconds = time.monotonic() - started
-    if report.error is not None:
-        raise IndexUnavailableError(f"the index was not made again: {report.error}")
     if as_json:
-        show.as_json({**to_builtins(report), "seconds": round(seconds, 3)})
+        show.as_json({**told, "seconds": round(seconds, 3)})
     else:
         click.echo(
-            f"{report.records} records out of {report.done} entries of the log, {seconds:.1f} s"
+            f"{told['records']} records out of {told['entries']} entries of the log, "
+            f"{seconds:.1f} s"
         )
-
-
-def _carried_out(read: Settings, *, show_bar: bool) -> Report:
-    """Ask for it, and stand by as an engine in case nobody else is one."""
-    from cli import up  # noqa: PLC0415  it loads API and worker: not to say --help
-
-    up.log_to(read)
-    errands = Errands(read.data / "errands")
-    errand = errands.ask("reindex")
-    try:
-        with up.holding(read):
-            return _watch(errands, errand, show_bar=show_bar)
-    finally:
-        errands.forget(errand)
-
-
-def _watch(errands: Errands, errand: Errand, *, show_bar: bool) -> Report:
-    with show.progress(wanted=show_bar) as bar:
-        task = bar.add_task("log entries", total=None)
-        while True:
-            report = errands.look(errand)
-            if report is not None:
-                bar.update(task, completed=report.done, total=report.total)
-                if report.ended:
-                    return report
-            time.sleep(_LOOK_SECONDS)

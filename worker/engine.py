@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
+from typing import Any
 
 from adapters.errands import Errand, Report
-from adapters.wiring import Services, rebuild
+from adapters.wiring import Services
 from core.errors import SeenitError
 from worker.app import ThreadWorker
 from worker.batching import register
+from worker.chores import carry_out
 from worker.tasks import Settling
 
 LOOK_SECONDS = 0.5
@@ -84,21 +86,22 @@ class Engine:
         """Do what commands of other processes have asked for."""
         errands = self._services.errands
         for errand in errands.waiting():
+            done = total = 0
+
+            def told(now: int, of: int, errand: Errand = errand) -> None:
+                nonlocal done, total
+                done, total = now, of
+                errands.report(errand, Report(done=done, total=total))
+
+            error = None
+            came: dict[str, Any] = {}
             try:
-                report = self._reindex(errand)
-            except SeenitError as error:
-                report = Report(done=0, total=0, ended=True, error=error.detail)
+                came = carry_out(self._services, errand.kind, errand.arguments, told)
+            except SeenitError as refused:
+                error = refused.detail
             except Exception:  # the engine's edge: one errand must not end it
                 logger.exception("errand %s failed", errand.kind)
-                report = Report(done=0, total=0, ended=True, error="it failed: see the log")
-            errands.report(errand, report)
-
-    def _reindex(self, errand: Errand) -> Report:
-        """Fill a new index from the log and swap it in; what came meanwhile, `advance` adds."""
-        errands = self._services.errands
-
-        def told(done: int, total: int, records: int) -> None:
-            errands.report(errand, Report(done=done, total=total, records=records))
-
-        done, total, records = rebuild(self._services, told)
-        return Report(done=done, total=total, records=records, ended=True)
+                error = "it failed: see the log"
+            errands.report(
+                errand, Report(done=done, total=total, told=came, ended=True, error=error)
+            )
