@@ -22,6 +22,7 @@ from adapters.progress import MemoryProgress
 from adapters.settings import Settings
 from adapters.visual_embedder import VisualEmbedder
 from core.accept import Acceptor
+from core.backfill import Backfill
 from core.candidates import agrees, fuse, measure, worth
 from core.check import Checker
 from core.crowd import Crowd
@@ -30,9 +31,10 @@ from core.follow import Follower
 from core.gallery import Gallery
 from core.ingest import Ingest
 from core.ledger import Ledger
+from core.models import Models
 from core.perceive import PIPELINE_VERSION, Perceiver
 from core.policy import POLICY
-from core.ports import Blobs, Embedder, Log, Progress, Queue
+from core.ports import Blobs, Embedder, Log, Progress, Queue, TextEmbedder
 from core.reading import Reader
 from core.replay import replay
 from core.shelf import Shelf
@@ -52,6 +54,10 @@ class Services:
     index: LocalIndex
     shelf: Shelf
     visual: Embedder
+    """Of the settings; `models` says which one is a tenant's."""
+    caption: TextEmbedder
+    models: Models
+    backfill: Backfill
     queue: Queue
     progress: Progress
     acceptor: Acceptor
@@ -75,8 +81,13 @@ class Services:
         self.celery.close()
 
 
-def build(settings: Settings, *, visual: Embedder | None = None) -> Services:
-    """Connect everything. `visual` stands for the model that the settings name.
+def build(
+    settings: Settings,
+    *,
+    visual: Embedder | None = None,
+    caption: TextEmbedder | None = None,
+) -> Services:
+    """Connect everything. `visual` and `caption` stand for the models that the settings name.
 
     Raises SettingsError for a URL that no adapter takes, StoreUnavailableError for a store that
     cannot be opened or does not honour create-only puts.
@@ -86,22 +97,31 @@ def build(settings: Settings, *, visual: Embedder | None = None) -> Services:
     log = BlobLog(blobs)
     shelf = Shelf(blobs)
     index = _open_index(settings)
-    embedder = visual if visual is not None else _open_visual(settings)
     decoder = Decoders(settings.limits, settings.decoders)
     progress = MemoryProgress()
     celery = create_celery(settings.broker_url, batch=settings.batch)
     hand = Hand()
     queue = CeleryQueue(celery, hand)
-    gallery = Gallery(shelf, POLICY, lambda: _space_of(embedder))
-    perceiver = Perceiver(decoder, embedder)
     follower = Follower(log, index)
+    opens = Opens(settings)
+    seeing = visual if visual is not None else opens.visual(settings.model)
+    reading = caption if caption is not None else opens.caption("none")
+    models = Models(
+        visual=seeing,
+        caption=reading,
+        sources={"visual": settings.model, "caption": "none"},
+        standings=follower.standings,
+        opens=opens,
+    )
+    gallery = Gallery(shelf, POLICY, lambda tenant: models.space_id(tenant, "visual"))
+    perceiver = Perceiver(decoder, models)
     ledger = Ledger(
         log=log,
         blobs=blobs,
         index=index,
         sight=gallery,
         shelf=shelf,
-        rules=_rules(settings, embedder),
+        rules=_rules(settings, models),
         pool=lambda: Crowd(_measure, POLICY),
         fuse=lambda hits: fuse(hits, POLICY),
         follower=follower,
@@ -113,7 +133,10 @@ def build(settings: Settings, *, visual: Embedder | None = None) -> Services:
         log=log,
         index=index,
         shelf=shelf,
-        visual=embedder,
+        visual=seeing,
+        caption=reading,
+        models=models,
+        backfill=Backfill(index=index, shelf=shelf, ledger=ledger, new_id=_new_id),
         queue=queue,
         progress=progress,
         acceptor=Acceptor(blobs, shelf, queue, settings.limits, _new_id),
@@ -189,24 +212,37 @@ def _open_index(settings: Settings) -> LocalIndex:
     return LocalIndex(path, POLICY, durable=settings.durable)
 
 
-def _open_visual(settings: Settings) -> Embedder:
-    if settings.model == "none":
-        return AbsentEmbedder("SEENIT_MODEL=none: no visual model is wanted")
-    return VisualEmbedder(
-        settings.model,
-        device=settings.device,
-        dtype=settings.dtype,
-        similar_at=settings.similar_at,
-    )
+class Opens:
+    """Embedders by the names of their models."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def visual(self, source: str) -> Embedder:
+        """A hub id, a folder, or none."""
+        if source == "none":
+            return AbsentEmbedder("SEENIT_MODEL=none: no visual model is wanted")
+        return VisualEmbedder(
+            source,
+            device=self._settings.device,
+            dtype=self._settings.dtype,
+            similar_at=self._settings.similar_at,
+        )
+
+    def caption(self, source: str) -> TextEmbedder:
+        """A hub id, a folder, or none."""
+        if source == "none":
+            return AbsentEmbedder("SEENIT_CAPTION_MODEL=none: no caption model is wanted")
+        raise SettingsError(f"no caption model {source}")
 
 
-def _rules(settings: Settings, embedder: Embedder) -> Rules:
+def _rules(settings: Settings, models: Models) -> Rules:
     return Rules(
         policy_version=POLICY.version,
         pipeline_version=PIPELINE_VERSION,
         worth=lambda hit: worth(hit, POLICY),
         agrees=lambda hit: agrees(hit, POLICY),
-        similar_at=lambda: None if embedder.absent is not None else embedder.space.similar_at,
+        similar_at=lambda space_id: _similar_at(models, space_id),
         decisions=Decisions(
             new=settings.decision_new,
             similar=settings.decision_similar,
@@ -221,8 +257,9 @@ def _measure(query: Query, anchor: Query) -> Hit | None:
     return measure(query, anchor.image_id, anchor.fingerprint, vector, POLICY)
 
 
-def _space_of(embedder: Embedder) -> str | None:
-    return None if embedder.absent is not None else embedder.space.space_id
+def _similar_at(models: Models, space_id: str | None) -> float | None:
+    space = models.of(space_id) if space_id is not None else None
+    return None if space is None else space.similar_at
 
 
 def _new_id() -> str:

@@ -107,7 +107,7 @@ def job(told: Told) -> schemas.Job:
     return schemas.Job(
         job_id=core.job_id,
         kind=core.kind,
-        image_id=core.image_id,
+        image_id=core.image_id or None,
         status=core.status,
         verdict=verdict(core.verdict, told.original) if core.verdict else None,
         decision=decision(core.decision, told.reason) if core.decision else None,

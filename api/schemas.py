@@ -254,8 +254,12 @@ class Job(Struct, frozen=True, kw_only=True):
     """One thing to be settled: an upload, or an operation on a record."""
 
     job_id: str
-    kind: Literal["ingest", "delete", "purge", "decide", "edit"]
-    image_id: ImageId
+    kind: Literal[
+        "ingest", "delete", "purge", "decide", "edit", "embed", "add_space", "activate_space"
+    ]
+    image_id: Annotated[
+        ImageId | None, Meta(description="Null for what concerns no single picture.")
+    ]
     status: Status
     verdict: Annotated[Verdict | None, Meta(description="As it was when the job ended.")] = None
     decision: Decision | None = None

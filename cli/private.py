@@ -28,7 +28,7 @@ class Private:
         self._services = services
         self._policy = policy
         self._folder = folder
-        self._perceiver = Perceiver(services.decoder, services.visual)
+        self._perceiver = Perceiver(services.decoder, services.models)
 
     @property
     def model(self) -> str:
@@ -59,7 +59,7 @@ class Private:
         (decoded,) = self._perceiver.decode([data], [Digests(sha256="", md5="")])
         if isinstance(decoded, SeenitError):
             raise decoded
-        (perceived,) = self._perceiver.embed([decoded])
+        (perceived,) = self._perceiver.embed(_TENANT, [decoded])
         query: Query = perceived.query("asking")
         return fuse(self._services.index.hits(_TENANT, [query])[0], self._policy)
 

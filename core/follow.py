@@ -9,7 +9,7 @@ from core.errors import CorruptError, IndexUnavailableError
 from core.layer import Layer
 from core.ports import Index, Log
 from core.settle import apply
-from core.types import Entry, Operation, Outcome, State, Tombstone
+from core.types import Entry, Operation, Outcome, SpaceKind, Standing, State, Tombstone
 
 FORMAT = 1
 """The newest format of an entry that is understood."""
@@ -130,6 +130,11 @@ class Follower:
             tail = self._start(tenant, watermark)
         self._tails[tenant] = tail
         return tail
+
+    def standings(self, tenant: str) -> Mapping[SpaceKind, Standing]:
+        """Which spaces of each kind a tenant has by now, as far as the log says."""
+        tail = self.tail(tenant)
+        return {**self._index.standings(tenant), **tail.layer.standings}
 
     def held(self, tenant: str) -> Tail | None:
         """The tail as it was last seen."""

@@ -34,7 +34,7 @@ class Gallery:
         self,
         shelf: Shelf,
         policy: Policy,
-        space: Callable[[], str | None],
+        space: Callable[[str], str | None],
         *,
         remembered: int = 32,
     ) -> None:
@@ -79,7 +79,7 @@ class Gallery:
         fingerprint = self._shelf.fingerprints(tenant, [image_id])[0]
         if fingerprint is None:
             raise MissingError(f"nothing is kept of picture {image_id}")
-        space = self._space()
+        space = self._space(tenant)
         vectors = self._shelf.vectors(tenant, image_id, [space] if space else [])
         return Query(
             image_id=image_id,

@@ -15,7 +15,7 @@ from core.ledger import Ledger
 from core.perceive import Digests, Perceived, Perceiver
 from core.ports import Blobs, Progress
 from core.settle import Claim
-from core.shelf import Shelf, Written
+from core.shelf import Made, Shelf, Written
 from core.types import Job, JobStatus, Operation, Problem
 
 logger = logging.getLogger(__name__)
@@ -65,6 +65,16 @@ class Ingest:
             job for job, ended in zip(jobs, done, strict=True) if job.kind == "ingest" and not ended
         ]
         perceived = self._perceive(tenant, fresh)
+        known = {job.job_id: item for job, item in zip(fresh, perceived, strict=True)}
+        said = self._caption(
+            tenant,
+            [
+                job
+                for job, ended in zip(jobs, done, strict=True)
+                if isinstance(known.get(job.job_id), Perceived)
+                or (job.kind == "edit" and not ended)
+            ],
+        )
         ids = [job.job_id for job in jobs]
         self._progress.publish(tenant, ids, "settling")
         with ExitStack() as hands:
@@ -79,9 +89,21 @@ class Ingest:
                     stored=True,
                 )
             )
-            known = {job.job_id: item for job, item in zip(fresh, perceived, strict=True)}
-            claims = [_claim(job, known.get(job.job_id)) for job in jobs]
+            claims = [_claim(job, known.get(job.job_id), said.get(job.job_id, ())) for job in jobs]
             return self._ledger.settle(tenant, claims)
+
+    def _caption(self, tenant: str, jobs: Sequence[Job]) -> dict[str, tuple[str, ...]]:
+        """Write down the vectors of what each upload or edit says; their spaces by job."""
+        fields = [self._shelf.fields(tenant, job.image_id, job.fields) for job in jobs]
+        vectors = self._perceiver.captions(tenant, fields)
+        made = [
+            Made(job.image_id, space_id, job.fields, vector)
+            for job, found in zip(jobs, vectors, strict=True)
+            for space_id, vector in found.items()
+        ]
+        if made:
+            self._shelf.write_vectors(tenant, made)
+        return {job.job_id: tuple(found) for job, found in zip(jobs, vectors, strict=True)}
 
     def _perceive(self, tenant: str, jobs: Sequence[Job]) -> list[Perceived | SeenitError]:
         """Decode, embed and write down; a picture whose bytes are gone is broken."""
@@ -106,7 +128,7 @@ class Ingest:
         good = {
             job_id: item for job_id, item in decoded.items() if not isinstance(item, SeenitError)
         }
-        embedded = dict(zip(good, self._perceiver.embed(good.values()), strict=True))
+        embedded = dict(zip(good, self._perceiver.embed(tenant, good.values()), strict=True))
         self._shelf.write(
             tenant,
             [
@@ -133,17 +155,17 @@ def problem_of(error: SeenitError) -> Problem:
     return Problem(type=error.type, title=error.title, status=error.status, detail=error.detail)
 
 
-def _claim(job: Job, item: Perceived | SeenitError | None) -> Claim:
+def _claim(job: Job, item: Perceived | SeenitError | None, said: tuple[str, ...]) -> Claim:
     if isinstance(item, Perceived):
-        vector = next(iter(item.vectors.values()), None)
         return Claim(
             job=job,
             fingerprint=item.fingerprint,
-            vector=vector,
-            spaces=tuple(item.vectors),
+            vector=item.vectors.get(item.active or ""),
+            space_id=item.active,
+            spaces=(*item.vectors, *said),
             missing=item.missing,
         )
-    return Claim(job=job, problem=problem_of(item) if item is not None else None)
+    return Claim(job=job, spaces=said, problem=problem_of(item) if item is not None else None)
 
 
 def _by_status(ended: dict[str, Operation | None]) -> dict[JobStatus, list[str]]:

@@ -4,7 +4,7 @@ blobs/<t>/<image_id>               the bytes as uploaded
 pending/<t>/<job_id>               a Job that no entry of the log holds yet
 keys/<t>/<sha256 of key>/<n>       an Idempotency-Key that was used
 derived/<t>/<image_id>/…           fingerprint, preview, detail
-vectors/<t>/<image_id>/<space_id>  float32, little-endian
+vectors/<t>/<image_id>/<space_id>  float32, little-endian; of a caption space with /<op_id>
 fields/<t>/<image_id>/<op_id>      what the caller says of the picture
 log/<t>/<seq // 10000>/<seq>       the order of all things
 done/<t>/<job_id>                  the seq that holds this job's outcome
@@ -43,9 +43,15 @@ def derived(tenant: str, image_id: str, part: Part) -> str:
     return f"derived/{tenant}/{image_id}/{part}"
 
 
-def vector(tenant: str, image_id: str, space_id: str) -> str:
-    """A vector of one space."""
-    return f"vectors/{tenant}/{image_id}/{space_id}"
+def vector(tenant: str, image_id: str, space_id: str, said: str | None) -> str:
+    """A vector of one space; one of a caption lies by the op_id of the fields it was made of."""
+    key = f"vectors/{tenant}/{image_id}/{space_id}"
+    return f"{key}/{said}" if is_caption(space_id) else key
+
+
+def is_caption(space_id: str) -> bool:
+    """Whether a space is one of texts about pictures: ids begin with their kind."""
+    return space_id.startswith("caption-")
 
 
 def fields(tenant: str, image_id: str, op_id: str) -> str:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from core.types import Outcome, State, Tombstone
+from core.types import Outcome, SpaceKind, Standing, State, Tombstone
 
 
 class Layer:
     """States, tombstones and outcomes, laid over something older; the newest wins."""
 
-    __slots__ = ("_bytes", "_pixels", "anchors", "outcomes", "removed", "states")
+    __slots__ = ("_bytes", "_pixels", "anchors", "outcomes", "removed", "standings", "states")
 
     def __init__(self) -> None:
         self.states: dict[str, State] = {}
         self.removed: dict[str, Tombstone] = {}
         self.outcomes: dict[str, Outcome] = {}
+        self.standings: dict[SpaceKind, Standing] = {}
         self.anchors: dict[str, None] = {}
         """Every record that was an anchor in one of these states, in order; never taken out."""
         self._bytes: dict[str, tuple[str, ...]] = {}
@@ -51,6 +52,7 @@ class Layer:
         other.states = self.states.copy()
         other.removed = self.removed.copy()
         other.outcomes = self.outcomes.copy()
+        other.standings = self.standings.copy()
         other.anchors = self.anchors.copy()
         other._bytes = self._bytes.copy()
         other._pixels = self._pixels.copy()

@@ -2,20 +2,134 @@
 
 from __future__ import annotations
 
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from core.errors import EmbedderUnavailableError
 from core.ports import Embedder, TextEmbedder
+from core.types import Chosen, Space, SpaceKind, Standing
+
+logger = logging.getLogger(__name__)
+
+
+class Opens(Protocol):
+    """Makes embedders, in no time; their `load` takes its time."""
+
+    def visual(self, source: str) -> Embedder:
+        """Of pictures and texts."""
+
+    def caption(self, source: str) -> TextEmbedder:
+        """Of texts alone."""
 
 
 class Models:
-    """Answers which embedder makes and asks a tenant's active space of each kind."""
+    """Which embedder makes, and asks, the spaces of a tenant.
 
-    def __init__(self, visual: Embedder, caption: TextEmbedder) -> None:
-        self._visual = visual
-        self._caption = caption
+    What the log says of a tenant's spaces goes before the settings; a model that it names is
+    loaded when first asked for.
+    """
 
-    def visual(self, tenant: str) -> Embedder:  # noqa: ARG002 - every tenant has the same so far
+    def __init__(
+        self,
+        *,
+        visual: Embedder,
+        caption: TextEmbedder,
+        sources: Mapping[SpaceKind, str],
+        standings: Callable[[str], Mapping[SpaceKind, Standing]],
+        opens: Opens,
+    ) -> None:
+        """`sources` are the models of the settings, by which `visual` and `caption` were made."""
+        self._visual = {sources["visual"]: visual}
+        self._caption = {sources["caption"]: caption}
+        self._sources = dict(sources)
+        self._standings = standings
+        self._opens = opens
+        self._lock = threading.Lock()
+
+    def load(self) -> None:
+        """Load the models of the settings; what goes wrong is in their `absent`."""
+        self._visual[self._sources["visual"]].load()
+        self._caption[self._sources["caption"]].load()
+
+    # --- of a tenant ----------------------------------------------------------------------------
+
+    def visual(self, tenant: str) -> Embedder:
         """Of the active visual space; `absent` says why there is none."""
-        return self._visual
+        standing = self._standings(tenant).get("visual")
+        return self.open_visual(standing.active.source if standing else self._sources["visual"])
 
-    def caption(self, tenant: str) -> TextEmbedder:  # noqa: ARG002 - likewise
+    def caption(self, tenant: str) -> TextEmbedder:
         """Of the active caption space; `absent` says why there is none."""
-        return self._caption
+        standing = self._standings(tenant).get("caption")
+        return self.open_caption(standing.active.source if standing else self._sources["caption"])
+
+    def visuals(self, tenant: str) -> list[Embedder]:
+        """Of every visual space that an upload gets a vector in, the active one first."""
+        standing = self._standings(tenant).get("visual")
+        added = [self.open_visual(one.source) for one in standing.added] if standing else []
+        return [self.visual(tenant), *added]
+
+    def captions(self, tenant: str) -> list[TextEmbedder]:
+        """Of every caption space that a text gets a vector in, the active one first."""
+        standing = self._standings(tenant).get("caption")
+        added = [self.open_caption(one.source) for one in standing.added] if standing else []
+        return [self.caption(tenant), *added]
+
+    def space_id(self, tenant: str, kind: SpaceKind) -> str | None:
+        """Of the active space; None where its model is absent and the log names none."""
+        standing = self._standings(tenant).get(kind)
+        if standing is not None:
+            return standing.active.space.space_id
+        embedder = self.visual(tenant) if kind == "visual" else self.caption(tenant)
+        return None if embedder.absent is not None else embedder.space.space_id
+
+    def spaces(self, tenant: str) -> list[str]:
+        """Ids of all that are asked or being filled."""
+        found: list[str] = []
+        standings = self._standings(tenant)
+        kinds: tuple[SpaceKind, ...] = ("visual", "caption")
+        for kind in kinds:
+            active = self.space_id(tenant, kind)
+            found += [active] if active else []
+            standing = standings.get(kind)
+            found += [one.space.space_id for one in standing.added] if standing else []
+        return found
+
+    # --- of any ---------------------------------------------------------------------------------
+
+    def open_visual(self, source: str) -> Embedder:
+        """The embedder of a model, made if need be and loaded in a thread of its own."""
+        with self._lock:
+            known = self._visual.get(source)
+            if known is None:
+                known = self._visual[source] = self._opens.visual(source)
+                threading.Thread(target=known.load, name=f"load {source}", daemon=True).start()
+        return known
+
+    def open_caption(self, source: str) -> TextEmbedder:
+        """The embedder of a model, made if need be and loaded in a thread of its own."""
+        with self._lock:
+            known = self._caption.get(source)
+            if known is None:
+                known = self._caption[source] = self._opens.caption(source)
+                threading.Thread(target=known.load, name=f"load {source}", daemon=True).start()
+        return known
+
+    def chosen(self, tenant: str, kind: SpaceKind) -> Chosen:
+        """The active space of a tenant and its model. Raise EmbedderUnavailableError."""
+        standing = self._standings(tenant).get(kind)
+        if standing is not None:
+            return standing.active
+        embedder = self.visual(tenant) if kind == "visual" else self.caption(tenant)
+        if embedder.absent is not None:
+            raise EmbedderUnavailableError(embedder.absent)
+        return Chosen(embedder.space, self._sources[kind])
+
+    def of(self, space_id: str) -> Space | None:
+        """A space whose model is loaded."""
+        for embedder in (*self._visual.values(), *self._caption.values()):
+            if embedder.absent is None and embedder.space.space_id == space_id:
+                return embedder.space
+        return None

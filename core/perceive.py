@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 
 import msgspec
 from PIL import Image
 
+from core.captions import caption
 from core.decoding import PIXELS_VERSION
 from core.errors import EmbedderUnavailableError, SeenitError
 from core.fingerprint import encode_preview
-from core.ports import Decoder, Embedder
-from core.types import Absent, Canonical, Fingerprint, Query, Vector
+from core.models import Models
+from core.ports import Decoder
+from core.types import Absent, Canonical, Fields, Fingerprint, Query, Vector
+
+logger = logging.getLogger(__name__)
 
 PIPELINE_VERSION = f"{PIXELS_VERSION}.1"
 """Of the pixels, and of what is computed from them; every entry of the log carries it."""
@@ -24,13 +29,18 @@ class Perceived(msgspec.Struct, frozen=True, kw_only=True):
     preview: bytes
     """JPEG."""
     vectors: dict[str, Vector]
+    """By visual space."""
+    active: str | None
+    """The space among them that candidates are looked for in."""
     missing: tuple[Absent, ...]
 
     def query(self, image_id: str) -> Query:
         """As it asks for candidates."""
-        space_id, vector = next(iter(self.vectors.items()), (None, None))
         return Query(
-            image_id=image_id, fingerprint=self.fingerprint, vector=vector, space_id=space_id
+            image_id=image_id,
+            fingerprint=self.fingerprint,
+            vector=self.vectors.get(self.active or ""),
+            space_id=self.active,
         )
 
 
@@ -44,9 +54,9 @@ class Digests(msgspec.Struct, frozen=True):
 class Perceiver:
     """Turns bytes into fingerprints and vectors; knows no store and no queue."""
 
-    def __init__(self, decoder: Decoder, visual: Embedder) -> None:
+    def __init__(self, decoder: Decoder, models: Models) -> None:
         self._decoder = decoder
-        self._visual = visual
+        self._models = models
 
     def decode(
         self, items: Sequence[bytes], digests: Sequence[Digests], *, urgent: bool = False
@@ -63,33 +73,50 @@ class Perceiver:
             for item, known in zip(decoded, digests, strict=True)
         ]
 
-    def embed(self, pairs: Iterable[tuple[Canonical, Fingerprint]]) -> list[Perceived]:
+    def embed(self, tenant: str, pairs: Iterable[tuple[Canonical, Fingerprint]]) -> list[Perceived]:
         """In order; without a model each says that `visual` is missing."""
         pairs = list(pairs)
-        vectors, missing = self._vectors([canonical for canonical, _ in pairs])
+        images = [Image.fromarray(canonical.preview) for canonical, _ in pairs]
+        vectors: list[dict[str, Vector]] = [{} for _ in pairs]
+        active: str | None = None
+        missing: tuple[Absent, ...] = ()
+        for n, embedder in enumerate(self._models.visuals(tenant) if pairs else ()):
+            reason = embedder.absent
+            if reason is None:
+                try:
+                    space_id = embedder.space.space_id
+                    for found, row in zip(vectors, embedder.embed_images(images), strict=True):
+                        found[space_id] = row
+                except EmbedderUnavailableError as error:
+                    reason = error.detail
+                else:
+                    active = space_id if n == 0 else active
+            if reason is not None and n == 0:
+                missing = (Absent("visual", reason),)
         return [
             Perceived(
                 fingerprint=fingerprint,
                 preview=encode_preview(canonical.preview),
                 vectors=found,
+                active=active,
                 missing=missing,
             )
             for (canonical, fingerprint), found in zip(pairs, vectors, strict=True)
         ]
 
-    def _vectors(
-        self, pictures: Sequence[Canonical]
-    ) -> tuple[list[dict[str, Vector]], tuple[Absent, ...]]:
-        reason = self._visual.absent
-        if reason is None and pictures:
+    def captions(self, tenant: str, fields: Sequence[Fields]) -> list[dict[str, Vector]]:
+        """Vectors by caption space, in order; none where nothing was said, or without a model."""
+        texts = [caption(one) for one in fields]
+        said = [n for n, text in enumerate(texts) if text]
+        vectors: list[dict[str, Vector]] = [{} for _ in fields]
+        for embedder in self._models.captions(tenant) if said else ():
+            if embedder.absent is not None:
+                continue
             try:
-                space = self._visual.space.space_id
-                matrix = self._visual.embed_images(
-                    [Image.fromarray(picture.preview) for picture in pictures]
-                )
+                matrix = embedder.embed_texts([texts[n] for n in said])
             except EmbedderUnavailableError as error:
-                reason = error.detail
-            else:
-                return [{space: row} for row in matrix], ()
-        absent = () if reason is None else (Absent("visual", reason),)
-        return [{} for _ in pictures], absent
+                logger.warning("captions without vectors: %s", error.detail)
+                continue
+            for n, row in zip(said, matrix, strict=True):
+                vectors[n][embedder.space.space_id] = row
+        return vectors

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -20,6 +20,8 @@ from core.types import (
     Query,
     Record,
     Space,
+    SpaceKind,
+    Standing,
     State,
     Tombstone,
     Vector,
@@ -113,8 +115,16 @@ class Filters(NamedTuple):
     accepted_before: str | None = None
 
 
+class Lacking(NamedTuple):
+    """Part of the records without a vector in some space."""
+
+    states: list[State]
+    place: int | None
+    """Where the rest begins; None where there is none."""
+
+
 class Coverage(NamedTuple):
-    """Vectors of one space among some records."""
+    """Vectors of one space among some records; missing are those that could have one."""
 
     present: int
     missing: int
@@ -158,10 +168,22 @@ class Index(Protocol):
         records: Sequence[Record],
         removed: Sequence[Tombstone],
         outcomes: Sequence[Outcome],
+        *,
+        standings: Sequence[Standing] = (),
     ) -> None:
         """Write what entry `seq` left, idempotently, and only then let W be `seq`.
 
         `seq` is W + 1, else nothing is written (it was projected before).
+        """
+
+    def standings(self, tenant: str) -> Mapping[SpaceKind, Standing]:
+        """Which spaces of each kind there are, as far as the log says."""
+
+    def lacking(self, tenant: str, space_id: str, limit: int, after: int = -1) -> Lacking:
+        """Records that could have a vector in a space and have none, in the order they came.
+
+        A purged picture has no pixels to make a visual one of, and one of which neither title,
+        description nor tag was given no words to make a caption's of.
         """
 
     def states(self, tenant: str, image_ids: Sequence[str]) -> list[State | None]:
@@ -229,8 +251,8 @@ class Index(Protocol):
     def vector(self, tenant: str, space_id: str, image_id: str) -> Vector | None:
         """A record's stored vector."""
 
-    def stats(self, tenant: str) -> Stats:
-        """Counts as of W."""
+    def stats(self, tenant: str, spaces: Sequence[str] = ()) -> Stats:
+        """Counts as of W; of these spaces also where no record has a vector in them."""
 
     def close(self) -> None:
         """Let go of files and connections."""

@@ -117,7 +117,14 @@ class Projector:
             self._blobs.create_many(
                 [(keys.done(tenant, job_id), str(seq).encode()) for job_id in jobs]
             )
-        self._index.project(tenant, seq, records, removed, list(layer.outcomes.values()))
+        self._index.project(
+            tenant,
+            seq,
+            records,
+            removed,
+            list(layer.outcomes.values()),
+            standings=list(layer.standings.values()),
+        )
         if jobs:
             self._blobs.delete([keys.pending(tenant, job_id) for job_id in jobs])
 

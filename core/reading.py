@@ -193,8 +193,10 @@ class Reader(Tracker):
     def _vector(self, overlay: Overlay, record: Record, space_id: str) -> Vector | None:
         image_id = record.state.image_id
         vector = self._index.vector(overlay.tenant, space_id, image_id)
-        if vector is None and record.state.anchor is not None:  # not projected yet
-            return self._shelf.vectors(overlay.tenant, image_id, [space_id]).get(space_id)
+        own = record.state.anchor is not None or keys.is_caption(space_id)
+        if vector is None and own:  # not projected yet
+            said = record.state.fields
+            return self._shelf.vectors(overlay.tenant, image_id, [space_id], said).get(space_id)
         return vector
 
     def _settled(self, overlay: Overlay, image_id: str) -> Record:

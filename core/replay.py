@@ -46,7 +46,12 @@ def replay(log: Log, shelf: Joins, index: Index, tenant: str, until: int) -> Ite
         lost |= layer.states.keys() - {record.state.image_id for record in records}
         lost -= layer.removed.keys()
         index.project(
-            tenant, seq, records, list(layer.removed.values()), list(layer.outcomes.values())
+            tenant,
+            seq,
+            records,
+            list(layer.removed.values()),
+            list(layer.outcomes.values()),
+            standings=list(layer.standings.values()),
         )
         yield len(records)
     while lost and (entry := log.read(tenant, seq + 1)) is not None:

@@ -11,13 +11,16 @@ from collections.abc import Iterator
 from msgspec import Struct
 from msgspec.structs import replace
 
+from core.choose import choose
 from core.errors import ConflictError, GoneError, MissingError
+from core.keys import is_caption
 from core.layer import Layer
 from core.star import decide_on, delete
 from core.step import Now, View, absent, operation, problem_of, refused, stale
 from core.types import (
     Absent,
     Decision,
+    Embedded,
     Entry,
     Fields,
     Fingerprint,
@@ -42,8 +45,13 @@ class Claim(Struct, frozen=True, kw_only=True):
     fingerprint: Fingerprint | None = None
     """Of an upload that was decoded."""
     vector: Vector | None = None
-    """In the first of `spaces`."""
+    """In `space_id`."""
+    space_id: str | None = None
+    """The active visual space."""
     spaces: tuple[str, ...] = ()
+    """Those it has vectors in; of an edit, those that its new caption has one in."""
+    embedded: tuple[Embedded, ...] = ()
+    """Of an `embed`: the vectors that were written."""
     problem: Problem | None = None
     """Why an upload failed."""
     missing: tuple[Absent, ...] = ()
@@ -59,7 +67,7 @@ class Claim(Struct, frozen=True, kw_only=True):
             image_id=self.job.image_id,
             fingerprint=self.fingerprint,
             vector=self.vector,
-            space_id=self.spaces[0] if self.vector is not None and self.spaces else None,
+            space_id=self.space_id if self.vector is not None else None,
         )
 
 
@@ -75,12 +83,16 @@ def decide(view: View, claim: Claim, now: Now, rules: Rules) -> Operation:
         case "purge":
             return _purge(view, claim.job, now)
         case "edit":
-            return _edit(view, claim.job, now)
+            return _edit(view, claim, now)
+        case _:
+            return choose(view, claim.job, claim.embedded, now)
 
 
 def apply(layer: Layer, operation: Operation, seq: int) -> None:
     """Lay an operation of entry `seq` over what came before."""
     layer.put(operation.states, tombstones(operation, seq))
+    if operation.standing is not None:
+        layer.standings[operation.standing.kind] = operation.standing
     for outcome in outcomes(operation, seq):
         layer.outcomes[outcome.job_id] = outcome
 
@@ -202,12 +214,19 @@ def _purge(view: View, job: Job, now: Now) -> Operation:
     return operation(job, now, "purged", states=(purged,))
 
 
-def _edit(view: View, job: Job, now: Now) -> Operation:
+def _edit(view: View, claim: Claim, now: Now) -> Operation:
+    job = claim.job
     state = view.state(job.image_id)
     if state is None:
         return absent(view, job, now)
     wrong = stale(state, job, now)
     if wrong is not None:
         return wrong
-    edited = replace(state, fields=job.fields, updated_at=now.at, revision=state.revision + 1)
+    edited = replace(
+        state,
+        fields=job.fields,
+        spaces=(*(one for one in state.spaces if not is_caption(one)), *claim.spaces),
+        updated_at=now.at,
+        revision=state.revision + 1,
+    )
     return operation(job, now, "edited", states=(edited,))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
@@ -64,6 +64,17 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
     preview: bytes
     """JPEG."""
     vectors: dict[str, Vector] = {}
+    """By visual space."""
+
+
+class Made(NamedTuple):
+    """A vector, and what it is of."""
+
+    image_id: str
+    space_id: str
+    said: str | None
+    """op_id of the fields, where it is of a caption."""
+    vector: Vector
 
 
 class Shelf:
@@ -89,16 +100,24 @@ class Shelf:
             )
             objects.append((keys.derived(tenant, item.image_id, "preview"), item.preview))
             objects += [
-                (keys.vector(tenant, item.image_id, space), vector.astype("<f4").tobytes())
+                self._vector(tenant, Made(item.image_id, space, None, vector))
                 for space, vector in item.vectors.items()
             ]
         self._blobs.put(objects)
         ids = [item.image_id for item in items]
         for item in items:
             self._fingerprints.put((tenant, item.image_id), item.fingerprint)
-            for space, vector in item.vectors.items():
-                self._vectors.put((tenant, item.image_id, space), vector)
         self._sweep(tenant, ids)
+
+    def write_vectors(self, tenant: str, made: Sequence[Made]) -> None:
+        """Put vectors that were made apart from the pictures' fingerprints, durably."""
+        self._blobs.put([self._vector(tenant, one) for one in made])
+        self._sweep(tenant, list(dict.fromkeys(one.image_id for one in made)))
+
+    def _vector(self, tenant: str, made: Made) -> tuple[str, bytes]:
+        key = keys.vector(tenant, made.image_id, made.space_id, made.said)
+        self._vectors.put((tenant, made.image_id, key), made.vector)
+        return key, made.vector.astype("<f4").tobytes()
 
     def write_detail(self, tenant: str, image_id: str, detail: Detail) -> None:
         """Keep the keypoints that an alignment asked for, so that the next costs one read."""
@@ -143,18 +162,21 @@ class Shelf:
                     found[n] = self._fingerprints.put((tenant, ids[n]), made)
         return found
 
-    def vectors(self, tenant: str, image_id: str, spaces: Iterable[str]) -> dict[str, Vector]:
-        """Those of the spaces that there are, each (d,) float32."""
+    def vectors(
+        self, tenant: str, image_id: str, spaces: Iterable[str], said: str | None = None
+    ) -> dict[str, Vector]:
+        """Those of the spaces that there are, each (d,) float32; of captions those of `said`."""
         vectors: dict[str, Vector] = {}
         for space in spaces:
-            key = (tenant, image_id, space)
-            vector = self._vectors.get(key)
+            key = keys.vector(tenant, image_id, space, said)
+            vector = self._vectors.get((tenant, image_id, key))
             if vector is None:
                 try:
-                    data = self._blobs.get(keys.vector(tenant, image_id, space))
+                    data = self._blobs.get(key)
                 except MissingError:
                     continue
-                vector = self._vectors.put(key, np.frombuffer(data, "<f4").astype(np.float32))
+                vector = np.frombuffer(data, "<f4").astype(np.float32)
+                self._vectors.put((tenant, image_id, key), vector)
             vectors[space] = vector
         return vectors
 
@@ -192,7 +214,11 @@ class Shelf:
             return None
 
     def join(self, tenant: str, seq: int, states: Sequence[State]) -> list[Record]:
-        """Each state with its fingerprint, fields and, where it has its own, vectors."""
+        """Each state with its fingerprint, fields and vectors.
+
+        A copy has those of its caption alone: what it shows, its original stands for, but two
+        sellers of one photo write two titles.
+        """
         fingerprints = self.fingerprints(tenant, [state.image_id for state in states])
         return [
             Record(
@@ -201,9 +227,16 @@ class Shelf:
                 state=state,
                 fingerprint=fingerprint,
                 fields=self.fields(tenant, state.image_id, state.fields),
-                vectors=self.vectors(tenant, state.image_id, state.spaces)
-                if state.anchor is not None
-                else {},
+                vectors=self.vectors(
+                    tenant,
+                    state.image_id,
+                    [
+                        space
+                        for space in state.spaces
+                        if state.anchor is not None or keys.is_caption(space)
+                    ],
+                    state.fields,
+                ),
             )
             for state, fingerprint in zip(states, fingerprints, strict=True)
             if fingerprint is not None

@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Protocol
 
 import msgspec
 
 from core import keys
+from core.captions import caption
 from core.errors import MissingError
+from core.keys import is_caption
 from core.layer import Layer
 from core.pool import Pool
 from core.ports import Blobs, Index
-from core.types import Candidates, Comparison, Ended, Fields, Hit, Job, Query, State
+from core.types import (
+    Candidates,
+    Comparison,
+    Ended,
+    Fields,
+    Hit,
+    Job,
+    Query,
+    SpaceKind,
+    Standing,
+    State,
+)
 
 Fuse = Callable[[Sequence[Hit]], Candidates]
 Layers = tuple[Layer, ...]
+PART = 1_000
+"""Records without a vector that are read at a time."""
 
 logger = logging.getLogger(__name__)
 
@@ -125,6 +140,24 @@ class Source:
         except MissingError:
             return None
         return Ended(job.job_id, job.accepted_at), False
+
+    def standing(self, kind: SpaceKind) -> Standing | None:
+        """As the index has it."""
+        return self._index.standings(self.tenant).get(kind)
+
+    def lacking(self, space_id: str) -> Iterator[State]:
+        """Records of the index without a vector in a space, those alone that could have one."""
+        place: int | None = -1
+        while place is not None:
+            states, place = self._index.lacking(self.tenant, space_id, PART, place)
+            yield from states
+
+    def able(self, state: State, space_id: str) -> bool:
+        """Whether a record could have a vector in a space: it has pixels, or words."""
+        if is_caption(space_id):
+            fields = self._sight.fields(self.tenant, state.image_id, state.fields)
+            return bool(caption(fields))
+        return state.content != "purged"
 
     def query(self, image_id: str) -> Query:
         """A stored picture, or one of this call. Raise MissingError."""

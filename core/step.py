@@ -15,6 +15,8 @@ from core.types import (
     OperationKind,
     Problem,
     Query,
+    SpaceKind,
+    Standing,
     State,
     Tombstone,
 )
@@ -35,6 +37,12 @@ class View(Sees, Protocol):
 
     def query(self, image_id: str) -> Query:
         """A stored picture as it asks for candidates."""
+
+    def standing(self, kind: SpaceKind) -> Standing | None:
+        """Which spaces of a kind there are, None where the log does not say yet."""
+
+    def lacking(self, space_id: str) -> int:
+        """Live records that should have a vector in this space and have none; at least so many."""
 
     def fork(self) -> View:
         """The same view, to be written upon."""
@@ -90,6 +98,7 @@ def operation(
     problem: Problem | None = None,
     also: tuple[Ended, ...] = (),
     last: bool = True,
+    standing: Standing | None = None,
 ) -> Operation:
     """What became of a job."""
     return Operation(
@@ -104,4 +113,5 @@ def operation(
         problem=problem,
         also=also,
         last=last,
+        standing=standing,
     )

@@ -19,6 +19,7 @@ Kind = Literal["exact", "near_duplicate", "similar", "new"]
 Value = Literal["allow", "review", "block"]
 By = Literal["policy", "person"]
 Content = Literal["stored", "discarded", "purged"]
+SpaceKind = Literal["visual", "caption"]
 
 
 # --- pictures -----------------------------------------------------------------------------------
@@ -101,11 +102,41 @@ class Space(Struct, frozen=True):
 
     space_id: str
     """Kind and eight hex digits, such as `visual-1f3a90bc`."""
-    kind: Literal["visual", "caption"]
+    kind: SpaceKind
     model: str
     dimensions: int
     similar_at: float
     """Cosine at or above which two pictures are called `similar`."""
+
+
+class Chosen(Struct, frozen=True):
+    """A space, and where the model that makes its vectors is to be had."""
+
+    space: Space
+    source: str
+    """A hub id or a folder, as a setting names it."""
+
+
+class Standing(Struct, frozen=True, kw_only=True):
+    """Which spaces of one kind a tenant has: one is asked, others are being filled beside it."""
+
+    active: Chosen
+    added: tuple[Chosen, ...] = ()
+    """Every upload since has vectors in these too."""
+
+    @property
+    def kind(self) -> SpaceKind:
+        """Of all of them."""
+        return self.active.space.kind
+
+
+class Embedded(Struct, frozen=True):
+    """A vector that was made of a picture after it was settled."""
+
+    image_id: str
+    space_id: str
+    said: str | None = None
+    """op_id of the fields that a caption vector was made of."""
 
 
 # --- verdicts -----------------------------------------------------------------------------------
@@ -290,7 +321,10 @@ class Problem(Struct, frozen=True, kw_only=True):
     detail: str
 
 
-JobKind = Literal["ingest", "delete", "purge", "decide", "edit"]
+JobKind = Literal[
+    "ingest", "delete", "purge", "decide", "edit", "embed", "add_space", "activate_space"
+]
+"""The last three concern no picture or many: `image_id` is empty there."""
 JobStatus = Literal["queued", "decoding", "embedding", "settling", "done", "failed"]
 
 
@@ -315,6 +349,10 @@ class Job(Struct, frozen=True, kw_only=True):
     format: str = ""
     keep_bytes: bool = True
     """False: `on_duplicate=discard_bytes`."""
+    chosen: Chosen | None = None
+    """The space that is to be added or activated."""
+    present: Chosen | None = None
+    """What was asked so far, where the log does not say yet."""
 
 
 class Ended(Struct, frozen=True):
@@ -334,6 +372,8 @@ OperationKind = Literal[
     "closed",
     "resettled",
     "refused",
+    "embedded",
+    "chosen",
 ]
 
 
@@ -355,6 +395,8 @@ class Operation(Struct, frozen=True, kw_only=True):
     """False on a bounded step after which the job goes on: it gets no done mark yet."""
     also: tuple[Ended, ...] = ()
     """Uploads that had not been settled when this deleted them: they have ended as well."""
+    standing: Standing | None = None
+    """What is asked and filled from now on."""
 
 
 class Entry(Struct, frozen=True, kw_only=True):

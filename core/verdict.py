@@ -42,8 +42,8 @@ class Rules(Struct, frozen=True, kw_only=True):
     """Whether a candidate is worth laying the picture over."""
     agrees: Callable[[Hit], bool]
     """Whether hash or features agree by themselves: what counts against a purged picture."""
-    similar_at: Callable[[], float | None]
-    """Cosine of the active visual space from which two pictures are `similar`, None without one."""
+    similar_at: Callable[[str | None], float | None]
+    """Cosine in the query's visual space from which two are `similar`; None where unknown."""
     decisions: Decisions = Decisions()
     matches: int = 20
     """Most that a verdict lists."""
@@ -159,7 +159,7 @@ def look(
     if not query.fingerprint.comparable:
         return Finding("new", rules.decisions.new)
 
-    looks_alike = _looks_alike(rules)
+    looks_alike = _looks_alike(query, rules)
     candidates = sees.near(query)
     laid = []
     for hit in candidates.hits:
@@ -266,8 +266,8 @@ def _proof(state: State) -> Evidence | None:
 # --- candidates ---------------------------------------------------------------------------------
 
 
-def _looks_alike(rules: Rules) -> Callable[[Hit], bool]:
-    threshold = rules.similar_at()
+def _looks_alike(query: Query, rules: Rules) -> Callable[[Hit], bool]:
+    threshold = rules.similar_at(query.space_id)
 
     def looks_alike(hit: Hit) -> bool:
         return threshold is not None and hit.similarity is not None and hit.similarity >= threshold

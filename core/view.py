@@ -8,10 +8,24 @@ old, a layer has the newer state, and where it is newer, the append will find it
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 from core.layer import Layer
 from core.source import Layers, Source
-from core.types import Candidates, Comparison, Ended, Hit, Query, State, Tombstone
+from core.types import (
+    Candidates,
+    Comparison,
+    Ended,
+    Hit,
+    Query,
+    SpaceKind,
+    Standing,
+    State,
+    Tombstone,
+)
+
+ENOUGH = 100
+"""Records without a vector that are counted: more are as bad."""
 
 
 class IndexView:
@@ -90,6 +104,28 @@ class IndexView:
     def query(self, image_id: str) -> Query:
         """A stored picture as it asks for candidates."""
         return self._source.query(image_id)
+
+    def standing(self, kind: SpaceKind) -> Standing | None:
+        """The newest that the log says."""
+        for layer in self._layers:
+            if kind in layer.standings:
+                return layer.standings[kind]
+        return self._source.standing(kind)
+
+    def lacking(self, space_id: str) -> int:
+        """Live records that could have a vector in a space and have none; stops at a hundred."""
+        found: set[str] = set()
+        layered = {one for layer in self._layers for one in layer.states}
+        below = (state.image_id for state in self._source.lacking(space_id))
+        for image_id in chain(layered, below):
+            state = self.state(image_id)
+            if state is None or space_id in state.spaces:
+                continue
+            if self._source.able(state, space_id):
+                found.add(image_id)
+            if len(found) == ENOUGH:
+                break
+        return len(found)
 
     def fork(self) -> IndexView:
         """The same view, to be written upon."""

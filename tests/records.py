@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from core.captions import caption
+from core.keys import is_caption
 from core.ports import Coverage, Filters, Group, Stats
 from core.types import (
     Decision,
@@ -264,6 +266,11 @@ class Model:
 
     def _coverage(self, records: list[Record], space: str) -> Coverage:
         without = [r for r in records if space not in r.vectors]
+        able = [
+            r
+            for r in without
+            if (caption(r.fields) if is_caption(space) else r.state.content != "purged")
+        ]
         represented = [
             r
             for r in without
@@ -272,7 +279,9 @@ class Model:
             and space in self.live[r.state.original].vectors
         ]
         return Coverage(
-            len(records) - len(without), len(without) - len(represented), len(represented)
+            len(records) - len(without),
+            len([r for r in able if r not in represented]),
+            len(represented),
         )
 
 

@@ -14,6 +14,7 @@ import msgspec
 
 from core import keys
 from core.errors import ExistsError, MissingError, StoreUnavailableError
+from core.ports import Lacking
 from core.settle import Claim
 from core.types import (
     Box,
@@ -33,6 +34,8 @@ from core.types import (
     Problem,
     Query,
     Record,
+    SpaceKind,
+    Standing,
     State,
     Tombstone,
     Value,
@@ -105,7 +108,7 @@ RULES = Rules(
     pipeline_version="1",
     worth=lambda _: True,
     agrees=lambda hit: hit.hamming is not None and hit.hamming <= 1,
-    similar_at=lambda: None,
+    similar_at=lambda _: None,
     copies=1,
 )
 """One copy an operation: every star of two is a large one."""
@@ -171,7 +174,10 @@ class Replica:
     tombstones: dict[str, Tombstone] = field(default_factory=dict)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     watermark: int = 0
-    queue: list[tuple[int, State | Tombstone | Outcome | None]] = field(default_factory=list)
+    standings: dict[str, tuple[int, Standing]] = field(default_factory=dict)
+    queue: list[tuple[int, State | Tombstone | Outcome | Standing | None]] = field(
+        default_factory=list
+    )
 
     def take(self) -> None:
         """Let the oldest write of the queue become visible."""
@@ -187,12 +193,20 @@ class Replica:
                 self.tombstones[written.image_id] = written
             case Outcome():
                 self.outcomes[written.job_id] = written
+            case Standing():
+                self.standings[written.kind] = max(
+                    (seq, written), self.standings.get(written.kind, (0, written)), key=_seq
+                )
 
     def write(self, seq: int, state: State) -> None:
         """The highest seq wins, tombstones stay."""
         held = self.states.get(state.image_id)
         if state.image_id not in self.tombstones and (held is None or held[0] <= seq):
             self.states[state.image_id] = (seq, state)
+
+
+def _seq(written: tuple[int, Standing]) -> int:
+    return written[0]
 
 
 @dataclass
@@ -354,16 +368,28 @@ class MemoryIndex:
         records: Sequence[Record],
         removed: Sequence[Tombstone],
         outcomes: Sequence[Outcome],
+        *,
+        standings: Sequence[Standing] = (),
     ) -> None:
         """One document after the other, then the watermark, to the queue of each replica."""
         assert tenant == TENANT
         states = [record.state for record in records]
-        for written in (*removed, *states, *outcomes, None):
+        for written in (*removed, *states, *outcomes, *standings, None):
             self._gate("project")
             for replica in self._store.replicas:
                 replica.queue.append((seq, written))
                 if len(self._store.replicas) == 1:
                     replica.take()
+
+    def standings(self, _: str) -> dict[str, Standing]:
+        """By kind."""
+        return {kind: standing for kind, (_, standing) in self._replica().standings.items()}
+
+    def lacking(self, _: str, space_id: str, limit: int, after: int = -1) -> Lacking:
+        """All at once: every picture here has pixels."""
+        del limit, after
+        held = [state for _, state in self._replica().states.values()]
+        return Lacking([state for state in held if space_id not in state.spaces], None)
 
     def states(self, _: str, image_ids: Sequence[str]) -> list[State | None]:
         """In order."""
@@ -538,6 +564,7 @@ class World:
         self.jobs = {job.job_id: job for job in jobs}
         self.states: dict[str, State] = {}
         self.removed: dict[str, Tombstone] = {}
+        self.standings: dict[SpaceKind, Standing] = {}
         self.ended: dict[str, str] = {}
         """Job to the kind of operation that ended it."""
 
@@ -593,10 +620,19 @@ class World:
         """By the record's digest."""
         return Query(image_id=image_id, fingerprint=of_state(self.states[image_id]))
 
+    def standing(self, kind: SpaceKind) -> Standing | None:
+        """The newest."""
+        return self.standings.get(kind)
+
+    def lacking(self, space_id: str) -> int:
+        """Every picture here has pixels."""
+        return sum(space_id not in state.spaces for state in self.states.values())
+
     def fork(self) -> World:
         """One of its own."""
         other = World(self._store, self.jobs.values())
         other.states = dict(self.states)
+        other.standings = dict(self.standings)
         other.removed = dict(self.removed)
         other.ended = dict(self.ended)
         return other
@@ -611,6 +647,8 @@ class World:
     def take(self, done: Operation, seq: int) -> None:
         """What an operation left."""
         self.put(done.states, [Tombstone(one, seq, done.finished_at) for one in done.removed])
+        if done.standing is not None:
+            self.standings[done.standing.kind] = done.standing
         if done.last:
             for job_id in (done.job, *(one.job_id for one in done.also)):
                 assert job_id not in self.ended, f"{job_id} ended twice"

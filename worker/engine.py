@@ -50,7 +50,7 @@ class Engine:
 
     def _run(self) -> None:
         services = self._services
-        services.visual.load()
+        services.models.load()
         while not services.lock.take():
             if self._stop.wait(LOOK_SECONDS):
                 return

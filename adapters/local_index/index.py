@@ -18,8 +18,19 @@ from adapters.local_index.memory import Memory
 from adapters.local_index.moment import Moment
 from adapters.local_index.vectors import Vectors
 from core.policy import Policy
-from core.ports import Filters, Neighbour, Page, Stats
-from core.types import Fingerprint, Hit, Outcome, Query, Record, State, Tombstone, Vector
+from core.ports import Filters, Lacking, Neighbour, Page, Stats
+from core.types import (
+    Fingerprint,
+    Hit,
+    Outcome,
+    Query,
+    Record,
+    SpaceKind,
+    Standing,
+    State,
+    Tombstone,
+    Vector,
+)
 
 
 class LocalIndex:
@@ -49,10 +60,40 @@ class LocalIndex:
         records: Sequence[Record],
         removed: Sequence[Tombstone],
         outcomes: Sequence[Outcome],
+        *,
+        standings: Sequence[Standing] = (),
     ) -> None:
         """Write what entry `seq` left and W = seq, in one transaction; nothing if not the next."""
         with self._database.writing() as db:
-            writing.project(db, tenant, seq, records=records, removed=removed, outcomes=outcomes)
+            writing.project(
+                db,
+                tenant,
+                seq,
+                records=records,
+                removed=removed,
+                outcomes=outcomes,
+                standings=standings,
+            )
+
+    def standings(self, tenant: str) -> dict[SpaceKind, Standing]:
+        """By kind; none of a kind that the log says nothing of."""
+        with self._at(tenant) as now:
+            found = now.db.execute(
+                "SELECT data FROM standings WHERE tenant = ?", (now.number,)
+            ).fetchall()
+        return {one.kind: one for one in (rows.read_standing(*row) for row in found)}
+
+    def lacking(self, tenant: str, space_id: str, limit: int, after: int = -1) -> Lacking:
+        """Records that could have a vector in a space and have none, in the order they came."""
+        with self._at(tenant) as now:
+            found = now.db.execute(
+                "SELECT slot, state FROM records INDEXED BY record_by_slot "
+                "WHERE tenant = ? AND slot > ? AND able & ? "
+                "AND instr(' ' || held || ' ', ' ' || ? || ' ') = 0 ORDER BY slot LIMIT ?",
+                (now.number, after, rows.ABLE[space_id.partition("-")[0]], space_id, limit),
+            ).fetchall()
+        states = [rows.read_state(state) for _, state in found]
+        return Lacking(states, found[-1][0] if len(found) == limit else None)
 
     def states(self, tenant: str, image_ids: Sequence[str]) -> list[State | None]:
         """In order; None for unknown and deleted ones."""
@@ -201,10 +242,10 @@ class LocalIndex:
         with self._at(tenant) as now:
             return now.vectors_of(image_id).get(space_id)
 
-    def stats(self, tenant: str) -> Stats:
-        """Counts as of W."""
+    def stats(self, tenant: str, spaces: Sequence[str] = ()) -> Stats:
+        """Counts as of W; of these spaces also where no record has a vector in them."""
         with self._at(tenant) as now:
-            return statistics.stats(now.db, now.number, now.watermark)
+            return statistics.stats(now.db, now.number, now.watermark, spaces)
 
     def swap(self, path: Path) -> None:
         """Hold what the closed index file at `path` holds, and remove that file.

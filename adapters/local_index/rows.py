@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
 import numpy as np
 
-from core.types import Features, Fields, Fingerprint, Outcome, Record, State, Vector
+from core.captions import caption
+from core.types import Features, Fields, Fingerprint, Outcome, Record, Standing, State, Vector
 
 RECORD: Final = (
     "image_id, seq, accepted_at, phash, sha256, pixels, original_id, verdict, decision, "
-    "category, owner_id, external_id, spaces, state, fingerprint, fields"
+    "category, owner_id, external_id, spaces, held, able, state, fingerprint, fields"
 )
 """Columns that `record` fills, in its order."""
 
 JOINED: Final = "r.seq, r.state, r.fingerprint, r.fields, f.data"
 """Columns that `read_record` takes: of the record r and its features f."""
+
+ABLE: Final = {"visual": 1, "caption": 2}
+"""Bits of the column `able`: there are pixels, there are words."""
 
 _NO_FEATURES = Features(b"", b"", b"", 0, 0)
 
@@ -27,6 +31,7 @@ _fingerprint = msgspec.msgpack.Decoder(Fingerprint)
 _features = msgspec.msgpack.Decoder(Features)
 _fields = msgspec.msgpack.Decoder(Fields)
 _outcome = msgspec.msgpack.Decoder(Outcome)
+_standing = msgspec.msgpack.Decoder(Standing)
 
 
 def signed(phash: str) -> int:
@@ -57,10 +62,47 @@ def record(record: Record) -> tuple[object, ...]:
         fields.owner_id,
         fields.external_id,
         " ".join(sorted(record.vectors)),
+        " ".join(state.spaces),
+        able(state, fields),
         _encoder.encode(state),
         _encoder.encode(msgspec.structs.replace(fingerprint, features=_NO_FEATURES)),
         _encoder.encode(fields),
     )
+
+
+def able(state: State, fields: Fields) -> int:
+    """Of which spaces a record could have a vector: a bit each, as in `ABLE`."""
+    return (ABLE["visual"] if state.content != "purged" else 0) | (
+        ABLE["caption"] if caption(fields) else 0
+    )
+
+
+def held_of(state: bytes) -> str:
+    """The column `held` of a stored state, for a migration."""
+    return " ".join(read_state(state).spaces)
+
+
+def able_of(state: bytes, fields: bytes) -> int:
+    """The column `able` of a stored state and its fields, for a migration."""
+    return able(read_state(state), _fields.decode(fields))
+
+
+def words_of(stored: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, str, str, str, str]]:
+    """Row and texts of stored (row, fields), where there are any, for a migration."""
+    for row, data in stored:
+        texts = words(_fields.decode(data))
+        if texts is not None:
+            yield row, *texts
+
+
+def standing(standing: Standing) -> bytes:
+    """As the table keeps it."""
+    return _encoder.encode(standing)
+
+
+def read_standing(data: bytes) -> Standing:
+    """What `standing` made of it."""
+    return _standing.decode(data)
 
 
 def features(record: Record) -> bytes:

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from adapters.local_index import migrations, rows
-from core.types import Outcome, Record, Tombstone
+from core.types import Outcome, Record, Standing, Tombstone
 
 _COLUMNS = rows.RECORD.split(", ")
 _UPDATE = f"UPDATE records SET {', '.join(f'{name} = ?' for name in _COLUMNS)} WHERE row = ?"  # noqa: S608  # constants
@@ -24,6 +24,7 @@ def project(
     records: Sequence[Record],
     removed: Sequence[Tombstone],
     outcomes: Sequence[Outcome],
+    standings: Sequence[Standing],
 ) -> None:
     """Write what entry `seq` left if it is the next one, else nothing."""
     db.execute("INSERT OR IGNORE INTO tenants (tenant) VALUES (?)", (tenant,))
@@ -44,6 +45,10 @@ def project(
         "status = excluded.status, accepted_at = excluded.accepted_at, data = excluded.data "
         "WHERE excluded.seq >= seq",
         ((*rows.outcome(outcome), number) for outcome in outcomes),
+    )
+    db.executemany(
+        "INSERT OR REPLACE INTO standings VALUES (?, ?, ?, ?)",
+        ((number, standing.kind, seq, rows.standing(standing)) for standing in standings),
     )
     db.execute("UPDATE tenants SET watermark = ?, slots = ? WHERE number = ?", (seq, slots, number))
 
@@ -98,11 +103,7 @@ def _write(db: sqlite3.Connection, number: int, next_slot: int, record: Record) 
     )
     texts = rows.words(record.fields)
     if texts is not None:
-        db.execute(
-            f"INSERT INTO {migrations.words(number)} (rowid, title, description, tags, category) "  # noqa: S608  # a number
-            "VALUES (?, ?, ?, ?, ?)",
-            (row, *texts),
-        )
+        db.execute(migrations.INSERT_WORDS.format(migrations.words(number)), (row, *texts))
     return found is None
 
 

@@ -510,9 +510,9 @@ def test_stats_count_by_category_and_space(index: Index) -> None:
     assert actual.total.images == 4
     assert actual.total.verdicts == {"new": 2, "near_duplicate": 2}
     assert actual.total.decisions == {"allow": 2, "review": 1, "block": 1}
-    assert actual.total.spaces == {SPACE: (1, 2, 1), OTHER: (1, 3, 0)}
+    assert actual.total.spaces == {SPACE: (1, 2, 1), OTHER: (1, 0, 0)}
     assert set(actual.categories) == {"shoes", "hats"}
-    assert actual.categories["shoes"].spaces == {SPACE: (1, 0, 1), OTHER: (0, 2, 0)}
+    assert actual.categories["shoes"].spaces == {SPACE: (1, 0, 1), OTHER: (0, 0, 0)}
     assert actual.categories["hats"].decisions == {"allow": 1}
     assert actual.watermark == 1
 

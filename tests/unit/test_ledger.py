@@ -103,7 +103,7 @@ def opened(blobs: Directory, index: LocalIndex) -> Desk:
         log=BlobLog(blobs),
         blobs=blobs,
         index=index,
-        sight=Guess(shelf, POLICY, lambda: None),
+        sight=Guess(shelf, POLICY, lambda _: None),
         shelf=shelf,
         rules=replace(RULES, copies=32),
         pool=lambda: Crowd(world.measure, POLICY),
@@ -267,7 +267,7 @@ def test_settled_counts_although_the_index_is_down(
 ) -> None:
     """What the log holds is answered; the sweeper finds it pending, and it is projected then."""
 
-    def down(*_: object) -> None:
+    def down(*_: object, **__: object) -> None:
         raise IndexUnavailableError("down")
 
     with monkeypatch.context() as patch, caplog.at_level(logging.WARNING):

@@ -48,7 +48,14 @@ def log(
         if one.state.fields is not None:
             service.shelf.write_fields(TENANT, [(one.state.image_id, one.state.fields, one.fields)])
         for space, vector in one.vectors.items():
-            service.blobs.put([(keys.vector(TENANT, one.state.image_id, space), vector.tobytes())])
+            service.blobs.put(
+                [
+                    (
+                        keys.vector(TENANT, one.state.image_id, space, one.state.fields),
+                        vector.tobytes(),
+                    )
+                ]
+            )
     watermark = service.index.watermark(TENANT)
     service.follower.tails[TENANT] = Tail(
         states={one.state.image_id: one.state for one in records},

@@ -174,7 +174,7 @@ def test_similar_is_what_looks_alike_without_being_confirmed() -> None:
     rules = replace(
         RULES,
         worth=lambda hit: hit.hamming is not None,
-        similar_at=lambda: 0.8,
+        similar_at=lambda _: 0.8,
         decisions=Decisions(similar="review"),
     )
     case = Case(rules=rules)

@@ -116,7 +116,7 @@ def test_a_comparison_is_the_same_in_hand_and_on_the_shelf() -> None:
         blobs = open_blobs("memory://")
         shelf = Shelf(blobs)
         shelf.write("t", [item for item in (one, other) if item not in hands])
-        gallery = Gallery(shelf, POLICY, lambda: None)
+        gallery = Gallery(shelf, POLICY, lambda _: None)
         held = [(query(item), item.preview) for item in hands]
         with gallery.holding("t", held, stored=False):
             results.append(gallery.compare("t", query(one), "b", Hit(image_id="b", hamming=0)))
@@ -130,7 +130,7 @@ def test_a_check_leaves_nothing_behind() -> None:
     blobs = open_blobs("memory://")
     shelf = Shelf(blobs)
     shelf.write("t", [other])
-    gallery = Gallery(shelf, POLICY, lambda: None)
+    gallery = Gallery(shelf, POLICY, lambda _: None)
     with gallery.holding("t", [(query(one), one.preview)], stored=False):
         gallery.compare("t", query(one), "b", Hit(image_id="b", votes=5))
     assert [key for key in everything(blobs) if "/a/" in key] == []
@@ -145,7 +145,7 @@ def test_a_purged_candidate_confirms_nothing() -> None:
     shelf = Shelf(blobs)
     shelf.write("t", [one, other])
     shelf.purge("t", "b")
-    told = Gallery(shelf, POLICY, lambda: None).compare(
+    told = Gallery(shelf, POLICY, lambda _: None).compare(
         "t", query(one), "b", Hit(image_id="b", hamming=0, votes=40)
     )
     assert (told.confirmed, told.evidence.hamming, told.evidence.votes) == (False, 0, 40)
@@ -157,10 +157,10 @@ def test_keypoints_are_made_once_and_then_read() -> None:
     blobs = open_blobs("memory://")
     shelf = Shelf(blobs)
     shelf.write("t", [one, other])
-    gallery = Gallery(shelf, POLICY, lambda: None)
+    gallery = Gallery(shelf, POLICY, lambda _: None)
     first = gallery.compare("t", query(one), "b", Hit(image_id="b", votes=5))
     assert blobs.exists([keys.derived("t", n, "detail") for n in ("a", "b")]) == [True, True]
-    again = Gallery(shelf, POLICY, lambda: None).compare(
+    again = Gallery(shelf, POLICY, lambda _: None).compare(
         "t", query(one), "b", Hit(image_id="b", votes=5)
     )
     assert again == first
@@ -173,7 +173,7 @@ def test_a_spoilt_preview_confirms_nothing_and_holds_up_nobody() -> None:
     shelf = Shelf(blobs)
     shelf.write("t", [one, other])
     blobs.put([(keys.derived("t", "b", "preview"), b"not a picture any more")])
-    told = Gallery(shelf, POLICY, lambda: None).compare(
+    told = Gallery(shelf, POLICY, lambda _: None).compare(
         "t", query(one), "b", Hit(image_id="b", hamming=0)
     )
     assert not told.confirmed
