@@ -29,10 +29,10 @@ class AbsentEmbedder:
     def load(self) -> None:
         """There is nothing to load."""
 
-    def embed_images(self, images: Sequence[Image.Image]) -> Matrix:  # noqa: ARG002 - the port's
+    def embed_images(self, images: Sequence[Image.Image], *, urgent: bool = False) -> Matrix:  # noqa: ARG002 - the port's
         """Raise EmbedderUnavailableError."""
         raise EmbedderUnavailableError(self._reason)
 
-    def embed_texts(self, texts: Sequence[str]) -> Matrix:  # noqa: ARG002 - the port's
+    def embed_texts(self, texts: Sequence[str], *, urgent: bool = False) -> Matrix:  # noqa: ARG002 - the port's
         """Raise EmbedderUnavailableError."""
         raise EmbedderUnavailableError(self._reason)

@@ -1,4 +1,4 @@
-"""Finding a model's files: a local folder, the hub's local copy, or the hub itself."""
+"""Finding a model's files: a folder, a package, the hub's local copy, or the hub itself."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from adapters.packaged import ALIASES, packaged
 from adapters.translate import hub_errors
 from core.errors import EmbedderUnavailableError
 
@@ -22,15 +23,19 @@ T = TypeVar("T")
 def find(model: str) -> Path:
     """The folder that holds the model, fetched if need be.
 
-    A name that is a folder is that folder. Else it is a hub id: what an earlier run fetched is
-    taken without asking the hub. A hub that does not answer within 5 s is given up; a download
-    that has begun takes its time. Raise EmbedderUnavailableError with the reason.
+    A name that is a folder is that folder. Else it is a hub id: what a package brought or an
+    earlier run fetched is taken without asking the hub. A hub that does not answer within 5 s is
+    given up; a download that has begun takes its time. Raise EmbedderUnavailableError with the
+    reason.
     """
     folder = Path(model).expanduser()
     if folder.is_dir():
         return folder
     if model.startswith((".", "/", "~")) or model.count("/") > 1:
         raise EmbedderUnavailableError(f"no folder {model}")
+    if brought := packaged(model):
+        return brought
+    model = ALIASES.get(model, model)
     from huggingface_hub import HfApi, snapshot_download  # noqa: PLC0415 - heavy
     from huggingface_hub.errors import LocalEntryNotFoundError  # noqa: PLC0415
 

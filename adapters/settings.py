@@ -77,6 +77,12 @@ class Settings(BaseSettings):
         description="Dual encoder: a Hugging Face id, a local folder, or none.",
         min_length=1,
     )
+    caption_model: str = Field(
+        "sentence-transformers/all-MiniLM-L6-v2",
+        description="Sentence encoder of titles, descriptions and tags: "
+        "a Hugging Face id, a local folder, or none.",
+        min_length=1,
+    )
     similar_at: float | None = Field(
         None, description="Cosine from which a picture is called similar; unset: the model's own."
     )

@@ -55,7 +55,7 @@ class ToyEmbedder:
     def load(self) -> None:
         """There is nothing to load."""
 
-    def embed_images(self, images: Sequence[Image.Image]) -> Matrix:
+    def embed_images(self, images: Sequence[Image.Image], *, urgent: bool = False) -> Matrix:  # noqa: ARG002 - the port's
         """(n, 49) float32, in input order."""
         fields = [
             np.asarray(image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BOX))
@@ -63,7 +63,7 @@ class ToyEmbedder:
         ]
         return _unit(np.array(fields, np.float32).reshape(len(images), SIDE * SIDE * 3))
 
-    def embed_texts(self, texts: Sequence[str]) -> Matrix:
+    def embed_texts(self, texts: Sequence[str], *, urgent: bool = False) -> Matrix:  # noqa: ARG002 - the port's
         """(n, 49) float32, in input order."""
         named = [_colour(text) for text in texts]
         flat = np.array(named, np.float32).reshape(len(texts), 3)

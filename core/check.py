@@ -43,7 +43,7 @@ class Checker:
         (decoded,) = self._perceiver.decode([data], [digests], urgent=True)
         if isinstance(decoded, SeenitError):
             raise decoded
-        (perceived,) = self._perceiver.embed(tenant, [decoded])
+        (perceived,) = self._perceiver.embed(tenant, [decoded], urgent=True)
         image_id = self._new_id()
         query = perceived.query(image_id)
         with self._gallery.holding(tenant, [(query, perceived.preview)], stored=False):

@@ -73,8 +73,14 @@ class Perceiver:
             for item, known in zip(decoded, digests, strict=True)
         ]
 
-    def embed(self, tenant: str, pairs: Iterable[tuple[Canonical, Fingerprint]]) -> list[Perceived]:
-        """In order; without a model each says that `visual` is missing."""
+    def embed(
+        self,
+        tenant: str,
+        pairs: Iterable[tuple[Canonical, Fingerprint]],
+        *,
+        urgent: bool = False,
+    ) -> list[Perceived]:
+        """In order; without a model each says that `visual` is missing. Urgent ones go first."""
         pairs = list(pairs)
         images = [Image.fromarray(canonical.preview) for canonical, _ in pairs]
         vectors: list[dict[str, Vector]] = [{} for _ in pairs]
@@ -85,7 +91,8 @@ class Perceiver:
             if reason is None:
                 try:
                     space_id = embedder.space.space_id
-                    for found, row in zip(vectors, embedder.embed_images(images), strict=True):
+                    matrix = embedder.embed_images(images, urgent=urgent)
+                    for found, row in zip(vectors, matrix, strict=True):
                         found[space_id] = row
                 except EmbedderUnavailableError as error:
                     reason = error.detail

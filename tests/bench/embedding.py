@@ -36,7 +36,7 @@ def _measured(name: str, folder: Path, previews: list[Image.Image], target: floa
     embedder.load()
     if embedder.absent:
         raise RuntimeError(embedder.absent)
-    towers = embedder._towers
+    towers = embedder._network
     pixels = towers._preprocess.finish(towers.pre(previews)["pixel_values"]).to(towers.dtype)
 
     def bare() -> None:

@@ -103,10 +103,10 @@ class _Stocking(VisualEmbedder):
         yield
         self._own = None
 
-    def embed_images(self, images: Sequence[Image.Image]) -> Matrix:
+    def embed_images(self, images: Sequence[Image.Image], *, urgent: bool = False) -> Matrix:
         """(n, d) float32 of unit length."""
         if self._own is None:
-            return super().embed_images(images)
+            return super().embed_images(images, urgent=urgent)
         shares = self._random.dirichlet(np.full(len(self._own), 0.1), len(images))
         mixed = (shares @ self._own).astype(np.float32)
         mixed /= np.linalg.norm(mixed, axis=1, keepdims=True)

@@ -1,0 +1,47 @@
+"""Whose turn it is to compute: one forward pass at a time, and who is waited for goes first."""
+
+from __future__ import annotations
+
+import heapq
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+LEEWAY = 8
+"""How many urgent callers may pass one that is not: a busy check door must not stop ingest."""
+
+
+class Turns:
+    """A lock with a line before it."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._line: list[tuple[int, int]] = []
+        self._came = 0
+        self._taken = False
+
+    @contextmanager
+    def take(self, *, urgent: bool = False) -> Iterator[None]:
+        """Wait for a turn and hold it. Urgent callers pass others, but none more than 8 times."""
+        with self._changed:
+            self._came += 1
+            # An urgent caller passes only those who came less than LEEWAY callers before it.
+            place = (self._came + (0 if urgent else LEEWAY), self._came)
+            heapq.heappush(self._line, place)
+            try:
+                self._changed.wait_for(lambda: not self._taken and self._line[0] == place)
+            finally:  # interrupted, it must not stay in the others' way
+                self._line.remove(place)
+                heapq.heapify(self._line)
+                self._changed.notify_all()
+            self._taken = True
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken = False
+                self._changed.notify_all()
+
+
+SHARED = Turns()
+"""Of all models in this process: they share its cores, or its one device."""
