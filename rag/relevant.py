@@ -1,0 +1,71 @@
+"""What a retriever hands to whoever builds a prompt: pictures worth showing, best first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from core.ports import Filters
+from core.telling import Seen
+from core.types import Vector
+
+
+class Relevant(Struct, frozen=True, kw_only=True):
+    """A picture that helps, and how near it came."""
+
+    seen: Seen
+    similarities: dict[str, float]
+    """Cosines by kind of space: visual, caption."""
+    matched_copy_id: str | None = None
+    """The copy that was found, where its original stands for it."""
+
+
+class Dropped(Struct, frozen=True):
+    """A picture that was found and is not shown, and why."""
+
+    image_id: str
+    reason: str
+
+
+class Retrieved(Struct, frozen=True, kw_only=True):
+    """The pictures that matter to a question."""
+
+    items: tuple[Relevant, ...]
+    """Best first; of decision allow, as are their originals; copies collapsed onto these."""
+    dropped: tuple[Dropped, ...] = ()
+    reason: str | None = None
+    """Why there is nothing."""
+    used: tuple[str, ...] = ()
+    """Modes that took part: visual, caption, keyword."""
+
+
+class Retrieves(Protocol):
+    """Finds the pictures that matter to a question."""
+
+    def retrieve(
+        self,
+        tenant: str,
+        *,
+        text: str | None,
+        image_ids: Sequence[str] = (),
+        vectors: Sequence[Vector] = (),
+        filters: Filters = Filters(),  # noqa: B008 - a value that never changes
+        limit: int = 8,
+    ) -> Retrieved:
+        """At most `limit` of them. Raise MissingError, GoneError, UnavailableError."""
+
+
+def allowed(seen: Seen) -> bool:
+    """Whether a picture may reach a prompt: its decision and its original's are both `allow`.
+
+    A copy whose original was deleted a moment ago is held back until it is settled anew.
+    """
+    state = seen.record.state
+    if state.decision.value != "allow":
+        return False
+    if state.original == state.image_id:
+        return True
+    decision = seen.original.decision if seen.original is not None else None
+    return decision is not None and decision.value == "allow"
