@@ -61,12 +61,6 @@ def packaged(model: str) -> Path | None:
     return folder
 
 
-def installed(model: str) -> bool:
-    """Whether a package with this model is there; its weights are not checked."""
-    known = package(model)
-    return known is not None and _folder(known) is not None
-
-
 def _folder(known: Package) -> Path | None:
     # Finding a top-level module runs nothing of it.
     spec = importlib.util.find_spec(known.module)

@@ -20,6 +20,11 @@ class Turns:
         self._came = 0
         self._taken = False
 
+    @property
+    def waiting(self) -> int:
+        """How many stand in line."""
+        return len(self._line)
+
     @contextmanager
     def take(self, *, urgent: bool = False) -> Iterator[None]:
         """Wait for a turn and hold it. Urgent callers pass others, but none more than 8 times."""

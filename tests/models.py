@@ -1,9 +1,10 @@
-"""Tiny untrained dual encoders, written the way transformers writes real ones."""
+"""Tiny untrained encoders, written the way transformers writes real ones."""
 
 # ruff: noqa: PLC0415 - torch takes seconds to import: only where a test needs it
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,31 @@ def two_towers(folder: Path) -> Path:
     VisionTextDualEncoderModel(config).save_pretrained(folder)
     ViTImageProcessor(size={"height": SIDE, "width": SIDE}).save_pretrained(folder)
     tokenizer(folder)
+    return folder
+
+
+def sentences(folder: Path, *, width: int = 32, limit: int | None = 8) -> Path:
+    """A BertModel with the file that sentence-transformers keeps its limit in, or without."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    torch.manual_seed(6)
+    BertModel(BertConfig(**{**_text(), "hidden_size": width})).save_pretrained(folder)
+    tokenizer(folder, limit=512)
+    if limit is not None:
+        stated = {"max_seq_length": limit, "do_lower_case": False}
+        (folder / "sentence_bert_config.json").write_text(json.dumps(stated))
+    return folder
+
+
+def offset_sentences(folder: Path) -> Path:
+    """A RobertaModel, whose positions begin behind the index of its padding: 12 make 11."""
+    import torch
+    from transformers import RobertaConfig, RobertaModel
+
+    torch.manual_seed(7)
+    RobertaModel(RobertaConfig(**_text())).save_pretrained(folder)
+    tokenizer(folder, limit=512)
     return folder
 
 

