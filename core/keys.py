@@ -11,6 +11,7 @@ done/<t>/<job_id>                  the seq that holds this job's outcome
 tombstones/<t>/<image_id>          deleted
 kept/<t>/<image_id>                the fingerprint of a purged picture
 purged/<t>/<image_id>              the mark of a purge
+calibration/<t>/<space_id>         what is near enough there, overwritten by the next one
 """
 
 from __future__ import annotations
@@ -82,6 +83,11 @@ def kept(tenant: str, image_id: str) -> str:
 def purged(tenant: str, image_id: str) -> str:
     """The mark of a purged picture."""
     return f"purged/{tenant}/{image_id}"
+
+
+def calibration(tenant: str, space_id: str) -> str:
+    """What was measured in a space on a tenant's own pictures."""
+    return f"calibration/{tenant}/{space_id}"
 
 
 def of_picture(tenant: str, image_id: str) -> tuple[str, ...]:
