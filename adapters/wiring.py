@@ -12,6 +12,7 @@ from uuid_utils import uuid7
 
 from adapters.absent_embedder import AbsentEmbedder
 from adapters.blobs import open_blobs, probe
+from adapters.caption_embedder import CaptionEmbedder
 from adapters.celery_queue import CeleryQueue, create_celery
 from adapters.decoder import Decoders
 from adapters.errands import Errands
@@ -105,11 +106,11 @@ def build(
     follower = Follower(log, index)
     opens = Opens(settings)
     seeing = visual if visual is not None else opens.visual(settings.model)
-    reading = caption if caption is not None else opens.caption("none")
+    reading = caption if caption is not None else opens.caption(settings.caption_model)
     models = Models(
         visual=seeing,
         caption=reading,
-        sources={"visual": settings.model, "caption": "none"},
+        sources={"visual": settings.model, "caption": settings.caption_model},
         standings=follower.standings,
         opens=opens,
     )
@@ -233,7 +234,7 @@ class Opens:
         """A hub id, a folder, or none."""
         if source == "none":
             return AbsentEmbedder("SEENIT_CAPTION_MODEL=none: no caption model is wanted")
-        raise SettingsError(f"no caption model {source}")
+        return CaptionEmbedder(source, device=self._settings.device, dtype=self._settings.dtype)
 
 
 def _rules(settings: Settings, models: Models) -> Rules:

@@ -17,8 +17,8 @@ def create() -> Litestar:
     """
     services = wiring.build(settings.load())
     app = create_app(services)
-    # Readiness says how far it is; the first requests do not wait for a model.
-    loading = threading.Thread(target=services.visual.load, name="model", daemon=True)
+    # Readiness says how far it is; the first requests do not wait for the models.
+    loading = threading.Thread(target=services.models.load, name="models", daemon=True)
     app.on_startup.append(loading.start)
     app.on_shutdown.append(services.close)
     return app

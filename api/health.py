@@ -45,8 +45,9 @@ class Health:
         }
         answers = await asyncio.gather(*(_ask(call) for call in asked.values()))
         parts = dict(zip(asked, answers, strict=True))
-        reason = services.visual.absent
-        parts["visual"] = ("ok", "") if reason is None else ("absent", reason)
+        for name, embedder in (("visual", services.visual), ("caption", services.caption)):
+            reason = embedder.absent
+            parts[name] = ("ok", "") if reason is None else ("absent", reason)
         return parts
 
     def _write(self) -> None:
@@ -100,7 +101,8 @@ def stats(services: Wired, caller: Who) -> standing.Statistics:
 
     `lag` says how many entries of the log the index does not hold yet.
     """
-    return rendering.statistics(services.reader.counts(caller.tenant))
+    named = services.models.spaces(caller.tenant)
+    return rendering.statistics(services.reader.counts(caller.tenant, named))
 
 
 async def _ask(call: Callable[[], object]) -> tuple[Part, str]:

@@ -25,6 +25,8 @@ _COMMANDS = {
     "ingest": "Take in files and folders, and tell each one's verdict.",
     "check": "Say whether pictures were seen before, keeping nothing.",
     "reindex": "Make the index again from the log.",
+    "backfill": "Make the vectors that are missing.",
+    "model": "Change the model under a filled index.",
     "evaluate": "Measure recall and false verdicts on photos of yours.",
     "doctor": "Say what is installed and what is missing.",
 }

@@ -12,6 +12,7 @@ from core import clock
 from core.captions import caption
 from core.errors import CorruptError, MissingError
 from core.fingerprint import decode_preview
+from core.keys import is_caption
 from core.ledger import Ledger
 from core.ports import Embedder, Index, TextEmbedder
 from core.settle import Claim
@@ -39,31 +40,21 @@ class Backfill:
         """Records that could have a vector in this space and have none, as the index has it."""
         return sum(1 for _ in self._lacking(tenant, space_id))
 
-    def visual(
-        self, tenant: str, embedder: Embedder, told: Callable[[int, int], None]
+    def run(
+        self, tenant: str, embedder: TextEmbedder, told: Callable[[int, int], None]
     ) -> tuple[int, int]:
-        """Embed pictures by their stored previews: how many were made, and how many could not be.
+        """Embed what lacks a vector: how many were made, and how many could not be.
 
-        `told` hears how many are done and how many there are. Raise EmbedderUnavailableError,
+        A visual one is made of the stored preview, one of a caption of what was said last. `told`
+        hears how many are done and how many there are. Raise EmbedderUnavailableError,
         StoreUnavailableError, IndexUnavailableError; what was made until then stays.
         """
         space_id = embedder.space.space_id
-        return self._fill(tenant, space_id, partial(self._seen, tenant, embedder), told)
-
-    def caption(
-        self, tenant: str, embedder: TextEmbedder, told: Callable[[int, int], None]
-    ) -> tuple[int, int]:
-        """Embed what was said of pictures; else as `visual`."""
-        space_id = embedder.space.space_id
-        return self._fill(tenant, space_id, partial(self._said, tenant, embedder), told)
-
-    def _fill(
-        self,
-        tenant: str,
-        space_id: str,
-        make: Callable[[Sequence[State]], list[Made]],
-        told: Callable[[int, int], None],
-    ) -> tuple[int, int]:
+        make = (
+            partial(self._seen, tenant, embedder)
+            if isinstance(embedder, Embedder) and not is_caption(space_id)
+            else partial(self._said, tenant, embedder)
+        )
         self._ledger.advance(tenant)
         total = self.lacking(tenant, space_id)
         done = failed = 0

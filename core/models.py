@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from core.errors import EmbedderUnavailableError
 from core.ports import Embedder, TextEmbedder
 from core.types import Chosen, Space, SpaceKind, Standing
+
+FRESH_SECONDS = 1.0
+"""For so long the log is not asked again: a picture that misses a space meanwhile is backfilled."""
 
 logger = logging.getLogger(__name__)
 
@@ -44,14 +48,22 @@ class Models:
         self._visual = {sources["visual"]: visual}
         self._caption = {sources["caption"]: caption}
         self._sources = dict(sources)
-        self._standings = standings
+        self._ask = standings
+        self._known: dict[str, tuple[float, Mapping[SpaceKind, Standing]]] = {}
         self._opens = opens
         self._lock = threading.Lock()
 
     def load(self) -> None:
-        """Load the models of the settings; what goes wrong is in their `absent`."""
+        """Load the models of the settings, side by side; what goes wrong is in their `absent`."""
+        texts = self._caption[self._sources["caption"]]
+        beside = threading.Thread(target=texts.load, name="load captions", daemon=True)
+        beside.start()
         self._visual[self._sources["visual"]].load()
-        self._caption[self._sources["caption"]].load()
+        beside.join()
+
+    def forget(self) -> None:
+        """Ask the log anew what it says of every tenant's spaces."""
+        self._known.clear()
 
     # --- of a tenant ----------------------------------------------------------------------------
 
@@ -96,6 +108,13 @@ class Models:
             standing = standings.get(kind)
             found += [one.space.space_id for one in standing.added] if standing else []
         return found
+
+    def _standings(self, tenant: str) -> Mapping[SpaceKind, Standing]:
+        known = self._known.get(tenant)
+        now = time.monotonic()
+        if known is None or now - known[0] > FRESH_SECONDS:
+            known = self._known[tenant] = (now, self._ask(tenant))
+        return known[1]
 
     # --- of any ---------------------------------------------------------------------------------
 

@@ -16,6 +16,12 @@ hypothesis.settings.register_profile("seenit", deadline=None)
 hypothesis.settings.load_profile("seenit")
 
 
+@pytest.fixture(autouse=True)
+def _no_caption_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loading a sentence encoder takes seconds: a test that wants one names it."""
+    monkeypatch.setenv("SEENIT_CAPTION_MODEL", "none")
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder with real photos and small models that SEENIT_TEST_SHARED names, else a skip."""

@@ -145,6 +145,10 @@ class Service:
         self.waiter = Waiter(self.progress, self.reader.ended)
         self.checker = Checker(self)
         self.visual = SimpleNamespace(absent="no visual model is wanted", space=SPACE)
+        self.caption = SimpleNamespace(absent="no caption model is wanted")
+        self.models = SimpleNamespace(
+            visual=lambda _: self.visual, caption=lambda _: self.caption, spaces=lambda _: []
+        )
         self.tenant = "default"
         self._lock = threading.Lock()
 

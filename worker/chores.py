@@ -7,6 +7,7 @@ from typing import Any
 
 from adapters.wiring import Services, rebuild
 from core.errors import MalformedError
+from worker import filling
 
 Told = Callable[[int, int], None]
 """Hears how far it has come: done, and in all."""
@@ -30,4 +31,10 @@ def _reindex(services: Services, _: Mapping[str, str], told: Told) -> dict[str, 
     return {"entries": entries, "records": records}
 
 
-CHORES: dict[str, Chore] = {"reindex": _reindex}
+CHORES: dict[str, Chore] = {
+    "reindex": _reindex,
+    "backfill": filling.backfill,
+    "model-add": filling.add,
+    "model-activate": filling.activate,
+    "model-list": filling.spaces,
+}

@@ -48,6 +48,7 @@ class Service:
         self.settings = {
             "SEENIT_MODEL": "none",
             "SEENIT_CAPTION_MODEL": "none",
+            "SEENIT_CAPTION_MODEL": "none",
             "SEENIT_DATA": str(data),
             "SEENIT_LOG_LEVEL": "warning",
             **(settings or {}),

@@ -19,7 +19,12 @@ def seenit(data: Path, *words: str) -> dict[str, Any]:
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("SEENIT_")}
     done = subprocess.run(
         [sys.executable, "-m", "cli", *words, "--json"],
-        env={**inherited, "SEENIT_DATA": str(data), "SEENIT_MODEL": "none"},
+        env={
+            **inherited,
+            "SEENIT_DATA": str(data),
+            "SEENIT_MODEL": "none",
+            "SEENIT_CAPTION_MODEL": "none",
+        },
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,

@@ -202,7 +202,12 @@ def process(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], tuple[str
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SEENIT_")}
-    ours = {"SEENIT_DATA": str(tmp_path), "SEENIT_MODEL": "none", "SEENIT_DURABLE": "false"}
+    ours = {
+        "SEENIT_DATA": str(tmp_path),
+        "SEENIT_MODEL": "none",
+        "SEENIT_CAPTION_MODEL": "none",
+        "SEENIT_DURABLE": "false",
+    }
     command = [sys.executable, "-m", "uvicorn", "--factory", "api.asgi:create"]
     with subprocess.Popen(
         [*command, "--port", str(port), "--log-level", "warning", "--no-access-log"],

@@ -117,10 +117,17 @@ def test_ready_tells_the_parts(client: TestClient[Litestar], service: Service) -
         200,
         {
             "status": "degraded",
-            "parts": {"blobs": "ok", "index": "ok", "queue": "down", "visual": "absent"},
+            "parts": {
+                "blobs": "ok",
+                "index": "ok",
+                "queue": "down",
+                "visual": "absent",
+                "caption": "absent",
+            },
             "reasons": {
                 "queue": "the broker does not answer",
                 "visual": "no visual model is wanted",
+                "caption": "no caption model is wanted",
             },
         },
     )

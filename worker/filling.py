@@ -1,0 +1,172 @@
+"""The holder's chores about spaces: add a second one, fill what is missing, flip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from uuid_utils import uuid7
+
+from adapters.wiring import Services
+from core import clock
+from core.errors import (
+    ConflictError,
+    EmbedderUnavailableError,
+    MalformedError,
+    MissingError,
+)
+from core.ports import TextEmbedder
+from core.settle import Claim
+from core.types import Chosen, Job, JobKind, SpaceKind
+
+Told = Callable[[int, int], None]
+
+
+def add(services: Services, arguments: Mapping[str, str], told: Told) -> dict[str, Any]:
+    """A second space beside the active one of every tenant; uploads fill it from then on."""
+    kind, source = _kind(arguments), arguments["model"]
+    embedder = _open(services, kind, source)
+    chosen = Chosen(embedder.space, source)
+    tenants = _tenants(services, arguments)
+    for n, tenant in enumerate(tenants):
+        told(n, len(tenants))
+        present = services.models.chosen(tenant, kind)
+        _settle(services, tenant, "add_space", chosen, present)
+    services.models.forget()
+    told(len(tenants), len(tenants))
+    return {"space_id": chosen.space.space_id, "tenants": tenants}
+
+
+def activate(services: Services, arguments: Mapping[str, str], told: Told) -> dict[str, Any]:
+    """From now on the added space is asked. Raise ConflictError while a picture lacks a vector."""
+    kind, source = _kind(arguments), arguments["model"]
+    embedder = _open(services, kind, source)
+    chosen = Chosen(embedder.space, source)
+    tenants = _tenants(services, arguments)
+    for n, tenant in enumerate(tenants):
+        told(n, len(tenants))
+        _settle(services, tenant, "activate_space", chosen, None)
+    services.models.forget()
+    told(len(tenants), len(tenants))
+    return {"space_id": chosen.space.space_id, "tenants": tenants}
+
+
+def backfill(services: Services, arguments: Mapping[str, str], told: Told) -> dict[str, Any]:
+    """Make the vectors that are missing, in one space or in all that are asked or being filled."""
+    wanted = arguments.get("space")
+    tenants = _tenants(services, arguments)
+    spaces: list[dict[str, Any]] = []
+    before = 0
+    for tenant in tenants:
+        for embedder in _embedders(services, tenant, wanted):
+            space_id = embedder.space.space_id
+
+            def heard(done: int, total: int, before: int = before) -> None:
+                told(before + done, before + total)
+
+            made, failed = services.backfill.run(tenant, embedder, heard)
+            before += made + failed
+            spaces.append(
+                {
+                    "tenant": tenant,
+                    "space_id": space_id,
+                    "made": made,
+                    "failed": failed,
+                    "missing": services.backfill.lacking(tenant, space_id),
+                }
+            )
+    if wanted is not None and not spaces:
+        raise MissingError(f"no tenant has a space {wanted}")
+    return {"spaces": spaces}
+
+
+def spaces(services: Services, arguments: Mapping[str, str], told: Told) -> dict[str, Any]:
+    """Which spaces every tenant has, and what is missing in them."""
+    tenants = _tenants(services, arguments)
+    found: list[dict[str, Any]] = []
+    for n, tenant in enumerate(tenants):
+        told(n, len(tenants))
+        active = {services.models.space_id(tenant, kind) for kind in ("visual", "caption")}
+        for space_id in services.models.spaces(tenant):
+            space = services.models.of(space_id)
+            found.append(
+                {
+                    "tenant": tenant,
+                    "space_id": space_id,
+                    "model": space.model if space else None,
+                    "active": space_id in active,
+                    "missing": services.backfill.lacking(tenant, space_id),
+                }
+            )
+    told(len(tenants), len(tenants))
+    return {"spaces": found}
+
+
+def _embedders(services: Services, tenant: str, wanted: str | None) -> list[TextEmbedder]:
+    """Those of a tenant's spaces, loaded; without a model none, unless its kind was asked for."""
+    models = services.models
+    found: list[TextEmbedder] = []
+    for embedder in (*models.visuals(tenant), *models.captions(tenant)):
+        embedder.load()
+        if embedder.absent is None:
+            space = embedder.space
+            if wanted in (None, space.kind, space.space_id):
+                found.append(embedder)
+    if wanted in ("visual", "caption") and not found:
+        kind: SpaceKind = "caption" if wanted == "caption" else "visual"
+        raise EmbedderUnavailableError(_absent(services, tenant, kind))
+    return found
+
+
+def _absent(services: Services, tenant: str, kind: SpaceKind) -> str:
+    models = services.models
+    embedder = models.visual(tenant) if kind == "visual" else models.caption(tenant)
+    return embedder.absent or f"no {kind} model"
+
+
+def _open(services: Services, kind: SpaceKind, source: str) -> TextEmbedder:
+    models = services.models
+    embedder = models.open_visual(source) if kind == "visual" else models.open_caption(source)
+    embedder.load()
+    if embedder.absent is not None:
+        raise EmbedderUnavailableError(f"{source}: {embedder.absent}")
+    return embedder
+
+
+def _settle(
+    services: Services, tenant: str, kind: JobKind, chosen: Chosen, present: Chosen | None
+) -> None:
+    """One entry of the tenant's log. Raise what it was refused with."""
+    job = Job(
+        job_id=str(uuid7()),
+        tenant=tenant,
+        image_id="",
+        kind=kind,
+        accepted_at=clock.now(),
+        chosen=chosen,
+        present=present,
+    )
+    (operation,) = services.ledger.settle(tenant, [Claim(job=job)])
+    if operation is not None and operation.problem is not None:
+        raise ConflictError(f"tenant {tenant}: {operation.problem.detail}")
+
+
+def _kind(arguments: Mapping[str, str]) -> SpaceKind:
+    match arguments.get("kind", "visual"):
+        case "visual":
+            return "visual"
+        case "caption":
+            return "caption"
+        case other:
+            raise MalformedError(f"a space is visual or caption, not {other}", field="kind")
+
+
+def _tenants(services: Services, arguments: Mapping[str, str]) -> list[str]:
+    """The one that is named, else all that have a log."""
+    known = services.log.tenants()
+    wanted = arguments.get("tenant")
+    if wanted is None:
+        return known
+    if wanted not in known:
+        raise MissingError(f"there is no tenant {wanted}")
+    return [wanted]
