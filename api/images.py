@@ -61,7 +61,7 @@ class Images(Controller):
         """Settled pictures that pass every filter, newest first."""
         filters = Filters(
             category=category,
-            tag=tag,
+            tags=() if tag is None else (tag,),
             verdict=verdict,
             decision=decision,
             owner_id=owner_id,

@@ -87,10 +87,11 @@ class Log(Protocol):
 
 
 class Neighbour(NamedTuple):
-    """A stored picture near a vector."""
+    """A stored picture near a question."""
 
     image_id: str
     similarity: float
+    """Cosine; of a keyword search its BM25 relevance, 0 or above: larger is closer."""
 
 
 class Page(NamedTuple):
@@ -101,10 +102,11 @@ class Page(NamedTuple):
 
 
 class Filters(NamedTuple):
-    """Conditions on a list; None means any."""
+    """Conditions on a list or a search; None means any."""
 
     category: str | None = None
-    tag: str | None = None
+    tags: tuple[str, ...] = ()
+    """All of them must be there."""
     verdict: str | None = None
     decision: str | None = None
     owner_id: str | None = None
@@ -113,6 +115,24 @@ class Filters(NamedTuple):
     original_id: str | None = None
     accepted_after: str | None = None
     accepted_before: str | None = None
+
+
+class Card(NamedTuple):
+    """What filters, groups and collapsing look at in a record: no more is read of many."""
+
+    image_id: str
+    original: str
+    """The record that stands for it: itself where it is no copy."""
+    verdict: str
+    decision: str
+    category: str | None
+    owner_id: str | None
+    external_id: str | None
+    sha256: str
+    accepted_at: str
+    tags: tuple[str, ...]
+    spaces: tuple[str, ...]
+    """Those that it has a vector of its own in."""
 
 
 class Lacking(NamedTuple):
@@ -245,11 +265,36 @@ class Index(Protocol):
         limit: int,
         min_similarity: float = -1.0,
         without: Sequence[str] = (),
+        filters: Filters | None = None,
     ) -> list[Neighbour]:
-        """Exact or approximate nearest records of a space, best first."""
+        """Exact or approximate nearest records of a space, best first.
+
+        A record passes the filters by itself; where it has no vector of its own in that space,
+        its original passes for it.
+        """
+
+    def keyword(
+        self,
+        tenant: str,
+        text: str,
+        *,
+        limit: int,
+        without: Sequence[str] = (),
+        filters: Filters | None = None,
+    ) -> list[Neighbour]:
+        """Records with any of a text's words, the most relevant first (BM25), copies too."""
+
+    def cards(self, tenant: str, image_ids: Sequence[str]) -> list[Card | None]:
+        """In order; None for unknown and deleted ones."""
+
+    def stars(self, tenant: str, image_ids: Sequence[str]) -> list[list[Card]]:
+        """In order, of each the live records whose original it is, in log order of acceptance."""
 
     def vector(self, tenant: str, space_id: str, image_id: str) -> Vector | None:
         """A record's stored vector."""
+
+    def vectors(self, tenant: str, space_id: str, image_ids: Sequence[str]) -> list[Vector | None]:
+        """Stored vectors, in order."""
 
     def stats(self, tenant: str, spaces: Sequence[str] = ()) -> Stats:
         """Counts as of W; of these spaces also where no record has a vector in them."""
@@ -266,8 +311,8 @@ class TextEmbedder(Protocol):
     def space(self) -> Space:
         """Model and dimensions. Raise EmbedderUnavailableError."""
 
-    def embed_texts(self, texts: Sequence[str]) -> Matrix:
-        """(n, d) float32, in input order, cut at the model's limit."""
+    def embed_texts(self, texts: Sequence[str], *, urgent: bool = False) -> Matrix:
+        """(n, d) float32, in input order, cut at the model's limit. Urgent ones go first."""
 
     def load(self) -> None:
         """Make ready, once; what goes wrong is in `absent`."""
@@ -281,8 +326,8 @@ class TextEmbedder(Protocol):
 class Embedder(TextEmbedder, Protocol):
     """Pictures and texts into one space of unit vectors."""
 
-    def embed_images(self, images: Sequence[Image.Image]) -> Matrix:
-        """(n, d) float32, in input order. Raise EmbedderUnavailableError."""
+    def embed_images(self, images: Sequence[Image.Image], *, urgent: bool = False) -> Matrix:
+        """(n, d) float32, in input order. Urgent ones go first. Raise EmbedderUnavailableError."""
 
 
 @runtime_checkable

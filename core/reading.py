@@ -13,6 +13,7 @@ from typing import NamedTuple
 from core import keys, telling
 from core.cursor import decode, encode
 from core.errors import ConflictError, GoneError, MissingError
+from core.filtering import card, passes
 from core.overlay import Overlay
 from core.ports import Filters, Stats
 from core.telling import Original, Seen, Told
@@ -128,7 +129,9 @@ class Reader(Tracker):
         while True:
             page = self._index.page(tenant, filters, limit - len(kept), before)
             fresh = (overlay.fresh(record) for record in page.records)
-            kept += [record for record in fresh if record is not None and _passes(record, filters)]
+            kept += [
+                record for record in fresh if record is not None and passes(card(record), filters)
+            ]
             if page.records:
                 before = _place(page.records[-1].state)
             if not page.more or before is None or len(kept) >= limit:
@@ -163,10 +166,13 @@ class Reader(Tracker):
         found |= {one: None for one, at in zip(unsettled, settled, strict=True) if at is None}
         return [image_id for image_id in found if overlay.removed(image_id) is None]
 
-    def counts(self, tenant: str) -> Counts:
-        """Statistics as of the watermark, and how far that lies behind."""
+    def counts(self, tenant: str, spaces: Sequence[str] = ()) -> Counts:
+        """Statistics as of the watermark, and how far that lies behind.
+
+        Of these spaces also where no record has a vector in them yet.
+        """
         tail = self._follower.tail(tenant)
-        return Counts(self._index.stats(tenant), self.waiting(tenant), tail.head)
+        return Counts(self._index.stats(tenant, spaces), self.waiting(tenant), tail.head)
 
     def told(self, tenant: str, jobs: Sequence[Tracked]) -> list[Told]:
         """Jobs with the originals that their verdicts name."""
@@ -261,18 +267,3 @@ def _unsettled(job: Tracked) -> str:
 
 def _place(state: State) -> tuple[str, str]:
     return state.accepted_at, state.image_id
-
-
-def _passes(record: Record, filters: Filters) -> bool:
-    """Whether a record that changed after its index read still belongs in the list."""
-    state, fields = record.state, record.fields
-    wanted = (
-        (filters.category, fields.category),
-        (filters.verdict, state.verdict.kind),
-        (filters.decision, state.decision.value),
-        (filters.owner_id, fields.owner_id),
-        (filters.external_id, fields.external_id),
-    )
-    return all(want is None or want == have for want, have in wanted) and (
-        filters.tag is None or filters.tag in fields.tags
-    )

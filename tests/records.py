@@ -303,7 +303,7 @@ def _passes(record: Record, filters: Filters) -> bool:
     }
     return (
         all(getattr(filters, name) in (None, value) for name, value in has.items())
-        and (filters.tag is None or filters.tag in fields.tags)
+        and set(filters.tags) <= set(fields.tags)
         and (filters.accepted_after is None or state.accepted_at > filters.accepted_after)
         and (filters.accepted_before is None or state.accepted_at < filters.accepted_before)
     )

@@ -26,7 +26,12 @@ def query(
     Rows are those of `rows.read_record`. `accepted_after` and `accepted_before` exclude the
     moment itself. The index is named, not guessed: where it could not be used, SQLite refuses.
     """
-    given = [(name, value) for name in _EQUAL if (value := getattr(filters, name)) is not None]
+    given = [
+        (name, value)
+        for name in _EQUAL
+        for value in (filters.tags if name == "tag" else (getattr(filters, name),))
+        if value is not None
+    ]
     first = given[0][0] if given else None
     if first == "tag":
         source = "FROM tags w CROSS JOIN records r ON r.row = w.row"
@@ -35,8 +40,8 @@ def query(
     walked = "w" if first == "tag" else "r"
     conditions: list[str] = [f"{walked}.tenant = ?"]
     values: list[object] = [number]
-    for name, value in given:
-        if name == "tag" and name != first:
+    for n, (name, value) in enumerate(given):
+        if name == "tag" and n > 0:
             conditions.append(
                 "EXISTS (SELECT 1 FROM tags t WHERE t.tenant = r.tenant AND "
                 "t.tag = ? AND t.accepted_at = r.accepted_at AND t.image_id = r.image_id)"

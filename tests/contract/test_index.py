@@ -204,7 +204,7 @@ def test_a_deleted_record_is_found_by_nothing(index: Index) -> None:
     assert index.hits("default", [asked]) == [[]]
     assert index.neighbours("default", SPACE, vectors[SPACE], limit=5) == []
     assert index.by_content("default", [print_.sha256], [print_.pixels_sha256]) == []
-    assert index.page("default", Filters(tag="red"), 5) == Page([], more=False)
+    assert index.page("default", Filters(tags=("red",)), 5) == Page([], more=False)
     assert index.vector("default", SPACE, image_id(1)) is None
     assert index.tombstones("default", [image_id(1)]) == [tombstone(1, 2)]
 

@@ -44,7 +44,7 @@ def ask(path: Path, statement: str, *values: object) -> list[tuple[object, ...]]
 
 NAMED = {
     "category": "c",
-    "tag": "t",
+    "tags": ("t", "u"),
     "verdict": "new",
     "decision": "allow",
     "owner_id": "o",
@@ -76,7 +76,7 @@ def test_a_list_starts_where_the_last_page_ended(path: Path, index: LocalIndex) 
     """The cursor bounds the walk, so a late page costs what the first one costs."""
     index.project("default", 1, [record(1, 1)], [], [])
     before = (made.moment(5), image_id(5))
-    for filters in (Filters(), Filters(tag="t"), Filters(category="c"), Filters(verdict="new")):
+    for filters in (Filters(), Filters(tags=("t",)), Filters(category="c"), Filters(verdict="new")):
         statement, values = listing.query(1, filters, 50, before)
         plan = [str(row[3]) for row in ask(path, f"EXPLAIN QUERY PLAN {statement}", *values)]
         assert "(accepted_at,image_id)<(?,?)" in plan[0].replace(" ", ""), filters

@@ -1,0 +1,313 @@
+"""Answering a search: its lists asked, collapsed, fused, cut, grouped and joined."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, get_args
+
+import numpy as np
+from msgspec import Struct
+
+from core import asking, telling
+from core.asking import Ask
+from core.bands import DEFAULTS, Band, Bands
+from core.filtering import card, passes
+from core.overlay import Overlay
+from core.ports import Filters, Index, Neighbour
+from core.ranking import DEEP, HUBS_TOP, WEIGHTS, Mode, Way, fuse, share, without_hubs
+from core.standins import Cards, Stand, stand
+from core.telling import Seen
+from core.types import Absent, Matrix, SpaceKind, Vector
+
+DEEPER = 4
+"""How many times deeper the lists are asked where they did not fill the answer."""
+GROUPS = {"decision": 3, "verdict": 4}
+"""Values that there can be: once all of them are found, nothing deeper is asked for."""
+
+Hubs = Callable[[str, str], Matrix | None]
+"""Tenant and visual space to a bank of (m, d) unit vectors of texts."""
+Scale = Callable[[str, str, Way], Bands | None]
+"""Tenant, space and what asks, to the bands calibrated for it."""
+
+
+class Found(Struct, frozen=True, kw_only=True):
+    """A picture that was found, and why."""
+
+    seen: Seen
+    similarities: dict[str, float]
+    """Cosines by `visual` and `caption`, of the spaces asked that it, or what stands for it, is in.
+
+    Where two things ask one space, that of the picture.
+    """
+    distance: float | None = None
+    """By the metric asked for, where one space was asked."""
+    rank: int
+    """From 1."""
+    matched_by: tuple[Mode, ...]
+    """Those whose lists named it."""
+    matched_copy_id: str | None = None
+    """The copy that matched, or that alone passed the filters, where its original is shown."""
+    band: Band | None = None
+    """The best of its similarities in words."""
+    group: str | None = None
+
+
+class Results(Struct, frozen=True, kw_only=True):
+    """What was found, best first, and what took part."""
+
+    hits: list[Found]
+    used: tuple[Mode, ...]
+    missing: tuple[Absent, ...] = ()
+    """Of hybrid: what could have been asked but for a model or a vector, and why not."""
+
+
+class Question(Struct, frozen=True, kw_only=True):
+    """One list that is asked for."""
+
+    mode: Mode
+    way: Way
+    space_id: str | None = None
+    vector: Vector | None = None
+    text: str = ""
+
+
+class Sought(Struct, frozen=True, kw_only=True):
+    """All that one search asks."""
+
+    questions: list[Question]
+    missing: tuple[Absent, ...]
+    without: tuple[str, ...]
+    """The picture that asks and its original: no answer to itself."""
+
+
+class Chosen(NamedTuple):
+    """A hit before its record is joined."""
+
+    stand: Stand
+    matched_by: tuple[Mode, ...]
+    group: str | None
+
+
+class Answer:
+    """One search under way."""
+
+    def __init__(
+        self,
+        index: Index,
+        overlay: Overlay,
+        ask: Ask,
+        sought: Sought,
+        *,
+        hubs: Hubs | None,
+        scale: Scale | None,
+    ) -> None:
+        self._index = index
+        self._overlay = overlay
+        self._tenant = overlay.tenant
+        self._ask = ask
+        self._filters = None if ask.filters == Filters() else ask.filters
+        self._sought = sought
+        self._hubs = hubs
+        self._scale = scale
+        self._cards = Cards(index, overlay)
+        self._floors = asking.floors(ask)
+        self._asked: dict[SpaceKind, Question] = {}
+        """By kind, the question whose cosines are told: a picture's before a text's."""
+        for question in sought.questions:
+            if question.mode != "keyword":
+                self._asked.setdefault(question.mode, question)
+        self._cosines: dict[tuple[SpaceKind, str], float | None] = {}
+        """By kind and the record whose own vector it is of."""
+
+    def results(self) -> Results:
+        """Ask, and ask deeper, until the answer is full or there is no more."""
+        depth = max(DEEP, 4 * self._ask.limit)
+        while True:
+            lists = [self._list(question, depth) for question in self._sought.questions]
+            chosen = self._chosen([shown for shown, _ in lists])
+            if all(ended for _, ended in lists) or self._full(chosen):
+                break
+            depth *= DEEPER
+        used = tuple(dict.fromkeys(question.mode for question in self._sought.questions))
+        return Results(hits=self._told(chosen), used=used, missing=self._sought.missing)
+
+    # --- lists ----------------------------------------------------------------------------------
+
+    def _list(self, question: Question, depth: int) -> tuple[list[Stand], bool]:
+        """What a question finds, as it is shown, and whether there is no more."""
+        without = self._sought.without
+        if question.vector is None or question.space_id is None:
+            found = self._index.keyword(
+                self._tenant, question.text, limit=depth, without=without, filters=self._filters
+            )
+        else:
+            mine = question.mode != "keyword" and self._asked[question.mode] is question
+            found = self._index.neighbours(
+                self._tenant,
+                question.space_id,
+                question.vector,
+                limit=depth,
+                min_similarity=self._floors.get(question.mode, -1.0) if mine else -1.0,
+                without=without,
+                filters=self._filters,
+            )
+            if mine and question.mode != "keyword":
+                self._cosines.update({(question.mode, n.image_id): n.similarity for n in found})
+        shown = stand(
+            self._cards,
+            self._mended(question, found),
+            self._ask.filters,
+            space_id=question.space_id,
+            collapse=self._ask.collapse,
+        )
+        return [one for one in shown if one.image_id not in without], len(found) < depth
+
+    def _mended(self, question: Question, found: list[Neighbour]) -> list[Neighbour]:
+        """The head of a text's visual list in hybrid, ordered anew where there is a bank."""
+        space_id = question.space_id
+        wanted = (self._ask.mode, question.mode, question.way) == ("hybrid", "visual", "text")
+        bank = self._hubs(self._tenant, space_id) if self._hubs and wanted and space_id else None
+        if bank is None or space_id is None:
+            return found
+        head = found[:HUBS_TOP]
+        vectors = self._index.vectors(self._tenant, space_id, [one.image_id for one in head])
+        order = without_hubs([one.similarity for one in head], vectors, bank)
+        return [*(head[n] for n in order), *found[HUBS_TOP:]]
+
+    def _chosen(self, lists: Sequence[list[Stand]]) -> list[Chosen]:
+        """The best of all lists, in order, cut at the bounds, one a group, at most the limit."""
+        questions = self._sought.questions
+        weights = [WEIGHTS[one.mode, one.way] for one in questions]
+        best: dict[str, tuple[float, Stand]] = {}
+        by: dict[str, list[Mode]] = {}
+        for question, weight, shown in zip(questions, weights, lists, strict=True):
+            for rank, one in enumerate(shown):
+                worth = share(weight, rank)
+                if one.image_id not in best or worth > best[one.image_id][0]:
+                    best[one.image_id] = worth, one
+                if question.mode not in by.setdefault(one.image_id, []):
+                    by[one.image_id].append(question.mode)
+        order = fuse(
+            [
+                (weight, [one.image_id for one in shown])
+                for weight, shown in zip(weights, lists, strict=True)
+            ]
+        )
+        stands = [best[image_id][1] for image_id in order]
+        chosen: list[Chosen] = []
+        groups: set[str | None] = set()
+        for one in self._reaching(stands):
+            for group in self._groups(one):
+                if self._ask.group_by is None or group not in groups:
+                    groups.add(group)
+                    chosen.append(Chosen(one, tuple(by[one.image_id]), group))
+            if len(chosen) >= self._ask.limit:
+                break
+        return chosen[: self._ask.limit]
+
+    def _reaching(self, stands: list[Stand]) -> list[Stand]:
+        """Of hybrid, those that reach a least cosine in one of the spaces named."""
+        if self._ask.mode != "hybrid" or not self._floors:
+            return stands
+        floors = {kind: self._floors[kind] for kind in self._asked if kind in self._floors}
+        for kind in floors:
+            self._measure(kind, stands)
+        return [
+            one
+            for one in stands
+            if any(
+                cosine is not None and cosine >= least
+                for cosine, least in ((self._cosine(kind, one), floors[kind]) for kind in floors)
+            )
+        ]
+
+    def _groups(self, stand: Stand) -> tuple[str | None, ...]:
+        by = self._ask.group_by
+        one = self._cards[stand.image_id]
+        if by is None or one is None:
+            return (None,)
+        if by == "tag":
+            return one.tags
+        value = getattr(one, by)
+        return () if value is None else (value,)
+
+    def _full(self, chosen: list[Chosen]) -> bool:
+        if len(chosen) >= self._ask.limit:
+            return True
+        by = self._ask.group_by
+        if by is None or self._overlay.tail.states:
+            return False
+        if by == "category":
+            return len(chosen) >= len(self._index.stats(self._tenant).categories)
+        return len(chosen) >= GROUPS.get(by, self._ask.limit)
+
+    # --- cosines --------------------------------------------------------------------------------
+
+    def _stored(self, kind: SpaceKind, one: Stand) -> list[str]:
+        """Records whose vector may be the hit's own, the likeliest first."""
+        known = self._cards[one.image_id]
+        original = one.image_id if known is None else known.original
+        copies = [one.copy] if kind == "caption" and one.copy else []
+        return list(dict.fromkeys([*copies, one.image_id, original]))
+
+    def _measure(self, kind: SpaceKind, stands: Sequence[Stand]) -> None:
+        """Have the cosines of these, where they have vectors."""
+        question = self._asked[kind]
+        ids = dict.fromkeys(image_id for one in stands for image_id in self._stored(kind, one))
+        fresh = [image_id for image_id in ids if (kind, image_id) not in self._cosines]
+        if not fresh or question.vector is None or question.space_id is None:
+            return
+        vectors = self._index.vectors(self._tenant, question.space_id, fresh)
+        for image_id, vector in zip(fresh, vectors, strict=True):
+            cosine = None if vector is None else float(np.dot(question.vector, vector))
+            self._cosines[kind, image_id] = cosine
+
+    def _cosine(self, kind: SpaceKind, one: Stand) -> float | None:
+        found = (self._cosines.get((kind, image_id)) for image_id in self._stored(kind, one))
+        return next((cosine for cosine in found if cosine is not None), None)
+
+    # --- telling --------------------------------------------------------------------------------
+
+    def _told(self, chosen: list[Chosen]) -> list[Found]:
+        records = self._overlay.records([one.stand.image_id for one in chosen])
+        live = [
+            (one, record)
+            for one, record in zip(chosen, records, strict=True)
+            if record is not None  # deleted, or changed, since the index was asked
+            and (one.stand.copy is not None or passes(card(record), self._ask.filters))
+        ]
+        for kind in self._asked:
+            self._measure(kind, [one.stand for one, _ in live])
+        seen = telling.records(self._overlay, [record for _, record in live])
+        return [
+            self._found(one, told, rank)
+            for rank, ((one, _), told) in enumerate(zip(live, seen, strict=True), 1)
+        ]
+
+    def _found(self, one: Chosen, seen: Seen, rank: int) -> Found:
+        known = {kind: self._cosine(kind, one.stand) for kind in self._asked}
+        cosines = {kind: cosine for kind, cosine in known.items() if cosine is not None}
+        single = self._ask.mode in asking.KINDS
+        return Found(
+            seen=seen,
+            similarities={str(kind): cosine for kind, cosine in cosines.items()},
+            distance=asking.distance(self._ask, one.stand.similarity) if single else None,
+            rank=rank,
+            matched_by=one.matched_by,
+            matched_copy_id=one.stand.copy,
+            band=self._band(cosines),
+            group=one.group,
+        )
+
+    def _band(self, similarities: dict[SpaceKind, float]) -> Band | None:
+        words = [self._scaled(kind).word(value) for kind, value in similarities.items()]
+        return min(words, key=get_args(Band).index, default=None)
+
+    def _scaled(self, kind: SpaceKind) -> Bands:
+        question = self._asked[kind]
+        found = (
+            self._scale(self._tenant, question.space_id or "", question.way)
+            if self._scale
+            else None
+        )
+        return found or DEFAULTS[kind, question.way]

@@ -1,0 +1,43 @@
+"""Filters by hand: what a record tells of itself, and whether that passes."""
+
+from __future__ import annotations
+
+from core.ports import Card, Filters
+from core.types import Record
+
+
+def card(record: Record) -> Card:
+    """What filters, groups and collapsing look at in a record."""
+    state, fields = record.state, record.fields
+    return Card(
+        image_id=state.image_id,
+        original=state.original,
+        verdict=state.verdict.kind,
+        decision=state.decision.value,
+        category=fields.category,
+        owner_id=fields.owner_id,
+        external_id=fields.external_id,
+        sha256=state.sha256,
+        accepted_at=state.accepted_at,
+        tags=fields.tags,
+        spaces=tuple(record.vectors),
+    )
+
+
+def passes(card: Card, filters: Filters) -> bool:
+    """Whether it passes every filter; the moments of `accepted_*` are left out themselves."""
+    wanted = (
+        (filters.category, card.category),
+        (filters.verdict, card.verdict),
+        (filters.decision, card.decision),
+        (filters.owner_id, card.owner_id),
+        (filters.external_id, card.external_id),
+        (filters.sha256, card.sha256),
+        (filters.original_id, card.original if card.original != card.image_id else None),
+    )
+    return (
+        all(want is None or want == have for want, have in wanted)
+        and set(filters.tags) <= set(card.tags)
+        and (filters.accepted_after is None or card.accepted_at > filters.accepted_after)
+        and (filters.accepted_before is None or card.accepted_at < filters.accepted_before)
+    )
