@@ -8,10 +8,11 @@ import numpy as np
 
 from core.types import Vector
 
-DIVERSITY = 0.8
+DIVERSITY = 0.7
 """Lambda of Carbonell and Goldstein 1998: 1 is relevance alone. Measured on 1,000 photos, eight
-pictures a question: at 0.8 the right one is among them as often as at 1 (89.3 and 89.5 %) and the
-mean similarity between the eight falls from 0.35 to 0.30; at 0.7 a point is lost, at 0.5 five."""
+pictures a question, relevance by rank as in fusion: at 0.7 the right one is among them in 89.0 %
+instead of 89.5 %, and the mean similarity between the eight falls from 0.35 to 0.28; at 0.6 the
+first costs 1.6 points, at 0.5 four."""
 
 
 def diverse(relevance: Sequence[float], vectors: Sequence[Vector | None], limit: int) -> list[int]:

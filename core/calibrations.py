@@ -1,0 +1,83 @@
+"""The calibrations that are in force: written by whoever measures, read by every search."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import NamedTuple
+
+import msgspec
+
+from core import keys
+from core.bands import Bands
+from core.calibration import Calibration
+from core.errors import MissingError, StoreUnavailableError
+from core.ports import Blobs
+from core.ranking import Way
+from core.types import Matrix
+
+SECONDS = 5.0
+"""How long one that was read is believed: a newer one is noticed so much later at most."""
+
+_calibration = msgspec.msgpack.Decoder(Calibration)
+
+logger = logging.getLogger(__name__)
+
+
+class _Held(NamedTuple):
+    calibration: Calibration | None
+    bank: Matrix | None
+    read_at: float
+
+
+class Calibrations:
+    """By tenant and space; remembers what it read for some seconds."""
+
+    def __init__(self, blobs: Blobs, *, seconds: float = SECONDS) -> None:
+        self._blobs = blobs
+        self._seconds = seconds
+        self._held: dict[tuple[str, str], _Held] = {}
+        self._lock = threading.Lock()
+
+    def put(self, tenant: str, calibration: Calibration) -> None:
+        """Take the place of the one before. Raise StoreUnavailableError."""
+        key = keys.calibration(tenant, calibration.space_id)
+        self._blobs.put([(key, msgspec.msgpack.encode(calibration))])
+        with self._lock:
+            self._held.pop((tenant, calibration.space_id), None)
+
+    def get(self, tenant: str, space_id: str) -> Calibration | None:
+        """None where nobody calibrated that space; while the store is away, the last one known."""
+        return self._look(tenant, space_id).calibration
+
+    def bank(self, tenant: str, space_id: str) -> Matrix | None:
+        """(n, d) unit vectors of texts that hubs among the pictures are known by."""
+        return self._look(tenant, space_id).bank
+
+    def bands(self, tenant: str, space_id: str, way: Way) -> Bands | None:
+        """Where "close" begins for this tenant; None where it was not measured."""
+        calibration = self.get(tenant, space_id)
+        cut = calibration.ways.get(way) if calibration is not None else None
+        return cut.bands if cut is not None else None
+
+    def _look(self, tenant: str, space_id: str) -> _Held:
+        now = time.monotonic()
+        with self._lock:
+            held = self._held.get((tenant, space_id))
+        if held is not None and now - held.read_at < self._seconds:
+            return held
+        try:
+            data = self._blobs.get(keys.calibration(tenant, space_id))
+            calibration = _calibration.decode(data)
+            held = _Held(calibration, calibration.bank if calibration.texts else None, now)
+        except MissingError:
+            held = _Held(None, None, now)
+        except StoreUnavailableError:
+            held = held._replace(read_at=now) if held is not None else _Held(None, None, now)
+        except msgspec.MsgspecError as error:
+            logger.warning("the calibration of %s cannot be read: %s", space_id, error)
+            held = _Held(None, None, now)
+        with self._lock:
+            self._held[tenant, space_id] = held
+        return held
