@@ -1,0 +1,49 @@
+"""A secret of the service's own, made once and kept in its data folder."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from core.errors import SettingsError
+
+_NAME = "url.secret"
+_BYTES = 32
+
+
+def url_secret(folder: Path, given: str = "") -> bytes:
+    """What addresses are signed with: the one given, else the one kept, made where there is none.
+
+    Several processes may ask at once: all get the same. Raise SettingsError where it can be
+    neither read nor written.
+    """
+    if given:
+        return given.encode()
+    place = folder / _NAME
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not place.exists():
+            _make(place)
+        kept = place.read_bytes().strip()
+    except OSError as error:
+        raise SettingsError(f"{place}: {error.strerror}; or set SEENIT_URL_SECRET") from None
+    if len(kept) < _BYTES:
+        raise SettingsError(f"{place} holds no secret: remove it, and a new one is made")
+    return kept
+
+
+def _make(place: Path) -> None:
+    """Written whole under another name, then linked: nobody reads half of one."""
+    handle, name = tempfile.mkstemp(dir=place.parent, prefix=_NAME)  # for its owner alone (0600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(secrets.token_hex(_BYTES).encode())
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(name, place)
+    finally:
+        Path(name).unlink(missing_ok=True)

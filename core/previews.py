@@ -1,0 +1,87 @@
+"""Previews made smaller, the last of them kept: what a prompt shows of a picture."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections import OrderedDict
+from typing import NamedTuple, Protocol
+
+from PIL import Image
+
+from core.errors import CorruptError
+
+_QUALITY = 85
+"""Of a smaller one: a third of the bytes of a stored preview, with no block to be seen."""
+_HELD = 64 * 1024 * 1024
+"""Bytes kept: over 1,000 previews of 512 pixels."""
+
+
+class Preview(NamedTuple):
+    """A JPEG and its size in pixels."""
+
+    data: bytes
+    width: int
+    height: int
+
+
+class Stored(Protocol):
+    """Where previews come from."""
+
+    def preview(self, tenant: str, image_id: str) -> bytes:
+        """JPEG, long side at most 512 pixels. Raise MissingError."""
+
+
+class Previews:
+    """Previews by their long side. The caller knows that the picture may be shown."""
+
+    def __init__(self, stored: Stored, held: int = _HELD) -> None:
+        self._stored = stored
+        self._most = held
+        self._size = 0
+        self._held: OrderedDict[tuple[str, str, int], Preview] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, tenant: str, image_id: str, side: int) -> Preview:
+        """At most `side` pixels long, never enlarged. Raise MissingError, CorruptError."""
+        key = tenant, image_id, side
+        with self._lock:
+            known = self._held.get(key)
+            if known is not None:
+                self._held.move_to_end(key)
+                return known
+        made = smaller(self._stored.preview(tenant, image_id), side)
+        with self._lock:
+            before = self._held.pop(key, None)
+            self._size += len(made.data) - (len(before.data) if before is not None else 0)
+            self._held[key] = made
+            while self._size > self._most:
+                _, gone = self._held.popitem(last=False)
+                self._size -= len(gone.data)
+        return made
+
+    def forget(self, tenant: str, image_id: str) -> None:
+        """Drop those of a picture that is no longer to be seen."""
+        with self._lock:
+            for key in [key for key in self._held if key[:2] == (tenant, image_id)]:
+                self._size -= len(self._held.pop(key).data)
+
+
+def smaller(data: bytes, side: int) -> Preview:
+    """A JPEG with a long side of at most so many pixels; as it is where it has no more.
+
+    Raise CorruptError where it is no JPEG.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
+            width, height = image.size
+            if max(width, height) <= side:
+                return Preview(data, width, height)
+            shrunk = side / max(width, height)
+            size = max(1, round(width * shrunk)), max(1, round(height * shrunk))
+            made = image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+    except (OSError, ValueError, SyntaxError) as fault:
+        raise CorruptError(f"a stored preview cannot be read ({fault})") from fault
+    held = io.BytesIO()
+    made.save(held, "JPEG", quality=_QUALITY)
+    return Preview(held.getvalue(), *size)

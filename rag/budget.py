@@ -1,0 +1,193 @@
+"""What a prompt costs: tokens of pictures by each provider's published formula, and of texts.
+
+OpenAI (https://developers.openai.com/api/docs/guides/images-vision, "Calculating costs"): models of
+tiles cost `base` tokens at detail `low`, in which the prompts are sent, whatever the size: the
+model sees 512 x 512 pixels. (At `high`: fitted into 2048 x 2048, then to a shorter side of 768,
+`base + tile x` the 512-pixel tiles.) Models of patches ignore the detail: `ceil(w / 32) x
+ceil(h / 32)`, fitted into 1,536 patches, times a factor. For gpt-5.2 to gpt-5.4 no factor is
+published; theirs is as billed (https://community.openai.com/t/1377015).
+
+Anthropic (https://platform.claude.com/docs/en/build-with-claude/vision): `ceil(w / 28) x
+ceil(h / 28)`, and before that page was rewritten `w x h / 750`: the larger of both. What is over a
+model's own resolution (1,568 pixels, 2,576 from Opus 4.7 on) is scaled down before it is counted,
+which a preview never is.
+
+Gemini (https://ai.google.dev/gemini-api/docs/tokens and …/media-resolution): up to version 2.5, 258
+where both sides have at most 384 pixels, else 258 a tile, the tiles being as wide as
+`floor(min(w, h) / 1.5)` pixels. From version 3 on at most 1,120 at the default resolution.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from rag.prompt.formats import Name
+
+Cost = Callable[[int, int], int]
+"""Tokens of a picture of so many pixels in width and height."""
+
+_TILED = {
+    "gpt-4o": 85,
+    "chatgpt-4o": 85,
+    "gpt-4-turbo": 85,
+    "gpt-4.1": 85,
+    "gpt-4.5": 85,
+    "gpt-4o-mini": 2833,
+    "o1": 75,
+    "o1-pro": 75,
+    "o3": 75,
+    "o3-pro": 75,
+    "computer-use": 65,
+    "gpt-5": 70,
+    "gpt-5.1": 70,
+}
+"""`base` tokens by family."""
+_PATCHED = {
+    "gpt-4.1-mini": 1.62,
+    "gpt-4.1-nano": 2.46,
+    "gpt-5-mini": 1.62,
+    "gpt-5-nano": 2.46,
+    "o4-mini": 1.72,
+    "gpt-5.2": 1.2,
+    "gpt-5.2-codex": 1.2,
+    "gpt-5.3-codex": 1.2,
+    "gpt-5.4": 1.2,
+    "gpt-5.4-mini": 1.62,
+    "gpt-5.4-nano": 2.46,
+}
+"""Factors by family."""
+_PATCHES = 1536
+_EDITION = re.compile(r"(-(\d{4}-\d{2}-\d{2}|\d{4}|\d{8}|latest|chat-latest|preview|exp|\d{3}))*")
+"""What follows the name of a family: a date, or a word for which of its editions."""
+_GEMINI = re.compile(r"gemini-(\d+)(?:\.\d+)?(?:-[a-z0-9.-]+)?")
+_CLAUDE = re.compile(r"(?:[a-z0-9.-]+\.)?claude-[a-z0-9.:@-]+")
+
+_WORDS = re.compile(r"[A-Za-z]+|[0-9]|[^\x00-\x7f]+|[^\sA-Za-z0-9]|\n")
+_MESSAGE = 8
+"""Tokens around a message or a part: OpenAI counts 3 a message, others a few
+(https://developers.openai.com/cookbook/examples/how_to_count_tokens_with_tiktoken)."""
+
+
+class Scale(Struct, frozen=True, kw_only=True):
+    """How the pictures for one model are counted and sized."""
+
+    cost: Cost
+    side: int
+    """Long side in pixels past which more pixels cost more and show little."""
+    note: str | None = None
+    """Said where the model is not known."""
+
+
+def scale(name: Name, model: str | None) -> Scale:
+    """That of a model; of an unknown one the costliest of its provider's, with a note."""
+    asked = (model or "").strip().lower()
+    asked = asked.rpartition("/")[2]  # openai/gpt-4o, models/gemini-2.5-pro
+    if name == "anthropic":
+        known = _CLAUDE.fullmatch(asked) is not None
+        return Scale(cost=claude, side=504, note=None if known else _note(model, name))
+    if name == "gemini":
+        return _gemini(asked, model)
+    for family, base in _TILED.items():
+        if _of(family, asked):
+            return Scale(cost=_flat(base), side=512)
+    for family, factor in _PATCHED.items():
+        if _of(family, asked):
+            return Scale(cost=_patched(factor), side=512)
+    return Scale(cost=_flat(max(_TILED.values())), side=512, note=_note(model, name))
+
+
+def text(words: str) -> int:
+    """Tokens of a text, rather too many than too few; never more than its bytes in UTF-8.
+
+    Every provider's tokens are of a vocabulary over bytes that joins what is frequent: an English
+    word of five letters is one or two, a digit, sign or line end at most one, and a letter outside
+    ASCII at most two of its three bytes in any usual script. Counted so, English comes to half as
+    many again as the rule of four characters a token.
+    """
+    counted = 0
+    for found in _WORDS.findall(words):
+        if found[0] < "\x80":
+            counted += math.ceil(len(found) / 3) if found.isalpha() else 1
+        else:
+            counted += math.ceil(2 * len(found.encode("utf-8", "replace")) / 3)
+    return counted
+
+
+def message(words: str) -> int:
+    """Tokens of a text as a message or part of its own."""
+    return text(words) + _MESSAGE
+
+
+def base64(size: int) -> int:
+    """Bytes of so many bytes in base64."""
+    return 4 * math.ceil(size / 3)
+
+
+def tiles(width: int, height: int, base: int, tile: int) -> int:
+    """OpenAI's tiles at detail `high`."""
+    fitted = min(1.0, 2048 / max(width, height))
+    width, height = round(width * fitted), round(height * fitted)
+    shrunk = min(1.0, 768 / min(width, height))
+    width, height = round(width * shrunk), round(height * shrunk)
+    return base + tile * math.ceil(width / 512) * math.ceil(height / 512)
+
+
+def patches(width: int, height: int) -> int:
+    """OpenAI's patches of 32 pixels, at most 1,536."""
+    whole = math.ceil(width / 32) * math.ceil(height / 32)
+    if whole <= _PATCHES:
+        return whole
+    shrunk = math.sqrt(_PATCHES * 32**2 / (width * height))
+    wide, high = width * shrunk / 32, height * shrunk / 32
+    fitted = min(math.floor(wide) / wide, math.floor(high) / high)
+    # Rounded first: 33 patches must not become 34 by an error of the last binary digit.
+    return math.ceil(round(wide * fitted, 6)) * math.ceil(round(high * fitted, 6))
+
+
+def claude(width: int, height: int) -> int:
+    """Anthropic's: patches of 28 pixels, or the older formula where that comes to more."""
+    return max(math.ceil(width / 28) * math.ceil(height / 28), math.ceil(width * height / 750))
+
+
+def gemini(width: int, height: int) -> int:
+    """Gemini's up to version 2.5."""
+    if max(width, height) <= 384:  # noqa: PLR2004 - the side up to which a picture is one tile
+        return 258
+    unit = max(1, math.floor(min(width, height) / 1.5))
+    return 258 * math.ceil(width / unit) * math.ceil(height / unit)
+
+
+def _gemini(asked: str, model: str | None) -> Scale:
+    found = _GEMINI.fullmatch(asked)
+    version = int(found.group(1)) if found else 0
+    if version in (1, 2):
+        return Scale(cost=gemini, side=384)
+    if version in (3, 4):
+        return Scale(cost=_flat(1120), side=512)
+    return Scale(
+        cost=lambda width, height: max(1120, gemini(width, height)),
+        side=384,
+        note=_note(model, "gemini"),
+    )
+
+
+def _flat(tokens: int) -> Cost:
+    return lambda _, __: tokens
+
+
+def _patched(factor: float) -> Cost:
+    return lambda width, height: math.ceil(patches(width, height) * factor)
+
+
+def _of(family: str, asked: str) -> bool:
+    rest = asked.removeprefix(family)
+    return len(rest) < len(asked) and _EDITION.fullmatch(rest) is not None
+
+
+def _note(model: str | None, name: Name) -> str:
+    what = f"the model {model!r:.100} is not known" if model else "no model was named"
+    return f"{what}: pictures are counted by the costliest formula for {name}"

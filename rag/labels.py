@@ -1,0 +1,89 @@
+"""What is said of a picture in a prompt: a label, and its texts quoted as data.
+
+Whoever uploads a picture may write anything into its title. So that such a text can neither end
+the quotation, nor pass for another picture's label, for a turn of somebody else's or for a token
+of a model's own format, it is one line of JSON in which only plain characters stand for themselves:
+brackets of any kind, backticks, ampersands, bars and what else means something to Markdown are
+written by their numbers, as JSON allows: it says the same either way, and nothing is lost.
+
+What shows nothing is left out: control and format characters (Unicode Cc, Cf: among them the
+direction overrides of UAX #9, zero-width ones and the tag characters U+E0000…), variation
+selectors, private and lone surrogate ones. Space of any kind, line ends included, becomes a blank.
+Emoji that are joined by a zero-width joiner fall into their parts.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+
+from core.types import Fields
+
+LENGTHS = {
+    "title": 200,
+    "description": 800,
+    "category": 100,
+    "external_id": 200,
+    "source_url": 500,
+}
+"""Characters of each text: a caption whole, an essay not."""
+TAGS = 20
+TAG = 50
+
+_ESCAPED = re.compile(r"[<>\[\]{}|`&!#*]")
+_FULLWIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+"""To the ASCII characters that they look like (U+FF01 to U+FF5E, Unicode block FF00)."""
+_UNSEEN = {"Cc", "Cf", "Cs", "Co"}
+_SELECTORS = (range(0xFE00, 0xFE10), range(0xE0000, 0xE1000))
+"""Variation selectors, and the plane of tags and further selectors, unassigned ones included."""
+
+
+def label(n: int) -> str:
+    """The nth picture's, from 1: what a model repeats to cite it."""
+    return f"[img-{n}]"
+
+
+def facts(name: str, fields: Fields) -> str:
+    """The label and the quoted texts, as they stand before the picture."""
+    told: dict[str, object] = {}
+    for key, most in LENGTHS.items():
+        value = getattr(fields, key)
+        text = plain(value, most) if value else ""
+        if text:
+            told[key] = text
+    tags = [tag for tag in (plain(one, TAG) for one in fields.tags[:TAGS]) if tag]
+    if tags:
+        told["tags"] = tags
+    return f"Picture {name}\n<picture-facts>{quoted(told)}</picture-facts>"
+
+
+def plain(text: str, most: int) -> str:
+    """What of a text can be seen, on one line, of at most so many characters."""
+    folded = "".join(_seen(letter) for letter in text.translate(_FULLWIDTH))
+    line = " ".join(folded.split())
+    return line if len(line) <= most else line[: most - 1].rstrip() + "…"
+
+
+def quoted(told: dict[str, object]) -> str:
+    """One line of JSON out of which nothing can reach: any parser reads the same texts."""
+    parts = []
+    for name, value in told.items():
+        whole = [_string(one) for one in value] if isinstance(value, list) else _string(value)
+        parts.append(
+            f'"{name}":{"[" + ",".join(whole) + "]" if isinstance(whole, list) else whole}'
+        )
+    return "{" + ",".join(parts) + "}"
+
+
+def _string(value: object) -> str:
+    written = json.dumps(str(value), ensure_ascii=False)
+    return _ESCAPED.sub(lambda found: f"\\u{ord(found.group()):04x}", written)
+
+
+def _seen(letter: str) -> str:
+    if letter.isspace():
+        return " "
+    if unicodedata.category(letter) in _UNSEEN or any(ord(letter) in one for one in _SELECTORS):
+        return ""
+    return letter

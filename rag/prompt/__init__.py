@@ -1,0 +1,1 @@
+"""Prompts in the shapes that the providers of models take; one module a provider."""

@@ -1,0 +1,42 @@
+"""Anthropic messages: content blocks `text` and `image`, of source `base64` or `url`.
+
+https://platform.claude.com/docs/en/build-with-claude/vision
+What leads the model is a parameter of its own there (`system`), so the guide opens the user's turn:
+the messages say all that is needed by themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rag.prompt.shape import MEDIA_TYPE, Block, Picture, Prompt
+
+
+def blocks(prompt: Prompt) -> list[Block]:
+    """The guide and the pictures as content blocks."""
+    return [_text(prompt.guide), *_pictures(prompt)]
+
+
+def messages(prompt: Prompt) -> list[Block]:
+    """One turn of the user."""
+    asked = [] if prompt.question is None else [_text(prompt.question)]
+    return [{"role": "user", "content": [*blocks(prompt), *asked]}]
+
+
+def _pictures(prompt: Prompt) -> Iterator[Block]:
+    for picture in prompt.pictures:
+        yield _text(picture.text)
+        source = _source(picture)
+        if source is not None:
+            yield {"type": "image", "source": source}
+
+
+def _source(picture: Picture) -> Block | None:
+    inline = picture.inline
+    if inline is not None:
+        return {"type": "base64", "media_type": MEDIA_TYPE, "data": inline}
+    return None if picture.url is None else {"type": "url", "url": picture.url}
+
+
+def _text(text: str) -> Block:
+    return {"type": "text", "text": text}

@@ -1,0 +1,17 @@
+"""The formats there are, by the names that callers use."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from rag.prompt import anthropic, gemini, openai_chat, openai_responses
+from rag.prompt.shape import Format
+
+Name = Literal["openai", "openai-responses", "anthropic", "gemini"]
+
+FORMATS: dict[Name, Format] = {
+    "openai": openai_chat,
+    "openai-responses": openai_responses,
+    "anthropic": anthropic,
+    "gemini": gemini,
+}

@@ -1,0 +1,34 @@
+"""Gemini generateContent: `contents` with parts `text`, `inlineData` and `fileData`.
+
+https://ai.google.dev/api/caching#Content
+Written as REST takes it (camelCase, bytes in base64), which the Python SDK reads as well:
+`contents=messages`. What leads the model is a parameter of its own there (`systemInstruction`), so
+the guide opens the user's turn: the contents say all that is needed by themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rag.prompt.shape import MEDIA_TYPE, Block, Prompt
+
+
+def blocks(prompt: Prompt) -> list[Block]:
+    """The guide and the pictures as parts."""
+    return [{"text": prompt.guide}, *_pictures(prompt)]
+
+
+def messages(prompt: Prompt) -> list[Block]:
+    """One content of the user."""
+    asked: list[Block] = [] if prompt.question is None else [{"text": prompt.question}]
+    return [{"role": "user", "parts": [*blocks(prompt), *asked]}]
+
+
+def _pictures(prompt: Prompt) -> Iterator[Block]:
+    for picture in prompt.pictures:
+        yield {"text": picture.text}
+        inline = picture.inline
+        if inline is not None:
+            yield {"inlineData": {"mimeType": MEDIA_TYPE, "data": inline}}
+        elif picture.url is not None:
+            yield {"fileData": {"mimeType": MEDIA_TYPE, "fileUri": picture.url}}

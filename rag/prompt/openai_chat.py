@@ -1,0 +1,46 @@
+"""OpenAI chat completions: content parts `text` and `image_url`.
+
+https://developers.openai.com/api/docs/guides/images-vision
+The guide goes as role `system`, which older models and servers of the same protocol know too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rag.prompt.shape import MEDIA_TYPE, Block, Picture, Prompt
+
+DETAIL = "low"
+"""The model then sees the picture in 512 x 512 pixels: all that a preview has."""
+
+
+def blocks(prompt: Prompt) -> list[Block]:
+    """The guide and the pictures as content parts."""
+    return [_text(prompt.guide), *_pictures(prompt)]
+
+
+def messages(prompt: Prompt) -> list[Block]:
+    """A system message with the guide, then the user's turn."""
+    asked = [] if prompt.question is None else [_text(prompt.question)]
+    return [
+        {"role": "system", "content": prompt.guide},
+        {"role": "user", "content": [*_pictures(prompt), *asked]},
+    ]
+
+
+def _pictures(prompt: Prompt) -> Iterator[Block]:
+    for picture in prompt.pictures:
+        yield _text(picture.text)
+        url = address(picture)
+        if url is not None:
+            yield {"type": "image_url", "image_url": {"url": url, "detail": DETAIL}}
+
+
+def address(picture: Picture) -> str | None:
+    """A data URL, or the picture's own; None for a reference."""
+    inline = picture.inline
+    return picture.url if inline is None else f"data:{MEDIA_TYPE};base64,{inline}"
+
+
+def _text(text: str) -> Block:
+    return {"type": "text", "text": text}
