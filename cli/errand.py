@@ -32,7 +32,7 @@ def carried_out(
     errands = Errands(read.data / "errands")
     errand = errands.ask(kind, arguments)
     try:
-        with up.holding(read):
+        with up.holding(read, ahead=False):
             report = _watch(errands, errand, unit, show_bar=show_bar)
     finally:
         errands.forget(errand)

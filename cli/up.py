@@ -79,11 +79,14 @@ def command(
 
 
 @contextmanager
-def holding(read: Settings) -> Iterator[Services]:
-    """Everything connected, and an engine that runs where no other process holds the folder."""
+def holding(read: Settings, *, ahead: bool = True) -> Iterator[Services]:
+    """Everything connected, and an engine that runs where no other process holds the folder.
+
+    `ahead`: its models are loaded also while another one does.
+    """
     services = wiring.build(read)
     try:
-        engine = Engine(services)
+        engine = Engine(services, ahead=ahead)
         engine.start()
         try:
             yield services

@@ -23,8 +23,10 @@ logger = logging.getLogger(__name__)
 class Engine:
     """Runs once it holds the directory's lock; until then it stands by, and takes over."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, *, ahead: bool = True) -> None:
+        """`ahead`: load the models while standing by, so that taking over takes no time."""
         self._services = services
+        self._ahead = ahead
         self._stop = threading.Event()
         self._running = threading.Event()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -50,11 +52,13 @@ class Engine:
 
     def _run(self) -> None:
         services = self._services
-        services.models.load()
+        if self._ahead:
+            services.models.load()
         while not services.lock.take():
             if self._stop.wait(LOOK_SECONDS):
                 return
         try:
+            services.models.load()
             self._hold()
         finally:
             services.lock.release()
