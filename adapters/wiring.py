@@ -24,6 +24,7 @@ from adapters.settings import Settings
 from adapters.visual_embedder import VisualEmbedder
 from core.accept import Acceptor
 from core.backfill import Backfill
+from core.calibrations import Calibrations
 from core.candidates import agrees, fuse, measure, worth
 from core.check import Checker
 from core.crowd import Crowd
@@ -38,8 +39,10 @@ from core.policy import POLICY
 from core.ports import Blobs, Embedder, Log, Progress, Queue, TextEmbedder
 from core.reading import Reader
 from core.replay import replay
+from core.search import Searcher
 from core.shelf import Shelf
 from core.sweep import Hand, Sweeper
+from core.tuning import Tuner
 from core.types import Hit, Query
 from core.verdict import Decisions, Rules
 from core.waiting import Waiter
@@ -64,6 +67,9 @@ class Services:
     acceptor: Acceptor
     checker: Checker
     reader: Reader
+    searcher: Searcher
+    calibrations: Calibrations
+    tuner: Tuner
     waiter: Waiter
     follower: Follower
     ledger: Ledger
@@ -128,6 +134,7 @@ def build(
         follower=follower,
     )
     reader = Reader(index, follower, shelf, blobs, progress)
+    calibrations = Calibrations(blobs)
     return Services(
         settings=settings,
         blobs=blobs,
@@ -143,6 +150,17 @@ def build(
         acceptor=Acceptor(blobs, shelf, queue, settings.limits, _new_id),
         checker=Checker(perceiver, gallery, ledger, _new_id, settings.limits.bytes),
         reader=reader,
+        searcher=Searcher(
+            index,
+            follower,
+            shelf,
+            models,
+            perceiver,
+            hubs=calibrations.bank,
+            scale=calibrations.bands,
+        ),
+        calibrations=calibrations,
+        tuner=Tuner(index, models, calibrations),
         waiter=Waiter(progress, reader.ended),
         follower=follower,
         ledger=ledger,
