@@ -40,7 +40,6 @@ from core.ports import Blobs, Embedder, Log, Progress, Queue, TextEmbedder
 from core.reading import Reader
 from core.replay import replay
 from core.search import Searcher
-from core.search import Searcher
 from core.shelf import Shelf
 from core.sweep import Hand, Sweeper
 from core.tuning import Tuner
@@ -67,7 +66,6 @@ class Services:
     progress: Progress
     acceptor: Acceptor
     checker: Checker
-    searcher: Searcher
     reader: Reader
     searcher: Searcher
     calibrations: Calibrations
@@ -151,7 +149,6 @@ def build(
         progress=progress,
         acceptor=Acceptor(blobs, shelf, queue, settings.limits, _new_id),
         checker=Checker(perceiver, gallery, ledger, _new_id, settings.limits.bytes),
-        searcher=Searcher(index, follower, shelf, models, perceiver),
         reader=reader,
         searcher=Searcher(
             index,
