@@ -14,6 +14,7 @@ from contextlib import closing
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
+from urllib.parse import unquote, urlsplit
 
 import click
 from msgspec import Struct, to_builtins
@@ -23,12 +24,14 @@ from rich.table import Table
 from rich.text import Text
 
 from adapters import settings
+from adapters.blobs import open_blobs
 from adapters.lock import EngineLock
 from adapters.packaged import package, packaged
 from adapters.settings import Settings
 from cli import show
 from core.accept import FREE_BYTES
-from core.errors import EmbedderUnavailableError, SettingsError
+from core.calibrations import Calibrations
+from core.errors import EmbedderUnavailableError, SeenitError, SettingsError
 
 _COLOURS = {"ok": "green", "absent": "yellow", "missing": "red"}
 _ASKED = ("litestar", "celery", "opencv-python-headless", "pillow", "transformers", "torch")
@@ -79,6 +82,7 @@ def _look(data: str | None, model: str | None) -> Iterator[Finding]:
     yield _device()
     yield _model(read)
     yield _caption_model(read.caption_model)
+    yield _calibration(read)
 
 
 def _python() -> Finding:
@@ -236,6 +240,32 @@ def _caption_model(model: str) -> Finding:
         says=f"{model} is not on this machine; it is fetched at the first start",
         remedy=f"without a hub: {remedy}",
     )
+
+
+def _calibration(read: Settings) -> Finding:
+    """What was measured by `seenit calibrate`, a line for each way of asking each space."""
+    where = urlsplit(read.blobs_url)
+    try:
+        there = where.scheme != "file" or Path(unquote(where.path)).exists()
+        stored = list(Calibrations(open_blobs(read.blobs_url)).all()) if there else []
+    except (SeenitError, ValueError) as error:
+        return Finding(name="calibration", state="absent", says=f"the store is away: {error}")
+    if not stored:
+        return Finding(
+            name="calibration",
+            state="ok",
+            says="none: by its similarity alone a picture is near enough or not",
+            remedy="seenit calibrate, once pictures with titles or descriptions are stored",
+        )
+    lines = [
+        f"{tenant} {one.space_id} of {one.made_at[:10]}, asked by {way}: stands out by "
+        f"{cut.needed:.3f} ({one.rate:.0%} false answers"
+        + ("" if cut.kept is None else f", {cut.kept:.0%} of the answers kept")
+        + f"), close from {cut.bands.close:.2f}"
+        for tenant, one in stored
+        for way, cut in one.ways.items()
+    ]
+    return Finding(name="calibration", state="ok", says="\n".join(lines))
 
 
 def _fetched(model: str) -> bool:

@@ -27,6 +27,7 @@ _COMMANDS = {
     "reindex": "Make the index again from the log.",
     "backfill": "Make the vectors that are missing.",
     "model": "Change the model under a filled index.",
+    "calibrate": "Measure from which similarity on a picture answers a question.",
     "evaluate": "Measure recall and false verdicts on photos of yours.",
     "doctor": "Say what is installed and what is missing.",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -50,6 +51,15 @@ class Calibrations:
     def get(self, tenant: str, space_id: str) -> Calibration | None:
         """None where nobody calibrated that space; while the store is away, the last one known."""
         return self._look(tenant, space_id).calibration
+
+    def all(self) -> Iterator[tuple[str, Calibration]]:
+        """Every one that is stored, with its tenant. Raise StoreUnavailableError."""
+        for tenant in self._blobs.folders("calibration/"):
+            prefix = keys.calibration(tenant, "")
+            for key in self._blobs.keys(prefix):
+                calibration = self.get(tenant, key.removeprefix(prefix))
+                if calibration is not None:
+                    yield tenant, calibration
 
     def bank(self, tenant: str, space_id: str) -> Matrix | None:
         """(n, d) unit vectors of texts that hubs among the pictures are known by."""

@@ -104,6 +104,7 @@ class Tuner:
         embedder: TextEmbedder = (
             self._models.visual(tenant) if kind == "visual" else self._models.caption(tenant)
         )
+        embedder.load()
         if embedder.absent is not None:
             raise EmbedderUnavailableError(embedder.absent)
         space = embedder.space

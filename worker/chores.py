@@ -7,7 +7,7 @@ from typing import Any
 
 from adapters.wiring import Services, rebuild
 from core.errors import MalformedError
-from worker import filling
+from worker import filling, measuring
 
 Told = Callable[[int, int], None]
 """Hears how far it has come: done, and in all."""
@@ -34,6 +34,7 @@ def _reindex(services: Services, _: Mapping[str, str], told: Told) -> dict[str, 
 CHORES: dict[str, Chore] = {
     "reindex": _reindex,
     "backfill": filling.backfill,
+    "calibrate": measuring.calibrate,
     "model-add": filling.add,
     "model-activate": filling.activate,
     "model-list": filling.spaces,
