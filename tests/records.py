@@ -241,6 +241,15 @@ class Model:
         ]
         return sorted(found, key=lambda pair: -pair[1])
 
+    def standing(self, filters: Filters, space_id: str) -> list[str]:
+        """Those with a vector in the space that pass, or of which a copy without one does."""
+        stand = {
+            image_id if space_id in record.vectors else record.state.original
+            for image_id, record in self.live.items()
+            if _passes(record, filters)
+        }
+        return [image_id for image_id in self.live if image_id in stand]
+
     def stats(self, watermark: int) -> Stats:
         """Counted one by one."""
         spaces = sorted({space for record in self.live.values() for space in record.vectors})

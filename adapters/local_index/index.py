@@ -12,13 +12,14 @@ from typing import Literal
 
 import msgspec
 
-from adapters.local_index import listing, nearby, rows, statistics, writing
+from adapters.local_index import listing, nearby, rows, statistics, texts, writing
 from adapters.local_index.database import Database
 from adapters.local_index.memory import Memory
 from adapters.local_index.moment import Moment
+from adapters.local_index.passing import Mask, rare
 from adapters.local_index.vectors import Vectors
 from core.policy import Policy
-from core.ports import Filters, Lacking, Neighbour, Page, Stats
+from core.ports import Card, Filters, Lacking, Neighbour, Page, Stats
 from core.types import (
     Fingerprint,
     Hit,
@@ -137,7 +138,8 @@ class LocalIndex:
         spaces = {q.space_id for q in queries if q.vector is not None and q.space_id is not None}
         named = [query.image_id for query in queries]
         words = any(query.fingerprint.features.words for query in queries)
-        memory, vectors, slots = self._prepared(tenant, spaces, [*named, *without], words=words)
+        with self._ready(tenant, spaces, words=words) as (now, memory, vectors):
+            slots = now.slots([*named, *without])
         gone = {slots[image_id] for image_id in without if image_id in slots}
         hidden = [frozenset(gone | {slots.get(image_id, -1)}) for image_id in named]
         return nearby.hits(memory, vectors, queries, hidden, self._policy)
@@ -222,25 +224,65 @@ class LocalIndex:
         limit: int,
         min_similarity: float = -1.0,
         without: Sequence[str] = (),
+        filters: Filters | None = None,
     ) -> list[Neighbour]:
         """Exact nearest records of a space, best first, of equals the one that came to be first.
 
+        A record passes the filters by itself, or for a copy without a vector of its own there.
         Raise MalformedError for a vector of other dimensions than the space has.
         """
-        memory, spaces, slots = self._prepared(tenant, {space_id}, without, words=False)
+        with self._ready(tenant, {space_id}, columns=filters is not None) as (now, memory, spaces):
+            hidden = frozenset(now.slots(without).values())
+            passes = self._passing(now, memory, filters)
         return nearby.neighbours(
             memory,
             spaces[space_id],
             vector,
             limit=limit,
             min_similarity=min_similarity,
-            hidden=frozenset(slots.values()),
+            hidden=hidden,
+            passes=passes,
         )
+
+    def keyword(
+        self,
+        tenant: str,
+        text: str,
+        *,
+        limit: int,
+        without: Sequence[str] = (),
+        filters: Filters | None = None,
+    ) -> list[Neighbour]:
+        """Records with any of a text's words, most relevant first, by `texts.search`.
+
+        Similarity is BM25 over the stored words alone: 0 or above, and no measure across questions.
+        """
+        with self._ready(tenant, set(), columns=filters is not None) as (now, memory, _):
+            if not now.watermark:
+                return []
+            passes = self._passing(now, memory, filters)
+            among = None if passes is None else memory.columns.rows(passes)
+            return texts.search(now.db, now.number, text, limit=limit, without=without, among=among)
+
+    def cards(self, tenant: str, image_ids: Sequence[str]) -> list[Card | None]:
+        """In order; None for unknown and deleted ones."""
+        with self._at(tenant) as now:
+            return now.cards(image_ids)
+
+    def stars(self, tenant: str, image_ids: Sequence[str]) -> list[list[Card]]:
+        """In order, the copies of each in the order they came to be."""
+        with self._at(tenant) as now:
+            return now.stars(image_ids)
 
     def vector(self, tenant: str, space_id: str, image_id: str) -> Vector | None:
         """A record's stored vector; a copy has none, its original stands for it."""
         with self._at(tenant) as now:
             return now.vectors_of(image_id).get(space_id)
+
+    def vectors(self, tenant: str, space_id: str, image_ids: Sequence[str]) -> list[Vector | None]:
+        """Stored vectors of one space, in order."""
+        with self._at(tenant) as now:
+            return now.vectors_in(space_id, image_ids)
 
     def stats(self, tenant: str, spaces: Sequence[str] = ()) -> Stats:
         """Counts as of W; of these spaces also where no record has a vector in them."""
@@ -268,10 +310,16 @@ class LocalIndex:
         with self._database.reading() as db:
             yield Moment.of(db, tenant)
 
-    def _prepared(
-        self, tenant: str, spaces: AbstractSet[str], image_ids: Sequence[str], *, words: bool
-    ) -> tuple[Memory, dict[str, Vectors | None], dict[str, int]]:
-        """A tenant's memory up to this moment, vectors of these spaces, slots of these records."""
+    @contextmanager
+    def _ready(
+        self,
+        tenant: str,
+        spaces: AbstractSet[str],
+        *,
+        words: bool = False,
+        columns: bool = False,
+    ) -> Iterator[tuple[Moment, Memory, dict[str, Vectors | None]]]:
+        """A moment, a tenant's memory up to it at least, and the vectors of these spaces."""
         while True:
             with self._at(tenant) as now:
                 with self._lock:
@@ -280,6 +328,16 @@ class LocalIndex:
                         memory = Memory(now.generation, now.number)
                         if now.number:
                             self._memories[tenant] = memory
-                vectors = memory.prepare(now.db, now.watermark, spaces, words=words)
+                vectors = memory.prepare(
+                    now.db, now.watermark, spaces, words=words, columns=columns
+                )
                 if vectors is not None:
-                    return memory, vectors, now.slots(image_ids)
+                    yield now, memory, vectors
+                    return
+
+    @staticmethod
+    def _passing(now: Moment, memory: Memory, filters: Filters | None) -> Mask | None:
+        """(slots,) which records pass, None where all do."""
+        if filters is None:
+            return None
+        return memory.columns.passing(filters, rare(now.db, now.number, filters))

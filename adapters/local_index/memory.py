@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
 from collections.abc import Iterable, Sequence
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.local_index.hashes import Hashes
+from adapters.local_index.passing import COLUMNS, LATE, Columns
 from adapters.local_index.places import Ints
 from adapters.local_index.vectors import Vectors
 from adapters.local_index.words import Words
@@ -31,6 +33,7 @@ class Memory:
         """Of the file it was read from; another one makes it worthless."""
         self.hashes = Hashes()
         self.words = Words()
+        self.columns = Columns()
         self.ids: list[str] = []
         """By slot; "" for a slot that was deleted before it was read."""
         self.candidates: NDArray[np.bool_] = np.zeros(256, np.bool_)
@@ -41,25 +44,37 @@ class Memory:
         self._lock = threading.Lock()
 
     def prepare(
-        self, db: sqlite3.Connection, watermark: int, spaces: Iterable[str], *, words: bool
+        self,
+        db: sqlite3.Connection,
+        watermark: int,
+        spaces: Iterable[str],
+        *,
+        words: bool = False,
+        columns: bool = False,
     ) -> dict[str, Vectors | None] | None:
         """Bring everything up to the moment of `db`'s transaction, at which W is `watermark`.
 
-        Gives the vectors of the spaces, None for one that has none. A space, and the words, are
-        read whole when first asked for, at the moment of all else; where another thread is past
-        this moment already, the answer is None: ask again in a new transaction.
+        Gives the vectors of the spaces, None for one that has none. A space, the words and the
+        columns are read whole when first asked for, at the moment of all else; where another thread
+        is past this moment already, the answer is None: ask again in a new transaction.
         """
         wanted = set(spaces)
         words = words and not self.words.ready
-        if words or self._seen < watermark or not wanted <= self._vectors.keys():
+        columns = columns and not self.columns.ready
+        if words or columns or self._seen < watermark or not wanted <= self._vectors.keys():
             with self._lock:
                 self._bring_up(db, watermark)
                 missing = wanted - self._vectors.keys()
                 words = words and not self.words.ready
-                if (missing or words) and self._seen > watermark:
+                columns = columns and not self.columns.ready
+                if (missing or words or columns) and self._seen > watermark:
                     return None
                 if words:
                     self.words.read(self._features(db, -1))
+                if columns:
+                    everything = db.execute(COLUMNS.format("", ""), (self._number,))
+                    self.columns.extend(everything, len(self.ids))
+                    self.columns.ready = True
                 for space_id in missing:
                     vectors = self._read(db, space_id)
                     if vectors is not None:
@@ -82,6 +97,7 @@ class Memory:
             since,
         ).fetchall()
         slots = _column(changed)
+        fresh = [image_id for slot, image_id, _ in changed if slot >= len(self.ids)]
         self._reach(int(max(slots.max(initial=-1), gone.max(initial=-1))) + 1)
         for slot, image_id, _ in changed:
             self.ids[slot] = image_id
@@ -94,6 +110,13 @@ class Memory:
         self.hashes.remove(others)
         if self.words.ready:
             self.words.change(self._features(db, self._seen), others)
+        if self.columns.ready:
+            changes = COLUMNS.format("INDEXED BY record_by_seq", "AND r.seq > ?")
+            self.columns.extend(db.execute(changes, since), len(self.ids))
+            copies = COLUMNS.format("INDEXED BY record_by_original_id", LATE)
+            waiting = db.execute(copies, (self._number, json.dumps(fresh)))
+            self.columns.extend(waiting, len(self.ids))
+            self.columns.remove(gone)
         for space_id, vectors in self._vectors.items():
             self._change(db, space_id, vectors, slots, gone)
         self.candidates[candidates] = True

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from adapters.local_index import rows
+from core.ports import Card
 from core.types import Vector
 
 
@@ -50,6 +51,40 @@ class Moment(NamedTuple):
             (json.dumps(list(image_ids)), self.number),
         )
         return dict(found.fetchall())
+
+    def vectors_in(self, space_id: str, image_ids: Sequence[str]) -> list[Vector | None]:
+        """Vectors of one space, in order of the ids."""
+        found = self.db.execute(
+            "SELECT r.image_id, v.data FROM json_each(?) j CROSS JOIN records r "
+            "INDEXED BY record_by_id ON r.tenant = ? AND r.image_id = j.value "
+            "CROSS JOIN vectors v ON v.tenant = r.tenant AND v.space_id = ? AND v.slot = r.slot",
+            (json.dumps(list(image_ids)), self.number, space_id),
+        )
+        by_id = {image_id: rows.read_vector(data) for image_id, data in found}
+        return [by_id.get(image_id) for image_id in image_ids]
+
+    def cards(self, image_ids: Sequence[str]) -> list[Card | None]:
+        """In order of the ids."""
+        found = self.db.execute(
+            f"SELECT {rows.CARD} FROM json_each(?) j CROSS JOIN records r "  # noqa: S608  # constants
+            "INDEXED BY record_by_id ON r.tenant = ? AND r.image_id = j.value",
+            (json.dumps(list(image_ids)), self.number),
+        )
+        by_id = {card.image_id: card for card in map(rows.read_card, found)}
+        return [by_id.get(image_id) for image_id in image_ids]
+
+    def stars(self, image_ids: Sequence[str]) -> list[list[Card]]:
+        """Copies of each, in order of their slots."""
+        found = self.db.execute(
+            f"SELECT {rows.CARD} FROM json_each(?) j CROSS JOIN records r "  # noqa: S608  # constants
+            "INDEXED BY record_by_original_id ON r.tenant = ? AND r.original_id = j.value "
+            "ORDER BY r.slot",
+            (json.dumps(list(image_ids)), self.number),
+        )
+        stars: dict[str, list[Card]] = {image_id: [] for image_id in image_ids}
+        for card in map(rows.read_card, found):
+            stars[card.original].append(card)
+        return [stars[image_id] for image_id in image_ids]
 
     def vectors_of(self, image_id: str) -> dict[str, Vector]:
         """A record's vectors by space; none for an unknown one."""

@@ -63,18 +63,30 @@ def neighbours(
     limit: int,
     min_similarity: float,
     hidden: frozenset[int],
+    passes: NDArray[np.bool_] | None = None,
 ) -> list[Neighbour]:
-    """Nearest records of a space, best first, without the slots `hidden`."""
+    """Nearest records of a space, best first, without the slots `hidden`.
+
+    `passes` is (slots,) whether each passes the filters by itself, None where there are none.
+    """
     if vectors is None:
         return []
     _same_dimensions(vectors, vector)
     query = np.asarray(vector, np.float32)[None, :]
     without = np.array(sorted(hidden), np.int64)
 
-    def keep(_: int, slots: Ints) -> NDArray[np.bool_]:
-        return ~np.isin(slots, without)
+    standing = None if passes is None else memory.columns.standing(passes, vectors)
 
-    found = vectors.search(query, limit, min_similarity, keep if hidden else None)[0]
+    def keep(_: int, slots: Ints) -> NDArray[np.bool_]:
+        good = ~np.isin(slots, without)
+        if standing is not None:
+            inside = slots < len(standing)
+            good &= inside
+            good[inside] &= standing[slots[inside]]
+        return good
+
+    keeping = keep if hidden or standing is not None else None
+    found = vectors.search(query, limit, min_similarity, keeping)[0]
     return [Neighbour(memory.ids[slot], similarity) for slot, similarity in found]
 
 

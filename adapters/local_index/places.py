@@ -21,6 +21,14 @@ class Places:
         self._reach(slots)
         return self._at[slots]
 
+    def have(self, slots: Ints) -> NDArray[np.bool_]:
+        """(n,) whether each of (n,) slots has a place; changes nothing, so any thread may ask."""
+        at = self._at
+        found = np.zeros(len(slots), np.bool_)
+        inside = slots < len(at)
+        found[inside] = at[slots[inside]] >= 0
+        return found
+
     def put(self, slots: Ints, places: Ints) -> None:
         """Give (n,) different slots their places, or -1 to take them away."""
         self._reach(slots)

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from core.captions import caption
+from core.ports import Card
 from core.types import Features, Fields, Fingerprint, Outcome, Record, Standing, State, Vector
 
 RECORD: Final = (
@@ -19,6 +20,13 @@ RECORD: Final = (
 
 JOINED: Final = "r.seq, r.state, r.fingerprint, r.fields, f.data"
 """Columns that `read_record` takes: of the record r and its features f."""
+
+CARD: Final = (
+    "r.image_id, ifnull(r.original_id, r.image_id), r.verdict, r.decision, r.category, "
+    "r.owner_id, r.external_id, r.sha256, r.accepted_at, r.spaces, "
+    "(SELECT json_group_array(t.tag) FROM tags t WHERE t.row = r.row)"
+)
+"""Columns that `read_card` takes, of the record r."""
 
 ABLE: Final = {"visual": 1, "caption": 2}
 """Bits of the column `able`: there are pixels, there are words."""
@@ -158,6 +166,12 @@ def read_record(tenant: str, row: Sequence[bytes | int]) -> Record:
         fingerprint=read_fingerprint(fingerprint, features_data),  # type: ignore[arg-type]
         fields=_fields.decode(fields),  # type: ignore[arg-type]
     )
+
+
+def read_card(row: Sequence[str]) -> Card:
+    """From the columns `CARD`; tags in no certain order."""
+    *told, spaces, tags = row
+    return Card(*told, tuple(msgspec.json.decode(tags)), tuple(spaces.split()))  # type: ignore[call-arg,arg-type]  # columns of one statement
 
 
 def outcome(outcome: Outcome) -> tuple[object, ...]:

@@ -83,6 +83,10 @@ class Vectors:
                 anew._append(view.owners[part], view.rows(part))
             self._places, self._view = anew._places, anew._view
 
+    def have(self, slots: Ints) -> NDArray[np.bool_]:
+        """(n,) whether each of (n,) slots has a vector."""
+        return self._places.have(slots)
+
     def search(
         self, queries: Matrix, top: int, floor: float, keep: Keep | None = None
     ) -> list[list[Near]]:

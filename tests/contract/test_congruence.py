@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adapters.local_index import LocalIndex
+from core.filtering import card
 from core.policy import Policy
-from core.ports import Filters, Index
+from core.ports import Card, Filters, Index
 from core.types import Fields, Record, Value, Vector
 from tests import records as made
 from tests.records import OTHER, SPACE, Model, image_id, record, tombstone
@@ -99,6 +100,11 @@ def test_any_history_is_answered_as_by_a_dictionary(index: Index, data: st.DataO
             agree(index, tenant, seq, model)
 
 
+def tidy(one: Card) -> Card:
+    """Tags and spaces have no order."""
+    return one._replace(tags=tuple(sorted(set(one.tags))), spaces=tuple(sorted(one.spaces)))
+
+
 def agree(index: Index, tenant: str, seq: int, model: Model) -> None:
     """Every question about every picture."""
     ids = [image_id(n) for n in range(PICTURES)]
@@ -113,11 +119,35 @@ def agree(index: Index, tenant: str, seq: int, model: Model) -> None:
         asked = made.random_vector(0)
         near = index.neighbours(tenant, space, asked, limit=99)
         assert [tuple(each) for each in near] == model.near(space, asked)
+        filters = [
+            Filters(decision="allow"),
+            Filters(category="shoes", tags=("red",)),
+            Filters(owner_id="a", accepted_after=made.moment(0)),
+            Filters(original_id=image_id(3)),
+            Filters(verdict="near_duplicate", external_id="x"),
+        ]
+        for each in filters:
+            found = index.neighbours(tenant, space, asked, limit=99, filters=each)
+            assert [tuple(one) for one in found] == model.near(
+                space, asked, model.standing(each, space)
+            )
+            few = index.neighbours(tenant, space, asked, limit=2, filters=each)
+            assert few == found[:2]
         stored = [index.vector(tenant, space, each) for each in ids]
+        together = index.vectors(tenant, space, ids)
+        assert [None if v is None else v.tolist() for v in together] == [
+            None if v is None else v.tolist() for v in stored
+        ]
         assert [None if v is None else v.tolist() for v in stored] == [
             each.vectors[space].tolist() if each and space in each.vectors else None
             for each in live
         ]
+    assert [each and tidy(each) for each in index.cards(tenant, ids)] == [
+        each and tidy(card(each)) for each in live
+    ]
+    assert [[one.image_id for one in star] for star in index.stars(tenant, ids)] == [
+        [state.image_id for state in model.copies(each)] for each in ids
+    ]
     queries = [
         made.query(
             n,
@@ -137,7 +167,7 @@ def agree(index: Index, tenant: str, seq: int, model: Model) -> None:
     filters=st.builds(
         Filters,
         category=st.sampled_from([None, None, "shoes", "none such"]),
-        tag=st.sampled_from([None, None, "red", "new"]),
+        tags=st.sampled_from([(), (), ("red",), ("new",), ("new", "red")]),
         verdict=st.sampled_from([None, None, "new", "near_duplicate"]),
         decision=st.none() | DECISIONS,
         owner_id=st.sampled_from([None, None, "a"]),
