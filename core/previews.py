@@ -12,7 +12,7 @@ from PIL import Image
 from core.errors import CorruptError
 
 _QUALITY = 85
-"""Of a smaller one: a third of the bytes of a stored preview, with no block to be seen."""
+"""Of a smaller one, with chroma subsampled: it is looked at once, and each byte is sent."""
 _HELD = 64 * 1024 * 1024
 """Bytes kept: over 1,000 previews of 512 pixels."""
 

@@ -66,8 +66,9 @@ _EDITION = re.compile(r"(-(\d{4}-\d{2}-\d{2}|\d{4}|\d{8}|latest|chat-latest|prev
 _GEMINI = re.compile(r"gemini-(\d+)(?:\.\d+)?(?:-[a-z0-9.-]+)?")
 _CLAUDE = re.compile(r"(?:[a-z0-9.-]+\.)?claude-[a-z0-9.:@-]+")
 
-_WORDS = re.compile(r"[A-Za-z]+|[0-9]|[^\x00-\x7f]+|[^\sA-Za-z0-9]|\n")
-_MESSAGE = 8
+_WORDS = re.compile(r"[A-Za-z]+|[0-9]|[^\x00-\x7f]+|[^\sA-Za-z0-9]|[ \t]{2,}|\s(?=[0-9])|\n")
+"""A blank before a word or sign is one token with it, before a digit one of its own."""
+PART = 8
 """Tokens around a message or a part: OpenAI counts 3 a message, others a few
 (https://developers.openai.com/cookbook/examples/how_to_count_tokens_with_tiktoken)."""
 
@@ -111,7 +112,7 @@ def text(words: str) -> int:
     counted = 0
     for found in _WORDS.findall(words):
         if found[0] < "\x80":
-            counted += math.ceil(len(found) / 3) if found.isalpha() else 1
+            counted += math.ceil(len(found) / 3)
         else:
             counted += math.ceil(2 * len(found.encode("utf-8", "replace")) / 3)
     return counted
@@ -119,7 +120,7 @@ def text(words: str) -> int:
 
 def message(words: str) -> int:
     """Tokens of a text as a message or part of its own."""
-    return text(words) + _MESSAGE
+    return text(words) + PART
 
 
 def base64(size: int) -> int:

@@ -14,13 +14,13 @@ from rag.prompt.shape import MEDIA_TYPE, Block, Picture, Prompt
 
 def blocks(prompt: Prompt) -> list[Block]:
     """The guide and the pictures as content blocks."""
-    return [_text(prompt.guide), *_pictures(prompt)]
+    return [*map(_text, prompt.leads), *_pictures(prompt)]
 
 
 def messages(prompt: Prompt) -> list[Block]:
     """One turn of the user."""
-    asked = [] if prompt.question is None else [_text(prompt.question)]
-    return [{"role": "user", "content": [*blocks(prompt), *asked]}]
+    content = [*blocks(prompt), *map(_text, prompt.asks)]
+    return [{"role": "user", "content": content}] if content else []
 
 
 def _pictures(prompt: Prompt) -> Iterator[Block]:

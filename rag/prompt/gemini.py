@@ -15,20 +15,24 @@ from rag.prompt.shape import MEDIA_TYPE, Block, Prompt
 
 def blocks(prompt: Prompt) -> list[Block]:
     """The guide and the pictures as parts."""
-    return [{"text": prompt.guide}, *_pictures(prompt)]
+    return [*map(_text, prompt.leads), *_pictures(prompt)]
 
 
 def messages(prompt: Prompt) -> list[Block]:
     """One content of the user."""
-    asked: list[Block] = [] if prompt.question is None else [{"text": prompt.question}]
-    return [{"role": "user", "parts": [*blocks(prompt), *asked]}]
+    parts = [*blocks(prompt), *map(_text, prompt.asks)]
+    return [{"role": "user", "parts": parts}] if parts else []
 
 
 def _pictures(prompt: Prompt) -> Iterator[Block]:
     for picture in prompt.pictures:
-        yield {"text": picture.text}
+        yield _text(picture.text)
         inline = picture.inline
         if inline is not None:
             yield {"inlineData": {"mimeType": MEDIA_TYPE, "data": inline}}
         elif picture.url is not None:
             yield {"fileData": {"mimeType": MEDIA_TYPE, "fileUri": picture.url}}
+
+
+def _text(text: str) -> Block:
+    return {"text": text}

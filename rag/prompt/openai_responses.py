@@ -13,16 +13,14 @@ from rag.prompt.shape import Block, Prompt
 
 def blocks(prompt: Prompt) -> list[Block]:
     """The guide and the pictures as content parts."""
-    return [_text(prompt.guide), *_pictures(prompt)]
+    return [*map(_text, prompt.leads), *_pictures(prompt)]
 
 
 def messages(prompt: Prompt) -> list[Block]:
     """A developer message with the guide, then the user's turn."""
-    asked = [] if prompt.question is None else [_text(prompt.question)]
-    return [
-        {"role": "developer", "content": [_text(prompt.guide)]},
-        {"role": "user", "content": [*_pictures(prompt), *asked]},
-    ]
+    leads = [{"role": "developer", "content": [_text(lead)]} for lead in prompt.leads]
+    content = [*_pictures(prompt), *map(_text, prompt.asks)]
+    return [*leads, {"role": "user", "content": content}] if content else []
 
 
 def _pictures(prompt: Prompt) -> Iterator[Block]:

@@ -44,7 +44,16 @@ class Prompt(Struct, frozen=True, kw_only=True):
     pictures: tuple[Picture, ...]
     question: str | None = None
     """The caller's own words: asked as they are."""
-    guide: str = GUIDE
+
+    @property
+    def leads(self) -> tuple[str, ...]:
+        """What leads the model: nothing where there is no picture to speak of."""
+        return (GUIDE,) if self.pictures else ()
+
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """The question, where there is one."""
+        return (self.question,) if self.question else ()
 
 
 class Format(Protocol):

@@ -1,0 +1,240 @@
+"""A question in, a prompt out: the pictures that help, in a provider's shape, within budgets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from msgspec import Struct
+
+from core import telling
+from core.errors import CorruptError, MalformedError, MissingError
+from core.overlay import Overlay
+from core.ports import Filters
+from core.previews import Previews
+from core.signing import Signer
+from core.types import Vector
+from rag import budget, labels
+from rag.fitting import Deliver, Fit, Fitter, Room
+from rag.prompt.formats import FORMATS, Name
+from rag.prompt.shape import GUIDE, Block, Picture, Prompt
+from rag.relevant import Dropped, Relevant, Retrieved, Retrieves, allowed
+
+LIMIT = 8
+MOST = 50
+"""Pictures of one prompt."""
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """What a caller asks for. A question, pictures to go by, or both."""
+
+    query: str | None = None
+    image_ids: tuple[str, ...] = ()
+    vectors: tuple[Vector, ...] = ()
+    """Of pictures sent along, in the active visual space."""
+    filters: Filters = Filters()
+    limit: int = LIMIT
+    token_budget: int | None = None
+    """Of the whole prompt: guide, texts, pictures and question."""
+    byte_budget: int | None = None
+    """Of the pictures as they are sent inline, in base64."""
+    format: Name = "openai"
+    model: str | None = None
+    deliver: Deliver = "inline"
+    base: str = ""
+    """What addresses of pictures begin with, such as https://pictures.example.org."""
+
+
+class Citation(Struct, frozen=True, kw_only=True):
+    """A picture of the prompt, by the label that the model cites it by."""
+
+    label: str
+    image_id: str
+    title: str | None
+    external_id: str | None
+    source_url: str | None
+    similarities: dict[str, float]
+
+
+class Built(Struct, frozen=True, kw_only=True):
+    """A prompt, and what went into it."""
+
+    messages: list[Block]
+    """A whole turn of the user, after whatever leads the model."""
+    blocks: list[Block]
+    """The same without the question, to put into the caller's own turn."""
+    citations: list[Citation]
+    dropped: list[Dropped]
+    estimated_tokens: int
+    """Of the messages."""
+    reason: str | None = None
+    """Why there is no picture."""
+    notes: list[str] = []
+    """What the caller should know of the estimate."""
+
+
+class Reads(Protocol):
+    """The index as of now."""
+
+    def overlay(self, tenant: str) -> Overlay:
+        """With the tail of its log."""
+
+
+class _Shown(NamedTuple):
+    """A picture of the prompt."""
+
+    found: Relevant
+    picture: Picture
+
+
+class Context:
+    """Builds prompts over a retriever, records, previews and a signer."""
+
+    def __init__(
+        self, retriever: Retrieves, reader: Reads, previews: Previews, signer: Signer
+    ) -> None:
+        self._retriever = retriever
+        self._reader = reader
+        self._previews = previews
+        self._signer = signer
+
+    def build(self, tenant: str, wanted: Wanted) -> Built:
+        """Raise MalformedError, MissingError, GoneError, ConflictError, UnavailableError."""
+        check(wanted)
+        retrieved = self._retriever.retrieve(
+            tenant,
+            text=wanted.query,
+            image_ids=wanted.image_ids,
+            vectors=wanted.vectors,
+            filters=wanted.filters,
+            limit=wanted.limit,
+        )
+        scale = budget.scale(wanted.format, wanted.model)
+        asked = budget.message(wanted.query) if wanted.query else 0
+        room = Room(wanted.token_budget, wanted.byte_budget, asked + budget.message(GUIDE))
+        dropped = list(retrieved.dropped)
+        shown: list[_Shown] = []
+        fitter = Fitter(self._previews, wanted.deliver, scale)
+        for found in self._live(tenant, retrieved.items, dropped):
+            name = labels.label(len(shown) + 1)
+            image_id = found.seen.record.state.image_id
+            text = _text(name, found, wanted.deliver)
+            fit = self._fit(fitter, room, tenant, found, text)
+            if isinstance(fit, str):
+                dropped.append(Dropped(image_id, fit))
+                continue
+            room.take(fit)
+            url = fit.size and wanted.base + self._signer.path(tenant, image_id, fit.size)
+            picture = Picture(label=name, text=text, data=fit.data, url=url)
+            shown.append(_Shown(found, picture))
+        prompt = Prompt(pictures=tuple(one.picture for one in shown), question=wanted.query)
+        written = FORMATS[wanted.format]
+        return Built(
+            messages=written.messages(prompt),
+            blocks=written.blocks(prompt),
+            citations=[_citation(one) for one in shown],
+            dropped=dropped,
+            estimated_tokens=room.tokens if shown else asked,
+            reason=None if shown else _reason(retrieved, dropped),
+            notes=[scale.note] if scale.note and wanted.deliver != "reference" else [],
+        )
+
+    def _live(
+        self, tenant: str, items: Sequence[Relevant], dropped: list[Dropped]
+    ) -> list[Relevant]:
+        """Those that may be shown as of now, each as it is now: looked at once more.
+
+        A decision, a purge or a delete may have been settled since the index was asked.
+        """
+        overlay = self._reader.overlay(tenant)
+        ids = [found.seen.record.state.image_id for found in items]
+        records = [record for record in overlay.records(ids) if record is not None]
+        now = {one.record.state.image_id: one for one in telling.records(overlay, records)}
+        live = []
+        for found, image_id in zip(items, ids, strict=True):
+            seen = now.get(image_id)
+            why = withheld(seen)
+            if seen is None or why is not None:
+                self._previews.forget(tenant, image_id)
+                dropped.append(Dropped(image_id, why or ""))
+            else:
+                live.append(
+                    Relevant(
+                        seen=seen,
+                        similarities=found.similarities,
+                        matched_copy_id=found.matched_copy_id,
+                    )
+                )
+        return live
+
+    def _fit(
+        self, fitter: Fitter, room: Room, tenant: str, found: Relevant, text: str
+    ) -> Fit | str:
+        """The largest way that fits, or why there is none."""
+        why = "it has no preview"
+        try:
+            for fit in fitter.ways(tenant, found.seen.record.state.image_id, text):
+                lacks = room.lacks(fit)
+                if lacks is None:
+                    return fit
+                why = lacks
+        except MissingError:
+            return "its preview is not there any more"
+        except CorruptError:
+            return "its preview cannot be read"
+        return why
+
+
+def check(wanted: Wanted) -> None:
+    """Whether this can be asked. Raise MalformedError naming what is wrong."""
+    if not (wanted.query and wanted.query.strip()) and not wanted.image_ids and not wanted.vectors:
+        raise MalformedError("send a query, images, or both", field="query")
+    if wanted.format not in FORMATS:
+        raise MalformedError(f"format is one of {', '.join(FORMATS)}", field="format")
+    if wanted.deliver not in ("inline", "url", "reference"):
+        raise MalformedError("deliver is inline, url or reference", field="deliver")
+    if not 1 <= wanted.limit <= MOST:
+        raise MalformedError(f"limit is between 1 and {MOST}", field="limit")
+    for name in ("token_budget", "byte_budget"):
+        most = getattr(wanted, name)
+        if most is not None and most < 0:
+            raise MalformedError(f"{name} is at least 0", field=name)
+
+
+def withheld(seen: telling.Seen | None) -> str | None:
+    """Why a picture may not be shown, None where it may."""
+    if seen is None:
+        return "it was deleted"
+    if not allowed(seen):
+        return "its decision or its original's is not allow"
+    if seen.record.state.content == "purged":
+        return "it was purged"
+    return None
+
+
+def _text(name: str, found: Relevant, deliver: Deliver) -> str:
+    record = found.seen.record
+    told = labels.facts(name, record.fields)
+    if deliver != "reference":
+        return told
+    return f"{told}\nThe picture is not attached: seenit:{record.state.image_id}"
+
+
+def _citation(one: _Shown) -> Citation:
+    record = one.found.seen.record
+    return Citation(
+        label=one.picture.label,
+        image_id=record.state.image_id,
+        title=record.fields.title,
+        external_id=record.fields.external_id,
+        source_url=record.fields.source_url,
+        similarities=one.found.similarities,
+    )
+
+
+def _reason(retrieved: Retrieved, dropped: Sequence[Dropped]) -> str:
+    if not retrieved.items:
+        return retrieved.reason or "nothing stored is near enough to the question"
+    whys = [one.reason for one in dropped[len(retrieved.dropped) :]]
+    tight = [why for why in whys if "budget" in why]
+    return f"none of {len(whys)} pictures can be shown: of the first, {(tight or whys)[0]}"
