@@ -221,7 +221,7 @@ def test_doctor_names_what_is_there(
     assert findings == dict.fromkeys(
         (
             *("python", "packages", "formats", "colour", "sqlite"),
-            *("settings", "data", "engine", "device", "model", "caption model"),
+            *("settings", "data", "engine", "device", "model", "caption model", "calibration"),
         ),
         "ok",
     )
