@@ -46,6 +46,11 @@ def label(n: int) -> str:
 
 def facts(name: str, fields: Fields) -> str:
     """The label and the quoted texts, as they stand before the picture."""
+    return f"Picture {name}\n<picture-facts>{quoted(texts(fields))}</picture-facts>"
+
+
+def texts(fields: Fields) -> dict[str, object]:
+    """What people wrote about a picture, as far as it can be seen, cut to length."""
     told: dict[str, object] = {}
     for key, most in LENGTHS.items():
         value = getattr(fields, key)
@@ -55,7 +60,7 @@ def facts(name: str, fields: Fields) -> str:
     tags = [tag for tag in (plain(one, TAG) for one in fields.tags[:TAGS]) if tag]
     if tags:
         told["tags"] = tags
-    return f"Picture {name}\n<picture-facts>{quoted(told)}</picture-facts>"
+    return told
 
 
 def plain(text: str, most: int) -> str:
@@ -65,19 +70,17 @@ def plain(text: str, most: int) -> str:
     return line if len(line) <= most else line[: most - 1].rstrip() + "…"
 
 
-def quoted(told: dict[str, object]) -> str:
-    """One line of JSON out of which nothing can reach: any parser reads the same texts."""
-    parts = []
-    for name, value in told.items():
-        whole = [_string(one) for one in value] if isinstance(value, list) else _string(value)
-        parts.append(
-            f'"{name}":{"[" + ",".join(whole) + "]" if isinstance(whole, list) else whole}'
-        )
-    return "{" + ",".join(parts) + "}"
+def quoted(value: object) -> str:
+    """One line of JSON out of which no text can reach: any parser reads the same."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{_string(key)}:{quoted(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(quoted, value)) + "]"
+    return _string(value) if isinstance(value, str) else json.dumps(value)
 
 
-def _string(value: object) -> str:
-    written = json.dumps(str(value), ensure_ascii=False)
+def _string(text: str) -> str:
+    written = json.dumps(text, ensure_ascii=False)
     return _ESCAPED.sub(lambda found: f"\\u{ord(found.group()):04x}", written)
 
 

@@ -1,0 +1,270 @@
+"""Functions that a model may call: search, similar, get and check.
+
+Their answers are plain JSON and hold only pictures that may reach a prompt; what people wrote about
+a picture is cleaned as in a prompt, and `said` quotes an answer so that nothing in it can speak.
+No address is ever fetched for a model.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from core.asking import Ask
+from core.errors import MalformedError, MissingError, SeenitError
+from core.ports import Filters
+from core.search import Results
+from core.telling import Original, Seen
+from core.types import Decision, Verdict
+from rag import schema
+from rag.labels import quoted, texts
+from rag.prompt.formats import Name
+from rag.relevant import allowed
+
+LIMIT = 8
+MOST = 50
+_ID = {"type": "string", "description": "The image_id of a stored picture.", "maxLength": 100}
+_LIMIT = {
+    "type": "integer",
+    "description": f"Most pictures to answer, {LIMIT} unless said otherwise.",
+    "minimum": 1,
+    "maximum": MOST,
+}
+_FILTERS = {
+    "category": {"type": "string", "description": "Only this category.", "maxLength": 100},
+    "tags": {
+        "type": "array",
+        "description": "Only pictures with all of these tags.",
+        "items": {"type": "string", "maxLength": 100},
+        "maxItems": 50,
+    },
+}
+
+
+def _schema(required: list[str], **properties: object) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": False,
+    }
+
+
+DEFINITIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "search": (
+        "Find stored pictures that match a description in words, best first.",
+        _schema(
+            ["query"],
+            query={
+                "type": "string",
+                "description": "What the pictures show or what is written about them.",
+                "minLength": 1,
+                "maxLength": 10_000,
+            },
+            **_FILTERS,
+            limit=_LIMIT,
+        ),
+    ),
+    "similar": (
+        "Find stored pictures that resemble a stored one, best first, that one left out.",
+        _schema(
+            ["image_id"],
+            image_id=_ID,
+            by={
+                "type": "string",
+                "description": "visual: what they show; caption: what is written about them; "
+                "hybrid, unless said otherwise: both.",
+                "enum": ["hybrid", "visual", "caption"],
+            },
+            **_FILTERS,
+            limit=_LIMIT,
+        ),
+    ),
+    "get": (
+        "Read what is known of one stored picture.",
+        _schema(["image_id"], image_id=_ID),
+    ),
+    "check": (
+        "Tell whether a picture repeats a stored one, without storing it.",
+        _schema(
+            ["image"],
+            image={
+                "type": "string",
+                "description": "The bytes of the picture file in base64. Addresses are not taken.",
+                "minLength": 1,
+            },
+        ),
+    ),
+}
+"""By name: what it does, and its arguments as JSON Schema."""
+
+
+class Searches(Protocol):
+    """Search as of now."""
+
+    def search(self, tenant: str, ask: Ask) -> Results:
+        """The best pictures for a question."""
+
+
+class Reads(Protocol):
+    """Records as of now."""
+
+    def record(self, tenant: str, image_id: str) -> Seen:
+        """Raise MissingError, GoneError, UnsettledError."""
+
+    def original(self, tenant: str, verdict: Verdict) -> Original | None:
+        """The original that a verdict names."""
+
+
+class Checks(Protocol):
+    """Verdicts on pictures that are not stored."""
+
+    def check(self, tenant: str, data: bytes) -> tuple[Verdict, Decision]:
+        """Raise an InputError for a bad file."""
+
+
+class Tools:
+    """Carries the calls out, over the same use cases as every door."""
+
+    def __init__(self, searcher: Searches, reader: Reads, checker: Checks) -> None:
+        self._searcher = searcher
+        self._reader = reader
+        self._checker = checker
+        self._calls: dict[str, Callable[[str, Mapping[str, Any]], dict[str, Any]]] = {
+            "search": self._search,
+            "similar": self._similar,
+            "get": self._get,
+            "check": self._check,
+        }
+
+    def call(self, tenant: str, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer as JSON; whatever is wrong is told as `{"error": problem}`, not raised."""
+        try:
+            if name not in DEFINITIONS:
+                known = ", ".join(DEFINITIONS)
+                raise MalformedError(f"there is no tool {name!r:.80}; {known}", field="name")
+            given = schema.without_nulls(arguments)
+            schema.check(DEFINITIONS[name][1], given)
+            return self._calls[name](tenant, given)
+        except SeenitError as error:
+            return {"error": _problem(error)}
+
+    # --- each of them ---------------------------------------------------------------------------
+
+    def _search(self, tenant: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        return self._found(tenant, given, Ask(text=given["query"]))
+
+    def _similar(self, tenant: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        self._shown(tenant, given["image_id"])
+        ask = Ask(image_id=given["image_id"], mode=given.get("by", "hybrid"))
+        return self._found(tenant, given, ask)
+
+    def _get(self, tenant: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        return picture(self._shown(tenant, given["image_id"]))
+
+    def _check(self, tenant: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            data = base64.b64decode(given["image"], validate=True)
+        except (binascii.Error, ValueError):
+            raise MalformedError("image is not base64", field="image") from None
+        verdict, decision = self._checker.check(tenant, data)
+        confirmed = [match for match in verdict.matches if match.image_id == verdict.original]
+        return {
+            "verdict": verdict.kind,
+            "decision": decision.value,
+            "words": confirmed[0].evidence.words if confirmed else "",
+            "original": self._named(tenant, verdict),
+        }
+
+    # --- what may be seen -----------------------------------------------------------------------
+
+    def _found(self, tenant: str, given: Mapping[str, Any], ask: Ask) -> dict[str, Any]:
+        filters = Filters(
+            category=given.get("category"), tags=tuple(given.get("tags", ())), decision="allow"
+        )
+        limit = int(given.get("limit", LIMIT))
+        asked = Ask(
+            text=ask.text, image_id=ask.image_id, mode=ask.mode, filters=filters, limit=limit
+        )
+        results = self._searcher.search(tenant, asked)
+        hits = [hit for hit in results.hits if allowed(hit.seen)]
+        return {
+            "pictures": [
+                picture(hit.seen) | {"similarities": _rounded(hit.similarities)} for hit in hits
+            ],
+            "used": list(results.used),
+        }
+
+    def _shown(self, tenant: str, image_id: str) -> Seen:
+        """The record. One that may not be shown is, to a model, not there. Raise MissingError."""
+        seen = self._reader.record(tenant, image_id)
+        if not allowed(seen):
+            raise MissingError(f"there is no picture {image_id}")
+        return seen
+
+    def _named(self, tenant: str, verdict: Verdict) -> dict[str, Any] | None:
+        if verdict.original is None:
+            return None
+        try:
+            return picture(self._shown(tenant, verdict.original))
+        except SeenitError:
+            return None
+
+
+def picture(seen: Seen) -> dict[str, Any]:
+    """What a model is told of a picture."""
+    record = seen.record
+    return {
+        "image_id": record.state.image_id,
+        **texts(record.fields),
+        "width": record.fingerprint.width,
+        "height": record.fingerprint.height,
+        "accepted_at": record.state.accepted_at,
+        "verdict": record.state.verdict.kind,
+    }
+
+
+def said(answer: object) -> str:
+    """An answer as text for a model: JSON in which no text can pass for anything else."""
+    return quoted(answer)
+
+
+def definitions(name: Name) -> list[dict[str, Any]]:
+    """The tools as a provider's `tools` parameter takes them."""
+    if name == "gemini":
+        declared = [
+            {"name": tool, "description": told, "parametersJsonSchema": schema.strict(given)}
+            for tool, (told, given) in DEFINITIONS.items()
+        ]
+        return [{"functionDeclarations": declared}]
+    return [_definition(name, tool, told, given) for tool, (told, given) in DEFINITIONS.items()]
+
+
+def _definition(name: Name, tool: str, told: str, given: dict[str, Any]) -> dict[str, Any]:
+    if name == "anthropic":
+        return {"name": tool, "description": told, "input_schema": given}
+    function = {
+        "name": tool,
+        "description": told,
+        "parameters": schema.strict(given),
+        "strict": True,
+    }
+    if name == "openai":
+        return {"type": "function", "function": function}
+    return {"type": "function", **function}
+
+
+def _rounded(similarities: Mapping[str, float]) -> dict[str, float]:
+    return {kind: round(float(value), 4) for kind, value in similarities.items()}
+
+
+def _problem(error: SeenitError) -> dict[str, Any]:
+    told = {
+        "type": f"/problems/{error.type}",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+    }
+    return told if error.field is None else told | {"field": error.field}
