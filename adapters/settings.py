@@ -106,6 +106,17 @@ class Settings(BaseSettings):
         default=False, description="Listen on other than loopback without keys."
     )
 
+    public_url: str = Field(
+        "",
+        description="What signed addresses of pictures begin with, such as "
+        "https://pictures.example.org; unset: as the request came.",
+    )
+    url_secret: SecretStr = Field(
+        SecretStr(""),
+        description="What they are signed with, at least 32 characters; "
+        "unset: made once and kept in SEENIT_DATA.",
+    )
+
     max_files: int = Field(100, ge=1, le=100, description="Files in one request.")
     max_bytes: ByteSize = Field(ByteSize(32 * 1024**2), gt=0, description="Bytes of one file.")
     max_pixels: int = Field(100_000_000, gt=0, description="Pixels of one picture.")
@@ -123,9 +134,9 @@ class Settings(BaseSettings):
     )
     batch: int = Field(64, ge=1, le=64, description="Most jobs settled in one log entry.")
     checks_at_once: int = Field(
-        default_factory=lambda: max(2, os.cpu_count() or 1),
+        default_factory=lambda read: 2 * read.get("decoders", 1),
         ge=1,
-        description="Checks answered at the same time; default: one a core, at least 2.",
+        description="Checks answered at the same time; default: two for each decoding process.",
     )
     operation_seconds: float = Field(
         10.0, gt=0, description="How long a delete or an edit waits to be settled before 503."
@@ -154,6 +165,21 @@ class Settings(BaseSettings):
         if urlsplit(url).scheme not in schemes or "://" not in url:
             raise ValueError(f"a URL that begins with {' or '.join(f'{s}://' for s in schemes)}")
         return url
+
+    @field_validator("public_url", mode="after")
+    @classmethod
+    def _address(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if url and (parts.scheme not in ("http", "https") or not parts.netloc or parts.query):
+            raise ValueError("a URL that begins with http:// or https://")
+        return url.rstrip("/")
+
+    @field_validator("url_secret", mode="after")
+    @classmethod
+    def _long(cls, secret: SecretStr) -> SecretStr:
+        if 0 < len(secret.get_secret_value()) < 32:  # noqa: PLR2004 - 128 bits in hex
+            raise ValueError("at least 32 characters")
+        return secret
 
     @field_validator("similar_at", mode="after")
     @classmethod
@@ -235,12 +261,13 @@ _DEFAULTS = {
     "index_url": "SEENIT_DATA/index.sqlite",
     "api_keys": "",
     "key": "",
+    "url_secret": "",
     "durable": "true",
     "allow_unauthenticated": "false",
     "max_bytes": "32MiB",
     "decode_memory": "1.5GB",
     "decoders": "cores, at most 4",
-    "checks_at_once": "cores, at least 2",
+    "checks_at_once": "twice the decoders",
 }
 
 

@@ -20,6 +20,7 @@ from adapters.local_index import LocalIndex
 from adapters.lock import EngineLock
 from adapters.log import BlobLog
 from adapters.progress import MemoryProgress
+from adapters.secret import url_secret
 from adapters.settings import Settings
 from adapters.visual_embedder import VisualEmbedder
 from core.accept import Acceptor
@@ -37,10 +38,12 @@ from core.models import Models
 from core.perceive import PIPELINE_VERSION, Perceiver
 from core.policy import POLICY
 from core.ports import Blobs, Embedder, Log, Progress, Queue, TextEmbedder
+from core.previews import Previews
 from core.reading import Reader
 from core.replay import replay
 from core.search import Searcher
 from core.shelf import Shelf
+from core.signing import Signer
 from core.sweep import Hand, Sweeper
 from core.tuning import Tuner
 from core.types import Hit, Query
@@ -67,6 +70,8 @@ class Services:
     acceptor: Acceptor
     checker: Checker
     reader: Reader
+    previews: Previews
+    signer: Signer
     searcher: Searcher
     calibrations: Calibrations
     tuner: Tuner
@@ -150,6 +155,8 @@ def build(
         acceptor=Acceptor(blobs, shelf, queue, settings.limits, _new_id),
         checker=Checker(perceiver, gallery, ledger, _new_id, settings.limits.bytes),
         reader=reader,
+        previews=Previews(reader),
+        signer=Signer(url_secret(settings.data, settings.url_secret.get_secret_value())),
         searcher=Searcher(
             index,
             follower,

@@ -20,6 +20,7 @@ from litestar.openapi.spec import SecurityRequirement
 
 from adapters.settings import Grant, Role
 from core.errors import ForbiddenError, MalformedError, UnauthorizedError
+from core.signing import Signer
 
 RANK: dict[Role, int] = {"write": 0, "moderate": 1, "admin": 2}
 
@@ -39,16 +40,28 @@ class Caller(NamedTuple):
 
 
 class Guard:
-    """Checks the key, the role a route needs (`opt["role"]`), and the names of its parameters."""
+    """Checks the key, the role a route needs (`opt["role"]`), and the names of its parameters.
 
-    def __init__(self, grants: Mapping[str, Grant], *, open_to_all: bool = False) -> None:
+    A route of `opt["signed"]` opens to a signature as well, for what it was made for alone.
+    """
+
+    def __init__(
+        self, grants: Mapping[str, Grant], signer: Signer, *, open_to_all: bool = False
+    ) -> None:
         self._grants = grants
+        self._signer = signer
         self._open_to_all = open_to_all
 
     async def __call__(self, connection: Connection, handler: BaseRouteHandler) -> None:
         """Raise UnauthorizedError, ForbiddenError, MalformedError."""
         needed: Role | None = handler.opt.get("role")
         if needed is None:
+            return
+        if handler.opt.get("signed") and "signature" in connection.query_params:
+            _check_names(connection, handler)
+            caller = self._signed(connection)
+            structlog.contextvars.bind_contextvars(tenant=caller.tenant)
+            connection.scope["auth"] = caller
             return
         if not self._grants and not self._open_to_all:
             _check_local(connection)
@@ -58,6 +71,19 @@ class Guard:
             raise ForbiddenError(f"this takes a key of role {needed}, and yours has {caller.role}")
         _check_names(connection, handler)
         connection.scope["auth"] = caller
+
+    def _signed(self, connection: Connection) -> Caller:
+        """The tenant that signed, to read this one picture. Raise ForbiddenError."""
+        told = connection.query_params
+        tenant = told.get("tenant", "")
+        self._signer.check(
+            tenant,
+            connection.path_params["image_id"],
+            told.get("size", ""),
+            expires=told.get("expires", ""),
+            signature=told["signature"],
+        )
+        return Caller(tenant, "write")
 
     def _caller(self, header: str | None) -> Caller:
         if not self._grants:

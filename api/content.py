@@ -16,8 +16,9 @@ from api.auth import KEYED
 from api.etags import IfNoneMatch, holds
 from api.given import ImageId, Who, Wired
 from api.problems import documented
-from core.errors import GoneError, MissingError
+from core.errors import ForbiddenError, GoneError, MissingError
 from core.telling import Seen
+from rag.relevant import allowed
 
 MEDIA_TYPES = {
     "JPEG": "image/jpeg",
@@ -36,6 +37,14 @@ Size = Annotated[
     Literal["original", "preview", "thumb"],
     QueryParameter(description="As uploaded, or a JPEG of at most 512 or 160 pixels."),
 ]
+Tenant = Annotated[str | None, QueryParameter(description="Of a signed address: whose it is.")]
+Expires = Annotated[
+    str | None, QueryParameter(description="Of a signed address: seconds since 1970 it ends at.")
+]
+Signature = Annotated[
+    str | None,
+    QueryParameter(description="Of a signed address: stands for a key, for this picture alone."),
+]
 Chunks = Stream | Response[bytes]
 
 
@@ -47,7 +56,7 @@ class Content(Controller):
     security = KEYED
 
     @get(
-        opt={"role": "write"},
+        opt={"role": "write", "signed": True},
         summary="The bytes of a picture",
         responses={
             **documented(MissingError, GoneError),
@@ -63,21 +72,29 @@ class Content(Controller):
     )
     def read(
         self,
+        *,
         services: Wired,
         caller: Who,
         image_id: ImageId,
         size: Size = "original",
         held: IfNoneMatch = None,
+        tenant: Tenant = None,  # noqa: ARG002 - the guard reads these two
+        expires: Expires = None,  # noqa: ARG002
+        signature: Signature = None,
     ) -> Chunks:
         """Bytes with the type that they themselves show, never the one that was claimed.
+
+        A signed address, as `/v1/rag/context` gives them out, needs no key: it opens this picture
+        in this size until it expires, as long as its decision and its original's are `allow`.
 
         The ETag is made of their hash. A cache may keep them and asks again before it shows them,
         so that a picture that is taken down is gone at once. Purged: 410; not kept: 404.
         """
-        return _bytes(services, caller.tenant, image_id, size, held, body=True)
+        shown = _seen(services, caller.tenant, image_id, signed=signature is not None)
+        return _bytes(services, caller.tenant, shown, size, held, body=True)
 
     @head(
-        opt={"role": "write"},
+        opt={"role": "write", "signed": True},
         summary="The headers of a picture's bytes",
         responses={
             **documented(MissingError, GoneError),
@@ -87,27 +104,40 @@ class Content(Controller):
     )
     def look(
         self,
+        *,
         services: Wired,
         caller: Who,
         image_id: ImageId,
         size: Size = "original",
         held: IfNoneMatch = None,
+        tenant: Tenant = None,  # noqa: ARG002 - the guard reads these two
+        expires: Expires = None,  # noqa: ARG002
+        signature: Signature = None,
     ) -> Response[None]:
         """As GET, without the bytes."""
-        return _bytes(services, caller.tenant, image_id, size, held, body=False)  # type: ignore[return-value]
+        shown = _seen(services, caller.tenant, image_id, signed=signature is not None)
+        return _bytes(services, caller.tenant, shown, size, held, body=False)  # type: ignore[return-value]
+
+
+def _seen(services: Services, tenant: str, image_id: str, *, signed: bool) -> Seen:
+    """The record; by a signed address only while it may reach a prompt."""
+    seen = services.reader.record(tenant, image_id)
+    if signed and not allowed(seen):
+        raise ForbiddenError("this picture may no longer be shown", field="signature")
+    return seen
 
 
 def _bytes(
     services: Services,
     tenant: str,
-    image_id: str,
+    seen: Seen,
     size: Literal["original", "preview", "thumb"],
     held: str | None,
     *,
     body: bool,
 ) -> Chunks:
-    seen = services.reader.record(tenant, image_id)
     print_, content = seen.record.fingerprint, seen.record.state.content
+    image_id = seen.record.state.image_id
     if content == "purged":
         raise GoneError(f"the bytes of picture {image_id} were purged")
     if content == "discarded" and size == "original":
