@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import heapq
+import math
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 LEEWAY = 8
 """How many urgent callers may pass one that is not: a busy check door must not stop ingest."""
+CALM = 2.0
+"""Seconds after the last urgent caller until the cores are free for whoever is not."""
 
 
 class Turns:
@@ -19,6 +23,7 @@ class Turns:
         self._line: list[tuple[int, int]] = []
         self._came = 0
         self._taken = False
+        self._urgent = -math.inf
 
     @property
     def waiting(self) -> int:
@@ -26,10 +31,15 @@ class Turns:
         return len(self._line)
 
     @contextmanager
-    def take(self, *, urgent: bool = False) -> Iterator[None]:
-        """Wait for a turn and hold it. Urgent callers pass others, but none more than 8 times."""
+    def take(self, *, urgent: bool = False) -> Iterator[bool]:
+        """Wait for a turn and hold it. Urgent callers pass others, but none more than 8 times.
+
+        Gives whether urgent callers come these seconds: their pictures are decoded beside this.
+        """
         with self._changed:
             self._came += 1
+            if urgent:
+                self._urgent = time.monotonic()
             # An urgent caller passes only those who came less than LEEWAY callers before it.
             place = (self._came + (0 if urgent else LEEWAY), self._came)
             heapq.heappush(self._line, place)
@@ -41,7 +51,7 @@ class Turns:
                 self._changed.notify_all()
             self._taken = True
         try:
-            yield
+            yield time.monotonic() - self._urgent < CALM
         finally:
             with self._changed:
                 self._taken = False

@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adapters import scenery, towers
+from adapters import loading, scenery, towers, turns
 from adapters.absent_embedder import AbsentEmbedder
 from adapters.preprocess import Preprocess
 from adapters.toy_embedder import ToyEmbedder
+from adapters.turns import Turns
 from adapters.visual_embedder import VisualEmbedder
 from core.errors import EmbedderUnavailableError
 from core.ports import Embedder
@@ -218,6 +219,32 @@ def test_out_of_memory_halves_the_batch(
     actual = embedder.embed_images(images)
     assert np.allclose(actual, expected, atol=1e-5)
     assert "batches of 2 from now on" in caplog.text
+
+
+def test_a_check_leaves_cores_to_the_decoders(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside a check, and right after it, a pass takes half of the cores; else all."""
+    import torch
+
+    embedder = _loaded(clip)
+    monkeypatch.setattr(loading, "_threads", lambda: 2)
+    monkeypatch.setattr(turns, "SHARED", Turns())
+    before = torch.get_num_threads()
+    plain = towers.Towers.forward
+    taken: list[int] = []
+
+    def counted(self: towers.Towers, inputs: dict[str, Any]) -> Any:
+        taken.append(torch.get_num_threads())
+        return plain(self, inputs)
+
+    monkeypatch.setattr(towers.Towers, "forward", counted)
+    try:
+        for urgent in (False, True, False):
+            embedder.embed_images(_images()[:1], urgent=urgent)
+        monkeypatch.setattr(turns, "CALM", 0.0)
+        embedder.embed_texts(["red"])
+    finally:
+        torch.set_num_threads(before)
+    assert taken == [2, 1, 1, 2]
 
 
 def test_no_room_for_one_picture_is_unavailable(
