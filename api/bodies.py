@@ -16,8 +16,9 @@ from litestar.openapi.spec import (
     Schema,
 )
 
-from api import examples
+from api import examples, questions
 from api.fields import LENGTHS, METADATA, TAG, TAGS
+from core.ports import Filters
 
 FILE = Schema(
     type=OpenAPIType.STRING,
@@ -79,6 +80,83 @@ class CheckBody(Operation):
         """Fill in the body and its example."""
         self.request_body = _form({"file": FILE})
         _show(self, "200", examples.CHECKED)
+
+
+@dataclass
+class SearchBody(Operation):
+    """A question as JSON, or as a form with a file."""
+
+    def __post_init__(self) -> None:
+        """Fill in the body and its examples."""
+        schema = Schema(
+            type=OpenAPIType.OBJECT, properties=_question(), additional_properties=False
+        )
+        form = Schema(
+            type=OpenAPIType.OBJECT,
+            description="The same fields, those that are no texts as JSON.",
+            properties={"file": FILE, **_question()},
+            additional_properties=False,
+        )
+        asked: dict[str, Any] = {
+            name: Example(value=value) for name, value in examples.QUESTIONS.items()
+        }
+        self.request_body = RequestBody(
+            content={
+                "application/json": OpenAPIMediaType(schema=schema, examples=asked),
+                "multipart/form-data": OpenAPIMediaType(schema=form),
+            },
+            required=True,
+        )
+        _show(self, "200", examples.HITS)
+
+
+def _question() -> dict[str, Any]:
+    cosine = Schema(type=OpenAPIType.NUMBER, minimum=-1, maximum=1)
+    text = Schema(type=OpenAPIType.STRING)
+    moment = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.DATE_TIME)
+    filters: dict[str, Any] = dict.fromkeys(Filters._fields, text)
+    filters |= {
+        name: Schema(type=OpenAPIType.STRING, enum=list(values))
+        for name, values in questions.FILTERED.items()
+    }
+    filters |= {"accepted_after": moment, "accepted_before": moment}
+    filters["tags"] = Schema(
+        type=OpenAPIType.ARRAY, items=text, max_items=TAGS, description="All must be there."
+    )
+    choices = {
+        name: Schema(type=OpenAPIType.STRING, enum=list(values))
+        for name, values in questions.CHOICES.items()
+    }
+    return {
+        "text": Schema(type=OpenAPIType.STRING, max_length=questions.TEXT),
+        "image_id": text,
+        **choices,
+        "filters": Schema(type=OpenAPIType.OBJECT, properties=filters, additional_properties=False),
+        "limit": Schema(
+            type=OpenAPIType.INTEGER, minimum=1, maximum=questions.MOST, default=questions.LIMIT
+        ),
+        "min_similarity": Schema(
+            description="Least cosine: a number with one mode, by space with hybrid.",
+            one_of=[
+                cosine,
+                Schema(
+                    type=OpenAPIType.OBJECT,
+                    properties={"visual": cosine, "caption": cosine},
+                    additional_properties=False,
+                ),
+            ],
+        ),
+        "max_distance": Schema(
+            type=OpenAPIType.NUMBER, minimum=0, maximum=2, description="With visual or caption."
+        ),
+        "collapse": Schema(
+            type=OpenAPIType.BOOLEAN, default=True, description="Copies show as their original."
+        ),
+        "space": Schema(
+            type=OpenAPIType.STRING,
+            description="`visual`, `caption` or an id: 409 unless it is the active one.",
+        ),
+    }
 
 
 @dataclass

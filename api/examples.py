@@ -73,6 +73,39 @@ REFUSED = {
 QUEUED = {"items": [{"job_id": _ID, "image_id": _ID, "status": "queued"}, REFUSED]}
 ENDED = {"items": [JOB, REFUSED]}
 CHECKED = {"verdict": VERDICT, "decision": DECISION}
+QUESTIONS = {
+    "words": {"text": "a dog playing in a park", "filters": {"category": "pets"}, "limit": 5},
+    "meaning": {"text": "outdoor adventure travel", "mode": "caption", "min_similarity": 0.4},
+    "example": {"image_id": _ID, "mode": "visual", "group_by": "category"},
+    "hybrid": {
+        "text": "red car",
+        "min_similarity": {"visual": 0.2, "caption": 0.4},
+        "filters": {"decision": "allow", "tags": ["summer"]},
+    },
+}
+HITS = {
+    "hits": [
+        {
+            "image": {
+                "image_id": _OTHER,
+                "owner_id": "seller-7",
+                "external_id": "listing-18",
+                "title": "Golden retriever in a sunny park",
+                "description": None,
+                "category": "pets",
+                "tags": ["dog"],
+                "decision": DECISION,
+            },
+            "similarities": {"visual": 0.31, "caption": 0.7},
+            "rank": 1,
+            "matched_by": ["visual", "caption", "keyword"],
+            "band": "very close",
+        }
+    ],
+    "used": ["visual", "caption", "keyword"],
+    "missing": [],
+    "took_ms": 12.4,
+}
 
 
 def spec(body: type, description: str, example: dict[str, Any] | None = None) -> ResponseSpec:

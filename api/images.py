@@ -7,13 +7,13 @@ from typing import Annotated
 from litestar import Controller, Response, get
 from litestar.params import QueryParameter
 
-from adapters.wiring import Services
 from api import examples, rendering, schemas
 from api.auth import KEYED
 from api.etags import ETAG, IfNoneMatch, answer
 from api.given import Cursor, ImageId, Limit, Who, Wired, number
 from api.problems import documented
 from core import clock
+from core.asking import KINDS
 from core.errors import (
     ConflictError,
     EmbedderUnavailableError,
@@ -113,9 +113,12 @@ class Images(Controller):
     ) -> schemas.Neighbours:
         """Neighbours in an embedding space, best first, itself left out.
 
-        A copy asks by its original's vector. 409 where neither has one; 503 without a model.
+        A copy without a vector there asks by its original's. 409 where neither has one, or for a
+        space that is not the active one; 503 where there is no model.
         """
-        space_id = _space(services, space)
+        if space.partition("-")[0] not in KINDS:
+            raise MalformedError("space is visual or caption", field="space")
+        space_id = services.searcher.space_id(caller.tenant, space)
         least = number("min_similarity", min_similarity)
         found = services.reader.similar(caller.tenant, image_id, space_id, limit, least)
         return rendering.neighbours(space_id, found)
@@ -137,20 +140,6 @@ class Images(Controller):
     ) -> schemas.Star:
         """The original of a picture (itself, where it is no copy) and its copies, newest first."""
         return rendering.star(services.reader.star(caller.tenant, image_id, limit, cursor))
-
-
-def _space(services: Services, name: str) -> str:
-    """The id of an active space. Raise EmbedderUnavailableError, MalformedError, ConflictError."""
-    if name == "caption" or name.startswith("caption-"):
-        raise EmbedderUnavailableError("there is no caption model", field="space")
-    if name != "visual" and not name.startswith("visual-"):
-        raise MalformedError("space is visual or caption", field="space")
-    if services.visual.absent is not None:
-        raise EmbedderUnavailableError(services.visual.absent, field="space")
-    active = services.visual.space.space_id
-    if name not in ("visual", active):
-        raise ConflictError(f"the active visual space is {active}", field="space")
-    return active
 
 
 def _time(name: str, value: str | None) -> str | None:

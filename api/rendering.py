@@ -6,6 +6,7 @@ import msgspec
 
 from api import schemas, standing
 from core import types
+from core.answering import Found, Results
 from core.errors import SeenitError
 from core.ports import Group
 from core.reading import Counts, Listing, Near, Star
@@ -69,6 +70,33 @@ def neighbours(space_id: str, found: list[Near]) -> schemas.Neighbours:
     """Records near another one."""
     items = [schemas.Neighbour(image(near.seen), near.similarity) for near in found]
     return schemas.Neighbours(space_id, items)
+
+
+def hits(found: Results, seconds: float) -> schemas.Hits:
+    """What a search found, and how long that took."""
+    return schemas.Hits(
+        hits=[hit(one) for one in found.hits],
+        used=found.used,
+        missing=tuple(schemas.Absent(one.signal, one.reason) for one in found.missing),
+        took_ms=round(seconds * 1000, 1),
+    )
+
+
+def hit(found: Found) -> schemas.Hit:
+    """A picture that was found."""
+    optional = {
+        "distance": found.distance,
+        "matched_copy_id": found.matched_copy_id,
+        "band": found.band,
+        "group": found.group,
+    }
+    return schemas.Hit(
+        image=image(found.seen),
+        similarities=schemas.Similarities(**found.similarities),
+        rank=found.rank,
+        matched_by=found.matched_by,
+        **{name: value for name, value in optional.items() if value is not None},  # type: ignore[arg-type]  # named above
+    )
 
 
 def verdict(core: types.Verdict, original: Original | None) -> schemas.Verdict:

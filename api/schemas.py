@@ -223,6 +223,52 @@ class Neighbours(Struct, frozen=True):
     next_cursor: None = None
 
 
+class Similarities(Struct, frozen=True, kw_only=True):
+    """Cosines in the spaces that were asked and hold a vector of the picture."""
+
+    visual: Cosine | UnsetType = UNSET
+    caption: Cosine | UnsetType = UNSET
+
+
+class Hit(Struct, frozen=True, kw_only=True):
+    """A picture that was found, and why."""
+
+    image: Image
+    similarities: Similarities
+    distance: Annotated[
+        float | UnsetType, Meta(description="By `metric`, where one space was asked.")
+    ] = UNSET
+    rank: Annotated[int, Meta(description="From 1.")]
+    matched_by: Annotated[
+        tuple[Literal["visual", "caption", "keyword"], ...],
+        Meta(description="Whose lists named it."),
+    ]
+    matched_copy_id: Annotated[
+        ImageId | UnsetType,
+        Meta(description="The copy that matched, or that alone passed the filters."),
+    ] = UNSET
+    band: Annotated[
+        Literal["very close", "close", "related", "weak"] | UnsetType,
+        Meta(description="The best of its similarities in words, by space."),
+    ] = UNSET
+    group: Annotated[str | UnsetType, Meta(description="Its value of `group_by`.")] = UNSET
+
+
+class Hits(Struct, frozen=True, kw_only=True):
+    """What was found, best first."""
+
+    hits: list[Hit]
+    used: Annotated[
+        tuple[Literal["visual", "caption", "keyword"], ...],
+        Meta(description="Modes that took part."),
+    ]
+    missing: Annotated[
+        tuple[Absent, ...],
+        Meta(description="Modes of hybrid that could not take part, `signal` naming them."),
+    ]
+    took_ms: float
+
+
 class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An error (RFC 9457)."""
 

@@ -213,6 +213,18 @@ async def received(
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
+async def whole(request: Request[Any, Any, Any], most: int) -> bytes:
+    """A body that is no form. Raise TooLargeError, MalformedError if it breaks off."""
+    chunks = _bounded(request, most)
+    try:
+        return b"".join([chunk async for chunk in chunks])
+    except TooLargeError:
+        with suppress(InternalServerException):
+            async for _ in request.stream():  # so that its sender gets to see the answer
+                pass
+        raise
+
+
 def tidy(spool: Path) -> None:
     """Make the folder, and take away what killed processes left in it."""
     spool.mkdir(parents=True, exist_ok=True)

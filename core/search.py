@@ -84,7 +84,7 @@ class Searcher:
         if isinstance(decoded, SeenitError):
             raise decoded
         image = Image.fromarray(decoded[0].preview)
-        return np.asarray(embedder.embed_images([image])[0], np.float32)
+        return np.asarray(embedder.embed_images([image], urgent=True)[0], np.float32)
 
     def space_id(self, tenant: str, name: str) -> str:
         """The active space that `visual`, `caption` or an id names.
@@ -157,7 +157,7 @@ class Searcher:
             if embedder.absent is not None:
                 raise EmbedderUnavailableError(embedder.absent, field="mode")
             space_id = embedder.space.space_id
-            vectors = [embedder.embed_texts([ask.text or ""])[0]]
+            vectors = [embedder.embed_texts([ask.text or ""], urgent=True)[0]]
         else:
             space_id = self._active(tenant, mode)
             vectors = [] if ask.vector is None or mode == "caption" else [ask.vector]

@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import msgspec
@@ -20,14 +19,21 @@ from uuid_utils import uuid7
 from adapters.blobs import open_blobs
 from adapters.local_index import LocalIndex
 from adapters.progress import MemoryProgress
+from adapters.secret import url_secret
 from adapters.settings import Settings
+from adapters.toy_embedder import ToyEmbedder
 from core import clock, keys
 from core.accept import Acceptor
+from core.calibrations import Calibrations
 from core.decoding import inspect
 from core.errors import BrokenError, GoneError, PreconditionError, QueueUnavailableError
+from core.perceive import Perceiver
 from core.policy import POLICY
+from core.previews import Previews
 from core.reading import Reader
+from core.search import Searcher
 from core.shelf import Shelf
+from core.signing import Signer
 from core.types import (
     Decision,
     Job,
@@ -42,6 +48,7 @@ from core.types import (
 )
 from core.waiting import Waiter
 from tests.records import fingerprint
+from tests.toys import Decoder, ToyCaptions
 
 SPACE = Space(space_id="visual-0a0a0a0a", kind="visual", model="toy", dimensions=8, similar_at=0.9)
 KEYS = tuple(f"key-t{n}:t{n}:admin" for n in range(400))
@@ -125,6 +132,37 @@ class Checker:
         return found, decision("allow")
 
 
+class Colours(ToyEmbedder):
+    """Pictures by their colours, absent until a test wants it."""
+
+    absent: str | None = "no visual model is wanted"
+
+
+class Models:
+    """One of each kind, which every tenant asks."""
+
+    def __init__(self, visual: Colours, caption: ToyCaptions) -> None:
+        self._visual = visual
+        self._caption = caption
+
+    def visual(self, _: str) -> Colours:
+        """Of pictures and texts."""
+        return self._visual
+
+    def caption(self, _: str) -> ToyCaptions:
+        """Of texts alone."""
+        return self._caption
+
+    def spaces(self, _: str) -> list[str]:
+        """Nothing is counted by space."""
+        return []
+
+    def space_id(self, _: str, kind: str) -> str | None:
+        """Of the one that is there."""
+        embedder = self._visual if kind == "visual" else self._caption
+        return None if embedder.absent else embedder.space.space_id
+
+
 class Service:
     """What `create_app` is given."""
 
@@ -144,11 +182,16 @@ class Service:
         self.reader = Reader(self.index, self.follower, self.shelf, self.blobs, self.progress)
         self.waiter = Waiter(self.progress, self.reader.ended)
         self.checker = Checker(self)
-        self.visual = SimpleNamespace(absent="no visual model is wanted", space=SPACE)
-        self.caption = SimpleNamespace(absent="no caption model is wanted")
-        self.models = SimpleNamespace(
-            visual=lambda _: self.visual, caption=lambda _: self.caption, spaces=lambda _: []
+        self.visual = Colours()
+        self.caption = ToyCaptions()
+        self.caption.absent = "no caption model is wanted"
+        self.models = Models(self.visual, self.caption)
+        self.searcher = Searcher(
+            self.index, self.follower, self.shelf, self.models, Perceiver(Decoder(), self.models)
         )
+        self.signer = Signer(url_secret(folder))
+        self.previews = Previews(self.reader)
+        self.calibrations = Calibrations(self.blobs)
         self.tenant = "default"
         self._lock = threading.Lock()
 
@@ -159,6 +202,7 @@ class Service:
         self.follower.tails.clear()
         self.follower.fails = None
         self.visual.absent = "no visual model is wanted"
+        self.caption.absent = "no caption model is wanted"
         self.checker.gate.set()
 
     def close(self) -> None:

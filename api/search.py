@@ -1,0 +1,118 @@
+"""Searching: by words, by meaning, by example."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from litestar import Controller, Request, post
+from litestar.datastructures import State
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
+
+from adapters.wiring import Services
+from api import questions, rendering, schemas
+from api.auth import KEYED
+from api.bodies import SearchBody
+from api.check import Checks
+from api.given import Who, Wired
+from api.problems import BusyError, documented
+from api.uploads import Bounds, received, whole
+from core import asking
+from core.asking import Ask
+from core.errors import (
+    BrokenError,
+    ConflictError,
+    DecoderKilledError,
+    EmbedderUnavailableError,
+    GoneError,
+    MissingError,
+    SeenitError,
+    TooLargeError,
+    UnsupportedError,
+)
+from core.search import Results
+
+BODY = 1024 * 1024
+"""Bytes of a question as JSON: some forty times the longest that makes sense."""
+NOTHING = np.zeros(1, np.float32)
+"""Stands for a picture's vector until the rest of the question was found sound."""
+
+
+class Search(Controller):
+    """/v1/search."""
+
+    path = "/v1/search"
+    tags = ("search",)
+    security = KEYED
+
+    @post(
+        status_code=200,
+        opt={"role": "write"},
+        request_max_body_size=None,
+        operation_class=SearchBody,
+        summary="Find pictures",
+        response_description="Best first.",
+        responses=documented(
+            MissingError,
+            ConflictError,
+            GoneError,
+            TooLargeError,
+            UnsupportedError,
+            BrokenError,
+            DecoderKilledError,
+            EmbedderUnavailableError,
+            BusyError,
+        ),
+    )
+    async def search(
+        self,
+        request: Request[Any, Any, State],
+        services: Wired,
+        caller: Who,
+        checks: NamedDependency[SkipValidation[Checks]],
+    ) -> schemas.Hits:
+        """Pictures that match a text, a stored picture (`image_id`) or a `file`.
+
+        `hybrid`, the default, asks every space and the words of the records, and fuses the lists by
+        rank; `used` says what took part, `missing` what could not and why. Asked by name, a mode
+        without its model is a 503. A `space` other than the active one is a 409. `min_similarity`
+        is a number with one mode, in hybrid an object such as `{"caption": 0.4}`, of which a hit
+        must reach one. A copy shows as its original, `matched_copy_id` naming it, unless `collapse`
+        is false. A file is looked at and not stored.
+        """
+        begun = time.perf_counter()
+        kind, _ = request.content_type
+        if kind == "application/json":
+            ask = questions.of_json(await whole(request, BODY))
+            found = await asyncio.to_thread(services.searcher.search, caller.tenant, ask)
+            return rendering.hits(found, time.perf_counter() - begun)
+        if kind != "multipart/form-data":
+            raise UnsupportedError(
+                "send application/json or multipart/form-data", field="Content-Type"
+            )
+        limits = services.settings
+        bounds = Bounds(1, int(limits.max_bytes), frozenset(questions.NAMES))
+        async with received(request, limits.data / "spool", bounds) as form:
+            ask = questions.of_form(form.texts)
+            if not form.files:
+                found = await asyncio.to_thread(services.searcher.search, caller.tenant, ask)
+                return rendering.hits(found, time.perf_counter() - begun)
+            file = form.files[0]
+            if isinstance(file, SeenitError):
+                raise file
+            asking.check(msgspec.structs.replace(ask, vector=NOTHING))
+            found = await checks.run(lambda: _shown(services, caller.tenant, ask, file.path))
+            return rendering.hits(found, time.perf_counter() - begun)
+
+
+def _shown(services: Services, tenant: str, ask: Ask, path: Path) -> Results:
+    """Search by a picture, in the space that its vector was made for."""
+    searcher = services.searcher
+    space_id = searcher.space_id(tenant, ask.space or "visual")
+    vector = searcher.see(tenant, path.read_bytes())
+    return searcher.search(tenant, msgspec.structs.replace(ask, vector=vector, space=space_id))
