@@ -1,4 +1,4 @@
-"""`seenit evaluate duplicates`: recall and false verdicts on photos of one's own."""
+"""`seenit evaluate`: what is recognised and what is found, on photos of one's own."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
 
-from cli import sheets, show
+from cli import sheets, show, tables
 from cli.files import found
+from cli.library import library
 from cli.private import private
+from core import recall
 from core.edits import EDITS
 from core.errors import InputError
 from core.evaluate import Evaluation, Plan
-from core.findings import Report
 from core.policy import POLICY
 
 _FILE = click.Path(exists=True, path_type=Path)
@@ -35,7 +35,7 @@ _FILE = click.Path(exists=True, path_type=Path)
 
 @click.group()
 def command() -> None:
-    """Measure recall and false verdicts on photos of yours."""
+    """Measure on photos of yours how well copies are told, and how well pictures are found."""
 
 
 @command.command()
@@ -113,10 +113,79 @@ def duplicates(
     if as_json:
         show.as_json(to_builtins(report))
     else:
-        _print(report)
+        tables.duplicates(report)
         click.echo("written: " + ", ".join(str(path) for path in written))
     missed = any(not edit.met for edit in report.edits)
     return 1 if missed or any(pairs.false for pairs in report.pairs) else 0
+
+
+@command.command()
+@click.argument("captions", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--model", help="Visual model (SEENIT_MODEL), or none.")
+@click.option("--caption-model", help="Sentence encoder (SEENIT_CAPTION_MODEL), or none.")
+@click.option(
+    "--descriptions",
+    type=click.IntRange(0),
+    default=2,
+    show_default=True,
+    help="Captions of a picture that are stored; the others ask.",
+)
+@click.option(
+    "--leave-out",
+    type=click.FloatRange(0, 0.9),
+    default=0.2,
+    show_default=True,
+    help="Share of the pictures that are not there at first: questions without an answer.",
+)
+@click.option("--limit", type=click.IntRange(1), help="Only so many of the pictures.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="out/retrieval",
+    show_default=True,
+    help="Folder for report.json and curve.png.",
+)
+@click.option("--plot/--no-plot", default=True, help="Draw the curve (needs matplotlib).")
+@click.option("--json", "as_json", is_flag=True, help="Answer with one JSON document.")
+def retrieval(
+    captions: Path,
+    folder: Path,
+    *,
+    model: str | None,
+    caption_model: str | None,
+    descriptions: int,
+    leave_out: float,
+    limit: int | None,
+    out: Path,
+    plot: bool,
+    as_json: bool,
+) -> None:
+    """Store pictures of FOLDER with some of their captions, and ask for them with the others.
+
+    CAPTIONS is a table of two columns parted by a tab, with the header `image` and `caption`: a
+    file name in FOLDER and what one person wrote of it, a line each. Runs on a private instance in
+    a temporary folder.
+    """
+    if plot:
+        sheets.need_plotting()
+    plan = recall.Plan(
+        pictures=tables.captioned(captions, folder, limit),
+        descriptions=descriptions,
+        leave_out=leave_out,
+    )
+    with library(model, caption_model) as stocked, _progress(shown=not as_json) as told:
+        report = recall.Recall(stocked, plan, told).run()
+    out.mkdir(parents=True, exist_ok=True)
+    written = [out / "report.json"]
+    written[0].write_text(json.dumps(to_builtins(report), indent=2) + "\n")
+    if plot and report.told is not None:
+        written.append(sheets.curves(report, out / "curve.png"))
+    if as_json:
+        show.as_json(to_builtins(report))
+    else:
+        tables.retrieval(report)
+        click.echo("written: " + ", ".join(str(path) for path in written))
 
 
 def _files(paths: Sequence[Path]) -> tuple[Path, ...]:
@@ -154,63 +223,3 @@ def _progress(*, shown: bool) -> Iterator[Callable[[str, int, int], None]]:
                 click.echo(f"{stage}: {total}", err=True)
 
         yield told
-
-
-def _print(report: Report) -> None:
-    console = Console()
-    console.print(
-        f"{report.photos} photos among {report.stored} pictures · visual: {report.model} · "
-        f"policy {report.policy_version} · {report.seconds:.0f} s"
-    )
-    table = Table(title="Recall, %", title_justify="left", header_style="bold")
-    for name in ("edit", "asked", "all", "odd", "even", "candidate", "hash", "visual", "features"):
-        table.add_column(name, justify="left" if name == "edit" else "right")
-    for edit in report.edits:
-        style = "" if edit.met else "red"
-        shares = (edit.all, edit.odd, edit.even, edit.candidate)
-        sources = (edit.by_hash, edit.by_visual, edit.by_features)
-        table.add_row(
-            edit.title,
-            "" if edit.expected is None else f"{edit.expected:.0%}".rstrip("%"),
-            *(f"{100 * one.value:.1f}" for one in (*shares, *sources)),
-            style=style,
-        )
-    console.print(table)
-    table = Table(
-        title="Candidates a picture, itself left out", title_justify="left", header_style="bold"
-    )
-    for name in ("pictures", "hash", "visual", "features", "together", "laid over", "most"):
-        table.add_column(name, justify="left" if name == "pictures" else "right")
-    for one in report.looked:
-        values = (one.by_hash, one.by_visual, one.by_features, one.together, one.laid_over)
-        table.add_row(f"{one.pictures} {one.label}", *(f"{v:.3f}" for v in values), str(one.most))
-    console.print(table)
-    table = Table(title="Called copies of each other", title_justify="left", header_style="bold")
-    for name in ("pictures", "way", "pairs", "false", "which"):
-        table.add_column(name, justify="right" if name in {"pairs", "false"} else "left")
-    for pairs in report.pairs:
-        which = "\n".join(
-            f"{pair.one} · {pair.other}" + (" (the same photo)" if pair.known else "")
-            for pair in pairs.confirmed
-        )
-        table.add_row(
-            f"{pairs.pictures} {pairs.label}",
-            pairs.way,
-            f"{pairs.pairs:,}",
-            str(pairs.false),
-            which,
-            style="red" if pairs.false else "",
-        )
-    console.print(table)
-    if not report.templates:
-        return
-    table = Table(
-        title="Templates: pairs of different ones", title_justify="left", header_style="bold"
-    )
-    for name in ("template", "pairs", "not confirmed", "with changes", "without", "area", "told"):
-        table.add_column(name, justify="left" if name in {"template", "told"} else "right")
-    for kind in report.templates:
-        said = ", ".join(f"{n} {name}" for name, n in kind.verdicts.items())
-        counts = (kind.pairs, kind.unconfirmed, kind.changed, kind.plain)
-        table.add_row(kind.kind, *map(str, counts), f"{kind.share:.0%}", said)
-    console.print(table)

@@ -18,7 +18,7 @@ from core.perceive import Digests, Perceiver
 from core.policy import Policy
 from core.types import Candidates, Fields, Job, Operation, Query, Verdict
 
-_TENANT = "default"
+TENANT = "default"
 
 
 class Private:
@@ -39,9 +39,12 @@ class Private:
     def ingest(self, items: Sequence[bytes]) -> list[Stored]:
         """Take at most 64 pictures in and settle them in this order."""
         uploads = [self._upload(number, data) for number, data in enumerate(items)]
-        accepted = self._services.acceptor.uploads(_TENANT, uploads, Fields()).items
+        return self._settled(self._services.acceptor.uploads(TENANT, uploads, Fields()).items)
+
+    def _settled(self, accepted: Sequence[Job | SeenitError]) -> list[Stored]:
+        """What becomes of uploads, settled in this order."""
         jobs = [one for one in accepted if isinstance(one, Job)]
-        operations = self._services.ingest.run(_TENANT, [job.job_id for job in jobs])
+        operations = self._services.ingest.run(TENANT, [job.job_id for job in jobs])
         settled = dict(zip((job.job_id for job in jobs), operations, strict=True))
         return [
             Stored("", None, None, one.detail)
@@ -52,16 +55,16 @@ class Private:
 
     def check(self, data: bytes) -> Verdict:
         """The verdict it would get. Raise an InputError."""
-        return self._services.checker.check(_TENANT, data)[0]
+        return self._services.checker.check(TENANT, data)[0]
 
     def near(self, data: bytes) -> Candidates:
         """What would be looked at for it. Raise an InputError."""
         (decoded,) = self._perceiver.decode([data], [Digests(sha256="", md5="")])
         if isinstance(decoded, SeenitError):
             raise decoded
-        (perceived,) = self._perceiver.embed(_TENANT, [decoded])
+        (perceived,) = self._perceiver.embed(TENANT, [decoded])
         query: Query = perceived.query("asking")
-        return fuse(self._services.index.hits(_TENANT, [query])[0], self._policy)
+        return fuse(self._services.index.hits(TENANT, [query])[0], self._policy)
 
     def _upload(self, number: int, data: bytes) -> Upload:
         path = self._folder / f"upload-{number}"
@@ -76,8 +79,10 @@ class Private:
 
 
 @contextmanager
-def private(policy: Policy, model: str | None) -> Iterator[Private]:
-    """Open one, empty, by the settings of the environment; everything it wrote goes at the end."""
+def services(
+    model: str | None, caption_model: str | None = None
+) -> Iterator[tuple[Services, Path]]:
+    """Open some, empty, by the settings of the environment, and a folder that goes at the end."""
     with tempfile.TemporaryDirectory(prefix="seenit-evaluate-") as name:
         folder = Path(name)
         read = settings.load(
@@ -87,16 +92,24 @@ def private(policy: Policy, model: str | None) -> Iterator[Private]:
             broker_url="memory://",
             durable=False,
             model=model,
+            caption_model=caption_model,
             log_level="warning",
         )
         uploads = folder / "uploads"
         uploads.mkdir()
-        services = build(read)
+        made = build(read)
         try:
-            services.visual.load()
-            yield Private(services, policy, uploads)
+            yield made, uploads
         finally:
-            services.close()
+            made.close()
+
+
+@contextmanager
+def private(policy: Policy, model: str | None) -> Iterator[Private]:
+    """Open one, empty, by the settings of the environment; everything it wrote goes at the end."""
+    with services(model, "none") as (made, uploads):
+        made.visual.load()
+        yield Private(made, policy, uploads)
 
 
 def _stored(job: Job, operation: Operation | None) -> Stored:

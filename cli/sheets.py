@@ -1,4 +1,4 @@
-"""What an evaluation leaves to look at: one plot, and contact sheets of what was called wrongly."""
+"""What an evaluation leaves to look at: plots, and contact sheets of what was called wrongly."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from core import recall
 from core.errors import SettingsError
 from core.findings import Report, Wrong
 
@@ -64,6 +65,37 @@ def plot(report: Report, path: Path) -> Path:
     axes.set_xlim(max(0, min(90, lowest - 5)), 100.5)
     axes.set_xlabel(f"% of {report.photos} photos among {report.stored} pictures")
     axes.legend(loc="upper center", bbox_to_anchor=(0.4, 1.08), ncols=3, frameon=False)
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+    return path
+
+
+def curves(report: recall.Report, path: Path) -> Path:
+    """Draw how many answerable questions each threshold leaves empty for how many of the others."""
+    import matplotlib as mpl  # noqa: PLC0415  an extra, and slow to load
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt  # noqa: PLC0415  after the backend is chosen
+
+    figure, axes = plt.subplots(figsize=(7, 6), layout="constrained")
+    for line in report.curves:
+        points = [(100 * one, 100 * other) for one, other in line.points]
+        axes.plot(*zip(*points, strict=True), label=line.label)
+    axes.fill_between([90, 100], 0, 10, color="#dbe3ea", label="9 of 10, at the cost of 1 of 10")
+    if report.told is not None:
+        axes.scatter(
+            [100 * report.told.empty.value],
+            [100 * report.told.wrongly.value],
+            color="#c0392b",
+            zorder=3,
+            label="as calibrated",
+        )
+    axes.set_xlabel("% of the questions that nothing stored answers: empty")
+    axes.set_ylabel("% of the questions that something stored answers: wrongly empty")
+    axes.set_xlim(0, 100)
+    axes.set_ylim(0, 100)
+    axes.grid(alpha=0.3)
+    axes.legend(loc="upper left", frameon=False)
     figure.savefig(path, dpi=130)
     plt.close(figure)
     return path

@@ -1,0 +1,80 @@
+"""A library of one's own for one measurement: pictures with words, searched in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from adapters.wiring import Services
+from cli.private import TENANT, Private, services
+from core.asking import Ask
+from core.calibration import Calibration
+from core.evaluate import Stored
+from core.policy import POLICY
+from core.ports import TextEmbedder
+from core.recall import Mode
+from core.types import Fields, Matrix, SpaceKind, Vector
+from rag.retriever import Retriever
+
+
+class Library(Private):
+    """What a reader of words asks for: search, and what a model would be shown."""
+
+    def __init__(self, made: Services, folder: Path) -> None:
+        super().__init__(made, POLICY, folder)
+        self._retriever = Retriever(made.searcher, made.index, made.models, made.calibrations)
+
+    def named(self, kind: SpaceKind) -> str:
+        """The model of a space, or why there is none."""
+        embedder = self._embedder(kind)
+        return embedder.absent or embedder.space.model
+
+    def embeds(self, kind: SpaceKind) -> bool:
+        """Whether it has that model."""
+        return self._embedder(kind).absent is None
+
+    def store(self, items: Sequence[tuple[bytes, str]]) -> list[Stored]:
+        """Take at most 64 pictures in, each with its description."""
+        accepted = [
+            self._services.acceptor.uploads(
+                TENANT, [self._upload(number, data)], Fields(description=description or None)
+            ).items[0]
+            for number, (data, description) in enumerate(items)
+        ]
+        return self._settled(accepted)
+
+    def calibrate(self, among: Collection[str] | None) -> dict[SpaceKind, Calibration]:
+        """Those spaces that could be measured, by questions of these pictures."""
+        return self._services.tuner.calibrate(TENANT, among=among).made
+
+    def search(self, text: str, mode: Mode, limit: int) -> list[str]:
+        """Image ids, best first."""
+        results = self._services.searcher.search(TENANT, Ask(text=text, mode=mode, limit=limit))
+        return [hit.seen.record.state.image_id for hit in results.hits]
+
+    def answers(self, text: str) -> list[str]:
+        """What a model would be shown, best first; nothing where nothing is near enough."""
+        retrieved = self._retriever.retrieve(TENANT, text=text)
+        return [one.seen.record.state.image_id for one in retrieved.items]
+
+    def texts(self, kind: SpaceKind, texts: Sequence[str]) -> Matrix:
+        """(n, d) in order."""
+        return self._embedder(kind).embed_texts(texts)
+
+    def vectors(self, kind: SpaceKind, ids: Sequence[str]) -> list[Vector | None]:
+        """As they are stored, in order."""
+        space_id = self._embedder(kind).space.space_id
+        return [self._services.index.vector(TENANT, space_id, image_id) for image_id in ids]
+
+    def _embedder(self, kind: SpaceKind) -> TextEmbedder:
+        models = self._services.models
+        return models.visual(TENANT) if kind == "visual" else models.caption(TENANT)
+
+
+@contextmanager
+def library(model: str | None, caption_model: str | None) -> Iterator[Library]:
+    """Open one, empty; everything it wrote goes at the end."""
+    with services(model, caption_model) as (made, uploads):
+        made.models.load()
+        yield Library(made, uploads)
