@@ -30,6 +30,9 @@ Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
 AGREEMENT = 0.999
 """Least cosine between a vector in fewer bits and its float32 one: less could move a verdict."""
+_OPENING = threading.Lock()
+"""One model at a time: transformers fills its modules when they are first touched, and a second
+thread meanwhile finds them without what it asks for (seen: no attribute AutoTokenizer)."""
 
 
 class Network(Protocol):
@@ -95,7 +98,9 @@ class Loading(ABC, Generic[N]):
                 return
             try:
                 with torch_errors(f"{self._name} cannot be loaded"):
-                    self._load(find(self._name))
+                    folder = find(self._name)
+                    with _OPENING:
+                        self._load(folder)
                 self._absent = None
                 logger.info("model %s: %s, %s", self._name, self._space.space_id, self.running)
             except EmbedderUnavailableError as error:
