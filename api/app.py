@@ -28,8 +28,11 @@ from api.jobs import Jobs
 from api.metrics import Metrics, metrics
 from api.operations import Turns
 from api.problems import crashed, problem_type, refused, told
+from api.rag import Rag
+from api.search import Search
 from api.uploads import tidy
 from core.errors import SeenitError
+from rag import assembly
 
 BODY = 1024 * 1024
 """Bytes of a body that is not a form: sixty times the largest that makes sense."""
@@ -50,6 +53,7 @@ def create_app(services: Services) -> Litestar:
     checks = Checks(services.settings.checks_at_once)
     health = Health(services)
     turns = Turns()
+    contexts = assembly.context(services)
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -60,11 +64,12 @@ def create_app(services: Services) -> Litestar:
         checks.close()
 
     app = Litestar(
-        [Pictures, Content, Jobs, Check, Probes, stats, metrics, problem_type],
+        [Pictures, Content, Jobs, Check, Search, Rag, Probes, stats, metrics, problem_type],
         dependencies={
             "services": Provide(lambda: services, sync_to_thread=False),
             "caller": Provide(caller_of),
             "checks": Provide(lambda: checks, sync_to_thread=False),
+            "contexts": Provide(lambda: contexts, sync_to_thread=False),
             "figures": Provide(lambda: figures, sync_to_thread=False),
             "turns": Provide(lambda: turns, sync_to_thread=False),
             "health": Provide(lambda: health, sync_to_thread=False),
@@ -72,6 +77,7 @@ def create_app(services: Services) -> Litestar:
         guards=[
             Guard(
                 services.settings.keys,
+                services.signer,
                 open_to_all=services.settings.allow_unauthenticated,
             )
         ],
@@ -109,6 +115,8 @@ def reference() -> OpenAPIConfig:
         ),
         tags=[
             Tag(name="images", description="Pictures, their verdicts and their bytes."),
+            Tag(name="search", description="Finding pictures by words, meaning or example."),
+            Tag(name="rag", description="Pictures for the prompts of models."),
             Tag(name="jobs", description="How far uploads and operations have come."),
             Tag(name="stats", description="Counts."),
             Tag(name="health", description="For those who run the service."),

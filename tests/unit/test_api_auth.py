@@ -33,6 +33,8 @@ ROUTES: tuple[tuple[str, str, str], ...] = (
     ("GET", "/v1/jobs/{id}/events", "write"),
     ("POST", "/v1/jobs/{id}/retry", "write"),
     ("POST", "/v1/check", "write"),
+    ("POST", "/v1/search", "write"),
+    ("POST", "/v1/rag/context", "write"),
     ("GET", "/v1/stats", "write"),
     ("GET", "/metrics", "admin"),
 )
