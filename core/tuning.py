@@ -17,11 +17,11 @@ from core.calibration import BANK, CROWD, RATE, TWINS, Calibration, Cut, cut, pa
 from core.calibrations import Calibrations
 from core.clock import now
 from core.errors import ConflictError, EmbedderUnavailableError, MalformedError
-from core.models import Models
 from core.perceive import PIPELINE_VERSION
 from core.ports import Filters, Index, TextEmbedder
 from core.questions import Question, place, question
 from core.ranking import Way
+from core.search import Embedders
 from core.types import Matrix, Record, SpaceKind, Vector
 
 SAMPLE = 2_000
@@ -50,7 +50,7 @@ class _Asker(NamedTuple):
 class Tuner:
     """Asks the index as a search does, so that what holds here holds there."""
 
-    def __init__(self, index: Index, models: Models, calibrations: Calibrations) -> None:
+    def __init__(self, index: Index, models: Embedders, calibrations: Calibrations) -> None:
         self._index = index
         self._models = models
         self._calibrations = calibrations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from PIL import Image
@@ -55,6 +56,7 @@ def words(text: str) -> Vector:
     return np.asarray(total / np.linalg.norm(total), np.float32)
 
 
+@lru_cache(maxsize=2_000)
 def _direction(word: str) -> Vector:
     drawn = np.random.default_rng(zlib.crc32(word.encode())).standard_normal(DIMENSIONS)
     return np.asarray(drawn / np.linalg.norm(drawn), np.float32)
