@@ -105,7 +105,7 @@ class Rag(Controller):
         are estimated by the provider's published formula for `model`; of a model that is not known
         by its costliest, and `notes` says so. `deliver` sends pictures `inline`, by `url` (signed,
         open for an hour, `SEENIT_PUBLIC_URL` before it) or by `reference` (labels and ids alone).
-        Files go as parts named `file`; none of them is stored.
+        Files go as parts named `images` or `file`; none of them is stored.
         """
         tenant = caller.tenant
         base = services.settings.public_url or str(request.base_url).rstrip("/")
@@ -119,7 +119,9 @@ class Rag(Controller):
                 "send application/json or multipart/form-data", field="Content-Type"
             )
         limits = services.settings
-        bounds = Bounds(FILES, int(limits.max_bytes), frozenset(NAMES))
+        bounds = Bounds(
+            FILES, int(limits.max_bytes), frozenset(NAMES), either=frozenset({"images"})
+        )
         async with received(request, limits.data / "spool", bounds) as form:
             wanted = _wanted(_of_form(form.texts), base)
             paths = []

@@ -66,6 +66,8 @@ class Bounds(NamedTuple):
     """Of one file."""
     texts: frozenset[str]
     """Names of the other fields."""
+    either: frozenset[str] = frozenset()
+    """Those of them that may be files too, taken as parts named `file` are."""
 
 
 class File:
@@ -155,7 +157,7 @@ class Receiver:
 
     def _start(self, name: str, filename: str | None) -> None:
         self._name = name
-        if name == "file":
+        if name == "file" or (filename is not None and name in self._bounds.either):
             if len(self._form.files) >= self._bounds.files:
                 most = self._bounds.files
                 raise MalformedError(f"there are more than {most} files", field="file")

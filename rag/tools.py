@@ -25,6 +25,8 @@ from rag.relevant import allowed
 
 LIMIT = 8
 MOST = 50
+_SPARE = 2
+"""Times what is wanted that is asked for: copies may pass for originals that may not be shown."""
 _ID = {"type": "string", "description": "The image_id of a stored picture.", "maxLength": 100}
 _LIMIT = {
     "type": "integer",
@@ -186,10 +188,14 @@ class Tools:
         )
         limit = int(given.get("limit", LIMIT))
         asked = Ask(
-            text=ask.text, image_id=ask.image_id, mode=ask.mode, filters=filters, limit=limit
+            text=ask.text,
+            image_id=ask.image_id,
+            mode=ask.mode,
+            filters=filters,
+            limit=_SPARE * limit,
         )
         results = self._searcher.search(tenant, asked)
-        hits = [hit for hit in results.hits if allowed(hit.seen)]
+        hits = [hit for hit in results.hits if allowed(hit.seen)][:limit]
         return {
             "pictures": [
                 picture(hit.seen) | {"similarities": _rounded(hit.similarities)} for hit in hits

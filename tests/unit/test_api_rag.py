@@ -165,8 +165,11 @@ def test_a_file_asks_by_what_it_shows(client: TestClient[Litestar], service: Ser
     """With a model; nothing near: a reason. A broken file is told as such."""
     service.visual.absent = None
     data = jpeg(photo(9, 64, 64))
-    sent = client.post(CONTEXT, files={"file": ("x.jpg", data)}, data={"format": "gemini"})
-    assert (sent.status_code, sent.json()["citations"]) == (200, [])
+    for name in ("file", "images"):
+        sent = client.post(CONTEXT, files={name: ("x.jpg", data)}, data={"format": "gemini"})
+        assert (sent.status_code, sent.json()["citations"]) == (200, [])
+    other = client.post(CONTEXT, files={"query": ("x.jpg", data)})
+    assert (other.status_code, other.json()["field"]) == (400, "query")
     broken = client.post(CONTEXT, files={"file": ("x.jpg", data[:200])})
     assert broken.status_code == 422
 
