@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -92,6 +94,29 @@ class Client:
         """The verdict a file would get."""
         return self.ask("POST", "/v1/check", files={"file": (path.name, read(path))})
 
+    def stats(self) -> Answer:
+        """Counts of the tenant."""
+        return self.ask("GET", "/v1/stats")
+
+    def search(self, asked: Answer, file: Path | None = None) -> Answer:
+        """Pictures that match, asked by a picture of one's own as well."""
+        return self._asked("/v1/search", asked, [] if file is None else [file])
+
+    def context(self, asked: Answer, files: Sequence[Path] = ()) -> Answer:
+        """The pictures that help with a question, as a prompt."""
+        return self._asked("/v1/rag/context", asked, files)
+
+    def _asked(self, path: str, asked: Answer, files: Sequence[Path]) -> Answer:
+        """Send a question as JSON, or as a form where files go with it."""
+        if not files:
+            return self.ask("POST", path, json=asked)
+        texts = {
+            name: value if isinstance(value, str | list) else json.dumps(value)
+            for name, value in asked.items()
+        }
+        parts = [("file", (file.name, read(file))) for file in files]
+        return self.ask("POST", path, data=texts, files=parts)
+
 
 def read(path: Path) -> bytes:
     """A file's bytes. Raise BrokenError."""
@@ -105,19 +130,32 @@ def _pause(answer: httpx.Response) -> float | None:
     """Seconds to wait before the same question, None where it was answered for good."""
     if answer.status_code not in (429, 503):
         return None
+    if _problem(answer) == errors.EmbedderUnavailableError.type:
+        return None  # a model that is absent does not come by being asked again
     said = answer.headers.get("Retry-After", "1")
     return min(10.0, float(said)) if said.isdigit() else 1.0
 
 
-def _told(answer: httpx.Response) -> Answer:
+def _problem(answer: httpx.Response) -> str:
+    """The kind of problem that was told, "" for none."""
+    body = _body(answer)
+    return str(body.get("type", "")).rpartition("/")[2] if body is not None else ""
+
+
+def _body(answer: httpx.Response) -> Answer | None:
     try:
         body = answer.json()
     except ValueError:
-        body = None
-    if answer.is_success and isinstance(body, dict):
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def _told(answer: httpx.Response) -> Answer:
+    body = _body(answer)
+    if answer.is_success and body is not None:
         return body
-    if isinstance(body, dict) and "detail" in body:
-        name = str(body.get("type", "")).rpartition("/")[2]
+    if body is not None and "detail" in body:
+        name = _problem(answer)
         if name == errors.UnauthorizedError.type:
             raise errors.UnauthorizedError("the service wants a key that it knows: --key")
         raise _KINDS.get(name, SeenitError)(str(body["detail"]))

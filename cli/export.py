@@ -13,8 +13,8 @@ import click
 
 from adapters import settings, wiring
 from adapters.exports import TABLE, Format, writer
-from cli import filters, show
-from core.errors import SeenitError, SettingsError
+from cli import filters, service, show
+from core.errors import SeenitError
 from core.exporting import Exporter
 from core.ports import Filters
 
@@ -57,8 +57,7 @@ def command(
         raise click.BadParameter(f"{table!r} is no plain name of a table", param_hint="--table")
     kind = kind or _SUFFIXES.get(Path(out).suffix.lower(), "jsonl")
     read = settings.load(data=data, log_level="warning")
-    if not wiring.index_path(read).exists() and not read.data.exists():
-        raise SettingsError(f"there is no data in {read.data}: --data")
+    service.present(read)
     services = wiring.build(read)
     try:
         with _sink(out) as file:

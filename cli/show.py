@@ -25,7 +25,7 @@ _COLOURS = {
     "failed": "red",
 }
 _WORDS = {"near_duplicate": "near duplicate"}
-_NARROW = 100
+NARROW = 100
 """Columns under which a table is not worth its lines."""
 _ROWS = 100
 """Most rows of a table on a terminal; `--json` tells all."""
@@ -87,7 +87,7 @@ def verdicts(rows: Sequence[Answer]) -> None:
     within = _within([str(row["file"]) for row in rows])
     if len(shown) > _ROWS:
         shown = [row for row in shown if kind(row) != "new"][:_ROWS]
-    if console.width < _NARROW:
+    if console.width < NARROW:
         _lines(console, shown, within)
     elif shown:
         console.print(_table(shown, within))

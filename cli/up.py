@@ -11,7 +11,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
@@ -27,6 +27,7 @@ from adapters.wiring import Services
 from api.app import create_app
 from cli.client import Client
 from core.errors import SettingsError, UnavailableError
+from core.types import SpaceKind
 from worker.engine import Engine
 
 GRACE_SECONDS = 10
@@ -97,17 +98,38 @@ def holding(read: Settings, *, ahead: bool = True) -> Iterator[Services]:
 
 
 @contextmanager
-def beside(read: Settings, tenant: str = "default") -> Iterator[Client]:
+def reading(read: Settings, tenant: str, asked: Sequence[SpaceKind]) -> Iterator[Services]:
+    """Everything connected and nothing running: records are read, none is settled.
+
+    The models of the spaces that are `asked` are loaded by then, or known to be absent.
+    """
+    services = wiring.build(read)
+    try:
+        models = services.models
+        for kind in asked:
+            embedder = models.visual(tenant) if kind == "visual" else models.caption(tenant)
+            embedder.load()
+        yield services
+    finally:
+        services.close()
+
+
+@contextmanager
+def beside(
+    read: Settings, tenant: str = "default", asked: Sequence[SpaceKind] | None = None
+) -> Iterator[Client]:
     """A service in this process, on a free loopback port and with a key of its own.
 
-    It holds the engine where no other process does; else it accepts, and the holder settles.
+    It holds the engine where no other process does; else it accepts, and the holder settles. Where
+    the spaces that will be `asked` are named, it only reads.
     """
     key = secrets.token_urlsafe(32)
     own = read.model_copy(
         update={"host": "127.0.0.1", "port": 0, "api_keys": SecretStr(f"{key}:{tenant}:admin")}
     )
     up = threading.Event()
-    with _listener(own.host, own.port) as listener, holding(own) as services:
+    connected = holding(own) if asked is None else reading(own, tenant, asked)
+    with _listener(own.host, own.port) as listener, connected as services:
         server = Server(_config(create_app(services)), up.set)
         thread = threading.Thread(
             target=server.run, kwargs={"sockets": [listener]}, name="api", daemon=True

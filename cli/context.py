@@ -1,0 +1,104 @@
+"""`seenit context`: the pictures that help with a question, as a prompt."""
+
+from __future__ import annotations
+
+from typing import Any, Unpack, get_args
+
+import click
+
+from adapters import settings
+from cli import answers, filters, service, show
+from cli.similar import named
+from rag.context import LIMIT, MOST
+from rag.fitting import Deliver
+from rag.prompt.formats import Name
+
+
+@click.command()
+@click.argument("question", nargs=-1)
+@click.option(
+    "--image",
+    "images",
+    multiple=True,
+    metavar="IMAGE_ID|FILE",
+    help="Go by this picture too; a file is not stored. May be repeated.",
+)
+@click.option(
+    "--format",
+    "shape",
+    type=click.Choice(get_args(Name)),
+    default="openai",
+    show_default=True,
+    help="Whose messages.",
+)
+@click.option("--model", "reader", help="The model that will read it, for the count of tokens.")
+@filters.options
+@click.option(
+    "--limit",
+    type=click.IntRange(1, MOST),
+    default=LIMIT,
+    show_default=True,
+    help="Most pictures.",
+)
+@click.option("--token-budget", type=click.IntRange(0), help="Most tokens of the whole prompt.")
+@click.option("--byte-budget", type=click.IntRange(0), help="Most bytes of the pictures inline.")
+@click.option(
+    "--deliver",
+    type=click.Choice(get_args(Deliver)),
+    default="inline",
+    show_default=True,
+    help="Pictures as they are, as signed addresses, or by id alone.",
+)
+@click.option("--blocks", is_flag=True, help="Print the blocks alone, as JSON.")
+@service.connected
+def command(
+    question: tuple[str, ...],
+    *,
+    images: tuple[str, ...],
+    shape: str,
+    reader: str | None,
+    limit: int,
+    token_budget: int | None,
+    byte_budget: int | None,
+    deliver: str,
+    blocks: bool,
+    url: str | None,
+    key: str | None,
+    data: str | None,
+    tenant: str,
+    as_json: bool,
+    **chosen: Unpack[filters.Chosen],
+) -> None:
+    """Answer a question with the pictures that help, in the shape that a model's provider takes.
+
+    Only pictures that may be shown are taken. Without --json or --blocks their citations are
+    listed, and what did not fit.
+    """
+    if not question and not images:
+        raise click.UsageError("ask something, or name a picture with --image")
+    if deliver == "url" and url is None and not settings.load(data=data).public_url:
+        raise click.UsageError(
+            "--deliver url needs a service that goes on answering: --url, or SEENIT_PUBLIC_URL"
+        )
+    pictures = [named(one, "--image") for one in images]
+    asked: dict[str, Any] = {
+        "query": " ".join(question),
+        "images": [stored for stored, _ in pictures if stored is not None],
+        "filters": filters.sent(chosen),
+        "limit": limit,
+        "token_budget": token_budget,
+        "byte_budget": byte_budget,
+        "format": shape,
+        "model": reader,
+        "deliver": deliver,
+    }
+    sending = {name: value for name, value in asked.items() if value not in (None, "", {}, [])}
+    files = [file for _, file in pictures if file is not None]
+    with service.connect(url, key, data, None, tenant, asked=("visual", "caption")) as client:
+        answer = answers.advised(lambda: client.context(sending, files))
+    if as_json:
+        show.as_json(answer)
+    elif blocks:
+        show.as_json(answer["blocks"])
+    else:
+        answers.citations(answer)

@@ -1,0 +1,125 @@
+"""`seenit search`: pictures by words, by meaning, by example."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Unpack
+
+import click
+
+from cli import answers, filters, service, show
+from core.types import SpaceKind
+
+ASKED: dict[str, tuple[SpaceKind, ...]] = {
+    "hybrid": ("visual", "caption"),
+    "visual": ("visual",),
+    "caption": ("caption",),
+    "keyword": (),
+}
+"""Spaces by mode."""
+
+
+class Least(click.ParamType[tuple[str, float]]):
+    """A cosine, alone or after the name of its space: 0.4, caption=0.4."""
+
+    name = "cosine"
+
+    def convert(
+        self,
+        value: str | tuple[str, float],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> tuple[str, float]:
+        """Name, "" for none, and number."""
+        if isinstance(value, tuple):
+            return value
+        kind, _, number = value.rpartition("=")
+        try:
+            return kind, float(number)
+        except ValueError:
+            self.fail(f"{value!r} is no number such as 0.4 or caption=0.4", param, ctx)
+
+
+@click.command()
+@click.argument("text", nargs=-1)
+@click.option(
+    "--image",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Search by this picture, which is not stored.",
+)
+@click.option(
+    "--mode",
+    type=click.Choice(list(ASKED)),
+    default="hybrid",
+    show_default=True,
+    help="What is asked: all together, pixels, what words mean, or the words themselves.",
+)
+@filters.options
+@click.option(
+    "--limit", type=click.IntRange(1, 200), default=10, show_default=True, help="Most pictures."
+)
+@click.option(
+    "--min-similarity",
+    "least",
+    type=Least(),
+    multiple=True,
+    help="Least cosine; in hybrid with its space: caption=0.4.",
+)
+@click.option(
+    "--group-by",
+    type=click.Choice(["category", "owner_id", "decision", "verdict", "tag"]),
+    help="Only the best of each.",
+)
+@click.option("--collapse/--no-collapse", default=True, help="Show copies as their original.")
+@service.options
+def command(
+    text: tuple[str, ...],
+    *,
+    image: Path | None,
+    mode: str,
+    limit: int,
+    least: tuple[tuple[str, float], ...],
+    group_by: str | None,
+    collapse: bool,
+    url: str | None,
+    key: str | None,
+    data: str | None,
+    model: str | None,
+    tenant: str,
+    as_json: bool,
+    **chosen: Unpack[filters.Chosen],
+) -> None:
+    """Find pictures by words, by what words mean, by a picture, or by all of them at once."""
+    if not text and image is None:
+        raise click.UsageError("say what to search for, or name a picture with --image")
+    asked: dict[str, Any] = {
+        "text": " ".join(text),
+        "mode": mode,
+        "filters": filters.sent(chosen),
+        "limit": limit,
+        "min_similarity": _least(least, mode),
+        "group_by": group_by,
+        "collapse": collapse,
+    }
+    sending = {name: value for name, value in asked.items() if value not in (None, "", {})}
+    with service.connect(url, key, data, model, tenant, asked=ASKED[mode]) as client:
+        answer = answers.advised(lambda: client.search(sending, image))
+    if as_json:
+        show.as_json(answer)
+    else:
+        answers.hits(answer)
+
+
+def _least(given: tuple[tuple[str, float], ...], mode: str) -> float | dict[str, float] | None:
+    if not given:
+        return None
+    if mode != "hybrid" and len(given) == 1 and given[0][0] in ("", mode):
+        return given[0][1]
+    if mode != "hybrid":
+        raise click.UsageError(f"--min-similarity of {mode} is one number")
+    if any(not kind for kind, _ in given):
+        raise click.UsageError(
+            "--min-similarity of hybrid names its space, such as caption=0.4; "
+            "or choose one with --mode"
+        )
+    return dict(given)

@@ -1,0 +1,71 @@
+"""`seenit similar`: the pictures nearest to one, stored or not."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli import answers, service, show
+from core.types import SpaceKind
+
+ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+@click.command()
+@click.argument("picture", metavar="IMAGE_ID|FILE")
+@click.option(
+    "--space",
+    type=click.Choice(["visual", "caption"]),
+    default="visual",
+    show_default=True,
+    help="Compare pixels, or what was written of them.",
+)
+@click.option(
+    "--limit", type=click.IntRange(1, 200), default=10, show_default=True, help="Most pictures."
+)
+@click.option("--min-similarity", type=click.FloatRange(-1, 1), help="Least cosine.")
+@service.options
+def command(
+    picture: str,
+    space: SpaceKind,
+    limit: int,
+    min_similarity: float | None,
+    *,
+    url: str | None,
+    key: str | None,
+    data: str | None,
+    model: str | None,
+    tenant: str,
+    as_json: bool,
+) -> None:
+    """Find the pictures nearest to a stored one, or to a file, which is not stored.
+
+    Copies show as their original; a stored picture itself is left out.
+    """
+    asked: dict[str, Any] = {"mode": space, "limit": limit}
+    if min_similarity is not None:
+        asked["min_similarity"] = min_similarity
+    stored, file = named(picture, "IMAGE_ID|FILE")
+    if stored is not None:
+        asked["image_id"] = stored
+    with service.connect(url, key, data, model, tenant, asked=[space]) as client:
+        answer = answers.advised(lambda: client.search(asked, file))
+    if as_json:
+        show.as_json(answer)
+    else:
+        answers.hits(answer)
+
+
+def named(picture: str, hint: str) -> tuple[str | None, Path | None]:
+    """The id of a stored picture, or a file."""
+    path = Path(picture)
+    if path.is_file():
+        return None, path
+    if ID.fullmatch(picture.lower()):
+        return picture.lower(), None
+    raise click.BadParameter(
+        f"{picture!r} is neither a file nor the id of a picture", param_hint=hint
+    )

@@ -1,0 +1,27 @@
+"""`seenit stats`: what is stored, in numbers."""
+
+from __future__ import annotations
+
+import click
+
+from cli import answers, service, show
+
+
+@click.command()
+@service.options
+def command(
+    *,
+    url: str | None,
+    key: str | None,
+    data: str | None,
+    model: str | None,
+    tenant: str,
+    as_json: bool,
+) -> None:
+    """Count pictures by verdict, decision, category and space, and what still waits."""
+    with service.connect(url, key, data, model, tenant, asked=()) as client:
+        answer = client.stats()
+    if as_json:
+        show.as_json(answer)
+    else:
+        answers.statistics(answer)
