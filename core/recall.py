@@ -298,11 +298,14 @@ class Recall:
 def ranks(near: NDArray[np.floating], right: NDArray[np.integer]) -> NDArray[np.float64]:
     """(n,) how many lie before the best right one of each row, counted from 0.
 
-    `near` is (n, m) similarities, `right` (n, k) columns, -1 for none; infinite without any.
+    `near` is (n, m) similarities, `right` (n, k) columns, -1 for none; infinite without any. Of
+    equals, the one stored first lies before, as in a search.
     """
     best = np.where(right >= 0, np.take_along_axis(near, np.maximum(right, 0), axis=1), -np.inf)
     top = best.max(axis=1, keepdims=True)
-    before = (near > top).sum(axis=1).astype(np.float64)
+    column = np.where(best == top, right, near.shape[1]).min(axis=1, keepdims=True)
+    earlier = np.arange(near.shape[1]) < column
+    before = ((near > top) | ((near == top) & earlier)).sum(axis=1).astype(np.float64)
     before[~np.isfinite(top[:, 0])] = np.inf
     return np.asarray(before)
 
