@@ -9,7 +9,17 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from tests.bench import checking, decoding, embedding, lookup, queueing, settling, stages, verdicts
+from tests.bench import (
+    checking,
+    decoding,
+    drawing,
+    embedding,
+    lookup,
+    queueing,
+    settling,
+    stages,
+    verdicts,
+)
 from tests.bench.rows import Row, Topic, show, write
 
 TOPICS: dict[str, Topic] = {
@@ -21,6 +31,7 @@ TOPICS: dict[str, Topic] = {
     "embedding": embedding.rows,
     "verdicts": verdicts.rows,
     "checking": checking.rows,
+    "drawings": drawing.rows,
 }
 
 
