@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -13,6 +14,7 @@ from litestar import Litestar
 from litestar.testing import TestClient
 from PIL import Image
 
+from api.app import create_app
 from core.signing import Signer
 from tests.door import Service
 from tests.pictures import jpeg, photo
@@ -184,6 +186,17 @@ def address(client: TestClient[Litestar]) -> tuple[str, str]:
     url = urlsplit(image["source"]["url"])
     assert f"{url.scheme}://{url.netloc}" == str(client.base_url).rstrip("/")
     return answer["citations"][0]["image_id"], f"{url.path}?{url.query}"
+
+
+def test_addresses_begin_as_the_setting_says(tmp_path: Path) -> None:
+    """Behind a proxy the service does not see its own name."""
+    service = Service(tmp_path, public_url="https://pictures.example.org/seen/")
+    with TestClient(create_app(service), base_url="http://127.0.0.1") as client:
+        image_id = upload(client, 1, title="a mug")
+        answer = asked(client, query="mug", deliver="url")
+    service.close()
+    (url,) = (part["image_url"]["url"] for part in answer["blocks"] if part["type"] == "image_url")
+    assert url.startswith(f"https://pictures.example.org/seen/v1/images/{image_id}/content?")
 
 
 def opened(client: TestClient[Litestar], path: str, method: str = "GET") -> int:

@@ -99,6 +99,10 @@ def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) ->
         ("BLOBS_URL", "data/blobs"),
         ("INDEX_URL", "postgres://host"),
         ("BROKER_URL", "amqp://host"),
+        ("PUBLIC_URL", "pictures.example.org"),
+        ("PUBLIC_URL", "ftp://pictures.example.org"),
+        ("PUBLIC_URL", "https://pictures.example.org/?a=b"),
+        ("URL_SECRET", "short"),
     ],
 )
 def test_a_wrong_value_names_its_variable(
@@ -161,7 +165,11 @@ def test_unreadable_keys_are_refused_without_telling_them(text: str, reason: str
 
 def test_secrets_are_not_shown() -> None:
     """Neither a key nor a password in a URL."""
-    shown = repr(settings.load(api_keys="hush:a:write", key="hush", blobs_url="s3://a:hush@b"))
+    shown = repr(
+        settings.load(
+            api_keys="hush:a:write", key="hush", blobs_url="s3://a:hush@b", url_secret="hush" * 8
+        )
+    )
     assert "hush" not in shown
 
 
