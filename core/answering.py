@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from msgspec import Struct
@@ -21,8 +21,11 @@ from core.types import Absent, Matrix, SpaceKind, Vector
 
 DEEPER = 4
 """How many times deeper the lists are asked where they did not fill the answer."""
-GROUPS = {"decision": 3, "verdict": 4}
-"""Values that there can be: once all of them are found, nothing deeper is asked for."""
+MANY = 64
+"""Groups that are asked for one by one where a first look found too few. More of them are looked
+for by going deeper: among so many, an answer fills soon."""
+FEW = 20
+"""Of such a group, the depth of each list."""
 
 Hubs = Callable[[str, str], Matrix | None]
 """Tenant and visual space to a bank of (m, d) unit vectors of texts."""
@@ -123,22 +126,65 @@ class Answer:
         """Ask, and ask deeper, until the answer is full or there is no more."""
         depth = max(DEEP, 4 * self._ask.limit)
         while True:
-            lists = [self._list(question, depth) for question in self._sought.questions]
-            chosen = self._chosen([shown for shown, _ in lists])
-            if all(ended for _, ended in lists) or self._full(chosen):
+            asked = [self._list(question, depth) for question in self._sought.questions]
+            lists = [shown for shown, _ in asked]
+            chosen = self._chosen(lists)
+            if len(chosen) >= self._ask.limit or all(ended for _, ended in asked):
+                break
+            values = self._values()
+            if values is not None:
+                groups = {one.group for one in chosen}
+                chosen = self._chosen(self._longer(lists, [v for v in values if v not in groups]))
                 break
             depth *= DEEPER
         used = tuple(dict.fromkeys(question.mode for question in self._sought.questions))
         return Results(hits=self._told(chosen), used=used, missing=self._sought.missing)
 
+    def _values(self) -> list[str] | None:
+        """The groups there can be, None where there are too many to ask for each."""
+        by = self._ask.group_by
+        if by is None:
+            return None
+        values = self._index.values(self._tenant, by, MANY + 1)
+        return values if len(values) <= MANY else None
+
+    def _longer(self, lists: list[list[Stand]], values: Sequence[str]) -> list[list[Stand]]:
+        """Lists with the best of each of these groups behind what they have.
+
+        Within a list cosines, and relevances, compare: the order of groups is that of whole lists.
+        """
+        longer = []
+        for question, shown in zip(self._sought.questions, lists, strict=True):
+            more: list[Stand] = []
+            for value in values:
+                narrowed = self._narrowed(value)
+                if narrowed is not None:
+                    more += self._list(question, FEW, narrowed)[0]
+            more.sort(key=lambda one: -one.similarity)
+            known = {one.image_id for one in shown}
+            longer.append([*shown, *(one for one in more if one.image_id not in known)])
+        return longer
+
+    def _narrowed(self, value: str) -> Filters | None:
+        """The filters, for one group alone; None where they leave it out."""
+        by, filters = self._ask.group_by, self._ask.filters
+        if by is None or by == "tag":
+            return filters._replace(tags=(*filters.tags, value))
+        given = getattr(filters, by)
+        change: dict[str, Any] = {by: value}
+        return filters._replace(**change) if given in (None, value) else None
+
     # --- lists ----------------------------------------------------------------------------------
 
-    def _list(self, question: Question, depth: int) -> tuple[list[Stand], bool]:
+    def _list(
+        self, question: Question, depth: int, filters: Filters | None = None
+    ) -> tuple[list[Stand], bool]:
         """What a question finds, as it is shown, and whether there is no more."""
         without = self._sought.without
+        filters = self._filters if filters is None else filters
         if question.vector is None or question.space_id is None:
             found = self._index.keyword(
-                self._tenant, question.text, limit=depth, without=without, filters=self._filters
+                self._tenant, question.text, limit=depth, without=without, filters=filters
             )
         else:
             mine = question.mode != "keyword" and self._asked[question.mode] is question
@@ -149,14 +195,14 @@ class Answer:
                 limit=depth,
                 min_similarity=self._floors.get(question.mode, -1.0) if mine else -1.0,
                 without=without,
-                filters=self._filters,
+                filters=filters,
             )
             if mine and question.mode != "keyword":
                 self._cosines.update({(question.mode, n.image_id): n.similarity for n in found})
         shown = stand(
             self._cards,
             self._mended(question, found),
-            self._ask.filters,
+            filters,
             space_id=question.space_id,
             collapse=self._ask.collapse,
         )
@@ -230,16 +276,6 @@ class Answer:
             return one.tags
         value = getattr(one, by)
         return () if value is None else (value,)
-
-    def _full(self, chosen: list[Chosen]) -> bool:
-        if len(chosen) >= self._ask.limit:
-            return True
-        by = self._ask.group_by
-        if by is None or self._overlay.tail.states:
-            return False
-        if by == "category":
-            return len(chosen) >= len(self._index.stats(self._tenant).categories)
-        return len(chosen) >= GROUPS.get(by, self._ask.limit)
 
     # --- cosines --------------------------------------------------------------------------------
 

@@ -284,6 +284,14 @@ class Index(Protocol):
     ) -> list[Neighbour]:
         """Records with any of a text's words, the most relevant first (BM25), copies too."""
 
+    def values(
+        self,
+        tenant: str,
+        by: Literal["category", "owner_id", "decision", "verdict", "tag"],
+        limit: int,
+    ) -> list[str]:
+        """Values that records have, sorted, at most so many; none twice."""
+
     def cards(self, tenant: str, image_ids: Sequence[str]) -> list[Card | None]:
         """In order; None for unknown and deleted ones."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from core.filtering import card, passes
@@ -69,7 +69,7 @@ class Cards:
 def stand(
     cards: Cards,
     found: Sequence[Neighbour],
-    filters: Filters,
+    filters: Filters | None,
     *,
     space_id: str | None,
     collapse: bool,
@@ -79,8 +79,12 @@ def stand(
     `space_id` is None of a list by keyword. In a space, copies without a vector of their own stand
     where their original does.
     """
+
+    def good(one: Card) -> bool:
+        return filters is None or passes(one, filters)
+
     cards.read([one.image_id for one in found])
-    needy = [] if space_id is None else _needy(cards, found, filters, collapse=collapse)
+    needy = [] if space_id is None else _needy(cards, found, good, collapse=collapse)
     cards.stars(needy)
     asked = set(needy)
     shown: dict[str, Stand] = {}
@@ -88,12 +92,12 @@ def stand(
         one = cards[image_id]
         if one is None:
             continue
-        hits = [one] if passes(one, filters) else []
+        hits = [one] if good(one) else []
         if image_id in asked:
             hits += [
                 copy
                 for copy in cards.copies(image_id)
-                if space_id not in copy.spaces and passes(copy, filters)
+                if space_id not in copy.spaces and good(copy)
             ]
         for hit in hits:
             place = hit.original if collapse else hit.image_id
@@ -104,8 +108,8 @@ def stand(
 
 
 def _needy(
-    cards: Cards, found: Sequence[Neighbour], filters: Filters, *, collapse: bool
+    cards: Cards, found: Sequence[Neighbour], good: Callable[[Card], bool], *, collapse: bool
 ) -> list[str]:
     """Those whose copies matter: all where copies appear, else those that do not pass alone."""
     here = [one for n in found if (one := cards[n.image_id]) is not None]
-    return [one.image_id for one in here if not collapse or not passes(one, filters)]
+    return [one.image_id for one in here if not collapse or not good(one)]

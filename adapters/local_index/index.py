@@ -264,6 +264,17 @@ class LocalIndex:
             among = None if passes is None else memory.columns.rows(passes)
             return texts.search(now.db, now.number, text, limit=limit, without=without, among=among)
 
+    def values(
+        self,
+        tenant: str,
+        by: Literal["category", "owner_id", "decision", "verdict", "tag"],
+        limit: int,
+    ) -> list[str]:
+        """Values that records have, sorted, at most so many; one look into an index each."""
+        with self._at(tenant) as now:
+            found = now.db.execute(listing.values(by), {"tenant": now.number, "limit": limit})
+            return [row[0] for row in found]
+
     def cards(self, tenant: str, image_ids: Sequence[str]) -> list[Card | None]:
         """In order; None for unknown and deleted ones."""
         with self._at(tenant) as now:

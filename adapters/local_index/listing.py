@@ -64,6 +64,20 @@ def query(
     ), values
 
 
+def values(column: str) -> str:
+    """Statement for the first `limit` different values of a column for a tenant, sorted.
+
+    Each is the least above the last: SQLite's DISTINCT would walk the whole index instead.
+    """
+    source = "tags" if column == "tag" else f"records INDEXED BY record_by_{column}"
+    least = f"SELECT min({column}) FROM {source} WHERE tenant = :tenant AND {column}"  # noqa: S608  # constants
+    return (
+        f"WITH RECURSIVE found (value) AS ({least} >= '' UNION ALL "  # noqa: S608  # constants
+        f"SELECT ({least} > value) FROM found WHERE value IS NOT NULL LIMIT :limit) "
+        "SELECT value FROM found WHERE value IS NOT NULL"
+    )
+
+
 def outcomes(
     number: int, status: str | None, limit: int, before: tuple[str, str] | None
 ) -> tuple[str, list[object]]:

@@ -159,6 +159,24 @@ def test_another_instance_filters_by_what_was_written_meanwhile(opened: Open) ->
     assert both(Filters(decision="allow")) == ([], [2])
 
 
+def test_values_are_those_that_records_have(index: Index) -> None:
+    """Sorted, each once, cut; of this tenant alone."""
+    assert index.values("default", "tag", 9) == []
+    put(
+        index,
+        titled(1, None, category="b", tags=("x", "y"), owner_id="o"),
+        titled(2, None, category="a", tags=("y",), decision="block"),
+        titled(3, None, original=1, category="b"),
+    )
+    put(index, titled(4, None, tenant="other", category="c"))
+    assert index.values("default", "category", 9) == ["a", "b"]
+    assert index.values("default", "category", 1) == ["a"]
+    assert index.values("default", "tag", 9) == ["x", "y"]
+    assert index.values("default", "owner_id", 9) == ["o"]
+    assert index.values("default", "decision", 9) == ["allow", "block"]
+    assert index.values("default", "verdict", 9) == ["near_duplicate", "new"]
+
+
 HOSTILE = [
     '"',
     '""',

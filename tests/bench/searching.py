@@ -1,0 +1,230 @@
+"""Search over 100,000 records with words and vectors in two spaces, from question to records."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.progress import Progress
+
+from adapters.blobs import open_blobs
+from adapters.caption_embedder import CaptionEmbedder
+from adapters.local_index import LocalIndex
+from adapters.settings import Settings
+from adapters.visual_embedder import VisualEmbedder
+from core.asking import Ask, Mode
+from core.perceive import Perceiver
+from core.policy import POLICY
+from core.ports import Embedder, Filters, TextEmbedder
+from core.search import Searcher
+from core.shelf import Shelf
+from core.types import Fields, Matrix, Record, Space, SpaceKind
+from tests.bench import weights
+from tests.bench.rows import Row
+from tests.door import Follower
+from tests.records import moment, record
+from tests.toys import Decoder
+
+TENANT = "default"
+PICTURES = 100_000
+ENTRY = 1_000
+SUBJECTS = 2_000
+"""Pictures are of so many subjects: those of one lie near each other, and share words."""
+NOISE = 0.7
+"""Length of what sets a picture apart from its subject's centre."""
+DIMENSIONS: dict[SpaceKind, int] = {"visual": 512, "caption": 384}
+VOCABULARY = 20_000
+COMMON = ("a", "the", "of", "in", "on", "with", "is", "and", "at")
+CATEGORIES = 20
+OWNERS = 5_000
+ASKED = 60
+SYLLABLES = ("ba", "co", "di", "fu", "ga", "lo", "mi", "nu", "pa", "ro", "sa", "te", "va", "zo")
+
+
+class Made:
+    """Port Embedder: a text's vector is the one it was given beforehand."""
+
+    absent: str | None = None
+
+    def __init__(self, kind: SpaceKind, vectors: dict[str, np.ndarray]) -> None:
+        self.space = Space(f"{kind}-00000000", kind, "made", DIMENSIONS[kind], 0.9)
+        self._vectors = vectors
+
+    def load(self) -> None:
+        """There is nothing to load."""
+
+    def embed_texts(self, texts: Sequence[str], *, urgent: bool = False) -> Matrix:  # noqa: ARG002 - the port's
+        """In input order."""
+        return np.stack([self._vectors[text] for text in texts])
+
+
+class Both:
+    """Two embedders that ask the made spaces, whatever their own are called."""
+
+    def __init__(self, visual: Embedder | Made, caption: TextEmbedder | Made) -> None:
+        self._two = {"visual": visual, "caption": caption}
+
+    def visual(self, _: str) -> Embedder | Made:
+        """Of pictures and texts."""
+        return self._two["visual"]
+
+    def caption(self, _: str) -> TextEmbedder | Made:
+        """Of texts."""
+        return self._two["caption"]
+
+    def space_id(self, _: str, kind: SpaceKind) -> str:
+        """Of the made ones."""
+        return self._two[kind].space.space_id
+
+
+class World:
+    """Made pictures: what is said of them, and where they lie."""
+
+    def __init__(self) -> None:
+        self._random = np.random.default_rng(5)
+        self._words = [
+            "".join(self._random.choice(SYLLABLES, 3)) + str(n % 7 or "") for n in range(VOCABULARY)
+        ]
+        # words are used as in any language: the n-th commonest 1/n times as often (Zipf)
+        shares = 1 / np.arange(1, VOCABULARY + 1)
+        self._shares = np.cumsum(shares) / shares.sum()
+        self._shares[-1] = 1.0
+        self._topics = self._random.integers(0, VOCABULARY, (SUBJECTS, 8))
+        self._centres = {
+            kind: _unit(self._random.standard_normal((SUBJECTS, size), np.float32))
+            for kind, size in DIMENSIONS.items()
+        }
+
+    def text(self, subject: int, own: int, other: int) -> str:
+        """Some of a subject's words, some of the language's, and those between them."""
+        topic = self._random.permutation(self._topics[subject])[:own].tolist()
+        rest = np.searchsorted(self._shares, self._random.random(other)).tolist()
+        glue = self._random.integers(0, len(COMMON), (own + other) // 2).tolist()
+        words = [*(self._words[n] for n in (*topic, *rest)), *(COMMON[n] for n in glue)]
+        return " ".join(words)
+
+    def vectors(self, kind: SpaceKind, subjects: np.ndarray) -> Matrix:
+        """(n, d) near the centres of (n,) subjects."""
+        size = DIMENSIONS[kind]
+        noise = _unit(self._random.standard_normal((len(subjects), size), np.float32))
+        return _unit(self._centres[kind][subjects] + NOISE * noise)
+
+    def entry(self, seq: int) -> list[Record]:
+        """Some records."""
+        subjects = self._random.integers(0, SUBJECTS, ENTRY)
+        found = {kind: self.vectors(kind, subjects) for kind in DIMENSIONS}
+        return [
+            record(
+                (seq - 1) * ENTRY + n,
+                seq,
+                decision="review" if n % 10 == 0 else "allow",
+                accepted_at=moment((seq - 1) * ENTRY + n),
+                fields=Fields(
+                    title=self.text(subject, 2, 3),
+                    description=self.text(subject, 4, 8),
+                    category=f"c{subject % CATEGORIES}",
+                    tags=(self._words[self._topics[subject, 0]],),
+                    owner_id=f"o{n * seq % OWNERS}",
+                ),
+                vectors={f"{kind}-00000000": rows[n] for kind, rows in found.items()},
+            )
+            for n, subject in enumerate(subjects.tolist())
+        ]
+
+
+def rows(progress: Progress) -> list[Row]:
+    """Hybrid and each mode, with and without filters; then with the questions embedded."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        world = World()
+        index = LocalIndex(folder / "index.db", POLICY, durable=False)
+        try:
+            entries = range(1, PICTURES // ENTRY + 1)
+            for seq in progress.track(entries, description=f"storing {PICTURES:,} records"):
+                index.project(TENANT, seq, world.entry(seq), [], [])
+            return _measured(progress, index, world, folder)
+        finally:
+            index.close()
+
+
+def _measured(progress: Progress, index: LocalIndex, world: World, folder: Path) -> list[Row]:
+    subjects = np.arange(ASKED) * 7 % SUBJECTS
+    texts = [world.text(subject, 3, 4) for subject in subjects.tolist()]
+    made = {
+        kind: Made(kind, dict(zip(texts, world.vectors(kind, subjects), strict=True)))
+        for kind in DIMENSIONS
+    }
+    shelf = Shelf(open_blobs((folder / "blobs").as_uri(), durable=False))
+    both = Both(made["visual"], made["caption"])
+    searcher = Searcher(index, Follower(index), shelf, both, Perceiver(Decoder(), both))
+    allowed = Filters(decision="allow")
+    one = Filters(category="c3", decision="allow")
+    rare = Filters(owner_id="o7")
+    asks: list[tuple[str, Mode, Filters]] = [
+        ("hybrid", "hybrid", Filters()),
+        ("hybrid, allowed ones (90 %)", "hybrid", allowed),
+        ("hybrid, one category of 20", "hybrid", one),
+        ("hybrid, one owner of 5,000", "hybrid", rare),
+        ("visual", "visual", Filters()),
+        ("caption", "caption", Filters()),
+        ("keyword", "keyword", Filters()),
+    ]
+    searcher.search(TENANT, Ask(text=texts[0], filters=allowed))  # reads the columns
+    found: list[Row] = []
+    for title, mode, filters in progress.track(asks, description="searching"):
+
+        def search(text: str, mode: Mode = mode, filters: Filters = filters) -> None:
+            searcher.search(TENANT, Ask(text=text, mode=mode, filters=filters))
+
+        found.append(
+            _row(f"{title}, {PICTURES:,} records, the question embedded before", search, texts)
+        )
+    return [*found, _embedded(searcher, folder, texts)]
+
+
+def _embedded(searcher: Searcher, folder: Path, texts: list[str]) -> Row:
+    """The models that the settings name, or of their shape; only their time is added."""
+    work = f"hybrid, {PICTURES:,} records, from the text on"
+    caption = CaptionEmbedder(Settings.model_fields["caption_model"].default, device="cpu")
+    visual = VisualEmbedder(str(weights.vit_b32(folder / "clip")), device="cpu")
+    for model in (caption, visual):
+        model.load()
+        if model.absent:
+            return Row(work=work, unit="ms", value=None, details={"missing": model.absent})
+
+    def search(text: str) -> None:
+        caption.embed_texts([text], urgent=True)
+        visual.embed_texts([text], urgent=True)
+        searcher.search(TENANT, Ask(text=text))
+
+    return _row(work, search, texts)
+
+
+def _row(work: str, search: Callable[[str], None], texts: list[str]) -> Row:
+    """Median and 95th percentile of the questions, each asked once after one that warms up."""
+    search(texts[0])
+    clocks, cpus = [], []
+    for text in texts:
+        clock, cpu = time.perf_counter(), time.thread_time()
+        search(text)
+        cpus.append((time.thread_time() - cpu) * 1e3)
+        clocks.append((time.perf_counter() - clock) * 1e3)
+    low, high = np.percentile(clocks, [50, 95])
+    return Row(
+        work=work,
+        unit="ms",
+        value=float(low),
+        better="less",
+        details={
+            "95th percentile, ms": float(high),
+            "CPU of this thread, median, ms": float(np.median(cpus)),
+        },
+    )
+
+
+def _unit(rows: Matrix) -> Matrix:
+    unit: Matrix = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return unit
