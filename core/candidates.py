@@ -81,14 +81,19 @@ def fuse(hits: Iterable[Hit], policy: Policy) -> Candidates:
     return Candidates(tuple(found[: policy.candidates]), len(found) > policy.candidates)
 
 
-def worth(hit: Hit, policy: Policy) -> bool:
+def worth(hit: Hit, policy: Policy, similar_at: float | None = None) -> bool:
     """Whether a candidate deserves to be laid over: hash, votes or a very high similarity ask so.
+
+    `similar_at` is what the space asked calls similar: a model that puts any two pictures close
+    together has to say more than that they are.
 
     An alignment starts from a turn whose hash is close or from keypoints that agree; a picture
     whose votes fall short may still have such keypoints at a higher resolution, but among those
     that merely look alike only the closest are likely to.
     """
-    return agrees(hit, policy) or (hit.similarity is not None and hit.similarity >= policy.alike)
+    return agrees(hit, policy) or (
+        hit.similarity is not None and hit.similarity >= max(policy.alike, similar_at or 0.0)
+    )
 
 
 def agrees(hit: Hit, policy: Policy) -> bool:

@@ -38,8 +38,8 @@ class Rules(Struct, frozen=True, kw_only=True):
 
     policy_version: str
     pipeline_version: str
-    worth: Callable[[Hit], bool]
-    """Whether a candidate is worth laying the picture over."""
+    worth: Callable[[Hit, str | None], bool]
+    """Whether a candidate is worth laying the picture over, by the space that was asked."""
     agrees: Callable[[Hit], bool]
     """Whether hash or features agree by themselves: what counts against a purged picture."""
     similar_at: Callable[[str | None], float | None]
@@ -100,6 +100,8 @@ class _Laid(NamedTuple):
     evidence: Evidence
     place: Place | None
     """Of an anchor that confirmed it, None where it did not."""
+    worth: bool
+    """Whether it was worth laying the picture over."""
 
 
 def stricter(one: Value, other: Value) -> Value:
@@ -163,7 +165,7 @@ def look(
     candidates = sees.near(query)
     laid = []
     for hit in candidates.hits:
-        worth = rules.worth(hit)
+        worth = rules.worth(hit, query.space_id)
         state = sees.state(hit.image_id) if worth or looks_alike(hit) else None
         if state is None or state.anchor is None or state.closed:
             continue
@@ -171,7 +173,7 @@ def look(
         comparison = _compare(sees, query, hit, worth=worth, pixels=pixels)
         counts = comparison.confirmed and (before is None or state.anchor < before)
         evidence = theirs(comparison.evidence, state)
-        laid.append(_Laid(state, hit, evidence, state.anchor if counts else None))
+        laid.append(_Laid(state, hit, evidence, state.anchor if counts else None, worth))
     found = _copy(laid, rules) or _no_copy(laid, rules, looks_alike)
     return found._replace(matches=found.matches[: rules.matches], truncated=candidates.truncated)
 
@@ -315,7 +317,7 @@ def _by_place(one: _Laid) -> Place:
 
 def _taken_down(one: _Laid, rules: Rules) -> Value:
     """What an unconfirmed match with a purged picture asks for: there are no pixels to lay over."""
-    if one.state.content != "purged" or not rules.worth(one.hit):
+    if one.state.content != "purged" or not one.worth:
         return "allow"
     blocked = one.state.decision.value == "block" and rules.agrees(one.hit)
     return "block" if blocked else "review"

@@ -174,3 +174,11 @@ def test_an_overlay_is_what_one_index_would_give(hits: list[Hit], draw: object) 
 def test_what_is_worth_laying_over(hit: Hit, expected: tuple[bool, bool]) -> None:
     """Hash, votes or a very high similarity; the last alone does not speak against a picture."""
     assert (worth(hit, POLICY), agrees(hit, POLICY)) == expected
+
+
+def test_a_model_that_finds_everything_alike_has_to_say_more() -> None:
+    """Its own threshold of similar counts where that is higher than the policy's."""
+    hit = Hit(image_id="a", similarity=0.95)
+    assert worth(hit, POLICY, 0.5)
+    assert not worth(hit, POLICY, 0.96)
+    assert worth(Hit(image_id="a", similarity=0.95, votes=3), POLICY, 0.96)
