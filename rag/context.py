@@ -87,6 +87,14 @@ class _Shown(NamedTuple):
     picture: Picture
 
 
+class _Filled(NamedTuple):
+    """What there was room for, what not, and what it costs."""
+
+    shown: list[_Shown]
+    dropped: list[Dropped]
+    tokens: int
+
+
 class Context:
     """Builds prompts over a retriever, records, previews and a signer."""
 
@@ -110,12 +118,39 @@ class Context:
             limit=wanted.limit,
         )
         scale = budget.scale(wanted.format, wanted.model)
-        asked = budget.message(wanted.query) if wanted.query else 0
-        room = Room(wanted.token_budget, wanted.byte_budget, asked + budget.message(GUIDE))
-        dropped = list(retrieved.dropped)
-        shown: list[_Shown] = []
         fitter = Fitter(self._previews, wanted.deliver, scale)
-        for found in self._live(tenant, retrieved.items, dropped):
+        hidden: list[Dropped] = []
+        items = self._live(tenant, retrieved.items, hidden)
+        while True:
+            filled = self._fill(tenant, wanted, fitter, items)
+            # Reading and shrinking take a while: what was decided meanwhile counts as well.
+            still = self._live(tenant, [one.found for one in filled.shown], hidden)
+            if len(still) == len(filled.shown):
+                break
+            gone = {one.image_id for one in hidden}
+            items = [one for one in items if one.seen.record.state.image_id not in gone]
+        prompt = Prompt(pictures=tuple(one.picture for one in filled.shown), question=wanted.query)
+        written = FORMATS[wanted.format]
+        dropped = [*hidden, *filled.dropped]
+        return Built(
+            messages=written.messages(prompt),
+            blocks=written.blocks(prompt),
+            citations=[_citation(one) for one in filled.shown],
+            dropped=[*retrieved.dropped, *dropped],
+            estimated_tokens=filled.tokens if filled.shown else _asked(wanted),
+            reason=None if filled.shown else _reason(retrieved, dropped),
+            notes=[scale.note] if scale.note and wanted.deliver != "reference" else [],
+        )
+
+    def _fill(
+        self, tenant: str, wanted: Wanted, fitter: Fitter, items: Sequence[Relevant]
+    ) -> _Filled:
+        """As many as there is room for, best first, labelled in that order."""
+        spent = _asked(wanted) + budget.message(GUIDE)
+        room = Room(wanted.token_budget, wanted.byte_budget, spent)
+        shown: list[_Shown] = []
+        dropped: list[Dropped] = []
+        for found in items:
             name = labels.label(len(shown) + 1)
             image_id = found.seen.record.state.image_id
             text = _text(name, found, wanted.deliver)
@@ -125,19 +160,8 @@ class Context:
                 continue
             room.take(fit)
             url = fit.size and wanted.base + self._signer.path(tenant, image_id, fit.size)
-            picture = Picture(label=name, text=text, data=fit.data, url=url)
-            shown.append(_Shown(found, picture))
-        prompt = Prompt(pictures=tuple(one.picture for one in shown), question=wanted.query)
-        written = FORMATS[wanted.format]
-        return Built(
-            messages=written.messages(prompt),
-            blocks=written.blocks(prompt),
-            citations=[_citation(one) for one in shown],
-            dropped=dropped,
-            estimated_tokens=room.tokens if shown else asked,
-            reason=None if shown else _reason(retrieved, dropped),
-            notes=[scale.note] if scale.note and wanted.deliver != "reference" else [],
-        )
+            shown.append(_Shown(found, Picture(label=name, text=text, data=fit.data, url=url)))
+        return _Filled(shown, dropped, room.tokens)
 
     def _live(
         self, tenant: str, items: Sequence[Relevant], dropped: list[Dropped]
@@ -212,6 +236,10 @@ def withheld(seen: telling.Seen | None) -> str | None:
     return None
 
 
+def _asked(wanted: Wanted) -> int:
+    return budget.message(wanted.query) if wanted.query else 0
+
+
 def _text(name: str, found: Relevant, deliver: Deliver) -> str:
     record = found.seen.record
     told = labels.facts(name, record.fields)
@@ -235,6 +263,6 @@ def _citation(one: _Shown) -> Citation:
 def _reason(retrieved: Retrieved, dropped: Sequence[Dropped]) -> str:
     if not retrieved.items:
         return retrieved.reason or "nothing stored is near enough to the question"
-    whys = [one.reason for one in dropped[len(retrieved.dropped) :]]
+    whys = [one.reason for one in dropped]
     tight = [why for why in whys if "budget" in why]
     return f"none of {len(whys)} pictures can be shown: of the first, {(tight or whys)[0]}"

@@ -190,6 +190,28 @@ def test_what_was_settled_meanwhile_counts(setting: Setting) -> None:
     assert built.dropped[2].reason == "it was deleted"
 
 
+def test_what_is_decided_while_pictures_are_read_counts(setting: Setting) -> None:
+    """The prompt is filled anew without it: labels follow each other, and others get its room."""
+    setting.store(*(record(n, 1) for n in range(1, 5)))
+    stored = setting.service.reader
+
+    class Slow:
+        """While the last picture is read, the second one is blocked."""
+
+        def preview(self, tenant: str, one: str) -> bytes:
+            if one == image_id(3):
+                setting.tail(record(2, 2, decision="block", revision=2))
+            return stored.preview(tenant, one)
+
+    setting.context._previews = Previews(Slow())
+    whole = setting.build(format="anthropic", model="claude-opus-4-8", token_budget=1700)
+    assert cited(whole) == [image_id(n) for n in (1, 3, 4)]
+    assert [one.label for one in whole.citations] == ["[img-1]", "[img-2]", "[img-3]"]
+    assert [one.image_id for one in whole.dropped] == [image_id(2)]
+    assert len(shown(whole)) == 3
+    assert whole.estimated_tokens <= 1700
+
+
 def test_a_similar_picture_stands_for_itself(setting: Setting) -> None:
     """What it merely resembles is no original of it: that one's decision is not its own."""
     setting.store(record(1, 1, decision="block"), record(2, 1, kind="similar", original=1))
