@@ -132,7 +132,7 @@ def test_ready_tells_the_parts(client: TestClient[Litestar], service: Service) -
         },
     )
     service.queue.down = False
-    service.visual.absent = None
+    service.visual.absent = service.caption.absent = None
     assert client.get("/health/ready").json()["status"] == "ready"
 
 
