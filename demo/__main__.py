@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -16,7 +16,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from demo import page
+from demo import asking, page
+from demo.asking import Found, Told
 from demo.photos import CHECKED, COPIES, PHOTOS, Copy, Photo, read
 from demo.sent import Answer, Sent
 from demo.service import ServiceError, running
@@ -43,7 +44,18 @@ def main() -> int:
             copies = _send_copies(console, http, photos, originals)
             checked = _check(http, photos, originals)
             stats = http.get("/v1/stats").raise_for_status().json()
-            page.write(OUT, http, originals, [*copies, checked], stats)
+            found = asking.search(http)
+            told = asking.context(http)
+            _show_found(console, found)
+            _show_told(console, told)
+            story = page.Story(
+                originals=originals,
+                copies=[*copies, checked],
+                stats=stats,
+                found=found,
+                told=told,
+            )
+            page.write(OUT, http, story)
     except (ServiceError, FileNotFoundError, httpx.HTTPError) as error:
         console.print(f"demo: {error}", style="red", markup=False)
         return 1
@@ -52,6 +64,7 @@ def main() -> int:
         return _INTERRUPTED
     faults = [fault for sent in (*originals.values(), *copies, checked) for fault in sent.faults]
     faults += _miscounted(stats, len(originals), len(copies))
+    faults += [fault for one in found for fault in one.faults] + list(told.faults)
     for fault in faults:
         console.print(f"not as it must be: {fault}", style="red", markup=False)
     seconds = time.monotonic() - started
@@ -59,7 +72,7 @@ def main() -> int:
         f"{len(originals)} photos were new, {len(copies)} copies of them were recognised, "
         f"one was only asked about. {seconds:.0f} s in all; the service is stopped."
         if not faults
-        else f"{len(faults)} verdicts are wrong."
+        else f"{len(faults)} answers are wrong."
     )
     console.print(f"See them side by side: {OUT.absolute().as_uri()}", soft_wrap=True)
     return 1 if faults else 0
@@ -69,8 +82,7 @@ def _send_photos(console: Console, http: httpx.Client, photos: dict[str, bytes])
     table = _table("Photos that nobody has seen before", ("photo", "verdict", "decision"))
     sent = {}
     for photo in PHOTOS:
-        fields = {"title": photo.title, "external_id": photo.name, "owner_id": "photographer"}
-        item, seconds = _upload(http, photo.file, photos[photo.name], fields)
+        item, seconds = _upload(http, photo.file, photos[photo.name], photo.fields)
         one = _sent(photo.title, photo.name, item, seconds, _faults_of_photo(photo, item))
         sent[photo.name] = one
         table.add_row(Text(photo.name), _verdict(one), _decision(one))
@@ -86,8 +98,7 @@ def _send_copies(
     sent = []
     for copy in COPIES:
         data = copy.make(photos[copy.of])
-        fields = {"title": copy.title, "owner_id": "somebody else"}
-        item, seconds = _upload(http, "copy.jpg", data, fields)
+        item, seconds = _upload(http, "copy.jpg", data, {"owner_id": "somebody else"})
         one = _sent(copy.title, copy.of, item, seconds, _faults_of_copy(copy, item, originals))
         sent.append(one)
         original = (one.verdict["original"] or {}).get("external_id") or ""
@@ -98,6 +109,39 @@ def _send_copies(
         )
     console.print(table)
     return sent
+
+
+def _show_found(console: Console, found: Sequence[Found]) -> None:
+    """What was asked in words, and what was found."""
+    columns = ("asked", "by", "found first", "similarity", "then")
+    table = _table("Which picture is it? Asked in words", columns)
+    for one in found:
+        if one.absent:
+            table.add_row(one.text, one.mode, Text("not answered", style="yellow"), "", "")
+            continue
+        first, *others = one.hits or ({"title": "nothing", "similarity": ""},)
+        table.add_row(
+            one.text,
+            one.mode,
+            Text(first["title"], style="red" if one.faults else "green"),
+            first["similarity"],
+            ", ".join(other["title"] for other in others),
+        )
+    console.print(table)
+    for reason in dict.fromkeys(one.absent for one in found if one.absent):
+        console.print(f"{reason}\n", style="yellow", markup=False)
+
+
+def _show_told(console: Console, told: Told) -> None:
+    """What a model would be given for a question."""
+    console.print(f"A prompt for a model: {told.question}", style="bold", markup=False)
+    for citation in told.citations:
+        console.print(f"  {citation['label']} {citation['title']}", markup=False)
+    if told.reason:
+        console.print(f"  nothing: {told.reason}", style="yellow", markup=False)
+    console.print(
+        f"  {told.blocks} blocks for {told.format}, about {told.tokens} tokens\n", markup=False
+    )
 
 
 def _check(http: httpx.Client, photos: dict[str, bytes], originals: dict[str, Sent]) -> Sent:
@@ -112,7 +156,7 @@ def _check(http: httpx.Client, photos: dict[str, bytes], originals: dict[str, Se
 
 
 def _upload(
-    http: httpx.Client, name: str, data: bytes, fields: dict[str, str]
+    http: httpx.Client, name: str, data: bytes, fields: Mapping[str, str | list[str]]
 ) -> tuple[Answer, float]:
     """Send one picture and wait for its verdict: a job, and the seconds it took."""
     begun = time.monotonic()

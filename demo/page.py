@@ -11,7 +11,9 @@ from string import Template
 
 import httpx
 import numpy as np
+from msgspec import Struct
 
+from demo.asking import Found, Told
 from demo.photos import PHOTOS
 from demo.sent import Answer, Sent
 
@@ -21,17 +23,23 @@ _NEARLY_ALL = 0.985
 _CORNERS = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
 
 
-def write(
-    path: Path,
-    http: httpx.Client,
-    originals: Mapping[str, Sent],
-    copies: Sequence[Sent],
-    stats: Answer,
-) -> None:
+class Story(Struct, frozen=True, kw_only=True):
+    """All that the page tells."""
+
+    originals: Mapping[str, Sent]
+    copies: Sequence[Sent]
+    stats: Answer
+    found: Sequence[Found]
+    told: Told
+
+
+def write(path: Path, http: httpx.Client, story: Story) -> None:
     """Fetch the previews from the service and write the page."""
+    originals, copies, told = story.originals, story.copies, story.told
     pictures = {name: _preview(http, sent) for name, sent in originals.items()}
+    shown = {sent.image_id: pictures[name] for name, sent in originals.items()}
     any_verdict = next(iter(originals.values())).verdict
-    total = stats["total"]["images"]
+    total = story.stats["total"]["images"]
     text = Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
         model="and no model took part" if any_verdict["missing"] else "whatever a model says",
         figures=_figures(
@@ -42,6 +50,9 @@ def write(
         ),
         copies="\n".join(_card(http, copy, pictures[copy.of], originals) for copy in copies),
         photos="\n".join(_tile(photo.title, pictures[photo.name]) for photo in PHOTOS),
+        found="\n".join(_asked(one, shown) for one in story.found),
+        question=escape(told.question),
+        told=_told(told, shown),
         terms="; ".join(escape(f"{photo.title} ({photo.terms})") for photo in PHOTOS),
         version=metadata.version("seenit"),
         policy=escape(any_verdict["policy_version"]),
@@ -90,6 +101,40 @@ def _card(http: httpx.Client, copy: Sent, original: str, originals: Mapping[str,
 {_numbers(evidence, copy.seconds)}
 {"".join(f'<p class="why">Not as it must be: {escape(fault)}</p>' for fault in copy.faults)}
 </article>"""
+
+
+def _asked(one: Found, shown: Mapping[str | None, str]) -> str:
+    """A question and the pictures it found, best first."""
+    if one.absent:
+        body = f'<p class="why">{escape(one.absent)}</p>'
+    else:
+        tiles = (
+            _figure(
+                shown[hit["image_id"]], hit["title"], f"{hit['title']} · {hit['similarity']}", ""
+            )
+            for hit in one.hits
+        )
+        body = f'<div class="trio">{"".join(tiles)}</div>'
+    return f"""<article class="card{" wrong" if one.faults else ""}">
+<div class="top"><h3>“{escape(one.text)}”</h3><div class="badges">
+<span class="badge plain">by {escape(one.why)}</span>
+<span class="badge">{escape(one.mode)}</span></div></div>
+{body}
+{"".join(f'<p class="why">Not as it must be: {escape(fault)}</p>' for fault in one.faults)}
+</article>"""
+
+
+def _told(told: Told, shown: Mapping[str | None, str]) -> str:
+    """The prompt: each picture with its label, and the text that goes with it."""
+    tiles = (
+        _figure(shown[one["image_id"]], one["title"], f"{one['label']} {one['title']}", "")
+        for one in told.citations
+    )
+    reason = f'<p class="why">{escape(told.reason)}</p>' if told.reason else ""
+    texts = escape("\n\n".join(told.texts))
+    return f"""<article class="card"><div class="trio">{"".join(tiles)}</div>{reason}
+<p class="soft">{told.blocks} blocks in the shape of {escape(told.format)}, about {told.tokens}
+tokens. The texts between the pictures:</p><pre>{texts}</pre></article>"""
 
 
 def _tile(title: str, picture: str) -> str:

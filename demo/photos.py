@@ -16,14 +16,29 @@ from PIL import Image, ImageOps
 from core.edits import EDITS, captioned, jpeg
 
 
-class Photo(Struct, frozen=True):
-    """A photo that nobody has seen before."""
+class Photo(Struct, frozen=True, kw_only=True):
+    """A photo that nobody has seen before, and what is written of it."""
 
     name: str
     file: str
     title: str
     terms: str
     """Who made it, and on what terms, as scikit-image says."""
+    description: str
+    tags: tuple[str, ...]
+    category: str
+
+    @property
+    def fields(self) -> dict[str, str | list[str]]:
+        """As they are sent with it."""
+        return {
+            "title": self.title,
+            "description": self.description,
+            "tags": list(self.tags),
+            "category": self.category,
+            "external_id": self.name,
+            "owner_id": "photographer",
+        }
 
 
 class Copy(Struct, frozen=True, kw_only=True):
@@ -40,26 +55,104 @@ class Copy(Struct, frozen=True, kw_only=True):
 
 
 PHOTOS = (
-    Photo("astronaut", "astronaut.png", "Eileen Collins", "NASA, public domain"),
-    Photo("cat", "chelsea.png", "Chelsea the cat", "Stefan van der Walt, CC0"),
-    Photo("coffee", "coffee.png", "A cup of coffee", "Rachel Michetti, CC0"),
-    Photo("rocket", "rocket.jpg", "Falcon 9 lifts off", "SpaceX, public domain"),
-    Photo("hubble", "hubble_deep_field.jpg", "Hubble eXtreme Deep Field", "NASA, public domain"),
-    Photo("camera", "camera.png", "A man with a camera", "Lav Varshney, CC0"),
-    Photo("coins", "coins.png", "Coins from Pompeii", "Brooklyn Museum, no known restrictions"),
-    Photo("retina", "retina.jpg", "A retina", "Mikael Häggström, CC0"),
-    Photo("clock", "clock_motion.png", "A clock in motion", "Stefan van der Walt, public domain"),
     Photo(
-        "motorcycle, left eye",
-        "motorcycle_left.png",
-        "A motorcycle, seen by the left eye",
-        "Middlebury 2014 stereo benchmark",
+        name="astronaut",
+        file="astronaut.png",
+        title="Eileen Collins",
+        terms="NASA, public domain",
+        description="An astronaut in an orange spacesuit smiles beside a model of her shuttle",
+        tags=("astronaut", "portrait", "spaceflight"),
+        category="space",
     ),
     Photo(
-        "motorcycle, right eye",
-        "motorcycle_right.png",
-        "The same motorcycle, seen by the right eye: another photo",
-        "Middlebury 2014 stereo benchmark",
+        name="cat",
+        file="chelsea.png",
+        title="Chelsea the cat",
+        terms="Stefan van der Walt, CC0",
+        description="A ginger tabby cat with green eyes looks into the distance",
+        tags=("pet", "animal"),
+        category="animals",
+    ),
+    Photo(
+        name="coffee",
+        file="coffee.png",
+        title="A cup of coffee",
+        terms="Rachel Michetti, CC0",
+        description="A white cup of espresso on a saucer, with a spoon, on a wooden table",
+        tags=("drink", "café"),
+        category="food",
+    ),
+    Photo(
+        name="rocket",
+        file="rocket.jpg",
+        title="Falcon 9 lifts off",
+        terms="SpaceX, public domain",
+        description="A rocket rises from its launch pad in fire and smoke",
+        tags=("launch", "spaceflight"),
+        category="space",
+    ),
+    Photo(
+        name="hubble",
+        file="hubble_deep_field.jpg",
+        title="Hubble eXtreme Deep Field",
+        terms="NASA, public domain",
+        description="Thousands of far galaxies in a black sky, seen by a space telescope",
+        tags=("galaxies", "astronomy"),
+        category="space",
+    ),
+    Photo(
+        name="camera",
+        file="camera.png",
+        title="A man with a camera",
+        terms="Lav Varshney, CC0",
+        description="A man in a dark coat films with a camera on a tripod, in black and white",
+        tags=("photographer", "lawn"),
+        category="people",
+    ),
+    Photo(
+        name="coins",
+        file="coins.png",
+        title="Coins from Pompeii",
+        terms="Brooklyn Museum, no known restrictions",
+        description="Ancient coins, worn by use, laid out in rows",
+        tags=("money", "history", "museum"),
+        category="objects",
+    ),
+    Photo(
+        name="retina",
+        file="retina.jpg",
+        title="A retina",
+        terms="Mikael Häggström, CC0",
+        description="The back of a human eye and its blood vessels, as an eye doctor sees it",
+        tags=("medicine", "eye"),
+        category="medicine",
+    ),
+    Photo(
+        name="clock",
+        file="clock_motion.png",
+        title="A clock in motion",
+        terms="Stefan van der Walt, public domain",
+        description="The face of a wall clock, blurred because the camera moved",
+        tags=("time", "blur"),
+        category="objects",
+    ),
+    Photo(
+        name="motorcycle, left eye",
+        file="motorcycle_left.png",
+        title="A motorcycle, seen by the left eye",
+        terms="Middlebury 2014 stereo benchmark",
+        description="A motorcycle parked in a workshop among tools and shelves",
+        tags=("vehicle", "workshop"),
+        category="vehicles",
+    ),
+    Photo(
+        name="motorcycle, right eye",
+        file="motorcycle_right.png",
+        title="The same motorcycle, seen by the right eye: another photo",
+        terms="Middlebury 2014 stereo benchmark",
+        description="A motorcycle parked in a workshop among tools and shelves",
+        tags=("vehicle", "workshop"),
+        category="vehicles",
     ),
 )
 

@@ -43,8 +43,12 @@ def running() -> Iterator[str]:
 
 
 def _environment(data: Path) -> dict[str, str]:
-    """Ours without any setting but the model: the demo is the same wherever it runs."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("SEENIT_")}
+    """Ours without any setting but the models: the demo is the same wherever it runs."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("SEENIT_") or name == "SEENIT_CAPTION_MODEL"
+    }
     return {
         **kept,
         "SEENIT_DATA": str(data),

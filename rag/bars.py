@@ -42,7 +42,7 @@ class Bars:
 
     Where both spaces were calibrated, the one that kept more answers judges every picture that has
     a vector in it, and the other one judges the rest: two chances to pass would be two chances to
-    pass wrongly. In a space that nobody calibrated a picture has to be "close" (`core/bands.py`).
+    pass wrongly. In a space that nobody calibrated a picture has to be "related" (`core/bands.py`).
     """
 
     def __init__(self, bars: Mapping[str, Bar]) -> None:
@@ -85,7 +85,7 @@ def _bar(index: Index, measured: Measured, tenant: str, way: Way, asked: Asked) 
     calibration = measured.get(tenant, asked.space_id)
     cut = calibration.ways.get(way) if calibration is not None else None
     if cut is None:
-        return Bar(needed=DEFAULTS[asked.kind, way].close, kept=0.0)
+        return Bar(needed=DEFAULTS[asked.kind, way].related, kept=0.0)
     near = index.neighbours(tenant, asked.space_id, asked.vector, limit=CROWD)
     similarities = np.array([[one.similarity for one in near]], dtype=np.float64)
     return Bar(
