@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 import sqlite3
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.local_index import LocalIndex, listing, migrations
+from adapters.local_index import LocalIndex, listing, migrations, texts
 from core.errors import IndexUnavailableError
 from core.policy import POLICY
 from core.ports import Filters
@@ -318,3 +319,31 @@ def test_another_process_follows_entries_and_swaps(path: Path, tmp_path: Path) -
         reader.stdin.close()
         assert reader.wait(20) == 0
     index.close()
+
+
+def test_weighing_fewer_records_gives_the_same_relevances(
+    index: LocalIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only who is weighed changes: what is found has all its words counted, filters or not."""
+    drawn = random.Random(1)
+    # the n-th word is in every n-th record, so that there are common and rare ones
+    titles = [" ".join(f"w{k}" for k in range(1, 30) if drawn.random() < 1 / k) for _ in range(400)]
+    stored = [
+        record(n, 1, fields=Fields(title=title, category="c" if n % 2 else None))
+        for n, title in enumerate(titles)
+    ]
+    index.project("default", 1, stored, [], [])
+    for question in ("w1 w2 w25", "w3 w29 w28", "w1 w2", "w27", "w1 unheard w20", "unheard"):
+        for filters in (None, Filters(category="c")):
+            monkeypatch.setattr(texts, "ENOUGH", 10**9)
+            every = index.keyword("default", question, limit=400, filters=filters)
+            relevance = {one.image_id: one.similarity for one in every}
+            for enough in (1, 10, 100):
+                monkeypatch.setattr(texts, "ENOUGH", enough)
+                for limit in (1, 5, 400):
+                    found = index.keyword("default", question, limit=limit, filters=filters)
+                    assert len(found) == min(limit, len(every))
+                    for one in found:
+                        assert one.similarity == pytest.approx(relevance[one.image_id])
+                    assert found == sorted(found, key=lambda one: (-one.similarity, one.image_id))
+            assert {one.image_id for one in found} == relevance.keys()
