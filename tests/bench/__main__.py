@@ -15,7 +15,9 @@ from tests.bench import (
     drawing,
     embedding,
     lookup,
+    prompting,
     queueing,
+    searching,
     settling,
     stages,
     verdicts,
@@ -25,6 +27,7 @@ from tests.bench.rows import Row, Topic, show, write
 TOPICS: dict[str, Topic] = {
     "decoding": decoding.rows,
     "lookup": lookup.rows,
+    "searching": searching.rows,
     "settling": settling.rows,
     "queueing": queueing.rows,
     "stages": stages.rows,
@@ -32,6 +35,7 @@ TOPICS: dict[str, Topic] = {
     "verdicts": verdicts.rows,
     "checking": checking.rows,
     "drawings": drawing.rows,
+    "prompts": prompting.rows,
 }
 
 
