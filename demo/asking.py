@@ -31,7 +31,7 @@ class Query(Struct, frozen=True):
 
 QUERIES = (
     Query("motorcycles", "keyword", ("motorcycle, left eye", "motorcycle, right eye"), "its word"),
-    Query("a furry pet", "caption", ("cat",), "its meaning: none of these words was written"),
+    Query("a furry pet", "caption", ("cat",), "its meaning"),
     Query("a hot drink in the morning", "caption", ("coffee",), "its meaning"),
     Query("what did Romans pay with", "caption", ("coins",), "its meaning"),
     Query("spaceflight", "hybrid", ("astronaut", "rocket"), "words and meaning together"),

@@ -110,7 +110,10 @@ def _asked(one: Found, shown: Mapping[str | None, str]) -> str:
     else:
         tiles = (
             _figure(
-                shown[hit["image_id"]], hit["title"], f"{hit['title']} · {hit['similarity']}", ""
+                shown[hit["image_id"]],
+                hit["title"],
+                " · ".join(filter(None, (hit["title"], hit["similarity"]))),
+                "",
             )
             for hit in one.hits
         )

@@ -49,7 +49,7 @@ def _measure(
         lines = [make(seed) for seed in range(MADE)]
         ids = _store(built, folder, [jpeg(drawings.drawn(one), 92) for one in lines])
         ranks = []
-        for n in progress.track(range(MADE), description=f"{kind}s redrawn, {name}"):
+        for n in progress.track(range(MADE), description=f"redrawn: {kind}, {name}"):
             asked = jpeg(drawings.redrawn(lines[n], n), 85)
             vector = built.searcher.see(TENANT, asked)
             ask = Ask(vector=vector, mode="visual", limit=200, filters=Filters())
@@ -59,7 +59,7 @@ def _measure(
         found_at = {f"R@{k}": float(np.mean(np.array(ranks) < k)) * 100 for k in (1, 5, 10)}
         measured.append(
             Row(
-                work=f"{kind} found by a rough redrawing among {len(around) + MADE}, {name}",
+                work=f"{kind}: found by a rough redrawing among {len(around) + MADE}, {name}",
                 unit="% in 10",
                 value=found_at["R@10"],
                 details={**found_at, "median rank": float(np.median(ranks)) + 1},
@@ -100,7 +100,7 @@ def _copies(progress: Progress, built: Services, folder: Path, name: str) -> lis
         )
         measured.append(
             Row(
-                work=f"copies of {kind}s recognised, {name}",
+                work=f"copies recognised: {kind}, {name}",
                 unit="%",
                 value=float(np.mean([float(str(one).split()[0]) for one in shares.values()])),
                 details={**shares, "told of another one": wrong, "different ones told new": new},

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from demo.asking import QUERIES
 from demo.photos import COPIES, PHOTOS
 
 pytestmark = pytest.mark.timeout(300)
@@ -54,8 +55,11 @@ def test_the_demo_ends_well_and_leaves_a_page(demo: subprocess.Popen[str], tmp_p
     assert demo.returncode == 0, said
     assert f"{len(PHOTOS)} photos were new, {len(COPIES)} copies" in said
     page = (tmp_path / "out" / "demo.html").read_text(encoding="utf-8")
-    assert page.count('<article class="card">') == len(COPIES) + 1
-    assert page.count("<img ") == 2 * (len(COPIES) + 1) + len(PHOTOS)
+    assert page.count('<article class="card">') == len(COPIES) + 1 + len(QUERIES) + 1
+    found = sum(1 for query in QUERIES if query.mode != "visual")
+    assert page.count("<img ") > 2 * (len(COPIES) + 1) + len(PHOTOS) + found
+    assert "SEENIT_MODEL=openai/clip-vit-base-patch32 make demo" in page
+    assert "[img-1]" in page
     assert re.findall(r'(?:src|href)="(?!data:)[^"]*"', page) == []
     assert "<rect" in page, "the caption's region is drawn"
     assert left(tmp_path) == []
