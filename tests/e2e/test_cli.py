@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 
 from cli.main import run
-from tests.e2e.service import Service
+from core.exporting import Exporter
+from tests import models
+from tests.e2e.service import Service, serving, until
 from tests.pictures import EDITS, jpeg, photo
 
 pytestmark = pytest.mark.timeout(300)
@@ -162,3 +166,195 @@ def test_an_ingest_that_was_cut_off_goes_on(
     answer = told(capsys, "ingest", moved, *where)
     assert [item["already"] for item in answer["items"]] == [True, True, False, False]
     assert kinds(answer) == EXPECTED
+
+
+SAID = {
+    "a.jpg": {"title": "a red cat", "category": "pets", "tags": ["cat", "red"]},
+    "b.jpg": {"title": "the blue sky of a dog", "category": "skies", "tags": ["sky"]},
+    "c.jpg": {"title": "a photo of a receipt", "category": "paper", "owner_id": "it's mine"},
+}
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service with a tiny model of each kind, two photos and a mirrored copy."""
+    folder = tmp_path_factory.mktemp("shown")
+    seeing, reading = (folder / name for name in ("clip", "sentences"))
+    models.clip(seeing)
+    models.sentences(reading)
+    settings = {"SEENIT_MODEL": str(seeing), "SEENIT_CAPTION_MODEL": str(reading)}
+    with serving(folder / "data", **settings) as service:
+        first = photo(1)
+        files = (jpeg(first), jpeg(photo(2)), EDITS["mirror"].apply(first))
+        for (name, fields), data in zip(SAID.items(), files, strict=True):
+            answer = service.upload([(name, data)], wait=60, **fields)  # type: ignore[arg-type]  # lists too
+            assert answer.status_code == 200, answer.text
+        until(lambda: service.client.get("/v1/stats").json()["log"]["lag"] == 0)
+        yield service
+
+
+def names(answer: dict[str, Any]) -> list[str]:
+    """File names of the hits, best first."""
+    return [hit["image"]["filename"] for hit in answer["hits"]]
+
+
+def test_pictures_are_found_by_words_and_by_example(
+    shown: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Over HTTP, with filters and groups; what is asked by file is not stored."""
+    where = ("--url", shown.url)
+    whole = told(capsys, "search", "red", "cat", *where)
+    assert whole["used"] == ["visual", "caption", "keyword"]
+    assert names(whole)[0] == "a.jpg"
+    only = told(capsys, "search", "sky", *where, "--mode", "keyword", "--category", "skies")
+    assert names(only) == ["b.jpg"]
+    mine = told(capsys, "search", "cat", *where, "--owner-id", "it's mine", "--no-collapse")
+    assert names(mine) == ["c.jpg"]
+    best = told(capsys, "search", "a", "photo", *where, "--mode", "caption", "--group-by", "tag")
+    assert {hit["group"] for hit in best["hits"]} == {"cat", "red", "sky"}
+
+    file = tmp_path / "asked.jpg"
+    file.write_bytes(jpeg(photo(2)))
+    near = told(capsys, "similar", file, *where)
+    assert names(near)[0] == "b.jpg"
+    assert near["hits"][0]["similarities"]["visual"] == pytest.approx(1, abs=0.01)
+    assert told(capsys, "search", *where, "--image", file, "--mode", "visual") | {"took_ms": 0} == (
+        near | {"took_ms": 0}
+    )
+    stored = near["hits"][0]["image"]["image_id"]
+    for space in ("visual", "caption"):
+        others = told(capsys, "similar", stored, *where, "--space", space)
+        assert names(others) == ["a.jpg"]
+    assert len(shown.images()) == 3
+
+    assert run(["search", "red", "cat", *where]) == 0
+    assert "a red cat" in capsys.readouterr().out
+    assert run(["similar", str(file), *where, "--space", "caption"]) == 1
+    assert "a file has no words" in capsys.readouterr().err
+
+
+def test_a_question_becomes_a_prompt(
+    shown: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its citations for people, its blocks for a program."""
+    where = ("--url", shown.url)
+    file = tmp_path / "asked.jpg"
+    file.write_bytes(jpeg(photo(2)))
+    stored = shown.images()[0]["image_id"]
+    given = ("--image", file, "--image", stored, "--format", "anthropic", "--deliver", "reference")
+    answer = told(capsys, "context", "a red cat", *where, *given)
+    assert answer.keys() >= {"messages", "blocks", "citations", "dropped", "estimated_tokens"}
+    arguments = ["context", "a red cat", *map(str, (*where, *given))]
+    assert run([*arguments, "--blocks"]) == 0
+    assert json.loads(capsys.readouterr().out) == answer["blocks"]
+    assert run(arguments) == 0
+    said = capsys.readouterr().out
+    assert f"{len(answer['citations'])} pictures" in said
+    for citation in answer["citations"]:
+        assert f"{citation['label']} " in said
+    none = told(capsys, "context", "a red cat", *where, "--token-budget", 1)
+    assert none["citations"] == []
+    assert none["reason"]
+
+
+def test_counts_are_those_of_the_service(
+    shown: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In full as JSON, in words for people."""
+    assert told(capsys, "stats", "--url", shown.url) == shown.client.get("/v1/stats").json()
+    assert run(["stats", "--url", shown.url]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("3 pictures: ")
+    assert "pets" in said
+
+
+def test_an_export_holds_what_the_service_tells(
+    shown: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In every format, beside the running service, with vectors like those it compares."""
+    where = ("--data", str(shown.data))
+    records = {one["image_id"]: one for one in shown.images()}
+    lines = tmp_path / "out.jsonl"
+    assert told(capsys, "export", *where, "--out", lines)["records"] == 3
+    read = [json.loads(line) for line in lines.read_text().splitlines()]
+    vectors = {one["image_id"]: one.pop("vectors") for one in read}
+    assert read == list(records.values())[::-1]
+    a, b, c = records
+    assert [sorted(space.partition("-")[0] for space in vectors[n]) for n in (a, b, c)] == [
+        ["caption", "visual"],
+        ["caption", "visual"],
+        ["caption"],
+    ]
+    for space in vectors[a]:
+        kind = space.partition("-")[0]
+        near = told(capsys, "similar", a, "--url", shown.url, "--space", kind)
+        cosine = np.dot(vectors[a][space], vectors[b][space])
+        assert near["hits"][0]["similarities"][kind] == pytest.approx(cosine, abs=1e-6)
+
+    assert run(["export", *where]) == 0
+    assert capsys.readouterr().out == lines.read_text()
+    statements = tmp_path / "out.SQL"
+    assert run(["export", *where, "--out", str(statements), "--table", "seen"]) == 0
+    db = sqlite3.connect(":memory:")
+    db.executescript(statements.read_text())
+    found = db.execute("SELECT image_id, owner_id FROM seen ORDER BY image_id").fetchall()
+    assert found == [(n, records[n]["owner_id"]) for n in (a, b, c)]
+    db.close()
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
+    table = tmp_path / "out.parquet"
+    assert run(["export", *where, "--out", str(table), "--no-vectors", "--category", "pets"]) == 0
+    assert parquet.read_table(table).column("image_id").to_pylist() == [a]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "out.SQL",
+        "out.jsonl",
+        "out.parquet",
+    ]
+
+
+def test_an_export_that_fails_leaves_the_old_file(
+    shown: Service,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And no half of a new one; a full disk is one plain line."""
+    out = tmp_path / "out.jsonl"
+    out.write_text("old")
+    whole = Exporter.records
+
+    def broken(self: Exporter, *, vectors: bool) -> Iterator[Any]:
+        yield next(whole(self, vectors=vectors))
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Exporter, "records", broken)
+    assert run(["export", "--data", str(shown.data), "--out", str(out)]) == 1
+    assert capsys.readouterr().err == f"seenit: {out}: no space left on device\n"
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("out.jsonl", "old")]
+    nowhere = tmp_path / "no" / "out.jsonl"
+    assert run(["export", "--data", str(shown.data), "--out", str(nowhere)]) == 1
+    assert "no such file or directory" in capsys.readouterr().err
+
+
+def test_with_nothing_running_it_looks_without_an_engine(
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Searching, counting and exporting take no lock, settle nothing and need no model."""
+    before = psutil.Process().children(recursive=True)
+    monkeypatch.setenv("SEENIT_MODEL", "none")
+    monkeypatch.setenv("SEENIT_CAPTION_MODEL", "none")
+    where = ("--data", tmp_path / "data")
+    told(capsys, "ingest", folder, *where, "--category", "shoes", "--tag", "red")
+    (tmp_path / "data" / "engine.pid").unlink()
+    found = told(capsys, "search", "red shoes", *where)
+    assert (found["used"], len(found["hits"])) == (["keyword"], 2)
+    assert [one["signal"] for one in found["missing"]] == ["visual", "caption"]
+    assert told(capsys, "stats", *where)["total"]["images"] == 3
+    assert run(["export", "--data", str(tmp_path / "data")]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
+    assert run(["similar", str(folder / "a.jpg"), "--data", str(tmp_path / "data")]) == 3
+    assert "SEENIT_MODEL=none" in capsys.readouterr().err
+    assert not (tmp_path / "data" / "engine.pid").exists()
+    assert psutil.Process().children(recursive=True) == before
