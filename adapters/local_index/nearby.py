@@ -16,6 +16,9 @@ from core.policy import Policy
 from core.ports import Neighbour
 from core.types import Hit, Query, Vector
 
+FEW = 16
+"""Where filters let through less than one in so many, those are read alone."""
+
 
 def hits(
     memory: Memory,
@@ -76,6 +79,10 @@ def neighbours(
     without = np.array(sorted(hidden), np.int64)
 
     standing = None if passes is None else memory.columns.standing(passes, vectors)
+    if standing is not None and FEW * np.count_nonzero(standing) <= len(vectors):
+        slots = np.setdiff1d(np.flatnonzero(standing), without)
+        near = vectors.among(query[0], slots, limit, min_similarity)
+        return [Neighbour(memory.ids[slot], similarity) for slot, similarity in near]
 
     def keep(_: int, slots: Ints) -> NDArray[np.bool_]:
         good = ~np.isin(slots, without)

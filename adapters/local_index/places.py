@@ -21,12 +21,12 @@ class Places:
         self._reach(slots)
         return self._at[slots]
 
-    def have(self, slots: Ints) -> NDArray[np.bool_]:
-        """(n,) whether each of (n,) slots has a place; changes nothing, so any thread may ask."""
+    def find(self, slots: Ints) -> Ints:
+        """Places of (n,) slots, as `of`; changes nothing, so any thread may ask."""
         at = self._at
-        found = np.zeros(len(slots), np.bool_)
+        found = np.full(len(slots), -1, np.int64)
         inside = slots < len(at)
-        found[inside] = at[slots[inside]] >= 0
+        found[inside] = at[slots[inside]]
         return found
 
     def put(self, slots: Ints, places: Ints) -> None:

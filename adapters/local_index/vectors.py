@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.local_index.places import Ints, Places
-from core.types import Matrix
+from core.types import Matrix, Vector
 
 _BLOCK = 32_768
 """Rows of a block: 64 MB of 512 dimensions, a few milliseconds' work."""
@@ -85,7 +85,7 @@ class Vectors:
 
     def have(self, slots: Ints) -> NDArray[np.bool_]:
         """(n,) whether each of (n,) slots has a vector."""
-        return self._places.have(slots)
+        return np.asarray(self._places.find(slots) >= 0)
 
     def search(
         self, queries: Matrix, top: int, floor: float, keep: Keep | None = None
@@ -111,6 +111,18 @@ class Vectors:
             for best, row in zip(found, _products(queries, block[:n]), strict=True):
                 best.offer(row, owners, start)
         return [best.measured(view, query) for best, query in zip(found, queries, strict=True)]
+
+    def among(self, query: Vector, slots: Ints, top: int, floor: float) -> list[Near]:
+        """As `search` for one query, of (n,) slots alone: no other vector is read."""
+        if top <= 0:
+            return []
+        while True:
+            view = self._view
+            places = self._places.find(slots)
+            seen = (places >= 0) & (places < view.filled)
+            places, owners = places[seen], view.owners[places[seen]]
+            if np.all((owners == slots[seen]) | (owners < 0)):  # else it was packed meanwhile
+                return _measured(view, query, places, top, floor)
 
     def _append(self, slots: Ints, matrix: Matrix) -> None:
         blocks, starts, owners, count = self._view
@@ -175,18 +187,21 @@ class _Best:
             left = self._similarities >= self._least
             self._similarities, self._places = self._similarities[left], self._places[left]
 
-    def measured(self, view: _View, query: Matrix) -> list[Near]:
+    def measured(self, view: _View, query: Vector) -> list[Near]:
         """What is left, measured one by one."""
-        if not len(self._places):
-            return []
-        exact = np.array([float(np.dot(query, row)) for row in view.rows(self._places)])
-        slots = view.owners[self._places]
-        order = np.lexsort((slots, -exact))
-        return [
-            Near(int(slots[n]), float(exact[n]))
-            for n in order
-            if exact[n] >= self._floor and slots[n] >= 0
-        ][: self._top]
+        return _measured(view, query, self._places, self._top, self._floor)
+
+
+def _measured(view: _View, query: Vector, places: Ints, top: int, floor: float) -> list[Near]:
+    """The best of the vectors at (n,) places, by `numpy.dot` row by row."""
+    if not len(places):
+        return []
+    exact = np.array([float(np.dot(query, row)) for row in view.rows(places)])
+    slots = view.owners[places]
+    order = np.lexsort((slots, -exact))
+    return [
+        Near(int(slots[n]), float(exact[n])) for n in order if exact[n] >= floor and slots[n] >= 0
+    ][:top]
 
 
 def _products(queries: Matrix, block: Matrix) -> Matrix:
