@@ -52,6 +52,7 @@ def _environment(data: Path) -> dict[str, str]:
     return {
         **kept,
         "SEENIT_DATA": str(data),
+        "TMPDIR": str(data.parent),  # what libraries leave there goes with it
         "SEENIT_MODEL": os.environ.get("SEENIT_MODEL", "none"),
         "SEENIT_PORT": "0",
         "SEENIT_LOG_LEVEL": "warning",
