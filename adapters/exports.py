@@ -11,7 +11,7 @@ import msgspec
 
 from core import clock
 from core.errors import MalformedError, SettingsError
-from core.exporting import COLUMNS, Exported, Holds, document, row
+from core.exporting import COLUMNS, Exported, Holds, document, numbers, row
 
 Format = Literal["jsonl", "parquet", "sql"]
 
@@ -100,7 +100,7 @@ class Sql:
         values = [_value(value) for value in row(exported).values()]
         for space in self._spaces:
             vector = exported.vectors.get(space)
-            values.append("NULL" if vector is None else _value(vector.tolist()))
+            values.append("NULL" if vector is None else _value(numbers(vector).decode()))
         self._file.write(f"{self._into}({', '.join(values)});\n".encode())
 
     def close(self) -> None:

@@ -20,7 +20,7 @@ from adapters.exports import Format, column, writer
 from api import rendering
 from core import clock, keys
 from core.errors import MalformedError, SettingsError
-from core.exporting import PAGE, Exported, Exporter, document, row
+from core.exporting import PAGE, Exported, Exporter, document, numbers, row
 from core.ports import Filters
 from core.types import Decision, Evidence, Fields, Match, Record, Tombstone, Vector
 from tests.door import Service, Tail
@@ -258,6 +258,14 @@ def _seen(made: Record) -> Any:  # noqa: ANN401  # a Seen
     from core.telling import Seen  # noqa: PLC0415 - used here alone
 
     return Seen(record=made, original=None, reason=None)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1))
+def test_any_vector_is_the_same_again(values: list[float]) -> None:
+    """Bit for bit, the sign of a zero too."""
+    vector = np.array(values, np.float32)
+    assert np.array(json.loads(numbers(vector)), np.float32).tobytes() == vector.tobytes()
 
 
 # --- the moment -----------------------------------------------------------------------------------
