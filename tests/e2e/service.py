@@ -48,7 +48,6 @@ class Service:
         self.settings = {
             "SEENIT_MODEL": "none",
             "SEENIT_CAPTION_MODEL": "none",
-            "SEENIT_CAPTION_MODEL": "none",
             "SEENIT_DATA": str(data),
             "SEENIT_LOG_LEVEL": "warning",
             **(settings or {}),
