@@ -209,9 +209,9 @@ class Answer:
         return [one for one in shown if one.image_id not in without], len(found) < depth
 
     def _mended(self, question: Question, found: list[Neighbour]) -> list[Neighbour]:
-        """The head of a text's visual list in hybrid, ordered anew where there is a bank."""
+        """The head of a text's list in a space, ordered anew in hybrid where there is a bank."""
         space_id = question.space_id
-        wanted = (self._ask.mode, question.mode, question.way) == ("hybrid", "visual", "text")
+        wanted = (self._ask.mode, question.way) == ("hybrid", "text")
         bank = self._hubs(self._tenant, space_id) if self._hubs and wanted and space_id else None
         if bank is None or space_id is None:
             return found

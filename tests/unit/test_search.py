@@ -509,14 +509,14 @@ def test_what_is_near_every_text_falls_behind() -> None:
 
 
 def test_hubs_are_mended_in_hybrid_alone(service: Service) -> None:
-    """The bank is asked for by tenant and space; visual by name stays as it is."""
+    """The bank is asked for by tenant and space; a space by name stays as it is."""
     zoo(service)
     asked: list[tuple[str, str]] = []
     bank = np.stack([seen(service, "red")] * 3)
 
-    def hubs(tenant: str, space_id: str) -> np.ndarray[Any, Any]:
+    def hubs(tenant: str, space_id: str) -> np.ndarray[Any, Any] | None:
         asked.append((tenant, space_id))
-        return bank
+        return bank if space_id == service.visual.space.space_id else None
 
     searcher = Searcher(
         service.index,
@@ -529,7 +529,7 @@ def test_hubs_are_mended_in_hybrid_alone(service: Service) -> None:
     plain = searcher.search(TENANT, Ask(text="red orange", mode="visual", limit=2)).hits
     assert asked == []
     mended = searcher.search(TENANT, Ask(text="red orange")).hits
-    assert asked == [(TENANT, service.visual.space.space_id)]
+    assert asked == [(TENANT, one.space.space_id) for one in (service.visual, service.caption)]
     assert {hit.similarities["visual"] for hit in plain} <= {
         hit.similarities.get("visual", 0.0) for hit in mended
     }
