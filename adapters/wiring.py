@@ -266,7 +266,7 @@ def _rules(settings: Settings, models: Models) -> Rules:
     return Rules(
         policy_version=POLICY.version,
         pipeline_version=PIPELINE_VERSION,
-        worth=lambda hit, space_id: worth(hit, POLICY, _similar_at(models, space_id)),
+        worth=lambda hits, space_id: worth(hits, POLICY, _similar_at(models, space_id)),
         agrees=lambda hit: agrees(hit, POLICY),
         similar_at=lambda space_id: _similar_at(models, space_id),
         decisions=Decisions(

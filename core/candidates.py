@@ -81,19 +81,25 @@ def fuse(hits: Iterable[Hit], policy: Policy) -> Candidates:
     return Candidates(tuple(found[: policy.candidates]), len(found) > policy.candidates)
 
 
-def worth(hit: Hit, policy: Policy, similar_at: float | None = None) -> bool:
-    """Whether a candidate deserves to be laid over: hash, votes or a very high similarity ask so.
-
-    `similar_at` is what the space asked calls similar: a model that puts any two pictures close
-    together has to say more than that they are.
+def worth(hits: Iterable[Hit], policy: Policy, similar_at: float | None = None) -> frozenset[str]:
+    """Which candidates deserve to be laid over, by image_id: hash, votes or a very high similarity.
 
     An alignment starts from a turn whose hash is close or from keypoints that agree; a picture
     whose votes fall short may still have such keypoints at a higher resolution, but among those
-    that merely look alike only the closest are likely to.
+    that merely look alike only the nearest are likely to.
+
+    `similar_at` is what the space asked calls similar: a model that puts any two pictures close
+    together has to say more than that they are.
     """
-    return agrees(hit, policy) or (
-        hit.similarity is not None and hit.similarity >= max(policy.alike, similar_at or 0.0)
-    )
+    found: set[str] = set()
+    alike: list[tuple[float, str]] = []
+    least = max(policy.alike, similar_at or 0.0)
+    for hit in hits:
+        if agrees(hit, policy):
+            found.add(hit.image_id)
+        elif hit.similarity is not None and hit.similarity >= least:
+            alike.append((-hit.similarity, hit.image_id))
+    return frozenset(found.union(image_id for _, image_id in sorted(alike)[: policy.alike_top]))
 
 
 def agrees(hit: Hit, policy: Policy) -> bool:

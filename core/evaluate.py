@@ -221,7 +221,7 @@ class Evaluation:
             by_visual=mean(sum(h.similarity is not None for h in hits) for hits in counted),
             by_features=mean(sum(h.votes is not None for h in hits) for hits in counted),
             together=mean(len(hits) for hits in counted),
-            laid_over=mean(sum(worth(h, self._policy) for h in hits) for hits in counted),
+            laid_over=mean(len(worth(hits, self._policy)) for hits in counted),
             most=max(map(len, counted)),
         )
         return looked, paired(label, "pipeline", total, pairs_found)

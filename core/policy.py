@@ -24,6 +24,9 @@ class Policy(Struct, frozen=True, kw_only=True):
     """Cosine under which a neighbour is no candidate."""
     alike: float = 0.9
     """Cosine from which a neighbour is laid over although neither hash nor features find it."""
+    alike_top: int = 4
+    """Of those only the nearest so many: a model may find hundreds alike, and what is a copy that
+    hash and features both miss stands among the first of them, or the model misses it too."""
     feature_votes: int = 3
     """Local features that must agree on one place; measured: of 300 crops to a quarter 287 have
     three, 284 have four; every false candidate costs one alignment, never a verdict."""

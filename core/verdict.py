@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Literal, NamedTuple, Protocol
 
 from msgspec import Struct
@@ -38,8 +39,8 @@ class Rules(Struct, frozen=True, kw_only=True):
 
     policy_version: str
     pipeline_version: str
-    worth: Callable[[Hit, str | None], bool]
-    """Whether a candidate is worth laying the picture over, by the space that was asked."""
+    worth: Callable[[Sequence[Hit], str | None], AbstractSet[str]]
+    """Which candidates are worth laying the picture over, by the space that was asked."""
     agrees: Callable[[Hit], bool]
     """Whether hash or features agree by themselves: what counts against a purged picture."""
     similar_at: Callable[[str | None], float | None]
@@ -163,9 +164,10 @@ def look(
 
     looks_alike = _looks_alike(query, rules)
     candidates = sees.near(query)
+    worthy = rules.worth(candidates.hits, query.space_id)
     laid = []
     for hit in candidates.hits:
-        worth = rules.worth(hit, query.space_id)
+        worth = hit.image_id in worthy
         state = sees.state(hit.image_id) if worth or looks_alike(hit) else None
         if state is None or state.anchor is None or state.closed:
             continue

@@ -106,7 +106,7 @@ def fuse(hits: Sequence[Hit]) -> Candidates:
 RULES = Rules(
     policy_version="1",
     pipeline_version="1",
-    worth=lambda *_: True,
+    worth=lambda hits, _: {hit.image_id for hit in hits},
     agrees=lambda hit: hit.hamming is not None and hit.hamming <= 1,
     similar_at=lambda _: None,
     copies=1,

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 import imagehash
-import numpy as np
 from PIL import Image
 from rich.progress import Progress
 
@@ -18,7 +16,6 @@ from adapters.towers import has_bfloat16
 from adapters.visual_embedder import VisualEmbedder
 from core.edits import jpeg
 from core.scenes import photo
-from core.types import Matrix
 from tests.bench import photos, weights
 from tests.bench.rows import Row
 from tests.bench.running import BATCH, fill, ingest, services
@@ -64,11 +61,10 @@ def _compared(  # noqa: PLR0917 - private, two callers
     stored: list[bytes],
     target: float | None,
 ) -> Row:
-    embedder = _Stocking(str(model), device="cpu")
+    embedder = VisualEmbedder(str(model), device="cpu")
     embedder.load()
     with photos.folder() as folder, services(folder, str(model), visual=embedder) as built:
-        with embedder.stocking():
-            fill(progress, built, folder, stored)
+        fill(progress, built, folder, stored)
         counts = counted(built)
         began = time.perf_counter()
         settled = ingest(built, folder, uploads)
@@ -90,29 +86,6 @@ def _compared(  # noqa: PLR0917 - private, two callers
             **{f"{way}, ms a picture": taken * 1e3 for way, taken in seeds.items()},
         },
     )
-
-
-class _Stocking(VisualEmbedder):
-    """Gives what is only stored vectors like the model's own, without the forward passes."""
-
-    _own: Matrix | None = None
-    _random = np.random.default_rng(6)
-
-    @contextmanager
-    def stocking(self) -> Iterator[None]:
-        """Mixtures of sixteen of the model's own vectors: 1,600 passes would take minutes."""
-        self._own = self.embed_images([photo(seed, *photos.PREVIEW) for seed in range(16)])
-        yield
-        self._own = None
-
-    def embed_images(self, images: Sequence[Image.Image], *, urgent: bool = False) -> Matrix:
-        """(n, d) float32 of unit length."""
-        if self._own is None:
-            return super().embed_images(images, urgent=urgent)
-        shares = self._random.dirichlet(np.full(len(self._own), 0.1), len(images))
-        mixed = (shares @ self._own).astype(np.float32)
-        mixed /= np.linalg.norm(mixed, axis=1, keepdims=True)
-        return mixed
 
 
 def _seeds_way(

@@ -173,12 +173,20 @@ def test_an_overlay_is_what_one_index_would_give(hits: list[Hit], draw: object) 
 )
 def test_what_is_worth_laying_over(hit: Hit, expected: tuple[bool, bool]) -> None:
     """Hash, votes or a very high similarity; the last alone does not speak against a picture."""
-    assert (worth(hit, POLICY), agrees(hit, POLICY)) == expected
+    assert (worth([hit], POLICY) == {"a"}, agrees(hit, POLICY)) == expected
 
 
 def test_a_model_that_finds_everything_alike_has_to_say_more() -> None:
     """Its own threshold of similar counts where that is higher than the policy's."""
     hit = Hit(image_id="a", similarity=0.95)
-    assert worth(hit, POLICY, 0.5)
-    assert not worth(hit, POLICY, 0.96)
-    assert worth(Hit(image_id="a", similarity=0.95, votes=3), POLICY, 0.96)
+    assert worth([hit], POLICY, 0.5) == {"a"}
+    assert worth([hit], POLICY, 0.96) == set()
+    assert worth([Hit(image_id="a", similarity=0.95, votes=3)], POLICY, 0.96) == {"a"}
+
+
+def test_of_many_that_look_alike_the_nearest_are_laid_over() -> None:
+    """Beside all that hash or features speak for, however many these are."""
+    alike = [Hit(image_id=f"s{n}", similarity=0.9 + n / 1000) for n in range(50)]
+    agreeing = [Hit(image_id=f"v{n}", votes=3) for n in range(9)]
+    nearest = {hit.image_id for hit in alike[-POLICY.alike_top :]}
+    assert worth([*alike, *agreeing], POLICY) == nearest | {hit.image_id for hit in agreeing}

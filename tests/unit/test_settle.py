@@ -173,7 +173,7 @@ def test_similar_is_what_looks_alike_without_being_confirmed() -> None:
     """At or above the threshold of the space, the best first; a similar picture is no copy."""
     rules = replace(
         RULES,
-        worth=lambda hit, _: hit.hamming is not None,
+        worth=lambda hits, _: {hit.image_id for hit in hits if hit.hamming is not None},
         similar_at=lambda _: 0.8,
         decisions=Decisions(similar="review"),
     )
