@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +16,11 @@ from core.types import Matrix, Vector
 
 _BLOCK = 32_768
 """Rows of a block: 64 MB of 512 dimensions, a few milliseconds' work."""
+
+WIDE = 8
+"""Blocks from which more than one core is used: below 200,000 rows waking them costs as much."""
+CORES = 4
+"""Most cores of one search: two to four read memory as fast as it comes."""
 
 Keep = Callable[[int, Ints], NDArray[np.bool_]]
 """Number of the query and (n,) slots to (n,): which of them may be found."""
@@ -103,12 +111,14 @@ class Vectors:
         # for the one that is kept and for the one that is dropped
         slack = 4 * self.dimensions * 2.0**-24
         found = [_Best(n, top, floor, slack, keep) for n in range(len(queries))]
-        for block, start in zip(view.blocks, view.starts, strict=False):
-            n = min(len(block), view.filled - start)
-            if n <= 0:
-                break
-            owners = view.owners[start : start + n]
-            for best, row in zip(found, _products(queries, block[:n]), strict=True):
+        parts = [
+            (start, block[: view.filled - start])
+            for block, start in zip(view.blocks, view.starts, strict=False)
+            if start < view.filled
+        ]
+        for (start, block), product in zip(parts, _all(queries, parts), strict=True):
+            owners = view.owners[start : start + len(block)]
+            for best, row in zip(found, product, strict=True):
                 best.offer(row, owners, start)
         return [best.measured(view, query) for best, query in zip(found, queries, strict=True)]
 
@@ -202,6 +212,22 @@ def _measured(view: _View, query: Vector, places: Ints, top: int, floor: float) 
     return [
         Near(int(slots[n]), float(exact[n])) for n in order if exact[n] >= floor and slots[n] >= 0
     ][:top]
+
+
+def _all(queries: Matrix, parts: Sequence[tuple[int, Matrix]]) -> Iterable[Matrix]:
+    """The products of all parts, in order; many parts are shared by several cores.
+
+    numpy lets go of the interpreter meanwhile, and one core multiplies slower than memory is read.
+    """
+    if len(parts) < WIDE:
+        return (_products(queries, block) for _, block in parts)
+    return _cores().map(lambda part: _products(queries, part[1]), parts)
+
+
+@cache
+def _cores() -> ThreadPoolExecutor:
+    """Made when first needed."""
+    return ThreadPoolExecutor(min(CORES, os.cpu_count() or 1), thread_name_prefix="vectors")
 
 
 def _products(queries: Matrix, block: Matrix) -> Matrix:
