@@ -21,8 +21,8 @@ from rich.progress import (
 )
 
 from cli import sheets, show, tables
+from cli.album import album
 from cli.files import found
-from cli.library import library
 from cli.private import private
 from core import recall
 from core.edits import EDITS
@@ -174,7 +174,7 @@ def retrieval(
         descriptions=descriptions,
         leave_out=leave_out,
     )
-    with library(model, caption_model) as stocked, _progress(shown=not as_json) as told:
+    with album(model, caption_model) as stocked, _progress(shown=not as_json) as told:
         report = recall.Recall(stocked, plan, told).run()
     out.mkdir(parents=True, exist_ok=True)
     written = [out / "report.json"]

@@ -1,4 +1,4 @@
-"""A library of one's own for one measurement: pictures with words, searched in this process."""
+"""An album of one's own for one measurement: pictures with words, searched in this process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from core.types import Fields, Matrix, SpaceKind, Vector
 from rag.retriever import Retriever
 
 
-class Library(Private):
+class Album(Private):
     """What a reader of words asks for: search, and what a model would be shown."""
 
     def __init__(self, made: Services, folder: Path) -> None:
@@ -73,8 +73,8 @@ class Library(Private):
 
 
 @contextmanager
-def library(model: str | None, caption_model: str | None) -> Iterator[Library]:
+def album(model: str | None, caption_model: str | None) -> Iterator[Album]:
     """Open one, empty; everything it wrote goes at the end."""
     with services(model, caption_model) as (made, uploads):
         made.models.load()
-        yield Library(made, uploads)
+        yield Album(made, uploads)
