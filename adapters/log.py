@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from core import keys
+from core.entries import Entry
 from core.errors import CorruptError, MissingError
 from core.ports import Blobs
-from core.types import Entry
 
 FORMAT = 1
 """The newest way of writing an entry that is understood here."""

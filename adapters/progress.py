@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
-from core.types import JobStatus
+from core.entries import JobStatus
 
 Heard = Callable[[str, str, JobStatus], None]
 

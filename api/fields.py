@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from api.schemas import Image
+from core.entries import Fields
 from core.errors import MalformedError
-from core.types import Fields
 
 LENGTHS = {
     "title": 500,

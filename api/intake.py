@@ -21,6 +21,7 @@ from api.metrics import Metrics
 from api.problems import FullerError, documented
 from api.uploads import Bounds, Form, received
 from core.accept import Accepted
+from core.entries import Job
 from core.errors import (
     BrokenError,
     MalformedError,
@@ -28,7 +29,6 @@ from core.errors import (
     TooLargeError,
     UnsupportedError,
 )
-from core.types import Job
 
 ENDED = ("done", "failed")
 WAIT = 60.0

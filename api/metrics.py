@@ -14,9 +14,9 @@ from prometheus_client.registry import Collector
 
 from api.auth import KEYED
 from api.problems import documented
+from core.entries import Job
 from core.errors import SeenitError
 from core.ports import Queue
-from core.types import Job
 
 MEDIA_TYPE = CONTENT_TYPE_LATEST.partition("; charset")[0]
 """The framework adds the charset."""

@@ -13,9 +13,10 @@ from api.etags import matched
 from api.fields import merged
 from api.problems import BusyError, raised
 from api.schemas import Erased
+from core.entries import Fields, Job, JobKind
 from core.errors import PendingError, PreconditionError
 from core.telling import Seen
-from core.types import Fields, Job, JobKind, Value
+from core.types import Value
 
 
 async def change(

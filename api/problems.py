@@ -17,6 +17,7 @@ from litestar.params import FromPath
 
 from api import rendering
 from api.schemas import Problem
+from core.entries import Problem as Written
 from core.errors import (
     CorruptError,
     ForbiddenError,
@@ -28,7 +29,6 @@ from core.errors import (
     UnauthorizedError,
     UnavailableError,
 )
-from core.types import Problem as Written
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from api import schemas, standing
-from core import types
+from core import entries, types
 from core.answering import Found, Results
 from core.errors import SeenitError
 from core.ports import Group
@@ -152,7 +152,7 @@ def ended(told: Told) -> schemas.Item:
     return schemas.Item(**{name: getattr(whole, name) for name in schemas.Item.__struct_fields__})
 
 
-def queued(core: types.Job | Tracked) -> schemas.Item:
+def queued(core: entries.Job | Tracked) -> schemas.Item:
     """An upload as it was just accepted, or as it stands when the call is repeated."""
     status = core.status if isinstance(core, Tracked) else "queued"
     return schemas.Item(job_id=core.job_id, image_id=core.image_id, status=status)
@@ -192,7 +192,7 @@ def problem(error: SeenitError, *, filename: str | None = None) -> schemas.Probl
     )
 
 
-def written(core: types.Problem) -> schemas.Problem:
+def written(core: entries.Problem) -> schemas.Problem:
     """An error as it was written down."""
     return schemas.Problem(
         type=f"/problems/{core.type}", title=core.title, status=core.status, detail=core.detail

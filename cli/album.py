@@ -10,11 +10,12 @@ from adapters.wiring import Services
 from cli.private import TENANT, Private, services
 from core.asking import Ask
 from core.calibration import Calibration
+from core.entries import Fields
 from core.evaluate import Stored
 from core.policy import POLICY
 from core.ports import TextEmbedder
 from core.recall import Mode
-from core.types import Fields, Matrix, SpaceKind, Vector
+from core.types import Matrix, SpaceKind, Vector
 from rag.retriever import Retriever
 
 

@@ -12,11 +12,12 @@ from adapters import settings
 from adapters.wiring import Services, build
 from core.accept import Upload
 from core.candidates import fuse
+from core.entries import Fields, Job, Operation
 from core.errors import SeenitError
 from core.evaluate import Stored
 from core.perceive import Digests, Perceiver
 from core.policy import Policy
-from core.types import Candidates, Fields, Job, Operation, Query, Verdict
+from core.types import Candidates, Query, Verdict
 
 TENANT = "default"
 

@@ -16,6 +16,7 @@ import msgspec
 
 from core import clock, keys
 from core.decoding import inspect
+from core.entries import Fields, Job, JobKind
 from core.errors import (
     BrokenError,
     ConflictError,
@@ -30,7 +31,7 @@ from core.errors import (
 from core.jobs import picture_of
 from core.ports import Blobs, Queue
 from core.shelf import Shelf
-from core.types import Fields, Job, JobKind, Limits, Value
+from core.types import Limits, Value
 
 KEY_SECONDS = 24 * 3600.0
 """How long an Idempotency-Key is kept."""

@@ -10,6 +10,7 @@ from PIL import Image
 
 from core import clock
 from core.captions import caption
+from core.entries import Embedded, Job, State
 from core.errors import CorruptError, MissingError
 from core.fingerprint import decode_preview
 from core.keys import is_caption
@@ -17,7 +18,6 @@ from core.ledger import Ledger
 from core.ports import Embedder, Index, TextEmbedder
 from core.settle import Claim
 from core.shelf import Made, Shelf
-from core.types import Embedded, Job, State
 
 BATCH = 64
 """Records of one entry of the log."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.types import Fields
+from core.entries import Fields
 
 TEMPLATE = "title, description, tags: each on a line, tags parted by commas"
 """Names the way `caption` joins them: part of what tells one caption space from another."""

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from core.entries import Embedded, Job, Operation, State
 from core.errors import ConflictError, MalformedError
 from core.keys import is_caption
 from core.step import Now, View, operation, refused
-from core.types import Embedded, Job, Operation, Standing, State
+from core.types import Standing
 
 
 def choose(view: View, job: Job, made: Sequence[Embedded], now: Now) -> Operation:

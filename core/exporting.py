@@ -9,12 +9,13 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from core import telling
+from core.entries import State
 from core.filtering import card, passes
 from core.overlay import Follows, Overlay
 from core.ports import Filters, Index
 from core.shelf import Shelf
 from core.telling import Original, Seen
-from core.types import Decision, State, Vector
+from core.types import Decision, Vector
 
 PAGE = 200
 """Records held at a time."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from core.entries import Record
 from core.ports import Card, Filters
-from core.types import Record
 
 
 def card(record: Record) -> Card:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from core.entries import Entry, Operation, Outcome, State, Tombstone
 from core.errors import CorruptError, IndexUnavailableError
 from core.layer import Layer
 from core.ports import Index, Log
 from core.settle import apply
-from core.types import Entry, Operation, Outcome, SpaceKind, Standing, State, Tombstone
+from core.types import SpaceKind, Standing
 
 FORMAT = 1
 """The newest format of an entry that is understood."""

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from core.confirm import Picture, compare
+from core.entries import Fields
 from core.errors import CorruptError, MissingError
 from core.fingerprint import decode_preview
 from core.keypoints import Detail, detail
 from core.policy import Policy
 from core.shelf import Remembered, Shelf
-from core.types import Comparison, Evidence, Fields, Hit, Pixels, Query
+from core.types import Comparison, Evidence, Hit, Pixels, Query
 
 logger = logging.getLogger(__name__)
 

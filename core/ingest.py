@@ -9,6 +9,7 @@ from contextlib import ExitStack
 import msgspec
 
 from core import keys
+from core.entries import Job, JobStatus, Operation, Problem
 from core.errors import BrokenError, SeenitError
 from core.gallery import Gallery
 from core.ledger import Ledger
@@ -16,7 +17,6 @@ from core.perceive import Digests, Perceived, Perceiver
 from core.ports import Blobs, Progress
 from core.settle import Claim
 from core.shelf import Made, Shelf, Written
-from core.types import Job, JobStatus, Operation, Problem
 
 logger = logging.getLogger(__name__)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from core.types import Outcome, SpaceKind, Standing, State, Tombstone
+from core.entries import Outcome, State, Tombstone
+from core.types import SpaceKind, Standing
 
 
 class Layer:

@@ -16,6 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from core import clock, keys
+from core.entries import Entry, Operation
 from core.errors import (
     CorruptError,
     ExistsError,
@@ -31,7 +32,7 @@ from core.project import Objects, Projector
 from core.settle import Claim, apply, decide, first_verdict
 from core.source import Fuse, Sight, Source
 from core.step import Now
-from core.types import Absent, Decision, Entry, Operation, Query, Verdict
+from core.types import Absent, Decision, Query, Verdict
 from core.verdict import Rules
 from core.view import IndexView
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
+from core.entries import Outcome, Record, State, Tombstone
 from core.ports import Index
 from core.shelf import Shelf
-from core.types import Outcome, Record, State, Tombstone
 
 
 @runtime_checkable

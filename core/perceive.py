@@ -10,11 +10,12 @@ from PIL import Image
 
 from core.captions import caption
 from core.decoding import PIXELS_VERSION
+from core.entries import Fields
 from core.errors import EmbedderUnavailableError, SeenitError
 from core.fingerprint import encode_preview
 from core.models import Models
 from core.ports import Decoder
-from core.types import Absent, Canonical, Fields, Fingerprint, Query, Vector
+from core.types import Absent, Canonical, Fingerprint, Query, Vector
 
 logger = logging.getLogger(__name__)
 

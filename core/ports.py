@@ -8,22 +8,17 @@ from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from PIL import Image
 
+from core.entries import Entry, JobStatus, Outcome, Record, State, Tombstone
 from core.errors import SeenitError
 from core.types import (
     Canonical,
-    Entry,
     Fingerprint,
     Hit,
-    JobStatus,
     Matrix,
-    Outcome,
     Query,
-    Record,
     Space,
     SpaceKind,
     Standing,
-    State,
-    Tombstone,
     Vector,
 )
 

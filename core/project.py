@@ -10,10 +10,10 @@ from typing import Protocol
 import msgspec
 
 from core import keys
+from core.entries import Entry, Record, State
 from core.follow import Follower, check
 from core.ports import Blobs, Index, Log
 from core.settle import laid
-from core.types import Entry, Record, State
 
 _encoder = msgspec.json.Encoder()
 

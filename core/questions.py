@@ -9,7 +9,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from core.captions import caption
-from core.types import Fields
+from core.entries import Fields
 
 _ENDS = re.compile(r"(?<=[.!?;])\s+|\s*\n\s*")
 _LEAST_WORDS = 3

@@ -12,13 +12,14 @@ from typing import NamedTuple
 
 from core import keys, telling
 from core.cursor import decode, encode
+from core.entries import Record, State
 from core.errors import ConflictError, GoneError, MissingError
 from core.filtering import card, passes
 from core.overlay import Overlay
 from core.ports import Filters, Stats
 from core.telling import Original, Seen, Told
 from core.tracking import Tracked, Tracker, UnsettledError
-from core.types import Record, State, Vector, Verdict
+from core.types import Vector, Verdict
 
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 

@@ -6,11 +6,11 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+from core.entries import Record, State
 from core.errors import CorruptError
 from core.follow import check
 from core.ports import Index, Log
 from core.settle import laid
-from core.types import Record, State
 
 logger = logging.getLogger(__name__)
 

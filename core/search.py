@@ -11,6 +11,7 @@ from PIL import Image
 from core import asking
 from core.answering import Answer, Found, Hubs, Question, Results, Scale, Sought
 from core.asking import Ask
+from core.entries import Record
 from core.errors import (
     ConflictError,
     EmbedderUnavailableError,
@@ -23,7 +24,7 @@ from core.perceive import Digests, Perceiver
 from core.ports import Embedder, Index, TextEmbedder
 from core.ranking import Mode, Way
 from core.shelf import Shelf
-from core.types import Absent, Record, SpaceKind, Vector
+from core.types import Absent, SpaceKind, Vector
 
 __all__ = ["Ask", "Embedders", "Found", "Hubs", "Results", "Scale", "Searcher"]
 

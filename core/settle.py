@@ -12,29 +12,24 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from core.choose import choose
-from core.errors import ConflictError, GoneError, MissingError
-from core.keys import is_caption
-from core.layer import Layer
-from core.star import decide_on, delete
-from core.step import Now, View, absent, operation, problem_of, refused, stale
-from core.types import (
-    Absent,
-    Decision,
+from core.entries import (
     Embedded,
     Entry,
     Fields,
-    Fingerprint,
     Job,
     Operation,
     Outcome,
     Place,
     Problem,
-    Query,
     State,
     Tombstone,
-    Vector,
-    Verdict,
 )
+from core.errors import ConflictError, GoneError, MissingError
+from core.keys import is_caption
+from core.layer import Layer
+from core.star import decide_on, delete
+from core.step import Now, View, absent, operation, problem_of, refused, stale
+from core.types import Absent, Decision, Fingerprint, Query, Vector, Verdict
 from core.verdict import Rules, Sees, look
 
 

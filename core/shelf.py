@@ -11,11 +11,12 @@ import msgspec
 import numpy as np
 
 from core import keys
+from core.entries import Fields, Record, State
 from core.errors import MissingError
 from core.fingerprint import decode_preview, thumb
 from core.keypoints import Detail
 from core.ports import Blobs
-from core.types import Fields, Fingerprint, Pixels, Record, State, Vector
+from core.types import Fingerprint, Pixels, Vector
 
 V = TypeVar("V")
 

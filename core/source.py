@@ -11,23 +11,13 @@ import msgspec
 
 from core import keys
 from core.captions import caption
+from core.entries import Ended, Fields, Job, State
 from core.errors import MissingError
 from core.keys import is_caption
 from core.layer import Layer
 from core.pool import Pool
 from core.ports import Blobs, Index
-from core.types import (
-    Candidates,
-    Comparison,
-    Ended,
-    Fields,
-    Hit,
-    Job,
-    Query,
-    SpaceKind,
-    Standing,
-    State,
-)
+from core.types import Candidates, Comparison, Hit, Query, SpaceKind, Standing
 
 Fuse = Callable[[Sequence[Hit]], Candidates]
 Layers = tuple[Layer, ...]

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from core.entries import Job, Operation, Place, State, Tombstone
 from core.step import Now, View, absent, operation, stale
-from core.types import Decision, Job, Operation, Place, State, Tombstone
+from core.types import Decision
 from core.verdict import Rules, changed, inherited, look, stricter
 
 

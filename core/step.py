@@ -7,19 +7,9 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from core.entries import Ended, Job, Operation, OperationKind, Problem, State, Tombstone
 from core.errors import GoneError, MissingError, PreconditionError, SeenitError
-from core.types import (
-    Ended,
-    Job,
-    Operation,
-    OperationKind,
-    Problem,
-    Query,
-    SpaceKind,
-    Standing,
-    State,
-    Tombstone,
-)
+from core.types import Query, SpaceKind, Standing
 from core.verdict import Sees
 
 

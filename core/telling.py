@@ -12,9 +12,10 @@ from collections.abc import Set as AbstractSet
 from msgspec import Struct
 from msgspec.structs import replace
 
+from core.entries import Record
 from core.overlay import Overlay
 from core.tracking import Tracked
-from core.types import Decision, Record, Verdict
+from core.types import Decision, Verdict
 
 
 class Original(Struct, frozen=True, kw_only=True):

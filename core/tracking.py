@@ -11,12 +11,13 @@ import msgspec
 from msgspec import Struct
 
 from core import clock, keys
+from core.entries import Job, JobKind, JobStatus, Outcome, Problem
 from core.errors import MissingError
 from core.jobs import attempt_of, picture_of
 from core.overlay import Follows, Overlay
 from core.ports import Blobs, Index, Progress
 from core.shelf import Shelf
-from core.types import Decision, Job, JobKind, JobStatus, Outcome, Problem, Verdict
+from core.types import Decision, Verdict
 
 _JOB = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?:\.\d{1,9})?")
 _job = msgspec.json.Decoder(Job)

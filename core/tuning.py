@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from core.calibration import BANK, CROWD, RATE, TWINS, Calibration, Cut, cut, packed
 from core.calibrations import Calibrations
 from core.clock import now
+from core.entries import Record
 from core.errors import ConflictError, EmbedderUnavailableError, MalformedError
 from core.perceive import PIPELINE_VERSION
 from core.ports import Filters, Index, TextEmbedder
 from core.questions import Question, place, question
 from core.ranking import Way
 from core.search import Embedders
-from core.types import Matrix, Record, SpaceKind, Vector
+from core.types import Matrix, SpaceKind, Vector
 
 SAMPLE = 2_000
 """Most pictures that ask: at a rate of a tenth the share is then right to 1.3 points (95 %)."""

@@ -9,18 +9,8 @@ from typing import Literal, NamedTuple, Protocol
 from msgspec import Struct
 from msgspec.structs import replace
 
-from core.types import (
-    Candidates,
-    Comparison,
-    Evidence,
-    Hit,
-    Kind,
-    Match,
-    Place,
-    Query,
-    State,
-    Value,
-)
+from core.entries import Place, State
+from core.types import Candidates, Comparison, Evidence, Hit, Kind, Match, Query, Value
 
 STRICTNESS: dict[Value, int] = {"allow": 0, "review": 1, "block": 2}
 

@@ -10,19 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import chain
 
+from core.entries import Ended, State, Tombstone
 from core.layer import Layer
 from core.source import Layers, Source
-from core.types import (
-    Candidates,
-    Comparison,
-    Ended,
-    Hit,
-    Query,
-    SpaceKind,
-    Standing,
-    State,
-    Tombstone,
-)
+from core.types import Candidates, Comparison, Hit, Query, SpaceKind, Standing
 
 ENOUGH = 100
 """Records without a vector that are counted: more are as bad."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 
+from core.entries import JobStatus
 from core.ports import Progress
-from core.types import JobStatus
 
 LOOK_SECONDS = 0.5
 """News may be lost, or be another process's: look this often all the same."""

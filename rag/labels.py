@@ -18,7 +18,7 @@ import json
 import re
 import unicodedata
 
-from core.types import Fields
+from core.entries import Fields
 
 LENGTHS = {
     "title": 200,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from msgspec.structs import replace
 
 from core import keys
+from core.entries import Entry, Operation, Outcome, Record, State
 from core.errors import ExistsError, StoreUnavailableError
 from core.follow import Follower, Tail
 from core.layer import Layer
@@ -15,7 +16,7 @@ from core.overlay import Overlay
 from core.settle import Claim, apply
 from core.source import Layers, Source
 from core.step import Now
-from core.types import Candidates, Entry, Hit, Operation, Outcome, Query, Record, State
+from core.types import Candidates, Hit, Query
 from core.view import IndexView
 from tests.play import Parts
 from tests.world import Log, MemoryIndex, Replica, fuse

@@ -26,6 +26,7 @@ from core import clock, keys
 from core.accept import Acceptor
 from core.calibrations import Calibrations
 from core.decoding import inspect
+from core.entries import Job, Outcome, Place, Problem, Record, State, Tombstone
 from core.errors import BrokenError, GoneError, PreconditionError, QueueUnavailableError
 from core.perceive import Perceiver
 from core.policy import POLICY
@@ -34,18 +35,7 @@ from core.reading import Reader
 from core.search import Searcher
 from core.shelf import Shelf
 from core.signing import Signer
-from core.types import (
-    Decision,
-    Job,
-    Outcome,
-    Place,
-    Problem,
-    Record,
-    Space,
-    State,
-    Tombstone,
-    Verdict,
-)
+from core.types import Decision, Space, Verdict
 from core.waiting import Waiter
 from tests.records import fingerprint
 from tests.toys import Decoder, ToyCaptions

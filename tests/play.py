@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from core import keys
+from core.entries import Entry, Job, Operation, State
 from core.errors import MissingError, UnavailableError
 from core.follow import Follower
 from core.ledger import Ledger
@@ -18,7 +19,6 @@ from core.pool import Pool
 from core.replay import replay
 from core.settle import Claim, decide
 from core.step import Now
-from core.types import Entry, Job, Operation, State
 from tests import world
 from tests.baton import Baton
 from tests.world import (

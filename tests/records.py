@@ -10,26 +10,10 @@ import msgspec
 import numpy as np
 
 from core.captions import caption
+from core.entries import Fields, Outcome, Place, Problem, Record, State, Tombstone
 from core.keys import is_caption
 from core.ports import Coverage, Filters, Group, Stats
-from core.types import (
-    Decision,
-    Features,
-    Fields,
-    Fingerprint,
-    Hit,
-    Kind,
-    Outcome,
-    Place,
-    Problem,
-    Query,
-    Record,
-    State,
-    Tombstone,
-    Value,
-    Vector,
-    Verdict,
-)
+from core.types import Decision, Features, Fingerprint, Hit, Kind, Query, Value, Vector, Verdict
 
 SPACE = "visual-0a0a0a0a"
 OTHER = "caption-0b0b0b0b"

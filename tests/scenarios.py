@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from itertools import combinations
 
-from core.types import Job, JobKind
+from core.entries import Job, JobKind
 from tests.play import Scenario
 from tests.world import Relation, operation, upload
 

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from core.captions import caption
+from core.entries import Fields
 from core.errors import SeenitError
 from core.fingerprint import fingerprint
-from core.types import Canonical, Fields, Fingerprint, Limits, Matrix, Space, Vector
+from core.types import Canonical, Fingerprint, Limits, Matrix, Space, Vector
 
 CONCEPTS = (
     ("dog", "retriever", "puppy", "labrador"),

@@ -13,6 +13,19 @@ from dataclasses import dataclass, field
 import msgspec
 
 from core import keys
+from core.entries import (
+    Ended,
+    Entry,
+    Fields,
+    Job,
+    JobKind,
+    Operation,
+    Outcome,
+    Problem,
+    Record,
+    State,
+    Tombstone,
+)
 from core.errors import ExistsError, MissingError, StoreUnavailableError
 from core.ports import Lacking
 from core.settle import Claim
@@ -20,24 +33,13 @@ from core.types import (
     Box,
     Candidates,
     Comparison,
-    Ended,
-    Entry,
     Evidence,
     Features,
-    Fields,
     Fingerprint,
     Hit,
-    Job,
-    JobKind,
-    Operation,
-    Outcome,
-    Problem,
     Query,
-    Record,
     SpaceKind,
     Standing,
-    State,
-    Tombstone,
     Value,
 )
 from core.verdict import Rules

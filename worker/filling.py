@@ -9,6 +9,7 @@ from uuid_utils import uuid7
 
 from adapters.wiring import Services
 from core import clock
+from core.entries import Job, JobKind
 from core.errors import (
     ConflictError,
     EmbedderUnavailableError,
@@ -17,7 +18,7 @@ from core.errors import (
 )
 from core.ports import TextEmbedder
 from core.settle import Claim
-from core.types import Chosen, Job, JobKind, SpaceKind
+from core.types import Chosen, SpaceKind
 
 Told = Callable[[int, int], None]
 

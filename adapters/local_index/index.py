@@ -18,20 +18,10 @@ from adapters.local_index.memory import Memory
 from adapters.local_index.moment import Moment
 from adapters.local_index.passing import Mask, rare
 from adapters.local_index.vectors import Vectors
+from core.entries import Outcome, Record, State, Tombstone
 from core.policy import Policy
 from core.ports import Card, Filters, Lacking, Neighbour, Page, Stats
-from core.types import (
-    Fingerprint,
-    Hit,
-    Outcome,
-    Query,
-    Record,
-    SpaceKind,
-    Standing,
-    State,
-    Tombstone,
-    Vector,
-)
+from core.types import Fingerprint, Hit, Query, SpaceKind, Standing, Vector
 
 
 class LocalIndex:

@@ -9,8 +9,9 @@ import msgspec
 import numpy as np
 
 from core.captions import caption
+from core.entries import Fields, Outcome, Record, State
 from core.ports import Card
-from core.types import Features, Fields, Fingerprint, Outcome, Record, Standing, State, Vector
+from core.types import Features, Fingerprint, Standing, Vector
 
 RECORD: Final = (
     "image_id, seq, accepted_at, phash, sha256, pixels, original_id, verdict, decision, "

@@ -6,7 +6,8 @@ import sqlite3
 from collections.abc import Sequence
 
 from adapters.local_index import migrations, rows
-from core.types import Outcome, Record, Standing, Tombstone
+from core.entries import Outcome, Record, Tombstone
+from core.types import Standing
 
 _COLUMNS = rows.RECORD.split(", ")
 _UPDATE = f"UPDATE records SET {', '.join(f'{name} = ?' for name in _COLUMNS)} WHERE row = ?"  # noqa: S608  # constants

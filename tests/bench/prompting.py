@@ -9,8 +9,8 @@ import msgspec
 from rich.progress import Progress
 
 from adapters.wiring import Services
+from core.entries import Fields
 from core.errors import SeenitError
-from core.types import Fields
 from rag import assembly
 from rag.context import Wanted
 from rag.prompt.formats import Name

@@ -16,12 +16,13 @@ from adapters.local_index import LocalIndex
 from adapters.settings import Settings
 from adapters.visual_embedder import VisualEmbedder
 from core.asking import Ask, Mode
+from core.entries import Fields, Record
 from core.perceive import Perceiver
 from core.policy import POLICY
 from core.ports import Embedder, Filters, TextEmbedder
 from core.search import Searcher
 from core.shelf import Shelf
-from core.types import Fields, Matrix, Record, Space, SpaceKind
+from core.types import Matrix, Space, SpaceKind
 from tests.bench import weights
 from tests.bench.rows import Row
 from tests.door import Follower

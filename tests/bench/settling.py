@@ -11,10 +11,11 @@ from rich.progress import Progress
 
 from adapters.wiring import Services
 from core import features
+from core.entries import Fields, Job
 from core.fingerprint import encode_preview
 from core.settle import Claim
 from core.shelf import Written
-from core.types import Features, Fields, Fingerprint, Job
+from core.types import Features, Fingerprint
 from tests.bench import photos
 from tests.bench.rows import Row
 from tests.bench.running import BATCH, TENANT, services

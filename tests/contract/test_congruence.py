@@ -11,10 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adapters.local_index import LocalIndex
+from core.entries import Fields, Record
 from core.filtering import card
 from core.policy import Policy
 from core.ports import Card, Filters, Index
-from core.types import Fields, Record, Value, Vector
+from core.types import Value, Vector
 from tests import records as made
 from tests.records import OTHER, SPACE, Model, image_id, record, tombstone
 

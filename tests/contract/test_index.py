@@ -12,12 +12,13 @@ from PIL import Image, ImageOps
 
 from adapters.local_index import LocalIndex
 from core.candidates import measure
+from core.entries import Fields, Record
 from core.errors import IndexUnavailableError, MalformedError
 from core.features import extract
 from core.policy import Policy
 from core.ports import Filters, Index, Neighbour, Page
 from core.scenes import photo
-from core.types import Features, Fields, Fingerprint, Hit, Record
+from core.types import Features, Fingerprint, Hit
 from tests import records as made
 from tests.records import OTHER, SPACE, image_id, outcome, query, record, tombstone
 

@@ -13,8 +13,8 @@ from adapters.toy_embedder import ToyEmbedder
 from adapters.wiring import Services
 from core import keys
 from core.accept import Upload
+from core.entries import Fields, Operation
 from core.errors import ConflictError, EmbedderUnavailableError, MissingError, SeenitError
-from core.types import Fields, Operation
 from tests import models
 from tests.pictures import jpeg, photo
 from worker.chores import carry_out

@@ -14,6 +14,7 @@ import pytest
 from adapters.blobs import open_blobs
 from core import keys
 from core.accept import Acceptor, Upload
+from core.entries import Fields, Job
 from core.errors import (
     BrokenError,
     ConflictError,
@@ -26,7 +27,7 @@ from core.errors import (
 )
 from core.ports import Blobs
 from core.shelf import Shelf
-from core.types import Fields, Job, Limits
+from core.types import Limits
 from tests.pictures import jpeg, photo
 
 

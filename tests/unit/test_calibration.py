@@ -10,10 +10,10 @@ from adapters.blobs import open_blobs
 from core import keys
 from core.calibration import BANK, Calibration, crowd, cut, packed, standing_out
 from core.calibrations import Calibrations
+from core.entries import Fields
 from core.errors import ConflictError, StoreUnavailableError
 from core.ports import Blobs
 from core.questions import question
-from core.types import Fields
 from tests.records import SPACE, image_id, random_vector
 
 

@@ -12,23 +12,12 @@ from msgspec.structs import replace
 from adapters.local_index import LocalIndex
 from core import clock
 from core.choose import choose
+from core.entries import Embedded, Fields, Job, Operation, Place, State
 from core.layer import Layer
 from core.policy import POLICY
 from core.settle import apply, decide
 from core.step import Now
-from core.types import (
-    Chosen,
-    Decision,
-    Embedded,
-    Fields,
-    Job,
-    Operation,
-    Place,
-    Space,
-    Standing,
-    State,
-    Verdict,
-)
+from core.types import Chosen, Decision, Space, Standing, Verdict
 from tests import records, world
 
 OLD = Chosen(Space("visual-0a0a0a0a", "visual", "old", 8, 0.9), "old")

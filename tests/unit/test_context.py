@@ -13,12 +13,13 @@ import pytest
 from PIL import Image
 
 from core import keys
+from core.entries import Fields, Record, Tombstone
 from core.errors import MalformedError
 from core.fingerprint import encode_preview
 from core.ports import Filters
 from core.previews import Previews
 from core.signing import Signer
-from core.types import Fields, Record, Tombstone, Vector
+from core.types import Vector
 from rag import budget
 from rag.context import Built, Context, Wanted
 from rag.prompt.formats import FORMATS

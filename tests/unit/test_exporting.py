@@ -19,10 +19,11 @@ from hypothesis import strategies as st
 from adapters.exports import Format, column, writer
 from api import rendering
 from core import clock, keys
+from core.entries import Fields, Record, Tombstone
 from core.errors import MalformedError, SettingsError
 from core.exporting import PAGE, Exported, Exporter, document, numbers, row
 from core.ports import Filters
-from core.types import Decision, Evidence, Fields, Match, Record, Tombstone, Vector
+from core.types import Decision, Evidence, Match, Vector
 from tests.door import Service, Tail
 from tests.records import OTHER, SPACE, image_id, moment, random_vector, record, tombstone
 

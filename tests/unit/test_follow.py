@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from core.entries import Entry
 from core.errors import CorruptError
 from core.follow import BehindError, Follower
-from core.types import Entry
 from tests.play import Choices, Play, Scenario, Worker
 from tests.world import TENANT, Log, MemoryIndex, Relation, Store, operation, upload
 

@@ -19,6 +19,7 @@ from adapters.log import BlobLog
 from core import keys
 from core.candidates import fuse
 from core.crowd import Crowd
+from core.entries import Entry, Fields, Job, Operation
 from core.errors import (
     CorruptError,
     ExistsError,
@@ -31,18 +32,7 @@ from core.policy import POLICY
 from core.replay import replay
 from core.settle import Claim
 from core.shelf import Shelf, Written
-from core.types import (
-    Box,
-    Comparison,
-    Entry,
-    Evidence,
-    Fields,
-    Hit,
-    Job,
-    Operation,
-    Query,
-    Verdict,
-)
+from core.types import Box, Comparison, Evidence, Hit, Query, Verdict
 from core.verdict import Decisions
 from tests import world
 from tests.play import Choices, Parts, Play, Scenario, Worker

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from adapters.local_index import LocalIndex, listing, migrations, texts
+from core.entries import Fields
 from core.errors import IndexUnavailableError
 from core.policy import POLICY
 from core.ports import Filters
-from core.types import Fields
 from tests import records as made
 from tests.records import SPACE, image_id, record, tombstone
 

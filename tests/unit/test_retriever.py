@@ -14,6 +14,7 @@ from adapters.local_index import LocalIndex
 from core.calibration import Calibration, Cut
 from core.calibrations import Calibrations
 from core.captions import caption
+from core.entries import Fields, Record
 from core.errors import (
     ConflictError,
     EmbedderUnavailableError,
@@ -25,7 +26,7 @@ from core.policy import POLICY
 from core.ports import Filters
 from core.search import Searcher
 from core.shelf import Shelf, Written
-from core.types import Decision, Fields, Record, SpaceKind, Value
+from core.types import Decision, SpaceKind, Value
 from rag.relevant import Retrieved
 from rag.retriever import Retriever
 from tests.door import Tail

@@ -15,6 +15,7 @@ from PIL import Image
 from core import keys
 from core.asking import Ask
 from core.bands import DEFAULTS, Bands
+from core.entries import Fields, Record
 from core.errors import (
     BrokenError,
     ConflictError,
@@ -27,7 +28,7 @@ from core.errors import (
 from core.ports import Filters
 from core.ranking import fuse, without_hubs
 from core.search import Found, Searcher
-from core.types import Fields, Record, Vector
+from core.types import Vector
 from tests.door import Service, Tail
 from tests.pictures import png
 from tests.records import image_id, record, tombstone

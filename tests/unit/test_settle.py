@@ -7,22 +7,10 @@ from collections.abc import Sequence
 import pytest
 from msgspec.structs import replace
 
+from core.entries import Ended, Job, Operation, Place, State
 from core.settle import decide, outcomes, tombstones
 from core.step import Now
-from core.types import (
-    Absent,
-    Candidates,
-    Comparison,
-    Ended,
-    Evidence,
-    Hit,
-    Job,
-    Match,
-    Operation,
-    Place,
-    Query,
-    State,
-)
+from core.types import Absent, Candidates, Comparison, Evidence, Hit, Match, Query
 from core.verdict import Decisions, Rules
 from tests import world
 from tests.world import AT, RULES, Relation, Store, World, claim, operation, upload

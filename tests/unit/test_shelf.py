@@ -7,13 +7,14 @@ import pytest
 
 from adapters.blobs import open_blobs
 from core import keys
+from core.entries import Fields
 from core.errors import MissingError
 from core.fingerprint import encode_preview, fingerprint
 from core.gallery import Gallery
 from core.policy import POLICY
 from core.ports import Blobs
 from core.shelf import Remembered, Shelf, Written
-from core.types import Fields, Hit, Limits, Query
+from core.types import Hit, Limits, Query
 from tests.pictures import jpeg, photo
 
 

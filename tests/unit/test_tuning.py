@@ -14,11 +14,11 @@ from adapters.local_index import LocalIndex
 from core.calibration import CROWD, standing_out
 from core.calibrations import Calibrations
 from core.captions import caption
+from core.entries import Fields, Record
 from core.errors import MalformedError
 from core.policy import POLICY
 from core.questions import question
 from core.tuning import Tuner
-from core.types import Fields, Record
 from tests.records import image_id, record, tombstone
 from tests.texts import Pair, WordEmbedder, words
 

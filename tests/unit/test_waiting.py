@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from adapters.progress import MemoryProgress
-from core.types import JobStatus
+from core.entries import JobStatus
 from core.waiting import Waiter
 
 
