@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, TypeAlias
 
 from litestar import Response
@@ -16,7 +17,7 @@ from core.telling import Seen
 ETAG = ResponseHeader(
     name="ETag",
     documentation_only=True,
-    description="Revision of the record in quotes; of a copy with its original's after a dash.",
+    description="Begins with the revision of the record; two that are equal name the same answer.",
 )
 
 IfMatch: TypeAlias = Annotated[
@@ -36,11 +37,12 @@ IfNoneMatch: TypeAlias = Annotated[
 def matched(header: str | None, revision: int) -> int | None:
     """The revision that an operation must find, None for any. Raise PreconditionError.
 
-    An ETag begins with the record's revision; what follows is of its original's.
+    An ETag begins with the record's revision; what follows is of the spaces it is asked in, where
+    a model was changed, and of its original.
     """
     if header is None or header.strip() == "*":
         return None
-    wanted = {tag.strip().strip('"').partition("-")[0] for tag in header.split(",")}
+    wanted = {re.split("[.-]", tag.strip().strip('"'), maxsplit=1)[0] for tag in header.split(",")}
     if str(revision) not in wanted:
         raise PreconditionError(f"the record is at revision {revision}", field="If-Match")
     return revision
@@ -58,7 +60,8 @@ def answer(seen: Seen, held: str | None = None) -> Response[schemas.Image]:
     """A record with its ETag, or 304 where the caller holds it."""
     state = seen.record.state
     below = f"-{seen.original.revision}" if seen.original is not None else ""
-    etag = f'"{state.revision}{below}"'
+    asked = "".join(f".{one}" for _, one in sorted(seen.spaces.items())) if seen.chosen else ""
+    etag = f'"{state.revision}{asked}{below}"'
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
     if holds(held, etag):
         return Response(None, status_code=304, headers=headers)  # type: ignore[arg-type]

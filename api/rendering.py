@@ -45,9 +45,7 @@ def image(seen: Seen) -> schemas.Image:
         content=state.content,
         accepted_at=state.accepted_at,
         updated_at=state.updated_at,
-        spaces=schemas.Spaces(
-            visual=_space(state.spaces, "visual"), caption=_space(state.spaces, "caption")
-        ),
+        spaces=schemas.Spaces(visual=seen.spaces.get("visual"), caption=seen.spaces.get("caption")),
         verdict=verdict(state.verdict, seen.original),
         decision=decision(state.decision, seen.reason),
         anchor=state.anchor is not None,
@@ -213,9 +211,3 @@ def _group(group: Group) -> standing.Group:
             for name, one in group.spaces.items()
         },
     )
-
-
-def _space(spaces: tuple[str, ...], kind: str) -> str | None:
-    """The newest space of a kind; ids begin with it."""
-    mine = [space for space in spaces if space.startswith(f"{kind}-")]
-    return mine[-1] if mine else None

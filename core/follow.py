@@ -53,6 +53,11 @@ class Tail(NamedTuple):
         return self.layer.removed
 
     @property
+    def standings(self) -> Mapping[SpaceKind, Standing]:
+        """Which spaces there are, of the kinds that the entries speak of."""
+        return self.layer.standings
+
+    @property
     def outcomes(self) -> Mapping[str, Outcome]:
         """By job_id."""
         return self.layer.outcomes

@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 from core.entries import Outcome, Record, State, Tombstone
 from core.ports import Index
 from core.shelf import Shelf
+from core.types import SpaceKind, Standing
 
 
 @runtime_checkable
@@ -21,6 +22,10 @@ class Tail(Protocol):
     @property
     def removed(self) -> Mapping[str, Tombstone]:
         """By image_id."""
+
+    @property
+    def standings(self) -> Mapping[SpaceKind, Standing]:
+        """By kind, those that changed."""
 
     @property
     def outcomes(self) -> Mapping[str, Outcome]:
@@ -60,6 +65,11 @@ class Overlay:
     def fresh(self, record: Record) -> Record | None:
         """What became of a record that the index gave, None where it was deleted since."""
         return self._known(record.state.image_id, record)
+
+    def asked(self) -> dict[SpaceKind, str]:
+        """The space of each kind that is asked, as far as the log says."""
+        standings = {**self._index.standings(self.tenant), **self.tail.standings}
+        return {kind: standing.active.space.space_id for kind, standing in standings.items()}
 
     def removed(self, image_id: str) -> Tombstone | None:
         """What is left of a deleted picture."""

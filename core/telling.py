@@ -6,16 +6,17 @@ when it is read, so that a delete takes it along.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from core.entries import Record
+from core.keys import is_caption
 from core.overlay import Overlay
 from core.tracking import Tracked
-from core.types import Decision, Verdict
+from core.types import Decision, SpaceKind, Verdict
 
 
 class Original(Struct, frozen=True, kw_only=True):
@@ -38,6 +39,11 @@ class Seen(Struct, frozen=True, kw_only=True):
     record: Record
     original: Original | None
     reason: str | None
+    spaces: dict[SpaceKind, str] = {}
+    """By kind, the space that it has a vector in: the one that is asked, or, where the log says
+    nothing of that, the newest."""
+    chosen: bool = False
+    """Whether the log says which space is asked."""
 
 
 class Told(Struct, frozen=True, kw_only=True):
@@ -53,14 +59,27 @@ def records(overlay: Overlay, found: Sequence[Record]) -> list[Seen]:
     joined = originals(overlay, [record.state.verdict for record in found])
     named = {match.image_id for record in found for match in record.state.verdict.matches}
     gone = overlay.gone(sorted(named))
+    asked = overlay.asked()
     return [
         Seen(
             record=_without(record, gone),
             original=joined.get(record.state.verdict.original or ""),
             reason=reason(overlay, record.state.image_id, record.state.decision),
+            spaces=_spaces(record.state.spaces, asked),
+            chosen=bool(asked),
         )
         for record in found
     ]
+
+
+def _spaces(held: Sequence[str], asked: Mapping[SpaceKind, str]) -> dict[SpaceKind, str]:
+    """The space of each kind that is to be told of a record with vectors in these."""
+    found: dict[SpaceKind, str] = {}
+    for space_id in held:
+        kind: SpaceKind = "caption" if is_caption(space_id) else "visual"
+        if asked.get(kind, space_id) == space_id:
+            found[kind] = space_id
+    return found
 
 
 def _without(record: Record, gone: AbstractSet[str]) -> Record:

@@ -35,7 +35,7 @@ from core.reading import Reader
 from core.search import Searcher
 from core.shelf import Shelf
 from core.signing import Signer
-from core.types import Decision, Space, Verdict
+from core.types import Decision, Space, SpaceKind, Standing, Verdict
 from core.waiting import Waiter
 from tests.records import fingerprint
 from tests.toys import Decoder, ToyCaptions
@@ -56,6 +56,7 @@ class Tail(NamedTuple):
     outcomes: Mapping[str, Outcome] = {}
     head: int = 0
     watermark: int = 0
+    standings: Mapping[SpaceKind, Standing] = {}
 
 
 @dataclass

@@ -121,7 +121,9 @@ def test_a_second_model_is_added_filled_and_activated(desk: Desk, tmp_path: Path
     filled = desk.run("backfill", space=new)["spaces"]
     assert filled == [{"tenant": TENANT, "space_id": new, "made": 5, "failed": 0, "missing": 0}]
     assert services.models.space_id(TENANT, "visual") == old
+    assert services.reader.record(TENANT, before[0]).spaces["visual"] == old
     desk.run("model-activate", model=source)
+    assert services.reader.record(TENANT, before[0]).spaces["visual"] == new
     assert services.models.space_id(TENANT, "visual") == new
     after = desk.send(jpeg(photo(2), 40))
     assert after.states[0].verdict.original == before[2]
