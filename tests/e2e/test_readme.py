@@ -26,12 +26,13 @@ def test_the_examples_of_the_readme_run(tmp_path: Path) -> None:
     blocks = re.findall(
         r"```sh\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL
     )
-    assert len(blocks) == 4
+    assert len(blocks) == 6
     original = photo(5)
     (tmp_path / "cat.jpg").write_bytes(jpeg(original))
     (tmp_path / "mirrored.jpg").write_bytes(EDITS["mirror-crop-70"].apply(original))
     (tmp_path / "captioned.jpg").write_bytes(EDITS["caption"].apply(original))
-    with serving(tmp_path / "data") as service:
+    encoder = "sentence-transformers/all-MiniLM-L6-v2"
+    with serving(tmp_path / "data", SEENIT_CAPTION_MODEL=encoder) as service:
         failing = f'set -eu\ncurl() {{ {curl} --fail-with-body "$@"; echo; }}\n'
         script = failing + "".join(blocks).replace("http://127.0.0.1:8000", service.url)
         ran = subprocess.run(
@@ -47,5 +48,9 @@ def test_the_examples_of_the_readme_run(tmp_path: Path) -> None:
     verdict = answers[1]["items"][0]["verdict"]
     assert (verdict["kind"], verdict["original"]["owner_id"]) == ("near_duplicate", "stefan")
     assert answers[2]["verdict"]["matches"][0]["evidence"]["changed_regions"] != []
+    sought = next(answer for answer in answers if "took_ms" in answer)
+    assert sought["hits"][0]["image"]["title"] == "Chelsea the cat"
+    told = next(answer for answer in answers if "citations" in answer)
+    assert [one["label"] for one in told["citations"]] == ["[img-1]"]
     assert answers[-1]["total"]["images"] == 1
     assert (tmp_path / "preview.jpg").read_bytes()[:3] == b"\xff\xd8\xff"
