@@ -14,7 +14,7 @@ from typing import Any, Self
 import pytest
 
 from tests import models
-from tests.e2e.service import Service, serving
+from tests.e2e.service import Service, serving, until
 from tests.e2e.test_serial import mixture
 from tests.pictures import jpeg, photo
 
@@ -166,3 +166,40 @@ def test_a_model_is_changed_under_a_thousand_pictures(tmp_path: Path, shared: Pa
         told = changed(service, shared / "models" / "dual-encoder", pairs, more)
     assert told["made"] >= 990
     print(told)  # noqa: T201 - a figure for whoever looks
+
+
+@pytest.mark.hard
+@pytest.mark.timeout(600)
+def test_a_backfill_outlives_the_process_that_does_it(tmp_path: Path) -> None:
+    """Kill -9 of the holder in the middle: the command that waits takes over and ends it."""
+    old, new = models.two_towers(tmp_path / "old"), models.clip(tmp_path / "new")
+    settings: Mapping[str, str] = {"SEENIT_MODEL": str(old), "SEENIT_SIMILAR_AT": "0.99999"}
+    files = [(f"{n}.jpg", jpeg(photo(n, 160, 120), 80)) for n in range(300)]
+    with serving(tmp_path / "data", **settings) as service:
+        for n in range(0, len(files), 100):
+            assert service.upload(files[n : n + 100]).status_code == 202
+        service.settled(240)
+        added = seenit(service, "model", "add", str(new))["space_id"]
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("SEENIT_")}
+        with subprocess.Popen(
+            [sys.executable, "-m", "cli", "backfill", "--space", added, "--json"],
+            env={**inherited, **service.settings},
+            cwd=Path(__file__).parents[2],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as command:
+            until(lambda: filled(service, added) > 0, every=0.005)
+            service.kill()
+            said, why = command.communicate(timeout=120)
+        assert command.returncode == 0, why
+        (told,) = json.loads(said)["spaces"]
+        assert (told["failed"], told["missing"]) == (0, 0)
+        service.start()
+        assert filled(service, added) == len(files)
+        seenit(service, "model", "activate", str(new))
+
+
+def filled(service: Service, space_id: str) -> int:
+    """Records with a vector in a space."""
+    spaces = service.client.get("/v1/stats").json()["total"]["spaces"]
+    return int(spaces.get(space_id, {"with": 0})["with"])

@@ -24,6 +24,7 @@ from adapters.toy_embedder import ToyEmbedder
 from api.app import create_app
 from core import keys
 from tests.pictures import flat, jpeg, photo, png, tiny
+from tests.toys import ToyCaptions
 from worker.engine import Engine
 
 MAX_BYTES = 2_000_000
@@ -77,6 +78,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[wiring.Servic
             max_bytes=MAX_BYTES,
         ),
         visual=ToyEmbedder(),
+        caption=ToyCaptions(),
     )
     yield made
     made.close()
@@ -386,12 +388,15 @@ def test_counts_and_health(door: Door) -> None:
     door.one(BYTES, category="c")
     door.one(BYTES, category="d")
     told = door.get("/v1/stats")
-    space = ToyEmbedder().space.space_id
+    space, said = ToyEmbedder().space.space_id, ToyCaptions().space.space_id
     assert told["total"] == {
         "images": 2,
         "verdicts": {"new": 1, "exact": 1},
         "decisions": {"allow": 2},
-        "spaces": {space: {"with": 1, "missing": 0, "represented_by_original": 1}},
+        "spaces": {
+            space: {"with": 1, "missing": 0, "represented_by_original": 1},
+            said: {"with": 0, "missing": 0, "represented_by_original": 0},
+        },
     }
     assert sorted(told["categories"]) == ["c", "d"]
     assert told["queue_depth"] == 0
