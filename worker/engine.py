@@ -20,6 +20,10 @@ LOOK_SECONDS = 0.5
 logger = logging.getLogger(__name__)
 
 
+class _StoppingError(Exception):
+    """The engine is to end: what an errand has done stays, the rest is for the next holder."""
+
+
 class Engine:
     """Runs once it holds the directory's lock; until then it stands by, and takes over."""
 
@@ -94,6 +98,8 @@ class Engine:
 
             def told(now: int, of: int, errand: Errand = errand) -> None:
                 nonlocal done, total
+                if self._stop.is_set():
+                    raise _StoppingError
                 done, total = now, of
                 errands.report(errand, Report(done=done, total=total))
 
@@ -101,6 +107,8 @@ class Engine:
             came: dict[str, Any] = {}
             try:
                 came = carry_out(self._services, errand.kind, errand.arguments, told)
+            except _StoppingError:  # the request stays, for the next holder
+                return
             except SeenitError as refused:
                 error = refused.detail
             except Exception:  # the engine's edge: one errand must not end it

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from core.errors import ConflictError, EmbedderUnavailableError, MissingError, S
 from tests import models
 from tests.pictures import jpeg, photo
 from worker.chores import carry_out
+from worker.engine import Engine
 
 TENANT = "default"
 
@@ -196,3 +199,45 @@ def test_a_visual_vector_is_made_of_what_an_absent_model_left(tmp_path: Path) ->
     near = seeing.index.neighbours(TENANT, space, vector, limit=1)
     assert (near[0].image_id, near[0].similarity) == (image_id, pytest.approx(1, abs=1e-3))
     seeing.close()
+
+
+def test_an_engine_that_is_stopped_leaves_its_errand_to_the_next(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not wait for the end of a long one, and nothing that was made is lost."""
+    ids = [desk.send(jpeg(photo(n), 90)).image_id for n in range(4)]
+    source = str(models.clip(tmp_path / "clip"))
+    new = str(desk.run("model-add", model=source)["space_id"])
+    monkeypatch.setattr("core.backfill.BATCH", 1)
+    embedder = desk.services.models.open_visual(source)
+    whole, begun, go_on = type(embedder).embed_images, threading.Event(), threading.Event()
+
+    def slow(self: object, images: list[object], **how: bool) -> object:
+        begun.set()
+        assert go_on.wait(30)
+        return whole(self, images, **how)  # type: ignore[arg-type]
+
+    errand = desk.services.errands.ask("backfill", {"space": new})
+    with monkeypatch.context() as patch:
+        patch.setattr(type(embedder), "embed_images", slow)
+        engine = Engine(desk.services)
+        engine.start()
+        assert begun.wait(30)
+        stopping = threading.Thread(target=engine.close)
+        stopping.start()
+        while not engine._stop.is_set():
+            time.sleep(0.01)
+        go_on.set()
+        stopping.join(30)
+        assert not stopping.is_alive()
+    assert sum(new in desk.spaces(one) for one in ids) == 1
+    assert desk.services.errands.waiting() == [errand]
+    monkeypatch.undo()
+    again = Engine(wiring.build(desk.services.settings, visual=ToyEmbedder()))
+    again.start()
+    while (report := desk.services.errands.look(errand)) is None or not report.ended:
+        time.sleep(0.05)
+    again.close()
+    again._services.close()
+    assert report.error is None
+    assert all(new in desk.spaces(one) for one in ids)
