@@ -381,6 +381,10 @@ class Play:
             if old is None or old.verdict != state.verdict:
                 first = 1 if old is None else old.verdict.revision + 1
                 assert state.verdict.revision == first, "a changed verdict has a new revision"
+        asked = before.standing("visual")
+        if done.standing is not None and asked is not None and done.standing.active != asked.active:
+            lacking = [s.image_id for s in before.states.values() if not _filled(s)]
+            assert not lacking, "a space is asked once no picture lacks a vector in it"
         for state in done.states:
             if done.kind == "settled" or (
                 done.kind in ("deleted", "resettled") and state.image_id != done.image_id
@@ -481,3 +485,7 @@ class Worker:
                 self._play.store.orphans.add(job.image_id)
                 raise
         return found
+
+
+def _filled(state: State) -> bool:
+    return state.content == "purged" or world.SECOND.space.space_id in state.spaces

@@ -20,10 +20,13 @@ def scenario(
     workers: int = 2,
     pictures: str = "",
     deletes: bool = False,
+    spaces: bool = False,
     replicas: int = 0,
     swaps: float = 0.2,
 ) -> Scenario:
     """Up to so many of each; every job is given to at least one worker, many to two.
+
+    `spaces`: a second space is added, filled and activated meanwhile.
 
     `pictures` names the letters that are uploaded, in turns: `abcd` of a family in which every two
     confirm each other, `bcda` of one in which all confirm `a` and no others.
@@ -31,6 +34,8 @@ def scenario(
     rng = random.Random(seed)
     jobs = _uploads(rng, rng.randint(2, uploads), pictures)
     kinds = ("delete",) if deletes else ("delete",) * 3 + ("decide",) * 2 + ("purge", "edit")
+    if spaces:
+        kinds = ("embed",) * 4 + ("add_space", "activate_space", "activate_space", "delete", "edit")
     jobs += _operations(rng, [job.image_id for job in jobs], rng.randint(0, operations), kinds)
     replicas = replicas or rng.choice((1, 1, 2))
     return Scenario(

@@ -14,6 +14,7 @@ import msgspec
 
 from core import keys
 from core.entries import (
+    Embedded,
     Ended,
     Entry,
     Fields,
@@ -32,12 +33,14 @@ from core.settle import Claim
 from core.types import (
     Box,
     Candidates,
+    Chosen,
     Comparison,
     Evidence,
     Features,
     Fingerprint,
     Hit,
     Query,
+    Space,
     SpaceKind,
     Standing,
     Value,
@@ -150,7 +153,18 @@ def operation(
         fields=job_id if kind == "edit" else None,
         value=value,
         if_match=if_match,
+        chosen=SECOND if kind in ("add_space", "activate_space") else None,
+        present=FIRST if kind == "add_space" else None,
     )
+
+
+def _chosen(name: str) -> Chosen:
+    space = Space(f"visual-{name * 8}", "visual", name, 4, 0.9)
+    return Chosen(space, name)
+
+
+FIRST, SECOND = _chosen("a"), _chosen("b")
+"""The space that is asked at first, and the one that is brought in beside it."""
 
 
 BROKEN = Problem(type="broken", title="Cannot be read", status=422, detail="it is broken")
@@ -158,6 +172,8 @@ BROKEN = Problem(type="broken", title="Cannot be read", status=422, detail="it i
 
 def claim(job: Job) -> Claim:
     """A job and what decoding found."""
+    if job.kind == "embed":
+        return Claim(job=job, embedded=(Embedded(job.image_id, SECOND.space.space_id),))
     if job.kind != "ingest":
         return Claim(job=job)
     if job.sha256 == "!":
@@ -627,8 +643,11 @@ class World:
         return self.standings.get(kind)
 
     def lacking(self, space_id: str) -> int:
-        """Every picture here has pixels."""
-        return sum(space_id not in state.spaces for state in self.states.values())
+        """A purged picture has no pixels to make a vector of."""
+        return sum(
+            space_id not in state.spaces and state.content != "purged"
+            for state in self.states.values()
+        )
 
     def fork(self) -> World:
         """One of its own."""

@@ -14,10 +14,11 @@ import pytest
 
 from core.errors import SeenitError
 from core.follow import Follower, Tail
+from core.view import IndexView
 from tests.breaks import BREAKS
 from tests.play import Choices, Parts, Play, Scenario
 from tests.scenarios import scenario
-from tests.world import Relation, operation, upload
+from tests.world import SECOND, Relation, operation, upload
 
 PAIR = Relation(frozenset({frozenset("ab")}))
 UPLOADS = (upload("i0", "a1"), upload("i1", "b1"))
@@ -93,6 +94,25 @@ def test_any_interleaving_ends_as_the_serial_run(part: int) -> None:
     """Workers, crashes, redelivery, lost answers, late index: as one at a time in log order."""
     for seed in range(part * 500, part * 500 + 500):
         played(plots(seed), Choices(seed))
+
+
+@pytest.mark.parametrize("part", range(2))
+def test_a_space_is_asked_once_it_is_filled(part: int) -> None:
+    """Vectors made later, a second space and the flip, among uploads, edits and deletes."""
+    flipped = 0
+    for seed in range(part * 400, part * 400 + 400):
+        play = Play(
+            scenario(seed, uploads=2, operations=7, workers=2 + seed % 2, spaces=True),
+            Choices(seed),
+        )
+        play.run()
+        play.verify()
+        flipped += any(
+            operation.standing is not None and operation.standing.active == SECOND
+            for entry in play.store.log.values()
+            for operation in entry.operations
+        )
+    assert flipped > 5, "schedules in which nothing flips prove nothing"
 
 
 class Sticky(Follower):
@@ -197,3 +217,15 @@ def test_every_rule_is_needed(rule: str) -> None:
         except (AssertionError, SeenitError):
             return
     pytest.fail(f"no schedule of 3,000 needs rule {rule}")
+
+
+def test_what_lacks_a_vector_is_looked_for_in_the_tail_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flip that asks the index alone does not see what came since, and is found out."""
+
+    def index_alone(self: IndexView, space_id: str) -> int:
+        held = self._source.lacking(space_id)
+        return sum(1 for state in held if self._source.able(state, space_id))
+
+    monkeypatch.setattr(IndexView, "lacking", index_alone)
+    with pytest.raises(AssertionError):
+        test_a_space_is_asked_once_it_is_filled(0)
