@@ -23,7 +23,7 @@ from core.overlay import Follows, Overlay
 from core.perceive import Digests, Perceiver
 from core.ports import Embedder, Index, TextEmbedder
 from core.ranking import Mode, Way
-from core.shelf import Shelf
+from core.shelf import Remembered, Shelf
 from core.types import Absent, SpaceKind, Vector
 
 __all__ = ["Ask", "Embedders", "Found", "Hubs", "Results", "Scale", "Searcher"]
@@ -40,6 +40,10 @@ class Embedders(Protocol):
 
     def space_id(self, tenant: str, kind: SpaceKind) -> str | None:
         """Of the active space, None where there is none."""
+
+
+REMEMBERED = 256
+"""Questions in words whose vectors are kept: half a megabyte."""
 
 
 class Searcher:
@@ -68,6 +72,23 @@ class Searcher:
         self._perceiver = perceiver
         self._hubs = hubs
         self._scale = scale
+        self._read: Remembered[Vector] = Remembered(REMEMBERED)
+
+    def read(self, tenant: str, kind: SpaceKind, text: str) -> tuple[str, Vector]:
+        """The active space of a kind, and a question in words as it lies in it.
+
+        The last few are remembered: who pages, or asks for prompts, asks the same again. Raise
+        EmbedderUnavailableError.
+        """
+        embedder = self._embedder(tenant, kind)
+        if embedder.absent is not None:
+            raise EmbedderUnavailableError(embedder.absent, field="mode")
+        space_id = embedder.space.space_id
+        known = self._read.get((space_id, text))
+        if known is None:
+            made = embedder.embed_texts([text], urgent=True)[0]
+            known = self._read.put((space_id, text), np.asarray(made, np.float32))
+        return space_id, known
 
     def see(self, tenant: str, data: bytes) -> Vector:
         """The visual vector of a picture that is not stored; nothing of it is kept.
@@ -154,11 +175,8 @@ class Searcher:
             return [Question(mode=mode, way=way, text=ask.text or "")]
         tenant = overlay.tenant
         if way == "text":
-            embedder = self._embedder(tenant, mode)
-            if embedder.absent is not None:
-                raise EmbedderUnavailableError(embedder.absent, field="mode")
-            space_id = embedder.space.space_id
-            vectors = [embedder.embed_texts([ask.text or ""], urgent=True)[0]]
+            space_id, vector = self.read(tenant, mode, ask.text or "")
+            vectors = [vector]
         else:
             space_id = self._active(tenant, mode)
             vectors = [] if ask.vector is None or mode == "caption" else [ask.vector]

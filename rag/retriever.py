@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
-
 from core.asking import Ask
 from core.errors import ConflictError, EmbedderUnavailableError, MalformedError, SeenitError
-from core.ports import Filters, Index, TextEmbedder
+from core.ports import Filters, Index
 from core.ranking import K, Way, fuse
 from core.search import Embedders, Found, Searcher
 from core.types import SpaceKind, Vector
@@ -137,12 +135,11 @@ class Retriever:
             return self._stored(tenant, kind, space_id, ask.image_id)
         if ask.text is None:
             return ask.vector if kind == "visual" else None
-        embedder: TextEmbedder = (
-            self._embedders.visual(tenant) if kind == "visual" else self._embedders.caption(tenant)
-        )
-        if embedder.absent is not None or embedder.space.space_id != space_id:
+        try:
+            read, vector = self._searcher.read(tenant, kind, ask.text)
+        except EmbedderUnavailableError:
             return None
-        return np.asarray(embedder.embed_texts([ask.text], urgent=True)[0], np.float32)
+        return vector if read == space_id else None
 
     def _stored(self, tenant: str, kind: SpaceKind, space_id: str, image_id: str) -> Vector | None:
         vector = self._index.vector(tenant, space_id, image_id)
