@@ -18,6 +18,7 @@ from core.ledger import Ledger
 from core.ports import Embedder, Index, TextEmbedder
 from core.settle import Claim
 from core.shelf import Made, Shelf
+from core.source import lacking
 
 BATCH = 64
 """Records of one entry of the log."""
@@ -38,7 +39,7 @@ class Backfill:
 
     def lacking(self, tenant: str, space_id: str) -> int:
         """Records that could have a vector in this space and have none, as the index has it."""
-        return sum(1 for _ in self._lacking(tenant, space_id))
+        return sum(1 for _ in lacking(self._index, tenant, space_id))
 
     def run(
         self, tenant: str, embedder: TextEmbedder, told: Callable[[int, int], None]
@@ -59,7 +60,7 @@ class Backfill:
         total = self.lacking(tenant, space_id)
         done = failed = 0
         told(0, total)
-        for states in _parts(self._lacking(tenant, space_id), BATCH):
+        for states in _parts(lacking(self._index, tenant, space_id), BATCH):
             made = make(states)
             if made:
                 self._shelf.write_vectors(tenant, made)
@@ -113,12 +114,6 @@ class Backfill:
             job=job,
             embedded=tuple(Embedded(one.image_id, one.space_id, one.said) for one in made),
         )
-
-    def _lacking(self, tenant: str, space_id: str) -> Iterator[State]:
-        place: int | None = -1
-        while place is not None:
-            states, place = self._index.lacking(tenant, space_id, 10 * BATCH, place)
-            yield from states
 
 
 def _parts(states: Iterator[State], size: int) -> Iterator[list[State]]:

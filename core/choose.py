@@ -62,6 +62,8 @@ def _activate(view: View, job: Job, now: Now) -> Operation:
         return refused(job, now, MalformedError("a space to activate is missing"))
     space_id = job.chosen.space.space_id
     standing = view.standing(job.chosen.space.kind)
+    if standing is not None and standing.active.space.space_id == space_id:
+        return operation(job, now, "chosen", standing=standing)  # said again after it was cut off
     chosen = next(
         (one for one in (standing.added if standing else ()) if one.space.space_id == space_id),
         None,

@@ -29,6 +29,14 @@ logger = logging.getLogger(__name__)
 _job = msgspec.json.Decoder(Job)
 
 
+def lacking(index: Index, tenant: str, space_id: str) -> Iterator[State]:
+    """Records of an index that could have a vector in a space and have none, read in parts."""
+    place: int | None = -1
+    while place is not None:
+        states, place = index.lacking(tenant, space_id, PART, place)
+        yield from states
+
+
 class Sight(Protocol):
     """What settling may look at beyond states: pictures, and what was said of them."""
 
@@ -137,10 +145,7 @@ class Source:
 
     def lacking(self, space_id: str) -> Iterator[State]:
         """Records of the index without a vector in a space, those alone that could have one."""
-        place: int | None = -1
-        while place is not None:
-            states, place = self._index.lacking(self.tenant, space_id, PART, place)
-            yield from states
+        return lacking(self._index, self.tenant, space_id)
 
     def able(self, state: State, space_id: str) -> bool:
         """Whether a record could have a vector in a space: it has pixels, or words."""

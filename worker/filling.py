@@ -24,32 +24,37 @@ Told = Callable[[int, int], None]
 
 
 def add(services: Services, arguments: Mapping[str, str], told: Told) -> dict[str, Any]:
-    """A second space beside the active one of every tenant; uploads fill it from then on."""
-    kind, source = _kind(arguments), arguments["model"]
-    embedder = _open(services, kind, source)
-    chosen = Chosen(embedder.space, source)
-    tenants = _tenants(services, arguments)
-    for n, tenant in enumerate(tenants):
-        told(n, len(tenants))
-        present = services.models.chosen(tenant, kind)
-        _settle(services, tenant, "add_space", chosen, present)
-    services.models.forget()
-    told(len(tenants), len(tenants))
-    return {"space_id": chosen.space.space_id, "tenants": tenants}
+    """A second space beside the active one of every tenant; uploads fill it from then on.
+
+    Tenants that ask it already are passed over; raise ConflictError where all do.
+    """
+    return _choose(services, "add_space", arguments, told)
 
 
 def activate(services: Services, arguments: Mapping[str, str], told: Told) -> dict[str, Any]:
     """From now on the added space is asked. Raise ConflictError while a picture lacks a vector."""
+    return _choose(services, "activate_space", arguments, told)
+
+
+def _choose(
+    services: Services, operation: JobKind, arguments: Mapping[str, str], told: Told
+) -> dict[str, Any]:
     kind, source = _kind(arguments), arguments["model"]
-    embedder = _open(services, kind, source)
-    chosen = Chosen(embedder.space, source)
+    chosen = Chosen(_open(services, kind, source).space, source)
+    space_id = chosen.space.space_id
     tenants = _tenants(services, arguments)
+    if operation == "add_space":
+        asked = [one for one in tenants if services.models.space_id(one, kind) == space_id]
+        if asked and asked == tenants:
+            raise ConflictError(f"{space_id} is the active space already")
+        tenants = [one for one in tenants if one not in asked]
     for n, tenant in enumerate(tenants):
         told(n, len(tenants))
-        _settle(services, tenant, "activate_space", chosen, None)
+        present = services.models.chosen(tenant, kind) if operation == "add_space" else None
+        _settle(services, tenant, operation, chosen, present)
     services.models.forget()
     told(len(tenants), len(tenants))
-    return {"space_id": chosen.space.space_id, "tenants": tenants}
+    return {"space_id": space_id, "tenants": tenants}
 
 
 def backfill(services: Services, arguments: Mapping[str, str], told: Told) -> dict[str, Any]:

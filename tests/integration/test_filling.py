@@ -128,6 +128,9 @@ def test_a_second_model_is_added_filled_and_activated(desk: Desk, tmp_path: Path
     desk.run("model-activate", model=source)
     assert services.reader.record(TENANT, before[0]).spaces["visual"] == new
     assert services.models.space_id(TENANT, "visual") == new
+    desk.run("model-activate", model=source)  # one that was cut off is said again
+    with pytest.raises(ConflictError, match="active space already"):
+        desk.run("model-add", model=source)
     after = desk.send(jpeg(photo(2), 40))
     assert after.states[0].verdict.original == before[2]
     assert after.states[0].spaces == (new,)

@@ -82,6 +82,7 @@ def test_a_space_is_added_filled_and_activated() -> None:
     assert [s.revision for s in done.states] == [2, 2]
     assert desk.run("activate_space", NEW).standing == Standing(active=NEW)
     assert desk.world.standing("visual") == Standing(active=NEW)
+    assert desk.run("activate_space", NEW).standing == Standing(active=NEW), "said twice"
 
 
 def test_what_was_not_added_is_not_activated() -> None:
