@@ -62,11 +62,57 @@ class Settings(BaseSettings):
     )
     index_url: str = Field(
         default_factory=lambda read: _below(read, "index.sqlite", "sqlite"),
-        description="Index: sqlite:///file.",
+        description="Index: sqlite:///file, or weaviate://HOST[:HTTP[:GRPC]],… with every node "
+        "(weaviates:// over TLS).",
         repr=False,
     )
+    index_key: SecretStr = Field(SecretStr(""), description="API key of Weaviate.")
+    index_prefix: str = Field(
+        "Seenit",
+        pattern=r"^[A-Z][A-Za-z0-9]{0,31}$",
+        description="What the names of our collections in Weaviate begin with.",
+    )
+    index_consistency: Literal["one", "quorum", "all"] = Field(
+        "quorum", description="Replicas of Weaviate that a read or a write asks: one, quorum, all."
+    )
+    index_replication: int = Field(
+        1, ge=1, le=9, description="Copies of each shard in Weaviate, when a schema is created."
+    )
+    index_idle_hours: float = Field(
+        0.0, ge=0, description="Hours after which Weaviate puts an idle tenant to rest; 0: never."
+    )
+    features: bool = Field(
+        default=True,
+        description="Find copies by local features; false where a visual model suffices.",
+    )
     broker_url: str = Field(
-        "memory://", description="Queue of jobs: memory://, inside the process.", repr=False
+        "memory://",
+        description="Queue of jobs: memory://, inside the process, or redis://:PASSWORD@HOST:PORT/0.",
+        repr=False,
+    )
+    backlog: int = Field(
+        10_000, ge=1, description="Jobs waiting from which uploads are answered 503."
+    )
+    query_seconds: float = Field(
+        5.0, gt=0, description="How long the API waits for a worker's answer before 503."
+    )
+    sweep_seconds: float | None = Field(
+        None, gt=0, description="Between two sweeps; unset: 0.5 in one process, else 5."
+    )
+    lease_seconds: float = Field(
+        15.0, ge=1, description="How long a worker that says nothing keeps its jobs."
+    )
+    flights: int | None = Field(
+        None, ge=1, le=8, description="Batches under way at once; unset: 3 on a GPU, else 1."
+    )
+    metrics_port: int = Field(
+        0, ge=0, le=65535, description="Port of a worker's or beat's own /metrics; 0: none."
+    )
+    retain_bytes_days: float | None = Field(
+        None, gt=0, description="Days after which a picture's bytes are purged; unset: never."
+    )
+    retain_records_days: float | None = Field(
+        None, gt=0, description="Days after which a picture is deleted; unset: never."
     )
     durable: bool = Field(
         default=True, description="Flush to the disk before a 202, so that a power cut loses none."
@@ -252,8 +298,8 @@ def table() -> list[tuple[str, str, str]]:
 
 _SCHEMES = {
     "blobs_url": ("file", "s3", "gs", "az", "memory"),
-    "index_url": ("sqlite",),
-    "broker_url": ("memory",),
+    "index_url": ("sqlite", "weaviate", "weaviates"),
+    "broker_url": ("memory", "redis", "rediss"),
 }
 _DEFAULTS = {
     "data": "./data",
@@ -261,8 +307,10 @@ _DEFAULTS = {
     "index_url": "SEENIT_DATA/index.sqlite",
     "api_keys": "",
     "key": "",
+    "index_key": "",
     "url_secret": "",
     "durable": "true",
+    "features": "true",
     "allow_unauthenticated": "false",
     "max_bytes": "32MiB",
     "decode_memory": "1.5GB",
