@@ -19,6 +19,7 @@ from adapters.errands import Errands
 from adapters.local_index import LocalIndex
 from adapters.lock import EngineLock
 from adapters.log import BlobLog
+from adapters.meter import PrometheusMeter
 from adapters.progress import MemoryProgress
 from adapters.secret import url_secret
 from adapters.settings import Settings
@@ -56,6 +57,7 @@ class Services:
     """Everything a door may ask, connected; `close` lets go of it all."""
 
     settings: Settings
+    meter: PrometheusMeter
     blobs: Blobs
     log: Log
     index: LocalIndex
@@ -106,6 +108,7 @@ def build(
     """
     blobs = open_blobs(settings.blobs_url, durable=settings.durable)
     probe(blobs)
+    meter = PrometheusMeter()
     log = BlobLog(blobs)
     shelf = Shelf(blobs)
     index = _open_index(settings)
@@ -142,6 +145,7 @@ def build(
     calibrations = Calibrations(blobs)
     return Services(
         settings=settings,
+        meter=meter,
         blobs=blobs,
         log=log,
         index=index,

@@ -49,7 +49,7 @@ def create_app(services: Services) -> Litestar:
 
     The services are the caller's: whoever built them closes them.
     """
-    figures = Metrics(services.queue)
+    figures = Metrics(services.queue, services.meter.registry)
     checks = Checks(services.settings.checks_at_once)
     health = Health(services)
     turns = Turns()

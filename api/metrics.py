@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.registry import Collector
 
+from adapters.meter import Watched
 from api.auth import KEYED
 from api.problems import documented
 from core.entries import Job
@@ -24,29 +23,11 @@ SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 """Upper bounds of the histogram; 60 is the longest a call waits."""
 
 
-class Depth(Collector):
-    """The queue's depth, asked when the figures are."""
-
-    def __init__(self, queue: Queue) -> None:
-        self._queue = queue
-
-    def describe(self) -> Iterable[GaugeMetricFamily]:
-        """Named without asking the queue."""
-        return [GaugeMetricFamily("seenit_queue_depth", "Jobs waiting for a worker.")]
-
-    def collect(self) -> Iterable[GaugeMetricFamily]:
-        """None where the queue does not answer."""
-        try:
-            depth = self._queue.depth()
-        except SeenitError:
-            return []
-        return [GaugeMetricFamily("seenit_queue_depth", "Jobs waiting for a worker.", depth)]
-
-
 class Metrics:
-    """What the HTTP door counts."""
+    """What the HTTP door counts, and beside it the figures of the process's stages."""
 
-    def __init__(self, queue: Queue) -> None:
+    def __init__(self, queue: Queue, stages: CollectorRegistry) -> None:
+        self._stages = stages
         self.registry = CollectorRegistry()
         self._requests = Counter(
             "seenit_http_requests",
@@ -67,8 +48,13 @@ class Metrics:
             ("outcome",),
             registry=self.registry,
         )
-        ProcessCollector(registry=self.registry)
-        self.registry.register(Depth(queue))
+        self.registry.register(
+            Watched("seenit_queue_depth", "Jobs waiting for a worker.", queue.depth)
+        )
+
+    def text(self) -> bytes:
+        """Everything in the format of Prometheus."""
+        return generate_latest(self.registry) + generate_latest(self._stages)
 
     def accepted(self, items: Sequence[Job | SeenitError]) -> None:
         """Count the files of one upload, by the type of their problem where they have one."""
@@ -92,8 +78,8 @@ class Metrics:
     sync_to_thread=True,
 )
 def metrics(figures: NamedDependency[SkipValidation[Metrics]]) -> Response[bytes]:
-    """Requests by route and status, their times, queue depth, and the process's own figures.
+    """Requests by route and status, queue depth, stages, and the process's own figures.
 
     With keys set this takes one of role admin: it is about all tenants together.
     """
-    return Response(generate_latest(figures.registry), media_type=MEDIA_TYPE)
+    return Response(figures.text(), media_type=MEDIA_TYPE)

@@ -18,6 +18,7 @@ from uuid_utils import uuid7
 
 from adapters.blobs import open_blobs
 from adapters.local_index import LocalIndex
+from adapters.meter import PrometheusMeter
 from adapters.progress import MemoryProgress
 from adapters.secret import url_secret
 from adapters.settings import Settings
@@ -161,6 +162,7 @@ class Service:
         self.settings = Settings(
             data=folder, model="none", durable=False, operation_seconds=0.3, **settings
         )
+        self.meter = PrometheusMeter()
         self.blobs = open_blobs(self.settings.blobs_url, durable=False)
         self.index = LocalIndex(folder / "index.sqlite", POLICY, durable=False)
         self.shelf = Shelf(self.blobs)
