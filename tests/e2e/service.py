@@ -8,16 +8,14 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
 
 import httpx
 import psutil
 
-T = TypeVar("T")
+from tests.e2e.talking import Talking, until
 
 READY_SECONDS = 60.0
 
@@ -29,18 +27,7 @@ def free_port() -> int:
         return int(held.getsockname()[1])
 
 
-def until(ask: Callable[[], T], seconds: float = 60.0, every: float = 0.02) -> T:
-    """Ask until the answer is true, and give it back."""
-    deadline = time.monotonic() + seconds
-    while True:
-        answer = ask()
-        if answer:
-            return answer
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s"
-        time.sleep(every)
-
-
-class Service:
+class Service(Talking):
     """`seenit up` on a data directory; may be killed and started again."""
 
     def __init__(self, data: Path, *, settings: Mapping[str, str] | None = None) -> None:
@@ -121,48 +108,6 @@ class Service:
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
         return self._process.wait(timeout=30)
-
-    # --- as a client ----------------------------------------------------------------------------
-
-    def upload(
-        self,
-        files: Sequence[tuple[str, bytes]],
-        *,
-        key: str | None = None,
-        wait: float | None = None,
-        **fields: str,
-    ) -> httpx.Response:
-        """POST /v1/images."""
-        return self.client.post(
-            "/v1/images",
-            files=[("file", (name, data)) for name, data in files],
-            data=fields,
-            params={} if wait is None else {"wait": wait},
-            headers={} if key is None else {"Idempotency-Key": key},
-        )
-
-    def check(self, data: bytes) -> httpx.Response:
-        """POST /v1/check."""
-        return self.client.post("/v1/check", files={"file": ("q.jpg", data)})
-
-    def jobs(self, status: str | None = None) -> list[dict[str, Any]]:
-        """Every job, oldest first."""
-        return self._pages("/v1/jobs", {} if status is None else {"status": status})
-
-    def images(self, **filters: str) -> list[dict[str, Any]]:
-        """Every record, oldest first."""
-        return self._pages("/v1/images", filters)
-
-    def _pages(self, path: str, filters: Mapping[str, str]) -> list[dict[str, Any]]:
-        items: list[dict[str, Any]] = []
-        cursor: str | None = None
-        while True:
-            params = {"limit": "200", **filters, **({"cursor": cursor} if cursor else {})}
-            page = self.client.get(path, params=params).raise_for_status().json()
-            items += page["items"]
-            cursor = page["next_cursor"]
-            if cursor is None:
-                return items[::-1]
 
     def order(self) -> list[str]:
         """image_ids of all settled uploads, in the order of the log."""

@@ -16,7 +16,8 @@ import pytest
 from cli.main import run
 from core.exporting import Exporter
 from tests import models
-from tests.e2e.service import Service, serving, until
+from tests.e2e.service import Service, serving
+from tests.e2e.talking import until
 from tests.pictures import EDITS, jpeg, photo
 
 pytestmark = pytest.mark.timeout(300)

@@ -14,7 +14,8 @@ from typing import Any, Self
 import pytest
 
 from tests import models
-from tests.e2e.service import Service, serving, until
+from tests.e2e.service import Service, serving
+from tests.e2e.talking import until
 from tests.e2e.test_serial import mixture
 from tests.pictures import jpeg, photo
 

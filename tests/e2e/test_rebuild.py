@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.service import Service, serving, until
+from tests.e2e.service import Service, serving
+from tests.e2e.talking import until
 from tests.e2e.test_serial import mixture
 from tests.pictures import jpeg, photo
 

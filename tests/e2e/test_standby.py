@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.e2e.service import Service, serving, until
+from tests.e2e.service import Service, serving
+from tests.e2e.talking import until
 from tests.pictures import jpeg, photo
 
 

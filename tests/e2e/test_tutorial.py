@@ -17,7 +17,8 @@ import pytest
 from adapters.packaged import MINILM, packaged
 from core.types import Matrix
 from tests.absent import absent
-from tests.e2e.service import Service, serving, until
+from tests.e2e.service import Service, serving
+from tests.e2e.talking import until
 from tests.pictures import jpeg, photo
 
 pytestmark = [

@@ -1,0 +1,102 @@
+"""Tens of thousands of distinct crops of real photos, fingerprinted and embedded once, and kept."""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from PIL import Image
+from rich.progress import Progress
+
+from adapters.visual_embedder import VisualEmbedder
+from core.edits import jpeg
+from core.fingerprint import fingerprint
+from core.types import Fingerprint, Limits, Matrix
+
+FOLDERS = ("originals", "captioned", "lookalikes")
+BATCH = 64
+LEAST = 0.35
+"""Share of each side that a crop shows at least: smaller ones of one photo are alike again."""
+
+
+class Crops(NamedTuple):
+    """(n,) fingerprints and (n, d) vectors of one dual encoder, in the same order."""
+
+    fingerprints: list[Fingerprint]
+    vectors: Matrix
+    space_id: str
+
+
+def crops(progress: Progress, count: int, kept: Path) -> Crops | None:
+    """So many crops, from `kept` where they were made before; None without photos and model."""
+    shared = os.environ.get("SEENIT_TEST_SHARED")
+    model = Path(shared or "") / "models" / "dual-encoder"
+    if not shared or not model.is_dir():
+        return None
+    path = kept / f"crops-{count}.msgpack"
+    if not path.is_file():
+        kept.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(msgspec.msgpack.encode(_made(progress, count, Path(shared), model)))
+    fingerprints, vectors, space_id = msgspec.msgpack.decode(
+        path.read_bytes(), type=tuple[list[Fingerprint], bytes, str]
+    )
+    matrix = np.frombuffer(vectors, "<f4").reshape(len(fingerprints), -1)
+    return Crops(fingerprints, matrix, space_id)
+
+
+def _made(
+    progress: Progress, count: int, shared: Path, model: Path
+) -> tuple[list[Fingerprint], bytes, str]:
+    embedder = VisualEmbedder(str(model), device="cpu")
+    embedder.load()
+    if embedder.absent:
+        raise RuntimeError(embedder.absent)
+    limits = Limits()
+    prints: list[Fingerprint] = []
+    rows: list[Matrix] = []
+    pictures = _pictures(shared, count)
+    task = progress.add_task(f"making {count} crops", total=count)
+    while batch := list(islice(pictures, BATCH)):
+        made = [fingerprint(data, limits) for data in batch]
+        rows.append(embedder.embed_images([Image.fromarray(one.preview) for one, _ in made]))
+        prints += [print_ for _, print_ in made]
+        progress.advance(task, len(batch))
+    progress.remove_task(task)
+    vectors = np.concatenate(rows).astype("<f4")
+    return prints, vectors.tobytes(), embedder.space.space_id
+
+
+def _pictures(shared: Path, count: int) -> Iterator[bytes]:
+    """JPEGs of crops, turn about of all photos, no two of a photo alike."""
+    paths = sorted(
+        path
+        for folder in FOLDERS
+        for path in (shared / "photos" / folder).iterdir()
+        if path.suffix.lower() in {".jpg", ".jpeg", ".png"}
+    )
+    dice = random.Random(7)
+    each = -(-count // len(paths))
+    made = 0
+    for path in paths:
+        with Image.open(io.BytesIO(path.read_bytes())) as opened:
+            photo = opened.convert("RGB")
+        photo.thumbnail((512, 512))
+        for _ in range(each):
+            if made == count:
+                return
+            yield jpeg(photo.crop(_box(photo.size, dice)), 90)
+            made += 1
+
+
+def _box(size: tuple[int, int], dice: random.Random) -> tuple[int, int, int, int]:
+    width, height = (max(32, int(side * dice.uniform(LEAST, 0.9))) for side in size)
+    x = dice.randrange(max(1, size[0] - width))
+    y = dice.randrange(max(1, size[1] - height))
+    return x, y, min(size[0], x + width), min(size[1], y + height)

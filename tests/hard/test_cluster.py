@@ -1,0 +1,85 @@
+"""Three Weaviate nodes, every shard on all of them: any one may die and come back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from itertools import count
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests import servers
+from tests.e2e.fleet import Fleet, fleet
+from tests.e2e.talking import until
+from tests.hard.enduring import Uploads, endure
+
+pytestmark = [pytest.mark.hard, pytest.mark.timeout(900)]
+
+_seeds = count(200)
+
+
+@contextmanager
+def cluster(folder: Path) -> Iterator[Sequence[servers.Weaviate]]:
+    """Three nodes, up."""
+    with servers.weaviates(folder / "weaviate") as nodes:
+        yield nodes
+
+
+def leader(nodes: Sequence[servers.Weaviate]) -> int:
+    """Number of the node that leads Raft, as any of them says."""
+    for node in nodes:
+        try:
+            told = httpx.get(
+                f"http://127.0.0.1:{node.http}/v1/cluster/statistics", timeout=5
+            ).json()
+        except httpx.TransportError:
+            continue
+        for one in told["statistics"]:
+            if one["status"] == "HEALTHY":
+                return int(one["leaderId"].removeprefix("node")) - 1
+    raise AssertionError("no node says who leads")
+
+
+def bearing(running: Fleet, folder: Path, harm: Callable[[], None], seed: int) -> None:
+    """500 uploads and, all the while, reads that must never fail."""
+    failures: list[str] = []
+
+    def read(uploads: Uploads) -> None:
+        for path in ("/v1/images?limit=5", "/v1/stats"):
+            answer = running.client.get(path)
+            if answer.status_code != httpx.codes.OK:
+                failures.append(f"{path}: {answer.status_code} {answer.text[:200]}")
+        found = running.check(uploads.files[0])
+        if found.status_code != httpx.codes.OK:
+            failures.append(f"check: {found.status_code} {found.text[:200]}")
+
+    def hurt(uploads: Uploads) -> None:
+        until(lambda: len(running.order()) > 50, 120)
+        harm()
+        until_over = time.monotonic() + 20
+        while time.monotonic() < until_over:
+            read(uploads)
+            time.sleep(0.2)
+
+    endure(running, folder, hurt, seed=seed, every=0.1)
+    assert failures == []
+
+
+@pytest.mark.parametrize("victim", ["connected", "leader"])
+def test_a_node_dies_and_comes_back(tmp_path: Path, victim: str) -> None:
+    """The one that every process is connected to, or the leader; no error reaches a caller."""
+    with ExitStack() as stack:
+        nodes = stack.enter_context(cluster(tmp_path))
+        url = "weaviate://" + ",".join(f"127.0.0.1:{node.http}:{node.grpc}" for node in nodes)
+        running = stack.enter_context(fleet(tmp_path, weaviate=url, SEENIT_INDEX_REPLICATION="3"))
+
+        def harm() -> None:
+            hit = nodes[0] if victim == "connected" else nodes[leader(nodes)]
+            hit.kill()
+            time.sleep(10)
+            hit.start()
+
+        bearing(running, tmp_path, harm, next(_seeds))

@@ -1,0 +1,191 @@
+"""Pulling any plug of the distributed service loses nothing: 500 uploads each."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+import redis as driver
+
+from tests import servers
+from tests.e2e.fleet import Fleet, fleet
+from tests.e2e.talking import until
+from tests.hard.enduring import Uploads, endure, equals
+
+pytestmark = [pytest.mark.hard, pytest.mark.timeout(900)]
+
+_seeds = count(100)
+
+
+@pytest.fixture
+def seed() -> int:
+    """A mixture of its own for each test."""
+    return next(_seeds)
+
+
+@pytest.fixture
+def weaviate(tmp_path: Path) -> Iterator[servers.Weaviate]:
+    """One that may be stopped."""
+    with servers.weaviate(tmp_path / "weaviate") as running:
+        yield running
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[servers.Redis]:
+    """One that may be stopped."""
+    with servers.redis(tmp_path / "redis") as running:
+        yield running
+
+
+def says(running: Fleet, part: str) -> None:
+    """Readiness is degraded and names the part."""
+
+    def named() -> bool:
+        told = running.ready()
+        return told["status"] == "degraded" and told["parts"][part] == "down"
+
+    until(named, 30.0, 0.2)
+
+
+def test_ten_kills_of_a_worker(tmp_path: Path, seed: int) -> None:
+    """At random moments, 0.2 to 3 s after it took a batch."""
+    dice = random.Random(seed)
+
+    def harm(uploads: Uploads) -> None:
+        for n in range(10):
+            worker = running.workers[n % len(running.workers)]
+            before = len(uploads.told)
+            until(lambda before=before: len(uploads.told) > before or not uploads.left, 30.0)  # type: ignore[misc]
+            time.sleep(dice.uniform(0.2, 3.0))
+            worker.kill()
+            worker.start()
+
+    with fleet(tmp_path, workers=2, SEENIT_BATCH="16") as running:
+        endure(running, tmp_path, harm, seed=seed, every=0.15)
+
+
+def test_redis_killed_emptied_and_restarted(
+    tmp_path: Path, redis: servers.Redis, seed: int
+) -> None:
+    """It comes back with nothing of what it held; uploads go on all the while."""
+
+    def harm(uploads: Uploads) -> None:
+        until(lambda: len(uploads.told) > 50)
+        redis.kill()
+        says(running, "queue")
+        time.sleep(5)
+        redis.start()
+        until(lambda: len(uploads.told) > 250)
+        with driver.Redis.from_url(redis.url) as client:
+            client.flushall()
+
+    with fleet(tmp_path, redis=redis.url) as running:
+        endure(running, tmp_path, harm, seed=seed, every=0.05)
+
+
+def test_weaviate_stopped_for_a_minute(
+    tmp_path: Path, weaviate: servers.Weaviate, seed: int
+) -> None:
+    """Uploads are accepted meanwhile, and settled when it is back."""
+
+    def harm(uploads: Uploads) -> None:
+        until(lambda: len(uploads.told) > 100)
+        weaviate.stop()
+        says(running, "index")
+        time.sleep(60)
+        weaviate.start()
+
+    with fleet(tmp_path, weaviate=weaviate.url) as running:
+        endure(running, tmp_path, harm, seed=seed, every=0.2)
+
+
+def test_weaviates_volume_deleted(tmp_path: Path, weaviate: servers.Weaviate, seed: int) -> None:
+    """The index is made again from the log, by itself."""
+
+    def harm(uploads: Uploads) -> None:
+        until(lambda: len(running.order()) > 100, 120)
+        weaviate.kill()
+        shutil.rmtree(weaviate.data)
+        says(running, "index")
+        weaviate.start()
+        assert uploads.told
+
+    with fleet(tmp_path, weaviate=weaviate.url) as running:
+        endure(running, tmp_path, harm, seed=seed, every=0.1)
+
+
+def test_the_api_killed_while_accepting(tmp_path: Path, seed: int) -> None:
+    """Who was answered 202 is settled; who was not sends again and gets one record."""
+    dice = random.Random(seed)
+
+    def harm(uploads: Uploads) -> None:
+        for _ in range(6):
+            before = len(uploads.told)
+            until(lambda before=before: len(uploads.told) > before + 10 or not uploads.left)  # type: ignore[misc]
+            time.sleep(dice.uniform(0.0, 0.5))
+            running.apis[0].kill()
+            running.apis[0].start()
+
+    with fleet(tmp_path) as running:
+        endure(running, tmp_path, harm, seed=seed, every=0.02, refusals=True)
+
+
+def test_every_task_delivered_twice(tmp_path: Path, redis: servers.Redis, seed: int) -> None:
+    """Two workers find every message twice."""
+    with fleet(tmp_path, redis=redis.url, workers=2) as running:
+        for worker in running.workers:
+            worker.stop()
+        with Uploads(running, 500, seed) as uploads:
+            uploads.join()
+        with driver.Redis.from_url(redis.url) as client:
+            held = client.lrange("ingest", 0, -1)
+            assert len(held) >= 500
+            for message in held:
+                again = json.loads(message)
+                again["properties"]["delivery_tag"] = str(uuid.uuid4())
+                client.lpush("ingest", json.dumps(again))
+        for worker in running.workers:
+            worker.start()
+        running.settled()
+        equals(running, tmp_path, uploads)
+
+
+def test_weaviate_slowed_to_two_seconds_an_answer(
+    tmp_path: Path, weaviate: servers.Weaviate, seed: int
+) -> None:
+    """For a minute every answer takes two seconds; nothing is lost, uploads stay quick."""
+    with servers.toxiproxy(tmp_path / "toxiproxy") as proxy:
+        http = proxy.link("127.0.0.1", weaviate.http)
+        grpc = proxy.link("127.0.0.1", weaviate.grpc)
+
+        def harm(uploads: Uploads) -> None:
+            until(lambda: len(uploads.told) > 50)
+            for link in (http, grpc):
+                link.slow(2_000)
+            time.sleep(60)
+            for link in (http, grpc):
+                link.mend()
+
+        url = f"weaviate://127.0.0.1:{http.port}:{grpc.port}"
+        with fleet(tmp_path, weaviate=url) as running:
+            endure(running, tmp_path, harm, seed=seed, every=0.1)
+
+
+def test_a_store_that_answers_503_to_one_in_ten(
+    tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On S3, by API, workers and beat alike."""
+    with servers.s3(tmp_path / "s3") as store, servers.flaky("127.0.0.1", store.port) as proxy:
+        for name, value in store.environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
+        with fleet(tmp_path, blobs=store.url) as running:
+            endure(running, tmp_path, lambda _: None, seed=seed, refusals=True)
+        assert proxy.refused > 100
