@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from core.errors import SeenitError, TooLargeError
 from core.gallery import Gallery
 from core.ledger import Ledger
-from core.perceive import Digests, Perceiver
+from core.perceive import Perceiver, digests
 from core.types import Decision, Verdict
+
+
+class Checks(Protocol):
+    """Says what a picture would be told."""
+
+    def check(self, tenant: str, data: bytes | Path) -> tuple[Verdict, Decision]:
+        """Verdict and the decision it would get. Raise an InputError for a bad file."""
 
 
 class Checker:
@@ -36,11 +43,7 @@ class Checker:
             data = data.read_bytes()
         if len(data) > self._max_bytes:
             raise TooLargeError(f"the file is over {self._max_bytes} bytes")
-        digests = Digests(
-            sha256=hashlib.sha256(data).hexdigest(),
-            md5=hashlib.md5(data, usedforsecurity=False).hexdigest(),
-        )
-        (decoded,) = self._perceiver.decode([data], [digests], urgent=True)
+        (decoded,) = self._perceiver.decode([data], [digests(data)], urgent=True)
         if isinstance(decoded, SeenitError):
             raise decoded
         (perceived,) = self._perceiver.embed(tenant, [decoded], urgent=True)

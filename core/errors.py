@@ -18,6 +18,7 @@ SeenitError
 │   ├── StoreUnavailableError       the blob store does not answer
 │   ├── IndexUnavailableError       the index does not answer
 │   ├── QueueUnavailableError       the broker does not answer
+│   ├── WorkerUnavailableError      no worker answered within the time a call waits
 │   └── PendingError                not settled within the time a call waits
 ├── SettingsError                   a setting is missing, mistyped or contradicts another
 ├── ExistsError                     a create-only put found the key taken (never leaves core)
@@ -49,6 +50,17 @@ class SeenitError(Exception):
 
 def _rebuild(kind: type[SeenitError], detail: str, field: str | None) -> SeenitError:
     return kind(detail, field=field)
+
+
+def named(type_: str, detail: str, *, field: str | None = None) -> SeenitError:
+    """The error of a problem type, as it was raised elsewhere; of the root for an unknown one."""
+    level: list[type[SeenitError]] = [SeenitError]
+    while level:
+        for kind in level:
+            if kind.type == type_:
+                return kind(detail, field=field)
+        level = [below for kind in level for below in kind.__subclasses__()]
+    return SeenitError(detail, field=field)
 
 
 class InputError(SeenitError):
@@ -177,6 +189,13 @@ class QueueUnavailableError(UnavailableError):
 
     type = "queue-unavailable"
     title = "Queue unavailable"
+
+
+class WorkerUnavailableError(UnavailableError):
+    """No worker answered within the time that a call waits; it may be tried again."""
+
+    type = "worker-unavailable"
+    title = "No worker answered"
 
 
 class PendingError(UnavailableError):

@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 INGEST_QUEUE = "ingest"
+QUERY_QUEUE = "query"
+"""Questions that somebody waits for: latency first."""
 SETTLE_TASK = "seenit.settle"
 """One job to be settled: arguments tenant and job_id."""
+CHECK_TASK = "seenit.check"
+"""The verdict of a picture that is not stored."""
+SEE_TASK = "seenit.see"
+"""The visual vector of a picture that is not stored."""
+EMBED_TASK = "seenit.embed"
+"""The vectors of texts."""
+SPACE_TASK = "seenit.space"
+"""The spaces of models, or why there are none."""
 
 
 def picture_of(job_id: str) -> str:

@@ -12,6 +12,7 @@ tombstones/<t>/<image_id>          deleted
 kept/<t>/<image_id>                the fingerprint of a purged picture
 purged/<t>/<image_id>              the mark of a purge
 calibration/<t>/<space_id>         what is near enough there, overwritten by the next one
+checks/<t>/<id>                    a picture that a worker is asked about, gone after the answer
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ Part = Literal["fingerprint", "preview", "detail"]
 
 ENTRIES_PER_FOLDER = 10_000
 """Listing a folder stays quick at this size."""
+ASKED = "checks/"
+"""Below it lie pictures that are asked about."""
 
 
 def blob(tenant: str, image_id: str) -> str:
@@ -88,6 +91,11 @@ def purged(tenant: str, image_id: str) -> str:
 def calibration(tenant: str, space_id: str) -> str:
     """What was measured in a space on a tenant's own pictures."""
     return f"calibration/{tenant}/{space_id}"
+
+
+def asked(tenant: str, asked_id: str) -> str:
+    """A picture that a worker is asked about: no upload, and gone after the answer."""
+    return f"{ASKED}{tenant}/{asked_id}"
 
 
 def of_picture(tenant: str, image_id: str) -> tuple[str, ...]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Iterable, Sequence
 
 import msgspec
+import numpy as np
 from PIL import Image
 
 from core.captions import caption
@@ -50,6 +52,14 @@ class Digests(msgspec.Struct, frozen=True):
 
     sha256: str
     md5: str
+
+
+def digests(data: bytes) -> Digests:
+    """Of bytes in hand."""
+    return Digests(
+        sha256=hashlib.sha256(data).hexdigest(),
+        md5=hashlib.md5(data, usedforsecurity=False).hexdigest(),
+    )
 
 
 class Perceiver:
@@ -111,6 +121,20 @@ class Perceiver:
             )
             for (canonical, fingerprint), found in zip(pairs, vectors, strict=True)
         ]
+
+    def see(self, tenant: str, data: bytes) -> Vector:
+        """The visual vector of a picture that is not stored; nothing of it is kept.
+
+        Raise EmbedderUnavailableError, and an InputError for a bad file.
+        """
+        embedder = self._models.visual(tenant)
+        if embedder.absent is not None:
+            raise EmbedderUnavailableError(embedder.absent, field="mode")
+        (decoded,) = self.decode([data], [digests(data)], urgent=True)
+        if isinstance(decoded, SeenitError):
+            raise decoded
+        image = Image.fromarray(decoded[0].preview)
+        return np.asarray(embedder.embed_images([image], urgent=True)[0], np.float32)
 
     def captions(self, tenant: str, fields: Sequence[Fields]) -> list[dict[str, Vector]]:
         """Vectors by caption space, in order; none where nothing was said, or without a model."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Protocol
 
 import numpy as np
-from PIL import Image
 
 from core import asking
 from core.answering import Answer, Found, Hubs, Question, Results, Scale, Sought
@@ -20,13 +18,12 @@ from core.errors import (
     SeenitError,
 )
 from core.overlay import Follows, Overlay
-from core.perceive import Digests, Perceiver
 from core.ports import Embedder, Index, TextEmbedder
 from core.ranking import Mode, Way
 from core.shelf import Remembered, Shelf
 from core.types import Absent, SpaceKind, Vector
 
-__all__ = ["Ask", "Embedders", "Found", "Hubs", "Results", "Scale", "Searcher"]
+__all__ = ["Ask", "Embedders", "Found", "Hubs", "Results", "Scale", "Searcher", "Sees"]
 
 
 class Embedders(Protocol):
@@ -40,6 +37,16 @@ class Embedders(Protocol):
 
     def space_id(self, tenant: str, kind: SpaceKind) -> str | None:
         """Of the active space, None where there is none."""
+
+
+class Sees(Protocol):
+    """Looks at a picture that is not stored."""
+
+    def see(self, tenant: str, data: bytes) -> Vector:
+        """Its vector in the tenant's active visual space.
+
+        Raise EmbedderUnavailableError, and an InputError for a bad file.
+        """
 
 
 REMEMBERED = 256
@@ -59,7 +66,7 @@ class Searcher:
         follower: Follows,
         shelf: Shelf,
         embedders: Embedders,
-        perceiver: Perceiver,
+        sight: Sees,
         *,
         hubs: Hubs | None = None,
         scale: Scale | None = None,
@@ -69,7 +76,7 @@ class Searcher:
         self._follower = follower
         self._shelf = shelf
         self._embedders = embedders
-        self._perceiver = perceiver
+        self._sight = sight
         self._hubs = hubs
         self._scale = scale
         self._read: Remembered[Vector] = Remembered(REMEMBERED)
@@ -95,18 +102,7 @@ class Searcher:
 
         Raise EmbedderUnavailableError, and an InputError for a bad file.
         """
-        embedder = self._embedders.visual(tenant)
-        if embedder.absent is not None:
-            raise EmbedderUnavailableError(embedder.absent, field="mode")
-        digests = Digests(
-            sha256=hashlib.sha256(data).hexdigest(),
-            md5=hashlib.md5(data, usedforsecurity=False).hexdigest(),
-        )
-        (decoded,) = self._perceiver.decode([data], [digests], urgent=True)
-        if isinstance(decoded, SeenitError):
-            raise decoded
-        image = Image.fromarray(decoded[0].preview)
-        return np.asarray(embedder.embed_images([image], urgent=True)[0], np.float32)
+        return self._sight.see(tenant, data)
 
     def space_id(self, tenant: str, name: str) -> str:
         """The active space that `visual`, `caption` or an id names.

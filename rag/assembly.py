@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from core.check import Checker
+from core.check import Checks
 from core.ports import Index
 from core.previews import Previews
 from core.reading import Reader
@@ -48,7 +48,7 @@ class Parts(Protocol):
         """Addresses of pictures."""
 
     @property
-    def checker(self) -> Checker:
+    def checker(self) -> Checks:
         """Verdicts on pictures that are not stored."""
 
 
