@@ -298,7 +298,7 @@ def test_bands_put_the_best_similarity_into_words(service: Service) -> None:
         service.follower,
         service.shelf,
         service.models,
-        service.searcher._perceiver,
+        service.searcher._sight,
         scale=scale,
     )
     told = searcher.search(TENANT, Ask(text="dog", mode="caption")).hits
@@ -524,7 +524,7 @@ def test_hubs_are_mended_in_hybrid_alone(service: Service) -> None:
         service.follower,
         service.shelf,
         service.models,
-        service.searcher._perceiver,
+        service.searcher._sight,
         hubs=hubs,
     )
     plain = searcher.search(TENANT, Ask(text="red orange", mode="visual", limit=2)).hits
