@@ -17,6 +17,7 @@ from tests.bench import (
     lookup,
     prompting,
     queueing,
+    scaling,
     searching,
     settling,
     stages,
@@ -34,6 +35,7 @@ TOPICS: dict[str, Topic] = {
     "embedding": embedding.rows,
     "verdicts": verdicts.rows,
     "checking": checking.rows,
+    "scaling": scaling.rows,
     "drawings": drawing.rows,
     "prompts": prompting.rows,
 }

@@ -121,6 +121,11 @@ class Fleet(Talking):
         self.client = httpx.Client(base_url=self.urls[0], timeout=120.0)
 
     @property
+    def url(self) -> str:
+        """Of the first API."""
+        return self.urls[0]
+
+    @property
     def processes(self) -> list[Process]:
         """All of ours."""
         return [*self.apis, *self.workers, self.beat]

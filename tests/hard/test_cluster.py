@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 
@@ -19,28 +19,6 @@ from tests.hard.enduring import Uploads, endure
 pytestmark = [pytest.mark.hard, pytest.mark.timeout(900)]
 
 _seeds = count(200)
-
-
-@contextmanager
-def cluster(folder: Path) -> Iterator[Sequence[servers.Weaviate]]:
-    """Three nodes, up."""
-    with servers.weaviates(folder / "weaviate") as nodes:
-        yield nodes
-
-
-def leader(nodes: Sequence[servers.Weaviate]) -> int:
-    """Number of the node that leads Raft, as any of them says."""
-    for node in nodes:
-        try:
-            told = httpx.get(
-                f"http://127.0.0.1:{node.http}/v1/cluster/statistics", timeout=5
-            ).json()
-        except httpx.TransportError:
-            continue
-        for one in told["statistics"]:
-            if one["status"] == "HEALTHY":
-                return int(one["leaderId"].removeprefix("node")) - 1
-    raise AssertionError("no node says who leads")
 
 
 def bearing(running: Fleet, folder: Path, harm: Callable[[], None], seed: int) -> None:
@@ -72,12 +50,13 @@ def bearing(running: Fleet, folder: Path, harm: Callable[[], None], seed: int) -
 def test_a_node_dies_and_comes_back(tmp_path: Path, victim: str) -> None:
     """The one that every process is connected to, or the leader; no error reaches a caller."""
     with ExitStack() as stack:
-        nodes = stack.enter_context(cluster(tmp_path))
-        url = "weaviate://" + ",".join(f"127.0.0.1:{node.http}:{node.grpc}" for node in nodes)
-        running = stack.enter_context(fleet(tmp_path, weaviate=url, SEENIT_INDEX_REPLICATION="3"))
+        cluster = stack.enter_context(servers.weaviates(tmp_path / "weaviate"))
+        running = stack.enter_context(
+            fleet(tmp_path, weaviate=cluster.url, SEENIT_INDEX_REPLICATION="3")
+        )
 
         def harm() -> None:
-            hit = nodes[0] if victim == "connected" else nodes[leader(nodes)]
+            hit = cluster.nodes[0] if victim == "connected" else cluster.leader()
             hit.kill()
             time.sleep(10)
             hit.start()
