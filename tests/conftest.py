@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 
 import hypothesis
 import pytest
 
+from tests import process, servers
 from tests.absent import absent
 
 # A busy machine is no fault of an example: the time a test may take is pytest's business.
@@ -34,9 +38,60 @@ def shared() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def redis_server(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[servers.Redis | servers.Given]:
+    """The Redis that all tests share; one that kills it starts its own."""
+    named = servers.given("redis")
+    if named is not None:
+        yield named
+        return
+    with servers.redis(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def weaviate_server(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[servers.Weaviate | servers.Given]:
+    """The Weaviate that all tests share, each with a tenant or a prefix of its own."""
+    named = servers.given("weaviate")
+    if named is not None:
+        yield named
+        return
+    with servers.weaviate(tmp_path_factory.mktemp("weaviate")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.S3 | servers.Given]:
+    """The bucket that all tests share, each with a prefix of its own below `url`."""
+    named = servers.given("s3")
+    if named is not None:
+        yield named
+        return
+    with servers.s3(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+def pytest_configure() -> None:
+    """SIGTERM ends a run as Ctrl-C does: what tests started is stopped."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say in one block what was not run, and why."""
+    """Say in one block which servers the tests ran against, and what was not run, and why."""
+    if process.USED:
+        terminalreporter.section("servers", sep="-")
+        for name, told in sorted(process.USED.items()):
+            terminalreporter.write_line(f"{name:>10}  {told}")
     reasons: Counter[str] = Counter()
     for report in terminalreporter.stats.get("skipped", []):
         told = report.longrepr

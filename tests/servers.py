@@ -1,0 +1,342 @@
+"""Redis, Weaviate and S3 for tests: the real programs, on free loopback ports.
+
+Each is a context manager that gives a server with `url` and the verbs `kill`, `stop`, `start`,
+`pause` and `resume`; the ports and the data outlive them. The fixtures of tests/conftest.py start
+one of each a run. tests/faults.py puts faults in between.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from redis import Redis as Client
+from redis import RedisError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from tests.faults import Flaky, Link, Toxiproxy, flaky, toxiproxy
+from tests.process import USED, Server, binary, built, free_ports, wait
+
+__all__ = [
+    "NEVER",
+    "S3",
+    "Flaky",
+    "Given",
+    "Link",
+    "Redis",
+    "Toxiproxy",
+    "Weaviate",
+    "Weaviates",
+    "flaky",
+    "given",
+    "redis",
+    "s3",
+    "toxiproxy",
+    "weaviate",
+    "weaviates",
+]
+
+BUCKET = "seenit"
+NEVER = Retry(NoBackoff(), 0)
+"""A client of Redis asks once: its default is ten times, for seconds."""
+_S3_KEYS = {
+    "AWS_ACCESS_KEY_ID": "tester",
+    "AWS_SECRET_ACCESS_KEY": "tester-secret",
+    "AWS_REGION": "us-east-1",
+}
+
+
+class Redis(Server):
+    """redis-server, which forgets at a restart unless it has an append-only file."""
+
+    def __init__(self, folder: Path, password: str | None, *, appendonly: bool) -> None:
+        (self.port,) = ports = free_ports(1)
+        self.data = folder / "data"
+        self.data.mkdir(parents=True, exist_ok=True)
+        self.password = password
+        self.url = f"redis://{f':{password}@' if password else ''}127.0.0.1:{self.port}/0"
+        command = [binary("redis-server", "redis"), "--port", str(self.port)]
+        command += ["--bind", "127.0.0.1", "--dir", str(self.data), "--save", ""]
+        command += ["--appendonly", "yes" if appendonly else "no"]
+        if password:
+            command += ["--requirepass", password]
+        super().__init__(command, folder, ports=ports)
+
+    def ready(self) -> bool:
+        """It answers PING, so it has read its file too."""
+        try:
+            with Client.from_url(self.url, socket_timeout=2.0, retry=NEVER) as client:
+                version = _redis_version(client)
+        except (RedisError, OSError):
+            return False
+        USED["redis"] = f"{version} ({self.command[0]})"
+        return True
+
+
+@contextmanager
+def redis(
+    folder: Path, *, password: str | None = None, appendonly: bool = False
+) -> Iterator[Redis]:
+    """A Redis of one's own."""
+    server = Redis(folder, password, appendonly=appendonly)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+class Weaviate(Server):
+    """One node; `url` is what SEENIT_INDEX_URL takes."""
+
+    def __init__(
+        self,
+        folder: Path,
+        key: str | None,
+        environment: Mapping[str, str],
+        *,
+        name: str = "node1",
+    ) -> None:
+        self.name, self.key = name, key
+        self.http, self.grpc, self.gossip, self.raft, profiling = free_ports(5)
+        self.data = folder / "data"
+        program = binary("weaviate-server", "weaviate")
+        self.program = program
+        self.url = f"weaviate://127.0.0.1:{self.http}:{self.grpc}"
+        keys = {
+            "AUTHENTICATION_ANONYMOUS_ACCESS_ENABLED": "false",
+            "AUTHENTICATION_APIKEY_ENABLED": "true",
+            "AUTHENTICATION_APIKEY_ALLOWED_KEYS": key or "",
+            "AUTHENTICATION_APIKEY_USERS": "seenit",
+        }
+        super().__init__(
+            [program, "--host", "127.0.0.1", "--port", str(self.http), "--scheme", "http"],
+            folder,
+            ports=[
+                *(self.http, self.grpc, profiling),
+                # memberlist's data port and raft's internal one are the next ones, by convention
+                *(self.gossip, self.gossip + 1, self.raft, self.raft + 1),
+            ],
+            environment={
+                "PERSISTENCE_DATA_PATH": str(self.data),
+                "DEFAULT_VECTORIZER_MODULE": "none",
+                "DISABLE_TELEMETRY": "true",
+                "LOG_LEVEL": "warning",
+                "DISK_USE_READONLY_PERCENTAGE": "100",
+                "GRPC_PORT": str(self.grpc),
+                "GO_PROFILING_PORT": str(profiling),
+                "CLUSTER_HOSTNAME": name,
+                "CLUSTER_IN_LOCALHOST": "true",
+                "CLUSTER_ADVERTISE_ADDR": "127.0.0.1",
+                "CLUSTER_BIND_ADDR": "127.0.0.1",
+                "CLUSTER_GOSSIP_BIND_PORT": str(self.gossip),
+                "CLUSTER_DATA_BIND_PORT": str(self.gossip + 1),
+                "RAFT_PORT": str(self.raft),
+                "RAFT_INTERNAL_RPC_PORT": str(self.raft + 1),
+                "RAFT_JOIN": f"{name}:{self.raft}",
+                "RAFT_BOOTSTRAP_EXPECT": "1",
+                **(keys if key else {"AUTHENTICATION_ANONYMOUS_ACCESS_ENABLED": "true"}),
+                **environment,
+            },
+        )
+
+    def ask(self, path: str) -> Any:  # noqa: ANN401 - whatever JSON the call answers
+        """GET below /v1; None where it does not answer, or not with 200."""
+        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        try:
+            answer = httpx.get(f"http://127.0.0.1:{self.http}/v1/{path}", headers=headers)
+        except httpx.TransportError:
+            return None
+        return (answer.json() if answer.content else {}) if answer.is_success else None
+
+    def ready(self) -> bool:
+        """Its own word, that gRPC listens, and that it may be written to: it has a leader."""
+        if self.ask(".well-known/ready") is None or (meta := self.ask("meta")) is None:
+            return False
+        USED["weaviate"] = f"{meta['version']} ({self.program})"
+        return self.leader() is not None
+
+    def leader(self) -> str | None:
+        """The name of the node that leads Raft, None while there is none."""
+        told = self.ask("cluster/statistics")
+        found = [one.get("leaderId") for one in (told or {}).get("statistics", [])]
+        return next((str(one) for one in found if one), None)
+
+    def nodes(self) -> dict[str, str]:
+        """The status of every node it knows, HEALTHY for one that is there."""
+        told = self.ask("nodes")
+        return {one["name"]: one["status"] for one in (told or {}).get("nodes", [])}
+
+    def join(self, nodes: list[Weaviate]) -> None:
+        """Make it one of these before it starts: all of them find each other."""
+        self._environment["RAFT_JOIN"] = ",".join(f"{one.name}:{one.raft}" for one in nodes)
+        self._environment["RAFT_BOOTSTRAP_EXPECT"] = str(len(nodes))
+        others = [one for one in nodes if one is not self]
+        self._environment["CLUSTER_JOIN"] = ",".join(f"127.0.0.1:{one.gossip}" for one in others)
+
+
+@contextmanager
+def weaviate(
+    folder: Path, *, key: str | None = None, environment: Mapping[str, str] | None = None
+) -> Iterator[Weaviate]:
+    """A Weaviate of one's own, open to anybody unless it has a `key`."""
+    server = Weaviate(folder, key, environment or {})
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+class Weaviates:
+    """A cluster; `url` names every node."""
+
+    def __init__(self, nodes: list[Weaviate]) -> None:
+        self.nodes = nodes
+        self.key = nodes[0].key
+        self.url = nodes[0].url + "".join(f",127.0.0.1:{one.http}:{one.grpc}" for one in nodes[1:])
+
+    def start(self) -> None:
+        """Start those that are down, and return once each sees all of them."""
+        for node in self.nodes:
+            if not node.running:
+                node.launch()
+        for node in self.nodes:
+            node.await_ready()
+        self.whole()
+
+    def whole(self, seconds: float = 60.0) -> None:
+        """Return once every node sees every other as healthy."""
+
+        def seen() -> bool:
+            told = [list(node.nodes().values()) for node in self.nodes]
+            return all(one == ["HEALTHY"] * len(self.nodes) for one in told)
+
+        wait(seen, seconds, lambda: str([node.nodes() for node in self.nodes]))
+
+    def leader(self) -> Weaviate:
+        """The node that leads Raft, once the living agree on one that lives."""
+        found: list[Weaviate] = []
+
+        def agreed() -> bool:
+            alive = [node for node in self.nodes if node.running]
+            named = {node.leader() for node in alive}
+            found[:] = [node for node in alive if {node.name} == named]
+            return bool(found)
+
+        wait(agreed, 30.0, lambda: "no leader")
+        return found[0]
+
+
+@contextmanager
+def weaviates(
+    folder: Path,
+    nodes: int = 3,
+    *,
+    key: str | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Weaviates]:
+    """A cluster of one's own."""
+    made = [
+        Weaviate(folder / f"node{n}", key, environment or {}, name=f"node{n}")
+        for n in range(1, nodes + 1)
+    ]
+    for node in made:
+        node.join(made)
+    cluster = Weaviates(made)
+    with ExitStack() as stop:
+        for node in made:
+            stop.callback(node.stop)
+        cluster.start()
+        yield cluster
+
+
+class S3(Server):
+    """versitygw over a folder; `environment` is what obstore and every other client reads."""
+
+    def __init__(self, folder: Path) -> None:
+        (self.port,) = ports = free_ports(1)
+        self.data = folder / "data"
+        (self.data / BUCKET).mkdir(parents=True, exist_ok=True)
+        self.url = f"s3://{BUCKET}"
+        program = binary("versitygw", "s3")
+        self.environment = self.through(self.port)
+        super().__init__(
+            [program, "--quiet", "--port", f"127.0.0.1:{self.port}", "posix", str(self.data)],
+            folder,
+            ports=ports,
+            environment={
+                "ROOT_ACCESS_KEY": _S3_KEYS["AWS_ACCESS_KEY_ID"],
+                "ROOT_SECRET_KEY": _S3_KEYS["AWS_SECRET_ACCESS_KEY"],
+            },
+        )
+        self._version = f"versitygw {built(program, 'github.com/versity/versitygw')} ({program})"
+
+    def through(self, port: int) -> dict[str, str]:
+        """The variables for a client that goes through another port, such as a faulty link's."""
+        endpoint = f"http://127.0.0.1:{port}"
+        return {**_S3_KEYS, "AWS_ENDPOINT_URL": endpoint, "AWS_ALLOW_HTTP": "true"}
+
+    def ready(self) -> bool:
+        """It answers, if only that it does not know who asks."""
+        try:
+            httpx.get(f"http://127.0.0.1:{self.port}/{BUCKET}")
+        except httpx.TransportError:
+            return False
+        USED["s3"] = self._version
+        return True
+
+
+@contextmanager
+def s3(folder: Path) -> Iterator[S3]:
+    """An S3 of one's own, with one bucket."""
+    server = S3(folder)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+class Given:
+    """A server that the environment names: it can be talked to, and not be stopped."""
+
+    def __init__(self, url: str, environment: Mapping[str, str], key: str | None) -> None:
+        self.url, self.environment, self.key = url, dict(environment), key
+
+
+def given(part: str) -> Given | None:
+    """The server of SEENIT_TEST_REDIS_URL, _WEAVIATE_URL (and _KEY) or _S3_URL, if it is set."""
+    url = os.environ.get(f"SEENIT_TEST_{part.upper()}_URL")
+    if not url:
+        return None
+    key = os.environ.get(f"SEENIT_TEST_{part.upper()}_KEY") or None
+    own = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    if part == "s3":  # a run of its own below the bucket, so that runs do not meet
+        url = f"{url.rstrip('/')}/{time.time_ns()}"
+    USED[part] = f"{_told(part, url, key)} (SEENIT_TEST_{part.upper()}_URL)"
+    return Given(url, own if part == "s3" else {}, key)
+
+
+def _told(part: str, url: str, key: str | None) -> str:
+    if part == "redis":
+        with Client.from_url(url) as client:
+            return _redis_version(client)
+    if part == "weaviate":
+        scheme, _, rest = url.partition("://")
+        host, http, *_ = [*rest.split(",")[0].split(":"), "8080"]
+        root = f"{'https' if scheme == 'weaviates' else 'http'}://{host}:{http}/v1/meta"
+        answer = httpx.get(root, headers={"Authorization": f"Bearer {key}"} if key else {})
+        return str(answer.json()["version"])
+    return os.environ.get("AWS_ENDPOINT_URL", "AWS")
+
+
+def _redis_version(client: Client) -> str:
+    told: Any = client.info("server")
+    return str(told["redis_version"])
