@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from kombu.exceptions import OperationalError
 from obstore.exceptions import AlreadyExistsError, BaseError
+from redis.exceptions import RedisError
 
 from core.errors import (
     EmbedderUnavailableError,
@@ -55,6 +56,15 @@ def broker_errors() -> Iterator[None]:
         yield
     except (OperationalError, OSError) as error:
         raise QueueUnavailableError(f"the broker does not answer: {error}") from error
+
+
+@contextmanager
+def redis_errors() -> Iterator[None]:
+    """Errors of Redis, asked directly."""
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise QueueUnavailableError(f"the broker does not answer: {_line(error)}") from error
 
 
 @contextmanager
