@@ -140,7 +140,9 @@ def build(
         pool=lambda: Crowd(_measure, POLICY),
         fuse=lambda hits: fuse(hits, POLICY),
         follower=follower,
+        meter=meter,
     )
+    meter.watch("log_lag_entries", "Entries that could not be projected yet.", ledger.behind)
     reader = Reader(index, follower, shelf, blobs, progress)
     calibrations = Calibrations(blobs)
     return Services(
@@ -156,8 +158,8 @@ def build(
         backfill=Backfill(index=index, shelf=shelf, ledger=ledger, new_id=_new_id),
         queue=queue,
         progress=progress,
-        acceptor=Acceptor(blobs, shelf, queue, settings.limits, _new_id),
-        checker=Checker(perceiver, gallery, ledger, _new_id, settings.limits.bytes),
+        acceptor=Acceptor(blobs, shelf, queue, settings.limits, _new_id, meter=meter),
+        checker=Checker(perceiver, gallery, ledger, _new_id, settings.limits.bytes, meter=meter),
         reader=reader,
         previews=Previews(reader),
         signer=Signer(url_secret(settings.data, settings.url_secret.get_secret_value())),
@@ -182,6 +184,7 @@ def build(
             perceiver=perceiver,
             ledger=ledger,
             progress=progress,
+            meter=meter,
         ),
         sweeper=Sweeper(blobs, queue),
         hand=hand,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from core import clock, keys
+from core import chronicle, clock, keys
 from core.decoding import inspect
 from core.entries import Fields, Job, JobKind
 from core.errors import (
@@ -29,6 +29,7 @@ from core.errors import (
     UnavailableError,
 )
 from core.jobs import picture_of
+from core.meter import UNMETERED, Meter
 from core.ports import Blobs, Queue
 from core.shelf import Shelf
 from core.types import Limits, Value
@@ -76,7 +77,10 @@ class Acceptor:
         queue: Queue,
         limits: Limits,
         new_id: Callable[[], str],
+        *,
+        meter: Meter = UNMETERED,
     ) -> None:
+        self._meter = meter
         self._blobs = blobs
         self._shelf = shelf
         self._queue = queue
@@ -266,10 +270,17 @@ class Acceptor:
         self._blobs.create_many(
             [(keys.pending(tenant, job.job_id), msgspec.json.encode(job)) for job in jobs]
         )
+        for job in jobs:
+            chronicle.accepted(self._meter, job)
         try:
             self._queue.enqueue([(tenant, job.job_id) for job in jobs])
         except UnavailableError as error:
-            logger.warning("not enqueued, the sweeper will: %s", error)
+            self._meter.count("unavailable", reason=error.type, at="accept")
+            logger.warning(
+                "not enqueued, the sweeper will: %s",
+                error,
+                extra={"tenant": tenant, "job_ids": [job.job_id for job in jobs]},
+            )
 
 
 def _digest(uploads: Sequence[Upload | SeenitError], fields: Fields, keep_bytes: bool) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -9,8 +10,11 @@ from typing import Protocol
 from core.errors import SeenitError, TooLargeError
 from core.gallery import Gallery
 from core.ledger import Ledger
+from core.meter import UNMETERED, Meter, timed
 from core.perceive import Perceiver, digests
 from core.types import Decision, Verdict
+
+logger = logging.getLogger(__name__)
 
 
 class Checks(Protocol):
@@ -30,12 +34,15 @@ class Checker:
         ledger: Ledger,
         new_id: Callable[[], str],
         max_bytes: int,
+        *,
+        meter: Meter = UNMETERED,
     ) -> None:
         self._perceiver = perceiver
         self._gallery = gallery
         self._ledger = ledger
         self._new_id = new_id
         self._max_bytes = max_bytes
+        self._meter = meter
 
     def check(self, tenant: str, data: bytes | Path) -> tuple[Verdict, Decision]:
         """Verdict and the decision it would get. Raise an InputError for a bad file."""
@@ -43,6 +50,12 @@ class Checker:
             data = data.read_bytes()
         if len(data) > self._max_bytes:
             raise TooLargeError(f"the file is over {self._max_bytes} bytes")
+        with timed(self._meter, "check"):
+            verdict, decision = self._check(tenant, data)
+        logger.debug("checked", extra={"tenant": tenant, "verdict": verdict.kind})
+        return verdict, decision
+
+    def _check(self, tenant: str, data: bytes) -> tuple[Verdict, Decision]:
         (decoded,) = self._perceiver.decode([data], [digests(data)], urgent=True)
         if isinstance(decoded, SeenitError):
             raise decoded

@@ -8,11 +8,12 @@ from contextlib import ExitStack
 
 import msgspec
 
-from core import keys
+from core import chronicle, keys
 from core.entries import Job, JobStatus, Operation, Problem
-from core.errors import BrokenError, SeenitError
+from core.errors import BrokenError, SeenitError, UnavailableError
 from core.gallery import Gallery
 from core.ledger import Ledger
+from core.meter import UNMETERED, Meter, timed
 from core.perceive import Digests, Perceived, Perceiver
 from core.ports import Blobs, Progress
 from core.settle import Claim
@@ -35,6 +36,7 @@ class Ingest:
         perceiver: Perceiver,
         ledger: Ledger,
         progress: Progress,
+        meter: Meter = UNMETERED,
     ) -> None:
         self._blobs = blobs
         self._shelf = shelf
@@ -42,6 +44,7 @@ class Ingest:
         self._perceiver = perceiver
         self._ledger = ledger
         self._progress = progress
+        self._meter = meter
 
     def run(self, tenant: str, job_ids: Sequence[str]) -> list[Operation | None]:
         """Settle these jobs of one tenant; None where a job is neither pending nor known.
@@ -49,8 +52,21 @@ class Ingest:
         Raises a SeenitError with `retryable` where a part is down: every job is still pending.
         """
         job_ids = list(dict.fromkeys(job_ids))
+        logger.debug("received", extra={"tenant": tenant, "job_ids": job_ids})
+        try:
+            with timed(self._meter, "batch", len(job_ids)):
+                return self._run(tenant, job_ids)
+        except UnavailableError as error:
+            self._meter.count("unavailable", reason=error.type, at="settle")
+            raise
+
+    def _run(self, tenant: str, job_ids: Sequence[str]) -> list[Operation | None]:
         found = self._blobs.get_many([keys.pending(tenant, job_id) for job_id in job_ids])
         jobs = [_job.decode(data) for data in found if data is not None]
+        for job in jobs:
+            seconds = chronicle.age(job.accepted_at)
+            if seconds is not None:
+                self._meter.waited("queue", seconds)
         if len(jobs) < len(job_ids):
             self._ledger.advance(tenant)
         settled = self._settle(tenant, jobs) if jobs else []
@@ -95,7 +111,8 @@ class Ingest:
     def _caption(self, tenant: str, jobs: Sequence[Job]) -> dict[str, tuple[str, ...]]:
         """Write down the vectors of what each upload or edit says; their spaces by job."""
         fields = [self._shelf.fields(tenant, job.image_id, job.fields) for job in jobs]
-        vectors = self._perceiver.captions(tenant, fields)
+        with timed(self._meter, "caption", len(jobs)):
+            vectors = self._perceiver.captions(tenant, fields)
         made = [
             Made(job.image_id, space_id, job.fields, vector)
             for job, found in zip(jobs, vectors, strict=True)
@@ -111,24 +128,26 @@ class Ingest:
         self._progress.publish(tenant, ids, "decoding")
         stored = self._blobs.get_many([keys.blob(tenant, job.image_id) for job in jobs])
         here = [(job, data) for job, data in zip(jobs, stored, strict=True) if data is not None]
-        decoded = dict(
-            zip(
-                (job.job_id for job, _ in here),
-                self._perceiver.decode(
-                    [data for _, data in here],
-                    [Digests(job.sha256, job.md5) for job, _ in here],
-                ),
-                strict=True,
+        with timed(self._meter, "decode", len(here)):
+            results = self._perceiver.decode(
+                [data for _, data in here],
+                [Digests(job.sha256, job.md5) for job, _ in here],
             )
-        )
-        for result in decoded.values():
-            if isinstance(result, SeenitError) and result.retryable:  # not the picture's fault
+        decoded = dict(zip((job.job_id for job, _ in here), results, strict=True))
+        for job_id, result in decoded.items():
+            if not isinstance(result, SeenitError):
+                logger.debug("decoded", extra=chronicle.about(tenant, job_id))
+                continue
+            logger.debug("broken", extra=chronicle.about(tenant, job_id, reason=result.type))
+            if result.retryable:  # not the picture's fault
                 raise result
         self._progress.publish(tenant, ids, "embedding")
         good = {
             job_id: item for job_id, item in decoded.items() if not isinstance(item, SeenitError)
         }
-        embedded = dict(zip(good, self._perceiver.embed(tenant, good.values()), strict=True))
+        with timed(self._meter, "embed", len(good)):
+            perceived = self._perceiver.embed(tenant, good.values())
+        embedded = dict(zip(good, perceived, strict=True))
         self._shelf.write(
             tenant,
             [

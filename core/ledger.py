@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 from msgspec.structs import replace
 
-from core import clock, keys
+from core import chronicle, clock, keys
 from core.entries import Entry, Operation
 from core.errors import (
     CorruptError,
@@ -24,8 +24,9 @@ from core.errors import (
     StoreUnavailableError,
     UnavailableError,
 )
-from core.follow import FORMAT, BehindError, Follower, Tail, ending
+from core.follow import BehindError, Follower, Tail, ending, format_of
 from core.layer import Layer
+from core.meter import UNMETERED, Meter, timed
 from core.pool import Pool
 from core.ports import Blobs, Index, Log
 from core.project import Objects, Projector
@@ -75,6 +76,7 @@ class Ledger(Projector):
         pool: Callable[[], Pool],
         fuse: Fuse,
         follower: Follower | None = None,
+        meter: Meter = UNMETERED,
         now: Callable[[], str] = clock.now,
         nonce: Callable[[], str] = _nonce,
         pause: Callable[[int], None] = _pause,
@@ -85,6 +87,7 @@ class Ledger(Projector):
             index=index,
             shelf=shelf,
             follower=follower or Follower(log, index),
+            meter=meter,
         )
         self._sight = sight
         self._rules = rules
@@ -104,27 +107,33 @@ class Ledger(Projector):
         tail = self._tail(tenant)
         ended = self._ended(tenant, tail, waiting)
         source = self._source(tenant)
-        source.prefetch(
-            [
-                query
-                for claim in claims
-                if claim.job.job_id not in ended and (query := claim.query) is not None
-            ]
-        )
-        while True:
-            for job_id in waiting.keys() - ended.keys():
-                operation = tail.operation(job_id)
-                if operation is not None:
-                    ended[job_id] = operation
-            left = [claim for job_id, claim in waiting.items() if job_id not in ended]
-            if not left:
-                break
-            tail = self._step(tail, source, left)
-            self._follower.offer(tail)
+        queries = [
+            query
+            for claim in claims
+            if claim.job.job_id not in ended and (query := claim.query) is not None
+        ]
+        with timed(self._meter, "candidates", len(queries)):
+            source.prefetch(queries)
+        with timed(self._meter, "settle", len(waiting.keys() - ended.keys())):
+            while True:
+                for job_id in waiting.keys() - ended.keys():
+                    operation = tail.operation(job_id)
+                    if operation is not None:
+                        ended[job_id] = operation
+                left = [claim for job_id, claim in waiting.items() if job_id not in ended]
+                if not left:
+                    break
+                tail = self._step(tail, source, left)
+                self._follower.offer(tail)
         try:
             self.advance(tenant)
         except UnavailableError as error:
-            logger.warning("settled, not projected yet: %s", error)
+            self._meter.count("unavailable", reason=error.type, at="project")
+            logger.warning(
+                "settled, not projected yet: %s",
+                error,
+                extra={"tenant": tenant, "job_ids": list(waiting)},
+            )
         return [ended.get(claim.job.job_id) for claim in claims]
 
     def check(
@@ -216,7 +225,7 @@ class Ledger(Projector):
             nonce=self._nonce(),
             previous=tail.nonce,
             at=at,
-            format=FORMAT,
+            format=format_of(operations),
             pipeline_version=self._rules.pipeline_version,
             policy_version=self._rules.policy_version,
             operations=tuple(operations),
@@ -245,9 +254,12 @@ class Ledger(Projector):
                 self._log.append(tail.tenant, entry)
             except (ExistsError, StoreUnavailableError):
                 there = self._log.read(tail.tenant, entry.seq)
-                if there is not None:
+                if there is None:
+                    self._pause(attempt)
+                    continue
+                if there.nonce != entry.nonce:
+                    self._meter.count("conflicts")
                     return tail.plus(there)
-                self._pause(attempt)
-            else:
-                return tail.plus(entry)
+            chronicle.appended(self._meter, tail.tenant, entry)
+            return tail.plus(entry)
         raise StoreUnavailableError(f"entry {entry.seq} of {tail.tenant} could not be appended")

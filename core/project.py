@@ -9,9 +9,11 @@ from typing import Protocol
 
 import msgspec
 
-from core import keys
+from core import chronicle, keys
 from core.entries import Entry, Record, State
+from core.errors import SeenitError, UnavailableError
 from core.follow import Follower, check
+from core.meter import UNMETERED, Meter, timed
 from core.ports import Blobs, Index, Log
 from core.settle import laid
 
@@ -38,14 +40,24 @@ class Projector:
     """Brings the index up to the log."""
 
     def __init__(
-        self, *, log: Log, blobs: Blobs, index: Index, shelf: Objects, follower: Follower
+        self,
+        *,
+        log: Log,
+        blobs: Blobs,
+        index: Index,
+        shelf: Objects,
+        follower: Follower,
+        meter: Meter = UNMETERED,
     ) -> None:
         self._log = log
         self._blobs = blobs
         self._index = index
         self._shelf = shelf
         self._follower = follower
+        self._meter = meter
         self._advancing = threading.Lock()
+        self._behind: dict[str, tuple[int, int]] = {}
+        """Watermark and head, by tenant, where the last try to project failed."""
 
     @contextmanager
     def still(self) -> Iterator[None]:
@@ -80,18 +92,49 @@ class Projector:
         Raise StoreUnavailableError, IndexUnavailableError, CorruptError.
         """
         with self._advancing:
-            watermark = self._index.watermark(tenant)
-            tail = self._follower.held(tenant)
-            nonce: str | None = None
-            while True:
-                seq = watermark + 1
-                entry = (tail and tail.entry(seq)) or self._log.read(tenant, seq)
-                if entry is None:
-                    return watermark
-                if nonce is not None:
-                    check(tenant, entry, seq, nonce)
+            try:
+                watermark = self._bring(tenant)
+            except SeenitError:
+                held = self._follower.held(tenant)
+                if held is not None:
+                    self._behind[tenant] = (held.watermark, held.head)
+                raise
+            self._behind.pop(tenant, None)
+            return watermark
+
+    def behind(self) -> int:
+        """Entries that the index lacks, over all tenants that this process failed to project.
+
+        Others may have done so meanwhile, so the index is asked, if it answers.
+        """
+        entries = 0
+        answers = True
+        for tenant, (watermark, head) in list(self._behind.items()):
+            if answers:
+                try:
+                    watermark = max(watermark, self._index.watermark(tenant))  # noqa: PLW2901
+                except UnavailableError:
+                    answers = False
+            entries += max(0, head - watermark)
+            if watermark >= head:
+                self._behind.pop(tenant, None)
+        return entries
+
+    def _bring(self, tenant: str) -> int:
+        watermark = self._index.watermark(tenant)
+        tail = self._follower.held(tenant)
+        nonce: str | None = None
+        while True:
+            seq = watermark + 1
+            entry = (tail and tail.entry(seq)) or self._log.read(tenant, seq)
+            if entry is None:
+                return watermark
+            if nonce is not None:
+                check(tenant, entry, seq, nonce)
+            with timed(self._meter, "project", len(entry.operations)):
                 self._project(tenant, entry)
-                watermark, nonce = entry.seq, entry.nonce
+            chronicle.projected(tenant, entry)
+            watermark, nonce = entry.seq, entry.nonce
 
     def _project(self, tenant: str, entry: Entry) -> None:
         """Everything that follows from one entry.
