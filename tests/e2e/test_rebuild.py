@@ -15,7 +15,7 @@ from tests.e2e.test_serial import mixture
 from tests.pictures import jpeg, photo
 
 
-def seenit(data: Path, *words: str) -> dict[str, Any]:
+def seenit(data: Path, *words: str, **settings: str) -> dict[str, Any]:
     """Run the command line on a data directory; its JSON answer."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("SEENIT_")}
     done = subprocess.run(
@@ -25,6 +25,7 @@ def seenit(data: Path, *words: str) -> dict[str, Any]:
             "SEENIT_DATA": str(data),
             "SEENIT_MODEL": "none",
             "SEENIT_CAPTION_MODEL": "none",
+            **settings,
         },
         cwd=Path(__file__).parents[2],
         capture_output=True,
