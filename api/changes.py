@@ -13,10 +13,11 @@ from api.auth import KEYED
 from api.bodies import DecisionBody, PatchBody
 from api.etags import ETAG, IfMatch, answer
 from api.given import ImageId, Requested, Who, Wired
-from api.problems import RETRY_SOON, documented
+from api.problems import documented
 from core.errors import (
     GoneError,
     MissingError,
+    PendingError,
     PreconditionError,
     TooLargeError,
 )
@@ -52,7 +53,7 @@ class Changes(Controller):
         """
         erased = await operations.erase(services, caller, owner_id)
         if erased.waiting:
-            headers = {"Retry-After": str(RETRY_SOON)}
+            headers = {"Retry-After": str(PendingError.after)}
             return Response(erased, status_code=202, headers=headers)
         return Response(erased)
 

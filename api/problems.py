@@ -31,10 +31,6 @@ from core.errors import (
 )
 
 MEDIA_TYPE = "application/problem+json"
-RETRY_SECONDS = 5
-"""Retry-After of a part that is down."""
-RETRY_SOON = 1
-"""Retry-After of what only takes its time."""
 MISSING = re.compile(r"Missing required \w+ parameter '([^']+)'")
 """As Litestar 2 words it."""
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
@@ -49,6 +45,7 @@ class BusyError(UnavailableError):
 
     type = "busy"
     title = "Too much at once"
+    after = PendingError.after
 
 
 class MethodError(SeenitError):
@@ -156,10 +153,8 @@ def _named(error: ValidationException) -> MalformedError:
 def _headers(error: SeenitError) -> dict[str, str]:
     if isinstance(error, UnauthorizedError):
         return {"WWW-Authenticate": 'Bearer realm="seenit"'}
-    if isinstance(error, PendingError | BusyError):
-        return {"Retry-After": str(RETRY_SOON)}
-    if error.status == UnavailableError.status:
-        return {"Retry-After": str(RETRY_SECONDS)}
+    if isinstance(error, UnavailableError):
+        return {"Retry-After": str(error.after)}
     return {}
 
 

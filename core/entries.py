@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from core.types import Chosen, Content, Decision, Fingerprint, Standing, Value, Vector, Verdict
 
@@ -49,6 +49,8 @@ class State(Struct, frozen=True, kw_only=True):
     """space_ids its vectors are stored under."""
     spreading: tuple[str, ...] = ()
     """Decisions still on their way to its copies, by job_id; the last one is in force."""
+    hold_until: str | None = None
+    """Before this time it is neither deleted nor purged."""
 
     @property
     def original(self) -> str:
@@ -98,6 +100,8 @@ class Job(Struct, frozen=True, kw_only=True):
     """The space that is to be added or activated."""
     present: Chosen | None = None
     """What was asked so far, where the log does not say yet."""
+    hold_until: str | UnsetType | None = UNSET
+    """Of an `edit`: what the record's becomes; unset: it stays."""
 
 
 class Ended(Struct, frozen=True):

@@ -19,6 +19,7 @@ SeenitError
 │   ├── IndexUnavailableError       the index does not answer
 │   ├── QueueUnavailableError       the broker does not answer
 │   ├── WorkerUnavailableError      no worker answered within the time a call waits
+│   ├── BacklogError                too much waits for a worker already
 │   └── PendingError                not settled within the time a call waits
 ├── SettingsError                   a setting is missing, mistyped or contradicts another
 ├── ExistsError                     a create-only put found the key taken (never leaves core)
@@ -161,6 +162,8 @@ class UnavailableError(SeenitError):
     title = "Temporarily unavailable"
     status = 503
     retryable = True
+    after: ClassVar[int] = 5
+    """Seconds that Retry-After names."""
 
 
 class EmbedderUnavailableError(UnavailableError):
@@ -198,11 +201,20 @@ class WorkerUnavailableError(UnavailableError):
     title = "No worker answered"
 
 
+class BacklogError(UnavailableError):
+    """So much waits for a worker that nothing was taken in; deletes and edits still are."""
+
+    type = "backlog"
+    title = "Too much is waiting"
+    after = 10
+
+
 class PendingError(UnavailableError):
     """Accepted, but not settled within the time a call waits; it still comes through."""
 
     type = "pending"
     title = "Not settled yet"
+    after = 1
 
 
 class SettingsError(SeenitError):

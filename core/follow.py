@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from core.entries import Entry, Operation, Outcome, State, Tombstone
@@ -12,8 +12,8 @@ from core.ports import Index, Log
 from core.settle import apply
 from core.types import SpaceKind, Standing
 
-FORMAT = 1
-"""The newest format of an entry that is understood."""
+FORMAT = 2
+"""The newest format of an entry that is understood: 2 knows records that are held."""
 LONGEST = 4_000
 """Entries that a tail may hold: past that the index is too far behind to be overlaid."""
 
@@ -101,6 +101,12 @@ def check(tenant: str, entry: Entry, seq: int, previous: str) -> None:
         raise CorruptError(f"the log of {tenant} breaks off: entry {seq} does not follow the last")
     if entry.format > FORMAT:
         raise CorruptError(f"entry {seq} of {tenant} was written by a newer version")
+
+
+def format_of(operations: Sequence[Operation]) -> int:
+    """The oldest format that says all of it: an older Seenit stops where it would forget a hold."""
+    held = any(state.hold_until for operation in operations for state in operation.states)
+    return FORMAT if held else 1
 
 
 def ending(entry: Entry, job_id: str) -> Operation | None:

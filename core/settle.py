@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
 from core.choose import choose
@@ -28,7 +28,7 @@ from core.errors import ConflictError, GoneError, MissingError
 from core.keys import is_caption
 from core.layer import Layer
 from core.star import decide_on, delete
-from core.step import Now, View, absent, operation, problem_of, refused, stale
+from core.step import Now, View, absent, held, operation, problem_of, refused, stale
 from core.types import Absent, Decision, Fingerprint, Query, Vector, Verdict
 from core.verdict import Rules, Sees, look
 
@@ -200,7 +200,7 @@ def _purge(view: View, job: Job, now: Now) -> Operation:
     state = view.state(job.image_id)
     if state is None:
         return absent(view, job, now)
-    wrong = stale(state, job, now)
+    wrong = stale(state, job, now) or held(state, job, now)
     if wrong is not None:
         return wrong
     if state.content == "purged":
@@ -217,11 +217,12 @@ def _edit(view: View, claim: Claim, now: Now) -> Operation:
     wrong = stale(state, job, now)
     if wrong is not None:
         return wrong
-    edited = replace(
-        state,
-        fields=job.fields,
-        spaces=(*(one for one in state.spaces if not is_caption(one)), *claim.spaces),
-        updated_at=now.at,
-        revision=state.revision + 1,
-    )
+    edited = replace(state, updated_at=now.at, revision=state.revision + 1)
+    if job.fields is not None:
+        visual = (one for one in state.spaces if not is_caption(one))
+        edited = replace(edited, fields=job.fields, spaces=(*visual, *claim.spaces))
+    if job.hold_until is not UNSET:
+        if job.hold_until is not None and state.closed:
+            return refused(job, now, ConflictError("its delete has begun: it cannot be held"))
+        edited = replace(edited, hold_until=job.hold_until)
     return operation(job, now, "edited", states=(edited,))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from core.entries import Job, Operation, Place, State, Tombstone
-from core.step import Now, View, absent, operation, stale
+from core.step import Now, View, absent, held, operation, stale
 from core.types import Decision
 from core.verdict import Rules, changed, inherited, look, stricter
 
@@ -23,7 +23,7 @@ def delete(view: View, job: Job, now: Now, rules: Rules) -> Operation:
         own, ended = upload
         also = () if ended else (own,)
         return operation(job, now, "deleted", removed=(image_id,), also=also)
-    wrong = stale(state, job, now)
+    wrong = stale(state, job, now) or held(state, job, now)
     if wrong is not None:
         return wrong
     copies = _in_order(view.copies(image_id))

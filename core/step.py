@@ -8,7 +8,13 @@ from typing import Protocol
 from msgspec import Struct
 
 from core.entries import Ended, Job, Operation, OperationKind, Problem, State, Tombstone
-from core.errors import GoneError, MissingError, PreconditionError, SeenitError
+from core.errors import (
+    ConflictError,
+    GoneError,
+    MissingError,
+    PreconditionError,
+    SeenitError,
+)
 from core.types import Query, SpaceKind, Standing
 from core.verdict import Sees
 
@@ -58,6 +64,15 @@ def stale(state: State, job: Job, now: Now) -> Operation | None:
         job,
         now,
         PreconditionError(f"picture {job.image_id} is at revision {state.revision} by now"),
+    )
+
+
+def held(state: State, job: Job, now: Now) -> Operation | None:
+    """It must be kept by the time of this entry; a delete that has begun goes through."""
+    if state.hold_until is None or state.hold_until <= now.at or state.closed:
+        return None
+    return refused(
+        job, now, ConflictError(f"picture {job.image_id} is held until {state.hold_until}")
     )
 
 

@@ -186,6 +186,23 @@ class NeverCloses(Ledger):
         return replace(operation, states=states), size
 
 
+class Holdless(IndexView):
+    """Does not see what is held."""
+
+    def state(self, image_id: str) -> State | None:
+        state = super().state(image_id)
+        return state and replace(state, hold_until=None)
+
+
+class ForgetsHolds(Ledger):
+    """6: what is held is deleted and purged all the same."""
+
+    def _decide(self, view: IndexView, claim: Claim, now: Now) -> tuple[Operation, int]:
+        if claim.job.kind in ("delete", "purge"):
+            view = Holdless(view._source, view._layers)
+        return super()._decide(view, claim, now)
+
+
 class TakesTheNext(Ledger):
     """7: on an error the next number is taken, without reading this one."""
 
@@ -376,6 +393,7 @@ BREAKS: dict[str, Callable[[], Parts]] = {
     "6 tombstones": lambda: Parts(exactly=False, ledger=NoTombstones),
     "6 it goes last": lambda: Parts(exactly=False, ledger=GoesFirst),
     "6 it is closed": lambda: Parts(exactly=False, ledger=NeverCloses),
+    "6 it is held": lambda: Parts(exactly=False, ledger=ForgetsHolds),
     "7 read on error": lambda: Parts(exactly=False, ledger=TakesTheNext),
     "7 never skip": lambda: Parts(exactly=False, ledger=SkipsANumber),
     "7 drop their jobs": lambda: Parts(exactly=False, ledger=KeepsJobsOfOthers),

@@ -378,9 +378,13 @@ class Play:
             if old is not None and old.decision.by == "person":
                 own = done.job_kind == "decide" and done.image_id == image_id
                 assert own or state.decision == old.decision, "a person's word stays"
+            if old is not None and _held(old):
+                assert state.content == old.content, "what is held is not purged"
             if old is None or old.verdict != state.verdict:
                 first = 1 if old is None else old.verdict.revision + 1
                 assert state.verdict.revision == first, "a changed verdict has a new revision"
+        gone = before.states.keys() & set(done.removed)
+        assert not any(_held(before.states[one]) for one in gone), "what is held is not deleted"
         asked = before.standing("visual")
         if done.standing is not None and asked is not None and done.standing.active != asked.active:
             lacking = [s.image_id for s in before.states.values() if not _filled(s)]
@@ -485,6 +489,10 @@ class Worker:
                 self._play.store.orphans.add(job.image_id)
                 raise
         return found
+
+
+def _held(state: State) -> bool:
+    return state.hold_until is not None and state.hold_until > AT and not state.closed
 
 
 def _filled(state: State) -> bool:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import random
 from itertools import combinations
 
+from msgspec.structs import replace
+
 from core.entries import Job, JobKind
 from tests.play import Scenario
-from tests.world import Relation, operation, upload
+from tests.world import EARLIER, LATER, Relation, operation, upload
 
 LETTERS = "abcd"
 
@@ -37,6 +39,7 @@ def scenario(
     if spaces:
         kinds = ("embed",) * 4 + ("add_space", "activate_space", "activate_space", "delete", "edit")
     jobs += _operations(rng, [job.image_id for job in jobs], rng.randint(0, operations), kinds)
+    jobs = _held(random.Random(seed ^ 0x401D), jobs)
     replicas = replicas or rng.choice((1, 1, 2))
     return Scenario(
         jobs=tuple(jobs),
@@ -87,6 +90,20 @@ def _operations(
             case kind:
                 jobs.append(operation(job_id, kind, image_id, if_match=if_match))
     return jobs
+
+
+def _held(rng: random.Random, jobs: list[Job]) -> list[Job]:
+    """Some edits say how long a record is to be kept, some of them only that."""
+    return [
+        replace(
+            job,
+            hold_until=rng.choice((LATER, LATER, EARLIER, None)),
+            fields=rng.choice((job.fields, None)),
+        )
+        if job.kind == "edit" and rng.random() < 0.6
+        else job
+        for job in jobs
+    ]
 
 
 def _batches(rng: random.Random, jobs: list[Job]) -> tuple[tuple[str, ...], ...]:

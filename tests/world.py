@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from core import keys
 from core.entries import (
@@ -49,6 +50,7 @@ from core.verdict import Rules
 
 TENANT = "t"
 AT = "2026-01-01T00:00:00.000Z"
+EARLIER, LATER = "2025-12-31T23:59:59.999Z", "2026-01-01T00:00:00.001Z"
 
 Gate = Callable[[str], None]
 """Called before every step that others can see or be seen by."""
@@ -142,6 +144,7 @@ def operation(
     *,
     value: Value | None = None,
     if_match: int | None = None,
+    hold_until: str | UnsetType | None = UNSET,
 ) -> Job:
     """One that does something to a picture."""
     return Job(
@@ -155,6 +158,7 @@ def operation(
         if_match=if_match,
         chosen=SECOND if kind in ("add_space", "activate_space") else None,
         present=FIRST if kind == "add_space" else None,
+        hold_until=hold_until,
     )
 
 

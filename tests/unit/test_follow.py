@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
-from core.entries import Entry
+from core.entries import Entry, State
 from core.errors import CorruptError
-from core.follow import BehindError, Follower
+from core.follow import FORMAT, BehindError, Follower
 from tests.play import Choices, Play, Scenario, Worker
-from tests.world import TENANT, Log, MemoryIndex, Relation, Store, operation, upload
+from tests.world import LATER, TENANT, Log, MemoryIndex, Relation, Store, operation, upload
 
 
 def settled(jobs: int = 4) -> tuple[Store, Worker]:
@@ -78,7 +79,7 @@ def spoil(store: Store, at: int, **changes: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"previous": "another"}, {"seq": 9}, {"format": 2}, {"nonce": "another"}]
+    "change", [{"previous": "another"}, {"seq": 9}, {"format": 3}, {"nonce": "another"}]
 )
 def test_a_log_that_does_not_hang_together_is_not_followed(change: dict[str, object]) -> None:
     """A broken chain, a wrong number, a newer format: stop, loudly."""
@@ -132,3 +133,25 @@ def test_advance_checks_the_chain() -> None:
     with pytest.raises(CorruptError):
         worker.ledger.advance(TENANT)
     assert isinstance(store.log[2], Entry)
+
+
+def test_an_older_version_stops_only_where_it_would_forget_a_hold() -> None:
+    """It knows nothing of what is held, and would write the record down again without that."""
+    store, worker = settled(1)
+    for job in (
+        operation("h", "edit", "i0", hold_until=LATER),
+        operation("d", "decide", "i0", value="block"),
+        operation("e", "edit", "i0", hold_until=None),
+    ):
+        store.accept(job)
+        worker.run([job.job_id])
+    assert [entry.format for _, entry in sorted(store.log.items())] == [1, FORMAT, FORMAT, 1]
+
+
+def test_a_record_of_before_there_were_holds_is_read() -> None:
+    """It is not held."""
+    store, _ = settled(1)
+    (state,) = store.log[1].operations[0].states
+    written = msgspec.to_builtins(state)
+    del written["hold_until"]
+    assert msgspec.convert(written, State) == state

@@ -13,7 +13,18 @@ from core.step import Now
 from core.types import Absent, Candidates, Comparison, Evidence, Hit, Match, Query
 from core.verdict import Decisions, Rules
 from tests import world
-from tests.world import AT, RULES, Relation, Store, World, claim, operation, upload
+from tests.world import (
+    AT,
+    EARLIER,
+    LATER,
+    RULES,
+    Relation,
+    Store,
+    World,
+    claim,
+    operation,
+    upload,
+)
 
 ALL = Relation(frozenset(map(frozenset, ("ab", "ac", "bc"))))
 """Pictures a, b and c confirm each other."""
@@ -467,6 +478,92 @@ def test_an_edit_names_the_new_fields() -> None:
     case.uploads(i1="a1")
     case.settle(operation("e", "edit", "i1"))
     assert (state(case, "i1").fields, state(case, "i1").revision) == ("e", 2)
+
+
+# --- holds --------------------------------------------------------------------------------------
+
+
+def hold(case: Case, until: str | None, job_id: str = "h") -> Operation:
+    """Say how long it is to be kept, and nothing else."""
+    job = operation(job_id, "edit", "i1", hold_until=until)
+    return case.settle(replace(job, fields=None))
+
+
+@pytest.mark.parametrize("kind", ["delete", "purge"])
+def test_what_is_held_is_neither_deleted_nor_purged(kind: str) -> None:
+    """409 naming the time, until it has passed or the hold is lifted."""
+    case = Case()
+    case.uploads(i1="a1")
+    hold(case, LATER, "h1")
+    done = case.settle(operation("o1", kind, "i1"))
+    assert (done.kind, done.states, done.removed) == ("refused", (), ())
+    assert done.problem is not None
+    assert (done.problem.status, done.problem.detail) == (409, f"picture i1 is held until {LATER}")
+    for n, over in enumerate((EARLIER, AT, None)):
+        case = Case()
+        case.uploads(i1="a1")
+        hold(case, LATER, "h1")
+        hold(case, over, "h2")
+        assert case.settle(operation(f"o{n}", kind, "i1")).kind == f"{kind.rstrip('e')}ed"
+
+
+def test_the_time_that_counts_is_that_of_the_entry() -> None:
+    """The same two operations in either order, told by the log alone."""
+    job = operation("o", "delete", "i1")
+    for at, kind in ((EARLIER, "refused"), (AT, "deleted"), (LATER, "deleted")):
+        case = Case()
+        case.uploads(i1="a1")
+        hold(case, AT)
+        assert decide(case.world, claim(job), Now(9, 0, at), RULES).kind == kind
+    late = Case()
+    late.uploads(i1="a1")
+    late.settle(job)
+    told = hold(late, LATER)
+    assert (told.kind, told.problem and told.problem.status) == ("refused", 410)
+
+
+def test_a_hold_alone_changes_nothing_else() -> None:
+    """Fields and spaces stay, and an edit of the fields leaves the hold."""
+    case = Case()
+    case.settle(upload("i1", "a1"), spaces=("visual-1", "caption-1"))
+    case.settle(operation("e1", "edit", "i1"), spaces=("caption-1",))
+    before = state(case, "i1")
+    hold(case, LATER)
+    assert state(case, "i1") == replace(before, hold_until=LATER, revision=3)
+    case.settle(operation("e2", "edit", "i1"))
+    assert (state(case, "i1").fields, state(case, "i1").hold_until) == ("e2", LATER)
+
+
+def test_another_revision_is_said_before_the_hold() -> None:
+    """412 is about the call, 409 about the record."""
+    case = Case()
+    case.uploads(i1="a1")
+    hold(case, LATER)
+    done = case.settle(operation("o", "delete", "i1", if_match=1))
+    assert done.problem is not None
+    assert done.problem.status == 412
+
+
+def test_a_held_copy_outlives_its_original() -> None:
+    """It is settled anew and stays held."""
+    case = Case(ALL, replace(RULES, copies=9))
+    case.uploads(i2="a1", i1="b1")
+    hold(case, LATER)
+    case.settle(operation("o", "delete", "i2"))
+    assert case.told() == {"i1": ("new", None, "allow")}
+    assert state(case, "i1").hold_until == LATER
+
+
+def test_what_is_being_deleted_cannot_be_held() -> None:
+    """A large star that was closed goes: a hold that could not keep it is refused."""
+    case = Case(ALL)
+    case.uploads(i1="a1", i2="b1", i3="c1")
+    job = operation("o", "delete", "i1")
+    case.settle(job)
+    refused = hold(case, LATER)
+    assert (refused.kind, refused.problem and refused.problem.status) == ("refused", 409)
+    assert hold(case, None, "h2").kind == "edited"
+    assert [case.settle(job).kind for _ in range(2)] == ["resettled", "deleted"]
 
 
 OPERATIONS: Sequence[str] = ("delete", "decide", "purge", "edit")
