@@ -26,9 +26,9 @@ def carried_out(
 
     `unit` is what the bar counts. Raise UnavailableError with the reason where it was not done.
     """
-    from cli import up  # noqa: PLC0415  it loads API and worker: not to say --help
+    from cli import logs, up  # noqa: PLC0415  it loads API and worker: not to say --help
 
-    up.log_to(read)
+    logs.log_to(read)
     errands = Errands(read.data / "errands")
     errand = errands.ask(kind, arguments)
     try:

@@ -55,14 +55,14 @@ def connect(
         with Client(url, key or None) as client:
             yield client
         return
-    from cli import up  # noqa: PLC0415  it loads API and worker: not for a client of another
+    from cli import logs, up  # noqa: PLC0415  it loads API and worker: not for a client of another
 
     # An absent model is told by the answer itself, where somebody only looks.
     level: Literal["warning", "error"] = "warning" if asked is None else "error"
     read = settings.load(data=data, model=model, log_level=level)
     if asked is not None:
         present(read)
-    up.log_to(read)
+    logs.log_to(read)
     with up.beside(read, tenant, asked) as client:
         yield client
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import secrets
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +15,6 @@ from types import FrameType
 from typing import NoReturn
 
 import click
-import structlog
 import uvicorn
 from pydantic import SecretStr
 
@@ -25,6 +22,7 @@ from adapters import settings, wiring
 from adapters.settings import Settings
 from adapters.wiring import Services
 from api.app import create_app
+from cli import logs
 from cli.client import Client
 from core.errors import SettingsError, UnavailableError
 from core.types import SpaceKind
@@ -65,7 +63,7 @@ def command(
     """
     read = settings.load(host=host, port=port, data=data, model=model)
     read.check_address()
-    log_to(read)
+    logs.log_to(read)
     signal.signal(signal.SIGTERM, _interrupt)
     with _listener(read.host, read.port) as listener:
         where = _url(listener)
@@ -145,47 +143,6 @@ def beside(
         finally:
             server.should_exit = True
             thread.join()
-
-
-def log_to(read: Settings) -> None:
-    """Send every log line to standard error, for people or as JSON."""
-    shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.StackInfoRenderer(),
-    ]
-    renderer: list[structlog.typing.Processor] = (
-        [
-            structlog.processors.ExceptionRenderer(
-                structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
-            ),
-            structlog.processors.JSONRenderer(),
-        ]
-        if read.log_format == "json"
-        else [
-            structlog.dev.ConsoleRenderer(
-                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-            )
-        ]
-    )
-    formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
-    )
-    handler = logging.StreamHandler()
-    handler.setFormatter(formatter)
-    logging.basicConfig(level=read.log_level.upper(), handlers=[handler], force=True)
-    for talkative in ("httpx", "httpcore", "amqp", "celery", "PIL", "urllib3", "uvicorn"):
-        logging.getLogger(talkative).setLevel(logging.WARNING)
-    logging.getLogger("kombu").setLevel(logging.ERROR)  # memory:// has no host, and it warns
-    structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
-    )
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
