@@ -69,7 +69,14 @@ class Edge:
                     path=scope["path"],
                     status=status,
                     ms=round(seconds * 1000, 1),
+                    **_named(scope),
                 )
+
+
+def _named(scope: HTTPScope) -> dict[str, str]:
+    """The job or picture that the path names."""
+    params = scope.get("path_params") or {}
+    return {name: str(params[name]) for name in ("job_id", "image_id") if name in params}
 
 
 def _id_of(scope: Any) -> str:  # noqa: ANN401 - a TypedDict of the framework's

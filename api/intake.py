@@ -134,6 +134,7 @@ async def _answer(
     What was accepted is told so even where nothing more can be read, as while the index is down.
     """
     ids = [item.job_id for item in accepted.items if isinstance(item, Job)]
+    structlog.contextvars.bind_contextvars(job_ids=ids)  # this request's lines name its jobs
     now: dict[str, schemas.Item] = {}
     try:
         if wait:
