@@ -1,0 +1,98 @@
+"""What a real service writes down, in lines and in figures, while pictures go through it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.e2e.service import Service, until
+from tests.pictures import png, tiny
+
+PERSONAL = {"title": "Grandmother by the lake", "owner_id": "owner-of-it-all"}
+
+
+class Lines:
+    """The service's log, read."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def all(self) -> list[dict[str, Any]]:
+        """Every line but what is said on standard output."""
+        return [json.loads(line) for line in self._service.log().splitlines() if line[:1] == "{"]
+
+    def naming(self, job_id: str) -> list[dict[str, Any]]:
+        """Those that name a job anywhere."""
+        return [line for line in self.all() if job_id in json.dumps(line)]
+
+    def steps(self, job_id: str, level: str) -> list[str]:
+        """What is said of one job from below the doors."""
+        return [
+            line["event"]
+            for line in self.naming(job_id)
+            if line["logger"].startswith("core.") and line["level"] == level
+        ]
+
+
+def test_lines_and_figures_follow_an_upload(tmp_path: Path) -> None:
+    """Two lines of it at info, each step at debug, all with its job_id; nobody's words in them."""
+    service = Service(
+        tmp_path / "data", settings={"SEENIT_LOG_FORMAT": "json", "SEENIT_LOG_LEVEL": "debug"}
+    ).start()
+    try:
+        good = png(tiny(1, 96))
+        # alone, so that it is neither decoded nor settled beside the broken one
+        (first,) = service.upload([("a.png", good)], wait=30, **PERSONAL).json()["items"]
+        (second,) = service.upload([("b.png", good[: len(good) // 2])], wait=30).json()["items"]
+        assert (first["status"], second["status"]) == ("done", "failed")
+        service.client.delete(f"/v1/images/{first['image_id']}")
+        lines = Lines(service)
+        one, other = str(first["job_id"]), str(second["job_id"])
+        until(lambda: len(lines.steps(one, "debug")) == 3)
+
+        named = [line for line in lines.naming(one) if line.get("job_id") != one]
+        for line in named:  # a batch, a request, and what was done to the picture later
+            assert one in line.get("job_ids", ()) or line["image_id"] == one, line
+        assert lines.steps(one, "debug") == ["received", "decoded", "projected"]
+        assert lines.steps(other, "info") == ["accepted", "failed"]
+        accepted, settled, told, deleted = [
+            line
+            for line in lines.naming(one)
+            if line["logger"] == "core.chronicle" and line["level"] == "info"
+        ]
+        assert (accepted["event"], accepted["bytes"]) == ("accepted", len(good))
+        assert accepted["request_id"]
+        assert (settled["event"], settled["verdict"], settled["seq"]) == ("settled", "new", 1)
+        assert settled["ms"] >= 0
+        assert {line["tenant"] for line in (accepted, settled)} == {"default"}
+        assert (told["kind"], deleted["event"]) == ("delete", "deleted")
+        assert told["job_id"] == deleted["job_id"] != one
+        failed = [line for line in lines.naming(other) if line["event"] == "failed"]
+        assert [line["reason"] for line in failed] == ["broken"]
+        assert not any(word in service.log() for word in PERSONAL.values())
+
+        text = service.client.get("/metrics").text
+        figures = {
+            (sample.name, *sample.labels.values()): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
+        assert figures["seenit_accepted_total", "ingest"] == 2
+        assert figures["seenit_accepted_total", "delete"] == 1
+        assert figures["seenit_verdicts_total", "new"] == 1
+        assert figures["seenit_failures_total", "broken"] == 1
+        assert figures["seenit_entries_total",] == 3
+        assert figures["seenit_wait_seconds_count", "queue"] == 3
+        assert figures["seenit_wait_seconds_count", "verdict"] == 3
+        assert figures["seenit_stage_pictures_total", "decode"] == 2
+        assert figures["seenit_stage_pictures_total", "project"] == 3
+        assert figures["seenit_batch_pictures_count",] == 3
+        assert figures["seenit_conflicts_total",] == 0
+        assert figures["seenit_log_lag_entries",] == 0
+        assert figures["process_resident_memory_bytes",] > 1e6
+    finally:
+        service.client.close()
+        service.stop()
