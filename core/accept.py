@@ -13,8 +13,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from core import chronicle, clock, keys
+from core.backlog import Backlog
 from core.decoding import inspect
 from core.entries import Fields, Job, JobKind
 from core.errors import (
@@ -79,13 +81,28 @@ class Acceptor:
         new_id: Callable[[], str],
         *,
         meter: Meter = UNMETERED,
+        backlog: Backlog | None = None,
     ) -> None:
+        """Without a `backlog` uploads are accepted however many wait."""
         self._meter = meter
         self._blobs = blobs
         self._shelf = shelf
         self._queue = queue
         self._limits = limits
         self._new_id = new_id
+        self._backlog = backlog
+
+    def admit(self, *, repeat: bool = False) -> None:
+        """Whether uploads are accepted at all: asked before any byte of them is read.
+
+        Raise StoreUnavailableError where the disk is full, BacklogError where too much waits. What
+        may be a `repeat` of an accepted upload is told its ids however much waits.
+        """
+        free = self._blobs.free()
+        if free is not None and free < FREE_BYTES:
+            raise StoreUnavailableError("the disk is full: uploads are not accepted at present")
+        if self._backlog is not None and not repeat:
+            self._backlog.check()
 
     def uploads(
         self,
@@ -99,11 +116,12 @@ class Acceptor:
         """Accept the files that are pictures by their headers; an error stands for each other one.
 
         Raises MalformedError where `external_id` comes with several files, BrokenError where the
-        Idempotency-Key was used for other content, StoreUnavailableError where the disk is full.
+        Idempotency-Key was used for other content, StoreUnavailableError where the disk is full,
+        BacklogError where too much waits.
         """
         if fields.external_id is not None and len(uploads) > 1:
             raise MalformedError("external_id takes one file a request", field="external_id")
-        self._check_space()
+        self.admit(repeat=key is not None)
         checked = [self._inspect(upload) for upload in uploads]
         wanted = [pair for pair in checked if not isinstance(pair, SeenitError)]
         ids = tuple(self._new_id() for _ in wanted)
@@ -150,8 +168,9 @@ class Acceptor:
         fields: Fields | None = None,
         if_match: int | None = None,
         value: Value | None = None,
+        hold_until: str | UnsetType | None = UNSET,
     ) -> Job:
-        """Leave an operation to be settled in the order of the log."""
+        """Leave an operation to be settled in the order of the log, however much waits."""
         op_id = self._new_id()
         if fields is not None:
             self._shelf.write_fields(tenant, [(image_id, op_id, fields)])
@@ -164,6 +183,7 @@ class Acceptor:
             fields=op_id if fields is not None else None,
             if_match=if_match,
             value=value,
+            hold_until=hold_until,
         )
         self._promise(tenant, [job])
         return job
@@ -212,11 +232,6 @@ class Acceptor:
             tries.append(job_id)
             n += 1
 
-    def _check_space(self) -> None:
-        free = self._blobs.free()
-        if free is not None and free < FREE_BYTES:
-            raise StoreUnavailableError("the disk is full: uploads are not accepted at present")
-
     def _inspect(self, upload: Upload | SeenitError) -> tuple[Upload, str] | SeenitError:
         if isinstance(upload, SeenitError):
             return upload
@@ -238,6 +253,7 @@ class Acceptor:
                         raise BrokenError("this Idempotency-Key was used for other content")
                     return last, True
                 n = len(taken)
+            self.admit()
             try:
                 self._blobs.create(keys.idempotency(tenant, name, n), msgspec.json.encode(mine))
             except ExistsError:

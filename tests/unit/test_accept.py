@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,8 +15,10 @@ import pytest
 from adapters.blobs import open_blobs
 from core import keys
 from core.accept import Acceptor, Upload
+from core.backlog import Backlog, lying
 from core.entries import Fields, Job
 from core.errors import (
+    BacklogError,
     BrokenError,
     ConflictError,
     GoneError,
@@ -221,3 +224,108 @@ def test_a_failed_upload_is_tried_again_under_the_next_number(tmp_path: Path) ->
     blobs.create(keys.tombstone("t", "id-1"), b"")
     with pytest.raises(GoneError):
         door.retry("t", "id-1")
+
+
+# --- how much waits -----------------------------------------------------------------------------
+
+
+class Depth:
+    """A broker that says how much waits, or is down, and counts how often it was asked."""
+
+    def __init__(self, depth: int) -> None:
+        self.depth = depth
+        self.down = False
+        self.asked = 0
+        self.now = 0.0
+
+    def __call__(self) -> int:
+        self.asked += 1
+        if self.down:
+            raise QueueUnavailableError("no broker")
+        return self.depth
+
+
+def crowded(blobs: Blobs, depth: Depth) -> Acceptor:
+    """A door that takes uploads in while fewer than ten wait."""
+    numbers = itertools.count(1)
+    backlog = Backlog(depth, 10, clock=lambda: depth.now)
+    return Acceptor(
+        blobs, Shelf(blobs), Listed(), Limits(), lambda: f"id-{next(numbers)}", backlog=backlog
+    )
+
+
+def test_a_full_backlog_refuses_uploads_and_nothing_else(tmp_path: Path) -> None:
+    """At the mark as well as over it; nothing is written, and deletes and edits still go."""
+    blobs, depth = open_blobs("memory://"), Depth(10)
+    door = crowded(blobs, depth)
+    for n in (10, 11):
+        depth.depth, depth.now = n, depth.now + 1
+        with pytest.raises(BacklogError):
+            door.uploads("t", [upload(tmp_path, PICTURE)], Fields(), key="k")
+    assert list(blobs.keys("pending/t/")) + list(blobs.keys("keys/t/")) == []
+    door.operate("t", "delete", "i")
+    depth.depth, depth.now = 9, depth.now + 1
+    door.uploads("t", [upload(tmp_path, PICTURE)], Fields(), key="k")
+    assert len(list(blobs.keys("pending/t/"))) == 2
+
+
+def test_what_was_accepted_is_told_its_ids_however_much_waits(tmp_path: Path) -> None:
+    """A repeat under its key is no new upload; another key is."""
+    depth = Depth(9)
+    door = crowded(open_blobs("memory://"), depth)
+    first = door.uploads("t", [upload(tmp_path, PICTURE)], Fields(), key="k")
+    depth.depth, depth.now = 10, 1.0
+    again = door.uploads("t", [upload(tmp_path, PICTURE)], Fields(), key="k")
+    assert (again.replayed, [j.image_id for j in again.items if isinstance(j, Job)]) == (
+        True,
+        [j.image_id for j in first.items if isinstance(j, Job)],
+    )
+    with pytest.raises(BacklogError):
+        door.uploads("t", [upload(tmp_path, PICTURE)], Fields(), key="k2")
+
+
+def test_the_depth_is_asked_once_a_second() -> None:
+    """However many uploads come."""
+    depth = Depth(3)
+    door = crowded(open_blobs("memory://"), depth)
+    for moment in (0.0, 0.5, 0.99, 1.0, 1.5, 2.1):
+        depth.now = moment
+        door.admit()
+    assert depth.asked == 3
+
+
+def test_a_broker_that_is_away_refuses_nothing_and_is_not_asked_again_at_once() -> None:
+    """Also where the backlog was full before."""
+    depth = Depth(10)
+    door = crowded(open_blobs("memory://"), depth)
+    with pytest.raises(BacklogError):
+        door.admit()
+    depth.down, depth.now = True, 1.0
+    for _ in range(5):
+        door.admit()
+    assert depth.asked == 2
+
+
+def test_nobody_waits_for_the_one_that_asks() -> None:
+    """While one upload asks a slow broker, the others go by what was known."""
+    asked, answer = threading.Event(), threading.Event()
+
+    def slow() -> int:
+        asked.set()
+        answer.wait(10)
+        return 10
+
+    backlog = Backlog(slow, 10)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(backlog.check)
+        assert asked.wait(10)
+        backlog.check()
+        answer.set()
+        assert isinstance(first.exception(), BacklogError)
+
+
+def test_what_lies_pending_is_counted_so_far_as_it_matters() -> None:
+    """Of all tenants."""
+    blobs = open_blobs("memory://")
+    blobs.put([(keys.pending(tenant, f"j{n}"), b"") for tenant in ("a", "b") for n in range(3)])
+    assert [lying(blobs, most) for most in (2, 4, 9)] == [2, 4, 6]
