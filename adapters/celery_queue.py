@@ -11,18 +11,39 @@ from adapters.translate import broker_errors
 from core.jobs import INGEST_QUEUE, SETTLE_TASK
 from core.sweep import Hand, Handle
 
+VISIBLE_SECONDS = 3600
+"""After which Redis gives a message of a dead worker to another one. That is not how its jobs are
+found again: its leases run out after SEENIT_LEASE_SECONDS, and the sweeper sends them anew. So this
+is long, that nothing which still runs is ever given twice; what comes late is dropped by its done
+mark."""
+TICK_SECONDS = 0.01
+"""A consumer looks so often whether a batch ended or it is to stop; a message wakes it at once."""
+_SILENT_SECONDS = 5
+"""After which a connection that owes an answer counts as half-open and is made anew."""
+_REDIS = {
+    "visibility_timeout": VISIBLE_SECONDS,
+    # An idle consumer tries to restore at every so many ticks: each 10 s.
+    "unacked_restore_throttle": int(10 / TICK_SECONDS),
+    "socket_connect_timeout": 2,
+    "socket_timeout": _SILENT_SECONDS,
+    "socket_keepalive": True,
+    "health_check_interval": _SILENT_SECONDS,
+}
 
-def create_celery(broker_url: str, *, batch: int) -> Celery:
-    """A Celery application without tasks.
+
+def create_celery(broker_url: str, *, batch: int, queue: str = INGEST_QUEUE) -> Celery:
+    """A Celery application without tasks, for one queue.
 
     Over memory:// the queue gets a name of its own: kombu shares queues of one name between all
     connections of a process. The polling interval is what an idle fetch waits (1 s by default).
-    Prefetch is the batch: a batched task fills only from what was fetched.
+    Prefetch is what may be in hand, `batch` messages: a batched task fills only from what was
+    fetched. JSON only, so that a message can be no code. Acknowledged once the outcome is known:
+    a worker that dies has acknowledged nothing.
     """
     memory = broker_url.startswith("memory://")
     app = Celery("seenit", broker=broker_url, set_as_current=False)
     app.conf.update(
-        task_default_queue=f"{INGEST_QUEUE}-{uuid4().hex[:8]}" if memory else INGEST_QUEUE,
+        task_default_queue=f"{queue}-{uuid4().hex[:8]}" if memory else queue,
         task_serializer="json",
         accept_content=["json"],
         task_ignore_result=True,
@@ -33,7 +54,9 @@ def create_celery(broker_url: str, *, batch: int) -> Celery:
         worker_redirect_stdouts=False,
         worker_enable_remote_control=False,
         worker_send_task_events=False,
-        broker_transport_options={"polling_interval": 0.005} if memory else {},
+        # Else a consumer that lost its connection takes fewer at a time until it has caught up.
+        worker_enable_prefetch_count_reduction=False,
+        broker_transport_options={"polling_interval": 0.005} if memory else _REDIS,
         broker_connection_retry_on_startup=True,
         broker_connection_timeout=2,
     )

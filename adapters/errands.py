@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from uuid import uuid4
 
 import msgspec
@@ -33,6 +33,25 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """What came of it, ready for JSON."""
     ended: bool = False
     error: str | None = None
+
+
+class Desk(Protocol):
+    """Where errands are left and reports are read, whoever carries them out."""
+
+    def ask(self, kind: str, arguments: Mapping[str, str] | None = None) -> Errand:
+        """Leave a request."""
+
+    def waiting(self) -> list[Errand]:
+        """Requests that nobody has carried out yet."""
+
+    def report(self, errand: Errand, report: Report) -> None:
+        """Say how far it has come; once it has ended the request goes."""
+
+    def look(self, errand: Errand) -> Report | None:
+        """The newest report, None before the first."""
+
+    def forget(self, errand: Errand) -> None:
+        """Take the request and its report away."""
 
 
 class Errands:

@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 from core.errors import (
     EmbedderUnavailableError,
     ExistsError,
+    IndexUnavailableError,
     MissingError,
     QueueUnavailableError,
     StoreUnavailableError,
@@ -51,20 +52,28 @@ def object_store(key: str) -> Iterator[None]:
 
 @contextmanager
 def broker_errors() -> Iterator[None]:
-    """Errors of the broker while sending a message."""
+    """Errors of the broker, by kombu or by Redis itself."""
     try:
         yield
-    except (OperationalError, OSError) as error:
+    except (OperationalError, RedisError, OSError) as error:
         raise QueueUnavailableError(f"the broker does not answer: {error}") from error
 
 
 @contextmanager
-def redis_errors() -> Iterator[None]:
-    """Errors of Redis, asked directly."""
+def weaviate_errors() -> Iterator[None]:
+    """Errors of Weaviate: whatever it is, another try or another node may do better.
+
+    weaviate-client's errors have one root, but for those of the HTTP library below it.
+    """
+    from httpx import HTTPError  # noqa: PLC0415 - heavy, and absent from the embedded default
+    from weaviate.exceptions import WeaviateBaseError  # noqa: PLC0415 - likewise
+
+    from adapters.weaviate_index.refused import Refused  # noqa: PLC0415 - it imports gRPC
+
     try:
         yield
-    except (RedisError, OSError) as error:
-        raise QueueUnavailableError(f"the broker does not answer: {_line(error)}") from error
+    except (WeaviateBaseError, Refused, HTTPError, OSError) as error:
+        raise IndexUnavailableError(f"Weaviate failed: {_line(error)}") from error
 
 
 @contextmanager

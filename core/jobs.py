@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 INGEST_QUEUE = "ingest"
+"""Jobs to be settled, in batches: the one task on it is batched."""
 QUERY_QUEUE = "query"
 """Questions that somebody waits for: latency first."""
+DEFAULT_QUEUE = "default"
+"""Errands of the command line, each of which may take long."""
+QUEUES = (INGEST_QUEUE, QUERY_QUEUE, DEFAULT_QUEUE)
+
 SETTLE_TASK = "seenit.settle"
 """One job to be settled: arguments tenant and job_id."""
+ERRAND_TASK = "seenit.errand"
+"""One errand to be carried out: argument errand_id."""
 CHECK_TASK = "seenit.check"
 """The verdict of a picture that is not stored."""
 SEE_TASK = "seenit.see"

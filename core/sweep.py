@@ -6,7 +6,9 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import islice
+from typing import Protocol
 
 from core.errors import SeenitError
 from core.ports import Blobs, Queue
@@ -15,17 +17,51 @@ EVERY_SECONDS = 0.5
 """A job left by another process is seen within a second."""
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 60.0
+BACKLOG = 10_000
+"""Jobs that a queue holds before the sweeper adds no more."""
+PART = 1_000
+"""Keys of one listing of a bucket, and jobs asked after at once."""
 
 Handle = tuple[str, str]
 
 logger = logging.getLogger(__name__)
 
 
+def pause_after(failures: int) -> float:
+    """Seconds until a job may go again: doubling with each failure, up to a minute, with jitter.
+
+    Jitter, because thousands that failed together must not come back together.
+    """
+    pause: float = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(failures - 1, 16))
+    return pause * random.uniform(0.5, 1.0)  # noqa: S311  jitter
+
+
+class Held(Protocol):
+    """What is known of jobs beside that they are pending. Raises QueueUnavailableError."""
+
+    looks: int
+    """In how many sweeps in a row a job must be missing before it is enqueued again."""
+
+    def leads(self) -> bool:
+        """Whether this process is the one to sweep."""
+
+    def emptied(self) -> bool:
+        """Whether everything was lost since the last sweep: then nothing is waited for."""
+
+    def idle(self, jobs: Sequence[Handle]) -> list[Handle]:
+        """Those that no worker has and that are not put off, in order."""
+
+    def queued(self) -> Collection[Handle]:
+        """Those that wait in the queue."""
+
+
 class Hand:
     """Which jobs this process has enqueued and not yet ended, and when a failed one may go again.
 
-    A pause doubles with each attempt that left no outcome, with jitter, up to a minute.
+    Implements `Held` for a queue inside the process.
     """
+
+    looks = 1
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -35,13 +71,8 @@ class Hand:
 
     def take(self, jobs: Sequence[Handle]) -> list[Handle]:
         """Those that were not in hand, now in hand."""
-        now = self._clock()
         with self._lock:
-            fresh = [
-                job
-                for job in dict.fromkeys(jobs)
-                if job not in self._taken and self._waits.get(job, (0, 0.0))[1] <= now
-            ]
+            fresh = self._free(jobs)
             self._taken.update(fresh)
         return fresh
 
@@ -58,9 +89,7 @@ class Hand:
             for job in jobs:
                 self._taken.discard(job)
                 attempts = self._waits.get(job, (0, 0.0))[0] + 1
-                pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (attempts - 1))
-                again = self._clock() + pause * random.uniform(0.5, 1.0)  # noqa: S311  jitter
-                self._waits[job] = (attempts, again)
+                self._waits[job] = (attempts, self._clock() + pause_after(attempts))
 
     def attempts(self, job: Handle) -> int:
         """How often it was tried without an outcome."""
@@ -72,14 +101,51 @@ class Hand:
         with self._lock:
             return len(self._taken)
 
+    def leads(self) -> bool:
+        """The one engine of a data directory sweeps."""
+        return True
+
+    def emptied(self) -> bool:
+        """It goes only with the process."""
+        return False
+
+    def idle(self, jobs: Sequence[Handle]) -> list[Handle]:
+        """Those neither in hand nor put off, in order."""
+        with self._lock:
+            return self._free(jobs)
+
+    def queued(self) -> Collection[Handle]:
+        """What waits is in hand as well."""
+        return ()
+
+    def _free(self, jobs: Sequence[Handle]) -> list[Handle]:
+        now = self._clock()
+        return [
+            job
+            for job in dict.fromkeys(jobs)
+            if job not in self._taken and self._waits.get(job, (0, 0.0))[1] <= now
+        ]
+
 
 class Sweeper:
-    """Lists `pending/` and enqueues what is not in hand, until it is stopped."""
+    """Lists `pending/` and enqueues what nobody holds, until it is stopped."""
 
-    def __init__(self, blobs: Blobs, queue: Queue, every: float = EVERY_SECONDS) -> None:
+    def __init__(
+        self,
+        blobs: Blobs,
+        queue: Queue,
+        every: float = EVERY_SECONDS,
+        *,
+        held: Held | None = None,
+        backlog: int = BACKLOG,
+    ) -> None:
+        """`held` knows what the queue holds; without it the queue leaves out what it has."""
         self._blobs = blobs
         self._queue = queue
         self._every = every
+        self._held: Held = Hand() if held is None else held
+        self._backlog = backlog
+        self._missing: set[Handle] = set()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
 
@@ -93,14 +159,40 @@ class Sweeper:
         if self._thread.is_alive():
             self._thread.join()
 
-    def sweep(self) -> None:
-        """Enqueue everything pending; what the queue has already it leaves out."""
-        for tenant in self._blobs.folders("pending/"):
-            jobs = [
-                (tenant, key.rpartition("/")[2]) for key in self._blobs.keys(f"pending/{tenant}/")
-            ]
-            if jobs:
-                self._queue.enqueue(jobs)
+    def sweep(self) -> int:
+        """Enqueue what is pending and held by nobody; how many that were.
+
+        Never more than the queue is short of its backlog. A broker takes a message out and notes
+        down who has it in two steps, so a job counts as missing only where it was missed in the
+        sweep before as well, unless the broker has lost everything. Raise SeenitError.
+        """
+        if not self._held.leads():
+            self._missing.clear()
+            return 0
+        room = self._backlog - self._queue.depth()
+        if room <= 0:
+            return 0
+        at_once = self._held.emptied() or self._held.looks == 1
+        idle = self._idle(2 * self._backlog)
+        queued = self._held.queued() if idle else ()
+        missing = [job for job in idle if job not in queued]
+        going = [job for job in missing if at_once or job in self._missing][:room]
+        self._missing = set(missing).difference(going)
+        if going:
+            self._queue.enqueue(going)
+        return len(going)
+
+    def _idle(self, most: int) -> list[Handle]:
+        """Of every tenant, in no order among them, so that none keeps the others waiting."""
+        found: list[Handle] = []
+        tenants = self._blobs.folders("pending/")
+        random.shuffle(tenants)
+        for tenant in tenants:
+            for part in _parts(self._blobs.keys(f"pending/{tenant}/")):
+                found += self._held.idle([(tenant, key.rpartition("/")[2]) for key in part])
+                if len(found) >= most:
+                    return found
+        return found
 
     def _run(self) -> None:
         while True:
@@ -110,3 +202,8 @@ class Sweeper:
                 logger.warning("sweep put off: %s", error)
             if self._stop.wait(self._every):
                 return
+
+
+def _parts(keys: Iterator[str]) -> Iterator[list[str]]:
+    while part := list(islice(keys, PART)):
+        yield part

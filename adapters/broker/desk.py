@@ -1,0 +1,112 @@
+"""Errands over Redis: a command anywhere asks, some worker carries it out, the command watches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from uuid import uuid4
+
+import msgspec
+from celery import Celery
+from redis import Redis
+
+from adapters.broker import names
+from adapters.broker.messages import Messages
+from adapters.errands import Errand, Report
+from adapters.translate import broker_errors
+from core.jobs import DEFAULT_QUEUE, ERRAND_TASK
+
+KEPT_SECONDS = 24 * 3600
+"""How long a report can be read by a command that was cut off."""
+
+
+class RedisErrands:
+    """The same as the folder of one data directory, for workers on any machine."""
+
+    def __init__(self, app: Celery, redis: Redis, seconds: float) -> None:
+        """`seconds` is how long a worker that says nothing is believed to be at an errand."""
+        self._messages = Messages(app)
+        self._redis = redis
+        self._seconds = seconds
+
+    def ask(self, kind: str, arguments: Mapping[str, str] | None = None) -> Errand:
+        """Leave a request for a worker. Raise QueueUnavailableError."""
+        errand = Errand(errand_id=uuid4().hex, kind=kind, arguments=dict(arguments or {}))
+        with broker_errors():
+            self._redis.hset(names.ERRANDS, errand.errand_id, msgspec.json.encode(errand))
+        self.send(errand)
+        return errand
+
+    def send(self, errand: Errand) -> None:
+        """Put it into the queue, perhaps again. Raise QueueUnavailableError."""
+        message = self._messages.task(
+            DEFAULT_QUEUE, ERRAND_TASK, [errand.errand_id], errand.errand_id
+        )
+        with broker_errors():
+            self._redis.lpush(DEFAULT_QUEUE, message)
+
+    def find(self, errand_id: str) -> Errand | None:
+        """A request that has not been carried out. Raise QueueUnavailableError."""
+        with broker_errors():
+            found = self._redis.hget(names.ERRANDS, errand_id)
+        return None if found is None else msgspec.json.decode(found, type=Errand)
+
+    def waiting(self) -> list[Errand]:
+        """Requests that nobody has carried out yet. Raise QueueUnavailableError."""
+        with broker_errors():
+            found = self._redis.hvals(names.ERRANDS)
+        return [msgspec.json.decode(one, type=Errand) for one in found]
+
+    def resend(self) -> int:
+        """Put into an empty queue again what no worker is at: its worker died. How many."""
+        with broker_errors():
+            if self._redis.llen(DEFAULT_QUEUE):
+                return 0
+        left = [one for one in self.waiting() if not self._at(one)]
+        for errand in left:
+            self.send(errand)
+        return len(left)
+
+    @contextmanager
+    def doing(self, errand: Errand) -> Iterator[bool]:
+        """Whether it is ours to do: once at a time. Every report renews that."""
+        key = f"{names.DOING}{errand.errand_id}"
+        with broker_errors():
+            ours = bool(self._redis.set(key, "1", nx=True, px=int(self._seconds * 1000)))
+        try:
+            yield ours
+        finally:
+            if ours:
+                with broker_errors():
+                    self._redis.delete(key)
+
+    def report(self, errand: Errand, report: Report) -> None:
+        """Say how far it has come; once it has ended the request goes."""
+        with broker_errors(), self._redis.pipeline(transaction=True) as pipe:
+            key = f"{names.REPORT}{errand.errand_id}"
+            pipe.set(key, msgspec.json.encode(report), ex=KEPT_SECONDS)
+            if report.ended:
+                pipe.hdel(names.ERRANDS, errand.errand_id)
+            pipe.execute()
+
+    def renew(self, errand: Errand) -> None:
+        """Still at it. Raise QueueUnavailableError."""
+        with broker_errors():
+            key = f"{names.DOING}{errand.errand_id}"
+            self._redis.set(key, "1", px=int(self._seconds * 1000))
+
+    def look(self, errand: Errand) -> Report | None:
+        """The newest report, None before the first. Raise QueueUnavailableError."""
+        with broker_errors():
+            found = self._redis.get(f"{names.REPORT}{errand.errand_id}")
+        return None if found is None else msgspec.json.decode(found, type=Report)
+
+    def forget(self, errand: Errand) -> None:
+        """Take the request and its report away. Raise QueueUnavailableError."""
+        with broker_errors():
+            self._redis.hdel(names.ERRANDS, errand.errand_id)
+            self._redis.delete(f"{names.REPORT}{errand.errand_id}")
+
+    def _at(self, errand: Errand) -> bool:
+        with broker_errors():
+            return bool(self._redis.exists(f"{names.DOING}{errand.errand_id}"))

@@ -1,0 +1,216 @@
+"""Which jobs a worker has, and how often each was begun without an outcome, kept in Redis.
+
+A lease is renewed while the worker lives and runs out by itself when it dies. All times are those
+of Redis' own clock. Where Redis does not answer, work goes on: a lease saves work and decides
+nothing, for the log does.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+from uuid import uuid4
+
+from redis import Redis
+
+from adapters.broker import names
+from adapters.translate import broker_errors
+from core.errors import QueueUnavailableError
+from core.sweep import Handle, pause_after
+
+_TAKE = """
+local time = redis.call('TIME')
+local now = time[1] + time[2] / 1000000
+local found = {}
+for n = 2, #ARGV do
+  local held = redis.call('ZSCORE', KEYS[1], ARGV[n])
+  if held and tonumber(held) > now then
+    found[n - 1] = {0, 0, 0}
+  else
+    redis.call('ZADD', KEYS[1], now + ARGV[1], ARGV[n])
+    found[n - 1] = {1, tonumber(redis.call('HGET', KEYS[2], ARGV[n]) or 0),
+                    tonumber(redis.call('HGET', KEYS[3], ARGV[n]) or 0)}
+  end
+end
+return found
+"""
+"""Lease what nobody has; of each job whether it is ours now, and its two counts."""
+
+_RENEW = """
+local time = redis.call('TIME')
+local till = time[1] + time[2] / 1000000 + ARGV[1]
+redis.call('ZADD', KEYS[2], till, ARGV[2])
+for n = 3, #ARGV do
+  redis.call('ZADD', KEYS[1], till, ARGV[n])
+end
+"""
+
+_PUT_OFF = """
+local time = redis.call('TIME')
+local now = time[1] + time[2] / 1000000
+for n = 1, #ARGV, 2 do
+  redis.call('ZADD', KEYS[1], now + ARGV[n], ARGV[n + 1])
+end
+"""
+
+logger = logging.getLogger(__name__)
+
+
+class Tried(NamedTuple):
+    """How often a job was begun and left neither outcome nor error: its worker died."""
+
+    together: int
+    alone: int
+
+
+NEVER = Tried(0, 0)
+
+
+class SharedHand:
+    """The jobs that this process has; `renewing` keeps them."""
+
+    def __init__(self, redis: Redis, seconds: float, worker: str | None = None) -> None:
+        """`seconds` is how long a worker that says nothing keeps its jobs."""
+        self._redis = redis
+        self._seconds = seconds
+        self._worker = worker or uuid4().hex
+        self._lock = threading.Lock()
+        self._mine: set[Handle] = set()
+        self._take = redis.register_script(_TAKE)
+        self._renew = redis.register_script(_RENEW)
+        self._put_off = redis.register_script(_PUT_OFF)
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def take(self, jobs: Sequence[Handle]) -> dict[Handle, Tried]:
+        """Those that are ours from now on; left out is what somebody has, this process included."""
+        with self._lock:
+            fresh = [job for job in dict.fromkeys(jobs) if job not in self._mine]
+            self._mine.update(fresh)
+        if not fresh:
+            return {}
+        try:
+            with broker_errors():
+                found = self._take(
+                    keys=[names.LEASES, names.TOGETHER, names.ALONE],
+                    args=[self._seconds, *map(names.written, fresh)],
+                )
+        except QueueUnavailableError as error:
+            logger.warning("no leases: %s", error)
+            return dict.fromkeys(fresh, NEVER)
+        taken = {
+            job: Tried(int(together), int(alone))
+            for job, (ours, together, alone) in zip(fresh, found, strict=True)
+            if ours
+        }
+        with self._lock:
+            self._mine.difference_update(job for job in fresh if job not in taken)
+        return taken
+
+    def begin(self, jobs: Sequence[Handle]) -> None:
+        """These are worked on from now on, together: a worker that dies leaves the count."""
+        self._count(jobs, 1)
+
+    def ended(self, jobs: Sequence[Handle]) -> None:
+        """These need nothing more."""
+
+        def forget(words: list[str]) -> None:
+            with self._redis.pipeline(transaction=False) as pipe:
+                for key in (names.LEASES, names.PAUSES):
+                    pipe.zrem(key, *words)
+                for key in (names.FAILURES, names.TOGETHER, names.ALONE):
+                    pipe.hdel(key, *words)
+                pipe.execute()
+
+        self._let_go(jobs, forget)
+
+    def failed(self, jobs: Sequence[Handle], *, begun: bool = True) -> None:
+        """These are still pending, may go again after a pause, and nobody died of them.
+
+        `begun` says that `begin` counted them, all at once.
+        """
+
+        def put_off(words: list[str]) -> None:
+            with self._redis.pipeline(transaction=False) as pipe:
+                for word in words:
+                    pipe.hincrby(names.FAILURES, word, 1)
+                failures = pipe.execute()
+            pauses: list[float | str] = []
+            for word, times in zip(words, failures, strict=True):
+                pauses += (pause_after(int(times)), word)
+            self._put_off(keys=[names.PAUSES], args=pauses)
+            self._redis.zrem(names.LEASES, *words)
+
+        if begun:
+            self._count(jobs, -1)
+        self._let_go(jobs, put_off)
+
+    def give_back(self, jobs: Sequence[Handle]) -> None:
+        """These were not begun: whoever receives them next may have them."""
+        self._let_go(jobs, lambda words: self._redis.zrem(names.LEASES, *words))
+
+    def __len__(self) -> int:
+        """Jobs that this process has."""
+        with self._lock:
+            return len(self._mine)
+
+    # --- staying alive --------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Renew leases, and the sign of life, in a thread."""
+        self._thread = threading.Thread(target=self._keep, name="leases", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop renewing; what is still in hand runs out, the worker is gone at once."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+            with _going_on("no farewell"):
+                self._redis.zrem(names.WORKERS, self._worker)
+
+    def renew(self) -> None:
+        """Once. Raise QueueUnavailableError."""
+        with self._lock:
+            words = [names.written(job) for job in self._mine]
+        with broker_errors():
+            self._renew(
+                keys=[names.LEASES, names.WORKERS], args=[self._seconds, self._worker, *words]
+            )
+
+    def _keep(self) -> None:
+        while True:
+            with _going_on("leases not renewed"):
+                self.renew()
+            if self._stop.wait(self._seconds / 3):
+                return
+
+    # --- steps ----------------------------------------------------------------------------------
+
+    def _count(self, jobs: Sequence[Handle], by: int) -> None:
+        key = names.ALONE if len(jobs) == 1 else names.TOGETHER
+        with _going_on("not counted"), self._redis.pipeline(transaction=False) as pipe:
+            for job in jobs:
+                pipe.hincrby(key, names.written(job), by)
+            pipe.execute()
+
+    def _let_go(self, jobs: Iterable[Handle], told: Callable[[list[str]], object]) -> None:
+        jobs = list(jobs)
+        if not jobs:
+            return
+        with self._lock:
+            self._mine.difference_update(jobs)
+        with _going_on("leases not given back"):
+            told([names.written(job) for job in jobs])
+
+
+@contextmanager
+def _going_on(what: str) -> Iterator[None]:
+    try:
+        with broker_errors():
+            yield
+    except QueueUnavailableError as error:
+        logger.warning("%s: %s", what, error)

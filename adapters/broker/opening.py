@@ -1,0 +1,110 @@
+"""Everything that the broker's URL decides, opened at once and started by nobody yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from celery import Celery
+from redis import Redis
+
+from adapters.broker import clients
+from adapters.broker.breaker import Breaker
+from adapters.broker.desk import RedisErrands
+from adapters.broker.held import SharedHeld
+from adapters.broker.leases import SharedHand
+from adapters.broker.news import RedisProgress
+from adapters.broker.queue import RedisQueue
+from adapters.celery_queue import CeleryQueue, create_celery
+from adapters.errands import Desk, Errands
+from adapters.progress import MemoryProgress
+from adapters.settings import Settings
+from core.ports import Progress, Queue
+from core.sweep import EVERY_SECONDS, Hand, Held
+
+SWEEP_SECONDS = 5.0
+"""Between two sweeps over Redis: a listing of a bucket costs money, and a job is found missing in
+two of them. A job is swept only where its message was lost."""
+LEADS = 3
+"""Sweeps that may fail to happen before another beat takes over."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Broker:
+    """Opened, connected to nothing yet: a broker that is down fails calls, not this."""
+
+    celery: Celery
+    """For sending, and over memory:// for receiving."""
+    queue: Queue
+    hand: Hand | SharedHand
+    """What this process has; over Redis it is a worker's."""
+    held: Held
+    """What the sweeper asks."""
+    progress: Progress
+    errands: Desk
+    redis: Redis | None
+    """For calls that may wait, blocking ones up to SEENIT_QUERY_SECONDS; None inside a process."""
+    sweep_seconds: float
+    url: str
+    closing: list[Callable[[], object]] = field(default_factory=list)
+
+    @property
+    def shared(self) -> bool:
+        """Whether workers are other processes."""
+        return self.redis is not None
+
+    def consumer(self, queue: str, prefetch: int) -> Celery:
+        """An application of its own that consumes one queue: what it consumes is its setting."""
+        return create_celery(self.url, batch=prefetch, queue=queue)
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        for close in self.closing:
+            close()
+
+
+def open_broker(settings: Settings) -> Broker:
+    """By SEENIT_BROKER_URL: memory:// or redis://; nothing is asked of a server yet."""
+    if urlsplit(settings.broker_url).scheme == "memory":
+        return _within(settings)
+    return _over_redis(settings)
+
+
+def _within(settings: Settings) -> Broker:
+    celery = create_celery(settings.broker_url, batch=settings.batch)
+    hand = Hand()
+    return Broker(
+        celery=celery,
+        queue=CeleryQueue(celery, hand),
+        hand=hand,
+        held=hand,
+        progress=MemoryProgress(),
+        errands=Errands(settings.data / "errands"),
+        redis=None,
+        sweep_seconds=settings.sweep_seconds or EVERY_SECONDS,
+        url=settings.broker_url,
+        closing=[celery.close],
+    )
+
+
+def _over_redis(settings: Settings) -> Broker:
+    url = settings.broker_url
+    celery = create_celery(url, batch=settings.batch)
+    door = clients.door(url)
+    patient = clients.patient(url, clients.WORKER_SECONDS + settings.query_seconds)
+    breaker = Breaker()
+    progress = RedisProgress(url, door, breaker)
+    sweep = settings.sweep_seconds or SWEEP_SECONDS
+    return Broker(
+        celery=celery,
+        queue=RedisQueue(celery, door, breaker),
+        hand=SharedHand(patient, settings.lease_seconds),
+        held=SharedHeld(patient, LEADS * sweep),
+        progress=progress,
+        errands=RedisErrands(celery, patient, settings.lease_seconds),
+        redis=patient,
+        sweep_seconds=sweep,
+        url=url,
+        closing=[progress.close, celery.close, door.close, patient.close],
+    )
