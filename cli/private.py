@@ -15,7 +15,7 @@ from core.candidates import fuse
 from core.entries import Fields, Job, Operation
 from core.errors import SeenitError
 from core.evaluate import Stored
-from core.perceive import Digests, Perceiver
+from core.perceive import Digests
 from core.policy import Policy
 from core.types import Candidates, Query, Verdict
 
@@ -29,7 +29,7 @@ class Private:
         self._services = services
         self._policy = policy
         self._folder = folder
-        self._perceiver = Perceiver(services.decoder, services.models)
+        self._perceiver = services.perceiver
 
     @property
     def model(self) -> str:

@@ -122,8 +122,8 @@ class Perceiver:
             for (canonical, fingerprint), found in zip(pairs, vectors, strict=True)
         ]
 
-    def see(self, tenant: str, data: bytes) -> Vector:
-        """The visual vector of a picture that is not stored; nothing of it is kept.
+    def see(self, tenant: str, data: bytes) -> tuple[str, Vector]:
+        """The visual vector of a picture that is not stored, and its space; nothing is kept.
 
         Raise EmbedderUnavailableError, and an InputError for a bad file.
         """
@@ -134,7 +134,8 @@ class Perceiver:
         if isinstance(decoded, SeenitError):
             raise decoded
         image = Image.fromarray(decoded[0].preview)
-        return np.asarray(embedder.embed_images([image], urgent=True)[0], np.float32)
+        (vector,) = embedder.embed_images([image], urgent=True)
+        return embedder.space.space_id, np.asarray(vector, np.float32)
 
     def captions(self, tenant: str, fields: Sequence[Fields]) -> list[dict[str, Vector]]:
         """Vectors by caption space, in order; none where nothing was said, or without a model."""

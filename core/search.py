@@ -42,8 +42,8 @@ class Embedders(Protocol):
 class Sees(Protocol):
     """Looks at a picture that is not stored."""
 
-    def see(self, tenant: str, data: bytes) -> Vector:
-        """Its vector in the tenant's active visual space.
+    def see(self, tenant: str, data: bytes) -> tuple[str, Vector]:
+        """The tenant's active visual space, and its vector there.
 
         Raise EmbedderUnavailableError, and an InputError for a bad file.
         """
@@ -102,7 +102,10 @@ class Searcher:
 
         Raise EmbedderUnavailableError, and an InputError for a bad file.
         """
-        return self._sight.see(tenant, data)
+        space_id, vector = self._sight.see(tenant, data)
+        if space_id != self.space_id(tenant, "visual"):
+            raise EmbedderUnavailableError("the model was changed this very moment", field="mode")
+        return vector
 
     def space_id(self, tenant: str, name: str) -> str:
         """The active space that `visual`, `caption` or an id names.

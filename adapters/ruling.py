@@ -1,0 +1,39 @@
+"""The rules that verdicts follow, made of the policy, the settings and the models at hand."""
+
+from __future__ import annotations
+
+from adapters.settings import Settings
+from core.candidates import agrees, measure, worth
+from core.models import Models
+from core.perceive import PIPELINE_VERSION
+from core.policy import POLICY
+from core.types import Hit, Query
+from core.verdict import Decisions, Rules
+
+
+def rules(settings: Settings, models: Models) -> Rules:
+    """Thresholds by the policy, decisions by the settings, `similar` by the space's model."""
+    return Rules(
+        policy_version=POLICY.version,
+        pipeline_version=PIPELINE_VERSION,
+        worth=lambda hits, space_id: worth(hits, POLICY, _similar_at(models, space_id)),
+        agrees=lambda hit: agrees(hit, POLICY),
+        similar_at=lambda space_id: _similar_at(models, space_id),
+        decisions=Decisions(
+            new=settings.decision_new,
+            similar=settings.decision_similar,
+            changed=settings.decision_changed,
+        ),
+        matches=POLICY.matches,
+    )
+
+
+def measured(query: Query, anchor: Query) -> Hit | None:
+    """How far two pictures in hand are apart; vectors compare within one space alone."""
+    vector = anchor.vector if anchor.space_id == query.space_id else None
+    return measure(query, anchor.image_id, anchor.fingerprint, vector, POLICY)
+
+
+def _similar_at(models: Models, space_id: str | None) -> float | None:
+    space = models.of(space_id) if space_id is not None else None
+    return None if space is None else space.similar_at
