@@ -1,7 +1,7 @@
 """Who calls: an API key opens one tenant to one role.
 
-`write` uploads, reads, checks, changes, deletes and tries again; `moderate` also decides and
-purges; `admin` also reads the metrics, which are those of the whole service.
+`write` uploads, reads, checks, changes, deletes and tries again; `moderate` also decides, purges
+and holds; `admin` also reads the metrics, which are those of the whole service.
 """
 
 from __future__ import annotations

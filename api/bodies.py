@@ -17,7 +17,7 @@ from litestar.openapi.spec import (
 )
 
 from api import examples, questions
-from api.fields import LENGTHS, METADATA, TAG, TAGS
+from api.fields import HOLD, LENGTHS, METADATA, TAG, TAGS
 from core.ports import Filters
 
 FILE = Schema(
@@ -166,8 +166,17 @@ class PatchBody(Operation):
     def __post_init__(self) -> None:
         """Fill in the body."""
         metadata = Schema(type=OpenAPIType.OBJECT, description=f"At most {METADATA} bytes.")
+        until = Schema(
+            one_of=[
+                Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.DATE_TIME),
+                Schema(type=OpenAPIType.NULL),
+            ],
+            description="Role moderate: neither deleted nor purged before then.",
+        )
         schema = Schema(
-            type=OpenAPIType.OBJECT, properties=_fields(metadata), additional_properties=False
+            type=OpenAPIType.OBJECT,
+            properties={**_fields(metadata), HOLD: until},
+            additional_properties=False,
         )
         example = {"title": "Blue mug", "tags": ["mug", "blue"], "source_url": None}
         media = OpenAPIMediaType(schema=schema, examples={"example": Example(value=example)})

@@ -15,6 +15,7 @@ from api.etags import ETAG, IfMatch, answer
 from api.given import ImageId, Requested, Who, Wired
 from api.problems import documented
 from core.errors import (
+    ConflictError,
     GoneError,
     MissingError,
     PendingError,
@@ -36,7 +37,7 @@ class Changes(Controller):
         summary="Delete all of an owner's pictures",
         response_description="Every delete is settled.",
         responses={
-            **documented(),
+            **documented(ConflictError),
             202: examples.spec(schemas.Erased, "Accepted; `waiting` of them are not settled yet."),
         },
     )
@@ -49,7 +50,8 @@ class Changes(Controller):
         """Delete every picture of an owner: settled, still waiting, or set aside as failed.
 
         One operation a picture. What is not settled within ten seconds follows: the answer is 202
-        then, and the same call again tells how far it has come.
+        then, and the same call again tells how far it has come. Pictures that are held stay: once
+        all others are deleted the answer is 409, naming the time until which the last one is.
         """
         erased = await operations.erase(services, caller, owner_id)
         if erased.waiting:
@@ -63,7 +65,9 @@ class Changes(Controller):
         operation_class=PatchBody,
         summary="Change what is said of a picture",
         response_headers=[ETAG],
-        responses=documented(MissingError, GoneError, PreconditionError, TooLargeError),
+        responses=documented(
+            MissingError, GoneError, ConflictError, PreconditionError, TooLargeError
+        ),
     )
     async def edit(
         self,
@@ -78,7 +82,8 @@ class Changes(Controller):
         """JSON merge patch (RFC 7396): null takes a field away, `metadata` is merged within.
 
         Editable are title, description, category, tags, owner_id, external_id, source_url and
-        metadata; any other field answers 400.
+        metadata; any other field answers 400. `hold_until` takes a key of role moderate: until
+        then the picture is neither deleted nor purged, and null lifts it.
         """
         body = await request.body()
         return answer(
@@ -89,14 +94,14 @@ class Changes(Controller):
         "/{image_id:str}",
         opt={"role": "write"},
         summary="Delete a picture",
-        responses=documented(MissingError, GoneError, PreconditionError),
+        responses=documented(MissingError, GoneError, ConflictError, PreconditionError),
     )
     async def remove(
         self, services: Wired, caller: Who, image_id: ImageId, if_match: IfMatch = None
     ) -> None:
         """Record, bytes and all that was made of them, also of an upload still waiting.
 
-        Its copies are judged anew. Again: 410.
+        Its copies are judged anew. Again: 410. Held: 409, naming the time.
         """
         await operations.delete(services, caller, image_id, if_match)
 
@@ -105,12 +110,15 @@ class Changes(Controller):
         status_code=200,
         opt={"role": "moderate"},
         summary="Purge the bytes of a picture",
-        responses=documented(MissingError, GoneError, PreconditionError),
+        responses=documented(MissingError, GoneError, ConflictError, PreconditionError),
     )
     async def purge(
         self, services: Wired, caller: Who, image_id: ImageId, if_match: IfMatch = None
     ) -> Response[schemas.Image]:
-        """Take bytes and previews away, and keep the fingerprint: it is known if it comes back."""
+        """Take bytes and previews away, and keep the fingerprint: it is known if it comes back.
+
+        Held: 409, naming the time.
+        """
         return answer(await operations.change(services, caller, "purge", image_id, if_match))
 
     @put(

@@ -10,8 +10,10 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from api.schemas import Image
+from core import clock
 from core.entries import Fields
 from core.errors import MalformedError
 
@@ -44,7 +46,9 @@ EDITABLE = (
     "source_url",
     "metadata",
 )
-READ_ONLY = frozenset(Image.__struct_fields__) - frozenset(EDITABLE)
+HOLD = "hold_until"
+"""Patched by a moderator, and kept with the record's state: it is no word about the picture."""
+READ_ONLY = frozenset(Image.__struct_fields__) - {*EDITABLE, HOLD}
 FORM = frozenset(EDITABLE) | {"on_duplicate"}
 
 
@@ -75,6 +79,8 @@ def merged(fields: Fields, body: bytes) -> Fields:
     patch = _object_of(body, "the body")
     changes: dict[str, Any] = {}
     for name, value in patch.items():
+        if name == HOLD:
+            continue
         if name in READ_ONLY:
             raise MalformedError(f"{name} cannot be changed", field=name)
         if name not in EDITABLE:
@@ -86,6 +92,23 @@ def merged(fields: Fields, body: bytes) -> Fields:
         else:
             changes[name] = None if value is None else text(name, value)
     return msgspec.structs.replace(fields, **changes, reason=None)
+
+
+def held(body: bytes) -> str | UnsetType | None:
+    """Until when a patch says that the record is to be kept; unset where it says nothing of that.
+
+    Raise MalformedError.
+    """
+    until = _object_of(body, "the body").get(HOLD, UNSET)
+    return until if until is UNSET or until is None else moment(HOLD, until)
+
+
+def moment(name: str, value: object) -> str:
+    """An RFC 3339 time as it is written down. Raise MalformedError."""
+    try:
+        return clock.stamp(clock.parse(value))  # type: ignore[arg-type]  # TypeError says the rest
+    except (TypeError, ValueError, OverflowError):
+        raise MalformedError(f"{name} is no RFC 3339 time with a zone", field=name) from None
 
 
 def decided(body: bytes) -> tuple[Literal["allow", "review", "block"], str | None]:

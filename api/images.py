@@ -7,12 +7,11 @@ from typing import Annotated
 from litestar import Controller, Response, get
 from litestar.params import QueryParameter
 
-from api import examples, rendering, schemas
+from api import examples, fields, rendering, schemas
 from api.auth import KEYED
 from api.etags import ETAG, IfNoneMatch, answer
 from api.given import Cursor, ImageId, Limit, Who, Wired, number
 from api.problems import documented
-from core import clock
 from core.asking import KINDS
 from core.errors import (
     ConflictError,
@@ -68,8 +67,8 @@ class Images(Controller):
             external_id=external_id,
             sha256=None if sha256 is None else sha256.lower(),
             original_id=original_id,
-            accepted_after=_time("accepted_after", accepted_after),
-            accepted_before=_time("accepted_before", accepted_before),
+            accepted_after=_moment("accepted_after", accepted_after),
+            accepted_before=_moment("accepted_before", accepted_before),
         )
         return rendering.images(services.reader.pictures(caller.tenant, filters, limit, cursor))
 
@@ -142,10 +141,5 @@ class Images(Controller):
         return rendering.star(services.reader.star(caller.tenant, image_id, limit, cursor))
 
 
-def _time(name: str, value: str | None) -> str | None:
-    if value is None:
-        return None
-    try:
-        return clock.stamp(clock.parse(value))
-    except (ValueError, OverflowError):
-        raise MalformedError(f"{name} is no RFC 3339 time with a zone", field=name) from None
+def _moment(name: str, value: str | None) -> str | None:
+    return None if value is None else fields.moment(name, value)

@@ -7,15 +7,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from weakref import WeakValueDictionary
 
+from msgspec import UNSET
+from msgspec.structs import replace
+
 from adapters.wiring import Services
-from api.auth import Caller
+from api.auth import RANK, Caller
 from api.etags import matched
-from api.fields import merged
-from api.problems import BusyError, raised
+from api.fields import HOLD, held, merged
+from api.problems import BusyError, FullerError, raised
 from api.schemas import Erased
 from core.entries import Fields, Job, JobKind
-from core.errors import PendingError, PreconditionError
+from core.errors import ConflictError, ForbiddenError, PendingError, PreconditionError
 from core.telling import Seen
+from core.tracking import Tracked
 from core.types import Value
 
 
@@ -78,7 +82,10 @@ async def edit(
 
     The patch is laid over one revision and settled for that one alone, so that of two edits at the
     same time neither undoes the other: the later one is laid over what the first one left.
+    Raise ForbiddenError where someone else than a moderator says how long it is to be held.
     """
+    if held(patch) is not UNSET and RANK[caller.role] < RANK["moderate"]:
+        raise ForbiddenError(f"{HOLD} takes a key of role moderate", field=HOLD)
     loop = asyncio.get_running_loop()
     until = loop.time() + services.settings.operation_seconds
     async with turns.take(caller.tenant, image_id, until):
@@ -100,12 +107,18 @@ async def _edited(
     seen = await asyncio.to_thread(services.reader.record, tenant, image_id)
     revision = seen.record.state.revision
     matched(if_match, revision)
-    fields = merged(seen.record.fields, patch)
-    if fields == seen.record.fields:
+    fields, until = merged(seen.record.fields, patch), held(patch)
+    said = fields != seen.record.fields
+    if not said and until in (UNSET, seen.record.state.hold_until):
         return seen  # nothing changes, so nothing is written
-    operate = services.acceptor.operate
     job = await asyncio.to_thread(
-        operate, tenant, "edit", image_id, fields=fields, if_match=revision
+        services.acceptor.operate,
+        tenant,
+        "edit",
+        image_id,
+        fields=fields if said else None,
+        if_match=revision,
+        hold_until=until,
     )
     await settled(services, job)
     return await asyncio.to_thread(services.reader.record, tenant, image_id)
@@ -126,14 +139,31 @@ async def delete(services: Services, caller: Caller, image_id: str, if_match: st
 
 
 async def erase(services: Services, caller: Caller, owner_id: str) -> Erased:
-    """Delete every picture of an owner, one operation each; those not settled in time follow."""
+    """Delete every picture of an owner, one operation each; those not settled in time follow.
+
+    Raise FullerError (409) where all has ended and some are held: the others are deleted.
+    """
     jobs = await asyncio.to_thread(_erase, services, caller.tenant, owner_id)
     ids = [job.job_id for job in jobs]
     await services.waiter.ended(caller.tenant, ids, services.settings.operation_seconds)
-    ended = await asyncio.to_thread(services.reader.ended, caller.tenant, ids)
-    # One that is refused was deleted by another call meanwhile.
-    waiting = ended.count(None)
-    return Erased(owner_id=owner_id, matched=len(ids), deleted=len(ids) - waiting, waiting=waiting)
+    found = await asyncio.to_thread(services.reader.jobs, caller.tenant, ids)
+    ended = [job for job in found if job is not None and job.status in ("done", "failed")]
+    # One that is refused as gone was deleted by another call meanwhile.
+    kept = [job for job in ended if _is_held(job)]
+    erased = Erased(
+        owner_id=owner_id,
+        matched=len(ids),
+        deleted=len(ended) - len(kept),
+        waiting=len(ids) - len(ended),
+    )
+    if not kept:
+        return erased
+    erased = replace(erased, held=len(kept))
+    if erased.waiting:
+        return erased
+    until = await asyncio.to_thread(_latest, services, caller.tenant, kept)
+    left = f"{len(kept)} of {len(ids)} pictures are held, the last of them until {until}"
+    raise FullerError(ConflictError(f"{left}; the others are deleted"), erased=erased)
 
 
 async def settled(services: Services, job: Job) -> None:
@@ -146,6 +176,17 @@ async def settled(services: Services, job: Job) -> None:
     outcome = await asyncio.to_thread(services.reader.job, job.tenant, job.job_id)
     if outcome.problem is not None:
         raise raised(outcome.problem)
+
+
+def _is_held(job: Tracked) -> bool:
+    return job.problem is not None and job.problem.type == ConflictError.type
+
+
+def _latest(services: Services, tenant: str, kept: list[Tracked]) -> str:
+    """When the last of some held pictures may go."""
+    records = services.reader.overlay(tenant).records([job.image_id for job in kept])
+    times = [one.state.hold_until for one in records if one is not None and one.state.hold_until]
+    return max(times, default="now")
 
 
 def _erase(services: Services, tenant: str, owner_id: str) -> list[Job]:

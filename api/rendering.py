@@ -49,6 +49,7 @@ def image(seen: Seen) -> schemas.Image:
         verdict=verdict(state.verdict, seen.original),
         decision=decision(state.decision, seen.reason),
         anchor=state.anchor is not None,
+        hold_until=state.hold_until,
         revision=state.revision,
     )
 

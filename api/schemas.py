@@ -190,6 +190,9 @@ class Image(Struct, frozen=True, kw_only=True):
     verdict: Verdict
     decision: Decision
     anchor: Annotated[bool, Meta(description="Whether later pictures may be copies of it.")]
+    hold_until: Annotated[
+        Time | None, Meta(description="Before then it is neither deleted nor purged.")
+    ]
     revision: Annotated[int, Meta(description="Of the record; its ETag is this in quotes.")]
 
 
@@ -294,6 +297,9 @@ class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
         dict[str, Literal["ok", "down", "absent"]] | None,
         Meta(description="What works, where uploads cannot be accepted."),
     ] = None
+    erased: Annotated[
+        Erased | None, Meta(description="What became of an owner's pictures where some are held.")
+    ] = None
 
 
 class Job(Struct, frozen=True, kw_only=True):
@@ -361,3 +367,6 @@ class Erased(Struct, frozen=True, kw_only=True):
     matched: Annotated[int, Meta(description="Pictures found: settled, waiting or failed.")]
     deleted: int
     waiting: Annotated[int, Meta(description="Deletes that are accepted and not settled yet.")]
+    held: Annotated[
+        int | UnsetType, Meta(description="Kept until their `hold_until`, where there are such.")
+    ] = UNSET

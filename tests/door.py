@@ -28,7 +28,13 @@ from core.accept import Acceptor
 from core.calibrations import Calibrations
 from core.decoding import inspect
 from core.entries import Job, Outcome, Place, Problem, Record, State, Tombstone
-from core.errors import BrokenError, GoneError, PreconditionError, QueueUnavailableError
+from core.errors import (
+    BrokenError,
+    ConflictError,
+    GoneError,
+    PreconditionError,
+    QueueUnavailableError,
+)
 from core.perceive import Perceiver
 from core.policy import POLICY
 from core.previews import Previews
@@ -216,7 +222,7 @@ class Service:
             try:
                 records, removed = getattr(self, f"_{job.kind}")(tenant, job)
                 self._project(tenant, job, records, removed, None)
-            except (BrokenError, GoneError, PreconditionError) as error:
+            except (BrokenError, ConflictError, GoneError, PreconditionError) as error:
                 problem = Problem(
                     type=error.type, title=error.title, status=error.status, detail=error.detail
                 )
@@ -268,18 +274,23 @@ class Service:
             raise GoneError("it was deleted")
         if job.if_match is not None:
             self._present(tenant, job)
+        self._check_hold(tenant, job)
         self.blobs.create_many([(keys.tombstone(tenant, job.image_id), b"")])
         self.shelf.remove(tenant, [job.image_id])
         return [], [job.image_id]
 
     def _edit(self, tenant: str, job: Job) -> tuple[list[Record], list[str]]:
-        return self._changed(tenant, job, fields=job.fields)
+        changes: dict[str, Any] = {} if job.fields is None else {"fields": job.fields}
+        if job.hold_until is not msgspec.UNSET:
+            changes["hold_until"] = job.hold_until
+        return self._changed(tenant, job, **changes)
 
     def _decide(self, tenant: str, job: Job) -> tuple[list[Record], list[str]]:
         made = decision(job.value or "review", by="person", reason=job.fields)
         return self._changed(tenant, job, decision=made)
 
     def _purge(self, tenant: str, job: Job) -> tuple[list[Record], list[str]]:
+        self._check_hold(tenant, job)
         self.shelf.purge(tenant, job.image_id)
         return self._changed(tenant, job, content="purged")
 
@@ -294,6 +305,11 @@ class Service:
             state, revision=state.revision + 1, updated_at=clock.now(), **changes
         )
         return self.shelf.join(tenant, 1, [changed]), []
+
+    def _check_hold(self, tenant: str, job: Job) -> None:
+        state = self.index.states(tenant, [job.image_id])[0]
+        if state is not None and state.hold_until and state.hold_until > clock.now():
+            raise ConflictError(f"held until {state.hold_until}")
 
     def _present(self, tenant: str, job: Job) -> State:
         state = self.index.states(tenant, [job.image_id])[0]

@@ -119,6 +119,18 @@ def test_a_role_opens_what_it_may(guarded: TestClient[Litestar], role: str) -> N
         assert status != 401
 
 
+@pytest.mark.parametrize("until", ["2999-01-01T00:00:00Z", None])
+def test_a_hold_takes_a_moderator(guarded: TestClient[Litestar], until: str | None) -> None:
+    """Within a patch that a writer may send otherwise: all of it is refused, and nothing changes."""
+    url = f"/v1/images/{upload(guarded, 'a-write', title='A')}"
+    body = {"title": "B", "hold_until": until}
+    refused = guarded.patch(url, json=body, headers=key("a-write"))
+    assert (refused.status_code, refused.json()["field"]) == (403, "hold_until")
+    assert guarded.get(url, headers=key("a-write")).json()["title"] == "A"
+    allowed = guarded.patch(url, json=body, headers=key("a-moderate"))
+    assert allowed.json()["title"] == "B"
+
+
 def test_what_is_open_is_open(guarded: TestClient[Litestar]) -> None:
     """Probes, the reference and the meaning of problems take no key; the scheme's case is free."""
     for path in ("/health/live", "/health/ready", "/schema", "/problems/gone"):

@@ -251,6 +251,7 @@ def test_record_tells_everything(client: TestClient[Litestar], service: Service)
         },
         "decision": {"value": "allow", "reason": None, "by": "policy", "at": state.decision.at},
         "anchor": True,
+        "hold_until": None,
         "revision": 1,
     }
 
@@ -460,6 +461,10 @@ def test_a_patch_that_changes_nothing_writes_nothing(client: TestClient[Litestar
         (b'{"metadata": []}', "metadata"),
         (b'{"metadata": {"a": 123456789012345678901234567890}}', "metadata"),
         (b'{"source_url": "data:text/html,x"}', "source_url"),
+        (b'{"hold_until": "tomorrow"}', "hold_until"),
+        (b'{"hold_until": "2030-01-01T00:00:00"}', "hold_until"),
+        (b'{"hold_until": 5}', "hold_until"),
+        (b'{"hold_until": "0001-01-01T00:00:00+14:00"}', "hold_until"),
         (b"[]", None),
         (b"nonsense", None),
         (b"", None),
@@ -632,6 +637,52 @@ def test_an_owner_is_erased(client: TestClient[Litestar], service: Service) -> N
         {"owner_id": "p", "matched": 2, "deleted": 0, "waiting": 2},
     )
     assert response.headers["retry-after"] == "1"
+
+
+HELD = "2999-01-01T00:00:00.000Z"
+
+
+def test_what_is_held_stays(client: TestClient[Litestar]) -> None:
+    """409 to delete and purge, naming the time, until it is lifted; told in every time zone."""
+    url = f"/v1/images/{one(client, title='A')}"
+    told = client.patch(url, json={"hold_until": "2999-01-01T02:00:00+02:00"})
+    assert (told.json()["hold_until"], told.json()["title"]) == (HELD, "A")
+    assert told.headers["etag"] == '"2"'
+    for answer in (client.delete(url), client.post(f"{url}/purge")):
+        assert (answer.status_code, problem(answer)["type"]) == (409, "/problems/conflict")
+        assert HELD in problem(answer)["detail"]
+    again = client.patch(url, json={"hold_until": HELD})
+    assert again.headers["etag"] == '"2"'
+    edited = client.patch(url, json={"title": "B"}).json()
+    assert (edited["hold_until"], edited["title"]) == (HELD, "B")
+    both = client.patch(url, json={"title": "C", "hold_until": "2001-01-01T00:00:00Z"}).json()
+    assert (both["hold_until"], both["title"]) == ("2001-01-01T00:00:00.000Z", "C")
+    assert client.post(f"{url}/purge").status_code == 200
+    assert client.patch(url, json={"hold_until": None}).json()["hold_until"] is None
+    assert client.delete(url).status_code == 204
+
+
+def test_an_owners_held_pictures_stay(client: TestClient[Litestar], service: Service) -> None:
+    """The others are deleted; the answer counts them and names the time."""
+    ids = [one(client, png(photo(n, 64, 64)), owner_id="o") for n in range(3)]
+    for image_id, until in zip(ids, (HELD, "2998-01-01T00:00:00Z"), strict=False):
+        client.patch(f"/v1/images/{image_id}", json={"hold_until": until})
+    for deleted in (1, 0):
+        answer = client.delete("/v1/images?owner_id=o")
+        told = problem(answer)
+        assert answer.status_code == 409
+        assert HELD in told["detail"]
+        matched = 2 + deleted
+        assert told["erased"] == {
+            "owner_id": "o",
+            "matched": matched,
+            "deleted": deleted,
+            "waiting": 0,
+            "held": 2,
+        }
+    client.patch(f"/v1/images/{ids[0]}", json={"hold_until": None})
+    service.queue.paused = True
+    assert client.delete("/v1/images?owner_id=o").status_code == 202
 
 
 @pytest.mark.parametrize("query", ["", "?owner_id=", f"?owner_id={'x' * 201}", "?owner=o"])
