@@ -121,7 +121,7 @@ def test_a_role_opens_what_it_may(guarded: TestClient[Litestar], role: str) -> N
 
 @pytest.mark.parametrize("until", ["2999-01-01T00:00:00Z", None])
 def test_a_hold_takes_a_moderator(guarded: TestClient[Litestar], until: str | None) -> None:
-    """Within a patch that a writer may send otherwise: all of it is refused, and nothing changes."""
+    """In a patch that a writer may send otherwise: the whole is refused, and nothing changes."""
     url = f"/v1/images/{upload(guarded, 'a-write', title='A')}"
     body = {"title": "B", "hold_until": until}
     refused = guarded.patch(url, json=body, headers=key("a-write"))
