@@ -25,6 +25,7 @@ from adapters.secret import url_secret
 from adapters.settings import Settings
 from core.accept import Acceptor
 from core.backfill import Backfill
+from core.backlog import Backlog, lying
 from core.calibrations import Calibrations
 from core.candidates import fuse
 from core.check import Checker, Checks
@@ -198,7 +199,18 @@ def build(
         backfill=Backfill(index=index, shelf=shelf, ledger=ledger, new_id=_new_id),
         queue=queue,
         progress=progress,
-        acceptor=Acceptor(blobs, shelf, queue, settings.limits, _new_id, meter=meter),
+        acceptor=Acceptor(
+            blobs,
+            shelf,
+            queue,
+            settings.limits,
+            _new_id,
+            meter=meter,
+            backlog=Backlog(
+                queue.depth if broker.shared else lambda: lying(blobs, settings.backlog),
+                settings.backlog,
+            ),
+        ),
         checker=asking or checker,
         sight=asking or perceiver,
         perceiver=perceiver,
