@@ -21,7 +21,13 @@ BUCKETS = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl")
 CONNECT = timedelta(seconds=3)
 """A store that is down must be told apart from a slow one well within a request."""
 REQUEST = timedelta(seconds=30)
-RETRIES = 3
+STALL = timedelta(seconds=10)
+"""Longest silence while an answer is awaited or read: a half-open connection ends with it."""
+RETRIES = 5
+"""Of a 5xx or a lost connection: a store that refuses one request in ten then fails one in a
+million for good, and one that is down is known to be within two seconds."""
+BACKOFF = timedelta(milliseconds=100)
+BACKOFF_MOST = timedelta(seconds=1)
 RETRY_FOR = timedelta(seconds=10)
 """obstore's own default is three minutes, longer than any caller here waits."""
 RACERS = 8
@@ -54,8 +60,17 @@ def open_blobs(url: str, *, durable: bool = True) -> Blobs:
                     "allow_http": True,
                     "connect_timeout": CONNECT,
                     "timeout": REQUEST,
+                    "read_timeout": STALL,
                 },
-                retry_config={"max_retries": RETRIES, "retry_timeout": RETRY_FOR},
+                retry_config={
+                    "max_retries": RETRIES,
+                    "retry_timeout": RETRY_FOR,
+                    "backoff": {
+                        "init_backoff": BACKOFF,
+                        "max_backoff": BACKOFF_MOST,
+                        "base": 2,
+                    },
+                },
             )
         )
 

@@ -18,21 +18,22 @@ from adapters.bucket import Bucket
 from adapters.directory import Directory
 from core.errors import ExistsError, MissingError, StoreUnavailableError
 from core.ports import Blobs
-from tests.absent import absent
 
 STORES = ("durable", "quick", "memory", "bucket")
 
 
 @pytest.fixture(params=STORES)
-def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Blobs]:
-    """An empty store; the live bucket is the one that SEENIT_TEST_BUCKET names."""
+def blobs(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Blobs]:
+    """An empty store; the bucket is one of a real server."""
     if request.param == "memory":
         yield open_blobs("memory://", durable=True)
     elif request.param == "bucket":
-        url = os.environ.get("SEENIT_TEST_BUCKET")
-        if not url:
-            absent("s3", "SEENIT_TEST_BUCKET names no bucket")
-        live = open_blobs(f"{url}/{time.time_ns()}", durable=True)
+        server = request.getfixturevalue("s3_server")
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        live = open_blobs(f"{server.url}/{time.time_ns()}")
         yield live
         live.delete(live.keys(""))
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import msgspec
@@ -15,9 +16,14 @@ from core.errors import CorruptError, ExistsError
 from core.ports import Blobs, Log
 
 
-@pytest.fixture(params=["directory", "memory"])
-def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
-    """An empty store."""
+@pytest.fixture(params=["directory", "memory", "bucket"])
+def blobs(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Blobs:
+    """An empty store; the bucket is one of a real server."""
+    if request.param == "bucket":
+        server = request.getfixturevalue("s3_server")
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        return open_blobs(f"{server.url}/{time.time_ns()}")
     return open_blobs("memory://" if request.param == "memory" else str(tmp_path), durable=False)
 
 
