@@ -17,6 +17,7 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from adapters.broker.messages import Messages
 from adapters.translate import broker_errors
 from core.errors import (
     QueueUnavailableError,
@@ -98,7 +99,7 @@ class Calls:
 
     def __init__(self, celery: Celery, url: str, seconds: float) -> None:
         """`seconds` is what the questions of one request may take together."""
-        self._celery = celery
+        self._messages = Messages(celery)
         self._redis = connect(url)
         self._seconds = seconds
         self._gate = _Gate()
@@ -129,11 +130,10 @@ class Calls:
         reply_to = f"seenit:reply:{uuid4().hex}"
         with broker_errors():
             deadline = _now(self._redis) + rest
-        with broker_errors():
-            # No `expires`: Celery compares the clocks of two machines.
-            self._celery.send_task(
-                task, (reply_to, deadline, dict(arguments)), queue=QUERY_QUEUE, retry=False
+            sent = self._messages.task(
+                QUERY_QUEUE, task, (reply_to, deadline, dict(arguments)), uuid4().hex
             )
+            self._redis.lpush(QUERY_QUEUE, sent)
         while (left := until - time.monotonic()) > 0:
             with broker_errors():
                 came = self._redis.blpop([reply_to], min(left, SLICE_SECONDS))

@@ -78,8 +78,8 @@ class Engine:
             services.celery,
             Settling(services.ingest),
             batch=services.settings.batch,
-            ended=services.hand.ended,
-            failed=services.hand.failed,
+            ended=services.broker.hand.ended,
+            failed=services.broker.hand.failed,
         )
         worker = ThreadWorker(services.celery)
         worker.start()
