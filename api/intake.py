@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated
 
 import structlog
 from litestar import Controller, Response, post
 from litestar.datastructures import ResponseHeader
 from litestar.di import NamedDependency
+from litestar.exceptions import InternalServerException
 from litestar.params import HeaderParameter, QueryParameter, SkipValidation
 
 from adapters.wiring import Services
@@ -23,10 +25,13 @@ from api.uploads import Bounds, Form, received
 from core.accept import Accepted
 from core.entries import Job
 from core.errors import (
+    BacklogError,
     BrokenError,
     MalformedError,
     SeenitError,
+    StoreUnavailableError,
     TooLargeError,
+    UnavailableError,
     UnsupportedError,
 )
 
@@ -60,7 +65,9 @@ class Intake(Controller):
         response_description="At least one file was accepted; each is a job, or an error.",
         response_headers=[REPLAY],
         responses={
-            **documented(TooLargeError, UnsupportedError, BrokenError),
+            **documented(
+                TooLargeError, UnsupportedError, BrokenError, StoreUnavailableError, BacklogError
+            ),
             200: examples.spec(schemas.Accepted, "With `wait`: all have ended.", examples.ENDED),
         },
     )
@@ -91,15 +98,31 @@ class Intake(Controller):
         At once only size, signature, header, declared pixels and frames are looked at; a fault
         inside the pixels is the job's. A file that is refused stands in its place as an error and
         fails no other one. Where none is accepted: 413 if all are too large, 415 if all are of
-        formats that are not read, else 422.
+        formats that are not read, else 422. A full disk, or too many jobs that wait for a worker:
+        503, and `Retry-After` says when to send it again.
         """
         _check_key(key)
         number("wait", wait)
         limits = services.settings
         bounds = Bounds(limits.max_files, int(limits.max_bytes), fields.FORM)
+        await _admit(request, services, bounds, repeat=key is not None)
         async with received(request, limits.data / "spool", bounds) as form:
             accepted = await asyncio.to_thread(_accept, services, caller, form, key, figures)
         return await _answer(services, caller, accepted, form.names, wait)
+
+
+async def _admit(request: Requested, services: Services, bounds: Bounds, *, repeat: bool) -> None:
+    """Refuse before a byte is written, yet read it all, so that its sender sees the answer."""
+    try:
+        await asyncio.to_thread(services.acceptor.admit, repeat=repeat)
+    except UnavailableError:
+        left = bounds.files * bounds.bytes
+        with suppress(InternalServerException):  # it broke off
+            async for chunk in request.stream():
+                left -= len(chunk)
+                if left < 0:
+                    break
+        raise
 
 
 def _accept(

@@ -25,6 +25,7 @@ from adapters.settings import Settings
 from adapters.toy_embedder import ToyEmbedder
 from core import clock, keys
 from core.accept import Acceptor
+from core.backlog import Backlog
 from core.calibrations import Calibrations
 from core.decoding import inspect
 from core.entries import Job, Outcome, Place, Problem, Record, State, Tombstone
@@ -175,8 +176,15 @@ class Service:
         self.follower = Follower(self.index)
         self.progress = MemoryProgress()
         self.queue = Queue(self._settle)
+        self.moment = 0.0
+        """By which the queue's depth is asked again."""
         self.acceptor = Acceptor(
-            self.blobs, self.shelf, self.queue, self.settings.limits, lambda: str(uuid7())
+            self.blobs,
+            self.shelf,
+            self.queue,
+            self.settings.limits,
+            lambda: str(uuid7()),
+            backlog=Backlog(self.queue.depth, self.settings.backlog, clock=lambda: self.moment),
         )
         self.reader = Reader(self.index, self.follower, self.shelf, self.blobs, self.progress)
         self.waiter = Waiter(self.progress, self.reader.ended)

@@ -79,6 +79,17 @@ def until(holds: Callable[[], bool], seconds: float = SECONDS) -> None:
         time.sleep(0.01)
 
 
+def test_whoever_is_refused_unread_sees_the_answer(
+    client: httpx.Client, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large body is read to its end before 503 is said, and the connection goes on."""
+    monkeypatch.setattr(service.blobs, "free", lambda: 0)
+    for _ in range(3):
+        answer = client.post("/v1/images", files=[("file", b"x" * 3_000_000)] * 5)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+        assert "connection" not in answer.headers
+
+
 @contextmanager
 def opened(
     address: tuple[str, int], path: str, length: int

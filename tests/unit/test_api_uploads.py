@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from litestar import Litestar
 from litestar.testing import TestClient
 
+from api.app import create_app
 from api.uploads import CHUNK, TEXT, TEXTS, Bounds, Form, Receiver, tidy
 from core.accept import Upload
 from core.errors import MalformedError, SeenitError, TooLargeError
@@ -122,6 +123,49 @@ def test_a_full_disk_is_told(client: TestClient[Litestar], service: Service) -> 
     finally:
         spool.mkdir()
     assert (response.status_code, response.headers["retry-after"]) == (503, "5")
+
+
+def test_nothing_is_written_on_a_full_disk(
+    client: TestClient[Litestar], service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """503 with Retry-After before the body is looked at; readiness says the same."""
+    monkeypatch.setattr(service.blobs, "free", lambda: 1_000_000)
+    monkeypatch.setattr("api.intake.received", None)
+    for body in (part("file", PICTURE) + END, b"no form"):
+        response = post(client, body)
+        assert (response.status_code, response.headers["retry-after"]) == (503, "5")
+        assert response.json()["detail"].startswith("the disk is full")
+    ready = client.get("/health/ready")
+    assert (ready.status_code, ready.headers["retry-after"]) == (503, "5")
+    image_id = "01900000-0000-7000-8000-000000000000"
+    assert client.delete(f"/v1/images/{image_id}").status_code == 404
+
+
+def test_a_full_backlog_is_told(tmp_path: Path) -> None:
+    """503 with Retry-After and its own type, unless it is a repeat; deletes go through."""
+    service = Service(tmp_path, backlog=2)
+    with TestClient(create_app(service)) as client:
+        key = {"Content-Type": TYPE, "Idempotency-Key": "k"}
+        body = part("file", PICTURE) + END
+        first = client.post("/v1/images", content=body, headers=key).json()["items"][0]
+        service.queue.paused = True
+        for _ in range(2):
+            assert post(client, body).status_code == 202
+        service.moment = 1.0
+        response = post(client, body)
+        assert (response.status_code, response.headers["retry-after"]) == (503, "10")
+        assert response.json()["type"] == "/problems/backlog"
+        again = client.post("/v1/images", content=body, headers=key)
+        assert (again.status_code, again.json()["items"][0]["image_id"]) == (202, first["image_id"])
+        service.queue.run()
+        service.queue.paused = False
+        service.queue.held += [("t", "x"), ("t", "y")]
+        service.queue.paused = True
+        assert client.delete(f"/v1/images/{first['image_id']}").status_code == 503  # waits, is kept
+        assert len(service.queue.held) == 3
+        service.queue.down, service.moment = True, 2.0
+        assert post(client, body).status_code == 202
+    service.close()
 
 
 def test_folders_of_killed_processes_are_taken_away(tmp_path: Path) -> None:
