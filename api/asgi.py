@@ -13,9 +13,11 @@ from api.app import create_app
 def create() -> Litestar:
     """Read the settings, connect everything, and make the app; what it opened, it closes.
 
-    Raise SettingsError, StoreUnavailableError.
+    Where the broker is shared it has no models: workers have. Raise SettingsError,
+    StoreUnavailableError.
     """
-    services = wiring.build(settings.load())
+    read = settings.load()
+    services = wiring.build(read, role="api" if wiring.shared(read) else "whole")
     app = create_app(services)
     # Readiness says how far it is; the first requests do not wait for the models.
     loading = threading.Thread(target=services.models.load, name="models", daemon=True)

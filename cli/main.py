@@ -22,6 +22,7 @@ from core.errors import (
 
 _COMMANDS = {
     "up": "Run the service: API and worker in one process.",
+    "api": "Run the API alone, beside workers that share a Redis.",
     "ingest": "Take in files and folders, and tell each one's verdict.",
     "check": "Say whether pictures were seen before, keeping nothing.",
     "search": "Find pictures by words, by meaning, by example.",

@@ -2,49 +2,26 @@
 
 from __future__ import annotations
 
-import json
-import os
 import secrets
-import signal
-import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from types import FrameType
-from typing import NoReturn
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import click
-import uvicorn
 from pydantic import SecretStr
 
 from adapters import settings, wiring
 from adapters.settings import Settings
 from adapters.wiring import Services
 from api.app import create_app
-from cli import logs
+from cli import logs, serving
 from cli.client import Client
 from core.errors import SettingsError, UnavailableError
 from core.types import SpaceKind
 from worker.engine import Engine
 
-GRACE_SECONDS = 10
-"""How long open requests may take to end once a stop was asked for."""
 _START_SECONDS = 60.0
-
-
-class Server(uvicorn.Server):
-    """Tells when it listens."""
-
-    def __init__(self, config: uvicorn.Config, listening: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._listening = listening
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start as uvicorn does, then say so."""
-        await super().startup(sockets)
-        if self.started:
-            self._listening()
 
 
 @click.command()
@@ -63,28 +40,29 @@ def command(
     """
     read = settings.load(host=host, port=port, data=data, model=model)
     read.check_address()
+    if wiring.shared(read):
+        raise SettingsError(
+            "SEENIT_BROKER_URL names a Redis, which several processes share: run `seenit api`, "
+            "`seenit worker` and `seenit beat`; `seenit up` is all in one, with memory://"
+        )
     logs.log_to(read)
-    signal.signal(signal.SIGTERM, _interrupt)
-    with _listener(read.host, read.port) as listener:
-        where = _url(listener)
-
-        def listening() -> None:
-            click.echo(json.dumps({"url": where}) if as_json else f"Seenit listens on {where}")
-
-        with holding(read) as services:
-            server = Server(_config(create_app(services)), listening)
-            with suppress(KeyboardInterrupt):  # told again once the server has stopped
-                server.run(sockets=[listener])
+    serving.stoppable()
+    with serving.listener(read.host, read.port) as listener, holding(read) as services:
+        serving.serve(create_app(services), listener, as_json=as_json)
 
 
 @contextmanager
 def holding(read: Settings, *, ahead: bool = True) -> Iterator[Services]:
     """Everything connected, and an engine that runs where no other process holds the folder.
 
-    `ahead`: its models are loaded also while another one does.
+    `ahead`: its models are loaded also while another one does. Where the broker is shared there is
+    no engine: workers elsewhere do what it would.
     """
-    services = wiring.build(read)
+    services = _built(read)
     try:
+        if services.remote is not None:
+            yield services
+            return
         engine = Engine(services, ahead=ahead)
         engine.start()
         try:
@@ -101,7 +79,7 @@ def reading(read: Settings, tenant: str, asked: Sequence[SpaceKind]) -> Iterator
 
     The models of the spaces that are `asked` are loaded by then, or known to be absent.
     """
-    services = wiring.build(read)
+    services = _built(read)
     try:
         models = services.models
         for kind in asked:
@@ -127,8 +105,8 @@ def beside(
     )
     up = threading.Event()
     connected = holding(own) if asked is None else reading(own, tenant, asked)
-    with _listener(own.host, own.port) as listener, connected as services:
-        server = Server(_config(create_app(services)), up.set)
+    with serving.listener(own.host, own.port) as listener, connected as services:
+        server = serving.Server(create_app(services), up.set)
         thread = threading.Thread(
             target=server.run, kwargs={"sockets": [listener]}, name="api", daemon=True
         )
@@ -138,44 +116,12 @@ def beside(
             while not up.wait(0.05):
                 if not thread.is_alive() or time.monotonic() > until:
                     raise UnavailableError("the service inside this process did not start")
-            with Client(_url(listener), key) as client:
+            with Client(serving.url(listener), key) as client:
                 yield client
         finally:
             server.should_exit = True
             thread.join()
 
 
-def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    """SIGTERM as Ctrl-C: what is open is closed on the way out."""
-    del number, frame
-    raise KeyboardInterrupt
-
-
-def _config(app: object) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,  # type: ignore[arg-type]  # uvicorn's own union of ASGI types
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-    )
-
-
-@contextmanager
-def _listener(host: str, port: int) -> Iterator[socket.socket]:
-    """Bind before anything is built, so that a taken port costs nothing."""
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        # create_server adds the address to the reason, gaierror has a number of its own
-        number = None if isinstance(error, socket.gaierror) else error.errno
-        reason = (error.strerror or str(error)) if number is None else os.strerror(number)
-        raise SettingsError(f"cannot listen on {host}:{port}: {reason.lower()}") from None
-    with listener:
-        yield listener
-
-
-def _url(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+def _built(read: Settings) -> Services:
+    return wiring.build(read, role="api" if wiring.shared(read) else "whole")

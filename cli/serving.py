@@ -1,0 +1,83 @@
+"""Serving HTTP: what `seenit up` and `seenit api` have in common."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import NoReturn
+
+import click
+import uvicorn
+
+from core.errors import SettingsError
+
+GRACE_SECONDS = 10
+"""How long open requests may take to end once a stop was asked for."""
+
+
+class Server(uvicorn.Server):
+    """Tells when it listens."""
+
+    def __init__(self, app: object, listening: Callable[[], None]) -> None:
+        config = uvicorn.Config(
+            app,  # type: ignore[arg-type]  # uvicorn's own union of ASGI types
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+        super().__init__(config)
+        self._listening = listening
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start as uvicorn does, then say so."""
+        await super().startup(sockets)
+        if self.started:
+            self._listening()
+
+
+def serve(app: object, listener: socket.socket, *, as_json: bool) -> None:
+    """Answer requests until Ctrl-C or SIGTERM; then those that are open are finished."""
+    where = url(listener)
+
+    def listening() -> None:
+        click.echo(json.dumps({"url": where}) if as_json else f"Seenit listens on {where}")
+
+    with suppress(KeyboardInterrupt):  # told again once the server has stopped
+        Server(app, listening).run(sockets=[listener])
+
+
+def stoppable() -> None:
+    """Take SIGTERM as Ctrl-C: what is open is closed on the way out."""
+    signal.signal(signal.SIGTERM, _interrupt)
+
+
+@contextmanager
+def listener(host: str, port: int) -> Iterator[socket.socket]:
+    """Bind before anything is built, so that a taken port costs nothing. Raise SettingsError."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        bound = socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        # create_server adds the address to the reason, gaierror has a number of its own
+        number = None if isinstance(error, socket.gaierror) else error.errno
+        reason = (error.strerror or str(error)) if number is None else os.strerror(number)
+        raise SettingsError(f"cannot listen on {host}:{port}: {reason.lower()}") from None
+    with bound:
+        yield bound
+
+
+def url(bound: socket.socket) -> str:
+    """Where it listens."""
+    host, port = bound.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    del number, frame
+    raise KeyboardInterrupt
