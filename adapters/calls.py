@@ -117,10 +117,15 @@ class Calls:
         Raise WorkerUnavailableError where none answers in time (`seconds` may shorten it) or none
         did a moment ago, QueueUnavailableError.
         """
-        shared = _budget.get() or Budget()
-        rest = min(shared.left(self._seconds), self._seconds if seconds is None else seconds)
-        with self._gate.passing():
-            reply = self._asked(task, arguments, rest)
+        rest = (_budget.get() or Budget()).left(self._seconds)
+        if rest <= 0:
+            raise WorkerUnavailableError(f"no worker answered within {self._seconds:g} s")
+        if seconds is None:
+            with self._gate.passing():
+                reply = self._asked(task, arguments, rest)
+        else:  # what must be quick may be late without anybody being away
+            self._gate.check()
+            reply = self._asked(task, arguments, min(rest, seconds))
         if reply.fault is not None:
             raise named(reply.fault.type, reply.fault.detail, field=reply.fault.field)
         return msgspec.json.decode(reply.told, type=kind)
@@ -174,13 +179,22 @@ class _Gate:
         finally:
             self._left(since, silent, first=first)
 
+    def check(self) -> None:
+        """Raise WorkerUnavailableError while it is shut."""
+        with self._lock:
+            if self._pause and time.monotonic() < self._until:
+                raise self._refused()
+
+    def _refused(self) -> WorkerUnavailableError:
+        return WorkerUnavailableError(f"{self._why}; it is tried again in a moment")
+
     def _enter(self) -> bool:
         """Whether this one goes first. Raise WorkerUnavailableError."""
         with self._lock:
             if not self._pause:
                 return False
             if self._trying or time.monotonic() < self._until:
-                raise WorkerUnavailableError(f"{self._why}; it is tried again in a moment")
+                raise self._refused()
             self._trying = True
             return True
 

@@ -11,7 +11,7 @@ from uuid_utils import uuid7
 from adapters.absent_decoder import AbsentDecoder
 from adapters.blobs import open_blobs, probe
 from adapters.broker import Broker, open_broker
-from adapters.calls import Calls, Replies
+from adapters.calls import Calls, Replies, budget
 from adapters.decoder import Decoders
 from adapters.errands import Desk
 from adapters.lock import EngineLock
@@ -58,6 +58,7 @@ __all__ = [
     "Services",
     "Told",
     "Vectors",
+    "budget",
     "build",
     "rebuild",
     "shared",

@@ -7,15 +7,17 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
-from litestar import Litestar
+from litestar import Litestar, Request
+from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme, Tag
 
-from adapters.wiring import Services
+from adapters.wiring import Services, budget
 from api.auth import Guard, caller_of
 from api.changes import Changes
 from api.check import Check, Checks
@@ -83,6 +85,7 @@ def create_app(services: Services) -> Litestar:
         ],
         exception_handlers={SeenitError: told, HTTPException: refused, Exception: crashed},
         lifespan=[lifespan],
+        before_request=None if services.remote is None else _allowance,
         logging_config=None,
         openapi_config=reference(),
         request_max_body_size=BODY,
@@ -124,6 +127,11 @@ def reference() -> OpenAPIConfig:
         use_handler_docstrings=True,
         operation_id_creator=lambda handler, _, __: handler.handler_name,
     )
+
+
+async def _allowance(_: Request[Any, Any, State]) -> None:
+    """All that one request asks of workers shares SEENIT_QUERY_SECONDS."""
+    budget()
 
 
 def _version() -> str:

@@ -11,13 +11,14 @@ from litestar import Controller, get
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
-from adapters.wiring import Services
+from adapters.wiring import Services, Told
 from api import rendering, standing
 from api.auth import KEYED
 from api.given import Who, Wired
 from api.problems import FullerError, documented, errors
 from core.accept import FREE_BYTES
 from core.errors import SeenitError, StoreUnavailableError, UnavailableError
+from core.types import SpaceKind
 
 PATIENCE = 2.0
 """Seconds after which a part that does not answer is down."""
@@ -43,12 +44,21 @@ class Health:
             "index": lambda: services.index.watermark("default"),
             "queue": services.queue.depth,
         }
+        models = asyncio.create_task(self._models())
         answers = await asyncio.gather(*(_ask(call) for call in asked.values()))
-        parts = dict(zip(asked, answers, strict=True))
-        for name, embedder in (("visual", services.visual), ("caption", services.caption)):
-            reason = embedder.absent
-            parts[name] = ("ok", "") if reason is None else ("absent", reason)
-        return parts
+        return {**dict(zip(asked, answers, strict=True)), **await models}
+
+    async def _models(self) -> dict[str, tuple[Part, str]]:
+        """Those of this process, or of the workers, who may all be away."""
+        remote = self._services.remote
+        if remote is None:
+            own = {"visual": self._services.visual, "caption": self._services.caption}
+            return {name: _model(embedder.absent) for name, embedder in own.items()}
+        told: dict[SpaceKind, Told] = {}
+        worker = await _ask(lambda: told.update(remote.parts()))
+        if worker[0] == "down":
+            return dict.fromkeys(("worker", "visual", "caption"), worker)
+        return {"worker": worker, **{kind: _model(one.absent) for kind, one in told.items()}}
 
     def _write(self) -> None:
         """Accepting takes a put, so a put it is that is tried."""
@@ -103,6 +113,10 @@ def stats(services: Wired, caller: Who) -> standing.Statistics:
     """
     named = services.models.spaces(caller.tenant)
     return rendering.statistics(services.reader.counts(caller.tenant, named))
+
+
+def _model(absent: str | None) -> tuple[Part, str]:
+    return ("absent", absent) if absent else ("ok", "")
 
 
 async def _ask(call: Callable[[], object]) -> tuple[Part, str]:

@@ -199,6 +199,7 @@ class Service:
         self.signer = Signer(url_secret(folder))
         self.previews = Previews(self.reader)
         self.calibrations = Calibrations(self.blobs)
+        self.remote = None
         self.tenant = "default"
         self._lock = threading.Lock()
 
