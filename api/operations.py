@@ -190,7 +190,5 @@ def _latest(services: Services, tenant: str, kept: list[Tracked]) -> str:
 
 
 def _erase(services: Services, tenant: str, owner_id: str) -> list[Job]:
-    return [
-        services.acceptor.operate(tenant, "delete", image_id)
-        for image_id in services.reader.owned(tenant, owner_id)
-    ]
+    owned = services.reader.owned(tenant, owner_id)
+    return services.acceptor.operations(tenant, [("delete", image_id) for image_id in owned])

@@ -188,6 +188,22 @@ class Acceptor:
         self._promise(tenant, [job])
         return job
 
+    def operations(self, tenant: str, wanted: Sequence[tuple[JobKind, str]]) -> list[Job]:
+        """Leave one operation for each of many pictures, in order, with one flush for all."""
+        jobs = [
+            Job(
+                job_id=self._new_id(),
+                tenant=tenant,
+                image_id=image_id,
+                kind=kind,
+                accepted_at=clock.now(),
+            )
+            for kind, image_id in wanted
+        ]
+        if jobs:
+            self._promise(tenant, jobs)
+        return jobs
+
     def retry(self, tenant: str, job_id: str) -> Job:
         """Try a failed upload again. Raise MissingError, GoneError, ConflictError."""
         image_id = picture_of(job_id)
