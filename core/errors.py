@@ -12,7 +12,8 @@ SeenitError
 │   ├── TooLargeError          413  bytes, pixels or frames over the limit
 │   ├── UnsupportedError       415  not a picture format that is read here
 │   └── BrokenError            422  the picture cannot be decoded
-│       └── DecoderKilledError 422  it killed or stalled its decoder
+│       ├── DecoderKilledError 422  it killed or stalled its decoder
+│       └── PoisonError        422  workers died whenever they worked on it alone
 ├── UnavailableError           503  a part is down: try again later
 │   ├── EmbedderUnavailableError    no model for the space asked for
 │   ├── StoreUnavailableError       the blob store does not answer
@@ -153,6 +154,13 @@ class DecoderKilledError(BrokenError):
 
     type = "decoder-killed"
     title = "Decoding was stopped"
+
+
+class PoisonError(BrokenError):
+    """Worker after worker died while this was the only picture at hand: it was set aside."""
+
+    type = "set-aside"
+    title = "Set aside"
 
 
 class UnavailableError(SeenitError):

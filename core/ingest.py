@@ -10,7 +10,7 @@ import msgspec
 
 from core import chronicle, keys
 from core.entries import Job, JobStatus, Operation, Problem
-from core.errors import BrokenError, SeenitError, UnavailableError
+from core.errors import BrokenError, PoisonError, SeenitError, UnavailableError
 from core.gallery import Gallery
 from core.ledger import Ledger
 from core.meter import UNMETERED, Meter, timed
@@ -59,6 +59,27 @@ class Ingest:
         except UnavailableError as error:
             self._meter.count("unavailable", reason=error.type, at="settle")
             raise
+
+    def set_aside(self, tenant: str, job_id: str) -> None:
+        """Settle an upload as failed without looking at it: workers died of it, one by one.
+
+        An operation is carried out like any other: nothing of it but our own code can kill.
+        Raises a SeenitError with `retryable` where a part is down.
+        """
+        (data,) = self._blobs.get_many([keys.pending(tenant, job_id)])
+        job = None if data is None else _job.decode(data)
+        if job is None or job.kind != "ingest":
+            self.run(tenant, [job_id])
+            return
+        problem = problem_of(
+            PoisonError(
+                "workers died whenever they worked on this picture alone, so it was set aside; "
+                "its bytes are kept, and it can be tried again"
+            )
+        )
+        settled = self._ledger.settle(tenant, [Claim(job=job, problem=problem)])
+        for status, ids in _by_status({job_id: settled[0]}).items():
+            self._progress.publish(tenant, ids, status)
 
     def _run(self, tenant: str, job_ids: Sequence[str]) -> list[Operation | None]:
         found = self._blobs.get_many([keys.pending(tenant, job_id) for job_id in job_ids])

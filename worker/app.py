@@ -1,63 +1,86 @@
-"""A Celery worker in a thread of this process: pool `solo`, one batched queue."""
+"""A Celery worker in a thread of this process; several of them share its models."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 from celery import Celery
-from celery.bootsteps import CLOSE
 from celery.worker import WorkController
 
+from worker.consuming import Patient, Threads
+
 READY_SECONDS = 30.0
-WAKE_TASK = "seenit.wake"
-"""Does nothing: an idle consumer looks whether it is closed only every two seconds."""
 
 
 class ThreadWorker:
-    """Consumes the application's queue until it is closed."""
+    """Consumes the one queue of an application until it is closed."""
 
-    def __init__(self, app: Celery) -> None:
-        self._ready = threading.Event()
+    def __init__(
+        self,
+        app: Celery,
+        *,
+        name: str = "worker",
+        threads: int | None = None,
+        leaving: Callable[[], None] | None = None,
+    ) -> None:
+        """`threads` run tasks side by side; without, the consuming thread runs them itself.
+
+        `leaving` is called when it was told to close and receives no more: what it leaves
+        unacknowledged goes back to the queue.
+        """
         self._app = app
-        self._controller: WorkController | None = None
-        self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
+        self._threads = threads
+        self._leaving = leaving
+        self._ready = threading.Event()
+        self._closing = threading.Event()
+        self._controller: Any = None
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
-    def start(self) -> None:
-        """Return once the consumer is ready."""
-        self._app.task(name=WAKE_TASK, shared=False)(_wake)
+    def start(self, seconds: float | None = READY_SECONDS) -> None:
+        """Return once the consumer is ready; TimeoutError after `seconds`, None: do not wait."""
         self._app.finalize()
         self._thread.start()
-        if not self._ready.wait(READY_SECONDS):
-            raise TimeoutError(f"the worker was not ready within {READY_SECONDS:.0f} s")
+        if seconds is not None and not self._ready.wait(seconds):
+            raise TimeoutError(f"the worker was not ready within {seconds:.0f} s")
+
+    @property
+    def ready(self) -> bool:
+        """Whether it was connected once."""
+        return self._ready.is_set()
+
+    def stop(self) -> None:
+        """Receive no more; `close` waits for what is in hand."""
+        self._closing.set()
 
     def close(self) -> None:
-        """Finish the batch in hand and stop; what waits stays pending.
-
-        Only this worker's own consumer is closed: Celery's stop flag is one for the whole process.
-        """
-        controller = self._controller
-        if controller is None or controller.consumer is None:
-            return
-        controller.consumer.blueprint.state = CLOSE
-        self._app.send_task(WAKE_TASK)
-        self._thread.join()
+        """Finish what is in hand and stop; what waits stays pending."""
+        self.stop()
+        if self._thread.ident is not None:
+            self._thread.join()
 
     def _run(self) -> None:
         self._app.set_current()  # of this thread alone: a plain task is traced in the current one
         controller = WorkController(
             app=self._app,
-            pool="solo",
-            concurrency=1,
+            pool="solo" if self._threads is None else Threads,
+            concurrency=self._threads or 1,
             loglevel="WARNING",
             without_heartbeat=True,
             without_mingle=True,
             without_gossip=True,
+            use_eventloop=False,
+            consumer_cls=partial(Patient, closing=self._closing, leaving=self._leave),
             ready_callback=lambda _: self._ready.set(),
         )
         self._controller = controller
         controller.start()
         controller.stop()
 
-
-def _wake() -> None:
-    return
+    def _leave(self) -> None:
+        if self._threads is not None:
+            self._controller.pool.executor.shutdown(wait=True)
+        if self._leaving is not None:
+            self._leaving()

@@ -7,9 +7,10 @@ finds it in `pending/` and sends it again after a pause.
 
 from __future__ import annotations
 
-import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from queue import Queue
+from typing import Any, NamedTuple, Protocol
 
 from celery import Celery
 from celery_batches import Batches, SimpleRequest
@@ -22,7 +23,52 @@ FLUSH_SECONDS = 0.02
 
 Settle = Callable[[str, Sequence[str]], Sequence[Exception | None]]
 
-logger = logging.getLogger(__name__)
+
+class Received(NamedTuple):
+    """A message that is somebody's to settle; acknowledged, it is gone from the broker."""
+
+    job: Handle
+    acknowledge: Callable[[], None]
+
+
+class Intake(Protocol):
+    """Whoever settles what was received."""
+
+    def receive(self, received: Sequence[Received]) -> None:
+        """Take them on, and acknowledge each once nothing is lost by it. Returns at once."""
+
+
+class Batched(Batches):  # type: ignore[misc]  # untyped, all of Celery
+    """Gathers messages as celery-batches does, and hands them on."""
+
+    abstract = True
+    intake: Intake | None = None
+    """Where they go; without one they are run as one batch, in the consumer's pool."""
+
+    def Strategy(self, task: Any, app: Celery, consumer: Any) -> Any:  # noqa: ANN401, N802
+        """Begin anew with each connection: of the last one's messages none can be acknowledged.
+
+        Its timer went with it, and celery-batches would wait for that one's next flush.
+        """
+        if self._tref is not None:  # type: ignore[has-type]  # likewise
+            self._tref.cancel()  # type: ignore[has-type]  # likewise
+        self._tref = None
+        self._buffer: Queue[Any] = Queue()
+        return super().Strategy(task, app, consumer)
+
+    def flush(self, requests: Collection[Any]) -> Any:  # noqa: ANN401 - Celery's
+        """Hand them on."""
+        if self.intake is None:
+            return super().flush(requests)
+        self.intake.receive(
+            [Received(_job(request.args), request.acknowledge) for request in requests]
+        )
+        return None
+
+    def look(self) -> None:
+        """Flush what came at the very moment when the timer found nothing and ended itself."""
+        if self._tref is None and not self._buffer.empty():
+            self._do_flush()
 
 
 def register(
@@ -33,7 +79,7 @@ def register(
     ended: Callable[[Sequence[Handle]], None],
     failed: Callable[[Sequence[Handle]], None],
 ) -> None:
-    """Give the application its one batched task.
+    """Give the application its one batched task, for a queue inside the process.
 
     `settle(tenant, job_ids)` answers None or an error for each, in order. Over memory:// a full
     batch is flushed by the consumer and a timed one by Celery's timer thread: one lock, one batch
@@ -53,10 +99,34 @@ def register(
                 ended([(tenant, job_id) for job_id, error in pairs if error is None])
                 failed([(tenant, job_id) for job_id, error in pairs if error is not None])
 
+    _add(app, run, batch, None)
+
+
+def gather(app: Celery, intake: Intake, *, batch: int) -> None:
+    """Give the application its one batched task, for a queue that workers share."""
+
+    def run(requests: Sequence[SimpleRequest]) -> None:
+        raise NotImplementedError(f"{len(requests)} requests were flushed to nobody")
+
+    _add(app, run, batch, intake)
+
+
+def _add(
+    app: Celery,
+    run: Callable[[Sequence[SimpleRequest]], None],
+    batch: int,
+    intake: Intake | None,
+) -> None:
     app.task(
-        base=Batches,
+        base=Batched,
         name=SETTLE_TASK,
         shared=False,  # else every other application of the process gets this very task
         flush_every=batch,
         flush_interval=FLUSH_SECONDS,
+        intake=intake,
     )(run)
+
+
+def _job(arguments: Sequence[Any]) -> Handle:
+    tenant, job_id = arguments
+    return str(tenant), str(job_id)

@@ -8,7 +8,8 @@ from typing import Any
 
 from adapters.errands import Errand, Report
 from adapters.wiring import Services
-from core.errors import SeenitError
+from core.errors import SeenitError, SettingsError
+from core.sweep import Hand
 from worker.app import ThreadWorker
 from worker.batching import register
 from worker.chores import carry_out
@@ -74,12 +75,15 @@ class Engine:
                 services.ledger.advance(tenant)
             except SeenitError as error:  # that tenant stands still; the others go on
                 logger.error("tenant %s: %s", tenant, error)  # noqa: TRY400  plain words do
+        hand = services.broker.hand
+        if not isinstance(hand, Hand):
+            raise SettingsError("over Redis `seenit worker` consumes and `seenit beat` sweeps")
         register(
             services.celery,
             Settling(services.ingest),
             batch=services.settings.batch,
-            ended=services.broker.hand.ended,
-            failed=services.broker.hand.failed,
+            ended=hand.ended,
+            failed=hand.failed,
         )
         worker = ThreadWorker(services.celery)
         worker.start()

@@ -26,6 +26,18 @@ class Settling:
             return [whole] * len(job_ids)
         return [self._attempt(tenant, [job_id]) for job_id in job_ids]
 
+    def set_aside(self, tenant: str, job_id: str) -> Exception | None:
+        """Settle one as failed without looking at it; None where that is done."""
+        try:
+            self._ingest.set_aside(tenant, job_id)
+        except SeenitError as error:
+            logger.warning("job %s of tenant %s put off: %s", job_id, tenant, error)
+            return error
+        except Exception as error:  # likewise
+            logger.exception("job %s of tenant %s cannot be set aside", job_id, tenant)
+            return error
+        return None
+
     def _attempt(self, tenant: str, job_ids: Sequence[str]) -> Exception | None:
         try:
             self._ingest.run(tenant, job_ids)

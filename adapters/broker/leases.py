@@ -110,9 +110,9 @@ class SharedHand:
             self._mine.difference_update(job for job in fresh if job not in taken)
         return taken
 
-    def begin(self, jobs: Sequence[Handle]) -> None:
+    def begin(self, jobs: Sequence[Handle], *, alone: bool) -> None:
         """These are worked on from now on, together: a worker that dies leaves the count."""
-        self._count(jobs, 1)
+        self._count(jobs, 1, alone=alone)
 
     def ended(self, jobs: Sequence[Handle]) -> None:
         """These need nothing more."""
@@ -127,10 +127,10 @@ class SharedHand:
 
         self._let_go(jobs, forget)
 
-    def failed(self, jobs: Sequence[Handle], *, begun: bool = True) -> None:
-        """These are still pending, may go again after a pause, and nobody died of them.
+    def failed(self, jobs: Sequence[Handle], *, alone: bool | None) -> None:
+        """These are still pending and may go again after a pause; nobody died of them.
 
-        `begun` says that `begin` counted them, all at once.
+        `alone` is as they were begun, None where they were not.
         """
 
         def put_off(words: list[str]) -> None:
@@ -144,8 +144,8 @@ class SharedHand:
             self._put_off(keys=[names.PAUSES], args=pauses)
             self._redis.zrem(names.LEASES, *words)
 
-        if begun:
-            self._count(jobs, -1)
+        if alone is not None:
+            self._count(jobs, -1, alone=alone)
         self._let_go(jobs, put_off)
 
     def give_back(self, jobs: Sequence[Handle]) -> None:
@@ -190,8 +190,8 @@ class SharedHand:
 
     # --- steps ----------------------------------------------------------------------------------
 
-    def _count(self, jobs: Sequence[Handle], by: int) -> None:
-        key = names.ALONE if len(jobs) == 1 else names.TOGETHER
+    def _count(self, jobs: Sequence[Handle], by: int, *, alone: bool) -> None:
+        key = names.ALONE if alone else names.TOGETHER
         with _going_on("not counted"), self._redis.pipeline(transaction=False) as pipe:
             for job in jobs:
                 pipe.hincrby(key, names.written(job), by)

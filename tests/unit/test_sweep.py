@@ -67,4 +67,4 @@ def test_a_sweep_enqueues_every_tenants_pending_jobs() -> None:
     blobs.create_many([(keys.pending(tenant, job), b"{}") for tenant, job in wanted])
     queue = Listed()
     Sweeper(blobs, queue).sweep()
-    assert queue.jobs == wanted
+    assert sorted(queue.jobs) == wanted

@@ -1,0 +1,117 @@
+"""Celery's consumer as several of one process need it: one Redis connection, one thread each.
+
+Celery over Redis wants an event loop, of which kombu has one a process; its other loop looks at
+anything but messages only every two seconds. This one looks every hundredth of a second, stops by
+itself when its own event is set (Celery's stop flag is one for the whole process), and lets what is
+in hand end before the connection is closed, which gives the rest back to the queue at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
+
+from celery.bootsteps import CLOSE, RUN
+from celery.concurrency.thread import TaskPool
+from celery.exceptions import WorkerShutdown
+from celery.worker.consumer import Consumer
+
+from adapters.celery_queue import TICK_SECONDS
+from worker.batching import Batched
+
+LONGEST_PAUSE = 1
+"""Seconds between two tries to reach a broker that is away: a restarted one is found at once."""
+
+logger = logging.getLogger(__name__)
+
+
+class Threads(TaskPool):  # type: ignore[misc]  # untyped, all of Celery
+    """Celery's pool of threads, in each of which its own application is the current one."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - Celery's own
+        super().__init__(*arguments, **options)
+        self.executor = ThreadPoolExecutor(
+            max_workers=self.limit, thread_name_prefix="task", initializer=self.app.set_current
+        )
+
+
+class Patient(Consumer):  # type: ignore[misc]  # likewise
+    """Consumes until `closing` is set, then calls `leaving` and lets go."""
+
+    def __init__(
+        self,
+        *arguments: Any,  # noqa: ANN401 - Celery's own
+        closing: threading.Event,
+        leaving: Callable[[], None],
+        **options: Any,  # noqa: ANN401 - likewise
+    ) -> None:
+        super().__init__(*arguments, **options)
+        self.closing = closing
+        self.leaving = leaving
+        self._away = False
+        self._batched = [task for task in self.app.tasks.values() if isinstance(task, Batched)]
+
+    def loop(
+        self,
+        _: object,
+        connection: Any,  # noqa: ANN401 - kombu's
+        tasks: Any,  # noqa: ANN401 - likewise
+        blueprint: Any,  # noqa: ANN401 - likewise
+        __: object,
+        qos: Any,  # noqa: ANN401 - likewise
+        *___: object,
+    ) -> None:
+        """Until told to close, or the connection fails (and then Celery starts it anew)."""
+        tasks.on_message = self.create_task_handler()
+        tasks.consume()
+        self.on_ready()
+        while blueprint.state == RUN and self.connection and not self.closing.is_set():
+            self.perform_pending_operations()
+            if qos.prev != qos.value:
+                qos.update()
+            for task in self._batched:
+                task.look()
+            with suppress(TimeoutError):
+                connection.drain_events(timeout=TICK_SECONDS)
+        blueprint.state = CLOSE
+        self.leaving()
+        self.perform_pending_operations()
+
+    def ensure_connected(self, conn: Any) -> Any:  # noqa: ANN401 - kombu's
+        """A connection, however long it takes; SystemExit where it is closed meanwhile."""
+        made = conn.ensure_connection(
+            self._waits,
+            None,
+            interval_start=0.1,
+            interval_step=0.3,
+            interval_max=LONGEST_PAUSE,
+            callback=self._look,
+        )
+        if self._away:
+            logger.warning("the broker is back")
+        self._away = False
+        self.first_connection_attempt = False
+        return made
+
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        """What is under way goes on and is settled; what was received besides is swept."""
+        logger.warning("the connection to the broker was lost: %s", exc)
+        with suppress(Exception):
+            self.connection.collect()
+
+    def on_connection_error_before_connected(self, exc: Exception) -> None:
+        """It is said once, in `_waits`."""
+        self._waits(exc, 0.0)
+
+    def _waits(self, error: Exception, _: float) -> None:
+        if not self._away:
+            logger.warning("waiting for the broker: %s", error)
+        self._away = True
+
+    def _look(self) -> None:
+        if self.closing.is_set():
+            raise WorkerShutdown(0)

@@ -1,0 +1,95 @@
+"""Errands that came over Redis: one at a time, by one worker each."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any
+
+from celery import Celery
+
+from adapters.broker.desk import RedisErrands
+from adapters.errands import Errand, Report
+from adapters.wiring import Services
+from core.errors import QueueUnavailableError, SeenitError
+from core.jobs import ERRAND_TASK
+from worker.chores import carry_out
+
+logger = logging.getLogger(__name__)
+
+
+class _StoppingError(Exception):
+    """The worker is to end: what was done stays, the rest is for another one."""
+
+
+class Desk:
+    """Carries out what commands ask for, and says how far it has come."""
+
+    def __init__(
+        self, services: Services, errands: RedisErrands, stop: threading.Event, seconds: float
+    ) -> None:
+        """`seconds` is how long a worker that says nothing is believed to be at an errand."""
+        self._services = services
+        self._errands = errands
+        self._stop = stop
+        self._seconds = seconds
+
+    def register(self, app: Celery) -> None:
+        """Give the application its task."""
+        app.task(name=ERRAND_TASK, shared=False)(self.do)
+
+    def do(self, errand_id: str) -> None:
+        """Carry it out, unless it is done or somebody is at it."""
+        errand = self._errands.find(errand_id)
+        if errand is None:
+            return
+        with self._errands.doing(errand) as ours:
+            if ours:
+                ended = self._do(errand)
+            else:
+                return
+        if not ended:
+            self._errands.send(errand)
+
+    def _do(self, errand: Errand) -> bool:
+        """Whether it came to an end, well or not."""
+        done = total = 0
+        over = threading.Event()
+
+        def told(now: int, of: int) -> None:
+            nonlocal done, total
+            if self._stop.is_set():
+                raise _StoppingError
+            done, total = now, of
+            self._errands.report(errand, Report(done=done, total=total))
+
+        def renew() -> None:
+            while not over.wait(self._seconds / 3):
+                try:
+                    self._errands.renew(errand)
+                except QueueUnavailableError as error:
+                    logger.warning("errand %s: %s", errand.errand_id, error)
+
+        keeping = threading.Thread(target=renew, name="errand", daemon=True)
+        keeping.start()
+        error = None
+        came: dict[str, Any] = {}
+        try:
+            came = carry_out(self._services, errand.kind, errand.arguments, told)
+        except _StoppingError:
+            return False
+        except QueueUnavailableError:  # nobody could be told; it is asked for again
+            logger.warning("errand %s: the broker went away", errand.errand_id)
+            return True
+        except SeenitError as refused:
+            error = refused.detail
+        except Exception:  # the worker's edge: one errand must not end it
+            logger.exception("errand %s failed", errand.errand_id)
+            error = "it failed: see the log"
+        finally:
+            over.set()
+            keeping.join()
+        self._errands.report(
+            errand, Report(done=done, total=total, told=came, ended=True, error=error)
+        )
+        return True

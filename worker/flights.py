@@ -1,0 +1,168 @@
+"""Batches under way: so many threads, each settling one batch of one tenant at a time.
+
+What kills a worker must cost its neighbours nothing but time. A job that was in two batches whose
+worker died goes alone from then on, after those that were in none; one of which three workers died
+while it was alone is set aside. A worker that is killed for another reason leaves the same traces,
+but not thrice on the same lone job: those go in no order.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import chain
+
+from adapters.broker.leases import NEVER, SharedHand, Tried
+from core.sweep import Handle
+from worker.batching import Received, Settle
+
+TOGETHER = 2
+"""Batches without an outcome after which a job goes alone."""
+ALONE = 3
+"""Lone tries without an outcome after which it is set aside."""
+PATIENCE = 4
+"""Batches that a lone job waits for: a queue that is never empty must not leave it behind."""
+
+logger = logging.getLogger(__name__)
+
+
+class Flights:
+    """Implements `Intake`: leases what comes, and settles it as fast as its threads can."""
+
+    def __init__(
+        self,
+        hand: SharedHand,
+        settle: Settle,
+        set_aside: Callable[[str, str], Exception | None],
+        *,
+        batch: int,
+        flights: int,
+    ) -> None:
+        self._hand = hand
+        self._settle = settle
+        self._set_aside = set_aside
+        self._batch = batch
+        self._changed = threading.Condition()
+        self._waiting: dict[str, deque[Received]] = {}
+        self._suspects: list[tuple[Received, Tried]] = []
+        self._under_way = 0
+        self._lone = False
+        self._passed = 0
+        self._stopped = False
+        self._threads = [
+            threading.Thread(target=self._run, name=f"flight-{n}", daemon=True)
+            for n in range(flights)
+        ]
+
+    def start(self) -> None:
+        """Begin to settle."""
+        for thread in self._threads:
+            thread.start()
+
+    def receive(self, received: Sequence[Received]) -> None:
+        """Lease them and let them wait; what a living worker has is acknowledged and dropped."""
+        taken = self._hand.take([one.job for one in received])
+        fresh: list[Received] = []
+        left = set(taken)
+        for one in received:
+            if one.job in left:
+                left.discard(one.job)
+                fresh.append(one)
+            else:
+                one.acknowledge()
+        with self._changed:
+            if self._stopped:  # unacknowledged, they go back to the queue
+                self._hand.give_back([one.job for one in fresh])
+                return
+            for one in fresh:
+                tried = taken[one.job]
+                if tried.alone or tried.together >= TOGETHER:
+                    self._suspects.insert(
+                        random.randint(0, len(self._suspects)),  # noqa: S311  no secret
+                        (one, tried),
+                    )
+                else:
+                    self._waiting.setdefault(one.job[0], deque()).append(one)
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Give back what was not begun, and wait for what was."""
+        with self._changed:
+            self._stopped = True
+            left = [*chain(*self._waiting.values()), *(one for one, _ in self._suspects)]
+            self._waiting.clear()
+            self._suspects.clear()
+            self._changed.notify_all()
+        self._hand.give_back([one.job for one in left])
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._stopped or self._may_go())
+                if self._stopped:
+                    return
+                batch, tried = self._next()
+                self._under_way += 1
+            try:
+                self._fly(batch, tried)
+            finally:
+                with self._changed:
+                    self._under_way -= 1
+                    self._lone = False
+                    self._changed.notify_all()
+
+    def _may_go(self) -> bool:
+        """Beside a lone job nothing goes: if the worker dies then, it died of that one."""
+        if self._lone:
+            return False
+        return not self._under_way if self._turn_of_suspects() else bool(self._waiting)
+
+    def _turn_of_suspects(self) -> bool:
+        return bool(self._suspects) and (not self._waiting or self._passed >= PATIENCE)
+
+    def _next(self) -> tuple[list[Received], Tried]:
+        """As many of one tenant as a batch takes, the tenants in turn; else a lone suspect."""
+        if self._turn_of_suspects():
+            self._lone, self._passed = True, 0
+            one, tried = self._suspects.pop()
+            return [one], tried
+        self._passed += 1
+        tenant, waiting = next(iter(self._waiting.items()))
+        del self._waiting[tenant]
+        batch = [waiting.popleft() for _ in range(min(self._batch, len(waiting)))]
+        if waiting:
+            self._waiting[tenant] = waiting
+        return batch, NEVER
+
+    def _fly(self, batch: Sequence[Received], tried: Tried) -> None:
+        jobs = [one.job for one in batch]
+        alone = len(jobs) == 1
+        tenant = jobs[0][0]
+        if tried.alone >= ALONE:
+            logger.error(
+                "set aside: workers died of it",
+                extra={"tenant": tenant, "job_id": jobs[0][1], "times": tried.alone},
+            )
+            errors: Sequence[Exception | None] = [self._set_aside(*jobs[0])]
+            self._tell(jobs, errors, alone=None)
+        else:
+            self._hand.begin(jobs, alone=alone)
+            errors = self._settle(tenant, [job_id for _, job_id in jobs])
+            self._tell(jobs, errors, alone=alone)
+        for one in batch:
+            one.acknowledge()
+
+    def _tell(
+        self, jobs: Sequence[Handle], errors: Sequence[Exception | None], *, alone: bool | None
+    ) -> None:
+        pairs = list(zip(jobs, errors, strict=True))
+        self._hand.ended([job for job, error in pairs if error is None])
+        failed = [job for job, error in pairs if error is not None]
+        if failed:
+            self._hand.failed(failed, alone=alone)
