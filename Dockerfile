@@ -1,0 +1,56 @@
+# Two images of one source: `api` (the API and the beat: no torch) and `worker` (with the models'
+# libraries). All versions are those of constraints.txt; only wheels are taken, nothing is compiled.
+#
+#   docker build --target api -t seenit-api .
+#   docker build --target worker -t seenit-worker .      # CUDA's torch; for the CPU alone:
+#   docker build --target worker --build-arg PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu .
+ARG PYTHON=3.12
+
+FROM python:${PYTHON}-slim AS source
+WORKDIR /source
+RUN python -m venv /opt/build
+COPY constraints.txt .
+RUN /opt/build/bin/pip install --no-cache-dir --only-binary :all: -c constraints.txt hatchling
+COPY pyproject.toml README.md LICENSE ./
+# What the packages need, apart from the packages: a change of ours installs no torch again.
+RUN python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
+    open('api.txt', 'w').write('\n'.join(p['dependencies'])); \
+    more = p['optional-dependencies']; \
+    open('worker.txt', 'w').write('\n'.join(more['gpu'] + more['captions']))"
+COPY core core
+COPY adapters adapters
+COPY api api
+COPY worker worker
+COPY rag rag
+COPY cli cli
+RUN /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels .
+
+FROM python:${PYTHON}-slim AS base
+RUN useradd --system --uid 10001 --home-dir /data --shell /usr/sbin/nologin seenit \
+    && mkdir -p /data/blobs /models \
+    && chown -R seenit /data /models \
+    && python -m venv /opt/seenit
+ENV PATH=/opt/seenit/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    SEENIT_DATA=/data
+COPY --from=source /source/constraints.txt /source/api.txt /opt/
+RUN pip install --no-cache-dir --only-binary :all: -c /opt/constraints.txt -r /opt/api.txt
+
+FROM base AS api
+COPY --from=source /wheels /opt/wheels
+RUN pip install --no-cache-dir --no-deps /opt/wheels/*.whl
+USER seenit
+WORKDIR /data
+EXPOSE 8000
+CMD ["seenit", "api", "--host", "0.0.0.0", "--port", "8000"]
+
+FROM base AS worker
+ARG PIP_EXTRA_INDEX_URL
+COPY --from=source /source/worker.txt /opt/
+RUN pip install --no-cache-dir --only-binary :all: -c /opt/constraints.txt -r /opt/worker.txt
+COPY --from=source /wheels /opt/wheels
+RUN pip install --no-cache-dir --no-deps /opt/wheels/*.whl
+ENV HF_HOME=/models NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
+USER seenit
+WORKDIR /data
+CMD ["seenit", "worker"]
