@@ -23,6 +23,8 @@ from core.errors import (
 _COMMANDS = {
     "up": "Run the service: API and worker in one process.",
     "api": "Run the API alone, beside workers that share a Redis.",
+    "worker": "Run a worker: it settles uploads and answers questions.",
+    "beat": "Run the beat: it finds again what a queue lost.",
     "ingest": "Take in files and folders, and tell each one's verdict.",
     "check": "Say whether pictures were seen before, keeping nothing.",
     "search": "Find pictures by words, by meaning, by example.",

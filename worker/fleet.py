@@ -67,6 +67,11 @@ class Worker:
         """Whether every queue is consumed."""
         return bool(self._workers) and all(worker.ready for worker in self._workers)
 
+    @property
+    def alive(self) -> bool:
+        """Whether every queue is still consumed, or tried to be."""
+        return all(worker.alive for worker in self._workers)
+
     def close(self) -> None:
         """Finish what is in hand, give the rest back to the queues, say farewell."""
         self._stop.set()

@@ -1,0 +1,46 @@
+"""`seenit beat`: one process that finds again what the queue lost, and tidies."""
+
+from __future__ import annotations
+
+import logging
+
+import click
+
+from adapters import settings, wiring
+from adapters.exposing import exposed
+from cli import logs
+from cli.stopping import told_to_stop
+from core.errors import UnavailableError
+from worker.beat import Beat
+
+LOOK_SECONDS = 1.0
+
+logger = logging.getLogger(__name__)
+
+
+@click.command()
+@click.option("--data", type=click.Path(file_okay=False), help="Data folder (SEENIT_DATA).")
+@click.option("--json", "as_json", is_flag=True, help="Say that it is ready as one JSON line.")
+def command(data: str | None, *, as_json: bool) -> None:
+    """Run the beat: it sends again what no queue and no worker holds, and tidies.
+
+    Of several only one is at work; another takes over when that one ends. It needs no model and
+    no GPU.
+    """
+    read = settings.load(data=data)
+    logs.log_to(read)
+    told = told_to_stop()
+    services = wiring.build(read, role="beat")
+    try:
+        with exposed(services.meter.registry, read.host, read.metrics_port):
+            beat = Beat(services)
+            beat.start()
+            click.echo('{"ready": true}' if as_json else "The beat is ready")
+            try:
+                while not told.wait(LOOK_SECONDS):
+                    if not beat.alive:
+                        raise UnavailableError("the beat ended by itself: see the log")
+            finally:
+                beat.close()
+    finally:
+        services.close()

@@ -1,0 +1,60 @@
+"""`seenit worker`: one process that decodes, embeds and settles, beside others over a Redis."""
+
+from __future__ import annotations
+
+import logging
+
+import click
+
+from adapters import settings, wiring
+from adapters.exposing import exposed
+from cli import logs
+from cli.stopping import told_to_stop
+from core.errors import UnavailableError
+from core.jobs import QUEUES
+from worker.fleet import Worker
+
+LOOK_SECONDS = 1.0
+"""How often it looks whether a consumer has died of a defect: then another process must come."""
+
+logger = logging.getLogger(__name__)
+
+
+@click.command()
+@click.option(
+    "--queues",
+    default=",".join(QUEUES),
+    show_default=True,
+    help="What it consumes; a worker that answers queries alone answers faster.",
+)
+@click.option("--data", type=click.Path(file_okay=False), help="Data folder (SEENIT_DATA).")
+@click.option("--model", help="Visual model: an id, a folder, or none (SEENIT_MODEL).")
+@click.option("--json", "as_json", is_flag=True, help="Say that it is ready as one JSON line.")
+def command(queues: str, data: str | None, model: str | None, *, as_json: bool) -> None:
+    """Run a worker: it takes uploads and questions off the queues until it is told to stop.
+
+    Needs the Redis (SEENIT_BROKER_URL), the index and the blobs that API, beat and other workers
+    share. SIGTERM or Ctrl-C: it finishes the batch in hand, gives the rest back, and ends; a
+    second one ends it at once, and others find what it had within SEENIT_LEASE_SECONDS.
+    """
+    read = settings.load(data=data, model=model)
+    logs.log_to(read)
+    told = told_to_stop()
+    services = wiring.build(read, role="worker")
+    try:
+        with exposed(services.meter.registry, read.host, read.metrics_port):
+            worker = Worker(services, [name.strip() for name in queues.split(",") if name.strip()])
+            try:
+                worker.start()
+                said = False
+                while not told.wait(LOOK_SECONDS if said else 0.05):
+                    if not worker.alive:
+                        raise UnavailableError("a consumer ended by itself: see the log")
+                    if worker.ready and not said:
+                        click.echo('{"ready": true}' if as_json else "The worker is ready")
+                        said = True
+                logger.info("stopping: the batch in hand is finished, the rest given back")
+            finally:
+                worker.close()
+    finally:
+        services.close()
