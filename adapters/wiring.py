@@ -242,7 +242,12 @@ def build(
             meter=meter,
         ),
         sweeper=Sweeper(
-            blobs, queue, broker.sweep_seconds, held=broker.held, backlog=settings.backlog
+            blobs,
+            queue,
+            broker.sweep_seconds,
+            held=broker.held,
+            backlog=settings.backlog,
+            meter=meter,
         ),
         broker=broker,
         celery=celery,

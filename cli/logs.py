@@ -21,6 +21,7 @@ FIELDS = (
     "seq",
     "ms",
     "bytes",
+    "times",
 )
 """What is taken over from a line's `extra`: ids and numbers, nothing that a person wrote."""
 

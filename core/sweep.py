@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Protocol
 
 from core.errors import SeenitError
+from core.meter import UNMETERED, Meter, timed
 from core.ports import Blobs, Queue
 
 EVERY_SECONDS = 0.5
@@ -138,6 +139,7 @@ class Sweeper:
         *,
         held: Held | None = None,
         backlog: int = BACKLOG,
+        meter: Meter = UNMETERED,
     ) -> None:
         """`held` knows what the queue holds; without it the queue leaves out what it has."""
         self._blobs = blobs
@@ -145,7 +147,9 @@ class Sweeper:
         self._every = every
         self._held: Held = Hand() if held is None else held
         self._backlog = backlog
+        self._meter = meter
         self._missing: set[Handle] = set()
+        self._seen = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
 
@@ -168,27 +172,37 @@ class Sweeper:
         """
         if not self._held.leads():
             self._missing.clear()
+            self._meter.gauge("pending", 0)  # the one that leads tells it
             return 0
         room = self._backlog - self._queue.depth()
         if room <= 0:
             return 0
+        with timed(self._meter, "sweep"):
+            going = self._going(room)
+        if going:
+            self._queue.enqueue(going)
+            self._meter.count("requeued", len(going))
+        return len(going)
+
+    def _going(self, room: int) -> list[Handle]:
         at_once = self._held.emptied() or self._held.looks == 1
         idle = self._idle(2 * self._backlog)
+        self._meter.gauge("pending", self._seen)
         queued = self._held.queued() if idle else ()
         missing = [job for job in idle if job not in queued]
         going = [job for job in missing if at_once or job in self._missing][:room]
         self._missing = set(missing).difference(going)
-        if going:
-            self._queue.enqueue(going)
-        return len(going)
+        return going
 
     def _idle(self, most: int) -> list[Handle]:
         """Of every tenant, in no order among them, so that none keeps the others waiting."""
         found: list[Handle] = []
+        self._seen = 0
         tenants = self._blobs.folders("pending/")
         random.shuffle(tenants)
         for tenant in tenants:
             for part in _parts(self._blobs.keys(f"pending/{tenant}/")):
+                self._seen += len(part)
                 found += self._held.idle([(tenant, key.rpartition("/")[2]) for key in part])
                 if len(found) >= most:
                     return found

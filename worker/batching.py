@@ -29,6 +29,8 @@ class Received(NamedTuple):
 
     job: Handle
     acknowledge: Callable[[], None]
+    sent: float | None = None
+    """When it was enqueued, in seconds since the epoch."""
 
 
 class Intake(Protocol):
@@ -61,7 +63,10 @@ class Batched(Batches):  # type: ignore[misc]  # untyped, all of Celery
         if self.intake is None:
             return super().flush(requests)
         self.intake.receive(
-            [Received(_job(request.args), request.acknowledge) for request in requests]
+            [
+                Received(_job(request.args), request.acknowledge, request.request_dict.get("sent"))
+                for request in requests
+            ]
         )
         return None
 

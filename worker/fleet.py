@@ -85,7 +85,14 @@ class Worker:
         services, batch = self._services, self._services.settings.batch
         count = services.settings.flights or _flights(services)
         settling = Settling(services.ingest)
-        flights = Flights(self._hand, settling, settling.set_aside, batch=batch, flights=count)
+        flights = Flights(
+            self._hand,
+            settling,
+            settling.set_aside,
+            batch=batch,
+            flights=count,
+            meter=services.meter,
+        )
         app = services.broker.consumer(INGEST_QUEUE, batch * count)
         gather(app, flights, batch=batch)
         flights.start()

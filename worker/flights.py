@@ -11,11 +11,13 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import chain
 
 from adapters.broker.leases import NEVER, SharedHand, Tried
+from core.meter import UNMETERED, Meter
 from core.sweep import Handle
 from worker.batching import Received, Settle
 
@@ -40,11 +42,13 @@ class Flights:
         *,
         batch: int,
         flights: int,
+        meter: Meter = UNMETERED,
     ) -> None:
         self._hand = hand
         self._settle = settle
         self._set_aside = set_aside
         self._batch = batch
+        self._meter = meter
         self._changed = threading.Condition()
         self._waiting: dict[str, deque[Received]] = {}
         self._suspects: list[tuple[Received, Tried]] = []
@@ -71,6 +75,8 @@ class Flights:
             if one.job in left:
                 left.discard(one.job)
                 fresh.append(one)
+                if one.sent is not None:
+                    self._meter.waited("transit", time.time() - one.sent)
             else:
                 one.acknowledge()
         with self._changed:

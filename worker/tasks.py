@@ -28,23 +28,25 @@ class Settling:
 
     def set_aside(self, tenant: str, job_id: str) -> Exception | None:
         """Settle one as failed without looking at it; None where that is done."""
+        about = {"tenant": tenant, "job_id": job_id}
         try:
             self._ingest.set_aside(tenant, job_id)
         except SeenitError as error:
-            logger.warning("job %s of tenant %s put off: %s", job_id, tenant, error)
+            logger.warning("put off: %s", error, extra=about)
             return error
         except Exception as error:  # likewise
-            logger.exception("job %s of tenant %s cannot be set aside", job_id, tenant)
+            logger.exception("cannot be set aside", extra=about)
             return error
         return None
 
     def _attempt(self, tenant: str, job_ids: Sequence[str]) -> Exception | None:
+        about = {"tenant": tenant, "job_ids": list(job_ids)}
         try:
             self._ingest.run(tenant, job_ids)
         except SeenitError as error:
-            logger.warning("batch of %d of tenant %s put off: %s", len(job_ids), tenant, error)
+            logger.warning("batch of %d put off: %s", len(job_ids), error, extra=about)
             return error
         except Exception as error:  # the process's edge: a defect must not take the worker down
-            logger.exception("batch of %d of tenant %s failed", len(job_ids), tenant)
+            logger.exception("batch of %d failed", len(job_ids), extra=about)
             return error
         return None

@@ -8,6 +8,7 @@ Redis has lost it.
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Sequence
 from uuid import uuid4
 
@@ -48,7 +49,8 @@ class Messages:
     ) -> bytes:
         """One that is to be pushed to the left of the list `queue`.
 
-        A worker drops it unrun `expires` seconds from now, by the clocks of both machines.
+        A worker drops it unrun `expires` seconds from now, by the clocks of both machines. Its
+        header `sent` says when it was made, in seconds since the epoch.
         """
         made = self._app.amqp.as_task_v2(
             task_id,
@@ -64,7 +66,7 @@ class Messages:
                 "body": base64.b64encode(_encode(made.body)).decode(),
                 "content-encoding": "utf-8",
                 "content-type": "application/json",
-                "headers": made.headers,
+                "headers": {**made.headers, "sent": time.time()},
                 "properties": {
                     **made.properties,
                     "delivery_mode": 2,
