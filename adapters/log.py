@@ -5,12 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from core import keys
-from core.entries import Entry
+from core.entries import FORMAT, Entry
 from core.errors import CorruptError, MissingError
 from core.ports import Blobs
 
-FORMAT = 1
-"""The newest way of writing an entry that is understood here."""
 BYTES = 1 << 20
 OPERATIONS = 64
 """What an entry may hold, so that reading a tail stays cheap."""

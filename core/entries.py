@@ -8,6 +8,9 @@ from msgspec import UNSET, Struct, UnsetType
 
 from core.types import Chosen, Content, Decision, Fingerprint, Standing, Value, Vector, Verdict
 
+FORMAT = 2
+"""The newest way of writing an entry that is understood here: 2 knows records that are held."""
+
 
 class Embedded(Struct, frozen=True):
     """A vector that was made of a picture after it was settled."""

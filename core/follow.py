@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from core.entries import Entry, Operation, Outcome, State, Tombstone
+from core.entries import FORMAT, Entry, Operation, Outcome, State, Tombstone
 from core.errors import CorruptError, IndexUnavailableError
 from core.layer import Layer
 from core.ports import Index, Log
 from core.settle import apply
 from core.types import SpaceKind, Standing
 
-FORMAT = 2
-"""The newest format of an entry that is understood: 2 knows records that are held."""
 LONGEST = 4_000
 """Entries that a tail may hold: past that the index is too far behind to be overlaid."""
 

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from core.entries import Entry, State
+from core.entries import FORMAT, Entry, State
 from core.errors import CorruptError
-from core.follow import FORMAT, BehindError, Follower
+from core.follow import BehindError, Follower
 from tests.play import Choices, Play, Scenario, Worker
 from tests.world import LATER, TENANT, Log, MemoryIndex, Relation, Store, operation, upload
 
