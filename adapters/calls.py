@@ -26,7 +26,7 @@ from core.errors import (
     WorkerUnavailableError,
     named,
 )
-from core.jobs import QUERY_QUEUE
+from core.jobs import QUERY_QUEUE, SPACE_TASK
 from core.meter import UNMETERED, Meter
 
 KEPT_SECONDS = 30
@@ -37,8 +37,12 @@ SILENT_SECONDS = 1.5
 """A connection that says nothing for so long is half-open."""
 SLICE_SECONDS = 1.0
 """One wait for an answer: shorter than the silence that makes a connection count as half-open."""
+LEAST_SECONDS = 0.01
+"""Redis counts in milliseconds, and none of them means for ever."""
 CONNECTIONS = 256
 """More than threads that ask at once: each wait for an answer holds one."""
+KNOCK_SECONDS = 1.5
+"""What asks nothing is answered at once, or nobody is there."""
 SHUT_SECONDS = (1.0, 4.0)
 """How long nobody is asked after nobody answered, the first time and at most: what is asked of
 absent workers piles up in the broker."""
@@ -117,18 +121,25 @@ class Calls:
         Raise WorkerUnavailableError where none answers in time (`seconds` may shorten it) or none
         did a moment ago, QueueUnavailableError.
         """
-        rest = (_budget.get() or Budget()).left(self._seconds)
-        if rest <= 0:
+        shared = _budget.get() or Budget()
+        if shared.left(self._seconds) <= 0:
             raise WorkerUnavailableError(f"no worker answered within {self._seconds:g} s")
         if seconds is None:
-            with self._gate.passing():
-                reply = self._asked(task, arguments, rest)
+            with self._gate.passing() as first:
+                if first:
+                    self._knock(shared.left(self._seconds))
+                reply = self._asked(task, arguments, shared.left(self._seconds))
         else:  # what must be quick may be late without anybody being away
             self._gate.check()
-            reply = self._asked(task, arguments, min(rest, seconds))
+            reply = self._asked(task, arguments, min(shared.left(self._seconds), seconds))
         if reply.fault is not None:
             raise named(reply.fault.type, reply.fault.detail, field=reply.fault.field)
         return msgspec.json.decode(reply.told, type=kind)
+
+    def _knock(self, rest: float) -> None:
+        """Whether anybody is there again. Raise WorkerUnavailableError, QueueUnavailableError."""
+        self._asked(SPACE_TASK, {"sources": {}}, min(rest, KNOCK_SECONDS))
+        self._gate.open()
 
     def _asked(self, task: str, arguments: Mapping[str, Any], rest: float) -> Reply:
         until = time.monotonic() + rest
@@ -141,7 +152,7 @@ class Calls:
             self._redis.lpush(QUERY_QUEUE, sent)
         while (left := until - time.monotonic()) > 0:
             with broker_errors():
-                came = self._redis.blpop([reply_to], min(left, SLICE_SECONDS))
+                came = self._redis.blpop([reply_to], min(max(left, LEAST_SECONDS), SLICE_SECONDS))
             if came is not None:
                 return msgspec.json.decode(came[1], type=Reply)
         raise WorkerUnavailableError(f"no worker answered within {rest:.2g} s")
@@ -152,7 +163,7 @@ class Calls:
 
 
 class _Gate:
-    """Shut for a while after nobody answered; then one goes first."""
+    """Shut for a while after nobody answered; then one goes first, and knocks."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -163,13 +174,13 @@ class _Gate:
         self._trying = False
 
     @contextmanager
-    def passing(self) -> Iterator[None]:
-        """While a question is asked. Raise WorkerUnavailableError where it is shut."""
+    def passing(self) -> Iterator[bool]:
+        """While a question is asked; whether it goes first. Raise WorkerUnavailableError."""
         first = self._enter()
         since = time.monotonic()
         silent = ""
         try:
-            yield
+            yield first
         except UnavailableError as error:
             silent = error.detail
             raise
@@ -178,6 +189,11 @@ class _Gate:
             raise
         finally:
             self._left(since, silent, first=first)
+
+    def open(self) -> None:
+        """Somebody is there."""
+        with self._lock:
+            self._answered, self._pause, self._trying = time.monotonic(), 0.0, False
 
     def check(self) -> None:
         """Raise WorkerUnavailableError while it is shut."""
