@@ -116,6 +116,12 @@ class Server:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def code(self) -> int | None:
+        """What its process ended with, None while it runs."""
+        assert self._process is not None
+        return self._process.poll()
+
     def log(self) -> str:
         """The end of what it printed."""
         path = self.folder / "log"

@@ -1,0 +1,173 @@
+"""The compose files are valid, and every command and setting in them works."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from fnmatch import fnmatch
+from pathlib import Path
+
+import click
+import httpx
+import pytest
+from PIL.Image import Image
+
+from cli.main import seenit
+from tests.e2e import composed
+from tests.e2e.composed import FILES, SECRETS, Process, compose, config, project, running
+from tests.pictures import jpeg, photo
+from tests.process import ROOT
+
+LIGHT = {"SEENIT_MODEL": "none", "SEENIT_CAPTION_MODEL": "none", "SEENIT_LOG_LEVEL": "warning"}
+
+
+@pytest.mark.parametrize("missing", sorted(SECRETS))
+def test_nothing_starts_without_its_secrets(tmp_path: Path, missing: str) -> None:
+    """Each is named where it is missing, and .env.example leaves it empty."""
+    folder = project(tmp_path / "project", **{missing: ""})
+    told = compose(folder, "config", "--quiet")
+    assert told.returncode != 0
+    assert missing in told.stderr
+    assert f"\n{missing}=\n" in (ROOT / ".env.example").read_text()
+
+
+@pytest.mark.parametrize("profile", ["cpu", "gpu"])
+@pytest.mark.parametrize("files", [FILES[:1], FILES])
+def test_the_files_are_valid_and_complete(
+    tmp_path: Path, files: tuple[str, ...], profile: str
+) -> None:
+    """Health, restarts and volumes of all; commands that exist; no secret written down."""
+    services = config(project(tmp_path / "project"), files, profile)
+    worker = f"worker-{profile}"
+    assert {"api", "beat", "redis", "weaviate", worker} <= set(services)
+    for name, told in services.items():
+        assert told["restart"] == "unless-stopped", name
+        assert told["healthcheck"]["test"], name
+        assert {one["type"] for one in told["volumes"]} == {"volume"}, name
+        assert composed._seconds(told["stop_grace_period"]) >= 30, name
+        if told["command"][0] == "seenit":
+            assert told["command"][1] in seenit.list_commands(click.Context(seenit)), name
+    gpus = services[worker].get("deploy", {}).get("resources", {}).get("reservations", {})
+    assert ("devices" in gpus) == (profile == "gpu")
+    for file in files:
+        text = (ROOT / file).read_text()
+        used = re.findall(r"\$\{(\w*(?:PASSWORD|KEY|KEYS|SECRET))(\W\W?)", text)
+        assert all(how == ":?" for _, how in used), used
+        assert not any(value in text for value in SECRETS.values())
+
+
+def test_a_platform_has_three_of_each_shard_and_two_of_each_process(tmp_path: Path) -> None:
+    """Three nodes that know each other, two APIs on two ports, two workers."""
+    services = config(project(tmp_path / "project"), FILES)
+    nodes = sorted(name for name in services if name.startswith("weaviate"))
+    assert len(nodes) == 3
+    for name in nodes:
+        told = services[name]["environment"]
+        assert told["CLUSTER_HOSTNAME"] == name
+        assert told["RAFT_BOOTSTRAP_EXPECT"] == "3"
+        assert sorted(one.split(":")[0] for one in told["RAFT_JOIN"].split(",")) == nodes
+        others = [one.split(":")[0] for one in told["CLUSTER_JOIN"].split(",")]
+        assert sorted([name, *others]) == nodes
+    assert len({services[name]["volumes"][0]["source"] for name in nodes}) == 3
+    for name in ("api", "worker-cpu", "beat"):
+        told = services[name]["environment"]
+        assert told["SEENIT_INDEX_REPLICATION"] == "3"
+        hosts = told["SEENIT_INDEX_URL"].removeprefix("weaviate://").split(",")
+        assert sorted(one.split(":")[0] for one in hosts) == nodes
+    assert [len(composed.places(name, services[name])) for name in ("api", "worker-cpu")] == [2, 2]
+    assert services["api"]["ports"][0]["published"] == "8000-8001"
+
+
+def test_the_images_hold_what_the_wheel_needs_and_nothing_else(tmp_path: Path) -> None:
+    """Built from what the Dockerfile copies and .dockerignore lets through, as the image is."""
+    text = (ROOT / "Dockerfile").read_text()
+    copied = [
+        name
+        for line in re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.MULTILINE)
+        for name in line.split()
+    ]
+    tracked = sorted(
+        str(path.relative_to(ROOT))
+        for name in copied
+        for path in (ROOT / name, *(ROOT / name).rglob("*"))
+        if path.is_file() and path.suffix != ".pyc"
+    )
+    let = [
+        line.removeprefix("!")
+        for line in (ROOT / ".dockerignore").read_text().splitlines()
+        if line.startswith("!")
+    ]
+    for name in tracked:
+        assert any(fnmatch(name, one) or name.startswith(f"{one}/") for one in let), name
+        place = tmp_path / "source" / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes((ROOT / name).read_bytes())
+    (step,) = re.findall(r'RUN python -c "(.+?)"\n', text, re.DOTALL)
+    subprocess.run(
+        [sys.executable, "-c", step.replace("\\\n", "")], cwd=tmp_path / "source", check=True
+    )
+    names = [
+        {re.split(r"[<>=]", line)[0] for line in (tmp_path / "source" / file).read_text().split()}
+        for file in ("api.txt", "worker.txt")
+    ]
+    assert "litestar" in names[0]
+    assert not {"torch", "transformers"} & names[0]
+    assert {"torch", "transformers"} <= names[1]
+    words = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run(
+        [*words, "--wheel-dir", tmp_path / "wheels", tmp_path / "source"], check=True, timeout=90
+    )
+    (wheel,) = (tmp_path / "wheels").glob("*.whl")
+    held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+    expected = packages["targets"]["wheel"]["packages"]
+    assert held == {name for name in tracked if name.split("/")[0] in expected}
+
+
+@pytest.mark.timeout(240)
+def test_every_service_runs_as_it_is_written(tmp_path: Path) -> None:
+    """Each with its own command and environment: an upload gets its verdict, a stop is obeyed."""
+    services = config(project(tmp_path / "project", **LIGHT))
+    with running(services, tmp_path / "run") as processes:
+        _works([processes["api"]], photo(1))
+        for name in ("api", "worker-cpu", "beat"):
+            process = processes[name]
+            process.stop()
+            assert process.code == 0, process.log()
+
+
+@pytest.mark.hard
+@pytest.mark.timeout(400)
+def test_a_platform_loses_one_of_each_and_goes_on(tmp_path: Path) -> None:
+    """A node, an API and a worker are killed: the others accept and settle."""
+    services = config(project(tmp_path / "project", **LIGHT), FILES)
+    with running(services, tmp_path / "run") as processes:
+        _works([processes["api"], processes["api.2"]], photo(1))
+        for name in ("weaviate", "api", "worker-cpu"):
+            processes[name].kill()
+        _works([processes["api.2"]], photo(2))
+
+
+def _works(apis: list[Process], picture: Image) -> None:
+    """A new picture is told new by the first, a smaller copy a copy by the last."""
+    first, last = (
+        httpx.Client(
+            base_url=f"http://127.0.0.1:{one.port}",
+            headers={"Authorization": "Bearer client-key"},
+            timeout=90,
+        )
+        for one in (apis[0], apis[-1])
+    )
+    with first, last:
+        kinds = []
+        for client, data in ((first, jpeg(picture, 90)), (last, jpeg(picture.reduce(2), 80))):
+            told = client.post("/v1/images?wait=60", files={"file": ("a.jpg", data)})
+            assert told.status_code == 200, told.text
+            (item,) = told.json()["items"]
+            kinds.append(item["verdict"]["kind"])
+        assert kinds == ["new", "near_duplicate"]
+        checked = last.post("/v1/check", files={"file": ("a.jpg", jpeg(picture, 50))})
+        assert checked.json()["verdict"]["kind"] == "near_duplicate"
