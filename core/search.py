@@ -84,17 +84,18 @@ class Searcher:
     def read(self, tenant: str, kind: SpaceKind, text: str) -> tuple[str, Vector]:
         """The active space of a kind, and a question in words as it lies in it.
 
-        The last few are remembered: who pages, or asks for prompts, asks the same again. Raise
+        The last few are remembered: who pages, or asks for prompts, asks the same again. Each
+        tenant's for itself, for a quick answer would tell that another one had asked. Raise
         EmbedderUnavailableError.
         """
         embedder = self._embedder(tenant, kind)
         if embedder.absent is not None:
             raise EmbedderUnavailableError(embedder.absent, field="mode")
         space_id = embedder.space.space_id
-        known = self._read.get((space_id, text))
+        known = self._read.get((tenant, space_id, text))
         if known is None:
             made = embedder.embed_texts([text], urgent=True)[0]
-            known = self._read.put((space_id, text), np.asarray(made, np.float32))
+            known = self._read.put((tenant, space_id, text), np.asarray(made, np.float32))
         return space_id, known
 
     def see(self, tenant: str, data: bytes) -> Vector:
