@@ -120,6 +120,9 @@ class Fleet(Talking):
         self.beat = self._process("beat", "beat")
         self.client = httpx.Client(base_url=self.urls[0], timeout=120.0)
 
+    def _process(self, name: str, *words: str) -> Process:
+        return Process(self.folder, name, *words, settings=self.settings)
+
     @property
     def url(self) -> str:
         """Of the first API."""

@@ -5,13 +5,26 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.e2e.service import Service, until
+from tests import servers
+from tests.e2e.fleet import Fleet
+from tests.e2e.service import Service, free_port
+from tests.e2e.talking import until
 from tests.pictures import png, tiny
 
 PERSONAL = {"title": "Grandmother by the lake", "owner_id": "owner-of-it-all"}
+
+
+def shown(text: str) -> dict[tuple[str, ...], float]:
+    """Samples by name and values of labels."""
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
 
 
 class Lines:
@@ -75,11 +88,7 @@ def test_lines_and_figures_follow_an_upload(tmp_path: Path) -> None:
         assert not any(word in service.log() for word in PERSONAL.values())
 
         text = service.client.get("/metrics").text
-        figures = {
-            (sample.name, *sample.labels.values()): sample.value
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-        }
+        figures = shown(text)
         assert figures["seenit_accepted_total", "ingest"] == 2
         assert figures["seenit_accepted_total", "delete"] == 1
         assert figures["seenit_verdicts_total", "new"] == 1
@@ -96,3 +105,53 @@ def test_lines_and_figures_follow_an_upload(tmp_path: Path) -> None:
     finally:
         service.client.close()
         service.stop()
+
+
+def test_lines_and_figures_of_several_processes(
+    tmp_path: Path, weaviate_server: servers.Weaviate | servers.Given
+) -> None:
+    """The API says that a job was accepted, a worker that it was settled; each has its figures."""
+    ports = {"worker0": free_port(), "beat": free_port()}
+    with servers.redis(tmp_path / "redis") as redis:
+        parts = Fleet(
+            tmp_path / "fleet",
+            redis=redis.url,
+            weaviate=weaviate_server.url,
+            blobs=(tmp_path / "blobs").as_uri(),
+            settings={
+                "SEENIT_INDEX_PREFIX": f"Logs{uuid4().hex[:8]}",
+                "SEENIT_LOG_FORMAT": "json",
+                "SEENIT_LOG_LEVEL": "info",
+                "SEENIT_INDEX_KEY": getattr(weaviate_server, "key", None) or "",
+            },
+        )
+        for process in (*parts.workers, parts.beat):
+            process._settings["SEENIT_METRICS_PORT"] = str(ports[process.name])
+        try:
+            parts.start()
+            (item,) = parts.upload([("a.png", png(tiny(1, 96)))], wait=30).json()["items"]
+            assert item["status"] == "done", item
+            about = {
+                process.name: [
+                    line["event"]
+                    for text in process.log.read_text().splitlines()
+                    if text[:1] == "{"
+                    for line in [json.loads(text)]
+                    if item["job_id"] in (line.get("job_id"), *line.get("job_ids", ()))
+                ]
+                for process in parts.processes
+            }
+            assert about == {"api0": ["accepted", "answered"], "worker0": ["settled"], "beat": []}
+            door = shown(parts.client.get("/metrics").text)
+            worker, beat = (
+                shown(parts.client.get(f"http://127.0.0.1:{port}/metrics").text)
+                for port in ports.values()
+            )
+            assert door["seenit_accepted_total", "ingest"] == 1
+            assert worker["seenit_verdicts_total", "new"] == 1
+            assert worker["seenit_wait_seconds_count", "transit"] == 1
+            assert worker["seenit_wait_seconds_sum", "transit"] < 30
+            assert beat["seenit_stage_seconds_count", "sweep"] >= 1
+            assert ("seenit_verdicts_total", "new") not in door.keys() | beat.keys()
+        finally:
+            parts.close()
