@@ -62,16 +62,7 @@ class Bucket:
 
     def exists(self, keys: Sequence[str]) -> list[bool]:
         """In order."""
-
-        def one(key: str) -> bool:
-            try:
-                with object_store(check(key)):
-                    obstore.head(self._store, key)
-            except MissingError:
-                return False
-            return True
-
-        return self._each(one, keys)
+        return self._each(self._there, keys)
 
     def put(self, items: Sequence[tuple[str, bytes | Path]]) -> None:
         """Write or overwrite."""
@@ -92,9 +83,23 @@ class Bucket:
         self._each(one, items)
 
     def create(self, key: str, data: bytes) -> None:
-        """Create-only. Raise ExistsError, also for an own put whose first answer was lost."""
-        with object_store(check(key)):
-            obstore.put(self._store, key, data, mode="create", use_multipart=False)
+        """Create-only. Raise ExistsError, also for an own put whose first answer was lost.
+
+        A store also says "exists" (409) of a put that merely met another request at this key or
+        its folder, and of which nothing landed: so the key is looked at, and the put is tried again
+        where it is free. A promise that was never written down would be lost.
+        """
+        for attempt in range(TRIES):
+            try:
+                with object_store(check(key)):
+                    obstore.put(self._store, key, data, mode="create", use_multipart=False)
+            except ExistsError:
+                if self._there(key):
+                    raise
+                time.sleep(PAUSE * 2**attempt * random.random())  # noqa: S311 - jitter
+            else:
+                return
+        raise StoreUnavailableError(f"the blob store refuses {key} again and again")
 
     def create_many(self, items: Sequence[tuple[str, bytes]]) -> list[bool]:
         """Create-only; False where the key was taken."""
@@ -144,6 +149,14 @@ class Bucket:
             for page in obstore.list(self._store, prefix or None, offset=after):
                 for found in page:
                     yield found["path"], found["last_modified"].timestamp()
+
+    def _there(self, key: str) -> bool:
+        try:
+            with object_store(check(key)):
+                obstore.head(self._store, key)
+        except MissingError:
+            return False
+        return True
 
     def _delete(self, key: str) -> None:
         try:

@@ -186,6 +186,22 @@ def test_writers_survive_folders_pruned_under_them(blobs: Blobs) -> None:
     assert list(blobs.keys("derived/")) == []
 
 
+def test_a_promise_beside_those_that_are_kept_is_written_down(blobs: Blobs) -> None:
+    """Create-only, while the last other object of the folder is deleted: it lands all the same."""
+
+    def promise(n: int) -> bool:
+        for turn in range(40):
+            key = f"pending/t/{n}-{turn}"
+            blobs.create(key, b"")
+            if not blobs.exists([key])[0]:
+                return False
+            blobs.delete([key])
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(promise, range(8))) == [True] * 8
+
+
 def test_an_honest_store_passes_the_probe(blobs: Blobs) -> None:
     """The probe leaves nothing behind."""
     probe(blobs)
@@ -335,7 +351,7 @@ def test_a_store_that_is_down_is_unavailable() -> None:
 
 
 def test_a_put_that_meets_another_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A gateway answers 409 to a plain put beside another: it lands at the next try, or is down."""
+    """A gateway answers 409 beside another request: it lands at the next try, or is down."""
     import obstore  # noqa: PLC0415 - only this test names a vendor
     from obstore.exceptions import AlreadyExistsError  # noqa: PLC0415 - likewise
 
@@ -351,9 +367,18 @@ def test_a_put_that_meets_another_is_tried_again(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(obstore, "put", busy)
     store.put([("a/x/1", b"1")])
     assert store.get("a/x/1") == b"1"
+    answers = iter([True, True])
+    store.create("a/x/2", b"2")
+    assert store.get("a/x/2") == b"2"
+    answers = iter([True])
+    assert store.create_many([("a/x/2", b"3"), ("a/x/3", b"3")]) == [False, True]
     answers = iter([True] * 100)
     with pytest.raises(StoreUnavailableError, match="again and again"):
         store.put([("a/x/1", b"2")])
+    with pytest.raises(StoreUnavailableError, match="again and again"):
+        store.create("a/x/4", b"2")
+    with pytest.raises(ExistsError):
+        store.create("a/x/2", b"another's")
 
 
 def _created(blobs: Blobs, key: str, data: bytes) -> bool:
