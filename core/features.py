@@ -56,12 +56,35 @@ def _projections() -> NDArray[np.float32]:
     return (2 * signs - 1).reshape(128, TABLES * BITS)
 
 
+class Keypoints(NamedTuple):
+    """What was found in a preview."""
+
+    descriptors: NDArray[np.float32]
+    """(n, 128), as SIFT gives them."""
+    points: NDArray[np.float32]
+    """(n, 4): x and y in pixels, size in pixels, angle in degrees."""
+    width: int
+    height: int
+
+
 def extract(preview: Pixels) -> Features:
     """Make the features of an upright 8-bit RGB preview, (height, width, 3), in about 7 ms.
 
     It is brought to 224 pixels on its long side by area, never enlarged. A picture without
     texture has none. Safe to call from many threads.
     """
+    found = detect(preview)
+    return Features(
+        words=_words(rooted(found.descriptors)).tobytes(),
+        mirrored=_words(rooted(found.descriptors[:, _MIRROR])).tobytes(),
+        points=found.points.tobytes(),
+        width=found.width,
+        height=found.height,
+    )
+
+
+def detect(preview: Pixels) -> Keypoints:
+    """Find the keypoints of a preview, as `extract` does."""
     grey = cv2.cvtColor(preview, cv2.COLOR_RGB2GRAY)
     height, width = grey.shape
     scale = SIDE / max(height, width)
@@ -76,21 +99,19 @@ def extract(preview: Pixels) -> Features:
     ).reshape(-1, 4)
     if descriptors is None:
         descriptors = np.zeros((0, 128), np.float32)
-    descriptors = descriptors[:_HELD]
-    return Features(
-        words=_words(descriptors).tobytes(),
-        mirrored=_words(descriptors[:, _MIRROR]).tobytes(),
-        points=points.tobytes(),
-        width=grey.shape[1],
-        height=grey.shape[0],
-    )
+    return Keypoints(descriptors[:_HELD], points, grey.shape[1], grey.shape[0])
 
 
-def _words(descriptors: NDArray[np.float32]) -> NDArray[np.uint32]:
-    """(n, TABLES) words of (n, 128) descriptors."""
+def rooted(descriptors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n, 128) RootSIFT less its fixed mean."""
     total = np.maximum(descriptors.sum(axis=1, keepdims=True), 1e-6)
-    rooted = np.sqrt(descriptors / total) - _MEAN
-    bits = (rooted @ _projections() > 0).reshape(-1, TABLES, BITS)
+    centred: NDArray[np.float32] = np.sqrt(descriptors / total) - _MEAN
+    return centred
+
+
+def _words(centred: NDArray[np.float32]) -> NDArray[np.uint32]:
+    """(n, TABLES) words of (n, 128) rooted descriptors."""
+    bits = (centred @ _projections() > 0).reshape(-1, TABLES, BITS)
     values = bits @ (1 << np.arange(BITS, dtype=np.uint32))
     return np.asarray(values + (np.arange(TABLES, dtype=np.uint32) << BITS), np.uint32)
 
