@@ -47,7 +47,22 @@ def index_path(settings: Settings) -> Path:
 
 
 def open_index(settings: Settings) -> Index:
-    """The index that the URL names; a server need not be there yet."""
+    """The index that the URL names; a server need not be there yet. Raise SettingsError."""
+    scheme = urlsplit(settings.index_url).scheme
+    if scheme != "sqlite":
+        from adapters.weaviate_index import WeaviateIndex, parse  # noqa: PLC0415 - a second
+
+        return WeaviateIndex(
+            parse(settings.index_url),
+            POLICY,
+            key=settings.index_key.get_secret_value(),
+            secure=scheme == "weaviates",
+            prefix=settings.index_prefix,
+            consistency=settings.index_consistency,
+            replication=settings.index_replication,
+            features=settings.features,
+            idle_hours=settings.index_idle_hours,
+        )
     path = index_path(settings)
     path.parent.mkdir(parents=True, exist_ok=True)
     return LocalIndex(path, POLICY, durable=settings.durable)

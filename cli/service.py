@@ -10,6 +10,7 @@ import click
 
 from adapters import settings
 from adapters.settings import Settings
+from adapters.wiring import shared
 from cli.client import Client
 from core.errors import SettingsError
 from core.types import SpaceKind
@@ -68,6 +69,6 @@ def connect(
 
 
 def present(read: Settings) -> None:
-    """Whether there is anything to be looked at. Raise SettingsError."""
-    if not read.data.exists():
+    """Whether there is anything to be looked at in this folder, if it is one. SettingsError."""
+    if not shared(read) and not read.data.exists():
         raise SettingsError(f"there is no data in {read.data}: --data")
