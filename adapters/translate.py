@@ -61,7 +61,9 @@ def broker_errors() -> Iterator[None]:
 
 @contextmanager
 def weaviate_errors() -> Iterator[None]:
-    """Errors of Weaviate: whatever it is, another try or another node may do better.
+    """Errors of Weaviate; MissingError for a tenant that a collection does not know.
+
+    Whatever else it is, another try or another node may do better.
 
     weaviate-client's errors have one root, but for those of the HTTP library below it.
     """
@@ -73,6 +75,8 @@ def weaviate_errors() -> Iterator[None]:
     try:
         yield
     except (WeaviateBaseError, Refused, HTTPError, OSError) as error:
+        if "tenant not found" in str(error):
+            raise MissingError("no such tenant in the index") from error
         raise IndexUnavailableError(f"Weaviate failed: {_line(error)}") from error
 
 

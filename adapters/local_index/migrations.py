@@ -17,6 +17,9 @@ from core.errors import IndexUnavailableError
 PAGE = 8192
 """Bytes; three vectors of 512 float32 go into one page, of 4096 bytes one."""
 
+TOKENIZE = "tokenize = 'porter unicode61 remove_diacritics 2'"
+"""How texts become words: letters and digits, without case and accents, by their stems."""
+
 _FIRST = """
 CREATE TABLE about (generation TEXT NOT NULL);
 INSERT INTO about VALUES (lower(hex(randomblob(16))));
@@ -218,7 +221,7 @@ def create_words(db: sqlite3.Connection, number: int) -> None:
     """
     db.execute(
         f"CREATE VIRTUAL TABLE {words(number)} USING fts5"
-        "(title, description, tags, category, tokenize = 'porter unicode61 remove_diacritics 2')"
+        f"(title, description, tags, category, {TOKENIZE})"
     )
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from itertools import count
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.local_index import LocalIndex
 from core.entries import Fields, Record
 from core.filtering import card
 from core.policy import Policy
@@ -42,13 +40,10 @@ MOMENTS = st.sampled_from([made.moment(n) for n in range(4)])
 """Uploads often come in the same millisecond."""
 
 
-@pytest.fixture(params=["local"])
-def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Index]:
+@pytest.fixture
+def index(opens: Callable[[Policy], Index]) -> Index:
     """An index for many examples, each of which is a tenant of its own."""
-    assert request.param == "local"
-    opened = LocalIndex(tmp_path / "index.db", POLICY, durable=False)
-    yield opened
-    opened.close()
+    return opens(POLICY)
 
 
 @st.composite

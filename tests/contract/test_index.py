@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from adapters.local_index import LocalIndex
 from core.candidates import measure
 from core.entries import Fields, Record
 from core.errors import IndexUnavailableError, MalformedError
@@ -26,20 +24,10 @@ POLICY = Policy(visual_floor=0.25, visual_top=5)
 Open = Callable[[], Index]
 
 
-@pytest.fixture(params=["local"])
-def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
-    """Opens the same empty index, as often as it is called; closes all of them."""
-    assert request.param == "local"
-    indexes: list[Index] = []
-
-    def open_index() -> Index:
-        index = LocalIndex(tmp_path / "index.db", POLICY, durable=False)
-        indexes.append(index)
-        return index
-
-    yield open_index
-    for index in indexes:
-        index.close()
+@pytest.fixture
+def opened(opens: Callable[[Policy], Index]) -> Open:
+    """Opens the same empty index, as often as it is called."""
+    return lambda: opens(POLICY)
 
 
 @pytest.fixture

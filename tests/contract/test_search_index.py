@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from adapters.local_index import LocalIndex
 from core.entries import Fields, Record
 from core.filtering import card, passes
-from core.policy import POLICY
+from core.policy import POLICY, Policy
 from core.ports import Filters, Index
 from tests import records as made
 from tests.records import SPACE, image_id, record, tombstone
@@ -21,20 +21,10 @@ from tests.records import SPACE, image_id, record, tombstone
 Open = Callable[[], Index]
 
 
-@pytest.fixture(params=["local"])
-def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
-    """Opens the same empty index, as often as it is called; closes all of them."""
-    assert request.param == "local"
-    indexes: list[Index] = []
-
-    def open_index() -> Index:
-        index = LocalIndex(tmp_path / "index.db", POLICY, durable=False)
-        indexes.append(index)
-        return index
-
-    yield open_index
-    for index in indexes:
-        index.close()
+@pytest.fixture
+def opened(opens: Callable[[Policy], Index]) -> Open:
+    """Opens the same empty index, as often as it is called."""
+    return lambda: opens(POLICY)
 
 
 @pytest.fixture

@@ -1,0 +1,132 @@
+"""Which generation is asked, and how one takes the place of another.
+
+A generation that is filled beside the active one becomes active at once for everybody, but for a
+process that has told a higher watermark than it has: that one stays until it has caught up.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from weaviate import WeaviateClient
+
+from adapters.weaviate_index.cluster import Cluster
+from adapters.weaviate_index.generation import Generation
+from adapters.weaviate_index.schema import Meta
+from core.errors import IndexUnavailableError
+
+LOOK = 1.0
+"""Seconds between two looks at what is written of the generations."""
+SEALED = 30.0
+"""Seconds that nobody projects into a generation that is being left: if the one that leaves it has
+died by then, all goes on as before."""
+_FAILED = 0.5
+"""Seconds for which one failure to open speaks for all that ask meanwhile."""
+
+
+class Generations:
+    """The one that is asked; opened, and brought up to this version, when first wanted."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        meta: Meta,
+        make: Callable[[int], Generation],
+        fixed: int | None = None,
+    ) -> None:
+        """`fixed`: this one, whichever is active."""
+        self._cluster = cluster
+        self._meta = meta
+        self._make = make
+        self._fixed = fixed
+        self._now: Generation | None = None
+        self._told: dict[str, int] = {}
+        self._looked = 0.0
+        self._sealed = 0.0
+        self._failure: tuple[float, IndexUnavailableError] | None = None
+        self._opening = threading.Lock()
+        self._lock = threading.Lock()
+
+    def now(self) -> Generation:
+        """The one to ask. Raise IndexUnavailableError."""
+        now = self._now
+        if now is not None:
+            return now
+        with self._opening:
+            if self._now is not None:
+                return self._now
+            if self._failure is not None and time.monotonic() < self._failure[0] + _FAILED:
+                raise IndexUnavailableError(self._failure[1].detail)
+            try:
+                number = self._cluster.run(self._prepared)
+            except IndexUnavailableError as error:
+                self._failure = time.monotonic(), error
+                raise
+            self._now = self._make(number)
+            self._looked = time.monotonic()
+            return self._now
+
+    def watermark(self, tenant: str) -> int:
+        """W of a tenant, and whether to go over to another generation: never back."""
+        self._look()
+        found = self.now().head.watermark(tenant)
+        with self._lock:
+            self._told[tenant] = max(found, self._told.get(tenant, 0))
+        return found
+
+    def refuse_sealed(self) -> None:
+        """Raise IndexUnavailableError while the generation is being left for another."""
+        self._look()
+        if time.monotonic() < self._sealed:
+            raise IndexUnavailableError("the index is being exchanged for another one")
+
+    def seal(self) -> None:
+        """Let nobody project into this generation for a while; returns once all know."""
+        number = self.now().number
+        self._cluster.run(lambda client: self._meta.seal(client, number))
+        self._sealed = time.monotonic() + SEALED
+        time.sleep(1.5 * LOOK)
+
+    def take(self, number: int) -> None:
+        """Let another generation be the active one, here and everywhere."""
+        self._cluster.run(lambda client: self._meta.activate(client, number))
+        with self._lock:
+            self._now = self._make(number)
+            self._sealed = 0.0
+            self._looked = 0.0
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _prepared(self, client: WeaviateClient) -> int:
+        active = self._meta.active(client)
+        number = self._fixed or active or 1
+        self._meta.prepare(client, self._make(number).store)
+        if active is None and self._fixed is None:
+            self._meta.activate(client, number)
+        return number
+
+    def _look(self) -> None:
+        """At most once in a while: is there a new one, or is this one being left?"""
+        if self._fixed is not None or self._now is None:
+            return
+        with self._lock:
+            if time.monotonic() < self._looked + LOOK:
+                return
+            self._looked = time.monotonic()
+            now, told = self._now, dict(self._told)
+        active, sealed = self._cluster.run(
+            lambda client: (self._meta.active(client), self._meta.sealed(client))
+        )
+        if active == now.number:
+            if sealed == now.number and time.monotonic() > self._sealed:
+                self._sealed = time.monotonic() + SEALED
+            return
+        if active is None:
+            return
+        new = self._make(active)
+        self._cluster.run(lambda client: self._meta.prepare(client, new.store))
+        if all(new.head.watermark(tenant) >= mark for tenant, mark in told.items()):
+            with self._lock:
+                self._now, self._sealed = new, 0.0

@@ -1,0 +1,151 @@
+"""What is written of a tenant as a whole: W, the plan of an entry, counts, spaces."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+from weaviate.classes.data import DataObject
+from weaviate.classes.query import Filter
+from weaviate.classes.tenants import Tenant
+
+from adapters.weaviate_index import objects, store
+from adapters.weaviate_index.counts import Tally
+from adapters.weaviate_index.objects import key
+from adapters.weaviate_index.store import Store
+from core.types import SpaceKind, Standing
+
+WATERMARK = "w"
+PLAN = "plan"
+COUNTS = "counts"
+STANDING = "standing"
+
+
+class Now(NamedTuple):
+    """Where a tenant's projection stands."""
+
+    watermark: int
+    plans: Mapping[int, str]
+    """By entry, of the last few."""
+
+
+class Head:
+    """Reads and writes it in one generation."""
+
+    def __init__(self, held: Store) -> None:
+        self._store = held
+
+    def watermark(self, tenant: str) -> int:
+        """W, 0 for an unknown tenant; never more than is visible, for it is written last."""
+        found = self._said(tenant, [WATERMARK], ["number"])
+        return max((int(one.properties["number"]) for one in found), default=0)
+
+    def tenants(self) -> list[str]:
+        """Those that have a watermark, sorted."""
+        condition = Filter.by_property("kind").equal(WATERMARK)
+        found = self._store.where(store.HEAD, None, condition, store.MOST, ["tenant"])
+        return sorted({str(one.properties["tenant"]) for one in found})
+
+    def read(self, tenant: str) -> Now:
+        """W and the plans that are there."""
+        found = self._said(tenant, [WATERMARK, PLAN], ["kind", "number", "data"])
+        marks = [one for one in found if one.properties["kind"] == WATERMARK]
+        return Now(
+            max((int(one.properties["number"]) for one in marks), default=0),
+            {
+                int(one.properties["number"]): str(one.properties["data"])
+                for one in found
+                if one.properties["kind"] == PLAN
+            },
+        )
+
+    def welcome(self, tenant: str) -> None:
+        """Make room for a tenant in every collection, so that none answers "unknown"."""
+        for kind in store.OF_TENANTS:
+            self._store.cluster.run(
+                lambda client, kind=kind: client.collections.use(  # type: ignore[misc]
+                    self._store.name(kind)
+                ).tenants.create([Tenant(name=tenant)])
+            )
+
+    def plan(self, tenant: str, seq: int, tallies: Mapping[str, Tally], plan: str) -> None:
+        """Write the counts as of an entry, and then what it is going to do."""
+        made = [
+            _said(tenant, COUNTS, seq, name, msgspec.json.encode(dict(tally)).decode())
+            for name, tally in tallies.items()
+        ]
+        self._store.put(store.HEAD, None, made)
+        self._store.put(store.HEAD, None, [_said(tenant, PLAN, seq, "", plan)])
+
+    def advance(self, tenant: str, seq: int, standings: Sequence[Standing]) -> None:
+        """Let W be `seq`: all that it left is visible."""
+        told = [
+            _said(tenant, STANDING, seq, one.kind, objects.standing(one)) for one in standings
+        ]
+        self._store.put(store.HEAD, None, told)
+        self._store.put(store.HEAD, None, [_said(tenant, WATERMARK, seq, "", "")])
+
+    def tallies(self, tenant: str, watermark: int, wanted: Iterable[str] | None) -> dict[str, Tally]:
+        """Counts by category as of an entry, of all or of those wanted."""
+        names = None if wanted is None else sorted(wanted)
+        if names is not None and not names:
+            return {}
+        found = self._said(tenant, [COUNTS], ["number", "name", "data"], names)
+        best: dict[str, tuple[int, str]] = {}
+        for one in found:
+            seq, name = int(one.properties["number"]), str(one.properties["name"])[1:]
+            if seq <= watermark and seq > best.get(name, (-1, ""))[0]:
+                best[name] = seq, str(one.properties["data"])
+        return {name: Counter(msgspec.json.decode(data)) for name, (_, data) in best.items()}
+
+    def standings(self, tenant: str, watermark: int) -> dict[SpaceKind, Standing]:
+        """By kind, as of an entry."""
+        best: dict[SpaceKind, tuple[int, Standing]] = {}
+        for one in self._said(tenant, [STANDING], ["number", "data"]):
+            seq, read = int(one.properties["number"]), objects.read_standing(one.properties["data"])
+            if seq <= watermark and seq > best.get(read.kind, (-1, read))[0]:
+                best[read.kind] = seq, read
+        return {kind: read for kind, (_, read) in best.items()}
+
+    def clear(self, tenant: str, seq: int, names: Sequence[str]) -> None:
+        """Delete what W = `seq` made old; of counts those of the categories named."""
+        told = ["kind", "number", "name"]
+        found = self._said(tenant, [WATERMARK, PLAN, STANDING], told)
+        if names:
+            found += self._said(tenant, [COUNTS], told, names)
+        newest: dict[tuple[str, str], int] = {}
+        for one in found:
+            if int(one.properties["number"]) <= seq:
+                about = _about(one)
+                newest[about] = max(int(one.properties["number"]), newest.get(about, 0))
+        old = [
+            one.uuid for one in found if int(one.properties["number"]) < newest.get(_about(one), 0)
+        ]
+        self._store.delete(store.HEAD, None, old)
+
+    def _said(
+        self,
+        tenant: str,
+        kinds: Sequence[str] | None,
+        properties: Sequence[str],
+        names: Sequence[str] | None = None,
+    ) -> list[store.Found]:
+        condition = Filter.by_property("tenant").equal(tenant)
+        if kinds is not None:
+            condition &= Filter.by_property("kind").contains_any(list(kinds))
+        if names is not None:
+            condition &= Filter.by_property("name").contains_any([f"={one}" for one in names])
+        return self._store.where(store.HEAD, None, condition, store.MOST, properties)
+
+
+def _said(tenant: str, kind: str, seq: int, name: str, data: str) -> DataObject:  # type: ignore[type-arg]
+    return DataObject(
+        uuid=key(tenant, kind, objects.digest(name.encode()), seq),
+        properties={"tenant": tenant, "kind": kind, "number": seq, "name": f"={name}", "data": data},
+    )
+
+
+def _about(one: store.Found) -> tuple[str, str]:
+    return str(one.properties["kind"]), str(one.properties["name"])

@@ -1,0 +1,295 @@
+"""The port `Index` on Weaviate: several machines, approximate neighbours, the same contract."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal
+
+from msgspec.structs import replace
+
+from adapters.weaviate_index import listing, texts
+from adapters.weaviate_index.cluster import Cluster
+from adapters.weaviate_index.counts import stats
+from adapters.weaviate_index.generation import Generation
+from adapters.weaviate_index.generations import Generations
+from adapters.weaviate_index.nodes import Node
+from adapters.weaviate_index.schema import Layout, Meta
+from adapters.weaviate_index.store import Level, Store
+from adapters.weaviate_index.writing import Entry
+from core.entries import Outcome, Record, State, Tombstone
+from core.errors import IndexUnavailableError
+from core.policy import Policy
+from core.ports import Card, Filters, Index, Lacking, Neighbour, Page, Stats
+from core.types import Fingerprint, Hit, Query, SpaceKind, Standing, Vector
+
+THREADS = 32
+"""Questions under way at once: a picture asks ten, each of which waits some milliseconds."""
+
+
+class WeaviateIndex:
+    """An index on the servers that `nodes` name; any number of processes read and write it.
+
+    Nothing is asked of the servers before the first question, which also makes what is missing in
+    their schema. While none answers, every call raises IndexUnavailableError within seconds.
+    """
+
+    def __init__(
+        self,
+        nodes: Sequence[Node],
+        policy: Policy,
+        *,
+        key: str = "",
+        secure: bool = False,
+        prefix: str = "Seenit",
+        consistency: Level = "quorum",
+        replication: int = 1,
+        features: bool = True,
+        idle_hours: float = 0.0,
+    ) -> None:
+        """`key` is the API key, `prefix` what collections' names begin with.
+
+        `consistency` is asked of reads; what is written is on every replica before W says so.
+        `replication` is of collections made from now on. `features`: local features are a source
+        of candidates. `idle_hours`: see `rest`.
+        """
+        self._cluster = Cluster(nodes, key=key, secure=secure)
+        self._policy = policy
+        self._prefix = prefix
+        self._consistency: Level = consistency
+        self._layout = Layout(replication)
+        self._features = features
+        self._idle_hours = idle_hours
+        self._meta = Meta(prefix, self._layout)
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="weaviate")
+        self._closed = False
+        self._generations = Generations(self._cluster, self._meta, self._make)
+
+    # --- what there is of a tenant --------------------------------------------------------------
+
+    def watermark(self, tenant: str) -> int:
+        """W: every entry up to it is visible on every replica. 0 for an unknown tenant."""
+        return self._generations.watermark(tenant)
+
+    def tenants(self) -> list[str]:
+        """Those that have a watermark, sorted."""
+        return self._now.head.tenants()
+
+    def project(
+        self,
+        tenant: str,
+        seq: int,
+        records: Sequence[Record],
+        removed: Sequence[Tombstone],
+        outcomes: Sequence[Outcome],
+        *,
+        standings: Sequence[Standing] = (),
+    ) -> None:
+        """Write what entry `seq` left to every replica, wait for it to be visible, let W be `seq`.
+
+        Nothing where it is not the next one. Raise IndexUnavailableError where a replica is away:
+        W stands still.
+        """
+        self._generations.refuse_sealed()
+        entry = Entry(tenant, seq, records, removed, outcomes, standings)
+        self._now.writing.project(entry)
+
+    def standings(self, tenant: str) -> dict[SpaceKind, Standing]:
+        """By kind; none of a kind that the log says nothing of."""
+        head = self._now.head
+        return head.standings(tenant, head.watermark(tenant))
+
+    def stats(self, tenant: str, spaces: Sequence[str] = ()) -> Stats:
+        """Counts as of W; of these spaces also where no record has a vector in them."""
+        head = self._now.head
+        while True:
+            watermark = head.watermark(tenant)
+            tallies = head.tallies(tenant, watermark, None)
+            if head.watermark(tenant) == watermark:  # else what it counted may be gone
+                return stats(tallies, watermark, spaces)
+
+    def values(
+        self,
+        tenant: str,
+        by: Literal["category", "owner_id", "decision", "verdict", "tag"],
+        limit: int,
+    ) -> list[str]:
+        """Values that records have, sorted, at most so many."""
+        return listing.values(self._now.reading, tenant, by, limit)
+
+    # --- records --------------------------------------------------------------------------------
+
+    def states(self, tenant: str, image_ids: Sequence[str]) -> list[State | None]:
+        """In order; None for unknown and deleted ones."""
+        live = self._now.reading.live(tenant, image_ids)
+        return [live[one].state if one in live else None for one in image_ids]
+
+    def cards(self, tenant: str, image_ids: Sequence[str]) -> list[Card | None]:
+        """In order; None for unknown and deleted ones."""
+        live = self._now.reading.live(tenant, image_ids)
+        return [live[one].card if one in live else None for one in image_ids]
+
+    def tombstones(self, tenant: str, image_ids: Sequence[str]) -> list[Tombstone | None]:
+        """In order."""
+        newest = self._now.reading.newest(tenant, image_ids)
+        return [
+            newest[one].tombstone if one in newest and newest[one].gone else None
+            for one in image_ids
+        ]
+
+    def by_content(self, tenant: str, sha256: Sequence[str], pixels: Sequence[str]) -> list[State]:
+        """Every live record with one of these digests, in the order they came to be."""
+        return self._now.reading.by_content(tenant, sha256, pixels)
+
+    def copies(self, tenant: str, image_id: str) -> list[State]:
+        """Live records whose original it is, in the order they came to be."""
+        return [one.state for one in self._now.reading.copies(tenant, [image_id])]
+
+    def stars(self, tenant: str, image_ids: Sequence[str]) -> list[list[Card]]:
+        """In order, the copies of each in the order they came to be."""
+        found: dict[str, list[Card]] = {image_id: [] for image_id in image_ids}
+        for one in self._now.reading.copies(tenant, list(found)):
+            card = one.card
+            found[card.original].append(card)
+        return [found[image_id] for image_id in image_ids]
+
+    def fingerprints(self, tenant: str, image_ids: Sequence[str]) -> list[Fingerprint | None]:
+        """In order; None for unknown and deleted ones."""
+        reading = self._now.reading
+        found = reading.fingerprints(tenant, reading.live(tenant, image_ids).values())
+        return [found.get(one) for one in image_ids]
+
+    def records(
+        self, tenant: str, image_ids: Sequence[str], *, vectors: bool = False
+    ) -> list[Record | None]:
+        """In order; None for unknown and deleted ones."""
+        reading = self._now.reading
+        live = reading.live(tenant, image_ids)
+        found = reading.records(tenant, live.values())
+        if vectors:
+            for image_id, vectors_ in reading.all_vectors(tenant, live.values()).items():
+                if image_id in found:
+                    found[image_id] = replace(found[image_id], vectors=vectors_)
+        return [found.get(one) for one in image_ids]
+
+    def vector(self, tenant: str, space_id: str, image_id: str) -> Vector | None:
+        """A record's stored vector; a copy has none, its original stands for it."""
+        return self.vectors(tenant, space_id, [image_id])[0]
+
+    def vectors(self, tenant: str, space_id: str, image_ids: Sequence[str]) -> list[Vector | None]:
+        """Stored vectors of one space, in order."""
+        reading = self._now.reading
+        found = reading.vectors(tenant, space_id, reading.live(tenant, image_ids).values())
+        return [found.get(one) for one in image_ids]
+
+    # --- lists ----------------------------------------------------------------------------------
+
+    def page(
+        self,
+        tenant: str,
+        filters: Filters,
+        limit: int,
+        before: tuple[str, str] | None = None,
+    ) -> Page:
+        """Records older than (accepted_at, image_id) `before` that pass every filter."""
+        return listing.page(self._now.reading, tenant, filters, limit, before)
+
+    def lacking(self, tenant: str, space_id: str, limit: int, after: int = -1) -> Lacking:
+        """Records that could have a vector in a space and have none, in the order they came."""
+        return listing.lacking(self._now.reading, tenant, space_id, limit, after)
+
+    def outcomes(self, tenant: str, job_ids: Sequence[str]) -> list[Outcome | None]:
+        """In order."""
+        found = self._now.reading.outcomes(tenant, job_ids)
+        return [found.get(one) for one in job_ids]
+
+    def outcome_page(
+        self,
+        tenant: str,
+        status: Literal["done", "failed"] | None,
+        limit: int,
+        before: tuple[str, str] | None = None,
+    ) -> tuple[list[Outcome], bool]:
+        """Ended jobs older than (accepted_at, job_id) `before`, and whether more follow."""
+        return listing.outcomes(self._now.reading, tenant, status, limit, before)
+
+    # --- searches -------------------------------------------------------------------------------
+
+    def hits(
+        self, tenant: str, queries: Sequence[Query], *, without: Sequence[str] = ()
+    ) -> list[list[Hit]]:
+        """Anchors near each query from every source, in the order they came to be.
+
+        Raise MalformedError for a vector without its space or of other dimensions than it has.
+        """
+        return self._now.nearby.hits(tenant, queries, without)
+
+    def neighbours(
+        self,
+        tenant: str,
+        space_id: str,
+        vector: Vector,
+        *,
+        limit: int,
+        min_similarity: float = -1.0,
+        without: Sequence[str] = (),
+        filters: Filters | None = None,
+    ) -> list[Neighbour]:
+        """Approximate nearest records of a space, best first, measured exactly.
+
+        A record passes the filters by itself, or for a copy without a vector of its own there.
+        Raise MalformedError for a vector of other dimensions than the space has.
+        """
+        return self._now.neighbours.search(
+            tenant,
+            space_id,
+            vector,
+            limit=limit,
+            min_similarity=min_similarity,
+            without=without,
+            filters=filters,
+        )
+
+    def keyword(
+        self,
+        tenant: str,
+        text: str,
+        *,
+        limit: int,
+        without: Sequence[str] = (),
+        filters: Filters | None = None,
+    ) -> list[Neighbour]:
+        """Records with any of a text's words, most relevant first, by Weaviate's BM25."""
+        return texts.search(
+            self._now.reading, tenant, text, limit=limit, without=without, filters=filters
+        )
+
+    # --- keeping --------------------------------------------------------------------------------
+
+    def tidy(self, tenant: str) -> int:
+        """Delete what writers that died or were held up left behind; how many objects that was."""
+        return self._now.tidying.tidy(tenant)
+
+    def rest(self) -> list[str]:
+        """Put tenants to rest that nobody asked for `idle_hours`; the next question wakes them."""
+        return self._now.tidying.rest(self._idle_hours)
+
+    def fresh(self) -> Index:
+        """An empty index beside this one; what earlier ones of its kind left is dropped."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Let go of connections and threads; whatever is asked afterwards is refused."""
+        self._closed = True
+        self._pool.shutdown(wait=True)
+        self._cluster.close()
+
+    @property
+    def _now(self) -> Generation:
+        if self._closed:
+            raise IndexUnavailableError("the index is closed")
+        return self._generations.now()
+
+    def _make(self, number: int) -> Generation:
+        held = Store(self._cluster, self._prefix, number, self._consistency)
+        return Generation(held, self._pool, self._policy, self._layout, features=self._features)

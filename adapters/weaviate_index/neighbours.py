@@ -1,0 +1,138 @@
+"""Nearest records of a space that pass filters, each by itself or by a copy it stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from weaviate.classes.query import Filter
+
+from adapters.weaviate_index import passing, store
+from adapters.weaviate_index.nearby import Near, check, current, nearest
+from adapters.weaviate_index.objects import Held
+from adapters.weaviate_index.reading import Reading
+from core.filtering import passes
+from core.ports import Filters, Neighbour
+from core.types import Vector
+
+_MORE = 16
+"""Asked for beyond what is wanted: for what falls out."""
+STANDINS = 2_000
+"""Copies that pass by themselves up to which their originals are named in the question."""
+
+
+class Neighbours:
+    """Asks one generation."""
+
+    def __init__(self, reading: Reading, *, standins: int = STANDINS) -> None:
+        self._reading = reading
+        self._standins = standins
+
+    def search(
+        self,
+        tenant: str,
+        space_id: str,
+        vector: Vector,
+        *,
+        limit: int,
+        min_similarity: float,
+        without: Sequence[str],
+        filters: Filters | None,
+    ) -> list[Neighbour]:
+        """Best first, of equals the one that came to be first.
+
+        Where the copies that pass are few, Weaviate's own filter finds them all; where they are
+        many, whoever is near is looked at, ever more of them, until enough of them pass.
+        """
+        if not check(self._reading, space_id, vector) or limit <= 0:
+            return []
+        condition = passing.condition(filters)
+        if filters is None or condition is None:
+            return self._grown(
+                tenant, space_id, vector, None, None, (limit, min_similarity, without)
+            )
+        copies = self._copies(condition, space_id)
+        standing = self._reading.store.count(store.RECORD, tenant, copies)
+        wanted = limit, min_similarity, without
+        if standing <= self._standins:
+            stood = self._originals(tenant, copies, filters, space_id) if standing else set()
+            if stood:
+                condition |= Filter.by_property("image_id").contains_any(sorted(stood))
+            return self._grown(tenant, space_id, vector, condition, (filters, stood), wanted)
+        return self._grown(tenant, space_id, vector, None, (filters, None), wanted)
+
+    def _grown(
+        self,
+        tenant: str,
+        space_id: str,
+        vector: Vector,
+        condition: Any | None,  # noqa: ANN401  # private type
+        among: tuple[Filters, set[str] | None] | None,
+        wanted: tuple[int, float, Sequence[str]],
+    ) -> list[Neighbour]:
+        """Ask for more and more until enough of what was found is still so, and passes.
+
+        `among` are the filters and the originals that pass for a copy; None where those are too
+        many to name: then the copies of whatever is near are looked at.
+        """
+        limit, least, without = wanted
+        hidden = set(without)
+        asked = limit + len(hidden) + _MORE
+        while True:
+            found = nearest(self._reading, tenant, space_id, vector, asked, condition)
+            near = [one for one in found if one.similarity >= least]
+            live = self._reading.live(tenant, [one.image_id for one in near])
+            kept = [
+                one
+                for one in near
+                if one.image_id not in hidden and current(one, live.get(one.image_id), space_id)
+            ]
+            if among is not None:
+                kept = self._passing(tenant, space_id, kept, live, among)
+            exhausted = len(found) < asked or len(near) < len(found) or asked >= store.MOST
+            if len(kept) >= limit or exhausted:
+                kept.sort(key=lambda one: (-one.similarity, live[one.image_id].born))
+                return [Neighbour(one.image_id, one.similarity) for one in kept[:limit]]
+            asked = min(store.MOST, 4 * asked)
+
+    def _passing(
+        self,
+        tenant: str,
+        space_id: str,
+        near: Sequence[Near],
+        live: dict[str, Held],
+        among: tuple[Filters, set[str] | None],
+    ) -> list[Near]:
+        filters, stood = among
+        alone = {one.image_id for one in near if passes(live[one.image_id].card, filters)}
+        if stood is None:
+            others = [one.image_id for one in near if one.image_id not in alone]
+            stood = {
+                card.original
+                for copy in self._reading.copies(tenant, others)
+                if space_id not in (card := copy.card).spaces and passes(card, filters)
+            }
+        return [one for one in near if one.image_id in alone or one.image_id in stood]
+
+    def _originals(
+        self,
+        tenant: str,
+        copies: Any,  # noqa: ANN401  # private type
+        filters: Filters,
+        space_id: str,
+    ) -> set[str]:
+        """Of copies without a vector of their own that pass."""
+        live = self._reading.live(tenant, self._reading.ids(tenant, copies))
+        cards = (one.card for one in live.values())
+        return {
+            card.original
+            for card in cards
+            if space_id not in card.spaces and passes(card, filters)
+        } - {""}
+
+    @staticmethod
+    def _copies(condition: Any, space_id: str) -> Any:  # noqa: ANN401  # private type
+        """Copies without a vector of their own in a space."""
+        is_copy = Filter.by_property("verdict").contains_any(["exact", "near_duplicate"])
+        own = Filter.by_property("spaces").equal(space_id)
+        return condition & is_copy & Filter.not_(own)

@@ -1,0 +1,38 @@
+"""Errors of gRPC as they come, out of reach of the client's own handling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from grpc import RpcError
+
+
+class Refused(Exception):  # noqa: N818  # becomes one of ours in `weaviate_errors`
+    """What the server, or the way to it, answered instead."""
+
+    def __init__(self, error: Any) -> None:  # noqa: ANN401  # RpcError is a Call
+        self.code: str = error.code().name
+        self.details: str = error.details() or ""
+        super().__init__(f"{self.code}: {self.details}")
+
+
+class Prompt:
+    """The client's gRPC methods, without its way with errors.
+
+    weaviate-client 4.23 sleeps 1, 2, 4, 8 and 16 s where a server is away, with no setting
+    against it, and of other errors it drops the code.
+    """
+
+    def __init__(self, stub: Any) -> None:  # noqa: ANN401  # generated code
+        self._stub = stub
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  # generated code
+        method = getattr(self._stub, name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  # passes all on
+            try:
+                return method(*args, **kwargs)
+            except RpcError as error:
+                raise Refused(error) from error
+
+        return call

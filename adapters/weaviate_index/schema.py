@@ -1,0 +1,297 @@
+"""Collections, made and changed in numbered steps; each may run twice, and in two processes.
+
+A generation is one whole index: its number is in the names of its collections. What is written of
+them all lies in one small collection: which steps each generation has seen, and which one is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from weaviate import WeaviateClient
+from weaviate.classes.config import (
+    Configure,
+    ConsistencyLevel,
+    DataType,
+    Property,
+    StopwordsPreset,
+    Tokenization,
+    VectorDistances,
+)
+from weaviate.classes.data import DataObject
+from weaviate.classes.query import Filter
+from weaviate.exceptions import UnexpectedStatusCodeError
+
+from adapters.weaviate_index import features, store
+from adapters.weaviate_index.objects import WORDS, key
+from adapters.weaviate_index.store import Store
+from core.errors import IndexUnavailableError
+
+META = "Meta"
+CONNECTIONS = 32
+CONSTRUCTION = 128
+"""Of every graph: links of a node, and how many are looked at to find them (lab: hashes within 12
+bits were found 100 times of 100 with these)."""
+B = 0.75
+K1 = 1.2
+"""Of BM25, as in SQLite's full-text tables."""
+
+
+class Layout(NamedTuple):
+    """What a schema is made with."""
+
+    replication: int
+
+
+def _exact(name: str, kind: DataType = DataType.TEXT) -> Property:
+    """Text that is looked for whole."""
+    return Property(
+        name=name,
+        data_type=kind,
+        tokenization=Tokenization.FIELD,
+        index_filterable=True,
+        index_searchable=False,
+    )
+
+
+def _number(name: str) -> Property:
+    return Property(
+        name=name, data_type=DataType.INT, index_filterable=True, index_range_filters=True
+    )
+
+
+def _words(name: str) -> Property:
+    return Property(
+        name=name,
+        data_type=DataType.TEXT,
+        tokenization=Tokenization.WHITESPACE,
+        index_filterable=False,
+        index_searchable=True,
+    )
+
+
+def _kept(name: str, kind: DataType = DataType.TEXT) -> Property:
+    """What is only read back."""
+    searchable = False if kind == DataType.TEXT else None
+    return Property(name=name, data_type=kind, index_filterable=False, index_searchable=searchable)
+
+
+_FILTERS = [
+    _exact("image_id"),
+    _number("accepted"),
+    *(
+        _exact(name)
+        for name in (
+            "sha256",
+            "original_id",
+            "verdict",
+            "decision",
+            "category",
+            "owner_id",
+            "external_id",
+        )
+    ),
+    _exact("tags", DataType.TEXT_ARRAY),
+]
+"""What filters look at, of records and of vectors."""
+
+
+def create(client: WeaviateClient, name: str, layout: Layout, **more: Any) -> None:  # noqa: ANN401  # options of the client
+    """Make a collection unless it is there."""
+    try:
+        client.collections.create(
+            name,
+            replication_config=Configure.replication(factor=layout.replication),
+            inverted_index_config=more.pop("inverted", None),
+            **more,
+        )
+    except UnexpectedStatusCodeError as error:
+        if "already exists" not in str(error):
+            raise
+
+
+def _tenants() -> Any:  # noqa: ANN401  # private type
+    return Configure.multi_tenancy(
+        enabled=True, auto_tenant_creation=True, auto_tenant_activation=True
+    )
+
+
+def graph(distance: VectorDistances) -> Any:  # noqa: ANN401  # private type
+    """An HNSW, with the quantization that the server has by default."""
+    return Configure.VectorIndex.hnsw(
+        distance_metric=distance, max_connections=CONNECTIONS, ef_construction=CONSTRUCTION
+    )
+
+
+def space(client: WeaviateClient, held: Store, layout: Layout, space_id: str, wide: int) -> None:
+    """The collection of one space: vectors of so many dimensions, and what filters look at."""
+    create(
+        client,
+        held.name(store.space(space_id)),
+        layout,
+        description=f"{wide} dimensions of {space_id}",
+        properties=_FILTERS,
+        vector_config=[
+            Configure.Vectors.self_provided(
+                name="vector", vector_index_config=graph(VectorDistances.DOT)
+            )
+        ],
+        multi_tenancy_config=_tenants(),
+    )
+
+
+def _first(client: WeaviateClient, held: Store, layout: Layout) -> None:
+    create(
+        client,
+        held.name(store.HEAD),
+        layout,
+        properties=[
+            _exact("tenant"),
+            _exact("kind"),
+            _number("number"),
+            _exact("name"),
+            _kept("data"),
+        ],
+    )
+    create(
+        client,
+        held.name(store.RECORD),
+        layout,
+        properties=[
+            *_FILTERS,
+            _exact("pixels"),
+            _kept("seq", DataType.INT),
+            _number("born"),
+            Property(name="gone", data_type=DataType.BOOL, index_filterable=True),
+            _exact("spaces", DataType.TEXT_ARRAY),
+            _exact("held", DataType.TEXT_ARRAY),
+            _exact("able", DataType.TEXT_ARRAY),
+            *map(_words, WORDS),
+            _kept("data"),
+        ],
+        inverted=Configure.inverted_index(
+            bm25_b=B, bm25_k1=K1, stopwords_preset=StopwordsPreset.NONE
+        ),
+        multi_tenancy_config=_tenants(),
+    )
+    create(
+        client,
+        held.name(store.PRINT),
+        layout,
+        properties=[_exact("image_id"), _kept("data")],
+        multi_tenancy_config=_tenants(),
+    )
+    create(
+        client,
+        held.name(store.ANCHOR),
+        layout,
+        properties=[_exact("image_id"), _kept("phash"), *features.PROPERTIES],
+        vector_config=[
+            Configure.Vectors.self_provided(
+                name="phash",
+                quantizer=Configure.VectorIndex.Quantizer.none(),
+                vector_index_config=graph(VectorDistances.HAMMING),
+            ),
+            *features.VECTORS,
+        ],
+        inverted=Configure.inverted_index(
+            bm25_b=0.0, bm25_k1=K1, stopwords_preset=StopwordsPreset.NONE
+        ),
+        multi_tenancy_config=_tenants(),
+    )
+    create(
+        client,
+        held.name(store.JOB),
+        layout,
+        properties=[
+            _exact("job_id"),
+            _kept("seq", DataType.INT),
+            _exact("status"),
+            _number("accepted"),
+            _kept("data"),
+        ],
+        multi_tenancy_config=_tenants(),
+    )
+
+
+Step = Callable[[WeaviateClient, Store, Layout], None]
+STEPS: tuple[Step, ...] = (_first,)
+"""Never changed, only added to: what a running index has seen it has seen."""
+
+
+class Meta:
+    """What is written of the generations."""
+
+    def __init__(self, prefix: str, layout: Layout) -> None:
+        self._name = prefix + META
+        self._layout = layout
+
+    def active(self, client: WeaviateClient) -> int | None:
+        """The generation that is read, None before there is one."""
+        if not client.collections.exists(self._name):
+            return None
+        return max((number for number, _ in self._said(client, "active")), default=None)
+
+    def generations(self, client: WeaviateClient) -> list[int]:
+        """All that were begun."""
+        return sorted({number for number, _ in self._said(client, "step")})
+
+    def version(self, client: WeaviateClient, generation: int) -> int:
+        """The last step that a generation has seen."""
+        return max((n for g, n in self._said(client, "step") if g == generation), default=0)
+
+    def prepare(self, client: WeaviateClient, held: Store) -> None:
+        """Bring a generation up to this version. Raise IndexUnavailableError for a newer one."""
+        create(
+            client,
+            self._name,
+            self._layout,
+            properties=[_exact("kind"), _number("generation"), _number("number")],
+        )
+        version = self.version(client, held.number)
+        if version > len(STEPS):
+            raise IndexUnavailableError(
+                f"the index in Weaviate is of version {version}, this Seenit knows {len(STEPS)}: "
+                "use the newer one"
+            )
+        for n in range(version, len(STEPS)):
+            STEPS[n](client, held, self._layout)
+            self._say(client, "step", held.number, n + 1)
+
+    def activate(self, client: WeaviateClient, generation: int) -> None:
+        """Let a generation be read from now on."""
+        self._say(client, "active", generation, 0)
+
+    def seal(self, client: WeaviateClient, generation: int) -> None:
+        """Let nobody project into a generation that is being left."""
+        self._say(client, "seal", generation, 0)
+
+    def sealed(self, client: WeaviateClient) -> int | None:
+        """The last one that was left."""
+        return max((number for number, _ in self._said(client, "seal")), default=None)
+
+    def forget(self, client: WeaviateClient, generation: int) -> None:
+        """Drop a generation's collections, and what is written of it."""
+        mine = Filter.by_property("generation").equal(generation)
+        held = client.collections.use(self._name).with_consistency_level(ConsistencyLevel.ALL)
+        held.data.delete_many(where=mine)
+
+    def _said(self, client: WeaviateClient, kind: str) -> list[tuple[int, int]]:
+        held = client.collections.use(self._name)
+        answer = held.query.fetch_objects(
+            filters=Filter.by_property("kind").equal(kind), limit=store.MOST
+        )
+        return [
+            (int(one.properties["generation"]), int(one.properties["number"]))  # type: ignore[call-overload]
+            for one in answer.objects
+        ]
+
+    def _say(self, client: WeaviateClient, kind: str, generation: int, number: int) -> None:
+        """Write on every replica."""
+        held = client.collections.use(self._name).with_consistency_level(ConsistencyLevel.ALL)
+        told = {"kind": kind, "generation": generation, "number": number}
+        one = DataObject(uuid=key("meta", kind, generation, number), properties=told)
+        answer = held.data.insert_many([one])
+        if answer.has_errors:
+            raise IndexUnavailableError(f"Weaviate refused what is written of the schema: {answer.errors[0].message}")

@@ -1,0 +1,239 @@
+"""The collections of one generation of the index: asked, written and deleted from."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, Literal, TypeVar
+from uuid import UUID
+
+from weaviate import WeaviateClient
+from weaviate.classes.config import ConsistencyLevel
+from weaviate.classes.data import DataObject
+from weaviate.classes.query import Filter, Sort
+from weaviate.collections import Collection
+from weaviate.collections.classes.internal import Object
+
+from adapters.weaviate_index.cluster import Cluster
+from core.errors import IndexUnavailableError, MissingError
+
+HEAD: Final = "Head"
+"""Of all tenants: watermarks, plans, counts and spaces."""
+RECORD: Final = "Record"
+PRINT: Final = "Print"
+ANCHOR: Final = "Anchor"
+JOB: Final = "Job"
+OF_TENANTS: Final = (RECORD, PRINT, ANCHOR, JOB)
+
+Level = Literal["one", "quorum", "all"]
+LEVELS: Final = {
+    "one": ConsistencyLevel.ONE,
+    "quorum": ConsistencyLevel.QUORUM,
+    "all": ConsistencyLevel.ALL,
+}
+MOST = 10_000
+"""Objects that Weaviate gives at most for one question (QUERY_MAXIMUM_RESULTS)."""
+PART = 256
+"""Objects in one write: their vectors and features are 2 MB."""
+_SETTLED = 60.0
+"""Seconds that vectors may take to come out of a queue."""
+
+Found = Object[Any, Any]
+Ask = Callable[[Collection[Any, Any]], "T"]
+T = TypeVar("T")
+
+
+class Store:
+    """One generation, on any node."""
+
+    def __init__(self, cluster: Cluster, prefix: str, number: int, consistency: Level) -> None:
+        self.cluster = cluster
+        self.number = number
+        self.prefix = f"{prefix}{number}"
+        self._reading = LEVELS[consistency]
+        self._spaces: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def name(self, kind: str) -> str:
+        """What a collection is called."""
+        return self.prefix + kind
+
+    def ask(self, kind: str, tenant: str | None, question: Ask[T], missing: T) -> T:
+        """An answer from a collection; `missing` where the tenant has nothing in it."""
+
+        def put(client: WeaviateClient) -> T:
+            return question(self._open(client, kind, tenant, self._reading))
+
+        try:
+            return self.cluster.run(put)
+        except MissingError:
+            return missing
+
+    def find(
+        self,
+        kind: str,
+        tenant: str | None,
+        column: str,
+        values: Sequence[str],
+        properties: Sequence[str],
+    ) -> list[Found]:
+        """Every object with one of these values in a property."""
+        found: list[Found] = []
+        for start in range(0, len(values), PART):
+            some = list(values[start : start + PART])
+            limit = 2 * len(some) + 32
+            while True:
+                part = self.where(
+                    kind, tenant, Filter.by_property(column).contains_any(some), limit, properties
+                )
+                if len(part) < limit or limit == MOST:
+                    break
+                limit = min(MOST, 8 * limit)
+            found += part
+        return found
+
+    def where(
+        self,
+        kind: str,
+        tenant: str | None,
+        condition: Any,  # noqa: ANN401  # the client's own, private type
+        limit: int,
+        properties: Sequence[str],
+        **more: Any,  # noqa: ANN401  # options of the client
+    ) -> list[Found]:
+        """At most so many objects that fulfil a condition."""
+        return self.ask(
+            kind,
+            tenant,
+            lambda held: held.query.fetch_objects(
+                filters=condition, limit=limit, return_properties=list(properties), **more
+            ).objects,
+            [],
+        )
+
+    def by_key(self, kind: str, tenant: str, keys: Iterable[UUID], **more: Any) -> dict[UUID, Found]:  # noqa: ANN401  # options of the client
+        """Objects by their ids, of those that are there."""
+        wanted = list(dict.fromkeys(keys))
+        found: dict[UUID, Found] = {}
+        for start in range(0, len(wanted), PART):
+            some = wanted[start : start + PART]
+            answer = self.ask(
+                kind,
+                tenant,
+                lambda held, some=some: held.query.fetch_objects_by_ids(  # type: ignore[misc]
+                    some, limit=len(some), **more
+                ).objects,
+                [],
+            )
+            found.update((one.uuid, one) for one in answer)
+        return found
+
+    def count(self, kind: str, tenant: str, condition: Any) -> int:  # noqa: ANN401  # private type
+        """How many objects fulfil a condition: bitmaps are counted, no object is read."""
+        return self.ask(
+            kind,
+            tenant,
+            lambda held: (
+                held.aggregate.over_all(filters=condition, total_count=True).total_count or 0
+            ),
+            0,
+        )
+
+    def put(self, kind: str, tenant: str | None, objects: Sequence[DataObject[Any, Any]]) -> None:
+        """Write to every replica, each object or IndexUnavailableError; what was there goes."""
+        for start in range(0, len(objects), PART):
+            some = objects[start : start + PART]
+
+            def write(client: WeaviateClient, some: Any = some) -> None:  # noqa: ANN401
+                held = self._open(client, kind, tenant, ConsistencyLevel.ALL)
+                answer = held.data.insert_many(some)
+                if answer.has_errors:
+                    first = next(iter(answer.errors.values())).message
+                    raise IndexUnavailableError(
+                        f"Weaviate refused {len(answer.errors)} of {len(some)} objects "
+                        f"of {kind}: {first}"
+                    )
+
+            self.cluster.run(write)
+
+    def delete(self, kind: str, tenant: str | None, keys: Sequence[UUID]) -> None:
+        """Delete from every replica; what is not there is no error."""
+        for start in range(0, len(keys), PART):
+            some = list(keys[start : start + PART])
+
+            def write(client: WeaviateClient, some: list[UUID] = some) -> None:
+                held = self._open(client, kind, tenant, ConsistencyLevel.ALL)
+                answer = held.data.delete_many(where=Filter.by_id().contains_any(some))
+                if answer.failed:
+                    raise IndexUnavailableError(
+                        f"Weaviate could not delete {answer.failed} objects of {kind}"
+                    )
+
+            try:
+                self.cluster.run(write)
+            except MissingError:
+                return
+
+    def visible(self, kind: str, tenant: str) -> None:
+        """Wait until no vector of a tenant waits in a queue any more: asynchronous indexing."""
+        deadline = time.monotonic() + _SETTLED
+        pause = 0.005
+        while True:
+            nodes = self.cluster.run(
+                lambda client: client.cluster.nodes(
+                    collection=self.name(kind), shard=tenant, output="verbose"
+                )
+            )
+            waiting = sum(
+                shard.vector_queue_length for node in nodes for shard in node.shards or []
+            )
+            if not waiting:
+                return
+            if time.monotonic() > deadline:
+                raise IndexUnavailableError(f"{waiting} vectors of {tenant} still wait in a queue")
+            time.sleep(pause)
+            pause = min(0.25, 2 * pause)
+
+    # --- spaces ---------------------------------------------------------------------------------
+
+    def dimensions(self, space_id: str) -> int | None:
+        """Of a space, None for one that nobody has written to."""
+        with self._lock:
+            known = self._spaces.get(space_id)
+        if known is not None:
+            return known
+        name = self.name(space(space_id))
+
+        def look(client: WeaviateClient) -> int | None:
+            if not client.collections.exists(name):
+                return None
+            told = client.collections.use(name).config.get(simple=True).description or ""
+            return int(told.split()[0])
+
+        found = self.cluster.run(look)
+        if found is not None:
+            with self._lock:
+                self._spaces[space_id] = found
+        return found
+
+    def _open(
+        self, client: WeaviateClient, kind: str, tenant: str | None, level: ConsistencyLevel
+    ) -> Collection[Any, Any]:
+        held: Collection[Any, Any] = client.collections.use(self.name(kind))
+        if tenant is not None:
+            held = held.with_tenant(tenant)
+        return held.with_consistency_level(level)
+
+
+def space(space_id: str) -> str:
+    """The collection of a space: `visual-1f3a90bc` lies in `Visual1f3a90bc`."""
+    return "".join(part.capitalize() for part in space_id.split("-"))
+
+
+def by(*columns: str, ascending: bool = True) -> Any:  # noqa: ANN401  # private type
+    """An order of objects."""
+    order = Sort.by_property(columns[0], ascending=ascending)
+    for column in columns[1:]:
+        order = order.by_property(column, ascending=ascending)
+    return order

@@ -1,0 +1,84 @@
+"""Keyword search: any of a question's words, ranked by Weaviate's BM25."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from adapters.local_index import texts
+from adapters.weaviate_index import passing, store
+from adapters.weaviate_index.objects import WORDS
+from adapters.weaviate_index.reading import Reading
+from adapters.weaviate_index.stems import stemmed
+from core.filtering import passes
+from core.ports import Filters, Neighbour
+
+_WEIGHTED = [
+    f"{name}^{weight:g}" for name, weight in zip(WORDS, texts.WEIGHTS, strict=True)
+]
+_MORE = 16
+"""Records asked for beyond those wanted: for what falls out, and for equals at the end."""
+
+
+def search(
+    reading: Reading,
+    tenant: str,
+    text: str,
+    *,
+    limit: int,
+    without: Sequence[str],
+    filters: Filters | None,
+) -> list[Neighbour]:
+    """The most relevant records, equal ones in the order they came to be."""
+    asked = stemmed([[" ".join(word.strip('"') for word in texts.words(text))]])[0][0]
+    if not asked or limit <= 0:
+        return []
+    most = limit + len(without) + _MORE
+    while True:
+        found = _ask(reading, tenant, asked, passing.condition(filters), most)
+        live = reading.live(tenant, list({image_id for image_id, _, _ in found}))
+        kept = [
+            (relevance, live[image_id])
+            for image_id, seq, relevance in found
+            if image_id in live
+            and live[image_id].seq == seq
+            and (filters is None or passes(live[image_id].card, filters))
+            and image_id not in without
+        ]
+        kept.sort(key=lambda one: (-one[0], one[1].born))
+        exhausted = len(found) < most or most >= store.MOST
+        # the last of equals may be anywhere among those not asked for
+        last = found[-1][2] if found else 0.0
+        sure = sum(relevance > last for relevance, _ in kept)
+        if exhausted or sure >= limit:
+            return [
+                Neighbour(one.image_id, max(0.0, relevance)) for relevance, one in kept[:limit]
+            ]
+        most = min(store.MOST, 4 * most)
+
+
+def _ask(
+    reading: Reading,
+    tenant: str,
+    words: str,
+    condition: Any | None,  # noqa: ANN401  # private type
+    limit: int,
+) -> list[tuple[str, int, float]]:
+    """(image_id, seq, relevance), best first."""
+    found = reading.store.ask(
+        store.RECORD,
+        tenant,
+        lambda held: held.query.bm25(
+            words,
+            query_properties=_WEIGHTED,
+            filters=condition,
+            limit=limit,
+            return_properties=["image_id", "seq"],
+            return_metadata=["score"],
+        ).objects,
+        [],
+    )
+    return [
+        (str(one.properties["image_id"]), int(one.properties["seq"]), one.metadata.score or 0.0)
+        for one in found
+    ]

@@ -1,0 +1,313 @@
+"""One log entry into the index: a plan, what it says, and only then W.
+
+Whatever is written is decided by the plan, which is made of what the entries before left and is
+written before anything else. So whoever projects the same entry, at the same time or later, writes
+the same, and one that was held up writes what is older than all that came since.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+from weaviate.classes.data import DataObject
+
+from adapters.local_index import rows
+from adapters.weaviate_index import counts, objects, store
+from adapters.weaviate_index.counts import Change, Kin, Tally
+from adapters.weaviate_index.head import Head
+from adapters.weaviate_index.objects import Held, Part, key
+from adapters.weaviate_index.reading import Reading, all_of
+from adapters.weaviate_index.stems import stemmed
+from adapters.weaviate_index.store import Store
+from core.entries import Outcome, Record, Tombstone
+from core.errors import IndexUnavailableError
+from core.types import Standing
+
+logger = logging.getLogger(__name__)
+
+_STATES = 1 << 20
+"""More than an entry holds: a record's birth is its entry times this, and its place in it."""
+
+
+class Plan(Struct, frozen=True):
+    """What becomes of each record of an entry: where it came to be, and its parts."""
+
+    born: dict[str, int]
+    parts: dict[str, dict[str, Part]]
+    counted: list[str]
+    """Categories whose counts it changes."""
+
+
+class Entry(Struct, frozen=True):
+    """What an entry left."""
+
+    tenant: str
+    seq: int
+    records: Sequence[Record]
+    removed: Sequence[Tombstone]
+    outcomes: Sequence[Outcome]
+    standings: Sequence[Standing]
+
+
+class Writing:
+    """Projects into one generation."""
+
+    def __init__(
+        self,
+        held: Store,
+        reading: Reading,
+        pool: Executor,
+        prepare: Callable[[str, int], None],
+    ) -> None:
+        """`prepare` makes the collection of a space for vectors of so many dimensions."""
+        self._store = held
+        self._reading = reading
+        self._head = Head(held)
+        self._pool = pool
+        self._prepare = prepare
+
+    def project(self, entry: Entry) -> None:
+        """Write what an entry left if it is the next one, else nothing."""
+        tenant, seq = entry.tenant, entry.seq
+        now = self._head.read(tenant)
+        if seq != now.watermark + 1:
+            return
+        if now.watermark == 0:
+            self._head.welcome(tenant)
+        ids = [*(r.state.image_id for r in entry.records), *(t.image_id for t in entry.removed)]
+        known = self._reading.objects(tenant, ids)
+        jobs = self._reading.jobs(tenant, [one.job_id for one in entry.outcomes])
+        before = {image_id: _before(known.get(image_id, []), seq) for image_id in ids}
+        entry = _live(entry, before)
+        plan = now.plans.get(seq)
+        if plan is None:
+            made, tallies = self._planned(entry, before)
+            now = self._head.read(tenant)
+            plan = now.plans.get(seq)
+            if plan is None:
+                if now.watermark != seq - 1:
+                    return  # another one projected it meanwhile
+                self._head.plan(tenant, seq, tallies, msgspec.json.encode(made).decode())
+        decided = made if plan is None else msgspec.json.decode(plan, type=Plan)
+        self._write(entry, decided)
+        self._head.advance(tenant, seq, entry.standings)
+        self._clear(entry, decided, known, jobs)
+
+    # --- deciding -------------------------------------------------------------------------------
+
+    def _planned(
+        self, entry: Entry, before: Mapping[str, Held | None]
+    ) -> tuple[Plan, dict[str, Tally]]:
+        born: dict[str, int] = {}
+        parts: dict[str, dict[str, Part]] = {}
+        for n, record in enumerate(entry.records):
+            image_id = record.state.image_id
+            old = before[image_id]
+            born[image_id] = old.born if old is not None else entry.seq * _STATES + n
+            had = old.parts if old is not None else {}
+            parts[image_id] = {
+                name: had[name] if name in had and had[name][1] == digest else (entry.seq, digest)
+                for name, digest in objects.digests(record).items()
+            }
+        changed = counts.changed(self._change(entry, before))
+        held = self._head.tallies(entry.tenant, entry.seq - 1, changed)
+        return Plan(born, parts, list(changed)), {
+            name: Counter({k: n for k, n in _sum(held.get(name), more).items() if n})
+            for name, more in changed.items()
+        }
+
+    def _change(self, entry: Entry, before: Mapping[str, Held | None]) -> Change:
+        was = {
+            image_id: None if old is None or old.gone else _kin(old)
+            for image_id, old in before.items()
+        }
+        becomes: dict[str, Kin | None] = dict(was)
+        becomes.update({one.image_id: None for one in entry.removed})
+        for record in entry.records:
+            becomes[record.state.image_id] = kin(record)
+        spaces = {
+            image_id: [one.spaces if one is not None else () for one in (was[image_id], kin_)]
+            for image_id, kin_ in becomes.items()
+        }
+        moved = [image_id for image_id, (old, new) in spaces.items() if old != new]
+        originals = {
+            one.original
+            for view in (was, becomes)
+            for one in view.values()
+            if one is not None and one.original is not None
+        } - was.keys()
+        others = {
+            image_id: _kin(one)
+            for image_id, one in self._reading.newest(entry.tenant, sorted(originals)).items()
+            if not one.gone
+        }
+        for copy in self._reading.copies(entry.tenant, moved):
+            if copy.image_id not in was:
+                others[copy.image_id] = _kin(copy)
+        return Change(was, becomes, others)
+
+    # --- writing --------------------------------------------------------------------------------
+
+    def _write(self, entry: Entry, plan: Plan) -> None:
+        tenant = entry.tenant
+        made = self._objects(entry, plan)
+        for space_id, wide in _dimensions(entry.records).items():
+            self._prepare(space_id, wide)
+        all_of(
+            self._pool.submit(self._store.put, kind, tenant, some)
+            for kind, some in made.items()
+            if some
+        )
+        vectors = [kind for kind, some in made.items() if some and some[0].vector]
+        all_of(self._pool.submit(self._store.visible, kind, tenant) for kind in vectors)
+
+    def _objects(self, entry: Entry, plan: Plan) -> dict[str, list[DataObject]]:  # type: ignore[type-arg]
+        made: dict[str, list[DataObject]] = {  # type: ignore[type-arg]
+            store.RECORD: [
+                DataObject(uuid=key(stone.image_id, "gone"), properties=objects.tombstone(stone))
+                for stone in entry.removed
+            ],
+            store.PRINT: [],
+            store.ANCHOR: [],
+            store.JOB: [
+                DataObject(uuid=key(one.job_id, one.seq), properties=objects.outcome(one))
+                for one in entry.outcomes
+            ],
+        }
+        texts = [rows.words(record.fields) or ("",) * 4 for record in entry.records]
+        for record, words in zip(entry.records, stemmed(texts), strict=True):
+            image_id = record.state.image_id
+            parts = plan.parts[image_id]
+            made[store.RECORD].append(
+                DataObject(
+                    uuid=key(image_id, record.seq),
+                    properties=objects.record(record, plan.born[image_id], parts, words),
+                )
+            )
+            for name, (since, _) in parts.items():
+                if since == entry.seq:
+                    made.setdefault(kind_of(name), []).append(_part(record, name, since))
+        return made
+
+    def _clear(
+        self,
+        entry: Entry,
+        plan: Plan,
+        known: Mapping[str, Sequence[Held]],
+        jobs: Mapping[str, Sequence[int]],
+    ) -> None:
+        """Delete what is older than what was written: readers overlook it, so it may fail."""
+        gone: dict[str, list[UUID]] = {store.RECORD: [], store.JOB: []}
+        written = {(record.state.image_id, record.seq) for record in entry.records}
+        touched = {*plan.parts, *(stone.image_id for stone in entry.removed)}
+        for image_id, olds in known.items():
+            if image_id not in touched:
+                continue  # what was to be written of it is older than what is there
+            keep = plan.parts.get(image_id, {})
+            for old in olds:
+                if old.gone or old.seq >= entry.seq or (image_id, old.seq) in written:
+                    continue
+                gone[store.RECORD].append(key(image_id, old.seq))
+                for name, (since, digest) in old.parts.items():
+                    if keep.get(name) != (since, digest):
+                        gone.setdefault(kind_of(name), []).append(key(image_id, name, since))
+        for one in entry.outcomes:
+            older = (seq for seq in jobs.get(one.job_id, ()) if seq < one.seq)
+            gone[store.JOB].extend(key(one.job_id, seq) for seq in older)
+        try:
+            for kind, keys in gone.items():
+                self._store.delete(kind, entry.tenant, keys)
+            self._head.clear(entry.tenant, entry.seq, plan.counted)
+        except IndexUnavailableError as error:
+            logger.warning("left to be tidied in %s: %s", entry.tenant, error)
+
+
+def kind_of(part: str) -> str:
+    """The collection that a part lies in."""
+    return {objects.PRINT: store.PRINT, objects.ANCHOR: store.ANCHOR}.get(part) or store.space(part)
+
+
+def kin(record: Record) -> Kin:
+    """What counts look at in a record that is to be written."""
+    state, fields = record.state, record.fields
+    return Kin(
+        category=fields.category or "",
+        verdict=state.verdict.kind,
+        decision=state.decision.value,
+        spaces=tuple(sorted(record.vectors)),
+        able=tuple(objects.able(state, fields)),
+        original=state.original if state.original != state.image_id else None,
+    )
+
+
+def _kin(held: Held) -> Kin:
+    """The same of one that is there."""
+    state, fields = held.state, held.fields
+    return Kin(
+        category=fields.category or "",
+        verdict=state.verdict.kind,
+        decision=state.decision.value,
+        spaces=tuple(sorted(objects.spaces_of(held.parts))),
+        able=tuple(objects.able(state, fields)),
+        original=state.original if state.original != state.image_id else None,
+    )
+
+
+def _before(found: Iterable[Held], seq: int) -> Held | None:
+    """What the entries before `seq` left of a record; one that is gone stays gone."""
+    older = [one for one in found if one.seq < seq]
+    return max(older, key=lambda one: (one.gone, one.seq), default=None)
+
+
+def _live(entry: Entry, before: Mapping[str, Held | None]) -> Entry:
+    """Without what is gone, goes with it, or is newer already."""
+    leaving = {one.image_id for one in entry.removed}
+
+    def wanted(record: Record) -> bool:
+        old = before[record.state.image_id]
+        if record.state.image_id in leaving:
+            return False
+        return old is None or (not old.gone and old.seq <= record.seq)
+
+    def fresh(stone: Tombstone) -> bool:
+        old = before[stone.image_id]
+        return old is None or not old.gone
+
+    last = {record.state.image_id: record for record in entry.records}
+    return msgspec.structs.replace(
+        entry,
+        records=[record for record in last.values() if wanted(record)],
+        removed=[stone for stone in entry.removed if fresh(stone)],
+    )
+
+
+def _part(record: Record, name: str, since: int) -> DataObject:  # type: ignore[type-arg]
+    image_id = record.state.image_id
+    made = key(image_id, name, since)
+    if name == objects.PRINT:
+        told = {"image_id": image_id, **objects.fingerprint(record)}
+        return DataObject(uuid=made, properties=told)
+    if name == objects.ANCHOR:
+        properties, vectors = objects.anchor(record)
+        return DataObject(uuid=made, properties=properties, vector=vectors)
+    return DataObject(
+        uuid=made,
+        properties=objects.asked_by(record.state, record.fields),
+        vector={"vector": record.vectors[name].tolist()},
+    )
+
+
+def _dimensions(records: Sequence[Record]) -> dict[str, int]:
+    return {name: len(vector) for record in records for name, vector in record.vectors.items()}
+
+
+def _sum(one: Tally | None, other: Tally) -> Tally:
+    made = Counter(one or {})
+    made.update(other)
+    return made

@@ -1,0 +1,103 @@
+"""What the contract suites of every index share: how one is opened."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import weaviate
+from weaviate.classes.query import Filter
+
+from adapters.local_index import LocalIndex
+from adapters.weaviate_index import Node, WeaviateIndex, parse
+from core.policy import Policy
+from core.ports import Index
+from tests import servers
+
+Opens = Callable[[Policy], Index]
+
+
+class Shelf:
+    """One schema on a server, emptied after each test: to make one takes a second."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self.nodes: list[Node] = parse(url)
+        self.key = key
+        self.prefix = f"T{uuid4().hex[:8]}"
+
+    @contextlib.contextmanager
+    def client(self) -> Iterator[weaviate.WeaviateClient]:
+        """A client of its own, not that of the index."""
+        node = self.nodes[0]
+        client = weaviate.connect_to_custom(
+            http_host=node.host,
+            http_port=node.http,
+            http_secure=False,
+            grpc_host=node.host,
+            grpc_port=node.grpc,
+            grpc_secure=False,
+            auth_credentials=weaviate.auth.Auth.api_key(self.key) if self.key else None,
+            skip_init_checks=True,
+        )
+        with client:
+            yield client
+
+    def empty(self) -> None:
+        """Leave the schema and nothing else."""
+        with self.client() as client:
+            for name in client.collections.list_all(simple=True):
+                if not name.startswith(self.prefix):
+                    continue
+                held = client.collections.use(name)
+                if name.endswith("Head"):
+                    held.data.delete_many(where=Filter.by_property("number").greater_than(-1))
+                elif name.endswith(("Record", "Print", "Anchor", "Job")):
+                    known = list(held.tenants.get())
+                    if known:
+                        held.tenants.remove(known)
+                elif not name.endswith("Meta"):
+                    client.collections.delete(name)
+
+    def drop(self) -> None:
+        """Leave nothing."""
+        with self.client() as client:
+            for name in client.collections.list_all(simple=True):
+                if name.startswith(self.prefix):
+                    client.collections.delete(name)
+
+
+@pytest.fixture(scope="session")
+def weaviate_shelf(
+    weaviate_server: servers.Weaviate | servers.Given,
+) -> Iterator[Shelf]:
+    """Where indexes on Weaviate are opened."""
+    shelf = Shelf(weaviate_server.url, weaviate_server.key or "")
+    yield shelf
+    shelf.drop()
+
+
+@pytest.fixture(params=["local", "weaviate"])
+def opens(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opens]:
+    """Opens the same empty index, as often as it is called; closes all of them."""
+    indexes: list[Index] = []
+    shelf: Shelf | None = None
+    if request.param == "weaviate":
+        shelf = request.getfixturevalue("weaviate_shelf")
+
+    def open_index(policy: Policy) -> Index:
+        index: Index = (
+            LocalIndex(tmp_path / "index.db", policy, durable=False)
+            if shelf is None
+            else WeaviateIndex(shelf.nodes, policy, key=shelf.key, prefix=shelf.prefix)
+        )
+        indexes.append(index)
+        return index
+
+    yield open_index
+    for index in indexes:
+        index.close()
+    if shelf is not None:
+        shelf.empty()
