@@ -12,9 +12,13 @@ from adapters.broker.desk import RedisErrands
 from adapters.broker.held import SharedHeld
 from adapters.wiring import Services
 from core.errors import SeenitError, SettingsError
+from core.leftovers import clear
 
 TIDY_SECONDS = 600.0
 """Between two clearings of an index: until then its counts may include what was replaced."""
+
+CLEAR_SECONDS = 300.0
+"""Between two looks for pictures that a killed process left."""
 
 logger = logging.getLogger(__name__)
 
@@ -107,6 +111,7 @@ def _own(services: Services) -> list[Chore]:
     found = [Chore("sweep", 0.0, services.sweeper.sweep)]
     if isinstance(services.errands, RedisErrands):
         found.append(Chore("errands", every, services.errands.resend))
+    found.append(Chore("pictures asked about", CLEAR_SECONDS, lambda: clear(services.blobs)))
     index = services.index
     if isinstance(index, Tidies):
 
