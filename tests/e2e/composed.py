@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.process import BINARIES, ROOT, Server, binary, free_ports
+from tests.process import BINARIES, ROOT, USED, Server, binary, built, free_ports
 
 FILES = ("compose.yaml", "compose.platform.yaml")
 SECRETS = {
@@ -50,6 +50,7 @@ def project(folder: Path, **settings: str) -> Path:
 def compose(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """docker-compose in that folder, knowing no other environment."""
     program = binary("docker-compose", "compose")
+    USED["compose"] = f"{built(program, 'github.com/docker/compose/v2')} ({program})"
     return subprocess.run(
         [program, *words],
         cwd=folder,
@@ -97,7 +98,11 @@ class Process(Server):
         }
         command = [here(word, ports=True) for word in told["command"]]
         if "image" in told and "weaviate" in told["image"]:  # the entry point of that image
-            command = [binary("weaviate-server", "weaviate"), *command]
+            program = binary("weaviate-server", "weaviate")
+            version = built(program, "github.com/weaviate/weaviate")
+            assert told["image"].endswith(f":{version.removeprefix('v')}")
+            USED.setdefault("weaviate", f"{version} ({program})")
+            command = [program, *command]
             environment |= _ALONE
         elif command[0] == "seenit":
             command[0] = str(Path(sys.executable).with_name("seenit"))
