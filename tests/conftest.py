@@ -90,8 +90,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say in one block which servers the tests ran against, and what was not run, and why."""
     if process.USED:
         terminalreporter.section("servers", sep="-")
-        for name, told in sorted(process.USED.items()):
-            terminalreporter.write_line(f"{name:>10}  {told}")
+        for name, versions in sorted(process.USED.items()):
+            terminalreporter.write_line(f"{name:>10}  {', '.join(versions)}")
     reasons: Counter[str] = Counter()
     for report in terminalreporter.stats.get("skipped", []):
         told = report.longrepr

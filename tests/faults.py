@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from tests.process import USED, Server, binary, built, free_ports
+from tests.process import Server, binary, built, free_ports, used
 
 
 class Link:
@@ -80,7 +80,7 @@ class Toxiproxy(Server):
             httpx.get(f"http://127.0.0.1:{self.port}/version")
         except httpx.TransportError:
             return False
-        USED["toxiproxy"] = self._version
+        used("toxiproxy", self._version)
         return True
 
     def link(self, host: str, port: int) -> Link:

@@ -25,8 +25,8 @@ finds its own ones free again, and nobody connects to himself meanwhile."""
 START_SECONDS = 90.0
 STOP_SECONDS = 20.0
 
-USED: dict[str, str] = {}
-"""What the tests of this run talked to: a server's name, and its version and where it came from."""
+USED: dict[str, list[str]] = {}
+"""What the tests of this run talked to: a server's name, its versions and where they came from."""
 
 
 def binary(name: str, part: str) -> str:
@@ -36,6 +36,12 @@ def binary(name: str, part: str) -> str:
     if found is None:
         absent(part, f"{name} is neither in .servers/ nor on the PATH: make servers")
     return found
+
+
+def used(name: str, told: str) -> None:
+    """Note that tests talk to a server of that version."""
+    if told not in USED.setdefault(name, []):
+        USED[name].append(told)
 
 
 @cache

@@ -21,7 +21,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tests.faults import Flaky, Link, Toxiproxy, flaky, toxiproxy
-from tests.process import USED, Server, binary, built, free_ports, wait
+from tests.process import Server, binary, built, free_ports, used, wait
 
 __all__ = [
     "NEVER",
@@ -75,7 +75,7 @@ class Redis(Server):
                 version = _redis_version(client)
         except (RedisError, OSError):
             return False
-        USED["redis"] = f"{version} ({self.command[0]})"
+        used("redis", f"{version} ({self.command[0]})")
         return True
 
 
@@ -159,7 +159,7 @@ class Weaviate(Server):
         """Its own word, that gRPC listens, and that it may be written to: it has a leader."""
         if self.ask(".well-known/ready") is None or (meta := self.ask("meta")) is None:
             return False
-        USED["weaviate"] = f"{meta['version']} ({self.program})"
+        used("weaviate", f"{meta['version']} ({self.program})")
         return self.leader() is not None
 
     def leader(self) -> str | None:
@@ -289,7 +289,7 @@ class S3(Server):
             httpx.get(f"http://127.0.0.1:{self.port}/{BUCKET}")
         except httpx.TransportError:
             return False
-        USED["s3"] = self._version
+        used("s3", self._version)
         return True
 
 
@@ -320,7 +320,7 @@ def given(part: str) -> Given | None:
     own = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
     if part == "s3":  # a run of its own below the bucket, so that runs do not meet
         url = f"{url.rstrip('/')}/{time.time_ns()}"
-    USED[part] = f"{_told(part, url, key)} (SEENIT_TEST_{part.upper()}_URL)"
+    used(part, f"{_told(part, url, key)} (SEENIT_TEST_{part.upper()}_URL)")
     return Given(url, own if part == "s3" else {}, key)
 
 

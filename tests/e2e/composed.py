@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.process import BINARIES, ROOT, USED, Server, binary, built, free_ports
+from tests.process import BINARIES, ROOT, Server, binary, built, free_ports, used
 
 FILES = ("compose.yaml", "compose.platform.yaml")
 SECRETS = {
@@ -50,7 +50,7 @@ def project(folder: Path, **settings: str) -> Path:
 def compose(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """docker-compose in that folder, knowing no other environment."""
     program = binary("docker-compose", "compose")
-    USED["compose"] = f"{built(program, 'github.com/docker/compose/v2')} ({program})"
+    used("compose", f"{built(program, 'github.com/docker/compose/v2')} ({program})")
     return subprocess.run(
         [program, *words],
         cwd=folder,
@@ -101,7 +101,7 @@ class Process(Server):
             program = binary("weaviate-server", "weaviate")
             version = built(program, "github.com/weaviate/weaviate")
             assert told["image"].endswith(f":{version.removeprefix('v')}")
-            USED.setdefault("weaviate", f"{version} ({program})")
+            used("weaviate", f"{version} ({program})")
             command = [program, *command]
             environment |= _ALONE
         elif command[0] == "seenit":
