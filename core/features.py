@@ -73,7 +73,11 @@ def extract(preview: Pixels) -> Features:
     It is brought to 224 pixels on its long side by area, never enlarged. A picture without
     texture has none. Safe to call from many threads.
     """
-    found = detect(preview)
+    return described(detect(preview))
+
+
+def described(found: Keypoints) -> Features:
+    """Make the features of a preview's keypoints: words, also of the mirrored picture's."""
     return Features(
         words=_words(rooted(found.descriptors)).tobytes(),
         mirrored=_words(rooted(found.descriptors[:, _MIRROR])).tobytes(),

@@ -14,6 +14,7 @@ from tests.bench import (
     decoding,
     drawing,
     embedding,
+    indexing,
     lookup,
     prompting,
     queueing,
@@ -36,6 +37,7 @@ TOPICS: dict[str, Topic] = {
     "verdicts": verdicts.rows,
     "checking": checking.rows,
     "scaling": scaling.rows,
+    "features": indexing.rows,
     "drawings": drawing.rows,
     "prompts": prompting.rows,
 }

@@ -1,0 +1,287 @@
+"""Local features in Weaviate: words by BM25 against one aggregated vector in a graph.
+
+Each way of asking has to find 60 real photos by all their edits among as many made pictures as
+SEENIT_TEST_PICTURES says, as they are and mirrored; what it finds counts if its keypoints vote.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, islice
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+import numpy as np
+import psutil
+import weaviate
+from numpy.typing import NDArray
+from rich.progress import Progress
+from weaviate.classes.config import (
+    Configure,
+    DataType,
+    Property,
+    StopwordsPreset,
+    VectorDistances,
+)
+from weaviate.classes.data import DataObject
+from weaviate.classes.init import AdditionalConfig, Timeout
+from weaviate.collections import Collection
+
+from adapters.weaviate_index import features as source
+from core import features
+from core.edits import jpeg
+from core.policy import POLICY
+from core.rarity import commonness
+from core.scenes import photo
+from core.types import Features
+from core.votes import votes
+from tests import servers
+from tests.bench import crowding, photos
+from tests.bench.aggregates import Aggregate
+from tests.bench.crowding import Asked, Crowd
+from tests.bench.rows import Row
+
+PICTURES = int(os.environ.get("SEENIT_TEST_PICTURES", "60000"))
+EVERY = 5
+"""One photo in so many is edited."""
+TOP = 20
+BATCH = 500
+LEARNT = 1_500
+"""Drawn pictures that the aggregate learns from."""
+FEW = 100
+"""Words of the short question."""
+
+Answers = list[list[int]]
+"""What was found, as it is and mirrored, best first."""
+
+
+class Way(NamedTuple):
+    """A way to find a picture by its local features."""
+
+    name: str
+    collection: str
+    vectors: bool
+    stored: Callable[[Crowd], Iterable[Any]]
+    """For each picture its words as text, or its vector."""
+    asked: Callable[[Asked], list[Any]]
+    """As it is and mirrored."""
+
+
+class Cost(NamedTuple):
+    """What it took to store pictures."""
+
+    rate: float
+    """Pictures a second."""
+    disk: float
+    """Bytes a picture."""
+    memory: float
+    """Likewise, that the server has more than before: the more so the longer it did not tidy."""
+
+
+def rows(progress: Progress) -> list[Row]:
+    """A row for each way: what it finds, of which edits, at which cost."""
+    own, lending = crowding.photographs()
+    told = progress.track(own, description="photos to be found")
+    stored = [crowding.detect(data) for data in told]
+    told = progress.track(lending, description="photos that lend keypoints")
+    lenders = crowding.real([crowding.detect(data) for data in told])
+    edited = list(crowding.edited(progress, own, EVERY))
+    known = [features.described(one) for one in stored]
+    asked = [
+        (one, votes(one.features, known[one.number])[0] >= POLICY.feature_votes)
+        for one in progress.track(edited, description="votes")
+    ]
+    found: list[Row] = []
+    with photos.folder() as folder, servers.weaviate(folder / "weaviate") as server:
+        client = _connected(server)
+        costs: dict[str, Cost] = {}
+        try:
+            for way in _ways(progress):
+                if way.collection not in costs:
+                    crowd = chain(
+                        [crowding.real(stored), lenders],
+                        crowding.made(lenders, PICTURES - len(own) - len(lending)),
+                    )
+                    costs[way.collection] = _store(progress, client, server, way, crowd)
+                found.append(_row(progress, client, way, asked, costs[way.collection]))
+        finally:
+            client.close()
+    return found
+
+
+# --- the ways -----------------------------------------------------------------------------------
+
+
+def _ways(progress: Progress) -> Iterator[Way]:
+    yield Way("rare words", "Rare", vectors=False, stored=_rare, asked=_both(_rare_of))
+    yield Way(f"{FEW} rarest words", "Rare", vectors=False, stored=_rare, asked=_both(_few_of))
+    yield Way("all words", "Every", vectors=False, stored=_every, asked=_both(_every_of))
+    seeds = progress.track(range(LEARNT), description="drawing pictures to learn from")
+    seen = [crowding.detect(jpeg(photo(10_000 + seed, 320, 240))) for seed in seeds]
+    turned = [one._replace(descriptors=one.descriptors[:, features._MIRROR]) for one in seen]
+    one = Aggregate(crowding.real([*seen, *turned]))
+
+    def vectors(asked: Asked) -> list[Any]:
+        found = asked.found
+        mirrored = found._replace(descriptors=found.descriptors[:, features._MIRROR])
+        return list(one.of(crowding.real([found, mirrored])))
+
+    yield Way("one aggregated vector", "Vector", vectors=True, stored=one.of, asked=vectors)
+
+
+def _rare(crowd: Crowd) -> list[str]:
+    return [_rare_of(words) for words in crowd.words()]
+
+
+def _every(crowd: Crowd) -> list[str]:
+    return [_every_of(words) for words in crowd.words()]
+
+
+def _rare_of(words: bytes) -> str:
+    properties, _ = source.stored(Features(words, b"", b"", 0, 0))
+    return str(properties.get("words", ""))
+
+
+def _few_of(words: bytes) -> str:
+    every = _different(words)
+    return source.tokens(every[np.argsort(commonness(every), kind="stable")[:FEW]])
+
+
+def _every_of(words: bytes) -> str:
+    return source.tokens(_different(words))
+
+
+def _different(words: bytes) -> NDArray[np.uint32]:
+    return np.unique(np.frombuffer(words, np.uint32))
+
+
+def _both(of: Callable[[bytes], str]) -> Callable[[Asked], list[Any]]:
+    return lambda asked: [of(asked.features.words), of(asked.features.mirrored)]
+
+
+# --- the server ---------------------------------------------------------------------------------
+
+
+def _connected(server: servers.Weaviate) -> weaviate.WeaviateClient:
+    return weaviate.connect_to_local(
+        port=server.http,
+        grpc_port=server.grpc,
+        additional_config=AdditionalConfig(timeout=Timeout(query=60, insert=300)),
+    )
+
+
+def _store(
+    progress: Progress,
+    client: weaviate.WeaviateClient,
+    server: servers.Weaviate,
+    way: Way,
+    crowd: Iterator[Crowd],
+) -> Cost:
+    number = Property(name="number", data_type=DataType.INT, index_filterable=False)
+    graph = Configure.VectorIndex.hnsw(
+        distance_metric=VectorDistances.COSINE, max_connections=32, ef_construction=128
+    )
+    vector = Configure.Vectors.self_provided(name="vector", vector_index_config=graph)
+    held = client.collections.create(
+        way.collection,
+        properties=[number] if way.vectors else [number, *source.PROPERTIES],
+        vector_config=[vector] if way.vectors else None,
+        inverted_index_config=Configure.inverted_index(
+            bm25_b=0.0, bm25_k1=1.2, stopwords_preset=StopwordsPreset.NONE
+        ),
+        multi_tenancy_config=Configure.multi_tenancy(enabled=True, auto_tenant_creation=True),
+    ).with_tenant("default")
+    disk, memory = _disk(server.data), _memory(server)
+    every = (one for some in crowd for one in way.stored(some))
+    seconds, first = 0.0, 0
+    task = progress.add_task(f"storing: {way.name}", total=PICTURES)
+    while batch := list(islice(every, BATCH)):
+        objects = [
+            DataObject({"number": n}, vector={"vector": one})
+            if way.vectors
+            else DataObject({"number": n, "words": one})
+            for n, one in enumerate(batch, first)
+        ]
+        began = time.perf_counter()
+        answer = held.data.insert_many(objects)
+        seconds += time.perf_counter() - began
+        assert not answer.has_errors, answer.errors
+        first += len(batch)
+        progress.update(task, completed=first)
+    return Cost(
+        first / seconds,
+        (_disk(server.data) - disk) / first,
+        (_memory(server) - memory) / first,
+    )
+
+
+def _row(
+    progress: Progress,
+    client: weaviate.WeaviateClient,
+    way: Way,
+    asked: list[tuple[Asked, bool]],
+    cost: Cost,
+) -> Row:
+    held = client.collections.use(way.collection).with_tenant("default")
+    right: dict[str, list[bool]] = defaultdict(list)
+    agreed: list[bool] = []
+    taken: list[float] = []
+    for one, agrees in progress.track(asked, description=f"asking: {way.name}"):
+        found: set[int] = set()
+        for question in way.asked(one):
+            began = time.perf_counter()
+            found.update(_found(held, way, question))
+            taken.append(time.perf_counter() - began)
+        right[one.edit].append(one.number in found)
+        agreed.append(right[one.edit][-1] and agrees)
+    every = [flag for flags in right.values() for flag in flags]
+    weak = {edit: _percent(flags) for edit, flags in right.items() if not all(flags)}
+    return Row(
+        work=f"local features in Weaviate by {way.name}, {PICTURES:,} pictures: "
+        f"found among {TOP} each way, and by votes",
+        unit="%",
+        value=_percent(agreed),
+        details={
+            f"found among {TOP}, %": _percent(every),
+            "edits not always found, %": weak,
+            "stored a second": cost.rate,
+            "bytes on disk a picture": cost.disk,
+            "bytes of memory a picture": cost.memory,
+            "a question one way, ms: median": median(taken) * 1e3,
+            "95 of 100": sorted(taken)[int(len(taken) * 0.95)] * 1e3,
+        },
+    )
+
+
+def _found(held: Collection[Any, Any], way: Way, question: Any) -> list[int]:  # noqa: ANN401 - words or a vector
+    if not len(question):
+        return []
+    if way.vectors:
+        answer = held.query.near_vector(
+            question, target_vector="vector", limit=TOP, return_properties=["number"]
+        )
+    else:
+        answer = held.query.bm25(
+            question, query_properties=["words"], limit=TOP, return_properties=["number"]
+        )
+    return [int(one.properties["number"]) for one in answer.objects]
+
+
+def _percent(flags: Sequence[bool]) -> float:
+    return 100 * sum(flags) / len(flags)
+
+
+def _disk(folder: Path) -> float:
+    """Bytes that a folder takes."""
+    return float(subprocess.check_output(["du", "-sk", str(folder)]).split()[0]) * 1024
+
+
+def _memory(server: servers.Weaviate) -> float:
+    """Bytes that the server has taken for itself, files it has mapped left out."""
+    held = psutil.Process(server.pid).memory_info()
+    return float(held.rss - held.shared)

@@ -1,0 +1,29 @@
+"""What Weaviate is told of a picture's local features."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from adapters.weaviate_index import features as source
+from core import features, rarity
+from tests.pictures import flat, photo
+
+
+def test_every_word_is_a_token_of_its_own() -> None:
+    """The lowest, the highest and any other; tokens are told apart by white space alone."""
+    random = np.random.default_rng(1)
+    top = features.TABLES << features.BITS
+    words = np.unique(np.r_[0, 1, 63, 64, top - 1, random.integers(0, top, 5_000)])
+    tokens = source.tokens(words.astype(np.uint32)).split()
+    assert len(set(tokens)) == len(words)
+    assert {len(token) for token in tokens} == {5}
+
+
+def test_only_rare_words_are_stored() -> None:
+    """The common ones of a photo are left out, and a flat picture has no property at all."""
+    described = features.extract(np.asarray(photo(1, 320, 240)))
+    properties, vectors = source.stored(described)
+    assert properties["words"] == source.tokens(rarity.rare(described.words))
+    assert 0 < len(properties["words"].split()) < len(described.words) // 4
+    assert source.stored(features.extract(np.asarray(flat()))) == ({}, {})
+    assert vectors == {}
