@@ -131,6 +131,7 @@ class Ingest:
 
     def _caption(self, tenant: str, jobs: Sequence[Job]) -> dict[str, tuple[str, ...]]:
         """Write down the vectors of what each upload or edit says; their spaces by job."""
+        self._shelf.fetch_fields(tenant, [(job.image_id, job.fields) for job in jobs])
         fields = [self._shelf.fields(tenant, job.image_id, job.fields) for job in jobs]
         with timed(self._meter, "caption", len(jobs)):
             vectors = self._perceiver.captions(tenant, fields)

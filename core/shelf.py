@@ -195,6 +195,38 @@ class Shelf:
             return Fields()
         return self._fields.put(key, _fields.decode(data))
 
+    def fetch_fields(self, tenant: str, said: Iterable[tuple[str, str | None]]) -> None:
+        """Remember the fields of (image_id, op_id) pairs, read side by side: a bucket is slow."""
+        unknown = [
+            (tenant, image_id, op_id)
+            for image_id, op_id in dict.fromkeys(said)
+            if op_id is not None and self._fields.get((tenant, image_id, op_id)) is None
+        ]
+        found = self._blobs.get_many([keys.fields(*key) for key in unknown]) if unknown else ()
+        for key, data in zip(unknown, found, strict=True):
+            if data is not None:
+                self._fields.put(key, _fields.decode(data))
+
+    def _fetch_vectors(self, tenant: str, states: Sequence[State]) -> None:
+        """Likewise the vectors that records of these states have."""
+        unknown = [
+            known
+            for state in states
+            for space in _spaces(state)
+            if self._vectors.get(
+                known := (
+                    tenant,
+                    state.image_id,
+                    keys.vector(tenant, state.image_id, space, state.fields),
+                )
+            )
+            is None
+        ]
+        found = self._blobs.get_many([key for _, _, key in unknown]) if unknown else ()
+        for known, data in zip(unknown, found, strict=True):
+            if data is not None:
+                self._vectors.put(known, np.frombuffer(data, "<f4").astype(np.float32))
+
     def preview(self, tenant: str, image_id: str) -> bytes:
         """JPEG, long side at most 512. Raise MissingError."""
         return self._blobs.get(keys.derived(tenant, image_id, "preview"))
@@ -221,6 +253,8 @@ class Shelf:
         sellers of one photo write two titles.
         """
         fingerprints = self.fingerprints(tenant, [state.image_id for state in states])
+        self.fetch_fields(tenant, [(state.image_id, state.fields) for state in states])
+        self._fetch_vectors(tenant, states)
         return [
             Record(
                 tenant=tenant,
@@ -228,16 +262,7 @@ class Shelf:
                 state=state,
                 fingerprint=fingerprint,
                 fields=self.fields(tenant, state.image_id, state.fields),
-                vectors=self.vectors(
-                    tenant,
-                    state.image_id,
-                    [
-                        space
-                        for space in state.spaces
-                        if state.anchor is not None or keys.is_caption(space)
-                    ],
-                    state.fields,
-                ),
+                vectors=self.vectors(tenant, state.image_id, _spaces(state), state.fields),
             )
             for state, fingerprint in zip(states, fingerprints, strict=True)
             if fingerprint is not None
@@ -279,3 +304,8 @@ class Shelf:
         self._fingerprints.forget(lambda key: key[:2] in gone)
         self._vectors.forget(lambda key: key[:2] in gone)
         self._fields.forget(lambda key: key[:2] in gone)
+
+
+def _spaces(state: State) -> list[str]:
+    """Those that its record has a vector in: of a copy, its captions' alone."""
+    return [space for space in state.spaces if state.anchor is not None or keys.is_caption(space)]
