@@ -70,25 +70,33 @@ class Head:
                 ).tenants.create([Tenant(name=tenant)])
             )
 
-    def plan(self, tenant: str, seq: int, tallies: Mapping[str, Tally], plan: str) -> None:
-        """Write the counts as of an entry, and then what it is going to do."""
-        made = [
-            _said(tenant, COUNTS, seq, name, msgspec.json.encode(dict(tally)).decode())
-            for name, tally in tallies.items()
-        ]
-        self._store.put(store.HEAD, None, made)
+    def plan(self, tenant: str, seq: int, plan: str) -> None:
+        """Write what an entry is going to do."""
         self._store.put(store.HEAD, None, [_said(tenant, PLAN, seq, "", plan)])
 
-    def advance(self, tenant: str, seq: int, standings: Sequence[Standing]) -> None:
-        """Let W be `seq`: all that it left is visible."""
-        told = [
-            _said(tenant, STANDING, seq, one.kind, objects.standing(one)) for one in standings
+    def tell(
+        self,
+        tenant: str,
+        seq: int,
+        tallies: Mapping[str, Mapping[str, int]],
+        standings: Sequence[Standing],
+    ) -> None:
+        """Write the counts of some categories and the spaces as an entry leaves them."""
+        told = [_said(tenant, STANDING, seq, one.kind, objects.standing(one)) for one in standings]
+        told += [
+            _said(tenant, COUNTS, seq, name, msgspec.json.encode(tally).decode())
+            for name, tally in tallies.items()
         ]
         self._store.put(store.HEAD, None, told)
+
+    def advance(self, tenant: str, seq: int) -> None:
+        """Let W be `seq`: all that it left is visible."""
         self._store.put(store.HEAD, None, [_said(tenant, WATERMARK, seq, "", "")])
 
-    def tallies(self, tenant: str, watermark: int, wanted: Iterable[str] | None) -> dict[str, Tally]:
-        """Counts by category as of an entry, of all or of those wanted."""
+    def tallies(
+        self, tenant: str, watermark: int, wanted: Iterable[str] | None = None
+    ) -> dict[str, tuple[int, Tally]]:
+        """Counts by category as of an entry, of all or of those wanted, and which entry left them."""
         names = None if wanted is None else sorted(wanted)
         if names is not None and not names:
             return {}
@@ -98,7 +106,10 @@ class Head:
             seq, name = int(one.properties["number"]), str(one.properties["name"])[1:]
             if seq <= watermark and seq > best.get(name, (-1, ""))[0]:
                 best[name] = seq, str(one.properties["data"])
-        return {name: Counter(msgspec.json.decode(data)) for name, (_, data) in best.items()}
+        return {
+            name: (seq, Counter(msgspec.json.decode(data, type=dict[str, int])))
+            for name, (seq, data) in best.items()
+        }
 
     def standings(self, tenant: str, watermark: int) -> dict[SpaceKind, Standing]:
         """By kind, as of an entry."""
@@ -109,21 +120,39 @@ class Head:
                 best[read.kind] = seq, read
         return {kind: read for kind, (_, read) in best.items()}
 
-    def clear(self, tenant: str, seq: int, names: Sequence[str]) -> None:
-        """Delete what W = `seq` made old; of counts those of the categories named."""
-        told = ["kind", "number", "name"]
-        found = self._said(tenant, [WATERMARK, PLAN, STANDING], told)
-        if names:
-            found += self._said(tenant, [COUNTS], told, names)
+    def clear(self, tenant: str, seq: int, older: Mapping[str, int]) -> None:
+        """Delete what W = `seq` made old; `older` says which entries left the counts before."""
+        empty = objects.digest(b"")
+        self._store.delete(
+            store.HEAD,
+            None,
+            [
+                key(tenant, WATERMARK, empty, seq - 1),
+                key(tenant, PLAN, empty, seq - 1),
+                *(
+                    key(tenant, COUNTS, objects.digest(name.encode()), before)
+                    for name, before in older.items()
+                ),
+            ],
+        )
+
+    def tidy(self, tenant: str) -> int:
+        """Delete all that is older than W and what holds as of it."""
+        found = self._said(tenant, None, ["kind", "number", "name"])
+        watermark = max(
+            (int(one.properties["number"]) for one in found if one.properties["kind"] == WATERMARK),
+            default=0,
+        )
         newest: dict[tuple[str, str], int] = {}
         for one in found:
-            if int(one.properties["number"]) <= seq:
-                about = _about(one)
-                newest[about] = max(int(one.properties["number"]), newest.get(about, 0))
+            number = int(one.properties["number"])
+            if number <= watermark:
+                newest[_about(one)] = max(number, newest.get(_about(one), 0))
         old = [
             one.uuid for one in found if int(one.properties["number"]) < newest.get(_about(one), 0)
         ]
         self._store.delete(store.HEAD, None, old)
+        return len(old)
 
     def _said(
         self,
@@ -143,7 +172,13 @@ class Head:
 def _said(tenant: str, kind: str, seq: int, name: str, data: str) -> DataObject:  # type: ignore[type-arg]
     return DataObject(
         uuid=key(tenant, kind, objects.digest(name.encode()), seq),
-        properties={"tenant": tenant, "kind": kind, "number": seq, "name": f"={name}", "data": data},
+        properties={
+            "tenant": tenant,
+            "kind": kind,
+            "number": seq,
+            "name": f"={name}",
+            "data": data,
+        },
     )
 
 

@@ -104,9 +104,9 @@ class WeaviateIndex:
         head = self._now.head
         while True:
             watermark = head.watermark(tenant)
-            tallies = head.tallies(tenant, watermark, None)
+            told = head.tallies(tenant, watermark)
             if head.watermark(tenant) == watermark:  # else what it counted may be gone
-                return stats(tallies, watermark, spaces)
+                return stats({name: one for name, (_, one) in told.items()}, watermark, spaces)
 
     def values(
         self,

@@ -7,7 +7,7 @@ lies in that is sorted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
 from weaviate.classes.aggregate import GroupByAggregate
@@ -245,9 +245,11 @@ def values(reading: Reading, tenant: str, by: str, limit: int) -> list[str]:
     grouped = reading.store.ask(
         store.RECORD,
         tenant,
-        lambda held: held.aggregate.over_all(
-            group_by=GroupByAggregate(prop=name, limit=store.MOST), total_count=True
-        ).groups,
+        lambda held: (
+            held.aggregate.over_all(
+                group_by=GroupByAggregate(prop=name, limit=store.MOST), total_count=True
+            ).groups
+        ),
         [],
     )
     return sorted({str(one.grouped_by.value) for one in grouped})[:limit]

@@ -131,13 +131,15 @@ class Nearby:
         answer = self._store.ask(
             store.ANCHOR,
             tenant,
-            lambda held: held.query.near_vector(
-                objects.bits(turn),
-                target_vector="phash",
-                distance=self._policy.phash_radius,
-                limit=limit,
-                return_properties=["image_id", "phash"],
-            ).objects,
+            lambda held: (
+                held.query.near_vector(
+                    objects.bits(turn),
+                    target_vector="phash",
+                    distance=self._policy.phash_radius,
+                    limit=limit,
+                    return_properties=["image_id", "phash"],
+                ).objects
+            ),
             [],
         )
         return [
@@ -257,14 +259,16 @@ def nearest(
     answer = reading.store.ask(
         store.space(space_id),
         tenant,
-        lambda held: held.query.near_vector(
-            query.tolist(),
-            target_vector="vector",
-            filters=condition,
-            limit=min(limit, store.MOST),
-            include_vector=True,
-            return_properties=["image_id"],
-        ).objects,
+        lambda held: (
+            held.query.near_vector(
+                query.tolist(),
+                target_vector="vector",
+                filters=condition,
+                limit=min(limit, store.MOST),
+                include_vector=True,
+                return_properties=["image_id"],
+            ).objects
+        ),
         [],
     )
     found = [

@@ -125,9 +125,7 @@ class Neighbours:
         live = self._reading.live(tenant, self._reading.ids(tenant, copies))
         cards = (one.card for one in live.values())
         return {
-            card.original
-            for card in cards
-            if space_id not in card.spaces and passes(card, filters)
+            card.original for card in cards if space_id not in card.spaces and passes(card, filters)
         } - {""}
 
     @staticmethod

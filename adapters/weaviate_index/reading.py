@@ -65,9 +65,7 @@ class Reading:
         ]
         return sorted(kept, key=lambda one: one.born)
 
-    def by_content(
-        self, tenant: str, sha256: Sequence[str], pixels: Sequence[str]
-    ) -> list[State]:
+    def by_content(self, tenant: str, sha256: Sequence[str], pixels: Sequence[str]) -> list[State]:
         """Live records with one of these digests, in the order they came to be."""
         found: list[str] = []
         for column, digests in (("sha256", sha256), ("pixels", pixels)):

@@ -294,4 +294,6 @@ class Meta:
         one = DataObject(uuid=key("meta", kind, generation, number), properties=told)
         answer = held.data.insert_many([one])
         if answer.has_errors:
-            raise IndexUnavailableError(f"Weaviate refused what is written of the schema: {answer.errors[0].message}")
+            raise IndexUnavailableError(
+                f"Weaviate refused what is written of the schema: {answer.errors[0].message}"
+            )

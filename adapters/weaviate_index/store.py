@@ -106,13 +106,17 @@ class Store:
         return self.ask(
             kind,
             tenant,
-            lambda held: held.query.fetch_objects(
-                filters=condition, limit=limit, return_properties=list(properties), **more
-            ).objects,
+            lambda held: (
+                held.query.fetch_objects(
+                    filters=condition, limit=limit, return_properties=list(properties), **more
+                ).objects
+            ),
             [],
         )
 
-    def by_key(self, kind: str, tenant: str, keys: Iterable[UUID], **more: Any) -> dict[UUID, Found]:  # noqa: ANN401  # options of the client
+    def by_key(
+        self, kind: str, tenant: str, keys: Iterable[UUID], **more: Any
+    ) -> dict[UUID, Found]:  # options of the client
         """Objects by their ids, of those that are there."""
         wanted = list(dict.fromkeys(keys))
         found: dict[UUID, Found] = {}
@@ -121,9 +125,11 @@ class Store:
             answer = self.ask(
                 kind,
                 tenant,
-                lambda held, some=some: held.query.fetch_objects_by_ids(  # type: ignore[misc]
-                    some, limit=len(some), **more
-                ).objects,
+                lambda held, some=some: (
+                    held.query.fetch_objects_by_ids(  # type: ignore[misc]
+                        some, limit=len(some), **more
+                    ).objects
+                ),
                 [],
             )
             found.update((one.uuid, one) for one in answer)

@@ -13,9 +13,7 @@ from adapters.weaviate_index.stems import stemmed
 from core.filtering import passes
 from core.ports import Filters, Neighbour
 
-_WEIGHTED = [
-    f"{name}^{weight:g}" for name, weight in zip(WORDS, texts.WEIGHTS, strict=True)
-]
+_WEIGHTED = [f"{name}^{weight:g}" for name, weight in zip(WORDS, texts.WEIGHTS, strict=True)]
 _MORE = 16
 """Records asked for beyond those wanted: for what falls out, and for equals at the end."""
 
@@ -51,9 +49,7 @@ def search(
         last = found[-1][2] if found else 0.0
         sure = sum(relevance > last for relevance, _ in kept)
         if exhausted or sure >= limit:
-            return [
-                Neighbour(one.image_id, max(0.0, relevance)) for relevance, one in kept[:limit]
-            ]
+            return [Neighbour(one.image_id, max(0.0, relevance)) for relevance, one in kept[:limit]]
         most = min(store.MOST, 4 * most)
 
 
@@ -68,14 +64,16 @@ def _ask(
     found = reading.store.ask(
         store.RECORD,
         tenant,
-        lambda held: held.query.bm25(
-            words,
-            query_properties=_WEIGHTED,
-            filters=condition,
-            limit=limit,
-            return_properties=["image_id", "seq"],
-            return_metadata=["score"],
-        ).objects,
+        lambda held: (
+            held.query.bm25(
+                words,
+                query_properties=_WEIGHTED,
+                filters=condition,
+                limit=limit,
+                return_properties=["image_id", "seq"],
+                return_metadata=["score"],
+            ).objects
+        ),
         [],
     )
     return [

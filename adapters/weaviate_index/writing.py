@@ -40,8 +40,10 @@ class Plan(Struct, frozen=True):
 
     born: dict[str, int]
     parts: dict[str, dict[str, Part]]
-    counted: list[str]
-    """Categories whose counts it changes."""
+    counts: dict[str, dict[str, int]]
+    """By category, of those that it changes."""
+    older: dict[str, int]
+    """Which entry left the counts before, where there were any."""
 
 
 class Entry(Struct, frozen=True):
@@ -81,29 +83,29 @@ class Writing:
         if now.watermark == 0:
             self._head.welcome(tenant)
         ids = [*(r.state.image_id for r in entry.records), *(t.image_id for t in entry.removed)]
+        ended = [one.job_id for one in entry.outcomes]
+        told = self._pool.submit(self._reading.jobs, tenant, ended)
         known = self._reading.objects(tenant, ids)
-        jobs = self._reading.jobs(tenant, [one.job_id for one in entry.outcomes])
+        jobs = told.result()
         before = {image_id: _before(known.get(image_id, []), seq) for image_id in ids}
         entry = _live(entry, before)
-        plan = now.plans.get(seq)
-        if plan is None:
-            made, tallies = self._planned(entry, before)
+        text = now.plans.get(seq)
+        if text is None:
+            made = self._planned(entry, before)
             now = self._head.read(tenant)
-            plan = now.plans.get(seq)
-            if plan is None:
+            text = now.plans.get(seq)
+            if text is None:
                 if now.watermark != seq - 1:
                     return  # another one projected it meanwhile
-                self._head.plan(tenant, seq, tallies, msgspec.json.encode(made).decode())
-        decided = made if plan is None else msgspec.json.decode(plan, type=Plan)
-        self._write(entry, decided)
-        self._head.advance(tenant, seq, entry.standings)
-        self._clear(entry, decided, known, jobs)
+                self._head.plan(tenant, seq, msgspec.json.encode(made).decode())
+        plan = made if text is None else msgspec.json.decode(text, type=Plan)
+        self._write(entry, plan)
+        self._head.advance(tenant, seq)
+        self._clear(entry, plan, known, jobs)
 
     # --- deciding -------------------------------------------------------------------------------
 
-    def _planned(
-        self, entry: Entry, before: Mapping[str, Held | None]
-    ) -> tuple[Plan, dict[str, Tally]]:
+    def _planned(self, entry: Entry, before: Mapping[str, Held | None]) -> Plan:
         born: dict[str, int] = {}
         parts: dict[str, dict[str, Part]] = {}
         for n, record in enumerate(entry.records):
@@ -117,10 +119,11 @@ class Writing:
             }
         changed = counts.changed(self._change(entry, before))
         held = self._head.tallies(entry.tenant, entry.seq - 1, changed)
-        return Plan(born, parts, list(changed)), {
-            name: Counter({k: n for k, n in _sum(held.get(name), more).items() if n})
+        sums = {
+            name: _sum(held[name][1] if name in held else None, more)
             for name, more in changed.items()
         }
+        return Plan(born, parts, sums, {name: seq for name, (seq, _) in held.items()})
 
     def _change(self, entry: Entry, before: Mapping[str, Held | None]) -> Change:
         was = {
@@ -159,11 +162,13 @@ class Writing:
         made = self._objects(entry, plan)
         for space_id, wide in _dimensions(entry.records).items():
             self._prepare(space_id, wide)
-        all_of(
+        puts = [
             self._pool.submit(self._store.put, kind, tenant, some)
             for kind, some in made.items()
             if some
-        )
+        ]
+        tell = (tenant, entry.seq, plan.counts, entry.standings)
+        all_of([*puts, self._pool.submit(self._head.tell, *tell)])
         vectors = [kind for kind, some in made.items() if some and some[0].vector]
         all_of(self._pool.submit(self._store.visible, kind, tenant) for kind in vectors)
 
@@ -221,9 +226,13 @@ class Writing:
             older = (seq for seq in jobs.get(one.job_id, ()) if seq < one.seq)
             gone[store.JOB].extend(key(one.job_id, seq) for seq in older)
         try:
-            for kind, keys in gone.items():
-                self._store.delete(kind, entry.tenant, keys)
-            self._head.clear(entry.tenant, entry.seq, plan.counted)
+            deletes = [
+                self._pool.submit(self._store.delete, kind, entry.tenant, keys)
+                for kind, keys in gone.items()
+                if keys
+            ]
+            head = self._pool.submit(self._head.clear, entry.tenant, entry.seq, plan.older)
+            all_of([*deletes, head])
         except IndexUnavailableError as error:
             logger.warning("left to be tidied in %s: %s", entry.tenant, error)
 
@@ -307,7 +316,7 @@ def _dimensions(records: Sequence[Record]) -> dict[str, int]:
     return {name: len(vector) for record in records for name, vector in record.vectors.items()}
 
 
-def _sum(one: Tally | None, other: Tally) -> Tally:
+def _sum(one: Tally | None, other: Tally) -> dict[str, int]:
     made = Counter(one or {})
     made.update(other)
-    return made
+    return {name: n for name, n in made.items() if n}
