@@ -265,8 +265,8 @@ def test_a_full_backlog_refuses_uploads_and_nothing_else(tmp_path: Path) -> None
     assert list(blobs.keys("pending/t/")) + list(blobs.keys("keys/t/")) == []
     door.operate("t", "delete", "i")
     depth.depth, depth.now = 9, depth.now + 1
-    door.uploads("t", [upload(tmp_path, PICTURE)], Fields(), key="k")
-    assert len(list(blobs.keys("pending/t/"))) == 2
+    door.uploads("t", [upload(tmp_path, PICTURE), upload(tmp_path, OTHER)], Fields(), key="k")
+    assert len(list(blobs.keys("pending/t/"))) == 3, "what was let in goes in whole"
 
 
 def test_what_was_accepted_is_told_its_ids_however_much_waits(tmp_path: Path) -> None:
