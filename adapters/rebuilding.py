@@ -70,7 +70,7 @@ def rebuild(services: Parts, told: Callable[[int, int, int], None]) -> tuple[int
             catch_up()  # what came meanwhile: the watermark must never go back
             fresh.close()
             if isinstance(services.index, LocalIndex):
-                services.index.swap(fresh_path)
+                services.index.take(fresh_path)
     finally:
         fresh.close()
     return done, total, records

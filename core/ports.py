@@ -307,6 +307,22 @@ class Index(Protocol):
 
 
 @runtime_checkable
+class Rebuildable(Index, Protocol):
+    """An index in whose place another may be put that was filled from the log beside it."""
+
+    def fresh(self) -> Index:
+        """An empty index beside this one; what an earlier one left is dropped."""
+
+    def swap(self, fresh: Index) -> bool:
+        """Hold what `fresh`, filled meanwhile, holds: every reader sees all of the old or the new.
+
+        False, with nothing changed, where `fresh` lags behind a watermark that was told: bring it
+        up and ask once more, which nobody's projecting then disturbs. `fresh` is closed by the
+        caller. Raise IndexUnavailableError; then the old one stays.
+        """
+
+
+@runtime_checkable
 class TextEmbedder(Protocol):
     """Texts into one space of unit vectors."""
 

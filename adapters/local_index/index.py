@@ -19,9 +19,13 @@ from adapters.local_index.moment import Moment
 from adapters.local_index.passing import Mask, rare
 from adapters.local_index.vectors import Vectors
 from core.entries import Outcome, Record, State, Tombstone
+from core.errors import IndexUnavailableError
 from core.policy import Policy
-from core.ports import Card, Filters, Lacking, Neighbour, Page, Stats
+from core.ports import Card, Filters, Index, Lacking, Neighbour, Page, Stats
 from core.types import Fingerprint, Hit, Query, SpaceKind, Standing, Vector
+
+_FILES = ("", "-wal", "-shm")
+"""What SQLite appends to the names of the files of one database."""
 
 
 class LocalIndex:
@@ -290,14 +294,35 @@ class LocalIndex:
         with self._at(tenant) as now:
             return statistics.stats(now.db, now.number, now.watermark, spaces)
 
-    def swap(self, path: Path) -> None:
+    def fresh(self) -> LocalIndex:
+        """An empty index in a file beside this one's; what an earlier one left is removed."""
+        path = self._database.path
+        beside = path.with_name(f"{path.name}.new")
+        for suffix in _FILES:
+            beside.with_name(beside.name + suffix).unlink(missing_ok=True)
+        return LocalIndex(beside, self._policy, durable=False)
+
+    def swap(self, fresh: Index) -> bool:
+        """Hold what `fresh`, made by this one's `fresh`, holds, and remove its file.
+
+        False where it lags behind; nobody may project meanwhile: one process holds the folder.
+        """
+        if not isinstance(fresh, LocalIndex):
+            raise IndexUnavailableError("only an index of the same kind can take its place")
+        if any(fresh.watermark(tenant) < self.watermark(tenant) for tenant in self.tenants()):
+            return False
+        fresh.close()
+        self.take(fresh._database.path)  # noqa: SLF001  # of the same class
+        return True
+
+    def take(self, path: Path) -> None:
         """Hold what the closed index file at `path` holds, and remove that file.
 
         Every reader, in this process and in others, sees either all of the old or all of the
         new. Raise IndexUnavailableError, with nothing changed, where that fails.
         """
         self._database.take(path)
-        for suffix in ("", "-wal", "-shm"):
+        for suffix in _FILES:
             path.with_name(path.name + suffix).unlink(missing_ok=True)
 
     def close(self) -> None:

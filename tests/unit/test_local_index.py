@@ -247,7 +247,7 @@ def test_swapping_changes_every_answer_at_once(path: Path, tmp_path: Path) -> No
     source.close()
     writer, reader = LocalIndex(path, POLICY), LocalIndex(path, POLICY)
     assert answers(writer, range(40)) == answers(reader, range(40)) != expected
-    writer.swap(new)
+    writer.take(new)
     assert answers(writer, range(40)) == expected
     assert answers(reader, range(40)) == expected
     assert sorted(file.name for file in tmp_path.iterdir() if "new" in file.name) == []
@@ -268,7 +268,7 @@ def test_a_swap_that_cannot_be_changes_nothing(path: Path, tmp_path: Path) -> No
     wrong.write_bytes(b"wrong" * 5000)
     for bad in (tmp_path / "none.db", wrong):
         with pytest.raises(IndexUnavailableError):
-            index.swap(bad)
+            index.take(bad)
     assert answers(index, range(5)) == before
     index.close()
 
@@ -313,7 +313,7 @@ def test_another_process_follows_entries_and_swaps(path: Path, tmp_path: Path) -
         assert told(2) == ["6"]
         new = tmp_path / "new.db"
         filled(new, range(2, 5))
-        index.swap(new)
+        index.take(new)
         assert told(2) == ["3", image_id(2)]
         assert told(1) == ["3"]
         reader.stdin.close()
