@@ -140,7 +140,8 @@ class Parquet:
     def write(self, exported: Exported) -> None:
         """Keep it until a row group is full."""
         told = row(exported)
-        told |= {name: clock.parse(told[name]) for name in self._times}
+        times = {name: told[name] for name in self._times}
+        told |= {name: at and clock.parse(at) for name, at in times.items()}
         told |= {column(space): exported.vectors.get(space) for space in self._spaces}
         self._rows.append(told)
         if len(self._rows) >= ROWS:

@@ -59,6 +59,7 @@ COLUMNS: Mapping[str, Holds] = {
     "decision_by": "text",
     "decision_at": "time",
     "anchor": "boolean",
+    "hold_until": "time",
     "revision": "integer",
 }
 """Of a table: what `row` gives. `verdict` is its kind, `verdict_details` the whole of it, and
@@ -231,6 +232,7 @@ def _document(seen: Seen) -> dict[str, Any]:
         },
         "decision": _decision(state.decision, seen.reason),
         "anchor": state.anchor is not None,
+        "hold_until": state.hold_until,
         "revision": state.revision,
     }
 

@@ -128,7 +128,14 @@ def _varied(service: Service) -> dict[str, dict[str, Vector]]:
         confirmed=True,
         evidence=Evidence(signals=("phash", "alignment"), hamming=4, overlap=0.97, words="turned"),
     )
-    copy = record(9, 1, original=1, vectors={OTHER: random_vector(9)}, fields=Fields(title="copy"))
+    copy = record(
+        9,
+        1,
+        original=1,
+        vectors={OTHER: random_vector(9)},
+        fields=Fields(title="copy"),
+        hold_until=moment(99),
+    )
     verdict = msgspec.structs.replace(copy.state.verdict, matches=(found,))
     by = Decision(value="block", by="person", at=moment(7), reason="said")
     service.shelf.write_fields(TENANT, [(image_id(9), "said", Fields(reason="it's \\ bad"))])
@@ -195,8 +202,8 @@ def test_parquet_gives_the_same_records(service: Service) -> None:
     for got, one in zip(table.to_pylist(), exported(service), strict=True):
         for space in (SPACE, OTHER):
             _same(got.pop(column(space)), vectors.get(got["image_id"], {}).get(space))
-        for name in ("accepted_at", "updated_at", "decision_at"):
-            got[name] = clock.stamp(got[name])
+        for name in ("accepted_at", "updated_at", "decision_at", "hold_until"):
+            got[name] = got[name] and clock.stamp(got[name])
         assert got == row(one)
     empty = parquet.read_table(io.BytesIO(written(service, "parquet", vectors=False)))
     assert not [name for name in empty.column_names if name.startswith("vector_")]
