@@ -13,11 +13,10 @@ from collections.abc import Iterator
 from contextlib import closing
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 import click
-from msgspec import Struct, to_builtins
+from msgspec import to_builtins
 from PIL import features
 from rich.console import Console
 from rich.table import Table
@@ -28,24 +27,17 @@ from adapters.blobs import open_blobs
 from adapters.lock import EngineLock
 from adapters.packaged import package, packaged
 from adapters.settings import Settings
-from cli import show
+from adapters.wiring import shared
+from cli import elsewhere, show
+from cli.finding import Finding
 from core.accept import FREE_BYTES
 from core.calibrations import Calibrations
 from core.errors import EmbedderUnavailableError, SeenitError, SettingsError
 
 _COLOURS = {"ok": "green", "absent": "yellow", "missing": "red"}
-_ASKED = ("litestar", "celery", "opencv-python-headless", "pillow", "transformers", "torch")
+_ASKED = ("litestar", "celery", "opencv-python-headless", "pillow")
+_MODELS = ("transformers", "torch")
 _LOW_BYTES = 4 * FREE_BYTES
-
-
-class Finding(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One thing that was looked at."""
-
-    name: str
-    state: Literal["ok", "absent", "missing"]
-    """`absent`: it runs without, and less is possible; `missing`: it does not run."""
-    says: str
-    remedy: str = ""
 
 
 @click.command()
@@ -78,7 +70,10 @@ def _look(data: str | None, model: str | None) -> Iterator[Finding]:
         return
     yield _settings(read)
     yield _folder(read.data)
-    yield _engine(read.data)
+    if shared(read):
+        yield from elsewhere.look(read)
+    else:
+        yield _engine(read.data)
     yield _device()
     yield _model(read)
     yield _caption_model(read.caption_model)
@@ -104,7 +99,11 @@ def _packages() -> Finding:
     return Finding(
         name="packages",
         state="ok",
-        says=", ".join(f"{name} {_version(name)}" for name in ("seenit", *_ASKED)),
+        says=", ".join(
+            f"{name} {_version(name)}"
+            for name in ("seenit", *_ASKED, *_MODELS)
+            if _version(name) is not None
+        ),
     )
 
 
@@ -192,7 +191,10 @@ def _device() -> Finding:
         torch = importlib.import_module("torch")
     except ImportError as error:
         return Finding(
-            name="device", state="absent", says=f"no torch: {error}", remedy="make setup"
+            name="device",
+            state="absent",
+            says=f"no torch: {error}; an API and a beat need none",
+            remedy="make setup, or pip install '.[gpu]'",
         )
     if torch.cuda.is_available():
         says = f"cuda: {torch.cuda.get_device_name(0)}"

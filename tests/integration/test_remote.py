@@ -347,7 +347,7 @@ def test_what_nobody_waits_for_is_not_done(alone: Pair) -> None:
             "seenit.embed", {"kind": "visual", "source": OWN, "texts": ["too late"]}, dict
         )
     work = alone.start()
-    until(lambda: counted(work, kind="embed", outcome="late") == 1)
+    until(lambda: counted(work, kind="embed", outcome="late"), 20)
     assert alone.visual.asked == []
 
 
