@@ -27,7 +27,7 @@ from core.errors import (
     named,
 )
 from core.jobs import QUERY_QUEUE, SPACE_TASK
-from core.meter import UNMETERED, Meter
+from core.meter import UNMETERED, Meter, timed
 
 KEPT_SECONDS = 30
 """For so long an answer waits in Redis: whoever asked is gone long before."""
@@ -245,7 +245,8 @@ class Replies:
                 if _now(self._redis) > deadline:
                     self._meter.count("queries", kind=kind, outcome="late")
                     return
-            reply, outcome = _reply(call)
+            with timed(self._meter, "query"):
+                reply, outcome = _reply(call)
             self._meter.count("queries", kind=kind, outcome=outcome)
             with broker_errors(), self._redis.pipeline(transaction=False) as line:
                 line.rpush(reply_to, msgspec.json.encode(reply))

@@ -61,7 +61,8 @@ class Edge:
             finally:
                 seconds = time.perf_counter() - started
                 route = str(scope.get("path_template") or "unmatched")
-                self._metrics.answered(scope["method"], route, status, seconds)
+                problem = scope["state"].get("problem")
+                self._metrics.answered(scope["method"], route, status, seconds, problem)
                 say = logger.debug if route.startswith(QUIET) else logger.info
                 say(
                     "answered",
@@ -69,6 +70,7 @@ class Edge:
                     path=scope["path"],
                     status=status,
                     ms=round(seconds * 1000, 1),
+                    **({} if problem is None else {"problem": problem}),
                     **_named(scope),
                 )
 

@@ -42,6 +42,12 @@ class Metrics:
             buckets=SECONDS,
             registry=self.registry,
         )
+        self._problems = Counter(
+            "seenit_http_problems",
+            "Requests answered with a problem.",
+            ("type",),
+            registry=self.registry,
+        )
         self._uploads = Counter(
             "seenit_uploads",
             "Files accepted, or refused by their header.",
@@ -61,8 +67,12 @@ class Metrics:
         for item in items:
             self._uploads.labels(item.type if isinstance(item, SeenitError) else "accepted").inc()
 
-    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count one request."""
+    def answered(
+        self, method: str, route: str, status: int, seconds: float, problem: str | None
+    ) -> None:
+        """Count one request, and the type of its problem where it was told one."""
+        if problem is not None:
+            self._problems.labels(problem).inc()
         self._requests.labels(method, route, str(status)).inc()
         self._seconds.labels(method, route).observe(seconds)
 

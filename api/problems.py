@@ -118,7 +118,9 @@ def errors(*kinds: type[SeenitError]) -> dict[int, ResponseSpec]:
 
 def _answer(request: Requested, error: SeenitError) -> Response[Problem]:
     whole, more = (error.whole, error.more) if isinstance(error, FullerError) else (error, {})
-    request_id = request.scope.get("state", {}).get("request_id")
+    state = request.scope.get("state", {})
+    state["problem"] = whole.type  # counted and logged at the edge
+    request_id = state.get("request_id")
     problem = msgspec.structs.replace(rendering.problem(whole), request_id=request_id, **more)
     return Response(
         problem, status_code=problem.status, media_type=MEDIA_TYPE, headers=_headers(whole)

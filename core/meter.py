@@ -16,11 +16,12 @@ Stage = Literal[
     "settle",
     "project",
     "check",
+    "query",
     "sweep",
 ]
 """`batch` is all that is done to a batch of jobs; `candidates` is reading what may be alike,
-`settle` deciding and appending, `project` one entry onto the index, `sweep` one look at what is
-pending."""
+`settle` deciding and appending, `project` one entry onto the index, `query` answering a question of
+the API, `sweep` one look at what is pending."""
 Span = Literal["queue", "transit", "verdict"]
 """Accepted to taken up; enqueued to received; accepted to settled."""
 Event = Literal[

@@ -326,3 +326,14 @@ def test_every_answer_is_in_the_reference(client: TestClient[Litestar], service:
                 assert (*where, kind in known) == (*where, True)
     assert seen == {200, 202, 204, 304, 400, 404, 409, 410, 412, 415, 422, 503}
     assert service.queue.held == []
+
+
+def test_problems_are_counted_by_their_type(client: TestClient[Litestar], service: Service) -> None:
+    """So that a part that is away can be told from a caller that errs."""
+    client.get("/v1/images/nothing-of-that-kind")
+    service.follower.fails = IndexUnavailableError("away")
+    client.get("/v1/images")
+    client.get("/v1/images")
+    told = client.get("/metrics").text
+    assert 'seenit_http_problems_total{type="not-found"}' in told
+    assert re.search(r'seenit_http_problems_total\{type="index-unavailable"\} [2-9]', told)
