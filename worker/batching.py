@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from queue import Queue
 from typing import Any, NamedTuple, Protocol
 
@@ -56,6 +57,7 @@ class Batched(Batches):  # type: ignore[misc]  # untyped, all of Celery
             self._tref.cancel()  # type: ignore[has-type]  # likewise
         self._tref = None
         self._buffer: Queue[Any] = Queue()
+        self._consumer = consumer
         return super().Strategy(task, app, consumer)
 
     def flush(self, requests: Collection[Any]) -> Any:  # noqa: ANN401 - Celery's
@@ -64,7 +66,11 @@ class Batched(Batches):  # type: ignore[misc]  # untyped, all of Celery
             return super().flush(requests)
         self.intake.receive(
             [
-                Received(_job(request.args), request.acknowledge, request.request_dict.get("sent"))
+                Received(
+                    _job(request.args),
+                    partial(self._consumer.done, request.message),
+                    request.request_dict.get("sent"),
+                )
                 for request in requests
             ]
         )

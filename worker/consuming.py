@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -53,6 +54,7 @@ class Patient(Consumer):  # type: ignore[misc]  # likewise
         self.closing = closing
         self.leaving = leaving
         self._away = False
+        self._done: deque[Any] = deque()
         self._batched = [task for task in self.app.tasks.values() if isinstance(task, Batched)]
 
     def loop(
@@ -71,6 +73,7 @@ class Patient(Consumer):  # type: ignore[misc]  # likewise
         self.on_ready()
         while blueprint.state == RUN and self.connection and not self.closing.is_set():
             self.perform_pending_operations()
+            self._acknowledge()
             if qos.prev != qos.value:
                 qos.update()
             for task in self._batched:
@@ -80,6 +83,38 @@ class Patient(Consumer):  # type: ignore[misc]  # likewise
         blueprint.state = CLOSE
         self.leaving()
         self.perform_pending_operations()
+        self._acknowledge()
+
+    def done(self, message: Any) -> None:  # noqa: ANN401 - kombu's
+        """Acknowledge this message soon; from any thread.
+
+        One that came over a connection that was lost since cannot be: it comes again when its
+        visibility runs out, and is dropped by its done mark.
+        """
+        self._done.append(message)
+
+    def _acknowledge(self) -> None:
+        """All that are done, in one round trip: Celery takes one for each."""
+        if not self._done:
+            return
+        channel = self.task_consumer.channel
+        tags = []
+        while self._done:
+            message = self._done.popleft()
+            if message.channel is channel:
+                tags.append(message.delivery_tag)
+        if not tags:
+            return
+        if not hasattr(channel, "unacked_key"):  # a queue inside the process
+            for tag in tags:
+                channel.basic_ack(tag)
+            return
+        with channel.qos.pipe_or_acquire() as pipe:
+            pipe.zrem(channel.unacked_index_key, *tags)
+            pipe.hdel(channel.unacked_key, *tags)
+            pipe.execute()
+        for tag in tags:
+            channel.qos._quick_ack(tag)  # noqa: SLF001  what `ack` does besides
 
     def ensure_connected(self, conn: Any) -> Any:  # noqa: ANN401 - kombu's
         """A connection, however long it takes; SystemExit where it is closed meanwhile."""
@@ -100,7 +135,10 @@ class Patient(Consumer):  # type: ignore[misc]  # likewise
     def on_connection_error_after_connected(self, exc: Exception) -> None:
         """What is under way goes on and is settled; what was received besides is swept."""
         logger.warning("the connection to the broker was lost: %s", exc)
-        with suppress(Exception):
+        self._done.clear()
+        with suppress(Exception):  # it is broken already: whatever it says of that is no news
+            for channel in self.connection.transport.channels:
+                channel.qos._on_collect.cancel()  # noqa: SLF001  else it is restored at exit
             self.connection.collect()
 
     def on_connection_error_before_connected(self, exc: Exception) -> None:

@@ -28,6 +28,11 @@ ALONE = 3
 PATIENCE = 4
 """Batches that a lone job waits for: a queue that is never empty must not leave it behind."""
 
+QUIET_SECONDS = 0.02
+"""When nothing came for so long, a batch goes as it is: messages come about one a millisecond."""
+GATHER_SECONDS = 0.15
+"""What the first job waits for company at most."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -55,6 +60,7 @@ class Flights:
         self._under_way = 0
         self._lone = False
         self._passed = 0
+        self._first = self._last = 0.0
         self._stopped = False
         self._threads = [
             threading.Thread(target=self._run, name=f"flight-{n}", daemon=True)
@@ -83,6 +89,9 @@ class Flights:
             if self._stopped:  # unacknowledged, they go back to the queue
                 self._hand.give_back([one.job for one in fresh])
                 return
+            self._last = time.monotonic()
+            if not self._waiting:
+                self._first = self._last
             for one in fresh:
                 tried = taken[one.job]
                 if tried.alone or tried.together >= TOGETHER:
@@ -110,7 +119,8 @@ class Flights:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._stopped or self._may_go())
+                while not (self._stopped or self._may_go()):
+                    self._changed.wait(QUIET_SECONDS if self._waiting and not self._lone else None)
                 if self._stopped:
                     return
                 batch, tried = self._next()
@@ -127,7 +137,16 @@ class Flights:
         """Beside a lone job nothing goes: if the worker dies then, it died of that one."""
         if self._lone:
             return False
-        return not self._under_way if self._turn_of_suspects() else bool(self._waiting)
+        if self._turn_of_suspects():
+            return not self._under_way
+        return bool(self._waiting) and self._gathered()
+
+    def _gathered(self) -> bool:
+        """A full batch, or no more to come soon."""
+        if sum(map(len, self._waiting.values())) >= self._batch:
+            return True
+        now = time.monotonic()
+        return now - self._last >= QUIET_SECONDS or now - self._first >= GATHER_SECONDS
 
     def _turn_of_suspects(self) -> bool:
         return bool(self._suspects) and (not self._waiting or self._passed >= PATIENCE)

@@ -77,6 +77,8 @@ class SharedHand:
         self._redis = redis
         self._seconds = seconds
         self._worker = worker or uuid4().hex
+        # Held while Redis is asked: a renewal between two of these steps would lease what is being
+        # asked for, or what has just ended.
         self._lock = threading.Lock()
         self._mine: set[Handle] = set()
         self._take = redis.register_script(_TAKE)
@@ -89,25 +91,8 @@ class SharedHand:
         """Those that are ours from now on; left out is what somebody has, this process included."""
         with self._lock:
             fresh = [job for job in dict.fromkeys(jobs) if job not in self._mine]
-            self._mine.update(fresh)
-        if not fresh:
-            return {}
-        try:
-            with broker_errors():
-                found = self._take(
-                    keys=[names.LEASES, names.TOGETHER, names.ALONE],
-                    args=[self._seconds, *map(names.written, fresh)],
-                )
-        except QueueUnavailableError as error:
-            logger.warning("no leases: %s", error)
-            return dict.fromkeys(fresh, NEVER)
-        taken = {
-            job: Tried(int(together), int(alone))
-            for job, (ours, together, alone) in zip(fresh, found, strict=True)
-            if ours
-        }
-        with self._lock:
-            self._mine.difference_update(job for job in fresh if job not in taken)
+            taken = self._lease(fresh) if fresh else {}
+            self._mine.update(taken)
         return taken
 
     def begin(self, jobs: Sequence[Handle], *, alone: bool) -> None:
@@ -174,9 +159,8 @@ class SharedHand:
 
     def renew(self) -> None:
         """Once. Raise QueueUnavailableError."""
-        with self._lock:
+        with self._lock, broker_errors():
             words = [names.written(job) for job in self._mine]
-        with broker_errors():
             self._renew(
                 keys=[names.LEASES, names.WORKERS], args=[self._seconds, self._worker, *words]
             )
@@ -190,6 +174,22 @@ class SharedHand:
 
     # --- steps ----------------------------------------------------------------------------------
 
+    def _lease(self, jobs: Sequence[Handle]) -> dict[Handle, Tried]:
+        try:
+            with broker_errors():
+                found = self._take(
+                    keys=[names.LEASES, names.TOGETHER, names.ALONE],
+                    args=[self._seconds, *map(names.written, jobs)],
+                )
+        except QueueUnavailableError as error:
+            logger.warning("no leases: %s", error)
+            return dict.fromkeys(jobs, NEVER)
+        return {
+            job: Tried(int(together), int(alone))
+            for job, (ours, together, alone) in zip(jobs, found, strict=True)
+            if ours
+        }
+
     def _count(self, jobs: Sequence[Handle], by: int, *, alone: bool) -> None:
         key = names.ALONE if alone else names.TOGETHER
         with _going_on("not counted"), self._redis.pipeline(transaction=False) as pipe:
@@ -201,9 +201,8 @@ class SharedHand:
         jobs = list(jobs)
         if not jobs:
             return
-        with self._lock:
+        with self._lock, _going_on("leases not given back"):
             self._mine.difference_update(jobs)
-        with _going_on("leases not given back"):
             told([names.written(job) for job in jobs])
 
 
