@@ -140,6 +140,25 @@ def test_alerts_say_what_is_wrong() -> None:
     assert all(job.startswith("seenit") for job in jobs)  # as the panels of processes select
 
 
+def test_prometheus_asks_the_services_of_compose() -> None:
+    """By the names and ports that they have there, and each process that has figures."""
+    scraped = yaml.safe_load((ROOT / "deploy/prometheus.yml").read_text())["scrape_configs"]
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    asked = {
+        name: found["port"]
+        for job in scraped
+        for found in job["dns_sd_configs"]
+        for name in found["names"]
+    }
+    ports = {
+        name: int(service["environment"]["SEENIT_METRICS_PORT"])
+        for name, service in services.items()
+        if "SEENIT_METRICS_PORT" in service.get("environment", ())
+    }
+    command = services["api"]["command"]
+    assert asked == {**ports, "api": int(command[command.index("--port") + 1])}
+
+
 def test_the_table_of_figures_is_whole(figures: dict[str, set[str]]) -> None:
     """docs/operations.md names every figure of ours and no other, and every alert."""
     text = (ROOT / "docs/operations.md").read_text()
