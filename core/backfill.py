@@ -77,7 +77,8 @@ class Backfill:
             except MissingError:  # deleted or purged this very moment
                 continue
             except CorruptError as error:
-                logger.error("picture %s of %s: %s", state.image_id, tenant, error)  # noqa: TRY400  in words
+                about = {"tenant": tenant, "image_id": state.image_id}
+                logger.error("a spoilt preview: %s", error, extra=about)  # noqa: TRY400  in words
                 continue
             images[state.image_id] = Image.fromarray(pixels)
         if not images:

@@ -107,7 +107,8 @@ class Gallery:
         except MissingError:
             return None
         except CorruptError as error:  # one spoilt preview must not hold up all that meet it
-            logger.error("picture %s of %s: %s", image_id, tenant, error)  # noqa: TRY400  in words
+            about = {"tenant": tenant, "image_id": image_id}
+            logger.error("a spoilt preview: %s", error, extra=about)  # noqa: TRY400  in words
             return None
 
     def _lay(self, query: Query, preview: bytes, tenant: str | None) -> Picture:

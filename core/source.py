@@ -188,7 +188,8 @@ class Source:
                     self.pool.add(self.query(image_id))
                 except MissingError:
                     # Deleted by an entry that was not read yet: the append will find it.
-                    logger.info("picture %s is gone already", image_id)
+                    about = {"tenant": self.tenant, "image_id": image_id}
+                    logger.info("gone already", extra=about)
             self._gathered[layer] = len(layer.anchors)
 
     def compare(self, query: Query, hit: Hit) -> Comparison:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import islice
 from typing import Protocol
 
-from core.errors import SeenitError
+from core.errors import SeenitError, UnavailableError
 from core.meter import UNMETERED, Meter, timed
 from core.ports import Blobs, Queue
 
@@ -170,6 +170,13 @@ class Sweeper:
         down who has it in two steps, so a job counts as missing only where it was missed in the
         sweep before as well, unless the broker has lost everything. Raise SeenitError.
         """
+        try:
+            return self._sweep()
+        except UnavailableError as error:
+            self._meter.count("unavailable", reason=error.type, at="sweep")
+            raise
+
+    def _sweep(self) -> int:
         if not self._held.leads():
             self._missing.clear()
             self._meter.gauge("pending", 0)  # the one that leads tells it

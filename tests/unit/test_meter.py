@@ -28,6 +28,7 @@ from core.meter import UNMETERED, timed
 from core.policy import POLICY
 from core.settle import Claim
 from core.shelf import Shelf
+from core.sweep import Sweeper
 from tests import world
 from tests.world import RULES, TENANT, operation
 
@@ -207,3 +208,33 @@ def test_the_lag_is_what_could_not_be_projected(tmp_path: Path, index: Index) ->
     assert other.advance(TENANT) == 3
     assert mine.behind() == 0
     assert other.behind() == 0
+
+
+class Waiting:
+    """A queue that holds nothing, or is down."""
+
+    down = False
+
+    def enqueue(self, jobs: object) -> None:
+        pass
+
+    def depth(self) -> int:
+        if self.down:
+            raise QueueUnavailableError("the broker does not answer")
+        return 0
+
+
+def test_a_sweep_tells_what_it_saw(tmp_path: Path) -> None:
+    """What is pending, what of it was enqueued again, and that it could not be done."""
+    blobs, queue, meter = Directory(tmp_path, durable=False), Waiting(), PrometheusMeter()
+    blobs.create_many([(f"pending/{tenant}/{n}", b"{}") for tenant in "ab" for n in range(3)])
+    sweeper = Sweeper(blobs, queue, meter=meter)
+    sweeper.sweep()
+    queue.down = True
+    with pytest.raises(QueueUnavailableError):
+        sweeper.sweep()
+    told = shown(meter.registry)
+    assert told["seenit_pending",] == 6
+    assert told["seenit_requeued_total",] == 6
+    assert told["seenit_stage_seconds_count", "sweep"] == 1
+    assert told["seenit_unavailable_total", "sweep", "queue-unavailable"] == 1
