@@ -1,0 +1,235 @@
+"""The queue on a real Redis: what it costs, what it knows, and what it does when it is cut."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from adapters.broker.breaker import FIRST_PAUSE, LONGEST_PAUSE, Breaker
+from adapters.broker.desk import RedisErrands
+from adapters.broker.held import SharedHeld
+from adapters.broker.leases import SharedHand, Tried
+from adapters.errands import Report
+from core.entries import JobStatus
+from core.errors import QueueUnavailableError
+from tests import servers
+from tests.faults import toxiproxy
+from tests.process import wait
+from tests.toil import Pit, pit
+
+AT_MOST = 0.2
+"""Seconds that an upload may wait for a broker that is not there."""
+
+Server = servers.Redis | servers.Given
+
+
+@pytest.fixture
+def dug(tmp_path: Path, redis_server: Server) -> Iterator[Pit]:
+    """A pit over the Redis that all tests share."""
+    with pit(tmp_path, redis_server.url) as made:
+        yield made
+
+
+def redis_of(made: Pit) -> Redis:
+    """The connection that may wait."""
+    assert made.broker.redis is not None
+    return made.broker.redis
+
+
+def test_a_hundred_jobs_are_one_command(dug: Pit) -> None:
+    """An upload of a hundred files must not wait for a hundred answers."""
+    redis = redis_of(dug)
+    before = int(redis.info("commandstats").get("cmdstat_lpush", {"calls": 0})["calls"])
+    dug.broker.queue.enqueue([("a", str(n)) for n in range(100)])
+    assert int(redis.info("commandstats")["cmdstat_lpush"]["calls"]) == before + 1
+    assert dug.broker.queue.depth() == 100
+    assert set(dug.broker.held.queued()) == {("a", str(n)) for n in range(100)}
+
+
+class Clock:
+    """Seconds that pass when told."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_the_breaker_asks_once_and_then_ever_more_seldom() -> None:
+    """Open for 1 s, 2 s, 4 s … 10 s, a single trial each time, and closed by one success."""
+    clock = Clock()
+    breaker = Breaker(clock)
+    asked = 0
+
+    def ask(*, fails: bool) -> bool:
+        nonlocal asked
+        try:
+            with breaker.guard():
+                asked += 1
+                if fails:
+                    raise OSError
+        except QueueUnavailableError:
+            return False
+        return True
+
+    pause = FIRST_PAUSE
+    for _ in range(6):
+        before = asked
+        assert [ask(fails=True) for _ in range(5)] == [False] * 5
+        assert asked == before + 1
+        clock.now += 0.99 * pause
+        assert not ask(fails=False)
+        clock.now += 0.02 * pause
+        pause = min(LONGEST_PAUSE, 2 * pause)
+    assert ask(fails=False)
+    assert ask(fails=False)
+
+
+@pytest.mark.parametrize("fault", ["half_open", "cut", "slow"])
+def test_a_broker_that_is_away_costs_an_upload_little(
+    tmp_path: Path, redis_server: Server, fault: str
+) -> None:
+    """Depth and sending together take under 200 ms, connected before or not, then no time."""
+    port = int(redis_server.url.rpartition(":")[2].partition("/")[0])
+    with toxiproxy(tmp_path / "proxy") as proxy:
+        link = proxy.link("127.0.0.1", port)
+        with pit(tmp_path, redis_server.url.replace(str(port), str(link.port))) as made:
+            queue = made.broker.queue
+            queue.enqueue([("a", "1")])
+            getattr(link, fault)(*((2_000,) if fault == "slow" else ()))
+            began = time.monotonic()
+            with pytest.raises(QueueUnavailableError):
+                queue.depth()
+            with pytest.raises(QueueUnavailableError):
+                queue.enqueue([("a", "2")])
+            assert made.broker.progress.status("a", "2") is None
+            assert time.monotonic() - began < AT_MOST
+            began = time.monotonic()
+            for _ in range(50):
+                with pytest.raises(QueueUnavailableError):
+                    queue.enqueue([("a", "3")])
+            assert time.monotonic() - began < AT_MOST
+            link.mend()
+            wait(lambda: _sent(made), 5.0, lambda: "the breaker stays open")
+
+
+def _sent(made: Pit) -> bool:
+    try:
+        made.broker.queue.enqueue([("a", "4")])
+    except QueueUnavailableError:
+        return False
+    return True
+
+
+def test_a_lease_is_one_workers_until_it_ends_or_runs_out(dug: Pit) -> None:
+    """Others are refused what a living worker has; what it ended or gave back is free."""
+    redis = redis_of(dug)
+    mine, other = SharedHand(redis, 0.4), SharedHand(redis, 0.4)
+    jobs = [("a", "1"), ("a", "2"), ("b", "1"), ("b", "2")]
+    assert mine.take(jobs) == dict.fromkeys(jobs, Tried(0, 0))
+    assert (mine.take(jobs), other.take(jobs)) == ({}, {})
+    mine.ended(jobs[:1])
+    mine.give_back(jobs[1:2])
+    assert list(other.take(jobs)) == jobs[:2]
+    assert dug.broker.held.idle([*jobs, ("c", "1")]) == [("c", "1")]
+    time.sleep(0.2)
+    mine.renew()
+    time.sleep(0.3)  # what is tested is time itself: the other one's ran out, these did not
+    assert dug.broker.held.idle(jobs) == jobs[:2]
+
+
+def test_what_was_begun_and_never_ended_is_remembered(dug: Pit) -> None:
+    """A worker that dies leaves counts, one that fails in words leaves a pause and no count."""
+    redis = redis_of(dug)
+    hand = SharedHand(redis, 0.05)
+    together, alone, failed = ("a", "1"), ("a", "2"), ("a", "3")
+    hand.take([together, alone, failed])
+    hand.begin([together, failed], alone=False)
+    hand.begin([alone], alone=True)
+    hand.failed([failed], alone=False)
+    held = dug.broker.held
+    wait(lambda: held.idle([together, alone]) == [together, alone], 2.0, lambda: "leased for ever")
+    assert held.idle([failed]) == []
+    after = SharedHand(redis, 1.0)
+    assert after.take([together, alone, failed]) == {
+        together: Tried(1, 0),
+        alone: Tried(0, 1),
+        failed: Tried(0, 0),
+    }
+    after.ended([together, alone, failed])
+    assert held.idle([failed]) == [failed]
+    assert [redis.hlen(f"seenit:{name}") for name in ("together", "alone", "failures")] == [0, 0, 0]
+
+
+def test_a_job_is_missing_when_it_was_missed_twice(dug: Pit) -> None:
+    """Kombu pops a message and then notes it down; when all is lost nothing is waited for."""
+    jobs = [("a", str(n)) for n in range(3)]
+    dug.accept(jobs, enqueue=False)
+    assert dug.sweeper.sweep() == 3  # the first sweep over a Redis that knows nothing
+    assert dug.broker.queue.depth() == 3
+    assert [dug.sweeper.sweep() for _ in range(3)] == [0, 0, 0]
+    redis_of(dug).delete("ingest")
+    assert [dug.sweeper.sweep(), dug.sweeper.sweep()] == [0, 3]
+    redis_of(dug).flushdb()
+    assert dug.sweeper.sweep() == 3
+
+
+def test_a_sweep_fills_the_queue_to_its_backlog(tmp_path: Path, redis_server: Server) -> None:
+    """Never more than it is short of, whatever lies pending."""
+    with pit(tmp_path, redis_server.url, backlog=10) as made:
+        made.accept([("a", str(n)) for n in range(4)])
+        made.accept([("b", str(n)) for n in range(30)], enqueue=False)
+        assert made.sweeper.sweep() == 6
+        assert [made.sweeper.sweep() for _ in range(3)] == [0, 0, 0]
+        assert made.broker.queue.depth() == 10
+
+
+def test_of_two_beats_one_sweeps_and_the_other_takes_over(dug: Pit) -> None:
+    """By a lease that the first gives up, or lets run out."""
+    redis = redis_of(dug)
+    one, two, three = (SharedHeld(redis, 0.3) for _ in range(3))
+    assert [one.leads(), two.leads(), one.leads()] == [True, False, True]
+    one.resign()
+    assert [two.leads(), one.leads()] == [True, False]
+    wait(three.leads, 2.0, lambda: "the lead of a dead beat does not run out")
+    assert not two.leads()
+
+
+def test_news_goes_from_process_to_process(dug: Pit, tmp_path: Path, redis_server: Server) -> None:
+    """A listener elsewhere hears every step; one that comes late is told the last."""
+    heard: list[tuple[str, str, JobStatus]] = []
+    dug.broker.progress.subscribe(lambda *news: heard.append(news))
+    with pit(tmp_path / "beside", redis_server.url) as other:
+        wait(
+            lambda: redis_of(dug).pubsub_numsub("seenit:news")[0][1] > 0, 5.0, lambda: "no listener"
+        )
+        other.broker.progress.publish("t", ["1", "2"], "decoding")
+        assert dug.broker.progress.status("t", "1") == "decoding"
+        other.broker.progress.publish("t", ["1"], "done")
+        wait(lambda: len(heard) == 3, 5.0, lambda: f"heard {heard}")
+    assert heard == [("t", "1", "decoding"), ("t", "2", "decoding"), ("t", "1", "done")]
+    assert dug.broker.progress.status("t", "1") is None
+
+
+def test_an_errand_is_sent_again_until_it_ended(dug: Pit) -> None:
+    """One at a time does it; what its worker left is put into the empty queue again."""
+    errands = dug.broker.errands
+    assert isinstance(errands, RedisErrands)
+    errand = errands.ask("reindex", {"a": "b"})
+    assert (errands.waiting(), errands.resend()) == ([errand], 0)
+    assert redis_of(dug).llen("default") == 1
+    redis_of(dug).delete("default")
+    with errands.doing(errand) as ours, errands.doing(errand) as again:
+        assert (ours, again, errands.resend()) == (True, False, 0)
+        errands.report(errand, Report(done=1, total=2))
+    assert (errands.look(errand), errands.resend()) == (Report(done=1, total=2), 1)
+    ended = Report(done=2, total=2, ended=True)
+    errands.report(errand, ended)
+    assert (errands.waiting(), errands.look(errand)) == ([], ended)
+    errands.forget(errand)
+    assert errands.look(errand) is None
