@@ -99,8 +99,8 @@ class Process(Server):
         command = [here(word, ports=True) for word in told["command"]]
         if "image" in told and "weaviate" in told["image"]:  # the entry point of that image
             program = binary("weaviate-server", "weaviate")
-            version = built(program, "github.com/weaviate/weaviate")
-            assert told["image"].endswith(f":{version.removeprefix('v')}")
+            version = built(program, "github.com/weaviate/weaviate").removeprefix("v")
+            assert told["image"].endswith(f":{version}")
             used("weaviate", f"{version} ({program})")
             command = [program, *command]
             environment |= _ALONE

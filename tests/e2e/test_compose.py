@@ -81,6 +81,18 @@ def test_a_platform_has_three_of_each_shard_and_two_of_each_process(tmp_path: Pa
     assert services["api"]["ports"][0]["published"] == "8000-8001"
 
 
+def test_prometheus_asks_services_that_there_are_where_they_answer(tmp_path: Path) -> None:
+    """The names and ports of deploy/prometheus.yml are those of the services."""
+    services = config(project(tmp_path / "project"))
+    services |= config(project(tmp_path / "other"), profile="gpu")
+    told = (ROOT / "deploy/prometheus.yml").read_text()
+    asked = re.findall(r"- names: \[(.+)\]\n\s+type: A\n\s+port: (\d+)", told)
+    assert sum(len(names.split(",")) for names, _ in asked) == 4
+    for names, port in asked:
+        for name in names.split(", "):
+            assert port in composed._ports(services[name]), name
+
+
 def test_the_images_hold_what_the_wheel_needs_and_nothing_else(tmp_path: Path) -> None:
     """Built from what the Dockerfile copies and .dockerignore lets through, as the image is."""
     text = (ROOT / "Dockerfile").read_text()

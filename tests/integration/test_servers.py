@@ -100,6 +100,22 @@ def test_weaviate_asks_for_its_key_and_comes_back_with_its_data(tmp_path: Path) 
             assert [one["class"] for one in client.get(root).json()["classes"]] == ["Kept"]
 
 
+@pytest.mark.parametrize("required", [False, True])
+def test_a_missing_server_is_a_skip_unless_it_is_required(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, required: bool
+) -> None:
+    """In both cases with the word that puts it there."""
+    monkeypatch.setattr("tests.process.BINARIES", tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("SEENIT_TEST_REQUIRE", "redis, weaviate" if required else "redis")
+    with (
+        pytest.raises(pytest.fail.Exception if required else pytest.skip.Exception) as raised,
+        servers.weaviate(tmp_path / "weaviate"),
+    ):
+        pass
+    assert "make servers" in str(raised.value)
+
+
 @pytest.mark.hard
 def test_a_cluster_goes_on_without_its_leader(tmp_path: Path) -> None:
     """The others choose another one, and the node that was killed joins them again."""
