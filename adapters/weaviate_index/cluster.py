@@ -102,9 +102,10 @@ class Cluster:
             with self._lock:
                 if self._closed:
                     raise IndexUnavailableError("the index is closed")
-                if self._link is not None:
-                    self._link.users += 1
-                    return self._link
+                link = self._link
+                if link is not None:
+                    link.users += 1
+                    return link
             with self._connecting:
                 if self._link is not None or self._closed:
                     continue
@@ -131,7 +132,7 @@ class Cluster:
             self._at += 1
             raise
         connection: Any = client._connection  # noqa: SLF001  # see Prompt
-        connection._grpc_stub = Prompt(connection._grpc_stub)
+        connection._grpc_stub = Prompt(connection.grpc_stub)  # noqa: SLF001  # likewise
         return client
 
     def _leave(self, link: _Link | None) -> None:

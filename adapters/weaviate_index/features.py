@@ -1,12 +1,14 @@
 """Local features as a source of candidates: what an anchor's object holds for it, and the question.
 
-One text property holds a picture's rare words, each as a token; BM25 without regard to length finds
-those with the rarest in common. What it finds is then measured by votes. Common words are neither
-stored nor asked for: they are most of a look-up's work and find next to nothing (docs/why.md).
+One text property holds a picture's words, each as a token; BM25 without regard to length finds those
+with the rarest in common. What it finds is then measured by votes. Common words are most of a
+look-up's work: only a small tenant is asked for them, to find the very same as an exact table
+(docs/why.md).
 """
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from numpy.typing import NDArray
 from weaviate.classes.config import DataType, Property, Tokenization
 from weaviate.collections import Collection
 
-from core.rarity import rare
+from core.rarity import COMMON, EMPTY, rare
 from core.types import Features
 
 PROPERTIES = [
@@ -35,19 +37,29 @@ _LETTERS = np.frombuffer(
 )
 _LENGTH = 5
 """Letters of a token, 6 bits each: words have 25."""
+SMALL = 20_000
+"""Anchors up to which common words are asked for as well: to ask these of so many takes as long as
+to ask the rare ones of three times as many."""
+_RECOUNTED = 60.0
+"""Seconds after which a small tenant is counted again; one that has grown is not."""
+
+_grown: set[tuple[str, str | None]] = set()
+_counted: dict[tuple[str, str | None], float] = {}
+"""By collection and tenant, when it was last found small."""
 
 
 def stored(features: Features) -> tuple[dict[str, Any], dict[str, list[float]]]:
     """Properties and named vectors that an anchor's object has for its local features."""
-    words = tokens(rare(features.words))
+    words = tokens(rare(features.words, EMPTY))
     return ({"words": words} if words else {}), {}
 
 
 def ask(anchors: Collection[Any, Any], features: Features, limit: int) -> list[tuple[str, str]]:
     """(object id, image_id) of anchors that may be laid over it or its mirror image, best first."""
     found: dict[str, tuple[str, float]] = {}
+    below = EMPTY if _is_small(anchors) else COMMON
     for way in (features.words, features.mirrored):
-        words = tokens(rare(way))
+        words = tokens(rare(way, below))
         if not words:
             continue
         answer = anchors.query.bm25(
@@ -71,3 +83,17 @@ def tokens(words: NDArray[np.uint32]) -> str:
     made = np.full((len(words), _LENGTH + 1), ord(" "), np.uint8)
     made[:, :_LENGTH] = _LETTERS[words[:, None] >> places & 63]
     return made.tobytes().decode().rstrip()
+
+
+def _is_small(anchors: Collection[Any, Any]) -> bool:
+    """Whether there are few; a count takes 1 ms for each 20,000, so a large tenant is told once."""
+    place = (anchors.name, anchors.tenant)
+    if place in _grown:
+        return False
+    if time.monotonic() - _counted.get(place, -_RECOUNTED) < _RECOUNTED:
+        return True
+    if (anchors.aggregate.over_all(total_count=True).total_count or 0) > SMALL:
+        _grown.add(place)
+        return False
+    _counted[place] = time.monotonic()
+    return True

@@ -82,6 +82,19 @@ class Generations:
         if time.monotonic() < self._sealed:
             raise IndexUnavailableError("the index is being exchanged for another one")
 
+    def begin(self) -> int:
+        """The number of a new generation; all but the active one are dropped."""
+        active = self.now().number
+
+        def begun(client: WeaviateClient) -> int:
+            others = self._meta.generations(client)
+            for number in others:
+                if number != active:
+                    self._meta.forget(client, self._make(number).store)
+            return max([active, *others]) + 1
+
+        return self._cluster.run(begun)
+
     def seal(self) -> None:
         """Let nobody project into this generation for a while; returns once all know."""
         number = self.now().number
@@ -108,7 +121,7 @@ class Generations:
         return number
 
     def _look(self) -> None:
-        """At most once in a while: is there a new one, or is this one being left?"""
+        """Look, at most once in a while, whether there is a new one or this one is being left."""
         if self._fixed is not None or self._now is None:
             return
         with self._lock:

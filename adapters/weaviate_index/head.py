@@ -7,14 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
-from weaviate.classes.data import DataObject
 from weaviate.classes.query import Filter
 from weaviate.classes.tenants import Tenant
 
 from adapters.weaviate_index import objects, store
 from adapters.weaviate_index.counts import Tally
 from adapters.weaviate_index.objects import key
-from adapters.weaviate_index.store import Store
+from adapters.weaviate_index.store import Made, Store
 from core.types import SpaceKind, Standing
 
 WATERMARK = "w"
@@ -47,6 +46,29 @@ class Head:
         condition = Filter.by_property("kind").equal(WATERMARK)
         found = self._store.where(store.HEAD, None, condition, store.MOST, ["tenant"])
         return sorted({str(one.properties["tenant"]) for one in found})
+
+    def used(self) -> dict[str, float]:
+        """When each tenant was last written to or known to be asked, in seconds of the epoch."""
+        condition = Filter.by_property("kind").contains_any([WATERMARK, store.USED])
+        found = self._store.where(
+            store.HEAD,
+            None,
+            condition,
+            store.MOST,
+            ["tenant", "kind", "number"],
+            return_metadata=["creation_time"],
+        )
+        last: dict[str, float] = {}
+        for one in found:
+            tenant = str(one.properties["tenant"])
+            made = one.metadata.creation_time
+            told = (
+                float(store.number(one, "number"))
+                if one.properties["kind"] == store.USED or made is None
+                else made.timestamp()
+            )
+            last[tenant] = max(told, last.get(tenant, 0.0))
+        return last
 
     def read(self, tenant: str) -> Now:
         """W and the plans that are there."""
@@ -96,7 +118,7 @@ class Head:
     def tallies(
         self, tenant: str, watermark: int, wanted: Iterable[str] | None = None
     ) -> dict[str, tuple[int, Tally]]:
-        """Counts by category as of an entry, of all or of those wanted, and which entry left them."""
+        """Counts by category as of an entry, of all or those wanted, and which entry left them."""
         names = None if wanted is None else sorted(wanted)
         if names is not None and not names:
             return {}
@@ -169,8 +191,8 @@ class Head:
         return self._store.where(store.HEAD, None, condition, store.MOST, properties)
 
 
-def _said(tenant: str, kind: str, seq: int, name: str, data: str) -> DataObject:  # type: ignore[type-arg]
-    return DataObject(
+def _said(tenant: str, kind: str, seq: int, name: str, data: str) -> Made:
+    return Made(
         uuid=key(tenant, kind, objects.digest(name.encode()), seq),
         properties={
             "tenant": tenant,

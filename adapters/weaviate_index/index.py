@@ -46,6 +46,7 @@ class WeaviateIndex:
         replication: int = 1,
         features: bool = True,
         idle_hours: float = 0.0,
+        _generation: int | None = None,
     ) -> None:
         """`key` is the API key, `prefix` what collections' names begin with.
 
@@ -53,6 +54,10 @@ class WeaviateIndex:
         `replication` is of collections made from now on. `features`: local features are a source
         of candidates. `idle_hours`: see `rest`.
         """
+        self._nodes = list(nodes)
+        self._key = key
+        self._secure = secure
+        self._lagging: dict[str, int] | None = None
         self._cluster = Cluster(nodes, key=key, secure=secure)
         self._policy = policy
         self._prefix = prefix
@@ -63,7 +68,7 @@ class WeaviateIndex:
         self._meta = Meta(prefix, self._layout)
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="weaviate")
         self._closed = False
-        self._generations = Generations(self._cluster, self._meta, self._make)
+        self._generations = Generations(self._cluster, self._meta, self._make, _generation)
 
     # --- what there is of a tenant --------------------------------------------------------------
 
@@ -115,7 +120,7 @@ class WeaviateIndex:
         limit: int,
     ) -> list[str]:
         """Values that records have, sorted, at most so many."""
-        return listing.values(self._now.reading, tenant, by, limit)
+        return listing.values(self._now.reading, self._now.head, tenant, by, limit)
 
     # --- records --------------------------------------------------------------------------------
 
@@ -271,12 +276,44 @@ class WeaviateIndex:
         return self._now.tidying.tidy(tenant)
 
     def rest(self) -> list[str]:
-        """Put tenants to rest that nobody asked for `idle_hours`; the next question wakes them."""
+        """Put to rest, and tell, tenants that nobody asked for `idle_hours`; a question wakes one.
+
+        Of the questions of other processes it knows those that were asked with the same setting.
+        """
         return self._now.tidying.rest(self._idle_hours)
 
-    def fresh(self) -> Index:
-        """An empty index beside this one; what earlier ones of its kind left is dropped."""
-        raise NotImplementedError
+    def fresh(self) -> WeaviateIndex:
+        """An empty index beside this one; what earlier ones left is dropped, but not the active."""
+        number = self._generations.begin()
+        return WeaviateIndex(
+            self._nodes,
+            self._policy,
+            key=self._key,
+            secure=self._secure,
+            prefix=self._prefix,
+            consistency=self._consistency,
+            replication=self._layout.replication,
+            features=self._features,
+            _generation=number,
+        )
+
+    def swap(self, fresh: Index) -> bool:
+        """Let what `fresh` holds be what every process reads, within a second or so.
+
+        False where it lags behind what this one has told: for half a minute now nobody projects,
+        bring it up and ask again. If that adds nothing, it is all that the log holds. The old
+        generation stays for those who are reading it, until the next `fresh`.
+        """
+        if not isinstance(fresh, WeaviateIndex):
+            raise IndexUnavailableError("only an index of the same kind can take its place")
+        self._generations.seal()
+        marks = {tenant: fresh.watermark(tenant) for tenant in self.tenants()}
+        behind = any(mark < self._now.head.watermark(tenant) for tenant, mark in marks.items())
+        if behind and marks != self._lagging:
+            self._lagging = marks
+            return False
+        self._generations.take(fresh._now.number)  # noqa: SLF001  # of the same class
+        return True
 
     def close(self) -> None:
         """Let go of connections and threads; whatever is asked afterwards is refused."""
@@ -291,5 +328,6 @@ class WeaviateIndex:
         return self._generations.now()
 
     def _make(self, number: int) -> Generation:
-        held = Store(self._cluster, self._prefix, number, self._consistency)
+        told = 900 * self._idle_hours if self._idle_hours else None  # a quarter of it
+        held = Store(self._cluster, self._prefix, number, self._consistency, told)
         return Generation(held, self._pool, self._policy, self._layout, features=self._features)

@@ -128,7 +128,7 @@ class Nearby:
         ]
 
     def _hashed(self, tenant: str, turn: str, limit: int) -> list[Hashed]:
-        answer = self._store.ask(
+        answer = self._store.many(
             store.ANCHOR,
             tenant,
             lambda held: (
@@ -140,7 +140,6 @@ class Nearby:
                     return_properties=["image_id", "phash"],
                 ).objects
             ),
-            [],
         )
         return [
             Hashed(str(one.properties["image_id"]), one.uuid, str(one.properties["phash"]))
@@ -148,17 +147,16 @@ class Nearby:
         ]
 
     def _worded(self, tenant: str, query: Query, limit: int) -> list[tuple[str, str]]:
-        return self._store.ask(
+        return self._store.many(
             store.ANCHOR,
             tenant,
             lambda held: features.ask(held, query.fingerprint.features, limit),
-            [],
         )
 
     def _alike(self, tenant: str, query: Query, limit: int) -> list[Near]:
         if query.vector is None or query.space_id is None:
             return []
-        return nearest(self._reading, tenant, query.space_id, query.vector, limit)
+        return nearest(self._reading, tenant, query.space_id, query.vector, limit=limit)
 
     # --- looking --------------------------------------------------------------------------------
 
@@ -249,6 +247,7 @@ def nearest(
     tenant: str,
     space_id: str,
     vector: Vector,
+    *,
     limit: int,
     condition: Any | None = None,  # noqa: ANN401  # private type
 ) -> list[Near]:
@@ -256,7 +255,7 @@ def nearest(
     if not check(reading, space_id, vector):
         return []
     query = np.asarray(vector, np.float32)
-    answer = reading.store.ask(
+    answer = reading.store.many(
         store.space(space_id),
         tenant,
         lambda held: (
@@ -269,7 +268,6 @@ def nearest(
                 return_properties=["image_id"],
             ).objects
         ),
-        [],
     )
     found = [
         Near(

@@ -46,29 +46,35 @@ class Neighbours:
         """
         if not check(self._reading, space_id, vector) or limit <= 0:
             return []
+        wanted = limit, min_similarity, without
         condition = passing.condition(filters)
         if filters is None or condition is None:
-            return self._grown(
-                tenant, space_id, vector, None, None, (limit, min_similarity, without)
-            )
+            return self._grown(tenant, space_id, vector, wanted=wanted)
         copies = self._copies(condition, space_id)
         standing = self._reading.store.count(store.RECORD, tenant, copies)
-        wanted = limit, min_similarity, without
         if standing <= self._standins:
             stood = self._originals(tenant, copies, filters, space_id) if standing else set()
             if stood:
                 condition |= Filter.by_property("image_id").contains_any(sorted(stood))
-            return self._grown(tenant, space_id, vector, condition, (filters, stood), wanted)
-        return self._grown(tenant, space_id, vector, None, (filters, None), wanted)
+            return self._grown(
+                tenant,
+                space_id,
+                vector,
+                wanted=wanted,
+                condition=condition,
+                among=(filters, stood),
+            )
+        return self._grown(tenant, space_id, vector, wanted=wanted, among=(filters, None))
 
     def _grown(
         self,
         tenant: str,
         space_id: str,
         vector: Vector,
-        condition: Any | None,  # noqa: ANN401  # private type
-        among: tuple[Filters, set[str] | None] | None,
+        *,
         wanted: tuple[int, float, Sequence[str]],
+        condition: Any | None = None,  # noqa: ANN401  # private type
+        among: tuple[Filters, set[str] | None] | None = None,
     ) -> list[Neighbour]:
         """Ask for more and more until enough of what was found is still so, and passes.
 
@@ -79,7 +85,9 @@ class Neighbours:
         hidden = set(without)
         asked = limit + len(hidden) + _MORE
         while True:
-            found = nearest(self._reading, tenant, space_id, vector, asked, condition)
+            found = nearest(
+                self._reading, tenant, space_id, vector, limit=asked, condition=condition
+            )
             near = [one for one in found if one.similarity >= least]
             live = self._reading.live(tenant, [one.image_id for one in near])
             kept = [

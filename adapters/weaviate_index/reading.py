@@ -1,4 +1,4 @@
-"""Records by their ids, and what hangs on them: the newest of each, whatever else is still there."""
+"""Records by their ids, and what hangs on them: the newest of each, whatever else is there."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ class Reading:
             key(one.image_id, objects.PRINT, one.parts[objects.PRINT][0]): one.image_id
             for one in held
         }
-        found = self.store.by_key(store.PRINT, tenant, keys, return_properties=["data"])
+        found = self.store.by_key(store.PRINT, tenant, keys, ["data"])
         return {
             keys[uuid]: objects.read_fingerprint(str(one.properties["data"]))
             for uuid, one in found.items()
@@ -168,9 +168,7 @@ class Reading:
         }
         if not keys or self.store.dimensions(space_id) is None:
             return {}
-        found = self.store.by_key(
-            store.space(space_id), tenant, keys, include_vector=True, return_properties=[]
-        )
+        found = self.store.by_key(store.space(space_id), tenant, keys, [], include_vector=True)
         return {
             keys[uuid]: objects.read_vector(one.vector["vector"]) for uuid, one in found.items()
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from grpc import RpcError
+from grpc import RpcError  # type: ignore[import-untyped]
 
 
 class Refused(Exception):  # noqa: N818  # becomes one of ours in `weaviate_errors`

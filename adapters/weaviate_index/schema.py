@@ -19,16 +19,14 @@ from weaviate.classes.config import (
     Tokenization,
     VectorDistances,
 )
-from weaviate.classes.data import DataObject
 from weaviate.classes.query import Filter
 from weaviate.exceptions import UnexpectedStatusCodeError
 
 from adapters.weaviate_index import features, store
 from adapters.weaviate_index.objects import WORDS, key
-from adapters.weaviate_index.store import Store
+from adapters.weaviate_index.store import META, Made, Store
 from core.errors import IndexUnavailableError
 
-META = "Meta"
 CONNECTIONS = 32
 CONSTRUCTION = 128
 """Of every graph: links of a node, and how many are looked at to find them (lab: hashes within 12
@@ -271,11 +269,13 @@ class Meta:
         """The last one that was left."""
         return max((number for number, _ in self._said(client, "seal")), default=None)
 
-    def forget(self, client: WeaviateClient, generation: int) -> None:
-        """Drop a generation's collections, and what is written of it."""
-        mine = Filter.by_property("generation").equal(generation)
-        held = client.collections.use(self._name).with_consistency_level(ConsistencyLevel.ALL)
-        held.data.delete_many(where=mine)
+    def forget(self, client: WeaviateClient, held: Store) -> None:
+        """Drop a generation's collections, and then what is written of it."""
+        for name in client.collections.list_all(simple=True):
+            if held.owns(name):
+                client.collections.delete(name)
+        said = client.collections.use(self._name).with_consistency_level(ConsistencyLevel.ALL)
+        said.data.delete_many(where=Filter.by_property("generation").equal(held.number))
 
     def _said(self, client: WeaviateClient, kind: str) -> list[tuple[int, int]]:
         held = client.collections.use(self._name)
@@ -283,15 +283,14 @@ class Meta:
             filters=Filter.by_property("kind").equal(kind), limit=store.MOST
         )
         return [
-            (int(one.properties["generation"]), int(one.properties["number"]))  # type: ignore[call-overload]
-            for one in answer.objects
+            (store.number(one, "generation"), store.number(one, "number")) for one in answer.objects
         ]
 
     def _say(self, client: WeaviateClient, kind: str, generation: int, number: int) -> None:
         """Write on every replica."""
         held = client.collections.use(self._name).with_consistency_level(ConsistencyLevel.ALL)
         told = {"kind": kind, "generation": generation, "number": number}
-        one = DataObject(uuid=key("meta", kind, generation, number), properties=told)
+        one = Made(uuid=key("meta", kind, generation, number), properties=told)
         answer = held.data.insert_many([one])
         if answer.has_errors:
             raise IndexUnavailableError(

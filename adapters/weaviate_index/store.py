@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -15,6 +16,7 @@ from weaviate.classes.query import Filter, Sort
 from weaviate.collections import Collection
 from weaviate.collections.classes.internal import Object
 
+from adapters.weaviate_index import objects
 from adapters.weaviate_index.cluster import Cluster
 from core.errors import IndexUnavailableError, MissingError
 
@@ -24,6 +26,10 @@ RECORD: Final = "Record"
 PRINT: Final = "Print"
 ANCHOR: Final = "Anchor"
 JOB: Final = "Job"
+META: Final = "Meta"
+"""Of all generations."""
+USED: Final = "used"
+"""Kind of what says in Head that a tenant is in use."""
 OF_TENANTS: Final = (RECORD, PRINT, ANCHOR, JOB)
 
 Level = Literal["one", "quorum", "all"]
@@ -40,6 +46,7 @@ _SETTLED = 60.0
 """Seconds that vectors may take to come out of a queue."""
 
 Found = Object[Any, Any]
+Made = DataObject[Any, Any]
 Ask = Callable[[Collection[Any, Any]], "T"]
 T = TypeVar("T")
 
@@ -47,8 +54,18 @@ T = TypeVar("T")
 class Store:
     """One generation, on any node."""
 
-    def __init__(self, cluster: Cluster, prefix: str, number: int, consistency: Level) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        prefix: str,
+        number: int,
+        consistency: Level,
+        told: float | None = None,
+    ) -> None:
+        """`told`: seconds after which it is written again that a tenant is in use; None: never."""
         self.cluster = cluster
+        self._tells = told
+        self._used: dict[str, float] = {}
         self.number = number
         self.prefix = f"{prefix}{number}"
         self._reading = LEVELS[consistency]
@@ -59,8 +76,15 @@ class Store:
         """What a collection is called."""
         return self.prefix + kind
 
+    def owns(self, name: str) -> bool:
+        """Whether a collection is of this generation."""
+        rest = name.removeprefix(self.prefix)
+        return name.startswith(self.prefix) and not rest[:1].isdigit() and rest != META
+
     def ask(self, kind: str, tenant: str | None, question: Ask[T], missing: T) -> T:
         """An answer from a collection; `missing` where the tenant has nothing in it."""
+        if tenant is not None and self._tells is not None:
+            self._tell(tenant, self._tells)
 
         def put(client: WeaviateClient) -> T:
             return question(self._open(client, kind, tenant, self._reading))
@@ -69,6 +93,13 @@ class Store:
             return self.cluster.run(put)
         except MissingError:
             return missing
+
+    def many(
+        self, kind: str, tenant: str | None, question: Callable[[Collection[Any, Any]], list[T]]
+    ) -> list[T]:
+        """A list of answers, empty where the tenant has nothing in a collection."""
+        nothing: list[T] = []
+        return self.ask(kind, tenant, question, nothing)
 
     def find(
         self,
@@ -103,7 +134,7 @@ class Store:
         **more: Any,  # noqa: ANN401  # options of the client
     ) -> list[Found]:
         """At most so many objects that fulfil a condition."""
-        return self.ask(
+        return self.many(
             kind,
             tenant,
             lambda held: (
@@ -111,27 +142,23 @@ class Store:
                     filters=condition, limit=limit, return_properties=list(properties), **more
                 ).objects
             ),
-            [],
         )
 
     def by_key(
-        self, kind: str, tenant: str, keys: Iterable[UUID], **more: Any
-    ) -> dict[UUID, Found]:  # options of the client
+        self,
+        kind: str,
+        tenant: str,
+        keys: Iterable[UUID],
+        properties: Sequence[str],
+        **more: Any,  # noqa: ANN401  # options of the client
+    ) -> dict[UUID, Found]:
         """Objects by their ids, of those that are there."""
         wanted = list(dict.fromkeys(keys))
         found: dict[UUID, Found] = {}
         for start in range(0, len(wanted), PART):
             some = wanted[start : start + PART]
-            answer = self.ask(
-                kind,
-                tenant,
-                lambda held, some=some: (
-                    held.query.fetch_objects_by_ids(  # type: ignore[misc]
-                        some, limit=len(some), **more
-                    ).objects
-                ),
-                [],
-            )
+            condition = Filter.by_id().contains_any(some)
+            answer = self.where(kind, tenant, condition, len(some), properties, **more)
             found.update((one.uuid, one) for one in answer)
         return found
 
@@ -146,12 +173,12 @@ class Store:
             0,
         )
 
-    def put(self, kind: str, tenant: str | None, objects: Sequence[DataObject[Any, Any]]) -> None:
+    def put(self, kind: str, tenant: str | None, made: Sequence[Made]) -> None:
         """Write to every replica, each object or IndexUnavailableError; what was there goes."""
-        for start in range(0, len(objects), PART):
-            some = objects[start : start + PART]
+        for start in range(0, len(made), PART):
+            some = made[start : start + PART]
 
-            def write(client: WeaviateClient, some: Any = some) -> None:  # noqa: ANN401
+            def write(client: WeaviateClient, some: Sequence[Made] = some) -> None:
                 held = self._open(client, kind, tenant, ConsistencyLevel.ALL)
                 answer = held.data.insert_many(some)
                 if answer.has_errors:
@@ -223,6 +250,18 @@ class Store:
                 self._spaces[space_id] = found
         return found
 
+    def _tell(self, tenant: str, seconds: float) -> None:
+        """Write that a tenant is in use, for those that put the others to rest."""
+        now = time.time()
+        with self._lock:
+            if self._used.get(tenant, 0.0) + seconds > now:
+                return
+            self._used[tenant] = now
+        told = {"tenant": tenant, "kind": USED, "number": int(now), "name": "=", "data": ""}
+        made = Made(uuid=objects.key(tenant, USED), properties=told)
+        with contextlib.suppress(IndexUnavailableError):  # it is a courtesy
+            self.put(HEAD, None, [made])
+
     def _open(
         self, client: WeaviateClient, kind: str, tenant: str | None, level: ConsistencyLevel
     ) -> Collection[Any, Any]:
@@ -230,6 +269,11 @@ class Store:
         if tenant is not None:
             held = held.with_tenant(tenant)
         return held.with_consistency_level(level)
+
+
+def number(one: Found, name: str) -> int:
+    """An integer property."""
+    return int(one.properties[name])
 
 
 def space(space_id: str) -> str:
@@ -243,3 +287,8 @@ def by(*columns: str, ascending: bool = True) -> Any:  # noqa: ANN401  # private
     for column in columns[1:]:
         order = order.by_property(column, ascending=ascending)
     return order
+
+
+def kind_of(part: str) -> str:
+    """The collection that a part of a record lies in."""
+    return {objects.PRINT: PRINT, objects.ANCHOR: ANCHOR}.get(part) or space(part)

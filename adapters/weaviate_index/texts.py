@@ -61,7 +61,7 @@ def _ask(
     limit: int,
 ) -> list[tuple[str, int, float]]:
     """(image_id, seq, relevance), best first."""
-    found = reading.store.ask(
+    found = reading.store.many(
         store.RECORD,
         tenant,
         lambda held: (
@@ -74,7 +74,6 @@ def _ask(
                 return_metadata=["score"],
             ).objects
         ),
-        [],
     )
     return [
         (str(one.properties["image_id"]), int(one.properties["seq"]), one.metadata.score or 0.0)

@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
+from uuid import UUID
+
+from weaviate import WeaviateClient
+from weaviate.classes.query import Filter
+
+from adapters.weaviate_index import counts, store
 from adapters.weaviate_index.head import Head
+from adapters.weaviate_index.objects import Held, key
 from adapters.weaviate_index.reading import Reading
+from adapters.weaviate_index.store import kind_of
+
+_PART = 512
+"""Records looked at in one go."""
 
 
 class Tidying:
@@ -11,12 +24,67 @@ class Tidying:
 
     def __init__(self, reading: Reading, head: Head) -> None:
         self._reading = reading
+        self._store = reading.store
         self._head = head
 
     def tidy(self, tenant: str) -> int:
-        """Delete leftovers."""
-        raise NotImplementedError
+        """Delete what is older than its record, or of one that is gone; how many objects.
+
+        Where there are as many objects as records, as there mostly are, nothing is looked at.
+        """
+        deleted = self._head.tidy(tenant)
+        told = self._head.tallies(tenant, self._head.watermark(tenant), [counts.ALL])
+        expected = told[counts.ALL][1].total() if told else 0
+        every = Filter.by_property("born").greater_than(-1)
+        if self._store.count(store.RECORD, tenant, every) == expected:
+            return deleted
+        ids: list[str] = []
+        for one in self._reading.slices(tenant, every):
+            ids.append(str(one.properties["image_id"]))
+            if len(ids) == _PART:
+                deleted += self._clear(tenant, ids)
+                ids = []
+        return deleted + self._clear(tenant, ids)
 
     def rest(self, hours: float) -> list[str]:
-        """Put to rest."""
-        raise NotImplementedError
+        """Put tenants to rest that nobody wrote to or asked for so long; 0: none."""
+        if hours <= 0:
+            return []
+        idle = [
+            tenant
+            for tenant, used in self._head.used().items()
+            if used < time.time() - 3600 * hours
+        ]
+        if idle:
+            self._store.cluster.run(lambda client: self._deactivate(client, idle))
+        return idle
+
+    def _clear(self, tenant: str, image_ids: Sequence[str]) -> int:
+        """Of these records; parts first, so that what is left of them can be found again."""
+        gone: dict[str, list[UUID]] = {}
+        for image_id, those in self._reading.objects(tenant, image_ids).items():
+            newest = max(those, key=lambda one: (one.gone, one.seq))
+            for one in those:
+                if one is not newest:
+                    _add(gone, image_id, one, newest)
+        records = gone.pop(store.RECORD, [])
+        for kind, keys in gone.items():
+            self._store.delete(kind, tenant, keys)
+        self._store.delete(store.RECORD, tenant, records)
+        return len(records) + sum(len(keys) for keys in gone.values())
+
+    def _deactivate(self, client: WeaviateClient, tenants: Sequence[str]) -> None:
+        for name in client.collections.list_all(simple=True):
+            if self._store.owns(name) and name != self._store.name(store.HEAD):
+                held = client.collections.use(name)
+                there = list(held.tenants.get_by_names(list(tenants)))
+                if there:
+                    held.tenants.deactivate(there)
+
+
+def _add(gone: dict[str, list[UUID]], image_id: str, old: Held, newest: Held) -> None:
+    gone.setdefault(store.RECORD, []).append(key(image_id, old.seq))
+    keep = newest.parts
+    for name, part in old.parts.items():
+        if keep.get(name) != part:
+            gone.setdefault(kind_of(name), []).append(key(image_id, name, part[0]))

@@ -15,7 +15,6 @@ from uuid import UUID
 
 import msgspec
 from msgspec import Struct
-from weaviate.classes.data import DataObject
 
 from adapters.local_index import rows
 from adapters.weaviate_index import counts, objects, store
@@ -24,7 +23,7 @@ from adapters.weaviate_index.head import Head
 from adapters.weaviate_index.objects import Held, Part, key
 from adapters.weaviate_index.reading import Reading, all_of
 from adapters.weaviate_index.stems import stemmed
-from adapters.weaviate_index.store import Store
+from adapters.weaviate_index.store import Made, Store, kind_of
 from core.entries import Outcome, Record, Tombstone
 from core.errors import IndexUnavailableError
 from core.types import Standing
@@ -172,16 +171,16 @@ class Writing:
         vectors = [kind for kind, some in made.items() if some and some[0].vector]
         all_of(self._pool.submit(self._store.visible, kind, tenant) for kind in vectors)
 
-    def _objects(self, entry: Entry, plan: Plan) -> dict[str, list[DataObject]]:  # type: ignore[type-arg]
-        made: dict[str, list[DataObject]] = {  # type: ignore[type-arg]
+    def _objects(self, entry: Entry, plan: Plan) -> dict[str, list[Made]]:
+        made: dict[str, list[Made]] = {
             store.RECORD: [
-                DataObject(uuid=key(stone.image_id, "gone"), properties=objects.tombstone(stone))
+                Made(uuid=key(stone.image_id, "gone"), properties=objects.tombstone(stone))
                 for stone in entry.removed
             ],
             store.PRINT: [],
             store.ANCHOR: [],
             store.JOB: [
-                DataObject(uuid=key(one.job_id, one.seq), properties=objects.outcome(one))
+                Made(uuid=key(one.job_id, one.seq), properties=objects.outcome(one))
                 for one in entry.outcomes
             ],
         }
@@ -190,7 +189,7 @@ class Writing:
             image_id = record.state.image_id
             parts = plan.parts[image_id]
             made[store.RECORD].append(
-                DataObject(
+                Made(
                     uuid=key(image_id, record.seq),
                     properties=objects.record(record, plan.born[image_id], parts, words),
                 )
@@ -226,20 +225,18 @@ class Writing:
             older = (seq for seq in jobs.get(one.job_id, ()) if seq < one.seq)
             gone[store.JOB].extend(key(one.job_id, seq) for seq in older)
         try:
-            deletes = [
+            records = gone.pop(store.RECORD)
+            all_of(
                 self._pool.submit(self._store.delete, kind, entry.tenant, keys)
                 for kind, keys in gone.items()
                 if keys
-            ]
+            )
+            # records last: what is left of their parts is found through them
+            last = self._pool.submit(self._store.delete, store.RECORD, entry.tenant, records)
             head = self._pool.submit(self._head.clear, entry.tenant, entry.seq, plan.older)
-            all_of([*deletes, head])
+            all_of([last, head])
         except IndexUnavailableError as error:
             logger.warning("left to be tidied in %s: %s", entry.tenant, error)
-
-
-def kind_of(part: str) -> str:
-    """The collection that a part lies in."""
-    return {objects.PRINT: store.PRINT, objects.ANCHOR: store.ANCHOR}.get(part) or store.space(part)
 
 
 def kin(record: Record) -> Kin:
@@ -296,16 +293,16 @@ def _live(entry: Entry, before: Mapping[str, Held | None]) -> Entry:
     )
 
 
-def _part(record: Record, name: str, since: int) -> DataObject:  # type: ignore[type-arg]
+def _part(record: Record, name: str, since: int) -> Made:
     image_id = record.state.image_id
     made = key(image_id, name, since)
     if name == objects.PRINT:
         told = {"image_id": image_id, **objects.fingerprint(record)}
-        return DataObject(uuid=made, properties=told)
+        return Made(uuid=made, properties=told)
     if name == objects.ANCHOR:
         properties, vectors = objects.anchor(record)
-        return DataObject(uuid=made, properties=properties, vector=vectors)
-    return DataObject(
+        return Made(uuid=made, properties=properties, vector=vectors)
+    return Made(
         uuid=made,
         properties=objects.asked_by(record.state, record.fields),
         vector={"vector": record.vectors[name].tolist()},
