@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Protocol
 
-from adapters.local_index import LocalIndex
-from adapters.opening import index_path
-from adapters.settings import Settings
+from core.errors import IndexUnavailableError, SeenitError
 from core.ledger import Ledger
-from core.policy import POLICY
-from core.ports import Index, Log
+from core.ports import Log, Rebuildable
 from core.replay import replay
 from core.shelf import Shelf
+
+TRIES = 10
+"""To bring the new index up to one that others write meanwhile; after the first they hold still."""
+
+logger = logging.getLogger(__name__)
 
 
 class Parts(Protocol):
     """A service, as far as it is needed here."""
 
     @property
-    def settings(self) -> Settings:
-        """All of them."""
-
-    @property
     def log(self) -> Log:
         """What an index is made of."""
 
     @property
-    def index(self) -> Index:
+    def index(self) -> Rebuildable:
         """The old one."""
 
     @property
@@ -43,15 +42,10 @@ def rebuild(services: Parts, told: Callable[[int, int, int], None]) -> tuple[int
     """Fill a new index from the log and swap it in: entries applied, entries in all, records.
 
     Nothing is decoded or embedded. `told` hears the same three figures on the way. Entries that
-    come meanwhile are applied last, while nobody here projects; whoever settles next projects what
-    no index held yet. Raise CorruptError, StoreUnavailableError, IndexUnavailableError; then the
-    old index stays.
+    come meanwhile are applied last, while nobody projects. Raise CorruptError,
+    StoreUnavailableError, IndexUnavailableError; then the old index stays.
     """
-    path = index_path(services.settings)
-    fresh_path = path.with_name(f"{path.name}.new")
-    for suffix in ("", "-wal", "-shm"):
-        fresh_path.with_name(fresh_path.name + suffix).unlink(missing_ok=True)
-    fresh = LocalIndex(fresh_path, POLICY, durable=False)
+    fresh = services.index.fresh()
     total = sum(services.log.head(tenant) for tenant in services.log.tenants())
     done = records = 0
 
@@ -67,10 +61,17 @@ def rebuild(services: Parts, told: Callable[[int, int, int], None]) -> tuple[int
     try:
         catch_up()
         with services.ledger.still():
-            catch_up()  # what came meanwhile: the watermark must never go back
-            fresh.close()
-            if isinstance(services.index, LocalIndex):
-                services.index.take(fresh_path)
+            for _ in range(TRIES):
+                catch_up()  # what came meanwhile: the watermark must never go back
+                if services.index.swap(fresh):
+                    break
+            else:
+                raise IndexUnavailableError("others projected faster than a new index was filled")
     finally:
         fresh.close()
+    for tenant in services.log.tenants():
+        try:
+            services.ledger.advance(tenant)
+        except SeenitError as error:  # it is swapped: whoever settles next brings it up
+            logger.warning("the new index is behind the log of %s: %s", tenant, error)
     return done, total, records

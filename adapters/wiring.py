@@ -39,7 +39,7 @@ from core.models import Models
 from core.models import Opens as OpensModels
 from core.perceive import Perceiver
 from core.policy import POLICY
-from core.ports import Blobs, Embedder, Index, Log, Progress, Queue, TextEmbedder
+from core.ports import Blobs, Embedder, Log, Progress, Queue, Rebuildable, TextEmbedder
 from core.previews import Previews
 from core.reading import Reader
 from core.search import Searcher, Sees
@@ -76,7 +76,7 @@ class Services:
     meter: PrometheusMeter
     blobs: Blobs
     log: Log
-    index: Index
+    index: Rebuildable
     shelf: Shelf
     visual: Embedder
     """Of the settings; `models` says which one is a tenant's."""
