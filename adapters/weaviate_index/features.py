@@ -1,8 +1,8 @@
 """Local features as a source of candidates: what an anchor's object holds for it, and the question.
 
-One text property holds a picture's words, each as a token; BM25 without regard to length finds those
-with the rarest in common. What it finds is then measured by votes. Common words are most of a
-look-up's work: only a small tenant is asked for them, to find the very same as an exact table
+One text property holds a picture's words, each as a token; BM25 without regard to length finds
+those with the rarest in common. What it finds is then measured by votes. Common words are most of a
+look-up's work: only a small tenant is asked for them, so that it finds what an exact table finds
 (docs/why.md).
 """
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from adapters.weaviate_index import features, objects, store
 from adapters.weaviate_index.objects import ANCHOR, Held, key
-from adapters.weaviate_index.reading import Reading, all_of
+from adapters.weaviate_index.reading import LEAN, Reading, all_of
 from core.errors import MalformedError
 from core.policy import Policy
 from core.terms import Terms
@@ -93,7 +93,7 @@ class Nearby:
         return found
 
     def _anchors(self, tenant: str, image_ids: Sequence[str]) -> dict[str, Held]:
-        live = self._reading.live(tenant, image_ids)
+        live = self._reading.live(tenant, image_ids, LEAN)
         return {image_id: one for image_id, one in live.items() if ANCHOR in one.parts}
 
     # --- asking ---------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from weaviate.classes.query import Filter
 from adapters.weaviate_index import passing, store
 from adapters.weaviate_index.nearby import Near, check, current, nearest
 from adapters.weaviate_index.objects import Held
-from adapters.weaviate_index.reading import Reading
+from adapters.weaviate_index.reading import HELD, LEAN, Reading
 from core.filtering import passes
 from core.ports import Filters, Neighbour
 from core.types import Vector
@@ -89,7 +89,8 @@ class Neighbours:
                 self._reading, tenant, space_id, vector, limit=asked, condition=condition
             )
             near = [one for one in found if one.similarity >= least]
-            live = self._reading.live(tenant, [one.image_id for one in near])
+            told = LEAN if among is None else HELD
+            live = self._reading.live(tenant, [one.image_id for one in near], told)
             kept = [
                 one
                 for one in near

@@ -51,10 +51,10 @@ class _Data(Struct, frozen=True):
 
     state: Raw
     fields: Raw
-    parts: dict[str, Part]
 
 
 _data = msgspec.json.Decoder(_Data)
+_parts = msgspec.json.Decoder(dict[str, Part])
 
 
 class Held(NamedTuple):
@@ -65,7 +65,10 @@ class Held(NamedTuple):
     born: int
     """Where in the log it came to be: entries first, then states."""
     gone: bool
+    told: str
+    """Its parts, as JSON."""
     data: str
+    """Empty where it was not asked for."""
 
     @property
     def state(self) -> State:
@@ -80,7 +83,7 @@ class Held(NamedTuple):
     @property
     def parts(self) -> dict[str, Part]:
         """What hangs on it; nothing on one that is gone."""
-        return {} if self.gone else _data.decode(self.data).parts
+        return {} if self.gone else _parts.decode(self.told)
 
     @property
     def tombstone(self) -> Tombstone:
@@ -92,7 +95,7 @@ class Held(NamedTuple):
         """What filters look at."""
         read = _data.decode(self.data)
         state, fields = _state.decode(read.state), _fields.decode(read.fields)
-        return card_of(state, fields, tuple(sorted(spaces_of(read.parts))))
+        return card_of(state, fields, tuple(sorted(spaces_of(self.parts))))
 
 
 def key(*parts: object) -> UUID:
@@ -180,7 +183,8 @@ def record(
         "held": list(state.spaces) or None,
         "able": able(state, fields) or None,
         **dict(zip(WORDS, words, strict=False)),
-        "data": _json.encode({"state": state, "fields": fields, "parts": dict(parts)}).decode(),
+        "parts": _json.encode(dict(parts)).decode(),
+        "data": _json.encode({"state": state, "fields": fields}).decode(),
     }
     return {name: value for name, value in found.items() if value}
 

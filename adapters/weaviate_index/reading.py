@@ -16,7 +16,10 @@ from core.types import Fingerprint, Vector
 
 T = TypeVar("T")
 
-HELD = ("image_id", "seq", "born", "gone", "data")
+LEAN = ("image_id", "seq", "born", "gone", "parts")
+"""What tells whether an object found is still so."""
+HELD = (*LEAN, "data")
+"""With all that a record is."""
 _MANY = 2_000
 """Objects of one look at what points at records, before it is cut into smaller ones."""
 
@@ -28,25 +31,31 @@ class Reading:
         self.store = held
         self.pool = pool
 
-    def objects(self, tenant: str, image_ids: Sequence[str]) -> dict[str, list[Held]]:
+    def objects(
+        self, tenant: str, image_ids: Sequence[str], properties: Sequence[str] = HELD
+    ) -> dict[str, list[Held]]:
         """Every object of each record, older ones included, and tombstones."""
         found: dict[str, list[Held]] = {}
         wanted = list(dict.fromkeys(image_ids))
-        for one in self.store.find(store.RECORD, tenant, "image_id", wanted, HELD):
+        for one in self.store.find(store.RECORD, tenant, "image_id", wanted, properties):
             read = _held(one)
             found.setdefault(read.image_id, []).append(read)
         return found
 
-    def newest(self, tenant: str, image_ids: Sequence[str]) -> dict[str, Held]:
+    def newest(
+        self, tenant: str, image_ids: Sequence[str], properties: Sequence[str] = HELD
+    ) -> dict[str, Held]:
         """Of each that is or was there; a tombstone wins."""
         return {
             image_id: max(those, key=lambda one: (one.gone, one.seq))
-            for image_id, those in self.objects(tenant, image_ids).items()
+            for image_id, those in self.objects(tenant, image_ids, properties).items()
         }
 
-    def live(self, tenant: str, image_ids: Sequence[str]) -> dict[str, Held]:
+    def live(
+        self, tenant: str, image_ids: Sequence[str], properties: Sequence[str] = HELD
+    ) -> dict[str, Held]:
         """The newest of those that are there."""
-        newest = self.newest(tenant, image_ids)
+        newest = self.newest(tenant, image_ids, properties)
         return {image_id: one for image_id, one in newest.items() if not one.gone}
 
     def copies(self, tenant: str, image_ids: Sequence[str]) -> list[Held]:
@@ -188,5 +197,6 @@ def _held(one: Found) -> Held:
         seq=int(told["seq"]),
         born=int(told.get("born") or 0),
         gone=bool(told.get("gone")),
-        data=str(told["data"]),
+        told=str(told.get("parts") or "{}"),
+        data=str(told.get("data") or ""),
     )

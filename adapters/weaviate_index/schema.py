@@ -166,6 +166,7 @@ def _first(client: WeaviateClient, held: Store, layout: Layout) -> None:
             _exact("held", DataType.TEXT_ARRAY),
             _exact("able", DataType.TEXT_ARRAY),
             *map(_words, WORDS),
+            _kept("parts"),
             _kept("data"),
         ],
         inverted=Configure.inverted_index(

@@ -7,8 +7,8 @@ from typing import Any
 
 from adapters.local_index import texts
 from adapters.weaviate_index import passing, store
-from adapters.weaviate_index.objects import WORDS
-from adapters.weaviate_index.reading import Reading
+from adapters.weaviate_index.objects import WORDS, Held
+from adapters.weaviate_index.reading import LEAN, Reading
 from adapters.weaviate_index.stems import stemmed
 from core.filtering import passes
 from core.ports import Filters, Neighbour
@@ -16,6 +16,8 @@ from core.ports import Filters, Neighbour
 _WEIGHTED = [f"{name}^{weight:g}" for name, weight in zip(WORDS, texts.WEIGHTS, strict=True)]
 _MORE = 16
 """Records asked for beyond those wanted: for what falls out, and for equals at the end."""
+_EQUAL = 512
+"""So many more at most, to tell the first of equals; beyond, Weaviate's own order decides."""
 
 
 def search(
@@ -31,26 +33,47 @@ def search(
     asked = stemmed([[" ".join(word.strip('"') for word in texts.words(text))]])[0][0]
     if not asked or limit <= 0:
         return []
-    most = limit + len(without) + _MORE
+    condition, hidden = passing.condition(filters), frozenset(without)
+    most = limit + len(hidden) + _MORE
     while True:
-        found = _ask(reading, tenant, asked, passing.condition(filters), most)
-        live = reading.live(tenant, list({image_id for image_id, _, _ in found}))
+        found = _ask(reading, tenant, asked, condition, min(most, store.MOST))
+        live = reading.live(tenant, list({image_id for image_id, _, _ in found}), LEAN)
         kept = [
             (relevance, live[image_id])
             for image_id, seq, relevance in found
-            if image_id in live
-            and live[image_id].seq == seq
-            and (filters is None or passes(live[image_id].card, filters))
-            and image_id not in without
+            if image_id in live and live[image_id].seq == seq and image_id not in hidden
         ]
         kept.sort(key=lambda one: (-one[0], one[1].born))
-        exhausted = len(found) < most or most >= store.MOST
-        # the last of equals may be anywhere among those not asked for
+        # the first of equals may be among those that were not asked for
         last = found[-1][2] if found else 0.0
-        sure = sum(relevance > last for relevance, _ in kept)
-        if exhausted or sure >= limit:
-            return [Neighbour(one.image_id, max(0.0, relevance)) for relevance, one in kept[:limit]]
-        most = min(store.MOST, 4 * most)
+        sure = sum(relevance > last for relevance, _ in kept) >= limit
+        if sure or len(found) < most or most >= min(store.MOST, limit + len(hidden) + _EQUAL):
+            return _passing(reading, tenant, kept, limit, filters)
+        most = min(4 * most, limit + len(hidden) + _EQUAL)
+
+
+def _passing(
+    reading: Reading,
+    tenant: str,
+    found: Sequence[tuple[float, Held]],
+    limit: int,
+    filters: Filters | None,
+) -> list[Neighbour]:
+    """The first ones that pass, looked at by hand as well: Weaviate overlooks blanks."""
+    kept: list[Neighbour] = []
+    for start in range(0, len(found), limit):
+        some = found[start : start + limit]
+        if filters is not None:
+            live = reading.live(tenant, [one.image_id for _, one in some])
+            some = [
+                (relevance, one)
+                for relevance, one in some
+                if one.image_id in live and passes(live[one.image_id].card, filters)
+            ]
+        kept += [Neighbour(one.image_id, max(0.0, relevance)) for relevance, one in some]
+        if len(kept) >= limit:
+            break
+    return kept[:limit]
 
 
 def _ask(
