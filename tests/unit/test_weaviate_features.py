@@ -19,11 +19,12 @@ def test_every_word_is_a_token_of_its_own() -> None:
     assert {len(token) for token in tokens} == {5}
 
 
-def test_only_rare_words_are_stored() -> None:
-    """The common ones of a photo are left out, and a flat picture has no property at all."""
+def test_words_that_say_nothing_are_not_stored() -> None:
+    """Few of a photo's are left out, and a flat picture has no property at all."""
     described = features.extract(np.asarray(photo(1, 320, 240)))
     properties, vectors = source.stored(described)
-    assert properties["words"] == source.tokens(rarity.rare(described.words))
-    assert 0 < len(properties["words"].split()) < len(described.words) // 4
+    assert properties["words"] == source.tokens(rarity.rare(described.words, rarity.EMPTY))
+    different = len(np.unique(np.frombuffer(described.words, np.uint32)))
+    assert 0.8 * different < len(properties["words"].split()) < different
     assert source.stored(features.extract(np.asarray(flat()))) == ({}, {})
     assert vectors == {}
