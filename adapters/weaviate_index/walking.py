@@ -48,12 +48,12 @@ class Walk(NamedTuple):
             limit = min(store.MOST, wanted + WIDE)
             if start is not None:
                 equal = Filter.by_property(self.number).equal(start[0])
-                ties = self._ties(held, tenant, equal, start)
+                ties, more = self._ties(held, tenant, equal, start)
                 if ties:
                     yield ties
                     start = self._place(ties[-1])
-                    if len(ties) == limit:
-                        continue
+                if more:
+                    continue
             behind = both(self.condition, self._behind(start))
             window = self._window(held, tenant, behind, start, wanted)
             if window is None:
@@ -63,15 +63,22 @@ class Walk(NamedTuple):
                 yield found
                 start = self._place(found[-1])
 
-    def _ties(self, held: Store, tenant: str, equal: Any, start: Place) -> list[Found]:  # noqa: ANN401  # private type
-        """Objects of the same number behind an id."""
+    def _ties(
+        self,
+        held: Store,
+        tenant: str,
+        equal: Any,  # noqa: ANN401  # private type
+        start: Place,
+    ) -> tuple[list[Found], bool]:
+        """Objects of the same number behind an id, and whether there may be more of them."""
         same = both(self.condition, equal)
         if held.count(self.kind, tenant, same) <= TIES:
             found = self._sorted(held, tenant, same, TIES)
-            return [one for one in found if self._after(self._place(one), start)]
+            return [one for one in found if self._after(self._place(one), start)], False
         ids = Filter.by_property(self.ids)
         beyond = ids.less_than(start[1]) if self.newest else ids.greater_than(start[1])
-        return self._sorted(held, tenant, both(same, beyond), TIES)
+        found = self._sorted(held, tenant, both(same, beyond), TIES)
+        return found, len(found) == TIES
 
     def _window(
         self,

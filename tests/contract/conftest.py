@@ -79,25 +79,38 @@ def weaviate_shelf(
     shelf.drop()
 
 
-@pytest.fixture(params=["local", "weaviate"])
-def opens(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opens]:
-    """Opens the same empty index, as often as it is called; closes all of them."""
+@pytest.fixture
+def open_local(tmp_path: Path) -> Iterator[Opens]:
+    """Opens the same embedded index, as often as it is called; closes all of them."""
     indexes: list[Index] = []
-    shelf: Shelf | None = None
-    if request.param == "weaviate":
-        shelf = request.getfixturevalue("weaviate_shelf")
 
     def open_index(policy: Policy) -> Index:
-        index: Index = (
-            LocalIndex(tmp_path / "index.db", policy, durable=False)
-            if shelf is None
-            else WeaviateIndex(shelf.nodes, policy, key=shelf.key, prefix=shelf.prefix)
-        )
-        indexes.append(index)
-        return index
+        indexes.append(LocalIndex(tmp_path / "index.db", policy, durable=False))
+        return indexes[-1]
 
     yield open_index
     for index in indexes:
         index.close()
-    if shelf is not None:
-        shelf.empty()
+
+
+@pytest.fixture
+def open_weaviate(weaviate_shelf: Shelf) -> Iterator[Opens]:
+    """Opens the same index on a server, as often as it is called; empties and closes them."""
+    indexes: list[Index] = []
+
+    def open_index(policy: Policy) -> Index:
+        shelf = weaviate_shelf
+        indexes.append(WeaviateIndex(shelf.nodes, policy, key=shelf.key, prefix=shelf.prefix))
+        return indexes[-1]
+
+    yield open_index
+    for index in indexes:
+        index.close()
+    weaviate_shelf.empty()
+
+
+@pytest.fixture(params=["local", "weaviate"])
+def opens(request: pytest.FixtureRequest) -> Opens:
+    """Opens the same empty index, as often as it is called."""
+    found: Opens = request.getfixturevalue(f"open_{request.param}")
+    return found

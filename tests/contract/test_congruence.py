@@ -79,10 +79,8 @@ def changes(draw: st.DrawFn, tenant: str, seq: int) -> Record:
     )
 
 
-@given(data=st.data())
-@law
-def test_any_history_is_answered_as_by_a_dictionary(index: Index, data: st.DataObject) -> None:
-    """After entries of any changes and deletes, read in between or not, all answers agree."""
+def history(index: Index, data: st.DataObject) -> None:
+    """Entries of any changes and deletes, read in between or not: all answers agree."""
     tenant = f"t{next(TENANTS)}"
     model = Model()
     entries = data.draw(st.integers(1, 6))
@@ -94,6 +92,32 @@ def test_any_history_is_answered_as_by_a_dictionary(index: Index, data: st.DataO
         model.project(records, removed)
         if seq == entries or data.draw(st.booleans()):
             agree(index, tenant, seq, model)
+
+
+@pytest.fixture
+def local(open_local: Callable[[Policy], Index]) -> Index:
+    """The embedded one."""
+    return open_local(POLICY)
+
+
+@pytest.fixture
+def remote(open_weaviate: Callable[[Policy], Index]) -> Index:
+    """One on a server."""
+    return open_weaviate(POLICY)
+
+
+@given(data=st.data())
+@law
+def test_any_history_is_answered_as_by_a_dictionary(local: Index, data: st.DataObject) -> None:
+    """By the embedded index."""
+    history(local, data)
+
+
+@given(data=st.data())
+@settings(law, max_examples=6)
+def test_any_history_on_a_server_is_answered_so_too(remote: Index, data: st.DataObject) -> None:
+    """By Weaviate: a few histories, for each takes seconds."""
+    history(remote, data)
 
 
 def tidy(one: Card) -> Card:
