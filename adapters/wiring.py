@@ -42,6 +42,7 @@ from core.policy import POLICY
 from core.ports import Blobs, Embedder, Log, Progress, Queue, Rebuildable, TextEmbedder
 from core.previews import Previews
 from core.reading import Reader
+from core.retain import Retention
 from core.search import Searcher, Sees
 from core.shelf import Shelf
 from core.signing import Signer
@@ -86,6 +87,7 @@ class Services:
     queue: Queue
     progress: Progress
     acceptor: Acceptor
+    retention: Retention
     checker: Checks
     sight: Sees
     perceiver: Perceiver
@@ -183,10 +185,25 @@ def build(
         meter=meter,
     )
     meter.watch("log_lag_entries", "Entries that could not be projected yet.", ledger.behind)
-    asking = None if remote is None else RemoteSight(remote, blobs, settings.limits, _new_id)
+    asking = None
+    if remote is not None:  # what is gone after the answer need not outlive a power cut
+        passing = open_blobs(settings.blobs_url, durable=False)
+        asking = RemoteSight(remote, passing, settings.limits, _new_id)
     checker = Checker(perceiver, gallery, ledger, _new_id, settings.limits.bytes, meter=meter)
     reader = Reader(index, follower, shelf, blobs, progress)
     calibrations = Calibrations(blobs)
+    acceptor = Acceptor(
+        blobs,
+        shelf,
+        queue,
+        settings.limits,
+        _new_id,
+        meter=meter,
+        backlog=Backlog(
+            queue.depth if broker.shared else lambda: lying(blobs, settings.backlog),
+            settings.backlog,
+        ),
+    )
     return Services(
         settings=settings,
         meter=meter,
@@ -200,17 +217,13 @@ def build(
         backfill=Backfill(index=index, shelf=shelf, ledger=ledger, new_id=_new_id),
         queue=queue,
         progress=progress,
-        acceptor=Acceptor(
+        acceptor=acceptor,
+        retention=Retention(
+            reader,
+            acceptor,
             blobs,
-            shelf,
-            queue,
-            settings.limits,
-            _new_id,
-            meter=meter,
-            backlog=Backlog(
-                queue.depth if broker.shared else lambda: lying(blobs, settings.backlog),
-                settings.backlog,
-            ),
+            bytes_days=settings.retain_bytes_days,
+            records_days=settings.retain_records_days,
         ),
         checker=asking or checker,
         sight=asking or perceiver,

@@ -4,47 +4,19 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from collections.abc import Sequence
 
 from adapters.broker.desk import RedisErrands
 from adapters.broker.held import SharedHeld
 from adapters.wiring import Services
 from core.errors import SeenitError, SettingsError
 from core.leftovers import clear
-
-TIDY_SECONDS = 600.0
-"""Between two clearings of an index: until then its counts may include what was replaced."""
+from worker.rounds import Chore, Rounds, upkeep
 
 CLEAR_SECONDS = 300.0
 """Between two looks for pictures that a killed process left."""
 
 logger = logging.getLogger(__name__)
-
-
-class Chore(NamedTuple):
-    """Something to be done every so many seconds. It may raise a SeenitError."""
-
-    name: str
-    seconds: float
-    run: Callable[[], object]
-
-
-@runtime_checkable
-class Tidies(Protocol):
-    """An index in which something is left over now and then."""
-
-    def tidy(self, tenant: str) -> object:
-        """Clear away what newer states of the same records have replaced."""
-
-
-@runtime_checkable
-class Rests(Protocol):
-    """An index that can put idle tenants to rest."""
-
-    def rest(self) -> object:
-        """Do so."""
 
 
 class Beat:
@@ -57,8 +29,7 @@ class Beat:
             raise SettingsError("a beat of its own needs SEENIT_BROKER_URL=redis://…")
         self._held = held
         self._every = services.broker.sweep_seconds
-        self._chores = [*_own(services), *chores]
-        self._due = dict.fromkeys(range(len(self._chores)), 0.0)
+        self._rounds = Rounds([*_own(services), *chores])
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="beat", daemon=True)
 
@@ -84,17 +55,7 @@ class Beat:
         """Do once what is due. Raise QueueUnavailableError where nobody can say who leads."""
         if not self._held.leads():
             return
-        for n, chore in enumerate(self._chores):
-            now = time.monotonic()
-            if self._due[n] > now or self._stop.is_set():
-                continue
-            self._due[n] = now + chore.seconds
-            try:
-                chore.run()
-            except SeenitError as error:
-                logger.warning("%s put off: %s", chore.name, error)
-            except Exception:  # the process's edge: one chore must not end the others
-                logger.exception("%s failed", chore.name)
+        self._rounds.go(self._stop)
 
     def _run(self) -> None:
         while True:
@@ -112,14 +73,4 @@ def _own(services: Services) -> list[Chore]:
     if isinstance(services.errands, RedisErrands):
         found.append(Chore("errands", every, services.errands.resend))
     found.append(Chore("pictures asked about", CLEAR_SECONDS, lambda: clear(services.blobs)))
-    index = services.index
-    if isinstance(index, Tidies):
-
-        def tidy(index: Tidies = index) -> None:
-            for tenant in services.index.tenants():
-                index.tidy(tenant)
-
-        found.append(Chore("tidy", TIDY_SECONDS, tidy))
-    if isinstance(index, Rests):
-        found.append(Chore("rest", TIDY_SECONDS, index.rest))
-    return found
+    return [*found, *upkeep(services)]

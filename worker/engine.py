@@ -13,6 +13,7 @@ from core.sweep import Hand
 from worker.app import ThreadWorker
 from worker.batching import register
 from worker.chores import carry_out
+from worker.rounds import Rounds, upkeep
 from worker.tasks import Settling
 
 LOOK_SECONDS = 0.5
@@ -89,8 +90,10 @@ class Engine:
         worker.start()
         services.sweeper.start()
         self._running.set()
+        rounds = Rounds(upkeep(services))
         while not self._stop.wait(LOOK_SECONDS):
             self._carry_out()
+            rounds.go(self._stop)
         services.sweeper.close()
         worker.close()
 
