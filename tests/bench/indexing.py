@@ -33,10 +33,9 @@ from weaviate.classes.init import AdditionalConfig, Timeout
 from weaviate.collections import Collection
 
 from adapters.weaviate_index import features as source
-from core import features
+from core import features, rarity
 from core.edits import jpeg
 from core.policy import POLICY
-from core.rarity import commonness
 from core.scenes import photo
 from core.types import Features
 from core.votes import votes
@@ -118,9 +117,13 @@ def rows(progress: Progress) -> list[Row]:
 
 
 def _ways(progress: Progress) -> Iterator[Way]:
-    yield Way("rare words", "Rare", vectors=False, stored=_rare, asked=_both(_rare_of))
-    yield Way(f"{FEW} rarest words", "Rare", vectors=False, stored=_rare, asked=_both(_few_of))
-    yield Way("all words", "Every", vectors=False, stored=_every, asked=_both(_every_of))
+    for name, asked in (
+        ("rare words", _rare),
+        ("rare words, and common ones as in a small tenant", _kept),
+        (f"{FEW} rarest words", _few),
+    ):
+        yield Way(name, "Kept", vectors=False, stored=_each(_kept), asked=_both(asked))
+    yield Way("all words", "Every", vectors=False, stored=_each(_every), asked=_both(_every))
     seeds = progress.track(range(LEARNT), description="drawing pictures to learn from")
     seen = [crowding.detect(jpeg(photo(10_000 + seed, 320, 240))) for seed in seeds]
     turned = [one._replace(descriptors=one.descriptors[:, features._MIRROR]) for one in seen]
@@ -134,26 +137,26 @@ def _ways(progress: Progress) -> Iterator[Way]:
     yield Way("one aggregated vector", "Vector", vectors=True, stored=one.of, asked=vectors)
 
 
-def _rare(crowd: Crowd) -> list[str]:
-    return [_rare_of(words) for words in crowd.words()]
+def _rare(words: bytes) -> str:
+    return source.tokens(rarity.rare(words))
 
 
-def _every(crowd: Crowd) -> list[str]:
-    return [_every_of(words) for words in crowd.words()]
-
-
-def _rare_of(words: bytes) -> str:
+def _kept(words: bytes) -> str:
     properties, _ = source.stored(Features(words, b"", b"", 0, 0))
     return str(properties.get("words", ""))
 
 
-def _few_of(words: bytes) -> str:
+def _few(words: bytes) -> str:
     every = _different(words)
-    return source.tokens(every[np.argsort(commonness(every), kind="stable")[:FEW]])
+    return source.tokens(every[np.argsort(rarity.commonness(every), kind="stable")[:FEW]])
 
 
-def _every_of(words: bytes) -> str:
+def _every(words: bytes) -> str:
     return source.tokens(_different(words))
+
+
+def _each(of: Callable[[bytes], str]) -> Callable[[Crowd], list[str]]:
+    return lambda crowd: [of(words) for words in crowd.words()]
 
 
 def _different(words: bytes) -> NDArray[np.uint32]:

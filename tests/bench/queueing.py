@@ -1,4 +1,4 @@
-"""What the queue costs a picture, with nothing to do for it."""
+"""What the queue costs a picture, with nothing to do for it: in the process, and over Redis."""
 
 from __future__ import annotations
 
@@ -8,11 +8,18 @@ from collections.abc import Sequence
 
 from rich.progress import Progress
 
+from adapters.broker import open_broker
+from adapters.broker.leases import SharedHand
 from adapters.celery_queue import CeleryQueue, create_celery
+from adapters.settings import Settings
+from core.jobs import INGEST_QUEUE
 from core.sweep import Hand
+from tests import servers
+from tests.bench import photos
 from tests.bench.rows import Row
 from worker.app import ThreadWorker
-from worker.batching import register
+from worker.batching import gather, register
+from worker.flights import Flights
 
 BATCH = 64
 BATCHES = 30
@@ -20,7 +27,47 @@ PATIENCE = 120.0
 
 
 def rows(progress: Progress) -> list[Row]:
-    """The queue's cost per picture in full batches over memory://."""
+    """The queue's cost per picture in full batches, over memory:// and over Redis."""
+    return [_within(progress), _over_redis(progress)]
+
+
+def _over_redis(progress: Progress) -> Row:
+    """Sent, leased, begun, ended and acknowledged, by one process and Redis on one machine."""
+    sizes: list[int] = []
+    every = threading.Event()
+
+    def settle(_: str, jobs: Sequence[str]) -> list[Exception | None]:
+        sizes.append(len(jobs))
+        if sum(sizes) >= BATCH * BATCHES:
+            every.set()
+        return [None] * len(jobs)
+
+    with photos.folder() as folder, servers.redis(folder) as server:
+        broker = open_broker(Settings(data=folder, broker_url=server.url))
+        assert isinstance(broker.hand, SharedHand)
+        broker.hand.start()
+        flights = Flights(broker.hand, settle, lambda *_: None, batch=BATCH, flights=1)
+        app = broker.consumer(INGEST_QUEUE, BATCH)
+        gather(app, flights, batch=BATCH)
+        flights.start()
+        worker = ThreadWorker(app, leaving=flights.close)
+        worker.start()
+        task = progress.add_task("queueing over Redis", total=None)
+        began = time.perf_counter()
+        for start in range(0, BATCH * BATCHES, BATCH):
+            broker.queue.enqueue([("default", f"job-{n}") for n in range(start, start + BATCH)])
+        if not every.wait(PATIENCE):
+            raise RuntimeError(f"only {sum(sizes)} of {BATCH * BATCHES} jobs came through")
+        taken = time.perf_counter() - began
+        worker.close()
+        broker.hand.close()
+        broker.close()
+        progress.remove_task(task)
+    return _row("the queue's cost per picture in a full batch, over Redis", sizes, taken)
+
+
+def _within(progress: Progress) -> Row:
+    """In one process."""
     celery = create_celery("memory://", batch=BATCH)
     hand = Hand()
     queue = CeleryQueue(celery, hand)
@@ -46,13 +93,15 @@ def rows(progress: Progress) -> list[Row]:
     worker.close()
     celery.close()
     progress.remove_task(task)
-    return [
-        Row(
-            work="the queue's cost per picture in a full batch",
-            unit="ms",
-            value=taken / sum(sizes) * 1e3,
-            target=2,
-            better="less",
-            details={"pictures": sum(sizes), "batch, median": sorted(sizes)[len(sizes) // 2]},
-        )
-    ]
+    return _row("the queue's cost per picture in a full batch", sizes, taken)
+
+
+def _row(work: str, sizes: Sequence[int], taken: float) -> Row:
+    return Row(
+        work=work,
+        unit="ms",
+        value=taken / sum(sizes) * 1e3,
+        target=2,
+        better="less",
+        details={"pictures": sum(sizes), "batch, median": sorted(sizes)[len(sizes) // 2]},
+    )

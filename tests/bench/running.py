@@ -22,10 +22,21 @@ BATCH = 64
 
 @contextmanager
 def services(
-    folder: Path, model: str, *, durable: bool = True, visual: Embedder | None = None
+    folder: Path,
+    model: str,
+    *,
+    durable: bool = True,
+    visual: Embedder | None = None,
+    **given: str,
 ) -> Iterator[Services]:
     """Everything connected on an empty data folder, the model loaded."""
-    read = Settings(data=folder / "data", model=model, device="cpu", durable=durable)
+    read = Settings(
+        data=folder / "data",
+        model=model,
+        device="cpu",
+        durable=durable,
+        **given,  # type: ignore[arg-type]  # URLs
+    )
     built = wiring.build(read, visual=visual)
     try:
         built.visual.load()

@@ -1,9 +1,12 @@
-"""Settling in full batches on a directory, flushed and not."""
+"""Settling in full batches on a directory, flushed and not, and on S3 by several at once."""
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +14,14 @@ from rich.progress import Progress
 
 from adapters.wiring import Services
 from core import features
-from core.entries import Fields, Job
+from core.entries import Entry, Fields, Job
+from core.errors import ExistsError
 from core.fingerprint import encode_preview
+from core.ports import Log
 from core.settle import Claim
 from core.shelf import Written
 from core.types import Features, Fingerprint
+from tests import servers
 from tests.bench import photos
 from tests.bench.rows import Row
 from tests.bench.running import BATCH, TENANT, services
@@ -47,7 +53,65 @@ def rows(progress: Progress) -> list[Row]:
                 },
             )
         )
+    return [*found, *_on_s3(progress)]
+
+
+def _on_s3(progress: Progress) -> list[Row]:
+    """1, 2 and 4 workers of one tenant at once, each with connections of its own."""
+    found = []
+    with photos.folder() as folder, servers.s3(folder / "s3") as store:
+        os.environ.update(store.environment)
+        for workers in (1, 2, 4):
+            with ExitStack() as stack:
+                url = f"{store.url}/{workers}"
+                data = folder / f"data-{workers}"
+                built = [
+                    stack.enter_context(services(data, "none", blobs_url=url))
+                    for _ in range(workers)
+                ]
+                met = _Met()
+                for one in built:
+                    met.over(one.ledger._log)
+                pool = stack.enter_context(ThreadPoolExecutor(workers))
+                began = time.perf_counter()
+                taken = list(pool.map(lambda one: _settled(progress, one), built))
+                lasted = time.perf_counter() - began
+                parts = {
+                    f"{part}, ms a picture of each worker": float(
+                        np.median([one[part][1] for one in taken])
+                    )
+                    for part in taken[0]
+                }
+            found.append(
+                Row(
+                    work=f"settling on S3 by {workers} at once, everything counted",
+                    unit="ms",
+                    value=lasted / (workers * BATCHES * BATCH) * 1e3,
+                    better="less",
+                    details={**parts, "conflicts per entry": met.conflicts / met.appended},
+                )
+            )
     return found
+
+
+class _Met:
+    """Appends that landed, and those that met another's entry."""
+
+    def __init__(self) -> None:
+        self.appended = self.conflicts = 0
+
+    def over(self, log: Log) -> None:
+        append = log.append
+
+        def counted(tenant: str, entry: Entry) -> None:
+            try:
+                append(tenant, entry)
+            except ExistsError:
+                self.conflicts += 1
+                raise
+            self.appended += 1
+
+        log.append = counted  # type: ignore[method-assign]
 
 
 class _Watch:

@@ -1,0 +1,214 @@
+"""What Weaviate finds of what is there: against the exact index, on crops of real photos."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import numpy as np
+import psutil
+from rich.progress import Progress
+
+from adapters.local_index import LocalIndex
+from adapters.weaviate_index import WeaviateIndex, parse
+from core.entries import Record
+from core.policy import POLICY
+from core.ports import Index
+from core.types import Fingerprint, Hit, Query, Vector
+from tests import servers
+from tests.bench import crops, photos
+from tests.bench.rows import Row
+from tests.records import image_id, record
+
+TENANT = "default"
+STORED = 50_000
+ASKED = 1_000
+NEAR = 200
+"""Of those, how many ask for candidates as an upload does."""
+ENTRY = 500
+KEPT = Path("out")
+MADE = 1_000_000
+DIMENSIONS = 512
+SUBJECTS = 20_000
+NOISE = 0.9
+"""Length of what sets a made picture apart from its subject's centre."""
+
+
+@contextmanager
+def weaviate(folder: Path) -> Iterator[tuple[servers.Weaviate, WeaviateIndex]]:
+    """A server and an index of one's own."""
+    with servers.weaviate(folder / "weaviate") as server:
+        index = WeaviateIndex(parse(server.url), POLICY, prefix="Bench")
+        try:
+            yield server, index
+        finally:
+            index.close()
+
+
+def rows(progress: Progress) -> list[Row]:
+    """Recall at ten, and of candidates by each source, on 50,000 crops and 1,000 held out."""
+    made = crops.crops(progress, STORED + ASKED, KEPT)
+    if made is None:
+        return [Row(work="Weaviate's recall at 10 on 50,000 crops", unit="", value=None)]
+    with ExitStack() as stack:
+        folder = stack.enter_context(photos.folder())
+        local = LocalIndex(folder / "index.sqlite", POLICY, durable=False)
+        stack.callback(local.close)
+        server, index = stack.enter_context(weaviate(folder))
+        records = [
+            _record(n, made.fingerprints[n], made.vectors[n], made.space_id) for n in range(STORED)
+        ]
+        _project(progress, local, records, "storing embedded")
+        began = time.perf_counter()
+        _project(progress, index, records, "storing in Weaviate")
+        stored = time.perf_counter() - began
+        held = [
+            Query(
+                image_id=image_id(n),
+                fingerprint=made.fingerprints[n],
+                vector=made.vectors[n],
+                space_id=made.space_id,
+            )
+            for n in range(STORED, STORED + ASKED)
+        ]
+        found, taken = [], []
+        for query in progress.track(held, description="asking"):
+            exact = _nearest(local, query)
+            began = time.perf_counter()
+            near = _nearest(index, query)
+            taken.append(time.perf_counter() - began)
+            found.append(len(exact & near) / len(exact))
+        sources, hit_ms = _candidates(progress, local, index, held[:NEAR])
+        return [
+            Row(
+                work=f"Weaviate's recall at 10 of {STORED:,} crops, {ASKED:,} held out",
+                unit="",
+                value=float(np.mean(found)),
+                target=0.97,
+                details={
+                    "least of a query": min(found),
+                    "p50 / p95, ms": _quantiles(taken),
+                    "stored, records/s": STORED / stored,
+                    "memory of the server, MB": _memory(server),
+                    "disk, MB": _disk(server.data),
+                    **sources,
+                    "candidates of one picture, p50 / p95, ms": _quantiles(hit_ms),
+                },
+            )
+        ]
+
+
+def million(progress: Progress) -> list[Row]:
+    """Search and candidates among a million made pictures, and what holding them takes."""
+    random = np.random.default_rng(11)
+    centres = _unit(random.standard_normal((SUBJECTS, DIMENSIONS)).astype(np.float32))
+    space = "visual-00000001"
+
+    def vectors(count: int) -> Vector:
+        noise = random.standard_normal((count, DIMENSIONS)).astype(np.float32)
+        noise *= NOISE / np.sqrt(DIMENSIONS)
+        return _unit(centres[random.integers(0, SUBJECTS, count)] + noise)
+
+    with photos.folder() as folder, weaviate(folder) as (server, index):
+        began = time.perf_counter()
+        for start in progress.track(range(0, MADE, ENTRY), description=f"storing {MADE:,}"):
+            matrix = vectors(ENTRY)
+            seq = start // ENTRY + 1
+            part = [record(start + n, seq, vectors={space: matrix[n]}) for n in range(ENTRY)]
+            index.project(TENANT, seq, part, [], [])
+        stored = time.perf_counter() - began
+        asked = vectors(ASKED)
+        search, check = [], []
+        for n, vector in enumerate(progress.track(asked, description="asking")):
+            search.append(_timed(lambda v=vector: index.neighbours(TENANT, space, v, limit=20)))  # type: ignore[misc]
+            query = Query(
+                image_id=image_id(MADE + n),
+                fingerprint=record(MADE + n, 1).fingerprint,
+                vector=vector,
+                space_id=space,
+            )
+            check.append(_timed(lambda q=query: index.hits(TENANT, [q])))  # type: ignore[misc]
+        return [
+            Row(
+                work=f"nearest twenty of {MADE:,} made vectors in Weaviate, p99",
+                unit="ms",
+                value=float(np.quantile(search, 0.99) * 1e3),
+                better="less",
+                details={
+                    "search, p50 / p95, ms": _quantiles(search),
+                    "candidates for a check, p50 / p95, ms": _quantiles(check),
+                    "candidates for a check, p99, ms": float(np.quantile(check, 0.99) * 1e3),
+                    "filled as by a reindex, minutes": stored / 60,
+                    "memory of the server, MB": _memory(server),
+                    "disk, MB": _disk(server.data),
+                },
+            )
+        ]
+
+
+def _record(n: int, print_: Fingerprint, vector: Vector, space_id: str) -> Record:
+    return record(n, n // ENTRY + 1, print_=print_, vectors={space_id: vector}, spaces=(space_id,))
+
+
+def _project(progress: Progress, index: Index, records: Sequence[Record], what: str) -> None:
+    for start in progress.track(range(0, len(records), ENTRY), description=what):
+        index.project(TENANT, start // ENTRY + 1, records[start : start + ENTRY], [], [])
+
+
+def _nearest(index: Index, query: Query) -> set[str]:
+    assert query.vector is not None
+    assert query.space_id is not None
+    near = index.neighbours(TENANT, query.space_id, query.vector, limit=10)
+    return {one.image_id for one in near}
+
+
+def _candidates(
+    progress: Progress, local: Index, index: Index, asked: Sequence[Query]
+) -> tuple[dict[str, object], list[float]]:
+    """Share of the exact candidates that Weaviate finds too, by source; seconds of each query."""
+    there: dict[str, list[int]] = {"phash": [], "visual": [], "features": []}
+    taken = []
+    sources: dict[str, Callable[[Hit], bool]] = {
+        "phash": lambda hit: hit.hamming is not None,
+        "visual": lambda hit: hit.similarity is not None,
+        "features": lambda hit: hit.votes is not None,
+    }
+    for query in progress.track(asked, description="asking for candidates"):
+        exact = local.hits(TENANT, [query])[0]
+        began = time.perf_counter()
+        near = index.hits(TENANT, [query])[0]
+        taken.append(time.perf_counter() - began)
+        for name, has in sources.items():
+            mine = {hit.image_id for hit in near if has(hit)}
+            there[name] += [hit.image_id in mine for hit in exact if has(hit)]
+    told: dict[str, object] = {
+        f"exact candidates by {name} found, of {len(found)}": float(np.mean(found))
+        for name, found in there.items()
+        if found
+    }
+    return told, taken
+
+
+def _timed(act: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    act()
+    return time.perf_counter() - began
+
+
+def _quantiles(seconds: Sequence[float]) -> str:
+    p50, p95 = np.quantile(seconds, [0.5, 0.95]) * 1e3
+    return f"{p50:.1f} / {p95:.1f}"
+
+
+def _memory(server: servers.Weaviate) -> float:
+    return float(psutil.Process(server.pid).memory_info().rss / 1e6)
+
+
+def _disk(folder: Path) -> float:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
+
+
+def _unit(matrix: Vector) -> Vector:
+    return np.asarray(matrix / np.linalg.norm(matrix, axis=1, keepdims=True), np.float32)
