@@ -28,6 +28,7 @@ from core.errors import (
     SeenitError,
     TooLargeError,
     UnsupportedError,
+    WorkerUnavailableError,
 )
 
 LINE = 4
@@ -78,7 +79,12 @@ class Check(Controller):
         operation_class=CheckBody,
         summary="Ask for a verdict, leaving nothing behind",
         responses=documented(
-            TooLargeError, UnsupportedError, BrokenError, DecoderKilledError, BusyError
+            TooLargeError,
+            UnsupportedError,
+            BrokenError,
+            DecoderKilledError,
+            BusyError,
+            WorkerUnavailableError,
         ),
     )
     async def check(

@@ -34,6 +34,7 @@ from core.errors import (
     SeenitError,
     TooLargeError,
     UnsupportedError,
+    WorkerUnavailableError,
 )
 from core.search import Results
 
@@ -66,6 +67,7 @@ class Search(Controller):
             BrokenError,
             DecoderKilledError,
             EmbedderUnavailableError,
+            WorkerUnavailableError,
             BusyError,
         ),
     )
