@@ -147,7 +147,8 @@ class Loading(ABC, Generic[N]):
         with torch_errors(f"{self._name} failed"):
             while done < len(items):
                 batch = self._batch
-                inputs = prepare(self._network, items[done : done + batch])
+                prepared = prepare(self._network, items[done : done + batch])
+                inputs = towers.pinned(prepared, self._device)
                 part = self._forward(inputs, batch, urgent=urgent)
                 if part is not None:
                     parts.append(part)

@@ -119,6 +119,16 @@ def pick_device(wanted: Literal["auto", "cpu", "cuda", "mps"]) -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
+def pinned(inputs: dict[str, torch.Tensor], device: str) -> dict[str, torch.Tensor]:
+    """Arguments in memory that a GPU copies from while it computes; as they are elsewhere.
+
+    Made before one's turn at the device, so that the turn is spent on computing.
+    """
+    if device != "cuda":
+        return inputs
+    return {name: value.pin_memory() for name, value in inputs.items()}
+
+
 def has_bfloat16(device: str) -> bool:
     """Whether the chip multiplies bfloat16 itself: emulated, it is slower than float32.
 
