@@ -61,7 +61,10 @@ class Desk:
             if self._stop.is_set():
                 raise _StoppingError
             done, total = now, of
-            self._errands.report(errand, Report(done=done, total=total))
+            try:
+                self._errands.report(errand, Report(done=done, total=total))
+            except QueueUnavailableError as error:  # whoever watches waits; the work goes on
+                logger.debug("errand %s: %s", errand.errand_id, error)
 
         def renew() -> None:
             while not over.wait(self._seconds / 3):

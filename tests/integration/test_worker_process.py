@@ -8,16 +8,25 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
 
 import pytest
 
+from adapters.broker.desk import RedisErrands
+from adapters.errands import Report
+from adapters.wiring import build
 from core import keys
+from core.jobs import DEFAULT_QUEUE
 from tests import servers
+from tests.e2e.fleet import fleet
+from tests.pictures import jpeg, photo
 from tests.process import wait
 from tests.toil import Pit, pit
+from worker import chores
+from worker.app import ThreadWorker
+from worker.desk import Desk
 
 Server = servers.Redis | servers.Given
 
@@ -203,3 +212,64 @@ def test_a_beat_and_a_worker_start_without_a_broker_and_say_so(tmp_path: Path) -
 def _leased(made: Pit) -> int:
     assert made.broker.redis is not None
     return int(made.broker.redis.zcard("seenit:leases"))
+
+
+def test_three_batches_under_way_at_once_tell_one_original(
+    tmp_path: Path, redis_server: Server
+) -> None:
+    """A whole service in processes: 24 edits of one photo at once, in batches of four."""
+    picture = photo(7, 400, 300)
+    index = f"sqlite://{tmp_path}/index.sqlite"
+    with fleet(
+        tmp_path / "fleet",
+        redis=redis_server.url,
+        weaviate=index,
+        SEENIT_FLIGHTS="3",
+        SEENIT_BATCH="4",
+    ) as service:
+        files = [(f"{quality}.jpg", jpeg(picture, quality)) for quality in range(60, 84)]
+        answer = service.upload(files, wait=60)
+        assert answer.status_code == 200, answer.text
+        kinds = Counter(item["verdict"]["kind"] for item in answer.json()["items"])
+        assert kinds == {"new": 1, "near_duplicate": 23}
+        assert [process.stop() for process in service.processes] == [0, 0, 0]
+        assert service.pending() == []
+
+
+def test_an_errand_is_done_by_a_worker_and_left_to_the_next_by_one_that_stops(
+    dug: Pit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twice delivered it is done once; a worker that is told to end sends it again."""
+    errands = dug.broker.errands
+    assert isinstance(errands, RedisErrands)
+    services = build(dug.read.model_copy(update={"model": "none", "caption_model": "none"}))
+    stop = threading.Event()
+    begun: list[int] = []
+
+    def slow(_: object, __: object, told: Callable[[int, int], None]) -> dict[str, object]:
+        begun.append(1)
+        if len(begun) == 1:
+            stop.set()
+        told(1, 2)
+        return {"went": "well"}
+
+    monkeypatch.setitem(chores.CHORES, "slow", slow)
+    first, second = (Desk(services, errands, one, 1.0) for one in (stop, threading.Event()))
+    app = dug.broker.consumer(DEFAULT_QUEUE, 1)
+    try:
+        errand = errands.ask("slow")
+        first.do(errand.errand_id)
+        assert errands.waiting() == [errand]
+        second.register(app)
+        worker = ThreadWorker(app)
+        worker.start()
+        wait(
+            lambda: (told := errands.look(errand)) is not None and told.ended,
+            10.0,
+            lambda: "nobody does it",
+        )
+        worker.close()
+        assert errands.look(errand) == Report(done=1, total=2, told={"went": "well"}, ended=True)
+        assert (len(begun), errands.waiting()) == (2, [])
+    finally:
+        services.close()
