@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from typing import Any
 
 from celery import Celery
@@ -14,6 +15,9 @@ from adapters.wiring import Services
 from core.errors import QueueUnavailableError, SeenitError
 from core.jobs import ERRAND_TASK
 from worker.chores import carry_out
+
+PATIENCE_SECONDS = 60.0
+"""How long it tries to say what came of it; what nobody could be told is done again."""
 
 logger = logging.getLogger(__name__)
 
@@ -81,9 +85,6 @@ class Desk:
             came = carry_out(self._services, errand.kind, errand.arguments, told)
         except _StoppingError:
             return False
-        except QueueUnavailableError:  # nobody could be told; it is asked for again
-            logger.warning("errand %s: the broker went away", errand.errand_id)
-            return True
         except SeenitError as refused:
             error = refused.detail
         except Exception:  # the worker's edge: one errand must not end it
@@ -92,7 +93,18 @@ class Desk:
         finally:
             over.set()
             keeping.join()
-        self._errands.report(
-            errand, Report(done=done, total=total, told=came, ended=True, error=error)
-        )
+        self._end(errand, Report(done=done, total=total, told=came, ended=True, error=error))
         return True
+
+    def _end(self, errand: Errand, report: Report) -> None:
+        """Say what came of it, to a broker that may be away for a while."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                self._errands.report(errand, report)
+            except QueueUnavailableError as error:
+                if self._stop.wait(1.0) or time.monotonic() > until:
+                    logger.warning("errand %s is done again: %s", errand.errand_id, error)
+                    return
+            else:
+                return
