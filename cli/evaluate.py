@@ -60,6 +60,7 @@ def command() -> None:
 @click.option("--templates/--no-templates", default=True, help="Made cards, forms, charts, chats.")
 @click.option("--processes", type=click.IntRange(1, 64), help="For all pairs; default: one a core.")
 @click.option("--model", help="Visual model (SEENIT_MODEL), or none.")
+@click.option("--index", help="On an index of its own in this Weaviate: weaviate://HOST…")
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -78,6 +79,7 @@ def duplicates(
     edits: tuple[str, ...],
     limit: int | None,
     model: str | None,
+    index: str | None,
     processes: int | None,
     out: Path,
     all_pairs: bool,
@@ -102,7 +104,7 @@ def duplicates(
         templates=templates,
         processes=processes or os.cpu_count() or 1,
     )
-    with private(POLICY, model) as instance, _progress(shown=not as_json) as told:
+    with private(POLICY, model, index) as instance, _progress(shown=not as_json) as told:
         evaluation = Evaluation(instance, plan, POLICY, told)
         report = evaluation.run()
     out.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,8 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol, runtime_checkable
+from uuid import uuid4
 
 from adapters import settings
 from adapters.wiring import Services, build
@@ -20,6 +22,14 @@ from core.policy import Policy
 from core.types import Candidates, Query, Verdict
 
 TENANT = "default"
+
+
+@runtime_checkable
+class Drops(Protocol):
+    """An index that outlives the process, unless it is told to go."""
+
+    def drop(self) -> None:
+        """Go, and leave nothing."""
 
 
 class Private:
@@ -81,15 +91,20 @@ class Private:
 
 @contextmanager
 def services(
-    model: str | None, caption_model: str | None = None
+    model: str | None, caption_model: str | None = None, index: str | None = None
 ) -> Iterator[tuple[Services, Path]]:
-    """Open some, empty, by the settings of the environment, and a folder that goes at the end."""
+    """Open some, empty, by the settings of the environment, and a folder that goes at the end.
+
+    `index` is the URL of a Weaviate, in which a schema is made that goes as well.
+    """
     with tempfile.TemporaryDirectory(prefix="seenit-evaluate-") as name:
         folder = Path(name)
+        file = folder / "data" / "index.sqlite"
         read = settings.load(
             data=folder / "data",
             blobs_url=(folder / "data" / "blobs").as_uri(),
-            index_url=(folder / "data" / "index.sqlite").as_uri().replace("file:", "sqlite:", 1),
+            index_url=index or file.as_uri().replace("file:", "sqlite:", 1),
+            index_prefix=f"Evaluate{uuid4().hex[:8]}",
             broker_url="memory://",
             durable=False,
             model=model,
@@ -102,13 +117,15 @@ def services(
         try:
             yield made, uploads
         finally:
+            if isinstance(made.index, Drops):
+                made.index.drop()
             made.close()
 
 
 @contextmanager
-def private(policy: Policy, model: str | None) -> Iterator[Private]:
+def private(policy: Policy, model: str | None, index: str | None = None) -> Iterator[Private]:
     """Open one, empty, by the settings of the environment; everything it wrote goes at the end."""
-    with services(model, "none") as (made, uploads):
+    with services(model, "none", index) as (made, uploads):
         made.visual.load()
         yield Private(made, policy, uploads)
 

@@ -110,6 +110,18 @@ class Generations:
             self._sealed = 0.0
             self._looked = 0.0
 
+    def drop(self) -> None:
+        """Delete every generation, and what is written of them."""
+
+        def dropped(client: WeaviateClient) -> None:
+            for number in self._meta.generations(client):
+                self._meta.forget(client, self._make(number).store)
+            self._meta.drop(client)
+
+        self.now()
+        self._cluster.run(dropped)
+        self._now = None
+
     # --- inside ---------------------------------------------------------------------------------
 
     def _prepared(self, client: WeaviateClient) -> int:

@@ -315,6 +315,10 @@ class WeaviateIndex:
         self._generations.take(fresh._now.number)  # noqa: SLF001  # of the same class
         return True
 
+    def drop(self) -> None:
+        """Delete every collection of this prefix: for an index that was made to be measured."""
+        self._generations.drop()
+
     def close(self) -> None:
         """Let go of connections and threads; whatever is asked afterwards is refused."""
         self._closed = True

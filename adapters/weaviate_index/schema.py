@@ -278,6 +278,10 @@ class Meta:
         said = client.collections.use(self._name).with_consistency_level(ConsistencyLevel.ALL)
         said.data.delete_many(where=Filter.by_property("generation").equal(held.number))
 
+    def drop(self, client: WeaviateClient) -> None:
+        """Forget that there was anything."""
+        client.collections.delete(self._name)
+
     def _said(self, client: WeaviateClient, kind: str) -> list[tuple[int, int]]:
         held = client.collections.use(self._name)
         answer = held.query.fetch_objects(
