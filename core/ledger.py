@@ -20,6 +20,7 @@ from core.entries import Entry, Operation
 from core.errors import (
     CorruptError,
     ExistsError,
+    IndexUnavailableError,
     MissingError,
     StoreUnavailableError,
     UnavailableError,
@@ -199,6 +200,9 @@ class Ledger(Projector):
             if ahead is None:
                 raise CorruptError(f"{missing}, and the log of {tail.tenant} has it") from missing
             return tail.plus(ahead)
+        if self._index.watermark(tail.tenant) < tail.watermark:
+            # What was found in it since was not all that lies below the tail.
+            raise IndexUnavailableError(f"the index of {tail.tenant} has lost what it held")
         return self._append(tail, entry)
 
     def _entry(self, tail: Tail, source: Source, claims: Sequence[Claim]) -> Entry:

@@ -148,7 +148,10 @@ class Generations:
             if sealed == now.number and time.monotonic() > self._sealed:
                 self._sealed = time.monotonic() + SEALED
             return
-        if active is None:
+        if active is None:  # the servers have lost everything: begin anew
+            with self._lock:
+                self._now = None
+                self._told.clear()
             return
         new = self._make(active)
         self._cluster.run(lambda client: self._meta.prepare(client, new.store))

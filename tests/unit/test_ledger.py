@@ -19,7 +19,7 @@ from adapters.log import BlobLog
 from core import keys
 from core.candidates import fuse
 from core.crowd import Crowd
-from core.entries import Entry, Fields, Job, Operation
+from core.entries import Entry, Fields, Job, Operation, State
 from core.errors import (
     CorruptError,
     ExistsError,
@@ -228,6 +228,30 @@ def test_a_new_index_is_filled_to_the_same_answers(desk: Desk, tmp_path: Path) -
     assert fresh.outcomes(TENANT, jobs) == desk.index.outcomes(TENANT, jobs)
     assert fresh.tombstones(TENANT, ids) == desk.index.tombstones(TENANT, ids)
     fresh.close()
+
+
+def test_an_index_that_is_emptied_meanwhile_decides_nothing(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between reading the watermark and looking things up it lost all: no second `new` is told."""
+    desk.settle(upload("i1", "a1"))
+    empty = LocalIndex(tmp_path / "empty.db", POLICY, durable=False)
+    look_up = desk.index.by_content
+
+    def emptied(tenant: str, sha256: list[str], pixels: list[str]) -> list[State]:
+        for name in ("watermark", "by_content", "hits", "states", "copies", "tombstones"):
+            monkeypatch.setattr(desk.index, name, getattr(empty, name))
+        return list(empty.by_content(tenant, sha256, pixels))
+
+    monkeypatch.setattr(desk.index, "by_content", emptied)
+    with pytest.raises(IndexUnavailableError):
+        desk.settle(upload("i2", "a1"))
+    empty.close()
+    monkeypatch.undo()
+    assert desk.index.by_content == look_up
+    (second,) = desk.settle(upload("i2", "a1"))
+    assert second is not None
+    assert second.states[0].verdict.original == "i1"
 
 
 def test_a_new_index_hides_no_job_without_a_mark(
