@@ -82,6 +82,7 @@ class ThreadWorker:
         )
         self._controller = controller
         controller.start()
+        self._leave()  # again where it did: a consumer that was never connected has not
         controller.stop()
 
     def _leave(self) -> None:

@@ -20,57 +20,78 @@ logger = logging.getLogger(__name__)
 
 
 class Beat:
-    """Sweeps, and does the chores; of several only the one that leads, the others stand by."""
+    """Sweeps, and does the chores; of several only the one that leads, the others stand by.
+
+    Chores have a thread of their own: one that takes minutes must not hold up the sweeps.
+    """
 
     def __init__(self, services: Services, chores: Sequence[Chore] = ()) -> None:
-        """`chores` come on top of its own. Raise SettingsError for a queue inside a process."""
+        """`chores` come on top of upkeep. Raise SettingsError for a queue inside a process."""
         held = services.broker.held
         if not isinstance(held, SharedHeld):
             raise SettingsError("a beat of its own needs SEENIT_BROKER_URL=redis://…")
         self._held = held
         self._every = services.broker.sweep_seconds
-        self._rounds = Rounds([*_own(services), *chores])
+        self._sweeps = Rounds(_sweeps(services))
+        self._chores = Rounds([*_chores(services), *chores])
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="beat", daemon=True)
+        self._leading = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._run, name="beat", daemon=True),
+            threading.Thread(target=self._keep_up, name="chores", daemon=True),
+        ]
 
     def start(self) -> None:
-        """Begin in a thread."""
-        self._thread.start()
+        """Begin in threads."""
+        for thread in self._threads:
+            thread.start()
 
     @property
     def alive(self) -> bool:
         """Whether it still beats."""
-        return self._thread.is_alive()
+        return all(thread.is_alive() for thread in self._threads)
 
     def close(self) -> None:
-        """End the round under way and leave the lead to another."""
+        """End what is under way and leave the lead to another."""
         self._stop.set()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
         try:
             self._held.resign()
         except SeenitError as error:
             logger.warning("the lead runs out by itself: %s", error)
 
     def round(self) -> None:
-        """Do once what is due. Raise QueueUnavailableError where nobody can say who leads."""
-        if not self._held.leads():
-            return
-        self._rounds.go(self._stop)
+        """Sweep, if it leads. Raise QueueUnavailableError where nobody can say who does."""
+        if self._held.leads():
+            self._leading.set()
+            self._sweeps.go(self._stop)
+        else:
+            self._leading.clear()
 
     def _run(self) -> None:
         while True:
             try:
                 self.round()
             except SeenitError as error:
+                self._leading.clear()
                 logger.warning("nothing swept: %s", error)
             if self._stop.wait(self._every):
                 return
 
+    def _keep_up(self) -> None:
+        while not self._stop.wait(self._every):
+            if self._leading.is_set():
+                self._chores.go(self._stop)
 
-def _own(services: Services) -> list[Chore]:
-    every = services.broker.sweep_seconds
+
+def _sweeps(services: Services) -> list[Chore]:
     found = [Chore("sweep", 0.0, services.sweeper.sweep)]
     if isinstance(services.errands, RedisErrands):
-        found.append(Chore("errands", every, services.errands.resend))
-    found.append(Chore("pictures asked about", CLEAR_SECONDS, lambda: clear(services.blobs)))
-    return [*found, *upkeep(services)]
+        found.append(Chore("errands", services.broker.sweep_seconds, services.errands.resend))
+    return found
+
+
+def _chores(services: Services) -> list[Chore]:
+    left = Chore("pictures asked about", CLEAR_SECONDS, lambda: clear(services.blobs))
+    return [left, *upkeep(services)]
