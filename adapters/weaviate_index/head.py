@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import msgspec
 from weaviate.classes.query import Filter
-from weaviate.classes.tenants import Tenant
 
 from adapters.weaviate_index import objects, store
 from adapters.weaviate_index.counts import Tally
@@ -82,15 +81,6 @@ class Head:
                 if one.properties["kind"] == PLAN
             },
         )
-
-    def welcome(self, tenant: str) -> None:
-        """Make room for a tenant in every collection, so that none answers "unknown"."""
-        for kind in store.OF_TENANTS:
-            self._store.cluster.run(
-                lambda client, kind=kind: client.collections.use(  # type: ignore[misc]
-                    self._store.name(kind)
-                ).tenants.create([Tenant(name=tenant)])
-            )
 
     def plan(self, tenant: str, seq: int, plan: str) -> None:
         """Write what an entry is going to do."""

@@ -44,6 +44,8 @@ PART = 256
 """Objects in one write: their vectors and features are 2 MB."""
 _SETTLED = 60.0
 """Seconds that vectors may take to come out of a queue."""
+_APPEARS = 1.0
+"""Seconds that a new tenant may take to be on every replica."""
 
 Found = Object[Any, Any]
 Made = DataObject[Any, Any]
@@ -70,6 +72,8 @@ class Store:
         self.prefix = f"{prefix}{number}"
         self._reading = LEVELS[consistency]
         self._spaces: dict[str, int] = {}
+        self._replicas = 0
+        self._welcomed: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
 
     def name(self, kind: str) -> str:
@@ -209,24 +213,57 @@ class Store:
                 return
 
     def visible(self, kind: str, tenant: str) -> None:
-        """Wait until no vector of a tenant waits in a queue any more: asynchronous indexing."""
-        deadline = time.monotonic() + _SETTLED
+        """Wait until no vector of a tenant waits in a queue any more (asynchronous indexing).
+
+        Raise IndexUnavailableError where a replica is away: to Weaviate, "all" replicas are those
+        that gossip knows of, and some 5 s after a node died it knows of it no more.
+        """
+        began = time.monotonic()
         pause = 0.005
+        wanted = self.replicas()
         while True:
-            nodes = self.cluster.run(
-                lambda client: client.cluster.nodes(
-                    collection=self.name(kind), shard=tenant, output="verbose"
+            shards = self.cluster.run(lambda client: self._shards(client, kind, tenant))
+            away = len(shards) < wanted
+            if away and time.monotonic() > began + _APPEARS:
+                raise IndexUnavailableError(
+                    f"{wanted - len(shards)} of {wanted} replicas of Weaviate are away"
                 )
-            )
-            waiting = sum(
-                shard.vector_queue_length for node in nodes for shard in node.shards or []
-            )
-            if not waiting:
+            waiting = sum(shards)
+            if not away and not waiting:
                 return
-            if time.monotonic() > deadline:
+            if time.monotonic() > began + _SETTLED:
                 raise IndexUnavailableError(f"{waiting} vectors of {tenant} still wait in a queue")
             time.sleep(pause)
             pause = min(0.25, 2 * pause)
+
+    def welcome(self, kind: str, tenant: str) -> None:
+        """Make room for a tenant in a collection, so that it does not answer "unknown"."""
+        with self._lock:
+            if (kind, tenant) in self._welcomed:
+                return
+        self.cluster.run(
+            lambda client: client.collections.use(self.name(kind)).tenants.create([tenant])
+        )
+        with self._lock:
+            self._welcomed.add((kind, tenant))
+
+    def replicas(self) -> int:
+        """Copies that there are of each shard."""
+        if self._replicas == 0:
+            name = self.name(RECORD)
+            told = self.cluster.run(lambda client: client.collections.use(name).config.get())
+            self._replicas = told.replication_config.factor
+        return self._replicas
+
+    def _shards(self, client: WeaviateClient, kind: str, tenant: str) -> list[int]:
+        """Of each replica that is there, the length of its queue of vectors."""
+        nodes = client.cluster.nodes(collection=self.name(kind), shard=tenant, output="verbose")
+        return [
+            shard.vector_queue_length
+            for node in nodes
+            if node.status == "HEALTHY"
+            for shard in node.shards or []
+        ]
 
     # --- spaces ---------------------------------------------------------------------------------
 
