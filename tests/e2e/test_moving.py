@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.e2e.service import serving
 from tests.e2e.test_rebuild import answers, fill, seenit
 from tests.e2e.test_serial import mixture
@@ -12,6 +14,8 @@ from tests.pictures import jpeg, photo
 from tests.servers import Weaviate
 
 
+@pytest.mark.hard
+@pytest.mark.timeout(600)
 def test_a_reindex_moves_a_filled_instance_there_and_back(
     tmp_path: Path, weaviate_server: Weaviate
 ) -> None:
