@@ -73,7 +73,8 @@ class Settings(BaseSettings):
         description="What the names of our collections in Weaviate begin with.",
     )
     index_consistency: Literal["one", "quorum", "all"] = Field(
-        "quorum", description="Replicas of Weaviate that a read or a write asks: one, quorum, all."
+        "quorum",
+        description="Replicas of Weaviate that a read asks: one, quorum, all. A write asks all.",
     )
     index_replication: int = Field(
         1, ge=1, le=9, description="Copies of each shard in Weaviate, when a schema is created."
