@@ -166,7 +166,7 @@ def test_the_table_of_figures_is_whole(figures: dict[str, set[str]]) -> None:
     told = set(re.findall(r"^\| `(seenit_[a-z_]+)", section, re.MULTILINE))
     plain = {re.sub("_(bucket|count|sum)$", "", name) for name in figures}
     assert told == {name for name in plain if name.startswith("seenit_")}
-    assert set(re.findall(r"\bSeenit[A-Z]\w+", section)) == {rule["alert"] for rule in alerts()}
+    assert set(re.findall(r"\bSeenit[A-Z]\w+", text)) == {rule["alert"] for rule in alerts()}
 
 
 def _exprs(panel: dict[str, Any]) -> list[str]:
