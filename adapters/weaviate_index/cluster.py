@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,10 +25,12 @@ WRITE = 30.0
 answer is slow, not dead, and a write waits for every replica."""
 ALONE = 1.5
 """Seconds in which a call to a single node is tried again."""
-TOGETHER = 10.0
-"""The same of several: a new Raft leader takes 2 to 5 s to be found."""
+TOGETHER = 20.0
+"""The same of several: one may be half dead, and a new Raft leader takes 2 to 5 s to be found."""
 _PAUSE = 0.05
 """Seconds before the second try; doubled each time, up to a second."""
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -68,8 +71,9 @@ class Cluster:
             try:
                 with weaviate_errors(), self._using() as link:
                     return ask(link.client)
-            except IndexUnavailableError:
+            except IndexUnavailableError as error:
                 tried += 1
+                logger.info("asked %d times: %s", tried, error)
                 late = time.monotonic() + pause > deadline
                 if self._closed or (late and tried >= len(self._nodes)):
                     raise

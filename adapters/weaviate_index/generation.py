@@ -36,7 +36,7 @@ class Generation:
         self.nearby = Nearby(self.reading, policy, words=features)
         self.neighbours = Neighbours(self.reading)
         self.writing = Writing(held, self.reading, pool, self._prepare)
-        self.tidying = Tidying(self.reading, self.head)
+        self.tidying = Tidying(Reading(held.quietly(), pool), self.head)
 
     def _prepare(self, space_id: str, wide: int) -> None:
         """Make the collection of a space, once."""

@@ -22,6 +22,9 @@ LOOK = 1.0
 SEALED = 30.0
 """Seconds that nobody projects into a generation that is being left: if the one that leaves it has
 died by then, all goes on as before."""
+_AGED = 4 * SEALED
+"""Seconds after which a seal is not obeyed by one that sees it for the first time; clocks may be
+apart."""
 _FAILED = 0.5
 """Seconds for which one failure to open speaks for all that ask meanwhile."""
 
@@ -45,6 +48,8 @@ class Generations:
         self._told: dict[str, int] = {}
         self._looked = 0.0
         self._sealed = 0.0
+        self._seal: tuple[int, int] | None = None
+        """The one that was obeyed last."""
         self._failure: tuple[float, IndexUnavailableError] | None = None
         self._opening = threading.Lock()
         self._lock = threading.Lock()
@@ -98,7 +103,7 @@ class Generations:
     def seal(self) -> None:
         """Let nobody project into this generation for a while; returns once all know."""
         number = self.now().number
-        self._cluster.run(lambda client: self._meta.seal(client, number))
+        self._seal = self._cluster.run(lambda client: self._meta.seal(client, number))
         self._sealed = time.monotonic() + SEALED
         time.sleep(1.5 * LOOK)
 
@@ -141,12 +146,17 @@ class Generations:
                 return
             self._looked = time.monotonic()
             now, told = self._now, dict(self._told)
-        active, sealed = self._cluster.run(
-            lambda client: (self._meta.active(client), self._meta.sealed(client))
-        )
+        try:
+            active, sealed = self._cluster.run(
+                lambda client: (self._meta.active(client), self._meta.sealed(client))
+            )
+        except IndexUnavailableError:
+            return  # whoever asked finds out by itself
         if active == now.number:
-            if sealed == now.number and time.monotonic() > self._sealed:
-                self._sealed = time.monotonic() + SEALED
+            if sealed is not None and sealed[0] == now.number and sealed != self._seal:
+                # an old one's author has died: whoever began after it has nothing to wait for
+                left = min(SEALED, sealed[1] + _AGED - time.time())
+                self._seal, self._sealed = sealed, time.monotonic() + left
             return
         if active is None:  # the servers have lost everything: begin anew
             with self._lock:

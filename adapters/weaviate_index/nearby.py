@@ -136,7 +136,7 @@ class Nearby:
                     objects.bits(turn),
                     target_vector="phash",
                     distance=self._policy.phash_radius,
-                    limit=limit,
+                    limit=min(limit, store.MOST),
                     return_properties=["image_id", "phash"],
                 ).objects
             ),
@@ -150,7 +150,7 @@ class Nearby:
         return self._store.many(
             store.ANCHOR,
             tenant,
-            lambda held: features.ask(held, query.fingerprint.features, limit),
+            lambda held: features.ask(held, query.fingerprint.features, min(limit, store.MOST)),
         )
 
     def _alike(self, tenant: str, query: Query, limit: int) -> list[Near]:

@@ -6,6 +6,7 @@ them all lies in one small collection: which steps each generation has seen, and
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -225,11 +226,14 @@ class Meta:
     def __init__(self, prefix: str, layout: Layout) -> None:
         self._name = prefix + META
         self._layout = layout
+        self._there = False
 
     def active(self, client: WeaviateClient) -> int | None:
         """The generation that is read, None before there is one."""
-        if not client.collections.exists(self._name):
+        # to ask for the schema is to ask Raft's leader, which is away for seconds when it dies
+        if not self._there and not client.collections.exists(self._name):
             return None
+        self._there = True
         return max((number for number, _ in self._said(client, "active")), default=None)
 
     def generations(self, client: WeaviateClient) -> list[int]:
@@ -262,13 +266,18 @@ class Meta:
         """Let a generation be read from now on."""
         self._say(client, "active", generation, 0)
 
-    def seal(self, client: WeaviateClient, generation: int) -> None:
-        """Let nobody project into a generation that is being left."""
-        self._say(client, "seal", generation, 0)
+    def seal(self, client: WeaviateClient, generation: int) -> tuple[int, int]:
+        """Let nobody project into a generation that is being left; no two seals are the same."""
+        last = self.sealed(client)
+        told = int(time.time())
+        if last is not None and last[0] == generation:
+            told = max(told, last[1] + 1)
+        self._say(client, "seal", generation, told)
+        return generation, told
 
-    def sealed(self, client: WeaviateClient) -> int | None:
-        """The last one that was left."""
-        return max((number for number, _ in self._said(client, "seal")), default=None)
+    def sealed(self, client: WeaviateClient) -> tuple[int, int] | None:
+        """The last one that was left, and when, in seconds since the epoch."""
+        return max(self._said(client, "seal"), default=None)
 
     def forget(self, client: WeaviateClient, held: Store) -> None:
         """Drop a generation's collections, and then what is written of it."""

@@ -6,6 +6,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from typing import Any, Final, Literal, TypeVar
 from uuid import UUID
 
@@ -75,6 +76,12 @@ class Store:
         self._replicas = 0
         self._welcomed: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
+
+    def quietly(self) -> Store:
+        """The same, but what it is asked is no use of a tenant."""
+        other = copy(self)
+        other._tells = None
+        return other
 
     def name(self, kind: str) -> str:
         """What a collection is called."""
