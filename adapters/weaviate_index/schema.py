@@ -21,10 +21,11 @@ from weaviate.classes.config import (
     VectorDistances,
 )
 from weaviate.classes.query import Filter
-from weaviate.exceptions import UnexpectedStatusCodeError
+from weaviate.exceptions import UnexpectedStatusCodeError, WeaviateBaseError
 
 from adapters.weaviate_index import features, store
 from adapters.weaviate_index.objects import WORDS, key
+from adapters.weaviate_index.refused import Refused
 from adapters.weaviate_index.store import META, Made, Store
 from core.errors import IndexUnavailableError
 
@@ -220,6 +221,10 @@ STEPS: tuple[Step, ...] = (_first,)
 """Never changed, only added to: what a running index has seen it has seen."""
 
 
+LOST = "could not find class"
+"""What a server says of a collection that it does not have."""
+
+
 class Meta:
     """What is written of the generations."""
 
@@ -293,9 +298,15 @@ class Meta:
 
     def _said(self, client: WeaviateClient, kind: str) -> list[tuple[int, int]]:
         held = client.collections.use(self._name)
-        answer = held.query.fetch_objects(
-            filters=Filter.by_property("kind").equal(kind), limit=store.MOST
-        )
+        try:
+            answer = held.query.fetch_objects(
+                filters=Filter.by_property("kind").equal(kind), limit=store.MOST
+            )
+        except (WeaviateBaseError, Refused) as error:
+            if LOST not in str(error):
+                raise
+            self._there = False  # the servers have lost it, or a node has not heard of it yet
+            return []
         return [
             (store.number(one, "generation"), store.number(one, "number")) for one in answer.objects
         ]

@@ -14,6 +14,7 @@ from weaviate import WeaviateClient
 from weaviate.classes.config import ConsistencyLevel
 from weaviate.classes.data import DataObject
 from weaviate.classes.query import Filter, Sort
+from weaviate.classes.tenants import TenantActivityStatus
 from weaviate.collections import Collection
 from weaviate.collections.classes.internal import Object
 
@@ -80,7 +81,7 @@ class Store:
     def quietly(self) -> Store:
         """The same, but what it is asked is no use of a tenant."""
         other = copy(self)
-        other._tells = None
+        other._tells = None  # noqa: SLF001  # of the same class
         return other
 
     def name(self, kind: str) -> str:
@@ -231,6 +232,12 @@ class Store:
         while True:
             shards = self.cluster.run(lambda client: self._shards(client, kind, tenant))
             away = len(shards) < wanted
+            if away and self.rests(kind, tenant):  # whose shards no node has opened
+                self.cluster.run(
+                    lambda client: client.collections.use(self.name(kind)).tenants.activate(tenant)
+                )
+                began = time.monotonic()
+                continue
             if away and time.monotonic() > began + _APPEARS:
                 raise IndexUnavailableError(
                     f"{wanted - len(shards)} of {wanted} replicas of Weaviate are away"
@@ -253,6 +260,15 @@ class Store:
         )
         with self._lock:
             self._welcomed.add((kind, tenant))
+
+    def rests(self, kind: str, tenant: str) -> bool:
+        """Whether a tenant was put to rest in a collection."""
+
+        def look(client: WeaviateClient) -> bool:
+            told = client.collections.use(self.name(kind)).tenants.get_by_names([tenant])
+            return tenant in told and told[tenant].activity_status == TenantActivityStatus.INACTIVE
+
+        return self.cluster.run(look)
 
     def replicas(self) -> int:
         """Copies that there are of each shard."""

@@ -8,7 +8,6 @@ from uuid import UUID
 
 from weaviate import WeaviateClient
 from weaviate.classes.query import Filter
-from weaviate.classes.tenants import TenantActivityStatus
 
 from adapters.weaviate_index import counts, store
 from adapters.weaviate_index.head import Head
@@ -35,7 +34,7 @@ class Tidying:
         tenant at rest is not woken: nobody has written to it.
         """
         deleted = self._head.tidy(tenant)
-        if self._store.cluster.run(lambda client: self._rests(client, tenant)):
+        if self._store.rests(store.RECORD, tenant):
             return deleted
         told = self._head.tallies(tenant, self._head.watermark(tenant), [counts.ALL])
         expected = told[counts.ALL][1].total() if told else 0
@@ -76,11 +75,6 @@ class Tidying:
             self._store.delete(kind, tenant, keys)
         self._store.delete(store.RECORD, tenant, records)
         return len(records) + sum(len(keys) for keys in gone.values())
-
-    def _rests(self, client: WeaviateClient, tenant: str) -> bool:
-        held = client.collections.use(self._store.name(store.RECORD))
-        told = held.tenants.get_by_names([tenant]).get(tenant)
-        return told is not None and told.activity_status != TenantActivityStatus.ACTIVE
 
     def _deactivate(self, client: WeaviateClient, tenants: Sequence[str]) -> None:
         for name in client.collections.list_all(simple=True):

@@ -1,0 +1,133 @@
+"""The index on Weaviate over months: what died half-way, tenants at rest, very long lists."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from msgspec.structs import replace
+
+from adapters.weaviate_index import WeaviateIndex, generations, parse, store
+from core.entries import Record
+from core.errors import IndexUnavailableError
+from core.policy import Policy
+from tests import servers
+from tests.records import image_id, query, record
+
+POLICY = Policy(visual_floor=0.25, visual_top=5)
+
+Opens = Callable[..., WeaviateIndex]
+
+
+@pytest.fixture
+def opens(weaviate_server: servers.Weaviate | servers.Given) -> Iterator[Opens]:
+    """Opens the same empty index, as often as it is called; drops all of it."""
+    found: list[WeaviateIndex] = []
+    prefix = f"U{uuid4().hex[:8]}"
+
+    def open_index(**options: float) -> WeaviateIndex:
+        index = WeaviateIndex(
+            parse(weaviate_server.url),
+            POLICY,
+            key=weaviate_server.key or "",
+            prefix=prefix,
+            **options,  # type: ignore[arg-type]  # numbers
+        )
+        found.append(index)
+        return index
+
+    yield open_index
+    found[0].drop()
+    for index in found:
+        index.close()
+
+
+def put(index: WeaviateIndex, tenant: str, seq: int) -> None:
+    """Project an entry that left one record."""
+    held: Record = replace(record(seq, seq), tenant=tenant)
+    index.project(tenant, seq, [held], [], [])
+
+
+def statuses(index: WeaviateIndex, tenant: str) -> set[str]:
+    """How a tenant stands in each collection that knows it."""
+    kept = index._now.store
+    names = [kept.name(kind) for kind in store.OF_TENANTS]
+    told = index._cluster.run(
+        lambda held: [held.collections.use(name).tenants.get().get(tenant) for name in names]
+    )
+    return {one.activity_status.value for one in told if one is not None}
+
+
+def test_an_exchange_that_died_stops_nobody_for_ever(
+    opens: Opens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once its seal has run out, it is not put on again; one who comes later waits for nothing."""
+    monkeypatch.setattr(generations, "SEALED", 3.0)
+    monkeypatch.setattr(generations, "_AGED", 4.0)
+    died, index = opens(), opens()
+    put(index, "default", 1)
+    died._generations.seal()
+    with pytest.raises(IndexUnavailableError):
+        put(index, "default", 2)
+    until = time.monotonic() + 4.0
+    while time.monotonic() < until:
+        index.watermark("default")
+        time.sleep(0.2)
+    for seq in range(2, 10):
+        put(index, "default", seq)
+        time.sleep(0.2)
+    put(opens(), "default", 10)
+    died._generations.seal()
+    with pytest.raises(IndexUnavailableError):
+        put(index, "default", 11)
+
+
+def test_upkeep_neither_keeps_nor_wakes_who_rests(
+    opens: Opens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tidying every few minutes is no use of a tenant."""
+    index = opens(idle_hours=1.0)
+    put(index, "default", 1)
+    now = time.time()
+    for minutes in (20, 40, 70):
+        later = now + 60 * minutes
+        monkeypatch.setattr(f"{store.__name__}.time.time", lambda later=later: later)
+        index.tidy("default")
+    assert index.rest() == ["default"]
+    assert statuses(index, "default") == {"INACTIVE"}
+    index.tidy("default")
+    assert statuses(index, "default") == {"INACTIVE"}
+    assert index.states("default", [image_id(1)]) != [None]
+    assert "ACTIVE" in statuses(index, "default")
+
+
+def test_as_many_may_be_left_out_as_there_are(opens: Opens) -> None:
+    """While W stands still, the records that the log has changed since may be ten thousands."""
+    index = opens()
+    put(index, "default", 1)
+    without = [f"nobody-{n}" for n in range(store.MOST + 500)]
+    (found,) = index.hits("default", [query(1)], without=without)
+    (known,) = index.hits("default", [query(1)])
+    assert found == known
+
+
+@pytest.mark.hard
+def test_a_tenant_at_rest_is_written_to_on_every_replica(tmp_path: Path) -> None:
+    """Whoever rests has no shard in memory: it is woken, not taken for away."""
+    with servers.weaviates(tmp_path) as cluster:
+        index = WeaviateIndex(parse(cluster.url), POLICY, replication=3, idle_hours=1e-9)
+        try:
+            put(index, "default", 1)
+            assert index.rest() == ["default"]
+            assert statuses(index, "default") == {"INACTIVE"}
+            until = time.monotonic() + 20.0
+            while index.watermark("default") < 2 and time.monotonic() < until:
+                with suppress(IndexUnavailableError):
+                    put(index, "default", 2)
+            assert index.watermark("default") == 2
+        finally:
+            index.close()
