@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -14,6 +16,11 @@ from core.types import SpaceKind, Standing
 
 LONGEST = 4_000
 """Entries that a tail may hold: past that the index is too far behind to be overlaid."""
+
+
+TENANTS = 256
+"""Tails that are remembered, of the tenants that were last asked for: each may hold megabytes, and
+one that was forgotten costs three reads of the log."""
 
 
 class BehindError(IndexUnavailableError):
@@ -120,11 +127,15 @@ def ending(entry: Entry, job_id: str) -> Operation | None:
 class Follower:
     """Follows the log of every tenant; cheap where nothing is new; safe from several threads."""
 
-    def __init__(self, log: Log, index: Index, *, longest: int = LONGEST) -> None:
+    def __init__(
+        self, log: Log, index: Index, *, longest: int = LONGEST, tenants: int = TENANTS
+    ) -> None:
         self._log = log
         self._index = index
         self._longest = longest
-        self._tails: dict[str, Tail] = {}
+        self._most = tenants
+        self._lock = threading.Lock()
+        self._tails: OrderedDict[str, Tail] = OrderedDict()
 
     def tail(self, tenant: str) -> Tail:
         """The present tail.
@@ -138,7 +149,7 @@ class Follower:
             tail = self._read_on(held.since(watermark))
         else:
             tail = self._start(tenant, watermark)
-        self._tails[tenant] = tail
+        self._hold(tail)
         return tail
 
     def standings(self, tenant: str) -> Mapping[SpaceKind, Standing]:
@@ -154,10 +165,29 @@ class Follower:
         """Take over a tail that was read, or appended to, elsewhere."""
         held = self._tails.get(tail.tenant)
         if held is None or held.head < tail.head:
+            self._hold(tail)
+
+    def passed(self, tenant: str, watermark: int) -> None:
+        """The index holds so much by now: entries up to there need not be remembered."""
+        held = self._tails.get(tenant)
+        if held is not None and held.watermark < watermark <= held.head:
+            self._hold(held.since(watermark))
+
+    def _hold(self, tail: Tail) -> None:
+        with self._lock:
             self._tails[tail.tenant] = tail
+            self._tails.move_to_end(tail.tenant)
+            while len(self._tails) > self._most:
+                self._tails.popitem(last=False)
 
     def _start(self, tenant: str, watermark: int) -> Tail:
-        """Read all of the tail, and look once for a gap behind its end."""
+        """Read all of the tail, and look once for a gap behind its end.
+
+        One too long is told by its last entry: where an index was emptied, all who ask would else
+        read thousands of them first.
+        """
+        if self._log.read(tenant, watermark + self._longest + 1) is not None:
+            raise self._behind(tenant)
         nonce = ""
         if watermark:
             entry = self._log.read(tenant, watermark)
@@ -181,6 +211,7 @@ class Follower:
                 return tail.plus(*fresh) if fresh else tail
             fresh.append(entry)
             if tail.lag + len(fresh) > self._longest:
-                raise BehindError(
-                    f"the index is over {self._longest} entries behind the log of {tail.tenant}"
-                )
+                raise self._behind(tail.tenant)
+
+    def _behind(self, tenant: str) -> BehindError:
+        return BehindError(f"the index is over {self._longest} entries behind the log of {tenant}")

@@ -100,6 +100,7 @@ class Projector:
                     self._behind[tenant] = (held.watermark, held.head)
                 raise
             self._behind.pop(tenant, None)
+            self._follower.passed(tenant, watermark)
             return watermark
 
     def behind(self) -> int:

@@ -202,11 +202,16 @@ class Sweeper:
         return going
 
     def _idle(self, most: int) -> list[Handle]:
-        """Of every tenant, in no order among them, so that none keeps the others waiting."""
+        """Of every tenant, in no order among them, so that none keeps the others waiting.
+
+        But first of those of whom jobs were missed once already, else they might never be twice.
+        """
         found: list[Handle] = []
         self._seen = 0
         tenants = self._blobs.folders("pending/")
         random.shuffle(tenants)
+        missed = {tenant for tenant, _ in self._missing}
+        tenants.sort(key=lambda tenant: tenant not in missed)
         for tenant in tenants:
             for part in _parts(self._blobs.keys(f"pending/{tenant}/")):
                 self._seen += len(part)

@@ -16,6 +16,13 @@ from core.sweep import Handle
 AT_ONCE = 500
 """Messages of one push, of 700 bytes each: a sweep's thousands do not hold up a caller's one."""
 
+_DEPTH = """
+local time = redis.call('TIME')
+return redis.call('LLEN', KEYS[1]) + redis.call('ZCOUNT', KEYS[2], '(' .. time[1], '+inf')
+"""
+"""What waits and what is leased yet: of workers that were killed the leases run out, and it may be
+that nobody clears them away."""
+
 
 class RedisQueue:
     """Implements `Queue`; whoever sends a job twice costs a worker one look at its done mark."""
@@ -24,6 +31,7 @@ class RedisQueue:
         self._messages = Messages(app)
         self._redis = redis
         self._breaker = breaker
+        self._depth = redis.register_script(_DEPTH)
 
     def enqueue(self, jobs: Sequence[Handle]) -> None:
         """Send one message a job. Raise QueueUnavailableError; then some may have been sent."""
@@ -37,8 +45,5 @@ class RedisQueue:
 
     def depth(self) -> int:
         """Jobs that wait in the queue or are in a worker's hands. Raise QueueUnavailableError."""
-        with self._breaker.guard(), self._redis.pipeline(transaction=False) as pipe:
-            pipe.llen(INGEST_QUEUE)
-            pipe.zcard(names.LEASES)
-            waiting, leased = pipe.execute()
-        return int(waiting) + int(leased)
+        with self._breaker.guard():
+            return int(self._depth(keys=[INGEST_QUEUE, names.LEASES]))

@@ -189,6 +189,19 @@ def test_a_sweep_fills_the_queue_to_its_backlog(tmp_path: Path, redis_server: Se
         assert made.broker.queue.depth() == 10
 
 
+def test_what_dead_workers_had_does_not_count_as_waiting(
+    tmp_path: Path, redis_server: Server
+) -> None:
+    """A fleet that was killed with as much in its hands as may wait is no full queue."""
+    with pit(tmp_path, redis_server.url, backlog=10) as made:
+        jobs = [("a", str(n)) for n in range(10)]
+        made.accept(jobs, enqueue=False)
+        SharedHand(redis_of(made), 0.05).take(jobs)
+        assert made.broker.queue.depth() == 10
+        wait(lambda: made.broker.queue.depth() == 0, 3.0, lambda: "leases count that ran out")
+        assert made.sweeper.sweep() == 10
+
+
 def test_of_two_beats_one_sweeps_and_the_other_takes_over(dug: Pit) -> None:
     """By a lease that the first gives up, or lets run out."""
     redis = redis_of(dug)

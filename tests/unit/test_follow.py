@@ -24,9 +24,9 @@ def settled(jobs: int = 4) -> tuple[Store, Worker]:
     return play.store, worker
 
 
-def follower(store: Store, *, longest: int = 100) -> Follower:
+def follower(store: Store, *, longest: int = 100, tenants: int = 100) -> Follower:
     """A reader of its own."""
-    return Follower(Log(store), MemoryIndex(store), longest=longest)
+    return Follower(Log(store), MemoryIndex(store), longest=longest, tenants=tenants)
 
 
 def behind(store: Store, watermark: int) -> None:
@@ -155,3 +155,36 @@ def test_a_record_of_before_there_were_holds_is_read() -> None:
     written = msgspec.to_builtins(state)
     del written["hold_until"]
     assert msgspec.convert(written, State) == state
+
+
+def test_a_log_too_long_to_follow_is_not_read_to_its_end() -> None:
+    """Of an index that was emptied every question would read thousands of entries, for nothing."""
+    store, _ = settled(6)
+    behind(store, 0)
+    reader = follower(store, longest=4)
+    read: list[int] = []
+    log = Log(store)
+    reader._log = log
+    log.read = lambda tenant, seq: read.append(seq) or Log(store).read(tenant, seq)  # type: ignore[method-assign,func-returns-value]
+    with pytest.raises(BehindError):
+        reader.tail(TENANT)
+    assert read == [5]
+    behind(store, 2)
+    assert reader.tail(TENANT).lag == 4
+
+
+def test_tails_of_idle_tenants_are_forgotten() -> None:
+    """Each holds the last entry of its tenant, which may be a megabyte."""
+    store, _ = settled()
+    behind(store, 2)
+    reader = follower(store, tenants=2)
+    tail = reader.tail(TENANT)
+    for other in ("a", "b"):
+        reader.offer(tail._replace(tenant=other))
+    assert reader.held(TENANT) is None
+    assert reader.held("a") is not None
+    assert reader.tail(TENANT).entries == tail.entries
+    reader.passed(TENANT, 3)
+    passed = reader.held(TENANT)
+    assert passed is not None
+    assert (passed.watermark, passed.entries) == (3, tail.entries[1:])

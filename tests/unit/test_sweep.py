@@ -68,3 +68,18 @@ def test_a_sweep_enqueues_every_tenants_pending_jobs() -> None:
     queue = Listed()
     Sweeper(blobs, queue).sweep()
     assert sorted(queue.jobs) == wanted
+
+
+class Shared(Hand):
+    """Of a broker: a job counts as missing only where it was missed twice."""
+
+    looks = 2
+
+
+def test_what_was_missed_once_is_looked_at_again() -> None:
+    """However many tenants have more waiting than one sweep looks at."""
+    blobs = open_blobs("memory://")
+    blobs.create_many([(keys.pending(f"t{n % 20}", f"{n:03}"), b"{}") for n in range(400)])
+    queue = Listed()
+    sweeper = Sweeper(blobs, queue, held=Shared(), backlog=10)
+    assert [sweeper.sweep(), sweeper.sweep()] == [0, 10]
