@@ -148,6 +148,8 @@ class Follower:
         if held is not None and held.watermark <= watermark <= held.head:
             tail = self._read_on(held.since(watermark))
         else:
+            if held is None or watermark < held.watermark:
+                self._refuse_longest(tenant, watermark)
             tail = self._start(tenant, watermark)
         self._hold(tail)
         return tail
@@ -181,13 +183,7 @@ class Follower:
                 self._tails.popitem(last=False)
 
     def _start(self, tenant: str, watermark: int) -> Tail:
-        """Read all of the tail, and look once for a gap behind its end.
-
-        One too long is told by its last entry: where an index was emptied, all who ask would else
-        read thousands of them first.
-        """
-        if self._log.read(tenant, watermark + self._longest + 1) is not None:
-            raise self._behind(tenant)
+        """Read all of the tail, and look once for a gap behind its end."""
         nonce = ""
         if watermark:
             entry = self._log.read(tenant, watermark)
@@ -212,6 +208,14 @@ class Follower:
             fresh.append(entry)
             if tail.lag + len(fresh) > self._longest:
                 raise self._behind(tail.tenant)
+
+    def _refuse_longest(self, tenant: str, watermark: int) -> None:
+        """A tail that is too long is told by its last entry: raise BehindError.
+
+        Where an index was emptied, all who ask would else read thousands of entries first.
+        """
+        if self._log.read(tenant, watermark + self._longest + 1) is not None:
+            raise self._behind(tenant)
 
     def _behind(self, tenant: str) -> BehindError:
         return BehindError(f"the index is over {self._longest} entries behind the log of {tenant}")
