@@ -17,7 +17,8 @@ from cli import errand, show
 def command(data: str | None, model: str | None, *, as_json: bool) -> None:
     """Make the index again from the log, decoding and embedding nothing.
 
-    A running `seenit up` does it and goes on serving; without one, this command does it itself.
+    A running `seenit up`, or over Redis a worker, does it and goes on serving; without a broker and
+    without a running service this command does it itself.
     The new index is filled beside the old one and takes its place when it is whole.
     """
     read = settings.load(data=data, model=model, log_level="warning")

@@ -167,7 +167,7 @@ class Flights:
 
     def _fly(self, batch: Sequence[Received], tried: Tried) -> None:
         jobs = [one.job for one in batch]
-        alone = len(jobs) == 1
+        alone = self._lone or (len(jobs) == 1 and len(self._threads) == 1)
         tenant = jobs[0][0]
         if tried.alone >= ALONE:
             logger.error(
