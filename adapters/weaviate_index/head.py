@@ -12,10 +12,9 @@ from weaviate.classes.query import Filter
 from adapters.weaviate_index import objects, store
 from adapters.weaviate_index.counts import Tally
 from adapters.weaviate_index.objects import key
-from adapters.weaviate_index.store import Made, Store
+from adapters.weaviate_index.store import WATERMARK, Made, Store
 from core.types import SpaceKind, Standing
 
-WATERMARK = "w"
 PLAN = "plan"
 COUNTS = "counts"
 STANDING = "standing"

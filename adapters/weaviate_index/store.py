@@ -30,6 +30,8 @@ ANCHOR: Final = "Anchor"
 JOB: Final = "Job"
 META: Final = "Meta"
 """Of all generations."""
+WATERMARK: Final = "w"
+"""Kind of what says in Head how far a tenant's projection has come."""
 USED: Final = "used"
 """Kind of what says in Head that a tenant is in use."""
 OF_TENANTS: Final = (RECORD, PRINT, ANCHOR, JOB)
@@ -94,7 +96,10 @@ class Store:
         return name.startswith(self.prefix) and not rest[:1].isdigit() and rest != META
 
     def ask(self, kind: str, tenant: str | None, question: Ask[T], missing: T) -> T:
-        """An answer from a collection; `missing` where the tenant has nothing in it."""
+        """An answer from a collection; `missing` where the tenant has nothing in it.
+
+        Raise IndexUnavailableError where it is the node that does not know of the tenant yet.
+        """
         if tenant is not None and self._tells is not None:
             self._tell(tenant, self._tells)
 
@@ -104,6 +109,10 @@ class Store:
         try:
             return self.cluster.run(put)
         except MissingError:
+            if tenant is not None and self._known(kind, tenant):
+                raise IndexUnavailableError(
+                    f"a node of Weaviate does not know yet that there is a tenant {tenant}"
+                ) from None
             return missing
 
     def many(
@@ -277,6 +286,19 @@ class Store:
             told = self.cluster.run(lambda client: client.collections.use(name).config.get())
             self._replicas = told.replication_config.factor
         return self._replicas
+
+    def _known(self, kind: str, tenant: str) -> bool:
+        """Whether a tenant that a node knows nothing of is there: the schema may lag on a node.
+
+        One that has a W has room in every collection but those of spaces; of these Raft is asked.
+        """
+        if kind in OF_TENANTS:
+            name = Filter.by_property("tenant").equal(tenant)
+            mark = name & Filter.by_property("kind").equal(WATERMARK)
+            return bool(self.where(HEAD, None, mark, 1, ["number"]))
+        return self.cluster.run(
+            lambda client: client.collections.use(self.name(kind)).tenants.exists(tenant)
+        )
 
     def _shards(self, client: WeaviateClient, kind: str, tenant: str) -> list[int]:
         """Of each replica that is there, the length of its queue of vectors."""

@@ -115,6 +115,18 @@ def test_as_many_may_be_left_out_as_there_are(opens: Opens) -> None:
     assert found == known
 
 
+def test_a_tenant_that_a_node_does_not_know_is_not_an_empty_one(opens: Opens) -> None:
+    """Else whoever asks a node whose schema lags would be told that nothing was seen before."""
+    index = opens()
+    assert index.hits("default", [query(1)]) == [[]]
+    put(index, "default", 1)
+    name = index._now.store.name(store.ANCHOR)
+    index._cluster.run(lambda held: held.collections.use(name).tenants.remove(["default"]))
+    with pytest.raises(IndexUnavailableError):
+        index.hits("default", [query(1)])
+    assert index.hits("other", [query(1)]) == [[]]
+
+
 @pytest.mark.hard
 def test_a_tenant_at_rest_is_written_to_on_every_replica(tmp_path: Path) -> None:
     """Whoever rests has no shard in memory: it is woken, not taken for away."""
