@@ -12,6 +12,7 @@ from core import chronicle, keys
 from core.entries import Job, JobStatus, Operation, Problem
 from core.errors import BrokenError, PoisonError, SeenitError, UnavailableError
 from core.gallery import Gallery
+from core.jobs import picture_of
 from core.ledger import Ledger
 from core.meter import UNMETERED, Meter, timed
 from core.perceive import Digests, Perceived, Perceiver
@@ -88,13 +89,16 @@ class Ingest:
             seconds = chronicle.age(job.accepted_at)
             if seconds is not None:
                 self._meter.waited("queue", seconds)
-        if len(jobs) < len(job_ids):
+        ended = [one for one, data in zip(job_ids, found, strict=True) if data is None]
+        if ended:
             self._ledger.advance(tenant)
+            # Given again because a worker died: of it, too, nothing stays of a deleted picture.
+            self._shelf.revisit(tenant, list(dict.fromkeys(map(picture_of, ended))))
         settled = self._settle(tenant, jobs) if jobs else []
-        ended = dict(zip((job.job_id for job in jobs), settled, strict=True))
-        for status, ids in _by_status(ended).items():
+        came = dict(zip((job.job_id for job in jobs), settled, strict=True))
+        for status, ids in _by_status(came).items():
             self._progress.publish(tenant, ids, status)
-        return [ended.get(job_id) for job_id in job_ids]
+        return [came.get(job_id) for job_id in job_ids]
 
     def _settle(self, tenant: str, jobs: Sequence[Job]) -> list[Operation | None]:
         done = self._blobs.exists([keys.done(tenant, job.job_id) for job in jobs])

@@ -108,12 +108,12 @@ class Shelf:
         ids = [item.image_id for item in items]
         for item in items:
             self._fingerprints.put((tenant, item.image_id), item.fingerprint)
-        self._sweep(tenant, ids)
+        self.revisit(tenant, ids)
 
     def write_vectors(self, tenant: str, made: Sequence[Made]) -> None:
         """Put vectors that were made apart from the pictures' fingerprints, durably."""
         self._blobs.put([self._vector(tenant, one) for one in made])
-        self._sweep(tenant, list(dict.fromkeys(one.image_id for one in made)))
+        self.revisit(tenant, list(dict.fromkeys(one.image_id for one in made)))
 
     def _vector(self, tenant: str, made: Made) -> tuple[str, bytes]:
         key = keys.vector(tenant, made.image_id, made.space_id, made.said)
@@ -124,7 +124,7 @@ class Shelf:
         """Keep the keypoints that an alignment asked for, so that the next costs one read."""
         key = keys.derived(tenant, image_id, "detail")
         self._blobs.put([(key, msgspec.msgpack.encode(detail))])
-        self._sweep(tenant, [image_id])
+        self.revisit(tenant, [image_id])
 
     def write_fields(self, tenant: str, items: Sequence[tuple[str, str, Fields]]) -> None:
         """Put (image_id, op_id, fields), durably; never overwritten, as op_ids are never reused."""
@@ -136,9 +136,10 @@ class Shelf:
         )
         for image_id, op_id, fields in items:
             self._fields.put((tenant, image_id, op_id), fields)
-        self._sweep(tenant, [image_id for image_id, _, _ in items])
+        self.revisit(tenant, [image_id for image_id, _, _ in items])
 
-    def _sweep(self, tenant: str, ids: Sequence[str]) -> None:
+    def revisit(self, tenant: str, ids: Sequence[str]) -> None:
+        """Remove what was written beside pictures that are deleted or purged by now."""
         dead = self._blobs.exists([keys.tombstone(tenant, image_id) for image_id in ids])
         self.remove(tenant, [image_id for image_id, gone in zip(ids, dead, strict=True) if gone])
         purged = self._blobs.exists([keys.purged(tenant, image_id) for image_id in ids])
