@@ -76,10 +76,13 @@ class Generations:
     def watermark(self, tenant: str) -> int:
         """W of a tenant, and whether to go over to another generation: never back."""
         self._look()
-        found = self.now().head.watermark(tenant)
-        with self._lock:
-            self._told[tenant] = max(found, self._told.get(tenant, 0))
-        return found
+        while True:
+            now = self.now()
+            found = now.head.watermark(tenant)
+            with self._lock:
+                if self._now is now:  # else the W is of one that nobody here asks any more
+                    self._told[tenant] = max(found, self._told.get(tenant, 0))
+                    return found
 
     def refuse_sealed(self) -> None:
         """Raise IndexUnavailableError while the generation is being left for another."""
@@ -165,6 +168,7 @@ class Generations:
             return
         new = self._make(active)
         self._cluster.run(lambda client: self._meta.prepare(client, new.store))
-        if all(new.head.watermark(tenant) >= mark for tenant, mark in told.items()):
-            with self._lock:
+        marks = {tenant: new.head.watermark(tenant) for tenant in told}
+        with self._lock:  # more may have been told meanwhile
+            if all(marks.get(tenant, -1) >= mark for tenant, mark in self._told.items()):
                 self._now, self._sealed = new, 0.0

@@ -12,6 +12,8 @@ import pytest
 from msgspec.structs import replace
 
 from adapters.weaviate_index import WeaviateIndex, generations, parse, store
+from adapters.weaviate_index.generation import Generation
+from adapters.weaviate_index.writing import Entry
 from core.entries import Record
 from core.errors import IndexUnavailableError
 from core.policy import Policy
@@ -84,6 +86,32 @@ def test_an_exchange_that_died_stops_nobody_for_ever(
     died._generations.seal()
     with pytest.raises(IndexUnavailableError):
         put(index, "default", 11)
+
+
+def test_a_watermark_told_while_one_goes_over_holds_it_back(opens: Opens) -> None:
+    """Else what lies at or below it would be looked for in a generation that lacks it."""
+    index, other = opens(), opens()
+    put(index, "default", 1)
+    assert other.watermark("default") == 1
+    fresh = index.fresh()
+    put(fresh, "default", 1)
+    old, going = other._now, other._generations
+    make = going._make
+
+    def told_meanwhile(number: int) -> Generation:
+        old.writing.project(Entry("default", 2, [record(2, 2)], [], [], []))
+        assert other.watermark("default") == 2
+        return make(number)
+
+    index._generations.take(fresh._now.number)
+    fresh.close()
+    going._make = told_meanwhile
+    going._looked = 0.0
+    assert (other.watermark("default"), other._now.number) == (2, 1)
+    put(index, "default", 2)
+    going._make = make
+    going._looked = 0.0
+    assert (other.watermark("default"), other._now.number) == (2, 2)
 
 
 def test_upkeep_neither_keeps_nor_wakes_who_rests(
