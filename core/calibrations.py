@@ -20,6 +20,8 @@ from core.types import Matrix
 
 SECONDS = 5.0
 """How long one that was read is believed: a newer one is noticed so much later at most."""
+HELD = 256
+"""Those read last that are remembered: each may hold some thousand texts' vectors."""
 
 _calibration = msgspec.msgpack.Decoder(Calibration)
 
@@ -89,5 +91,8 @@ class Calibrations:
             logger.warning("the calibration of %s cannot be read: %s", space_id, error)
             held = _Held(None, None, now)
         with self._lock:
+            self._held.pop((tenant, space_id), None)
             self._held[tenant, space_id] = held
+            while len(self._held) > HELD:
+                del self._held[next(iter(self._held))]
         return held

@@ -127,6 +127,9 @@ class Flights:
                 self._under_way += 1
             try:
                 self._fly(batch, tried)
+            except Exception:  # the thread's edge: without it nothing would be settled any more
+                logger.exception("a batch came to nothing")
+                self._hand.failed([one.job for one in batch], alone=None)
             finally:
                 with self._changed:
                     self._under_way -= 1

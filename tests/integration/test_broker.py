@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,10 +16,13 @@ from adapters.broker.leases import SharedHand, Tried
 from adapters.errands import Report
 from core.entries import JobStatus
 from core.errors import QueueUnavailableError
+from core.sweep import Handle
 from tests import servers
 from tests.faults import toxiproxy
 from tests.process import wait
 from tests.toil import Pit, pit
+from worker.batching import Received
+from worker.flights import Flights
 
 AT_MOST = 0.2
 """Seconds that an upload may wait for a broker that is not there."""
@@ -187,6 +190,39 @@ def test_a_sweep_fills_the_queue_to_its_backlog(tmp_path: Path, redis_server: Se
         assert made.sweeper.sweep() == 6
         assert [made.sweeper.sweep() for _ in range(3)] == [0, 0, 0]
         assert made.broker.queue.depth() == 10
+
+
+class Stumbles(SharedHand):
+    """Fails once in a way that nobody has thought of."""
+
+    stumbled = False
+
+    def begin(self, jobs: Sequence[Handle], *, alone: bool) -> None:
+        if not self.stumbled:
+            self.stumbled = True
+            raise ValueError("what nobody has thought of")
+        super().begin(jobs, alone=alone)
+
+
+def test_a_flight_outlives_what_nobody_has_thought_of(dug: Pit) -> None:
+    """Its jobs are put off as any that failed; a worker without flights would look alive."""
+    hand = Stumbles(redis_of(dug), 5.0)
+    settled: list[str] = []
+
+    def settle(_: str, jobs: Sequence[str]) -> list[Exception | None]:
+        settled.extend(jobs)
+        return [None] * len(jobs)
+
+    flights = Flights(hand, settle, lambda *_: None, batch=2, flights=1)
+    flights.start()
+    try:
+        for job_id in ("1", "2"):
+            flights.receive([Received(("t", job_id), lambda: None)])
+            wait(lambda: len(hand) == 0, 5.0, lambda: "in hand for ever")
+    finally:
+        flights.close()
+    assert settled == ["2"]
+    assert dug.broker.held.idle([("t", "1"), ("t", "2")]) == [("t", "2")]
 
 
 def test_what_dead_workers_had_does_not_count_as_waiting(
