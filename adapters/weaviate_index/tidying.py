@@ -9,7 +9,7 @@ from uuid import UUID
 from weaviate import WeaviateClient
 from weaviate.classes.query import Filter
 
-from adapters.weaviate_index import counts, store
+from adapters.weaviate_index import counts, listing, store
 from adapters.weaviate_index.head import Head
 from adapters.weaviate_index.objects import Held, key
 from adapters.weaviate_index.reading import Reading
@@ -17,6 +17,9 @@ from adapters.weaviate_index.store import kind_of
 
 _PART = 512
 """Records looked at in one go."""
+_LOOKS = 8
+_PAUSE = 0.25
+"""Looks at a tenant that is being written to, and seconds between them."""
 
 
 class Tidying:
@@ -36,18 +39,33 @@ class Tidying:
         deleted = self._head.tidy(tenant)
         if self._store.rests(store.RECORD, tenant):
             return deleted
-        told = self._head.tallies(tenant, self._head.watermark(tenant), [counts.ALL])
-        expected = told[counts.ALL][1].total() if told else 0
-        every = Filter.by_property("born").greater_than(-1)
-        if self._store.count(store.RECORD, tenant, every) == expected:
+        if self._tidy(tenant) is not False:  # also where nobody could tell
             return deleted
-        ids: list[str] = []
-        for one in self._reading.slices(tenant, every):
-            ids.append(str(one.properties["image_id"]))
-            if len(ids) == _PART:
-                deleted += self._clear(tenant, ids)
-                ids = []
-        return deleted + self._clear(tenant, ids)
+        every = listing.BIRTHS
+        for part in every.parts(self._store, tenant, None, _PART):
+            ids = {str(one.properties["image_id"]) for one in part}
+            deleted += self._clear(tenant, sorted(ids))
+        return deleted
+
+    def _tidy(self, tenant: str) -> bool | None:
+        """Whether there are as many objects as records; None while entry after entry is written.
+
+        Of one that is under way there are some more: no reason to look at every record there is.
+        """
+        every = Filter.by_property("born").greater_than(-1)
+        for attempt in range(_LOOKS):
+            if attempt:
+                time.sleep(_PAUSE)
+            before = self._head.read(tenant)
+            told = self._head.tallies(tenant, before.watermark, [counts.ALL])
+            expected = told[counts.ALL][1].total() if told else 0
+            if self._store.count(store.RECORD, tenant, every) == expected:
+                return True
+            after = self._head.read(tenant)
+            under_way = before.watermark + 1 in {*before.plans, *after.plans}
+            if after.watermark == before.watermark and not under_way:
+                return False
+        return None
 
     def rest(self, hours: float) -> list[str]:
         """Put tenants to rest that nobody wrote to or asked for so long; 0: none."""

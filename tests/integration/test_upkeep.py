@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from adapters.weaviate_index import WeaviateIndex, generations, parse, store
 from adapters.weaviate_index.generation import Generation
-from adapters.weaviate_index.writing import Entry
+from adapters.weaviate_index.writing import Entry, Plan
 from core.entries import Record
 from core.errors import IndexUnavailableError
 from core.policy import Policy
@@ -131,6 +131,37 @@ def test_upkeep_neither_keeps_nor_wakes_who_rests(
     assert statuses(index, "default") == {"INACTIVE"}
     assert index.states("default", [image_id(1)]) != [None]
     assert "ACTIVE" in statuses(index, "default")
+
+
+def test_an_entry_under_way_is_no_disorder(opens: Opens, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else of a tenant that is always written to every record would be looked at, all the time."""
+    index = opens()
+    put(index, "default", 1)
+    now = index._now
+    looked: list[str] = []
+    clear, advance = now.tidying._clear, now.writing._head.advance
+
+    def looks(tenant: str, ids: Sequence[str]) -> int:
+        looked.extend(ids)
+        return clear(tenant, ids)
+
+    def dies(*_: object) -> None:
+        assert index.tidy("default") == 0
+        raise IndexUnavailableError("the writer died")
+
+    monkeypatch.setattr(now.tidying, "_clear", looks)
+    monkeypatch.setattr(now.writing._head, "advance", dies)
+    with pytest.raises(IndexUnavailableError):
+        put(index, "default", 2)
+    assert looked == []
+    monkeypatch.setattr(now.writing._head, "advance", advance)
+    put(index, "default", 2)
+    stale = replace(record(2, 1), state=replace(record(2, 1).state, revision=0))
+    at_work = Entry("default", 1, [stale], [], [], [])
+    put_back = now.writing._objects(at_work, Plan({image_id(2): 1}, {image_id(2): {}}, {}, {}))
+    now.store.put(store.RECORD, "default", put_back[store.RECORD])
+    assert index.tidy("default") == 1
+    assert sorted(looked) == [image_id(1), image_id(2)]
 
 
 def test_as_many_may_be_left_out_as_there_are(opens: Opens) -> None:
