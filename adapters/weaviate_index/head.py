@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 from weaviate.classes.query import Filter
@@ -42,19 +42,13 @@ class Head:
     def tenants(self) -> list[str]:
         """Those that have a watermark, sorted."""
         condition = Filter.by_property("kind").equal(WATERMARK)
-        found = self._store.where(store.HEAD, None, condition, store.MOST, ["tenant"])
-        return sorted({str(one.properties["tenant"]) for one in found})
+        return sorted({str(one.properties["tenant"]) for one in self._each(condition, ["tenant"])})
 
     def used(self) -> dict[str, float]:
         """When each tenant was last written to or known to be asked, in seconds of the epoch."""
         condition = Filter.by_property("kind").contains_any([WATERMARK, store.USED])
-        found = self._store.where(
-            store.HEAD,
-            None,
-            condition,
-            store.MOST,
-            ["tenant", "kind", "number"],
-            return_metadata=["creation_time"],
+        found = self._each(
+            condition, ["tenant", "kind", "number"], return_metadata=["creation_time"]
         )
         last: dict[str, float] = {}
         for one in found:
@@ -164,6 +158,30 @@ class Head:
         ]
         self._store.delete(store.HEAD, None, old)
         return len(old)
+
+    def _each(
+        self,
+        condition: Any,  # noqa: ANN401  # private type
+        properties: Sequence[str],
+        **more: Any,  # noqa: ANN401  # options of the client
+    ) -> Iterator[store.Found]:
+        """Of every tenant, some thousand objects at a time; of one at an end perhaps not all."""
+        wanted = condition
+        while True:
+            found = self._store.where(
+                store.HEAD,
+                None,
+                wanted,
+                store.MOST,
+                properties,
+                sort=store.by("tenant"),
+                **more,
+            )
+            yield from found
+            if len(found) < store.MOST:
+                return
+            last = str(found[-1].properties["tenant"])
+            wanted = condition & Filter.by_property("tenant").greater_than(last)
 
     def _said(
         self,

@@ -164,6 +164,19 @@ def test_an_entry_under_way_is_no_disorder(opens: Opens, monkeypatch: pytest.Mon
     assert sorted(looked) == [image_id(1), image_id(2)]
 
 
+def test_tenants_are_told_however_many_they_are(
+    opens: Opens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than Weaviate gives at once."""
+    index = opens()
+    names = [f"t{n}-{n % 3}" for n in range(7)]
+    for name in names:
+        put(index, name, 1)
+    monkeypatch.setattr(store, "MOST", 3)
+    assert index.tenants() == names
+    assert sorted(index._now.head.used()) == names
+
+
 def test_as_many_may_be_left_out_as_there_are(opens: Opens) -> None:
     """While W stands still, the records that the log has changed since may be ten thousands."""
     index = opens()
