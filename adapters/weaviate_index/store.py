@@ -341,8 +341,13 @@ class Store:
             self._used[tenant] = now
         told = {"tenant": tenant, "kind": USED, "number": int(now), "name": "=", "data": ""}
         made = Made(uuid=objects.key(tenant, USED), properties=told)
-        with contextlib.suppress(IndexUnavailableError):  # it is a courtesy
-            self.put(HEAD, None, [made])
+        with contextlib.suppress(IndexUnavailableError):  # it is a courtesy, nobody waits for it
+            self.cluster.run(
+                lambda client: self._open(
+                    client, HEAD, None, ConsistencyLevel.ONE
+                ).data.insert_many([made]),
+                seconds=0.0,
+            )
 
     def _open(
         self, client: WeaviateClient, kind: str, tenant: str | None, level: ConsistencyLevel

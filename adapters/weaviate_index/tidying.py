@@ -8,6 +8,7 @@ from uuid import UUID
 
 from weaviate import WeaviateClient
 from weaviate.classes.query import Filter
+from weaviate.classes.tenants import TenantActivityStatus
 
 from adapters.weaviate_index import counts, listing, store
 from adapters.weaviate_index.head import Head
@@ -98,9 +99,14 @@ class Tidying:
         for name in client.collections.list_all(simple=True):
             if self._store.owns(name) and name != self._store.name(store.HEAD):
                 held = client.collections.use(name)
-                there = list(held.tenants.get_by_names(list(tenants)))
-                if there:
-                    held.tenants.deactivate(there)
+                told = held.tenants.get_by_names(list(tenants))
+                awake = [
+                    name
+                    for name, one in told.items()
+                    if one.activity_status == TenantActivityStatus.ACTIVE
+                ]
+                if awake:
+                    held.tenants.deactivate(awake)
 
 
 def _add(gone: dict[str, list[UUID]], image_id: str, old: Held, newest: Held) -> None:
