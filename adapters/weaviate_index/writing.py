@@ -11,7 +11,8 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -38,6 +39,9 @@ _STATES = 1 << 20
 _BLINK = 5.0
 """Seconds in which no node can be forgotten by gossip, come back, and so miss a write unnoticed:
 it was forgotten after 4.9 s (measured), and has to start besides."""
+_LATE = 1.0
+"""Seconds after which it is looked again before more is written: an entry may leave two thousand
+records, and servers may be slow."""
 
 
 class Plan(Struct, frozen=True):
@@ -166,16 +170,27 @@ class Writing:
         tenant = entry.tenant
         made = self._objects(entry, plan)
         kinds = [kind for kind, some in made.items() if some]
-        puts = [self._pool.submit(self._store.put, kind, tenant, made[kind]) for kind in kinds]
-        tell = (tenant, entry.seq, plan.counts, entry.standings)
-        all_of([*puts, self._pool.submit(self._head.tell, *tell)])
-        if self._store.replicas() == 1:
-            self._visible(tenant, [kind for kind in kinds if made[kind][0].vector])
-            return
-        took = time.monotonic() - began
-        if took > _BLINK:
-            raise IndexUnavailableError(f"Weaviate took {took:.1f} s to write: which replicas did?")
-        self._visible(tenant, kinds)
+        many = self._store.replicas() > 1
+        tell: tuple[Any, ...] = (tenant, entry.seq, plan.counts, entry.standings)
+        puts: list[Future[None]] = [self._pool.submit(self._head.tell, *tell)]
+        for start in range(0, max(map(len, made.values())), store.PART):
+            if many and time.monotonic() > began + _LATE:
+                began = time.monotonic()
+                self._visible(tenant, kinds)
+            puts += [
+                self._pool.submit(self._store.put, kind, tenant, some)
+                for kind in kinds
+                if (some := made[kind][start : start + store.PART])
+            ]
+            all_of(puts)
+            took = time.monotonic() - began
+            if many and took > _BLINK:
+                raise IndexUnavailableError(
+                    f"Weaviate took {took:.1f} s to write: which replicas did?"
+                )
+            puts = []
+        all_of(puts)
+        self._visible(tenant, kinds if many else [kind for kind in kinds if made[kind][0].vector])
 
     def _ready(self, entry: Entry) -> None:
         """Room for the tenant and its spaces on every replica, each of which is there."""

@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from msgspec.structs import replace
 
-from adapters.weaviate_index import WeaviateIndex, generations, parse, store
+from adapters.weaviate_index import WeaviateIndex, generations, parse, store, writing
 from adapters.weaviate_index.generation import Generation
 from adapters.weaviate_index.writing import Entry, Plan
 from core.entries import Record
@@ -162,6 +163,38 @@ def test_an_entry_under_way_is_no_disorder(opens: Opens, monkeypatch: pytest.Mon
     now.store.put(store.RECORD, "default", put_back[store.RECORD])
     assert index.tidy("default") == 1
     assert sorted(looked) == [image_id(1), image_id(2)]
+
+
+def test_slow_servers_hold_no_large_entry_up_for_ever(
+    opens: Opens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With replicas each part is written within the time in which none can come and go unseen."""
+    index = opens()
+    put(index, "default", 1)
+    now = index._now
+    jobs, put_, seen = now.reading.jobs, now.store.put, []
+
+    def slow(pause: float, call: Callable[..., Any]) -> Callable[..., Any]:
+        def later(*arguments: object) -> object:
+            time.sleep(pause)
+            return call(*arguments)
+
+        return later
+
+    monkeypatch.setattr(store, "PART", 2)
+    monkeypatch.setattr(writing, "_BLINK", 1.0)
+    monkeypatch.setattr(writing, "_LATE", 0.3)
+    monkeypatch.setattr(now.store, "replicas", lambda: 2)
+    monkeypatch.setattr(now.store, "visible", lambda kind, _: seen.append(kind))
+    monkeypatch.setattr(now.reading, "jobs", slow(1.2, jobs))
+    monkeypatch.setattr(now.store, "put", slow(0.3, put_))
+    many = [record(n, 2) for n in range(2, 10)]
+    index.project("default", 2, many, [], [])
+    assert index.watermark("default") == 2
+    assert seen.count(store.RECORD) > 3
+    monkeypatch.setattr(now.store, "put", slow(1.2, put_))
+    with pytest.raises(IndexUnavailableError, match="which replicas"):
+        index.project("default", 3, [record(11, 3)], [], [])
 
 
 def test_tenants_are_told_however_many_they_are(
