@@ -58,6 +58,8 @@ def create_celery(broker_url: str, *, batch: int, queue: str = INGEST_QUEUE) -> 
         worker_enable_prefetch_count_reduction=False,
         broker_transport_options={"polling_interval": 0.005} if memory else _REDIS,
         broker_connection_retry_on_startup=True,
+        # A Redis that fails over, or is full, answers with an error: a consumer must outlive it.
+        broker_channel_error_retry=True,
         broker_connection_timeout=2,
     )
     return app

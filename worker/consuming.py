@@ -140,6 +140,8 @@ class Patient(Consumer):  # type: ignore[misc]  # likewise
             for channel in self.connection.transport.channels:
                 channel.qos._on_collect.cancel()  # noqa: SLF001  else it is restored at exit
             self.connection.collect()
+        if not isinstance(exc, self.connection_errors):
+            self.closing.wait(LONGEST_PAUSE)  # it is there and refuses, and would at once again
 
     def on_connection_error_before_connected(self, exc: Exception) -> None:
         """It is said once, in `_waits`."""

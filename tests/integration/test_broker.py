@@ -192,6 +192,24 @@ def test_a_sweep_fills_the_queue_to_its_backlog(tmp_path: Path, redis_server: Se
         assert made.broker.queue.depth() == 10
 
 
+def test_a_worker_outlives_a_broker_that_fails_over(tmp_path: Path) -> None:
+    """While another one is made the primary, this one refuses whatever is to be written."""
+    with servers.redis(tmp_path / "redis") as server, pit(tmp_path, server.url) as made:
+        toil = made.thread()
+        try:
+            made.accept([("a", "1")])
+            wait(lambda: not made.pending(), 10.0, lambda: "nothing is settled")
+            redis_of(made).replicaof("127.0.0.1", "1")
+            with pytest.raises(QueueUnavailableError):
+                made.accept([("a", "2")])
+            time.sleep(1.5)  # in which the consumer meets a refusal, and another one
+            redis_of(made).replicaof("no", "one")
+            made.empty(20.0)
+            assert toil.worker.alive
+        finally:
+            toil.close()
+
+
 class Stumbles(SharedHand):
     """Fails once in a way that nobody has thought of."""
 
