@@ -24,6 +24,8 @@ TIES = 2_000
 takes a look at every id there is."""
 _FIRST = 3_600_000
 """Width of the first window: an hour in milliseconds."""
+_WIDEST = 1 << 59
+"""Wider than any window: where less is left than was counted before, it was deleted meanwhile."""
 _DAY = 86_400_000
 
 Place = tuple[int, str]
@@ -105,7 +107,7 @@ class Walk(NamedTuple):
             return all_of_it
         near = start[0] if start is not None else self._edge(count)
         small, large = 0, _FIRST
-        while (there := count(self._inside(near, large))) < wanted:
+        while (there := count(self._inside(near, large))) < wanted and large < _WIDEST:
             small, large = large, 16 * large
         while there > wanted + WIDE and large - small > 1:
             middle = (small + large) // 2

@@ -18,6 +18,7 @@ from adapters.weaviate_index.writing import Entry, Plan
 from core.entries import Record
 from core.errors import IndexUnavailableError
 from core.policy import Policy
+from core.ports import Filters
 from tests import servers
 from tests.records import image_id, query, record
 
@@ -195,6 +196,19 @@ def test_slow_servers_hold_no_large_entry_up_for_ever(
     monkeypatch.setattr(now.store, "put", slow(1.2, put_))
     with pytest.raises(IndexUnavailableError, match="which replicas"):
         index.project("default", 3, [record(11, 3)], [], [])
+
+
+def test_a_list_ends_though_most_of_it_was_deleted_meanwhile(
+    opens: Opens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No window is ever wide enough for what is no longer there."""
+    index = opens()
+    put(index, "default", 1)
+    kept = index._now.store
+    count, before = kept.count, iter([10_000])
+    monkeypatch.setattr(kept, "count", lambda *asked: next(before, None) or count(*asked))
+    page = index.page("default", Filters(), 50)
+    assert [one.state.image_id for one in page.records] == [image_id(1)]
 
 
 def test_tenants_are_told_however_many_they_are(
