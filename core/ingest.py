@@ -61,6 +61,10 @@ class Ingest:
             self._meter.count("unavailable", reason=error.type, at="settle")
             raise
 
+    def lags(self, tenant: str) -> bool:
+        """Whether what was settled is not on the index yet: its jobs still lie pending."""
+        return self._ledger.lags(tenant)
+
     def set_aside(self, tenant: str, job_id: str) -> None:
         """Settle an upload as failed without looking at it: workers died of it, one by one.
 

@@ -103,6 +103,10 @@ class Projector:
             self._follower.passed(tenant, watermark)
             return watermark
 
+    def lags(self, tenant: str) -> bool:
+        """Whether this process failed to project a tenant when it last tried."""
+        return tenant in self._behind
+
     def behind(self) -> int:
         """Entries that the index lacks, over all tenants that this process failed to project.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from core.errors import SeenitError
+from core.errors import IndexUnavailableError, SeenitError
 from core.ingest import Ingest
 
 logger = logging.getLogger(__name__)
@@ -18,8 +18,14 @@ class Settling:
         self._ingest = ingest
 
     def __call__(self, tenant: str, job_ids: Sequence[str]) -> list[Exception | None]:
-        """None for a job that has ended, else the error that left it pending."""
+        """None for a job that has ended, else the error that left it pending.
+
+        One that is settled and not on the index yet is pending too: it is to come again after a
+        pause, or the sweeper would send all of those again and again while an index is away.
+        """
         whole = self._attempt(tenant, job_ids)
+        if whole is None and self._ingest.lags(tenant):
+            whole = IndexUnavailableError("settled, and not on the index yet")
         if whole is None:
             return [None] * len(job_ids)
         if len(job_ids) == 1 or (isinstance(whole, SeenitError) and whole.retryable):

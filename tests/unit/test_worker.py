@@ -6,11 +6,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
+import pytest
+
+from adapters import wiring
 from adapters.celery_queue import CeleryQueue, create_celery
+from adapters.settings import Settings
+from core.accept import Upload
+from core.entries import Fields, Job
+from core.errors import IndexUnavailableError
 from core.sweep import Hand
+from tests.pictures import jpeg, photo
 from worker.app import ThreadWorker
 from worker.batching import register
+from worker.tasks import Settling
 
 Settle = Callable[[str, Sequence[str]], list[Exception | None]]
 
@@ -110,3 +120,32 @@ def test_closing_an_idle_worker_is_quick() -> None:
     with running(lambda _tenant, ids: [None] * len(ids)):
         before = time.monotonic()
     assert time.monotonic() - before < 1.0
+
+
+def test_what_the_index_does_not_take_yet_comes_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is settled, and put off all the same: else the sweeper would send it at every turn."""
+    services = wiring.build(Settings(data=tmp_path, model="none", durable=False))
+    try:
+        path = tmp_path / "upload"
+        path.write_bytes(jpeg(photo(1, 320, 240)))
+        upload = Upload(path=path, filename=None, sha256="a", md5="b", bytes=1)
+        (job,) = services.acceptor.uploads("default", [upload], Fields()).items
+        assert isinstance(job, Job)
+        settling = Settling(services.ingest)
+
+        def away(*_: object, **__: object) -> None:
+            raise IndexUnavailableError("away")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(services.index, "project", away)
+            (error,) = settling("default", [job.job_id])
+        assert isinstance(error, IndexUnavailableError)
+        assert services.log.head("default") == 1
+        assert list(services.blobs.keys("pending/default/"))
+        assert settling("default", [job.job_id]) == [None]
+        assert services.log.head("default") == 1
+        assert not list(services.blobs.keys("pending/default/"))
+    finally:
+        services.close()
