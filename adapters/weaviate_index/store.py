@@ -104,7 +104,10 @@ class Store:
             self._tell(tenant, self._tells)
 
         def put(client: WeaviateClient) -> T:
-            return question(self._open(client, kind, tenant, self._reading))
+            # One answer of Head will do: W was written last, and an older one is as true. Several
+            # would be made alike, also on a node that has lost what lies at or below W.
+            level = ConsistencyLevel.ONE if kind == HEAD else self._reading
+            return question(self._open(client, kind, tenant, level))
 
         try:
             return self.cluster.run(put)

@@ -24,6 +24,7 @@ from adapters.weaviate_index.counts import Change, Kin, Tally
 from adapters.weaviate_index.head import Head
 from adapters.weaviate_index.objects import Held, Part, key
 from adapters.weaviate_index.reading import Reading, all_of
+from adapters.weaviate_index.replicas import Replicas
 from adapters.weaviate_index.stems import stemmed
 from adapters.weaviate_index.store import Made, Store, kind_of
 from core.entries import Outcome, Record, Tombstone
@@ -80,6 +81,7 @@ class Writing:
         self._store = held
         self._reading = reading
         self._head = Head(held)
+        self._replicas = Replicas(held)
         self._pool = pool
         self._prepare = prepare
 
@@ -202,6 +204,7 @@ class Writing:
             self._store.welcome(kind, entry.tenant)
         if self._store.replicas() > 1:
             self._visible(entry.tenant, kinds)
+            self._replicas.check(entry.tenant)
 
     def _visible(self, tenant: str, kinds: Sequence[str]) -> None:
         """On every replica, and past every queue."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -261,4 +262,46 @@ def test_a_tenant_at_rest_is_written_to_on_every_replica(tmp_path: Path) -> None
                     put(index, "default", 2)
             assert index.watermark("default") == 2
         finally:
+            index.close()
+
+
+@pytest.mark.hard
+def test_a_node_that_comes_back_empty_is_never_taken_for_whole(tmp_path: Path) -> None:
+    """Else whoever asks it would be told that nothing was seen before, as soon as W goes on."""
+    with servers.weaviates(tmp_path) as cluster:
+        index = WeaviateIndex(parse(cluster.url), POLICY, replication=3)
+        for seq in range(1, 4):
+            put(index, "default", seq)
+        empty = cluster.nodes[2]
+        empty.kill()
+        shutil.rmtree(empty.data)
+        empty.start()
+        cluster.whole()
+        through = WeaviateIndex(parse(empty.url), POLICY, replication=3)
+        asked = query(9, fingerprint=fingerprint(1))
+
+        def missed() -> bool:
+            """It says that it has the first entry, and does not find what that left."""
+            return through.watermark("default") >= 1 and not through.hits("default", [asked])[0]
+
+        try:
+            for _ in range(3):
+                assert index.watermark("default") == 3
+                with pytest.raises(IndexUnavailableError, match="reindex"):
+                    put(index, "default", 4)
+                with suppress(IndexUnavailableError):
+                    put(through, "default", 1)
+                assert not missed()
+            fresh = index.fresh()
+            for seq in range(1, 5):
+                put(fresh, "default", seq)
+            assert index.swap(fresh)
+            fresh.close()
+            until = time.monotonic() + 10.0
+            while through.watermark("default") < 4 and time.monotonic() < until:
+                time.sleep(0.2)
+            assert through.watermark("default") == 4
+            assert not missed()
+        finally:
+            through.close()
             index.close()
