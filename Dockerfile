@@ -2,8 +2,10 @@
 # libraries). All versions are those of constraints.txt; only wheels are taken, nothing is compiled.
 #
 #   docker build --target api -t seenit-api .
-#   docker build --target worker -t seenit-worker .      # CUDA's torch; for the CPU alone:
-#   docker build --target worker --build-arg PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu .
+#   docker build --target worker -t seenit-worker .      # CUDA's torch
+#
+# For the small torch without CUDA: --build-arg PIP_EXTRA_INDEX_URL=…, the address of PyTorch's own
+# index, which is on https://pytorch.org/get-started/locally/ (choose pip and CPU).
 ARG PYTHON=3.12
 
 FROM python:${PYTHON}-slim AS source
