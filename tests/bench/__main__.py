@@ -16,6 +16,7 @@ from tests.bench import (
     embedding,
     indexing,
     lookup,
+    nearest,
     prompting,
     queueing,
     scaling,
@@ -37,14 +38,18 @@ TOPICS: dict[str, Topic] = {
     "verdicts": verdicts.rows,
     "checking": checking.rows,
     "scaling": scaling.rows,
+    "nearest": nearest.rows,
     "features": indexing.rows,
     "drawings": drawing.rows,
     "prompts": prompting.rows,
+    "million": nearest.million,
 }
+LONG = ("features", "million")
+"""Hours each: only where they are named."""
 
 
 def main() -> None:
-    """Run the topics that are named, or all; a table on the terminal, JSON in a file."""
+    """Run the topics that are named, or all but the long ones; a table on the terminal, JSON in a file."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("topics", nargs="*", choices=[[], *TOPICS], default=[], metavar="TOPIC")
     parser.add_argument("--out", type=Path, default=Path("out/bench.json"))
@@ -58,7 +63,7 @@ def main() -> None:
         *Progress.get_default_columns()[1:],
     )
     with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
-        for name in asked.topics or TOPICS:
+        for name in asked.topics or [one for one in TOPICS if one not in LONG]:
             measured += TOPICS[name](progress)
             write(measured, asked.out)
     show(measured, console)
