@@ -49,7 +49,7 @@ LONG = ("features", "million")
 
 
 def main() -> None:
-    """Run the topics that are named, or all but the long ones; a table on the terminal, JSON in a file."""
+    """Run the topics named, or all but the long ones; a table on the terminal, JSON in a file."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("topics", nargs="*", choices=[[], *TOPICS], default=[], metavar="TOPIC")
     parser.add_argument("--out", type=Path, default=Path("out/bench.json"))
