@@ -317,8 +317,9 @@ class Rebuildable(Index, Protocol):
         """Hold what `fresh`, filled meanwhile, holds: every reader sees all of the old or the new.
 
         False, with nothing changed, where `fresh` lags behind a watermark that was told: bring it
-        up and ask once more, which nobody's projecting then disturbs. `fresh` is closed by the
-        caller. Raise IndexUnavailableError; then the old one stays.
+        up and ask at once again, for nobody projects for some seconds then. If that added nothing,
+        it is all that the log holds, and is taken. The caller closes `fresh`, also afterwards.
+        Raise IndexUnavailableError; then the old one stays.
         """
 
 

@@ -37,6 +37,7 @@ class LocalIndex:
         self._policy = policy
         self._memories: dict[str, Memory] = {}
         self._lock = threading.Lock()
+        self._lagging: dict[str, int] | None = None
 
     def watermark(self, tenant: str) -> int:
         """W: every entry up to it is visible. 0 for an unknown tenant."""
@@ -305,11 +306,14 @@ class LocalIndex:
     def swap(self, fresh: Index) -> bool:
         """Hold what `fresh`, made by this one's `fresh`, holds, and remove its file.
 
-        False where it lags behind; nobody may project meanwhile: one process holds the folder.
+        False where it lags behind; what lags as far when it is asked again is all the log holds.
         """
         if not isinstance(fresh, LocalIndex):
             raise IndexUnavailableError("only an index of the same kind can take its place")
-        if any(fresh.watermark(tenant) < self.watermark(tenant) for tenant in self.tenants()):
+        marks = {tenant: fresh.watermark(tenant) for tenant in self.tenants()}
+        behind = any(mark < self.watermark(tenant) for tenant, mark in marks.items())
+        if behind and marks != self._lagging:
+            self._lagging = marks
             return False
         fresh.close()
         self.take(fresh._database.path)  # noqa: SLF001  # of the same class
