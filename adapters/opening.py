@@ -65,7 +65,7 @@ def open_index(settings: Settings) -> Rebuildable:
         )
     path = index_path(settings)
     path.parent.mkdir(parents=True, exist_ok=True)
-    return LocalIndex(path, POLICY, durable=settings.durable)
+    return LocalIndex(path, POLICY, durable=settings.durable, features=settings.features)
 
 
 class Opens:

@@ -31,10 +31,16 @@ _FILES = ("", "-wal", "-shm")
 class LocalIndex:
     """An index in a file; several processes may read it while one writes."""
 
-    def __init__(self, path: Path, policy: Policy, *, durable: bool = True) -> None:
-        """Open or create. `durable`: what `project` wrote outlasts a loss of power."""
+    def __init__(
+        self, path: Path, policy: Policy, *, durable: bool = True, features: bool = True
+    ) -> None:
+        """Open or create. `durable`: what `project` wrote outlasts a loss of power.
+
+        `features`: local features are a source of candidates.
+        """
         self._database = Database(path, durable=durable)
         self._policy = policy
+        self._features = features
         self._memories: dict[str, Memory] = {}
         self._lock = threading.Lock()
         self._lagging: dict[str, int] | None = None
@@ -132,12 +138,12 @@ class LocalIndex:
         """
         spaces = {q.space_id for q in queries if q.vector is not None and q.space_id is not None}
         named = [query.image_id for query in queries]
-        words = any(query.fingerprint.features.words for query in queries)
+        words = self._features and any(query.fingerprint.features.words for query in queries)
         with self._ready(tenant, spaces, words=words) as (now, memory, vectors):
             slots = now.slots([*named, *without])
         gone = {slots[image_id] for image_id in without if image_id in slots}
         hidden = [frozenset(gone | {slots.get(image_id, -1)}) for image_id in named]
-        return nearby.hits(memory, vectors, queries, hidden, self._policy)
+        return nearby.hits(memory, vectors, queries, hidden, self._policy, words=words)
 
     def fingerprints(self, tenant: str, image_ids: Sequence[str]) -> list[Fingerprint | None]:
         """In order; None for unknown and deleted ones."""

@@ -26,10 +26,12 @@ def hits(
     queries: Sequence[Query],
     hidden: Sequence[frozenset[int]],
     policy: Policy,
+    *,
+    words: bool,
 ) -> list[list[Hit]]:
     """Candidates near each query, in order of slots, without the slots `hidden` from it.
 
-    A flat or tiny query has none.
+    A flat or tiny query has none. `words`: local features are asked as well.
     """
     similar = _similar(memory, spaces, queries, hidden, policy)
     found: list[list[Hit]] = []
@@ -43,9 +45,9 @@ def hits(
                 if near.slot not in without:
                     by_slot.setdefault(near.slot, {}).update(hamming=near.hamming, turn=near.turn)
             features = query.fingerprint.features
-            if features.words:
-                words = memory.words.search(features, policy.feature_top, without)
-                for slot, votes, mirrored in words:
+            if words and features.words:
+                voted = memory.words.search(features, policy.feature_top, without)
+                for slot, votes, mirrored in voted:
                     if votes < policy.feature_votes:
                         break
                     by_slot.setdefault(slot, {}).update(votes=votes, mirrored=mirrored)

@@ -12,13 +12,16 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from adapters.local_index import LocalIndex, listing, migrations, texts
 from core.entries import Fields
 from core.errors import IndexUnavailableError
+from core.features import extract
 from core.policy import POLICY
 from core.ports import Filters
+from core.scenes import photo
 from tests import records as made
 from tests.records import SPACE, image_id, record, tombstone
 
@@ -347,3 +350,17 @@ def test_weighing_fewer_records_gives_the_same_relevances(
                         assert one.similarity == pytest.approx(relevance[one.image_id])
                     assert found == sorted(found, key=lambda one: (-one.similarity, one.image_id))
             assert {one.image_id for one in found} == relevance.keys()
+
+
+def test_local_features_may_be_turned_off(path: Path) -> None:
+    """A crop that nothing else finds is found with them, and not without."""
+    whole = photo(3, 320, 240)
+    crop = whole.crop((60, 40, 280, 210))
+    seen = [extract(np.asarray(one)) for one in (whole, crop)]
+    stored = record(1, 1, print_=made.fingerprint(1, features=seen[0]))
+    asked = made.query(2, fingerprint=made.fingerprint(2, features=seen[1]))
+    with closing(LocalIndex(path, POLICY, durable=False)) as index:
+        index.project("default", 1, [stored], [], [])
+        assert [hit.image_id for hit in index.hits("default", [asked])[0]] == [image_id(1)]
+    with closing(LocalIndex(path, POLICY, durable=False, features=False)) as without:
+        assert without.hits("default", [asked]) == [[]]
