@@ -27,7 +27,7 @@ LEAST = 0.35
 
 
 class Crops(NamedTuple):
-    """(n,) fingerprints and (n, d) vectors of one dual encoder, in the same order."""
+    """(n,) fingerprints and (n, d) vectors of one dual encoder, shuffled, in the same order."""
 
     fingerprints: list[Fingerprint]
     vectors: Matrix
@@ -48,7 +48,8 @@ def crops(progress: Progress, count: int, kept: Path) -> Crops | None:
         path.read_bytes(), type=tuple[list[Fingerprint], bytes, str]
     )
     matrix = np.frombuffer(vectors, "<f4").reshape(len(fingerprints), -1)
-    return Crops(fingerprints, matrix, space_id)
+    order = np.random.default_rng(3).permutation(len(fingerprints))  # they come photo by photo
+    return Crops([fingerprints[n] for n in order], matrix[order], space_id)
 
 
 def _made(

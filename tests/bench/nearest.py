@@ -27,6 +27,8 @@ STORED = 50_000
 ASKED = 1_000
 NEAR = 200
 """Of those, how many ask for candidates as an upload does."""
+SURE = 5
+"""Votes from which a candidate is seldom one by chance."""
 ENTRY = 500
 KEPT = Path("out")
 MADE = 1_000_000
@@ -168,12 +170,18 @@ def _candidates(
     progress: Progress, local: Index, index: Index, asked: Sequence[Query]
 ) -> tuple[dict[str, object], list[float]]:
     """Share of the exact candidates that Weaviate finds too, by source; seconds of each query."""
-    there: dict[str, list[int]] = {"phash": [], "visual": [], "features": []}
+    there: dict[str, list[int]] = {}
     taken = []
-    sources: dict[str, Callable[[Hit], bool]] = {
+    kinds: dict[str, Callable[[Hit], bool]] = {
         "phash": lambda hit: hit.hamming is not None,
         "visual": lambda hit: hit.similarity is not None,
         "features": lambda hit: hit.votes is not None,
+    }
+    sources: dict[str, Callable[[Hit], bool]] = {
+        "phash": kinds["phash"],
+        "visual": kinds["visual"],
+        f"features, {SURE} votes or more": lambda hit: (hit.votes or 0) >= SURE,
+        f"features, fewer than {SURE} votes": lambda hit: 0 < (hit.votes or 0) < SURE,
     }
     for query in progress.track(asked, description="asking for candidates"):
         exact = local.hits(TENANT, [query])[0]
@@ -181,8 +189,9 @@ def _candidates(
         near = index.hits(TENANT, [query])[0]
         taken.append(time.perf_counter() - began)
         for name, has in sources.items():
-            mine = {hit.image_id for hit in near if has(hit)}
-            there[name] += [hit.image_id in mine for hit in exact if has(hit)]
+            kind = name.partition(",")[0]
+            mine = {hit.image_id for hit in near if kinds[kind](hit)}
+            there.setdefault(name, []).extend(hit.image_id in mine for hit in exact if has(hit))
     told: dict[str, object] = {
         f"exact candidates by {name} found, of {len(found)}": float(np.mean(found))
         for name, found in there.items()
