@@ -111,6 +111,7 @@ def main(arguments: list[str]) -> None:
     number, parent, work, limits = arguments
     _die_with(int(parent))
     line = socket.socket(fileno=int(number))
+    line.setblocking(True)  # noqa: FBT003  it came so as the parent's sockets are by default
     with contextlib.suppress(EOFError, OSError):
         _serve(line, _find(work), msgspec.json.decode(limits, type=Limits))
 

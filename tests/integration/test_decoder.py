@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -94,6 +95,23 @@ def test_children_answer_as_this_process_would(
         assert not isinstance(one, SeenitError)
         assert np.array_equal(one[0].preview, canonical.preview)
         assert (one[0].width, one[0].height) == (canonical.width, canonical.height)
+
+
+def test_a_child_answers_whatever_sockets_do_by_default(pictures: list[bytes]) -> None:
+    """kombu sets a timeout for all new sockets while it waits; a child that is started then blocks.
+
+    A line that does not block breaks off in the middle of a large answer.
+    """
+    socket.setdefaulttimeout(5.0)
+    try:
+        held = Decoders(LIMITS, workers=1)
+        try:
+            found = held.fingerprint([*pictures, jpeg(photo(7, 512, 512), 95)])
+        finally:
+            held.close()
+    finally:
+        socket.setdefaulttimeout(None)
+    assert [one for one in found if isinstance(one, Exception)] == []
 
 
 def test_no_pictures_need_no_child() -> None:

@@ -154,7 +154,8 @@ def _settle(made: Known) -> None:
         ("POST", f"{ids['purged']}/purge", None),
         ("PATCH", ids["held"], {"hold_until": HELD, "title": f"held {WORD}"}),
     ):
-        assert alpha.call(method, f"/v1/images/{url}", json=body).is_success
+        answer = alpha.call(method, f"/v1/images/{url}", json=body)
+        assert answer.is_success, answer.text
     assert alpha.call("POST", f"/v1/jobs/{ids['failed']}/retry").status_code == 202
     kinds = {name: alpha.call("GET", f"/v1/images/{one}").status_code for name, one in ids.items()}
     assert Counter(kinds.values()) == {200: 5, 410: 1, 404: 1}
