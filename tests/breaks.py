@@ -19,7 +19,8 @@ from core.step import Now
 from core.types import Candidates, Hit, Query
 from core.view import IndexView
 from tests.play import Parts
-from tests.world import Log, MemoryIndex, Replica, fuse
+from tests.stored import Log, MemoryIndex, Replica
+from tests.world import fuse
 
 
 class Overwriting(Log):

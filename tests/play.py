@@ -21,21 +21,8 @@ from core.settle import Claim, decide
 from core.step import Now
 from tests import world
 from tests.baton import Baton
-from tests.world import (
-    AT,
-    RULES,
-    TENANT,
-    Blobs,
-    Log,
-    MemoryIndex,
-    Relation,
-    Replica,
-    Shelf,
-    Sight,
-    Store,
-    World,
-    claim,
-)
+from tests.stored import Blobs, Log, MemoryIndex, Replica, Shelf, Sight, Store
+from tests.world import AT, RULES, TENANT, Relation, World, claim
 
 FAULTS = ("409, nothing landed", "answer lost", "retried by the client", "lands later")
 
@@ -323,7 +310,7 @@ class Play:
 
     def replay(self) -> tuple[World, list[dict[str, State]]]:
         """Decide everything again, one job at a time, and compare; the states after each entry."""
-        spec = World(self.store, self.scenario.jobs)
+        spec = World(self.scenario.relation, self.scenario.jobs)
         history: list[dict[str, State]] = [{}]
         for entry in self.entries():
             n = 0

@@ -48,7 +48,7 @@ class Desk:
     """A world with some records, and one job after another."""
 
     def __init__(self, *states: State) -> None:
-        self.world = world.World(world.Store(), [])
+        self.world = world.World(world.Relation(), [])
         self.world.put(states, [])
         self._jobs = 0
 

@@ -10,7 +10,8 @@ from core.entries import FORMAT, Entry, State
 from core.errors import CorruptError
 from core.follow import BehindError, Follower
 from tests.play import Choices, Play, Scenario, Worker
-from tests.world import LATER, TENANT, Log, MemoryIndex, Relation, Store, operation, upload
+from tests.stored import Log, MemoryIndex, Store
+from tests.world import LATER, TENANT, Relation, operation, upload
 
 
 def settled(jobs: int = 4) -> tuple[Store, Worker]:

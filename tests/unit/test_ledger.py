@@ -34,7 +34,7 @@ from core.settle import Claim
 from core.shelf import Shelf, Written
 from core.types import Box, Comparison, Evidence, Hit, Query, Verdict
 from core.verdict import Decisions
-from tests import world
+from tests import stored, world
 from tests.play import Choices, Parts, Play, Scenario, Worker
 from tests.world import RULES, TENANT, operation, upload
 
@@ -324,7 +324,7 @@ def worker(*jobs: Job, parts: Parts | None = None) -> Worker:
     return Worker(play)
 
 
-class Full(world.Log):
+class Full(stored.Log):
     """A store that answers every create with an error, and lets nothing land."""
 
     tries = 0
@@ -361,7 +361,7 @@ def test_a_done_mark_whose_entry_is_gone_stops_the_tenant() -> None:
         one.run(["i0"])
 
 
-class Verbose(world.Sight):
+class Verbose(stored.Sight):
     """Comparisons with evidence beyond measure."""
 
     def compare(self, tenant: str, query: Query, candidate_id: str, hit: Hit) -> Comparison:

@@ -12,7 +12,8 @@ from core.errors import CorruptError
 from core.replay import replay
 from tests.play import Choices, Play
 from tests.scenarios import scenario
-from tests.world import TENANT, Blobs, Log, MemoryIndex, Shelf, Store
+from tests.stored import Blobs, Log, MemoryIndex, Shelf, Store
+from tests.world import TENANT
 
 
 def played(seed: int) -> Store:

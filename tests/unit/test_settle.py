@@ -19,7 +19,6 @@ from tests.world import (
     LATER,
     RULES,
     Relation,
-    Store,
     World,
     claim,
     operation,
@@ -38,7 +37,7 @@ class Case:
     """Settles jobs one after the other and remembers what was decided."""
 
     def __init__(self, relation: Relation | None = None, rules: Rules = RULES) -> None:
-        self.world = World(Store(relation or Relation()), [])
+        self.world = World(relation or Relation(), [])
         self.rules = rules
         self.seq = 0
 
@@ -177,7 +176,7 @@ def test_similar_is_what_looks_alike_without_being_confirmed() -> None:
         decisions=Decisions(similar="review"),
     )
     case = Case(rules=rules)
-    case.world = Alike(Store(), [])
+    case.world = Alike(Relation(), [])
     case.uploads(i1="a1", i2="d1", i3="c1")
     assert case.told() == {
         "i1": ("new", None, "allow"),
