@@ -76,7 +76,14 @@ def _on_s3(progress: Progress) -> list[Row]:
                     met.over(one.ledger._log)
                 pool = stack.enter_context(ThreadPoolExecutor(workers))
                 began = time.perf_counter()
-                taken = list(pool.map(lambda one: _settled(progress, one, BATCHES_ON_S3), built))
+                seeds = range(workers)  # what one has is like nothing that another has
+                taken = list(
+                    pool.map(
+                        lambda one, seed: _settled(progress, one, BATCHES_ON_S3, seed),
+                        built,
+                        seeds,
+                    )
+                )
                 lasted = time.perf_counter() - began
                 parts = {
                     f"{part}, ms a picture of each worker": float(
@@ -135,13 +142,15 @@ class _Watch:
         setattr(owner, method, timed)
 
 
-def _settled(progress: Progress, built: Services, batches: int = BATCHES) -> dict[str, Times]:
+def _settled(
+    progress: Progress, built: Services, batches: int = BATCHES, seed: int = 5
+) -> dict[str, Times]:
     """Median milliseconds a picture of each part."""
     looking, projecting = _Watch(), _Watch()
     looking.over(built.index, "hits")
     looking.over(built.ledger._sight, "compare")
     projecting.over(built.ledger, "advance")
-    random = np.random.default_rng(5)
+    random = np.random.default_rng(seed)
     preview = encode_preview(np.full((384, 512, 3), 128, np.uint8))
     taken: dict[str, list[Times]] = {"settling": [], "looking up": [], "projecting": []}
     for _ in progress.track(range(batches), description="settling"):
