@@ -18,7 +18,7 @@ from core.entries import Fields
 from tests.door import MAX_BYTES, Service
 from tests.pictures import png
 from tests.records import image_id, record
-from tests.unit.test_api_images import problem
+from tests.unit.calls import problem
 
 RED = png(Image.new("RGB", (32, 32), "red"))
 
