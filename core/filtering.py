@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from core.entries import Record
+from core.entries import Fields, Record, State
 from core.ports import Card, Filters
 
 
 def card(record: Record) -> Card:
     """What filters, groups and collapsing look at in a record."""
-    state, fields = record.state, record.fields
+    return card_of(record.state, record.fields, tuple(record.vectors))
+
+
+def card_of(state: State, fields: Fields, spaces: tuple[str, ...]) -> Card:
+    """The same of a record whose vectors lie elsewhere, in these spaces."""
     return Card(
         image_id=state.image_id,
         original=state.original,
@@ -20,7 +24,7 @@ def card(record: Record) -> Card:
         sha256=state.sha256,
         accepted_at=state.accepted_at,
         tags=fields.tags,
-        spaces=tuple(record.vectors),
+        spaces=spaces,
     )
 
 

@@ -21,8 +21,8 @@ from msgspec import Raw, Struct
 
 from adapters.local_index import rows
 from adapters.weaviate_index import features
-from core.captions import caption
 from core.entries import Fields, Outcome, Record, State, Tombstone
+from core.filtering import card_of
 from core.ports import Card
 from core.types import Fingerprint, Standing, Vector
 
@@ -86,6 +86,11 @@ class Held(NamedTuple):
         return {} if self.gone else _parts.decode(self.told)
 
     @property
+    def spaces(self) -> tuple[str, ...]:
+        """Those that it has a vector of its own in, sorted."""
+        return tuple(sorted(name for name in self.parts if name not in (PRINT, ANCHOR)))
+
+    @property
     def tombstone(self) -> Tombstone:
         """Of one that is gone."""
         return _tombstone.decode(self.data)
@@ -95,7 +100,7 @@ class Held(NamedTuple):
         """What filters look at."""
         read = _data.decode(self.data)
         state, fields = _state.decode(read.state), _fields.decode(read.fields)
-        return card_of(state, fields, tuple(sorted(spaces_of(self.parts))))
+        return card_of(state, fields, self.spaces)
 
 
 def key(*parts: object) -> UUID:
@@ -107,28 +112,6 @@ def milliseconds(moment: str) -> int:
     """Since the epoch, of an RFC 3339 time in UTC."""
     read = datetime.fromisoformat(moment)
     return round((read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp() * 1000)
-
-
-def spaces_of(parts: Mapping[str, Part]) -> list[str]:
-    """The spaces among them."""
-    return [name for name in parts if name not in (PRINT, ANCHOR)]
-
-
-def card_of(state: State, fields: Fields, spaces: tuple[str, ...]) -> Card:
-    """What filters, groups and collapsing look at."""
-    return Card(
-        image_id=state.image_id,
-        original=state.original,
-        verdict=state.verdict.kind,
-        decision=state.decision.value,
-        category=fields.category,
-        owner_id=fields.owner_id,
-        external_id=fields.external_id,
-        sha256=state.sha256,
-        accepted_at=state.accepted_at,
-        tags=fields.tags,
-        spaces=spaces,
-    )
 
 
 def asked_by(state: State, fields: Fields) -> dict[str, Any]:
@@ -164,9 +147,8 @@ def digests(record: Record) -> dict[str, str]:
 
 def able(state: State, fields: Fields) -> list[str]:
     """Kinds of spaces that it could have a vector in."""
-    return (["visual"] if state.content != "purged" else []) + (
-        ["caption"] if caption(fields) else []
-    )
+    told = rows.able(state, fields)
+    return [kind for kind, bit in rows.ABLE.items() if told & bit]
 
 
 def record(

@@ -105,7 +105,7 @@ class Reading:
         """Of every space, by image_id."""
         those = list(held)
         found: dict[str, dict[str, Vector]] = {one.image_id: {} for one in those}
-        for space_id in sorted({name for one in those for name in objects.spaces_of(one.parts)}):
+        for space_id in sorted({name for one in those for name in one.spaces}):
             for image_id, vector in self.vectors(tenant, space_id, those).items():
                 found[image_id][space_id] = vector
         return found

@@ -27,7 +27,7 @@ from adapters.weaviate_index.reading import Reading, all_of
 from adapters.weaviate_index.replicas import Replicas
 from adapters.weaviate_index.stems import stemmed
 from adapters.weaviate_index.store import Made, Store, kind_of
-from core.entries import Outcome, Record, Tombstone
+from core.entries import Fields, Outcome, Record, State, Tombstone
 from core.errors import IndexUnavailableError
 from core.types import Standing
 
@@ -138,13 +138,13 @@ class Writing:
 
     def _change(self, entry: Entry, before: Mapping[str, Held | None]) -> Change:
         was = {
-            image_id: None if old is None or old.gone else _kin(old)
+            image_id: None if old is None or old.gone else _kin_of(old)
             for image_id, old in before.items()
         }
         becomes: dict[str, Kin | None] = dict(was)
         becomes.update({one.image_id: None for one in entry.removed})
         for record in entry.records:
-            becomes[record.state.image_id] = kin(record)
+            becomes[record.state.image_id] = _kin(record.state, record.fields, record.vectors)
         spaces = {
             image_id: [one.spaces if one is not None else () for one in (was[image_id], kin_)]
             for image_id, kin_ in becomes.items()
@@ -157,13 +157,13 @@ class Writing:
             if one is not None and one.original is not None
         } - was.keys()
         others = {
-            image_id: _kin(one)
+            image_id: _kin_of(one)
             for image_id, one in self._reading.newest(entry.tenant, sorted(originals)).items()
             if not one.gone
         }
         for copy in self._reading.copies(entry.tenant, moved):
             if copy.image_id not in was:
-                others[copy.image_id] = _kin(copy)
+                others[copy.image_id] = _kin_of(copy)
         return Change(was, becomes, others)
 
     # --- writing --------------------------------------------------------------------------------
@@ -278,30 +278,21 @@ class Writing:
             logger.warning("left to be tidied in %s: %s", entry.tenant, error)
 
 
-def kin(record: Record) -> Kin:
-    """What counts look at in a record that is to be written."""
-    state, fields = record.state, record.fields
+def _kin(state: State, fields: Fields, spaces: Iterable[str]) -> Kin:
+    """What counts look at in a record with vectors in these spaces."""
     return Kin(
         category=fields.category or "",
         verdict=state.verdict.kind,
         decision=state.decision.value,
-        spaces=tuple(sorted(record.vectors)),
+        spaces=tuple(sorted(spaces)),
         able=tuple(objects.able(state, fields)),
         original=state.original if state.original != state.image_id else None,
     )
 
 
-def _kin(held: Held) -> Kin:
+def _kin_of(held: Held) -> Kin:
     """The same of one that is there."""
-    state, fields = held.state, held.fields
-    return Kin(
-        category=fields.category or "",
-        verdict=state.verdict.kind,
-        decision=state.decision.value,
-        spaces=tuple(sorted(objects.spaces_of(held.parts))),
-        able=tuple(objects.able(state, fields)),
-        original=state.original if state.original != state.image_id else None,
-    )
+    return _kin(held.state, held.fields, held.spaces)
 
 
 def _before(found: Iterable[Held], seq: int) -> Held | None:
