@@ -7,17 +7,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from weakref import WeakValueDictionary
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from adapters.wiring import Services
 from api.auth import RANK, Caller
 from api.etags import matched
 from api.fields import HOLD, held, merged
-from api.problems import BusyError, FullerError, raised
+from api.problems import BusyError, FullerError
 from api.schemas import Erased
 from core.entries import Fields, Job, JobKind
-from core.errors import ConflictError, ForbiddenError, PendingError, PreconditionError
+from core.errors import ConflictError, ForbiddenError, PendingError, PreconditionError, named
 from core.telling import Seen
 from core.tracking import Tracked
 from core.types import Value
@@ -84,14 +84,17 @@ async def edit(
     same time neither undoes the other: the later one is laid over what the first one left.
     Raise ForbiddenError where someone else than a moderator says how long it is to be held.
     """
-    if held(patch) is not UNSET and RANK[caller.role] < RANK["moderate"]:
+    hold = held(patch)
+    if hold is not UNSET and RANK[caller.role] < RANK["moderate"]:
         raise ForbiddenError(f"{HOLD} takes a key of role moderate", field=HOLD)
     loop = asyncio.get_running_loop()
     until = loop.time() + services.settings.operation_seconds
     async with turns.take(caller.tenant, image_id, until):
         while True:
             try:
-                return await _edited(services, caller.tenant, image_id, if_match, patch)
+                return await _edited(
+                    services, caller.tenant, image_id, patch, hold, if_match=if_match
+                )
             except PreconditionError:
                 if if_match is not None:
                     raise
@@ -101,15 +104,21 @@ async def edit(
 
 
 async def _edited(
-    services: Services, tenant: str, image_id: str, if_match: str | None, patch: bytes
+    services: Services,
+    tenant: str,
+    image_id: str,
+    patch: bytes,
+    hold: str | UnsetType | None,
+    *,
+    if_match: str | None,
 ) -> Seen:
     """One try. Raise PreconditionError where the record changed meanwhile."""
     seen = await asyncio.to_thread(services.reader.record, tenant, image_id)
     revision = seen.record.state.revision
     matched(if_match, revision)
-    fields, until = merged(seen.record.fields, patch), held(patch)
+    fields = merged(seen.record.fields, patch)
     said = fields != seen.record.fields
-    if not said and until in (UNSET, seen.record.state.hold_until):
+    if not said and hold in (UNSET, seen.record.state.hold_until):
         return seen  # nothing changes, so nothing is written
     job = await asyncio.to_thread(
         services.acceptor.operate,
@@ -118,7 +127,7 @@ async def _edited(
         image_id,
         fields=fields if said else None,
         if_match=revision,
-        hold_until=until,
+        hold_until=hold,
     )
     await settled(services, job)
     return await asyncio.to_thread(services.reader.record, tenant, image_id)
@@ -175,7 +184,7 @@ async def settled(services: Services, job: Job) -> None:
         )
     outcome = await asyncio.to_thread(services.reader.job, job.tenant, job.job_id)
     if outcome.problem is not None:
-        raise raised(outcome.problem)
+        raise named(outcome.problem.type, outcome.problem.detail)
 
 
 def _is_held(job: Tracked) -> bool:

@@ -17,7 +17,6 @@ from litestar.params import FromPath
 
 from api import rendering
 from api.schemas import Problem
-from core.entries import Problem as Written
 from core.errors import (
     CorruptError,
     ForbiddenError,
@@ -85,14 +84,6 @@ def crashed(request: Requested, error: Exception) -> Response[Problem]:
     """Anything else: said in full to the log, and to the caller only that it happened."""
     logger.error("crashed", exc_info=error)
     return _answer(request, SeenitError("something went wrong here; the log has the details"))
-
-
-def raised(written: Written) -> SeenitError:
-    """The error that was written down as the outcome of an operation."""
-    for kind in _tree(SeenitError):
-        if kind.type == written.type and kind.status == written.status:
-            return kind(written.detail)
-    return SeenitError(written.detail)
 
 
 def documented(*kinds: type[SeenitError]) -> dict[int, ResponseSpec]:

@@ -55,6 +55,10 @@ class State(Struct, frozen=True, kw_only=True):
     hold_until: str | None = None
     """Before this time it is neither deleted nor purged."""
 
+    def held(self, at: str) -> bool:
+        """Whether it must be kept at this time; a delete that has begun goes through."""
+        return self.hold_until is not None and self.hold_until > at and not self.closed
+
     @property
     def original(self) -> str:
         """The record that stands for this one: itself where it is no copy."""

@@ -16,8 +16,6 @@ from core.types import SpaceKind, Standing
 
 LONGEST = 4_000
 """Entries that a tail may hold: past that the index is too far behind to be overlaid."""
-
-
 TENANTS = 256
 """Tails that are remembered, of the tenants that were last asked for: each may hold megabytes, and
 one that was forgotten costs three reads of the log."""

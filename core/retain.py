@@ -184,5 +184,4 @@ def bound(seconds: float) -> str:
 
 def _free(record: Record, at: str) -> bool:
     """Whether it may go: not held, and not on its way already."""
-    state = record.state
-    return not state.closed and (state.hold_until is None or state.hold_until <= at)
+    return not record.state.closed and not record.state.held(at)

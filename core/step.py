@@ -68,8 +68,8 @@ def stale(state: State, job: Job, now: Now) -> Operation | None:
 
 
 def held(state: State, job: Job, now: Now) -> Operation | None:
-    """It must be kept by the time of this entry; a delete that has begun goes through."""
-    if state.hold_until is None or state.hold_until <= now.at or state.closed:
+    """It must be kept by the time of this entry."""
+    if not state.held(now.at):
         return None
     return refused(
         job, now, ConflictError(f"picture {job.image_id} is held until {state.hold_until}")
