@@ -43,9 +43,6 @@ class Held(Protocol):
     looks: int
     """In how many sweeps in a row a job must be missing before it is enqueued again."""
 
-    def leads(self) -> bool:
-        """Whether this process is the one to sweep."""
-
     def emptied(self) -> bool:
         """Whether everything was lost since the last sweep: then nothing is waited for."""
 
@@ -102,10 +99,6 @@ class Hand:
         with self._lock:
             return len(self._taken)
 
-    def leads(self) -> bool:
-        """The one engine of a data directory sweeps."""
-        return True
-
     def emptied(self) -> bool:
         """It goes only with the process."""
         return False
@@ -149,7 +142,6 @@ class Sweeper:
         self._backlog = backlog
         self._meter = meter
         self._missing: set[Handle] = set()
-        self._seen = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
 
@@ -162,6 +154,11 @@ class Sweeper:
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
+
+    def stand_by(self) -> None:
+        """Another process sweeps: what was missed here is old, and the figures are its to tell."""
+        self._missing.clear()
+        self._meter.gauge("pending", 0)
 
     def sweep(self) -> int:
         """Enqueue what is pending and held by nobody; how many that were.
@@ -177,15 +174,9 @@ class Sweeper:
             raise
 
     def _sweep(self) -> int:
-        if not self._held.leads():
-            self._missing.clear()
-            self._meter.gauge("pending", 0)  # the one that leads tells it
-            return 0
         room = self._backlog - self._queue.depth()
-        if room <= 0:
-            return 0
-        with timed(self._meter, "sweep"):
-            going = self._going(room)
+        with timed(self._meter, "sweep"):  # a full queue too: that somebody sweeps is watched
+            going = self._going(room) if room > 0 else []
         if going:
             self._queue.enqueue(going)
             self._meter.count("requeued", len(going))
@@ -193,32 +184,33 @@ class Sweeper:
 
     def _going(self, room: int) -> list[Handle]:
         at_once = self._held.emptied() or self._held.looks == 1
-        idle = self._idle(2 * self._backlog)
-        self._meter.gauge("pending", self._seen)
+        idle, seen = self._idle(2 * self._backlog)
+        self._meter.gauge("pending", seen)
         queued = self._held.queued() if idle else ()
         missing = [job for job in idle if job not in queued]
         going = [job for job in missing if at_once or job in self._missing][:room]
         self._missing = set(missing).difference(going)
         return going
 
-    def _idle(self, most: int) -> list[Handle]:
+    def _idle(self, most: int) -> tuple[list[Handle], int]:
         """Of every tenant, in no order among them, so that none keeps the others waiting.
 
         But first of those of whom jobs were missed once already, else they might never be twice.
+        Beside them how many pending ones were seen on the way.
         """
         found: list[Handle] = []
-        self._seen = 0
+        seen = 0
         tenants = self._blobs.folders("pending/")
         random.shuffle(tenants)
         missed = {tenant for tenant, _ in self._missing}
         tenants.sort(key=lambda tenant: tenant not in missed)
         for tenant in tenants:
             for part in _parts(self._blobs.keys(f"pending/{tenant}/")):
-                self._seen += len(part)
+                seen += len(part)
                 found += self._held.idle([(tenant, key.rpartition("/")[2]) for key in part])
                 if len(found) >= most:
-                    return found
-        return found
+                    return found, seen
+        return found, seen
 
     def _run(self) -> None:
         while True:

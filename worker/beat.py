@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
 
 from adapters.broker.desk import RedisErrands
 from adapters.broker.held import SharedHeld
@@ -25,15 +24,16 @@ class Beat:
     Chores have a thread of their own: one that takes minutes must not hold up the sweeps.
     """
 
-    def __init__(self, services: Services, chores: Sequence[Chore] = ()) -> None:
-        """`chores` come on top of upkeep. Raise SettingsError for a queue inside a process."""
+    def __init__(self, services: Services) -> None:
+        """Raise SettingsError for a queue inside a process."""
         held = services.broker.held
         if not isinstance(held, SharedHeld):
             raise SettingsError("a beat of its own needs SEENIT_BROKER_URL=redis://…")
         self._held = held
+        self._sweeper = services.sweeper
         self._every = services.broker.sweep_seconds
         self._sweeps = Rounds(_sweeps(services))
-        self._chores = Rounds([*_chores(services), *chores])
+        self._chores = Rounds(_chores(services))
         self._stop = threading.Event()
         self._leading = threading.Event()
         self._threads = [
@@ -68,6 +68,7 @@ class Beat:
             self._sweeps.go(self._stop)
         else:
             self._leading.clear()
+            self._sweeper.stand_by()
 
     def _run(self) -> None:
         while True:
