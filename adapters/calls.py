@@ -13,10 +13,8 @@ from uuid import uuid4
 
 import msgspec
 from celery import Celery
-from redis import Redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
+from adapters.broker import clients
 from adapters.broker.messages import Messages
 from adapters.translate import broker_errors
 from core.errors import (
@@ -31,16 +29,10 @@ from core.meter import UNMETERED, Meter, timed
 
 KEPT_SECONDS = 30
 """For so long an answer waits in Redis: whoever asked is gone long before."""
-CONNECT_SECONDS = 0.5
-"""On a network of one's own a connection is there in a millisecond, or it will not come."""
-SILENT_SECONDS = 1.5
-"""A connection that says nothing for so long is half-open."""
 SLICE_SECONDS = 1.0
 """One wait for an answer: shorter than the silence that makes a connection count as half-open."""
 LEAST_SECONDS = 0.01
 """Redis counts in milliseconds, and none of them means for ever."""
-CONNECTIONS = 256
-"""More than threads that ask at once: each wait for an answer holds one."""
 KNOCK_SECONDS = 1.5
 """What asks nothing is answered at once, or nobody is there."""
 SHUT_SECONDS = (1.0, 4.0)
@@ -87,24 +79,13 @@ def budget() -> None:
     _budget.set(Budget())
 
 
-def connect(url: str) -> Redis:
-    """A client for questions and answers; it connects when first used, and never tries twice."""
-    return Redis.from_url(
-        url,
-        socket_connect_timeout=CONNECT_SECONDS,
-        socket_timeout=SILENT_SECONDS,
-        max_connections=CONNECTIONS,
-        retry=Retry(NoBackoff(), 0),
-    )
-
-
 class Calls:
     """Asks workers, from any number of threads, and waits no longer than was agreed."""
 
     def __init__(self, celery: Celery, url: str, seconds: float) -> None:
         """`seconds` is what the questions of one request may take together."""
         self._messages = Messages(celery)
-        self._redis = connect(url)
+        self._redis = clients.asking(url)
         self._seconds = seconds
         self._gate = _Gate()
 
@@ -145,7 +126,7 @@ class Calls:
         until = time.monotonic() + rest
         reply_to = f"seenit:reply:{uuid4().hex}"
         with broker_errors():
-            deadline = _now(self._redis) + rest
+            deadline = clients.now(self._redis) + rest
             sent = self._messages.task(
                 QUERY_QUEUE, task, (reply_to, deadline, dict(arguments)), uuid4().hex
             )
@@ -232,7 +213,7 @@ class Replies:
     """Answers questions, in a worker: those past their deadline are dropped unrun."""
 
     def __init__(self, url: str, meter: Meter = UNMETERED) -> None:
-        self._redis = connect(url)
+        self._redis = clients.asking(url)
         self._meter = meter
 
     def answer(self, kind: str, reply_to: str, deadline: float, call: Callable[[], Any]) -> None:
@@ -242,7 +223,7 @@ class Replies:
         """
         try:
             with broker_errors():
-                if _now(self._redis) > deadline:
+                if clients.now(self._redis) > deadline:
                     self._meter.count("queries", kind=kind, outcome="late")
                     return
             with timed(self._meter, "query"):
@@ -271,9 +252,3 @@ def _reply(call: Callable[[], Any]) -> tuple[Reply, str]:
         fault = Fault(SeenitError.type, "something went wrong in a worker; its log has the details")
         return Reply(fault=fault), "failed"
     return Reply(told=msgspec.Raw(told)), "answered"
-
-
-def _now(redis: Redis) -> float:
-    """Seconds since the epoch by Redis: the one clock that all machines share."""
-    seconds, micros = redis.time()
-    return seconds + micros / 1e6

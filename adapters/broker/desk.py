@@ -69,7 +69,7 @@ class RedisErrands:
 
     @contextmanager
     def doing(self, errand: Errand) -> Iterator[bool]:
-        """Whether it is ours to do: once at a time. Every report renews that."""
+        """Whether it is ours to do: once at a time, for as long as `renew` is called in time."""
         key = f"{names.DOING}{errand.errand_id}"
         with broker_errors():
             ours = bool(self._redis.set(key, "1", nx=True, px=int(self._seconds * 1000)))

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from redis import Redis
 
-from adapters.broker import names
+from adapters.broker import clients, names
 from adapters.broker.messages import task_id
 from adapters.translate import broker_errors
 from core.jobs import INGEST_QUEUE
@@ -63,8 +63,7 @@ class SharedHeld:
             return []
         words = [names.written(job) for job in jobs]
         with broker_errors():
-            seconds, micros = self._redis.time()
-            now = seconds + micros / 1e6
+            now = clients.now(self._redis)
             with self._redis.pipeline(transaction=False) as pipe:
                 for key in (names.LEASES, names.PAUSES):
                     pipe.zremrangebyscore(key, "-inf", now)

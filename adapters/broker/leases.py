@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
-from uuid import uuid4
 
 from redis import Redis
 
@@ -42,8 +41,7 @@ return found
 _RENEW = """
 local time = redis.call('TIME')
 local till = time[1] + time[2] / 1000000 + ARGV[1]
-redis.call('ZADD', KEYS[2], till, ARGV[2])
-for n = 3, #ARGV do
+for n = 2, #ARGV do
   redis.call('ZADD', KEYS[1], till, ARGV[n])
 end
 """
@@ -72,11 +70,10 @@ NEVER = Tried(0, 0)
 class SharedHand:
     """The jobs that this process has; `renewing` keeps them."""
 
-    def __init__(self, redis: Redis, seconds: float, worker: str | None = None) -> None:
+    def __init__(self, redis: Redis, seconds: float) -> None:
         """`seconds` is how long a worker that says nothing keeps its jobs."""
         self._redis = redis
         self._seconds = seconds
-        self._worker = worker or uuid4().hex
         # Held while Redis is asked: a renewal between two of these steps would lease what is being
         # asked for, or what has just ended.
         self._lock = threading.Lock()
@@ -145,25 +142,22 @@ class SharedHand:
     # --- staying alive --------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Renew leases, and the sign of life, in a thread."""
+        """Renew leases in a thread."""
         self._thread = threading.Thread(target=self._keep, name="leases", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Stop renewing; what is still in hand runs out, the worker is gone at once."""
+        """Stop renewing; what is still in hand runs out."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
-            with _going_on("no farewell"):
-                self._redis.zrem(names.WORKERS, self._worker)
 
     def renew(self) -> None:
         """Once. Raise QueueUnavailableError."""
         with self._lock, broker_errors():
-            words = [names.written(job) for job in self._mine]
-            self._renew(
-                keys=[names.LEASES, names.WORKERS], args=[self._seconds, self._worker, *words]
-            )
+            if self._mine:
+                words = map(names.written, self._mine)
+                self._renew(keys=[names.LEASES], args=[self._seconds, *words])
 
     def _keep(self) -> None:
         while True:
