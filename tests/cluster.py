@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from tests.process import Server, binary, free_ports, used, wait
+from tests.process import Server, binary, free_ports, started, used, wait
 
 
 class Weaviate(Server):
@@ -103,17 +103,11 @@ class Weaviate(Server):
         self._environment["CLUSTER_JOIN"] = ",".join(f"127.0.0.1:{one.gossip}" for one in others)
 
 
-@contextmanager
 def weaviate(
     folder: Path, *, key: str | None = None, environment: Mapping[str, str] | None = None
-) -> Iterator[Weaviate]:
+) -> AbstractContextManager[Weaviate]:
     """A Weaviate of one's own, open to anybody unless it has a `key`."""
-    server = Weaviate(folder, key, environment or {})
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
+    return started(Weaviate(folder, key, environment or {}))
 
 
 class Weaviates:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import signal
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import FrameType
+from typing import TypeVar
 
 import hypothesis
 import pytest
 
 from tests import process, servers
 from tests.absent import absent
+
+S = TypeVar("S")
 
 # A busy machine is no fault of an example: the time a test may take is pytest's business.
 hypothesis.settings.register_profile("seenit", deadline=None)
@@ -38,17 +42,26 @@ def shared() -> Path:
     return folder
 
 
+def _shared(
+    part: str,
+    own: Callable[[Path], AbstractContextManager[S]],
+    folders: pytest.TempPathFactory,
+) -> Iterator[S | servers.Given]:
+    """The server that the environment names, else one of the run's own."""
+    named = servers.given(part)
+    if named is not None:
+        yield named
+        return
+    with own(folders.mktemp(part)) as server:
+        yield server
+
+
 @pytest.fixture(scope="session")
 def redis_server(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[servers.Redis | servers.Given]:
     """The Redis that all tests share; one that kills it starts its own."""
-    named = servers.given("redis")
-    if named is not None:
-        yield named
-        return
-    with servers.redis(tmp_path_factory.mktemp("redis")) as server:
-        yield server
+    yield from _shared("redis", servers.redis, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
@@ -56,23 +69,13 @@ def weaviate_server(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[servers.Weaviate | servers.Given]:
     """The Weaviate that all tests share, each with a tenant or a prefix of its own."""
-    named = servers.given("weaviate")
-    if named is not None:
-        yield named
-        return
-    with servers.weaviate(tmp_path_factory.mktemp("weaviate")) as server:
-        yield server
+    yield from _shared("weaviate", servers.weaviate, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.S3 | servers.Given]:
     """The bucket that all tests share, each with a prefix of its own below `url`."""
-    named = servers.given("s3")
-    if named is not None:
-        yield named
-        return
-    with servers.s3(tmp_path_factory.mktemp("s3")) as server:
-        yield server
+    yield from _shared("s3", servers.s3, tmp_path_factory)
 
 
 def pytest_configure() -> None:

@@ -317,7 +317,7 @@ class Service:
 
     def _check_hold(self, tenant: str, job: Job) -> None:
         state = self.index.states(tenant, [job.image_id])[0]
-        if state is not None and state.hold_until and state.hold_until > clock.now():
+        if state is not None and state.held(clock.now()):
             raise ConflictError(f"held until {state.hold_until}")
 
     def _present(self, tenant: str, job: Job) -> State:

@@ -6,14 +6,14 @@ import http.client
 import random
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from tests.process import Server, binary, built, free_ports, used
+from tests.process import Server, binary, built, free_ports, started, used
 
 
 class Link:
@@ -36,10 +36,6 @@ class Link:
         """Every answer comes that much later."""
         self.add("latency", latency=milliseconds, jitter=jitter)
 
-    def throttle(self, kilobytes: int) -> None:
-        """Answers come at that many kB a second."""
-        self.add("bandwidth", rate=kilobytes)
-
     def half_open(self) -> None:
         """Connections are taken and stay open, and nothing passes either way."""
         self.add("timeout", timeout=0)
@@ -48,10 +44,6 @@ class Link:
     def reset_peer(self, milliseconds: int = 0) -> None:
         """Connections end with a TCP reset, after that time."""
         self.add("reset_peer", timeout=milliseconds)
-
-    def limit(self, size: int) -> None:
-        """Connections end once that many bytes were answered."""
-        self.add("limit_data", bytes=size)
 
     def add(self, kind: str, stream: str = "downstream", **attributes: int) -> None:
         """Any of toxiproxy's toxics, on answers (downstream) or on requests (upstream)."""
@@ -95,20 +87,14 @@ class Toxiproxy(Server):
     def ask(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
         """Its HTTP API; what it answers."""
         url = f"http://127.0.0.1:{self.port}{path}"
-        answer = httpx.request(method, url, json=body if body is not None else None)
+        answer = httpx.request(method, url, json=body)
         assert answer.is_success, answer.text
         return answer.json() if answer.content else None
 
 
-@contextmanager
-def toxiproxy(folder: Path) -> Iterator[Toxiproxy]:
+def toxiproxy(folder: Path) -> AbstractContextManager[Toxiproxy]:
     """A toxiproxy of one's own."""
-    server = Toxiproxy(folder)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
+    return started(Toxiproxy(folder))
 
 
 class Flaky(ThreadingHTTPServer):

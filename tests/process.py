@@ -10,9 +10,11 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 from tests.absent import absent
 
@@ -84,10 +86,19 @@ def wait(ask: Callable[[], bool], seconds: float, what: Callable[[], str]) -> No
         pause = min(0.1, pause * 1.5)
 
 
+def outside() -> dict[str, str]:
+    """The system's environment, less what names Seenit or a bucket."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("SEENIT_", "AWS_"))
+    }
+
+
 class Server:
     """A program on ports and data that stay the same however often it is started.
 
-    Of the system's environment it gets what names neither Seenit nor a bucket.
+    Of the system's environment it gets what `outside` leaves.
     """
 
     def __init__(
@@ -137,16 +148,11 @@ class Server:
         """Start it, and do not wait."""
         assert not self.running, "it runs already"
         wait(self._free, STOP_SECONDS, lambda: f"ports {self.ports} are not free")
-        outside = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("SEENIT_", "AWS_"))
-        }
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 self.command,
                 cwd=self.folder,
-                env={**outside, **self._environment},
+                env={**outside(), **self._environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -194,3 +200,16 @@ class Server:
 
     def _free(self) -> bool:
         return all(is_free(port) for port in self.ports)
+
+
+S = TypeVar("S", bound=Server)
+
+
+@contextmanager
+def started(server: S) -> Iterator[S]:
+    """A server that answers, stopped in the end."""
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()

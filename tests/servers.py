@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from redis.retry import Retry
 
 from tests.cluster import Weaviate, Weaviates, weaviate, weaviates
 from tests.faults import Flaky, Link, Toxiproxy, flaky, toxiproxy
-from tests.process import Server, binary, built, free_ports, used
+from tests.process import Server, binary, built, free_ports, started, used
 
 __all__ = [
     "NEVER",
@@ -81,17 +81,11 @@ class Redis(Server):
         return True
 
 
-@contextmanager
 def redis(
     folder: Path, *, password: str | None = None, appendonly: bool = False
-) -> Iterator[Redis]:
+) -> AbstractContextManager[Redis]:
     """A Redis of one's own."""
-    server = Redis(folder, password, appendonly=appendonly)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
+    return started(Redis(folder, password, appendonly=appendonly))
 
 
 class S3(Server):
@@ -130,15 +124,9 @@ class S3(Server):
         return True
 
 
-@contextmanager
-def s3(folder: Path) -> Iterator[S3]:
+def s3(folder: Path) -> AbstractContextManager[S3]:
     """An S3 of one's own, with one bucket."""
-    server = S3(folder)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
+    return started(S3(folder))
 
 
 class Given:

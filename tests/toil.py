@@ -24,12 +24,10 @@ from adapters.settings import Settings
 from core import keys
 from core.jobs import INGEST_QUEUE
 from core.sweep import Handle, Sweeper
-from tests.process import wait
+from tests.process import ROOT, outside, wait
 from worker.app import ThreadWorker
 from worker.batching import gather
 from worker.flights import Flights
-
-ROOT = Path(__file__).parents[1]
 
 
 class Toil:
@@ -150,7 +148,7 @@ class Pit:
             [sys.executable, "-m", "tests.toil", str(self._store), str(seconds)],
             cwd=ROOT,
             env={
-                **{k: v for k, v in os.environ.items() if not k.startswith("SEENIT_")},
+                **outside(),
                 "SEENIT_DATA": str(self.read.data),
                 "SEENIT_BROKER_URL": self.read.broker_url,
                 "SEENIT_BATCH": str(self.read.batch),

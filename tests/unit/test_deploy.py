@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -16,8 +15,8 @@ from adapters import wiring
 from adapters.settings import Settings
 from api.metrics import Metrics
 from core.meter import Span, Stage
+from tests.process import ROOT
 
-ROOT = Path(__file__).parents[2]
 SUFFIXES = {
     "counter": ("_total",),
     "gauge": ("",),

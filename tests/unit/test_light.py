@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tomllib
@@ -18,11 +17,10 @@ import pytest
 from adapters import wiring
 from adapters.settings import Settings
 from core.errors import SettingsError
-from tests.e2e.service import free_port
 from tests.e2e.talking import until
 from tests.pictures import jpeg, photo
+from tests.process import ROOT, free_ports, outside
 
-ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "transformers", "safetensors", "huggingface_hub", "tokenizers")
 WITHOUT = f"""
 import sys
@@ -54,11 +52,11 @@ def bare(tmp_path: Path) -> dict[str, str]:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("SEENIT_")}
+    (port,) = free_ports(1)
     return {
-        **kept,
+        **outside(),
         "SEENIT_DATA": str(folder / "data"),
-        "SEENIT_BROKER_URL": f"redis://127.0.0.1:{free_port()}/0",
+        "SEENIT_BROKER_URL": f"redis://127.0.0.1:{port}/0",
         "SEENIT_QUERY_SECONDS": "1",
     }
 
@@ -91,14 +89,14 @@ for role in ("api", "beat"):
     assert services.decoder is None
     services.close()
 assert psutil.Process().children() == []
-print(json.dumps(sorted({HEAVY!r} & sys.modules.keys())))
-""".replace(repr(HEAVY), repr(set(HEAVY)))
+print(json.dumps(sorted({set(HEAVY)!r} & sys.modules.keys())))
+"""
     assert json.loads(_python(code, _environment(tmp_path))) == []
 
 
 @contextmanager
 def _api(environment: dict[str, str]) -> Iterator[tuple[httpx.Client, psutil.Process]]:
-    port = free_port()
+    (port,) = free_ports(1)
     process = subprocess.Popen(
         [sys.executable, "-m", "cli", "api", "--port", str(port)],
         env=environment,

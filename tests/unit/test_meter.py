@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from core.settle import Claim
 from core.shelf import Shelf
 from core.sweep import Sweeper
 from tests import world
+from tests.process import free_ports
 from tests.world import RULES, TENANT, operation
 
 
@@ -42,13 +42,6 @@ def shown(text: str | CollectorRegistry) -> dict[tuple[str, ...], float]:
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
-
-
-def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return int(held.getsockname()[1])
 
 
 def test_what_is_told_is_shown() -> None:
@@ -102,7 +95,7 @@ def test_a_figure_that_cannot_be_asked_is_left_out() -> None:
 def test_a_worker_serves_its_figures() -> None:
     """On its own port while it runs, and no longer; a port that is taken is said by its setting."""
     meter = PrometheusMeter()
-    port = free_port()
+    (port,) = free_ports(1)
     url = f"http://127.0.0.1:{port}/metrics"
     with exposed(meter.registry, "127.0.0.1", port):
         meter.count("entries")
