@@ -35,7 +35,7 @@ class Generation:
         self.reading = Reading(held, pool)
         self.nearby = Nearby(self.reading, policy, words=features)
         self.neighbours = Neighbours(self.reading)
-        self.writing = Writing(held, self.reading, pool, self._prepare)
+        self.writing = Writing(self.reading, self.head, self._prepare)
         self.tidying = Tidying(Reading(held.quietly(), pool), self.head)
 
     def _prepare(self, space_id: str, wide: int) -> None:

@@ -37,7 +37,7 @@ class Head:
     def watermark(self, tenant: str) -> int:
         """W, 0 for an unknown tenant; never more than is visible, for it is written last."""
         found = self._said(tenant, [WATERMARK], ["number"])
-        return max((int(one.properties["number"]) for one in found), default=0)
+        return _last(found)
 
     def tenants(self) -> list[str]:
         """Those that have a watermark, sorted."""
@@ -67,9 +67,9 @@ class Head:
         found = self._said(tenant, [WATERMARK, PLAN], ["kind", "number", "data"])
         marks = [one for one in found if one.properties["kind"] == WATERMARK]
         return Now(
-            max((int(one.properties["number"]) for one in marks), default=0),
+            _last(marks),
             {
-                int(one.properties["number"]): str(one.properties["data"])
+                store.number(one, "number"): str(one.properties["data"])
                 for one in found
                 if one.properties["kind"] == PLAN
             },
@@ -108,7 +108,7 @@ class Head:
         found = self._said(tenant, [COUNTS], ["number", "name", "data"], names)
         best: dict[str, tuple[int, str]] = {}
         for one in found:
-            seq, name = int(one.properties["number"]), str(one.properties["name"])[1:]
+            seq, name = store.number(one, "number"), str(one.properties["name"])[1:]
             if seq <= watermark and seq > best.get(name, (-1, ""))[0]:
                 best[name] = seq, str(one.properties["data"])
         return {
@@ -120,7 +120,7 @@ class Head:
         """By kind, as of an entry."""
         best: dict[SpaceKind, tuple[int, Standing]] = {}
         for one in self._said(tenant, [STANDING], ["number", "data"]):
-            seq, read = int(one.properties["number"]), objects.read_standing(one.properties["data"])
+            seq, read = store.number(one, "number"), objects.read_standing(one.properties["data"])
             if seq <= watermark and seq > best.get(read.kind, (-1, read))[0]:
                 best[read.kind] = seq, read
         return {kind: read for kind, (_, read) in best.items()}
@@ -144,17 +144,14 @@ class Head:
     def tidy(self, tenant: str) -> int:
         """Delete all that is older than W and what holds as of it."""
         found = self._said(tenant, None, ["kind", "number", "name"])
-        watermark = max(
-            (int(one.properties["number"]) for one in found if one.properties["kind"] == WATERMARK),
-            default=0,
-        )
+        watermark = _last(one for one in found if one.properties["kind"] == WATERMARK)
         newest: dict[tuple[str, str], int] = {}
         for one in found:
-            number = int(one.properties["number"])
+            number = store.number(one, "number")
             if number <= watermark:
                 newest[_about(one)] = max(number, newest.get(_about(one), 0))
         old = [
-            one.uuid for one in found if int(one.properties["number"]) < newest.get(_about(one), 0)
+            one.uuid for one in found if store.number(one, "number") < newest.get(_about(one), 0)
         ]
         self._store.delete(store.HEAD, None, old)
         return len(old)
@@ -209,6 +206,11 @@ def _said(tenant: str, kind: str, seq: int, name: str, data: str) -> Made:
             "data": data,
         },
     )
+
+
+def _last(marks: Iterable[store.Found]) -> int:
+    """W of these objects, 0 of none."""
+    return max((store.number(one, "number") for one in marks), default=0)
 
 
 def _about(one: store.Found) -> tuple[str, str]:

@@ -65,10 +65,10 @@ class WeaviateIndex:
         self._layout = Layout(replication)
         self._features = features
         self._idle_hours = idle_hours
-        self._meta = Meta(prefix, self._layout)
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="weaviate")
         self._closed = False
-        self._generations = Generations(self._cluster, self._meta, self._make, _generation)
+        meta = Meta(prefix, self._layout)
+        self._generations = Generations(self._cluster, meta, self._make, _generation)
 
     # --- what there is of a tenant --------------------------------------------------------------
 

@@ -57,7 +57,7 @@ def lacking(reading: Reading, tenant: str, space_id: str, limit: int, after: int
     condition = Filter.by_property("able").equal(kind) & Filter.not_(
         Filter.by_property("held").equal(space_id)
     )
-    found: list[tuple[int, State]] = []
+    found: dict[int, State] = {}
     start = None if after < 0 else (after, "\uffff")
     walk = BIRTHS._replace(condition=condition)
     for part in walk.parts(reading.store, tenant, start, limit + 1):
@@ -65,15 +65,15 @@ def lacking(reading: Reading, tenant: str, space_id: str, limit: int, after: int
         live = reading.live(tenant, ids)
         for image_id in ids:
             held = live.get(image_id)
-            if held is None or any(held.born == born for born, _ in found):
+            if held is None or held.born in found:
                 continue
             state = held.state
             if space_id not in state.spaces and kind in objects.able(state, held.fields):
-                found.append((held.born, state))
+                found[held.born] = state
         if len(found) >= limit:
             break
-    found = found[:limit]
-    return Lacking([one for _, one in found], found[-1][0] if len(found) == limit else None)
+    told = list(found.items())[:limit]
+    return Lacking([one for _, one in told], told[-1][0] if len(told) == limit else None)
 
 
 def outcomes(

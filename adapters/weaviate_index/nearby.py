@@ -166,8 +166,7 @@ class Nearby:
         """(image_id, hamming, turn): the first of the closest turns."""
         turns = [int(turn, 16) for turn in query.fingerprint.turns]
         for near in dict.fromkeys(hashed):
-            held = anchors.get(near.image_id)
-            if held is None or near.uuid != _key(held, ANCHOR):
+            if not current(near, anchors.get(near.image_id), ANCHOR):
                 continue
             apart = [(turn ^ int(near.phash, 16)).bit_count() for turn in turns]
             if min(apart) <= self._policy.phash_radius:
@@ -192,8 +191,7 @@ class Nearby:
                 for near in alike
                 if near.image_id not in hide
                 and near.similarity >= policy.visual_floor
-                and (held := anchors.get(near.image_id)) is not None
-                and near.uuid == _key(held, space_id)
+                and current(near, anchors.get(near.image_id), space_id)
             ]
             enough = len(kept) >= policy.visual_top or len(alike) < asked or asked >= store.MOST
             if enough or alike[-1].similarity < policy.visual_floor:
@@ -291,9 +289,9 @@ def check(reading: Reading, space_id: str, vector: Vector) -> bool:
     return dimensions is not None
 
 
-def current(near: Near, held: Held | None, space_id: str) -> bool:
-    """Whether an object found is the one that its record has."""
-    return held is not None and space_id in held.parts and near.uuid == _key(held, space_id)
+def current(near: Near | Hashed, held: Held | None, part: str) -> bool:
+    """Whether an object found is the one that its record has as a part."""
+    return held is not None and near.uuid == _key(held, part)
 
 
 def _key(held: Held, part: str) -> UUID | None:

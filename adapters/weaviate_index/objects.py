@@ -71,6 +71,11 @@ class Held(NamedTuple):
     """Empty where it was not asked for."""
 
     @property
+    def rank(self) -> tuple[bool, int]:
+        """The largest of a record's holds: a tombstone wins."""
+        return self.gone, self.seq
+
+    @property
     def state(self) -> State:
         """Of a live one."""
         return _state.decode(_data.decode(self.data).state)
@@ -187,12 +192,12 @@ def tombstone(stone: Tombstone) -> dict[str, Any]:
 
 def fingerprint(record: Record) -> dict[str, Any]:
     """The properties of its object."""
-    return {"data": _base64(_bytes.encode(record.fingerprint))}
+    return {"data": b64encode(_bytes.encode(record.fingerprint)).decode()}
 
 
 def read_fingerprint(data: str) -> Fingerprint:
     """What `fingerprint` made of it."""
-    return _fingerprint.decode(_unbase64(data))
+    return _fingerprint.decode(b64decode(data))
 
 
 def anchor(record: Record) -> tuple[dict[str, Any], dict[str, list[float]]]:
@@ -246,11 +251,3 @@ def digest(*parts: bytes) -> str:
     for part in parts:
         made.update(part)
     return made.hexdigest()
-
-
-def _base64(data: bytes) -> str:
-    return b64encode(data).decode()
-
-
-def _unbase64(data: str) -> bytes:
-    return b64decode(data)

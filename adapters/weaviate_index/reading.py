@@ -47,7 +47,7 @@ class Reading:
     ) -> dict[str, Held]:
         """Of each that is or was there; a tombstone wins."""
         return {
-            image_id: max(those, key=lambda one: (one.gone, one.seq))
+            image_id: max(those, key=lambda one: one.rank)
             for image_id, those in self.objects(tenant, image_ids, properties).items()
         }
 
@@ -60,11 +60,7 @@ class Reading:
 
     def copies(self, tenant: str, image_ids: Sequence[str]) -> list[Held]:
         """Live records whose original is one of these, in the order they came to be."""
-        found: list[str] = []
-        for start in range(0, len(image_ids), store.PART):
-            some = list(image_ids[start : start + store.PART])
-            condition = Filter.by_property("original_id").contains_any(some)
-            found += self.ids(tenant, condition)
+        found = self._with(tenant, "original_id", image_ids)
         wanted = set(image_ids)
         live = self.live(tenant, found).values()
         kept = [
@@ -76,11 +72,7 @@ class Reading:
 
     def by_content(self, tenant: str, sha256: Sequence[str], pixels: Sequence[str]) -> list[State]:
         """Live records with one of these digests, in the order they came to be."""
-        found: list[str] = []
-        for column, digests in (("sha256", sha256), ("pixels", pixels)):
-            for start in range(0, len(digests), store.PART):
-                some = list(digests[start : start + store.PART])
-                found += self.ids(tenant, Filter.by_property(column).contains_any(some))
+        found = [*self._with(tenant, "sha256", sha256), *self._with(tenant, "pixels", pixels)]
         live = sorted(self.live(tenant, found).values(), key=lambda one: one.born)
         states = (one.state for one in live)
         return [one for one in states if one.sha256 in sha256 or one.pixels in pixels]
@@ -181,6 +173,14 @@ class Reading:
         return {
             keys[uuid]: objects.read_vector(one.vector["vector"]) for uuid, one in found.items()
         }
+
+    def _with(self, tenant: str, column: str, values: Sequence[str]) -> list[str]:
+        """Ids of all records with one of these values in a property; of some perhaps twice."""
+        found: list[str] = []
+        for start in range(0, len(values), store.PART):
+            some = list(values[start : start + store.PART])
+            found += self.ids(tenant, Filter.by_property(column).contains_any(some))
+        return found
 
 
 def all_of(futures: Iterable[Future[T]]) -> list[T]:

@@ -17,7 +17,7 @@ _COLUMNS = "abcd"
 
 def stemmed(texts: Sequence[Sequence[str]]) -> list[list[str]]:
     """The stems of texts, of at most four a row, in order, joined by blanks."""
-    found = [[[] for _ in row] for row in texts]  # type: list[list[list[str]]]
+    found: list[list[list[str]]] = [[[] for _ in row] for row in texts]
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
         db.execute(f"CREATE VIRTUAL TABLE texts USING fts5 (a, b, c, d, {TOKENIZE})")
         db.execute("CREATE VIRTUAL TABLE stems USING fts5vocab (texts, instance)")

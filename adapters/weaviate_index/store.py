@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from typing import Any, Final, Literal, TypeVar
 from uuid import UUID
@@ -20,6 +20,7 @@ from weaviate.collections.classes.internal import Object
 
 from adapters.weaviate_index import objects
 from adapters.weaviate_index.cluster import Cluster
+from adapters.weaviate_index.objects import Held, Part
 from core.errors import IndexUnavailableError, MissingError
 
 HEAD: Final = "Head"
@@ -382,3 +383,11 @@ def by(*columns: str, ascending: bool = True) -> Any:  # noqa: ANN401  # private
 def kind_of(part: str) -> str:
     """The collection that a part of a record lies in."""
     return {objects.PRINT: PRINT, objects.ANCHOR: ANCHOR}.get(part) or space(part)
+
+
+def outdated(old: Held, keep: Mapping[str, Part]) -> Iterator[tuple[str, UUID]]:
+    """The collection and id of an older object of a record, and of its parts that none keeps."""
+    yield RECORD, objects.key(old.image_id, old.seq)
+    for name, part in old.parts.items():
+        if keep.get(name) != part:
+            yield kind_of(name), objects.key(old.image_id, name, part[0])

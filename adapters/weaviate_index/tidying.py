@@ -12,9 +12,8 @@ from weaviate.classes.tenants import TenantActivityStatus
 
 from adapters.weaviate_index import counts, listing, store
 from adapters.weaviate_index.head import Head
-from adapters.weaviate_index.objects import Held, key
 from adapters.weaviate_index.reading import Reading
-from adapters.weaviate_index.store import kind_of
+from adapters.weaviate_index.store import outdated
 
 _PART = 512
 """Records looked at in one go."""
@@ -84,11 +83,12 @@ class Tidying:
     def _clear(self, tenant: str, image_ids: Sequence[str]) -> int:
         """Of these records; parts first, so that what is left of them can be found again."""
         gone: dict[str, list[UUID]] = {}
-        for image_id, those in self._reading.objects(tenant, image_ids).items():
-            newest = max(those, key=lambda one: (one.gone, one.seq))
-            for one in those:
-                if one is not newest:
-                    _add(gone, image_id, one, newest)
+        for those in self._reading.objects(tenant, image_ids).values():
+            newest = max(those, key=lambda one: one.rank)
+            for old in those:
+                if old is not newest:
+                    for kind, uuid in outdated(old, newest.parts):
+                        gone.setdefault(kind, []).append(uuid)
         records = gone.pop(store.RECORD, [])
         for kind, keys in gone.items():
             self._store.delete(kind, tenant, keys)
@@ -107,11 +107,3 @@ class Tidying:
                 ]
                 if awake:
                     held.tenants.deactivate(awake)
-
-
-def _add(gone: dict[str, list[UUID]], image_id: str, old: Held, newest: Held) -> None:
-    gone.setdefault(store.RECORD, []).append(key(image_id, old.seq))
-    keep = newest.parts
-    for name, part in old.parts.items():
-        if keep.get(name) != part:
-            gone.setdefault(kind_of(name), []).append(key(image_id, name, part[0]))

@@ -11,7 +11,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from typing import Any
 from uuid import UUID
 
@@ -26,7 +26,7 @@ from adapters.weaviate_index.objects import Held, Part, key
 from adapters.weaviate_index.reading import Reading, all_of
 from adapters.weaviate_index.replicas import Replicas
 from adapters.weaviate_index.stems import stemmed
-from adapters.weaviate_index.store import Made, Store, kind_of
+from adapters.weaviate_index.store import Made, kind_of, outdated
 from core.entries import Fields, Outcome, Record, State, Tombstone
 from core.errors import IndexUnavailableError
 from core.types import Standing
@@ -72,17 +72,16 @@ class Writing:
 
     def __init__(
         self,
-        held: Store,
         reading: Reading,
-        pool: Executor,
+        head: Head,
         prepare: Callable[[str, int], None],
     ) -> None:
         """`prepare` makes the collection of a space for vectors of so many dimensions."""
-        self._store = held
         self._reading = reading
-        self._head = Head(held)
-        self._replicas = Replicas(held)
-        self._pool = pool
+        self._store = reading.store
+        self._pool = reading.pool
+        self._head = head
+        self._replicas = Replicas(reading.store)
         self._prepare = prepare
 
     def project(self, entry: Entry) -> None:
@@ -256,10 +255,8 @@ class Writing:
             for old in olds:
                 if old.gone or old.seq >= entry.seq or (image_id, old.seq) in written:
                     continue
-                gone[store.RECORD].append(key(image_id, old.seq))
-                for name, (since, digest) in old.parts.items():
-                    if keep.get(name) != (since, digest):
-                        gone.setdefault(kind_of(name), []).append(key(image_id, name, since))
+                for kind, uuid in outdated(old, keep):
+                    gone.setdefault(kind, []).append(uuid)
         for one in entry.outcomes:
             older = (seq for seq in jobs.get(one.job_id, ()) if seq < one.seq)
             gone[store.JOB].extend(key(one.job_id, seq) for seq in older)
@@ -298,7 +295,7 @@ def _kin_of(held: Held) -> Kin:
 def _before(found: Iterable[Held], seq: int) -> Held | None:
     """What the entries before `seq` left of a record; one that is gone stays gone."""
     older = [one for one in found if one.seq < seq]
-    return max(older, key=lambda one: (one.gone, one.seq), default=None)
+    return max(older, key=lambda one: one.rank, default=None)
 
 
 def _live(entry: Entry, before: Mapping[str, Held | None]) -> Entry:
