@@ -27,6 +27,7 @@ from core.errors import (
     TooLargeError,
     UnauthorizedError,
     UnavailableError,
+    kinds,
 )
 
 MEDIA_TYPE = "application/problem+json"
@@ -125,7 +126,7 @@ def _ours(error: HTTPException) -> SeenitError:
         return _named(error)
     if error.status_code == TooLargeError.status:
         return TooLargeError("the body is too large")
-    for kind in _tree(SeenitError):
+    for kind in kinds():
         if kind.status == error.status_code:
             detail = "there is nothing at this path" if kind is MissingError else error.detail
             return kind(detail)
@@ -161,14 +162,6 @@ def _allowed(request: Requested) -> Iterator[str]:
         yield method
 
 
-def _tree(root: type[SeenitError]) -> Iterator[type[SeenitError]]:
-    """The class and all below it, those of a level before those of the next."""
-    level = [root]
-    while level:
-        yield from level
-        level = [below for kind in level for below in kind.__subclasses__()]
-
-
 def _meaning(kind: type[SeenitError]) -> str:
     return " ".join((kind.__doc__ or kind.title).split())
 
@@ -195,7 +188,7 @@ def _example(kind: type[SeenitError]) -> Example:
 )
 async def problem_type(kind: FromPath[str]) -> str:
     """The page that `type` of every error points at."""
-    for known in _tree(SeenitError):
+    for known in kinds():
         if known.type == kind:
             return f"{known.status} {known.title}\n\n{_meaning(known)}\n"
     raise MissingError(f"there is no problem type {kind}")

@@ -29,6 +29,7 @@ SeenitError
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 
@@ -54,14 +55,19 @@ def _rebuild(kind: type[SeenitError], detail: str, field: str | None) -> SeenitE
     return kind(detail, field=field)
 
 
-def named(type_: str, detail: str, *, field: str | None = None) -> SeenitError:
-    """The error of a problem type, as it was raised elsewhere; of the root for an unknown one."""
+def kinds() -> Iterator[type[SeenitError]]:
+    """The whole tree, also what is defined elsewhere, those of a level before those of the next."""
     level: list[type[SeenitError]] = [SeenitError]
     while level:
-        for kind in level:
-            if kind.type == type_:
-                return kind(detail, field=field)
+        yield from level
         level = [below for kind in level for below in kind.__subclasses__()]
+
+
+def named(type_: str, detail: str, *, field: str | None = None) -> SeenitError:
+    """The error of a problem type, as it was raised elsewhere; of the root for an unknown one."""
+    for kind in kinds():
+        if kind.type == type_:
+            return kind(detail, field=field)
     return SeenitError(detail, field=field)
 
 
