@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ from core.ports import Blobs, Index, Log
 from core.settle import laid
 
 _encoder = msgspec.json.Encoder()
+
+logger = logging.getLogger(__name__)
 
 
 class Objects(Protocol):
@@ -102,6 +105,17 @@ class Projector:
             self._behind.pop(tenant, None)
             self._follower.passed(tenant, watermark)
             return watermark
+
+    def catch_up(self) -> None:
+        """Bring the index up for every tenant; of one that stands still the others go on.
+
+        Raise StoreUnavailableError where nobody can say what tenants there are.
+        """
+        for tenant in self._log.tenants():
+            try:
+                self.advance(tenant)
+            except SeenitError as error:
+                logger.error("tenant %s: %s", tenant, error)  # noqa: TRY400  plain words do
 
     def lags(self, tenant: str) -> bool:
         """Whether this process failed to project a tenant when it last tried."""

@@ -1,18 +1,57 @@
-"""What the holder of a data directory does when a command asks: each errand's kind and its work."""
+"""What whoever settles does when a command asks: each errand's kind and its work."""
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from adapters.errands import Errand, Report
 from adapters.wiring import Services, rebuild
-from core.errors import MalformedError
+from core.errors import MalformedError, SeenitError
 from worker import filling, measuring
 
 Told = Callable[[int, int], None]
 """Hears how far it has come: done, and in all."""
 Chore = Callable[[Services, Mapping[str, str], Told], dict[str, Any]]
 """Takes the errand's arguments and gives what came of it, ready for JSON."""
+
+logger = logging.getLogger(__name__)
+
+
+class _StoppingError(Exception):
+    """The process is to end: what was done stays, the rest is for another one."""
+
+
+def attempt(
+    services: Services, errand: Errand, say: Callable[[Report], object], stop: threading.Event
+) -> Report | None:
+    """What came of an errand, well or not; None where a stop broke it off.
+
+    `say` hears how far it has come; what it raises is what came of it.
+    """
+    done = total = 0
+
+    def told(now: int, of: int) -> None:
+        nonlocal done, total
+        if stop.is_set():
+            raise _StoppingError
+        done, total = now, of
+        say(Report(done=done, total=total))
+
+    error = None
+    came: dict[str, Any] = {}
+    try:
+        came = carry_out(services, errand.kind, errand.arguments, told)
+    except _StoppingError:
+        return None
+    except SeenitError as refused:
+        error = refused.detail
+    except Exception:  # the process's edge: one errand must not end it
+        logger.exception("errand %s (%s) failed", errand.errand_id, errand.kind)
+        error = "it failed: see the log"
+    return Report(done=done, total=total, told=came, ended=True, error=error)
 
 
 def carry_out(

@@ -5,25 +5,20 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import Any
 
 from celery import Celery
 
 from adapters.broker.desk import RedisErrands
 from adapters.errands import Errand, Report
 from adapters.wiring import Services
-from core.errors import QueueUnavailableError, SeenitError
+from core.errors import QueueUnavailableError
 from core.jobs import ERRAND_TASK
-from worker.chores import carry_out
+from worker.chores import attempt
 
 PATIENCE_SECONDS = 60.0
 """How long it tries to say what came of it; what nobody could be told is done again."""
 
 logger = logging.getLogger(__name__)
-
-
-class _StoppingError(Exception):
-    """The worker is to end: what was done stays, the rest is for another one."""
 
 
 class Desk:
@@ -48,25 +43,19 @@ class Desk:
         if errand is None:
             return
         with self._errands.doing(errand) as ours:
-            if ours:
-                ended = self._do(errand)
-            else:
+            if not ours:
                 return
+            ended = self._do(errand)
         if not ended:
             self._errands.send(errand)
 
     def _do(self, errand: Errand) -> bool:
         """Whether it came to an end, well or not."""
-        done = total = 0
         over = threading.Event()
 
-        def told(now: int, of: int) -> None:
-            nonlocal done, total
-            if self._stop.is_set():
-                raise _StoppingError
-            done, total = now, of
+        def say(report: Report) -> None:
             try:
-                self._errands.report(errand, Report(done=done, total=total))
+                self._errands.report(errand, report)
             except QueueUnavailableError as error:  # whoever watches waits; the work goes on
                 logger.debug("errand %s: %s", errand.errand_id, error)
 
@@ -79,21 +68,14 @@ class Desk:
 
         keeping = threading.Thread(target=renew, name="errand", daemon=True)
         keeping.start()
-        error = None
-        came: dict[str, Any] = {}
         try:
-            came = carry_out(self._services, errand.kind, errand.arguments, told)
-        except _StoppingError:
-            return False
-        except SeenitError as refused:
-            error = refused.detail
-        except Exception:  # the worker's edge: one errand must not end it
-            logger.exception("errand %s failed", errand.errand_id)
-            error = "it failed: see the log"
+            came = attempt(self._services, errand, say, self._stop)
         finally:
             over.set()
             keeping.join()
-        self._end(errand, Report(done=done, total=total, told=came, ended=True, error=error))
+        if came is None:
+            return False
+        self._end(errand, came)
         return True
 
     def _end(self, errand: Errand, report: Report) -> None:

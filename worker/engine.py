@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import threading
-from typing import Any
+from functools import partial
 
-from adapters.errands import Errand, Report
 from adapters.wiring import Services
-from core.errors import SeenitError, SettingsError
+from core.errors import SettingsError
 from core.sweep import Hand
 from worker.app import ThreadWorker
 from worker.batching import register
-from worker.chores import carry_out
+from worker.chores import attempt
 from worker.rounds import Rounds, upkeep
 from worker.tasks import Settling
 
 LOOK_SECONDS = 0.5
 """How often the holder looks for errands, and another process for the lock."""
-
-logger = logging.getLogger(__name__)
-
-
-class _StoppingError(Exception):
-    """The engine is to end: what an errand has done stays, the rest is for the next holder."""
 
 
 class Engine:
@@ -36,7 +28,6 @@ class Engine:
         self._stop = threading.Event()
         self._running = threading.Event()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
-        self._worker: ThreadWorker | None = None
 
     @property
     def running(self) -> bool:
@@ -71,11 +62,7 @@ class Engine:
 
     def _hold(self) -> None:
         services = self._services
-        for tenant in services.log.tenants():
-            try:
-                services.ledger.advance(tenant)
-            except SeenitError as error:  # that tenant stands still; the others go on
-                logger.error("tenant %s: %s", tenant, error)  # noqa: TRY400  plain words do
+        services.ledger.catch_up()
         hand = services.broker.hand
         if not isinstance(hand, Hand):
             raise SettingsError("over Redis `seenit worker` consumes and `seenit beat` sweeps")
@@ -101,26 +88,7 @@ class Engine:
         """Do what commands of other processes have asked for."""
         errands = self._services.errands
         for errand in errands.waiting():
-            done = total = 0
-
-            def told(now: int, of: int, errand: Errand = errand) -> None:
-                nonlocal done, total
-                if self._stop.is_set():
-                    raise _StoppingError
-                done, total = now, of
-                errands.report(errand, Report(done=done, total=total))
-
-            error = None
-            came: dict[str, Any] = {}
-            try:
-                came = carry_out(self._services, errand.kind, errand.arguments, told)
-            except _StoppingError:  # the request stays, for the next holder
+            came = attempt(self._services, errand, partial(errands.report, errand), self._stop)
+            if came is None:  # the request stays, for the next holder
                 return
-            except SeenitError as refused:
-                error = refused.detail
-            except Exception:  # the engine's edge: one errand must not end it
-                logger.exception("errand %s failed", errand.kind)
-                error = "it failed: see the log"
-            errands.report(
-                errand, Report(done=done, total=total, told=came, ended=True, error=error)
-            )
+            errands.report(errand, came)

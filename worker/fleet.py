@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Sequence
 
@@ -21,8 +20,6 @@ from worker.tasks import Settling
 FLIGHTS = 3
 """Batches at once on a GPU: one is decoded and one settled while one is on the device. On a CPU
 all three would want the same cores."""
-
-logger = logging.getLogger(__name__)
 
 
 class Worker:
@@ -47,11 +44,7 @@ class Worker:
         """Load the models, then consume, as soon as the broker answers."""
         services = self._services
         services.models.load()
-        for tenant in services.log.tenants():
-            try:
-                services.ledger.advance(tenant)
-            except SeenitError as error:  # that tenant stands still; the others go on
-                logger.error("tenant %s: %s", tenant, error)  # noqa: TRY400  plain words do
+        services.ledger.catch_up()
         self._hand.start()
         made: dict[str, Callable[[], ThreadWorker]] = {
             INGEST_QUEUE: self._ingest,
