@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 import click
 
 from adapters import settings, wiring
@@ -14,8 +12,6 @@ from core.errors import UnavailableError
 from worker.beat import Beat
 
 LOOK_SECONDS = 1.0
-
-logger = logging.getLogger(__name__)
 
 
 @click.command()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from core.candidates import fuse
 from core.entries import Fields, Job, Operation
 from core.errors import SeenitError
 from core.evaluate import Stored
-from core.perceive import Digests
+from core.perceive import Digests, digests
 from core.policy import Policy
 from core.types import Candidates, Query, Verdict
 
@@ -80,11 +79,12 @@ class Private:
     def _upload(self, number: int, data: bytes) -> Upload:
         path = self._folder / f"upload-{number}"
         path.write_bytes(data)
+        hashed = digests(data)
         return Upload(
             path=path,
             filename=None,
-            sha256=hashlib.sha256(data).hexdigest(),
-            md5=hashlib.md5(data, usedforsecurity=False).hexdigest(),
+            sha256=hashed.sha256,
+            md5=hashed.md5,
             bytes=len(data),
         )
 

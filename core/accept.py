@@ -216,8 +216,8 @@ class Acceptor:
             raise MissingError(f"there is no job {job_id}")
         if self._blobs.exists([keys.pending(tenant, tries[-1])])[0]:
             raise ConflictError(f"job {tries[-1]} has not ended yet")
-        header = inspect(self._blobs.get(keys.blob(tenant, image_id)), self._limits)
         data = self._blobs.get(keys.blob(tenant, image_id))
+        header = inspect(data, self._limits)
         job = Job(
             job_id=f"{image_id}.{len(tries)}",
             tenant=tenant,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -14,8 +13,6 @@ from core.types import Chosen, Space, SpaceKind, Standing
 
 FRESH_SECONDS = 1.0
 """For so long the log is not asked again: a picture that misses a space meanwhile is backfilled."""
-
-logger = logging.getLogger(__name__)
 
 
 class Opens(Protocol):
