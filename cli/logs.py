@@ -22,6 +22,8 @@ FIELDS = (
     "ms",
     "bytes",
     "times",
+    "delete",
+    "purge",
 )
 """What is taken over from a line's `extra`: ids and numbers, nothing that a person wrote."""
 
