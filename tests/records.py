@@ -12,7 +12,7 @@ import numpy as np
 from core.captions import caption
 from core.entries import Fields, Outcome, Place, Problem, Record, State, Tombstone
 from core.keys import is_caption
-from core.ports import Coverage, Filters, Group, Stats
+from core.ports import Coverage, Filters, Group, Index, Stats
 from core.types import Decision, Features, Fingerprint, Hit, Kind, Query, Value, Vector, Verdict
 
 SPACE = "visual-0a0a0a0a"
@@ -146,6 +146,11 @@ def query(n: int, **changes: Any) -> Query:  # noqa: ANN401  # any field
     """The n-th made picture asking."""
     made = Query(image_id=image_id(n), fingerprint=fingerprint(n))
     return msgspec.structs.replace(made, **changes)
+
+
+def put(index: Index, seq: int, *records: Record) -> None:
+    """Project an entry that left only records."""
+    index.project(records[0].tenant, seq, records, [], [])
 
 
 def bare(found: Record) -> Record:

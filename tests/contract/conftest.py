@@ -1,8 +1,9 @@
-"""What the contract suites of every index share: how one is opened."""
+"""What the contract suites share: how an index is opened, and a store in a bucket."""
 
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -11,13 +12,15 @@ import pytest
 import weaviate
 from weaviate.classes.query import Filter
 
+from adapters.blobs import open_blobs
 from adapters.local_index import LocalIndex
 from adapters.weaviate_index import Node, WeaviateIndex, parse
+from adapters.weaviate_index.store import HEAD, META, OF_TENANTS
 from core.policy import Policy
-from core.ports import Index
+from core.ports import Blobs, Index
 from tests import servers
 
-Opens = Callable[[Policy], Index]
+Opens = Callable[[], Index]
 
 
 class Shelf:
@@ -52,13 +55,13 @@ class Shelf:
                 if not name.startswith(self.prefix):
                     continue
                 held = client.collections.use(name)
-                if name.endswith("Head"):
+                if name.endswith(HEAD):
                     held.data.delete_many(where=Filter.by_property("number").greater_than(-1))
-                elif name.endswith(("Record", "Print", "Anchor", "Job")):
+                elif name.endswith(OF_TENANTS):
                     known = list(held.tenants.get())
                     if known:
                         held.tenants.remove(known)
-                elif not name.endswith("Meta"):
+                elif not name.endswith(META):
                     client.collections.delete(name)
 
     def drop(self) -> None:
@@ -80,11 +83,17 @@ def weaviate_shelf(
 
 
 @pytest.fixture
-def open_local(tmp_path: Path) -> Iterator[Opens]:
+def policy() -> Policy:
+    """Of every index; a module may have another."""
+    return Policy(visual_floor=0.25, visual_top=5)
+
+
+@pytest.fixture
+def open_local(tmp_path: Path, policy: Policy) -> Iterator[Opens]:
     """Opens the same embedded index, as often as it is called; closes all of them."""
     indexes: list[Index] = []
 
-    def open_index(policy: Policy) -> Index:
+    def open_index() -> Index:
         indexes.append(LocalIndex(tmp_path / "index.db", policy, durable=False))
         return indexes[-1]
 
@@ -94,11 +103,11 @@ def open_local(tmp_path: Path) -> Iterator[Opens]:
 
 
 @pytest.fixture
-def open_weaviate(weaviate_shelf: Shelf) -> Iterator[Opens]:
+def open_weaviate(weaviate_shelf: Shelf, policy: Policy) -> Iterator[Opens]:
     """Opens the same index on a server, as often as it is called; empties and closes them."""
     indexes: list[Index] = []
 
-    def open_index(policy: Policy) -> Index:
+    def open_index() -> Index:
         shelf = weaviate_shelf
         indexes.append(WeaviateIndex(shelf.nodes, policy, key=shelf.key, prefix=shelf.prefix))
         return indexes[-1]
@@ -114,3 +123,21 @@ def opens(request: pytest.FixtureRequest) -> Opens:
     """Opens the same empty index, as often as it is called."""
     found: Opens = request.getfixturevalue(f"open_{request.param}")
     return found
+
+
+@pytest.fixture
+def index(opens: Opens) -> Index:
+    """One of them."""
+    return opens()
+
+
+@pytest.fixture
+def bucket(
+    s3_server: servers.S3 | servers.Given, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Blobs]:
+    """An empty store in a bucket of a real server, to which the environment points."""
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    store = open_blobs(f"{s3_server.url}/{time.time_ns()}")
+    yield store
+    store.delete(store.keys(""))

@@ -23,19 +23,12 @@ STORES = ("durable", "quick", "memory", "bucket")
 
 
 @pytest.fixture(params=STORES)
-def blobs(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Blobs]:
+def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Blobs]:
     """An empty store; the bucket is one of a real server."""
     if request.param == "memory":
         yield open_blobs("memory://", durable=True)
     elif request.param == "bucket":
-        server = request.getfixturevalue("s3_server")
-        for name, value in server.environment.items():
-            monkeypatch.setenv(name, value)
-        live = open_blobs(f"{server.url}/{time.time_ns()}")
-        yield live
-        live.delete(live.keys(""))
+        yield request.getfixturevalue("bucket")
     else:
         yield open_blobs(str(tmp_path / "store"), durable=request.param == "durable")
 

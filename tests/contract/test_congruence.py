@@ -41,9 +41,9 @@ MOMENTS = st.sampled_from([made.moment(n) for n in range(4)])
 
 
 @pytest.fixture
-def index(opens: Callable[[Policy], Index]) -> Index:
-    """An index for many examples, each of which is a tenant of its own."""
-    return opens(POLICY)
+def policy() -> Policy:
+    """Of an index for many examples, each of which is a tenant of its own."""
+    return POLICY
 
 
 @st.composite
@@ -95,15 +95,15 @@ def history(index: Index, data: st.DataObject) -> None:
 
 
 @pytest.fixture
-def local(open_local: Callable[[Policy], Index]) -> Index:
+def local(open_local: Callable[[], Index]) -> Index:
     """The embedded one."""
-    return open_local(POLICY)
+    return open_local()
 
 
 @pytest.fixture
-def remote(open_weaviate: Callable[[Policy], Index]) -> Index:
+def remote(open_weaviate: Callable[[], Index]) -> Index:
     """One on a server."""
-    return open_weaviate(POLICY)
+    return open_weaviate()
 
 
 @given(data=st.data())

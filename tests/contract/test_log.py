@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import msgspec
@@ -17,13 +16,11 @@ from core.ports import Blobs, Log
 
 
 @pytest.fixture(params=["directory", "memory", "bucket"])
-def blobs(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Blobs:
+def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
     """An empty store; the bucket is one of a real server."""
     if request.param == "bucket":
-        server = request.getfixturevalue("s3_server")
-        for name, value in server.environment.items():
-            monkeypatch.setenv(name, value)
-        return open_blobs(f"{server.url}/{time.time_ns()}")
+        store: Blobs = request.getfixturevalue("bucket")
+        return store
     return open_blobs("memory://" if request.param == "memory" else str(tmp_path), durable=False)
 
 

@@ -12,24 +12,12 @@ from hypothesis import strategies as st
 from adapters.local_index import LocalIndex
 from core.entries import Fields, Record
 from core.filtering import card, passes
-from core.policy import POLICY, Policy
+from core.policy import POLICY
 from core.ports import Filters, Index
 from tests import records as made
 from tests.records import SPACE, image_id, record, tombstone
 
-Open = Callable[[], Index]
-
-
-@pytest.fixture
-def opened(opens: Callable[[Policy], Index]) -> Open:
-    """Opens the same empty index, as often as it is called."""
-    return lambda: opens(POLICY)
-
-
-@pytest.fixture
-def index(opened: Open) -> Index:
-    """One of them."""
-    return opened()
+Opens = Callable[[], Index]
 
 
 def titled(n: int, title: str | None, seq: int = 1, **more: object) -> Record:
@@ -125,9 +113,9 @@ def test_tenants_have_words_of_their_own(index: Index) -> None:
     assert index.keyword("late", "dog", limit=5) == []
 
 
-def test_another_instance_filters_by_what_was_written_meanwhile(opened: Open) -> None:
+def test_another_instance_filters_by_what_was_written_meanwhile(opens: Opens) -> None:
     """Columns that were read once are kept up: changes, new ones, deletes, swaps of tenants."""
-    writer, reader = opened(), opened()
+    writer, reader = opens(), opens()
     blocked = Filters(decision="block")
     put(writer, titled(1, "dog", vectors={SPACE: made.random_vector(1)}), titled(2, "dog"))
 
