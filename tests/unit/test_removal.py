@@ -119,7 +119,7 @@ def test_a_copy_without_pixels_is_settled_anew_by_what_is_kept() -> None:
     assert case.told() == {"i2": ("new", None, "allow"), "i3": ("new", None, "allow")}
 
 
-# --- purges, edits, preconditions ---------------------------------------------------------------
+# --- purges and edits ---------------------------------------------------------------------------
 
 
 def test_a_purged_picture_is_still_recognised() -> None:
@@ -253,6 +253,8 @@ def test_what_is_being_deleted_cannot_be_held() -> None:
     assert hold(case, None, "h2").kind == "edited"
     assert [case.settle(job).kind for _ in range(2)] == ["resettled", "deleted"]
 
+
+# --- operations that are refused ----------------------------------------------------------------
 
 OPERATIONS: Sequence[str] = ("delete", "decide", "purge", "edit")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 from litestar import Litestar
@@ -19,16 +18,11 @@ from core.reading import Reader
 from core.retain import Retention, bound
 from tests.door import BROKEN, Follower, Service
 from tests.pictures import photo, png
+from tests.unit.calls import one
 
 DAY = 86_400.0
 HELD = "2999-01-01T00:00:00Z"
 PICTURES = [png(photo(seed, 64, 64)) for seed in range(4)]
-
-
-def one(client: TestClient[Litestar], data: bytes = PICTURES[0], **fields: Any) -> str:  # noqa: ANN401  # any field
-    """Upload one file; its id."""
-    answer = client.post("/v1/images", files={"file": ("a.png", data)}, data=fields)
-    return str(answer.json()["items"][0]["image_id"])
 
 
 def now() -> float:
