@@ -13,7 +13,7 @@ from redis import Redis
 from adapters.broker import names
 from adapters.broker.breaker import Breaker
 from adapters.broker.clients import patient
-from adapters.progress import Heard
+from adapters.progress import ENDED, Heard, Listeners
 from adapters.translate import broker_errors
 from core.entries import JobStatus
 from core.errors import QueueUnavailableError
@@ -22,7 +22,6 @@ KEPT_SECONDS = 600
 """How long the last thing heard of a job is known: longer than any step of it takes."""
 LOOK_SECONDS = 1.0
 """How often a listener looks whether it is to stop."""
-_ENDED = ("done", "failed")
 
 logger = logging.getLogger(__name__)
 
@@ -46,8 +45,7 @@ class RedisProgress:
         self._redis = redis
         self._breaker = breaker
         self._lock = threading.Lock()
-        self._listeners: dict[int, Heard] = {}
-        self._next = 0
+        self._listeners = Listeners()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -63,7 +61,7 @@ class RedisProgress:
         ):
             for job_id in job_ids:
                 key = _key(tenant, job_id)
-                if status in _ENDED:
+                if status in ENDED:
                     pipe.delete(key)
                 else:
                     pipe.set(key, status, ex=KEPT_SECONDS)
@@ -81,18 +79,11 @@ class RedisProgress:
 
     def subscribe(self, heard: Heard) -> Callable[[], None]:
         """Call `heard` from now on, in the listening thread; returns what ends it."""
+        stop = self._listeners.add(heard)
         with self._lock:
-            self._next += 1
-            mine = self._next
-            self._listeners[mine] = heard
             if self._thread is None and not self._stop.is_set():
                 self._thread = threading.Thread(target=self._listen, name="news", daemon=True)
                 self._thread.start()
-
-        def stop() -> None:
-            with self._lock:
-                self._listeners.pop(mine, None)
-
         return stop
 
     def close(self) -> None:
@@ -125,14 +116,7 @@ class RedisProgress:
             news = _decoder.decode(data)
         except msgspec.MsgspecError:
             return
-        with self._lock:
-            listeners = list(self._listeners.values())
-        for heard in listeners:
-            for job_id in news.job_ids:
-                try:
-                    heard(news.tenant, job_id, news.status)
-                except RuntimeError:  # whose event loop has ended meanwhile
-                    logger.debug("a listener is gone")
+        self._listeners.tell(news.tenant, news.job_ids, news.status)
 
 
 def _key(tenant: str, job_id: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from celery import Celery
@@ -47,7 +47,7 @@ class Broker:
     """For calls that may wait, blocking ones up to SEENIT_QUERY_SECONDS; None inside a process."""
     sweep_seconds: float
     url: str
-    closing: list[Callable[[], object]] = field(default_factory=list)
+    closing: list[Callable[[], object]]
 
     @property
     def shared(self) -> bool:
