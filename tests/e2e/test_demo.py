@@ -65,6 +65,7 @@ def test_the_demo_ends_well_and_leaves_a_page(demo: subprocess.Popen[str], tmp_p
     assert left(tmp_path) == []
 
 
+@pytest.mark.hard
 def test_an_interrupted_demo_leaves_nothing(demo: subprocess.Popen[str], tmp_path: Path) -> None:
     """Ctrl-C in the middle: the service is stopped and its data removed."""
     assert demo.stdout is not None

@@ -6,8 +6,11 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.e2e.service import Service, serving
 from tests.e2e.talking import until
@@ -75,43 +78,45 @@ def answers(service: Service, probes: list[bytes]) -> dict[str, Any]:
     return told
 
 
-def test_a_deleted_index_is_made_again_to_the_same_answers(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One service for all of them: each leaves it running, with the index made again."""
+    with serving(tmp_path_factory.mktemp("rebuilt") / "data") as service:
+        fill(service)
+        yield service
+
+
+def unindexed(service: Service) -> None:
+    """Stop it and take its index away."""
+    service.stop()
+    for path in service.data.glob("index.sqlite*"):
+        path.unlink()
+
+
+def test_a_deleted_index_is_made_again_to_the_same_answers(filled: Service) -> None:
     """Records, jobs, stars, statistics and checks are equal after `seenit reindex`."""
-    data = tmp_path / "data"
     probes = [*mixture(12, 9), jpeg(photo(901), 85)]
-    with serving(data) as service:
-        fill(service)
-        before = answers(service, probes)
-        service.stop()
-        for path in data.glob("index.sqlite*"):
-            path.unlink()
-        seenit(data, "reindex")
-        service.start()
-        assert answers(service, probes) == before
+    before = answers(filled, probes)
+    unindexed(filled)
+    seenit(filled.data, "reindex")
+    filled.start()
+    assert answers(filled, probes) == before
 
 
-def test_a_reindex_beside_a_running_service_changes_no_answer(tmp_path: Path) -> None:
+def test_a_reindex_beside_a_running_service_changes_no_answer(filled: Service) -> None:
     """The holder carries it out; uploads meanwhile are settled all the same."""
-    data = tmp_path / "data"
     probes = mixture(6, 9)
-    with serving(data) as service:
-        fill(service)
-        before = answers(service, probes)
-        seenit(data, "reindex")
-        assert answers(service, probes) == before
-        late = service.upload([("late.jpg", jpeg(photo(555), 90))], wait=60)
-        assert late.json()["items"][0]["verdict"]["kind"] == "new"
+    before = answers(filled, probes)
+    seenit(filled.data, "reindex")
+    assert answers(filled, probes) == before
+    late = filled.upload([("late.jpg", jpeg(photo(555), 90))], wait=60)
+    assert late.json()["items"][0]["verdict"]["kind"] == "new"
 
 
-def test_a_missing_index_is_made_again_at_the_start(tmp_path: Path) -> None:
+def test_a_missing_index_is_made_again_at_the_start(filled: Service) -> None:
     """A service that finds a log and no index follows the log from its beginning."""
-    data = tmp_path / "data"
-    with serving(data) as service:
-        fill(service)
-        before = answers(service, [])
-        service.stop()
-        for path in data.glob("index.sqlite*"):
-            path.unlink()
-        service.start()
-        until(lambda: service.client.get("/v1/stats").json()["log"]["lag"] == 0)
-        assert answers(service, []) == before
+    before = answers(filled, [])
+    unindexed(filled)
+    filled.start()
+    until(lambda: filled.client.get("/v1/stats").json()["log"]["lag"] == 0)
+    assert answers(filled, []) == before

@@ -156,8 +156,8 @@ def verdicts(service: Service, place: dict[str, int]) -> dict[int, tuple[object,
 
 
 def test_a_mix_by_many_clients_equals_the_serial_run(tmp_path: Path) -> None:
-    """120 uploads by 16 clients."""
-    equals_serial(tmp_path, mixture(120, 1), 16)
+    """60 uploads by 16 clients."""
+    equals_serial(tmp_path, mixture(60, 1), 16)
 
 
 @pytest.mark.hard
@@ -169,7 +169,7 @@ def test_a_thousand_uploads_by_sixteen_clients_equal_the_serial_run(tmp_path: Pa
 
 def test_mixtures_hold_every_kind() -> None:
     """The mixture is what it says: repeats, and photos that differ."""
-    files = mixture(120, 1)
+    files = mixture(60, 1)
     assert len(set(files)) < len(files)
     with Image.open(io.BytesIO(files[0])) as first:
         assert first.size[0] > 0
