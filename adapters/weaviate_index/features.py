@@ -29,8 +29,6 @@ PROPERTIES = [
     )
 ]
 """Of an anchor's object."""
-VECTORS: list[Any] = []
-"""Named vectors of an anchor's object, besides that of its hash."""
 
 _LETTERS = np.frombuffer(
     b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_", np.uint8
@@ -48,10 +46,10 @@ _counted: dict[tuple[str, str | None], float] = {}
 """By collection and tenant, when it was last found small."""
 
 
-def stored(features: Features) -> tuple[dict[str, Any], dict[str, list[float]]]:
-    """Properties and named vectors that an anchor's object has for its local features."""
+def stored(features: Features) -> dict[str, str]:
+    """Properties that an anchor's object has for its local features."""
     words = tokens(rare(features.words, EMPTY))
-    return ({"words": words} if words else {}), {}
+    return {"words": words} if words else {}
 
 
 def ask(anchors: Collection[Any, Any], features: Features, limit: int) -> list[tuple[str, str]]:

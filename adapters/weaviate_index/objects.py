@@ -203,9 +203,9 @@ def read_fingerprint(data: str) -> Fingerprint:
 def anchor(record: Record) -> tuple[dict[str, Any], dict[str, list[float]]]:
     """Properties and vectors of a candidate."""
     held = record.fingerprint
-    properties, vectors = features.stored(held.features)
-    found = {"image_id": record.state.image_id, "phash": held.phash, **properties}
-    return found, {"phash": bits(held.phash), **vectors}
+    words = features.stored(held.features)
+    found = {"image_id": record.state.image_id, "phash": held.phash, **words}
+    return found, {"phash": bits(held.phash)}
 
 
 def bits(phash: str) -> list[float]:

@@ -194,7 +194,6 @@ def _first(client: WeaviateClient, held: Store, layout: Layout) -> None:
                 quantizer=Configure.VectorIndex.Quantizer.none(),
                 vector_index_config=graph(VectorDistances.HAMMING),
             ),
-            *features.VECTORS,
         ],
         inverted=Configure.inverted_index(
             bm25_b=0.0, bm25_k1=K1, stopwords_preset=StopwordsPreset.NONE

@@ -142,8 +142,7 @@ def _rare(words: bytes) -> str:
 
 
 def _kept(words: bytes) -> str:
-    properties, _ = source.stored(Features(words, b"", b"", 0, 0))
-    return str(properties.get("words", ""))
+    return source.stored(Features(words, b"", b"", 0, 0)).get("words", "")
 
 
 def _few(words: bytes) -> str:

@@ -53,7 +53,7 @@ def anchors(weaviate_server: Any) -> Iterator[Collection[Any, Any]]:  # noqa: AN
             multi_tenancy_config=Configure.multi_tenancy(enabled=True, auto_tenant_creation=True),
         ).with_tenant("t")
         made = [
-            DataObject({"image_id": str(n), **source.stored(described(photo(n)))[0]})
+            DataObject({"image_id": str(n), **source.stored(described(photo(n)))})
             for n in range(STORED)
         ]
         assert not held.data.insert_many(made).has_errors
