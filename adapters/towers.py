@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import platform
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,8 +15,6 @@ from core.types import Matrix
 
 if TYPE_CHECKING:
     import torch
-
-logger = logging.getLogger(__name__)
 
 TEXT_LIMIT = 77
 """Tokens of a model that names no limit of its own; CLIP's."""
