@@ -66,7 +66,7 @@ class Worker:
         return all(worker.alive for worker in self._workers)
 
     def close(self) -> None:
-        """Finish what is in hand, give the rest back to the queues, say farewell."""
+        """Finish what is in hand, give the rest back to the queues; leases are renewed no more."""
         self._stop.set()
         for worker in self._workers:
             worker.stop()
