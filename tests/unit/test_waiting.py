@@ -61,7 +61,7 @@ def test_lost_news_only_costs_half_a_second() -> None:
 
     async def run() -> bool:
         waiter, _, log = made()
-        asyncio.get_running_loop().call_later(0.05, log.over.update, {"a": "done"})
+        asyncio.get_running_loop().call_later(0.05, lambda: log.over.update(a="done"))
         return await waiter.ended("t", ["a"], 30.0)
 
     assert asyncio.run(run())
