@@ -41,10 +41,6 @@ to ask the rare ones of three times as many."""
 _RECOUNTED = 60.0
 """Seconds after which a small tenant is counted again; one that has grown is not."""
 
-_grown: set[tuple[str, str | None]] = set()
-_counted: dict[tuple[str, str | None], float] = {}
-"""By collection and tenant, when it was last found small."""
-
 
 def stored(features: Features) -> dict[str, str]:
     """Properties that an anchor's object has for its local features."""
@@ -52,27 +48,50 @@ def stored(features: Features) -> dict[str, str]:
     return {"words": words} if words else {}
 
 
-def ask(anchors: Collection[Any, Any], features: Features, limit: int) -> list[tuple[str, str]]:
-    """(object id, image_id) of anchors that may be laid over it or its mirror image, best first."""
-    found: dict[str, tuple[str, float]] = {}
-    below = EMPTY if _is_small(anchors) else COMMON
-    for way in (features.words, features.mirrored):
-        words = tokens(rare(way, below))
-        if not words:
-            continue
-        answer = anchors.query.bm25(
-            words,
-            query_properties=["words"],
-            limit=limit,
-            return_properties=["image_id"],
-            return_metadata=["score"],
-        )
-        for one in answer.objects:
-            score = one.metadata.score or 0.0
-            if score > found.get(str(one.uuid), ("", 0.0))[1]:
-                found[str(one.uuid)] = str(one.properties["image_id"]), score
-    best = sorted(found, key=lambda uuid: -found[uuid][1])[:limit]
-    return [(uuid, found[uuid][0]) for uuid in best]
+class Source:
+    """The words of one generation's anchors, asked; of its tenants it knows which are small."""
+
+    def __init__(self) -> None:
+        self._grown: set[str | None] = set()
+        self._counted: dict[str | None, float] = {}
+        """By tenant, when it was last found small."""
+
+    def ask(
+        self, anchors: Collection[Any, Any], features: Features, limit: int
+    ) -> list[tuple[str, str]]:
+        """(object id, image_id) of what may be laid over it or its mirror image, best first."""
+        found: dict[str, tuple[str, float]] = {}
+        below = EMPTY if self._is_small(anchors) else COMMON
+        for way in (features.words, features.mirrored):
+            words = tokens(rare(way, below))
+            if not words:
+                continue
+            answer = anchors.query.bm25(
+                words,
+                query_properties=["words"],
+                limit=limit,
+                return_properties=["image_id"],
+                return_metadata=["score"],
+            )
+            for one in answer.objects:
+                score = one.metadata.score or 0.0
+                if score > found.get(str(one.uuid), ("", 0.0))[1]:
+                    found[str(one.uuid)] = str(one.properties["image_id"]), score
+        best = sorted(found, key=lambda uuid: -found[uuid][1])[:limit]
+        return [(uuid, found[uuid][0]) for uuid in best]
+
+    def _is_small(self, anchors: Collection[Any, Any]) -> bool:
+        """Whether there are few; a count takes 1 ms for each 20,000, so a large one has one."""
+        tenant = anchors.tenant
+        if tenant in self._grown:
+            return False
+        if time.monotonic() - self._counted.get(tenant, -_RECOUNTED) < _RECOUNTED:
+            return True
+        if (anchors.aggregate.over_all(total_count=True).total_count or 0) > SMALL:
+            self._grown.add(tenant)
+            return False
+        self._counted[tenant] = time.monotonic()
+        return True
 
 
 def tokens(words: NDArray[np.uint32]) -> str:
@@ -81,17 +100,3 @@ def tokens(words: NDArray[np.uint32]) -> str:
     made = np.full((len(words), _LENGTH + 1), ord(" "), np.uint8)
     made[:, :_LENGTH] = _LETTERS[words[:, None] >> places & 63]
     return made.tobytes().decode().rstrip()
-
-
-def _is_small(anchors: Collection[Any, Any]) -> bool:
-    """Whether there are few; a count takes 1 ms for each 20,000, so a large tenant is told once."""
-    place = (anchors.name, anchors.tenant)
-    if place in _grown:
-        return False
-    if time.monotonic() - _counted.get(place, -_RECOUNTED) < _RECOUNTED:
-        return True
-    if (anchors.aggregate.over_all(total_count=True).total_count or 0) > SMALL:
-        _grown.add(place)
-        return False
-    _counted[place] = time.monotonic()
-    return True

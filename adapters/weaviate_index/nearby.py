@@ -60,6 +60,7 @@ class Nearby:
         self._store = reading.store
         self._policy = policy
         self._words = words
+        self._source = features.Source()
 
     def hits(
         self, tenant: str, queries: Sequence[Query], without: Sequence[str]
@@ -150,7 +151,7 @@ class Nearby:
         return self._store.many(
             store.ANCHOR,
             tenant,
-            lambda held: features.ask(held, query.fingerprint.features, min(limit, store.MOST)),
+            lambda held: self._source.ask(held, query.fingerprint.features, min(limit, store.MOST)),
         )
 
     def _alike(self, tenant: str, query: Query, limit: int) -> list[Near]:

@@ -69,18 +69,17 @@ def test_the_original_comes_first(
 ) -> None:
     """Of a crop, of a mirrored picture and of a small one, in tenants of either kind."""
     monkeypatch.setattr(source, "SMALL", small)
-    monkeypatch.setattr(source, "_grown", set())
-    monkeypatch.setattr(source, "_counted", {})
+    words = source.Source()
     for n in range(0, STORED, 4):
         image = photo(n)
         width, height = image.size
         crop = image.crop((0, 0, round(0.7 * width), round(0.7 * height)))
         for edited in (crop, ImageOps.mirror(image), image.resize((width // 3, height // 3))):
-            found = source.ask(anchors, described(edited), 3)
+            found = words.ask(anchors, described(edited), 3)
             assert found[0][1] == str(n)
-    assert (len(source._grown), len(source._counted)) == ((0, 1) if small == STORED else (1, 0))
+    assert (len(words._grown), len(words._counted)) == ((0, 1) if small == STORED else (1, 0))
 
 
 def test_no_words_find_nothing(anchors: Collection[Any, Any]) -> None:
     """A flat picture asks nothing."""
-    assert source.ask(anchors, described(flat()), 3) == []
+    assert source.Source().ask(anchors, described(flat()), 3) == []
