@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from adapters.blobs import open_blobs
+from adapters.meter import PrometheusMeter
 from core import keys
 from core.sweep import Hand, Sweeper
 
@@ -25,7 +28,7 @@ class Listed:
     def __init__(self) -> None:
         self.jobs: list[tuple[str, str]] = []
 
-    def enqueue(self, jobs: list[tuple[str, str]]) -> None:
+    def enqueue(self, jobs: Sequence[tuple[str, str]]) -> None:
         self.jobs += jobs
 
     def depth(self) -> int:
@@ -83,3 +86,19 @@ def test_what_was_missed_once_is_looked_at_again() -> None:
     queue = Listed()
     sweeper = Sweeper(blobs, queue, held=Shared(), backlog=10)
     assert [sweeper.sweep(), sweeper.sweep()] == [0, 10]
+
+
+def test_one_that_stands_by_forgets_what_it_missed() -> None:
+    """When it leads again a job must be missed twice anew; until then nothing is pending to it."""
+    blobs = open_blobs("memory://")
+    blobs.create_many([(keys.pending("t", job), b"{}") for job in ("a", "b")])
+    meter = PrometheusMeter()
+
+    def pending() -> float | None:
+        return meter.registry.get_sample_value("seenit_pending")
+
+    sweeper = Sweeper(blobs, Listed(), held=Shared(), meter=meter)
+    assert (sweeper.sweep(), pending()) == (0, 2)
+    sweeper.stand_by()
+    assert pending() == 0
+    assert [sweeper.sweep(), sweeper.sweep()] == [0, 2]
