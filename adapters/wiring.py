@@ -61,6 +61,7 @@ __all__ = [
     "Vectors",
     "budget",
     "build",
+    "door",
     "rebuild",
     "shared",
 ]
@@ -270,6 +271,11 @@ def build(
         remote=remote,
         replies=replies,
     )
+
+
+def door(settings: Settings) -> Services:
+    """Build for a door: the role `api` where workers share the broker, else `whole`."""
+    return build(settings, role="api" if shared(settings) else "whole")
 
 
 def _check(settings: Settings, role: Role) -> None:

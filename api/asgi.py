@@ -17,7 +17,7 @@ def create() -> Litestar:
     StoreUnavailableError.
     """
     read = settings.load()
-    services = wiring.build(read, role="api" if wiring.shared(read) else "whole")
+    services = wiring.door(read)
     app = create_app(services)
     # Readiness says how far it is; the first requests do not wait for the models.
     loading = threading.Thread(target=services.models.load, name="models", daemon=True)

@@ -58,7 +58,7 @@ def holding(read: Settings, *, ahead: bool = True) -> Iterator[Services]:
     `ahead`: its models are loaded also while another one does. Where the broker is shared there is
     no engine: workers elsewhere do what it would.
     """
-    services = _built(read)
+    services = wiring.door(read)
     try:
         if services.remote is not None:
             yield services
@@ -79,7 +79,7 @@ def reading(read: Settings, tenant: str, asked: Sequence[SpaceKind]) -> Iterator
 
     The models of the spaces that are `asked` are loaded by then, or known to be absent.
     """
-    services = _built(read)
+    services = wiring.door(read)
     try:
         models = services.models
         for kind in asked:
@@ -121,7 +121,3 @@ def beside(
         finally:
             server.should_exit = True
             thread.join()
-
-
-def _built(read: Settings) -> Services:
-    return wiring.build(read, role="api" if wiring.shared(read) else "whole")
