@@ -24,14 +24,10 @@ logger = logging.getLogger(__name__)
 class Desk:
     """Carries out what commands ask for, and says how far it has come."""
 
-    def __init__(
-        self, services: Services, errands: RedisErrands, stop: threading.Event, seconds: float
-    ) -> None:
-        """`seconds` is how long a worker that says nothing is believed to be at an errand."""
+    def __init__(self, services: Services, errands: RedisErrands, stop: threading.Event) -> None:
         self._services = services
         self._errands = errands
         self._stop = stop
-        self._seconds = seconds
 
     def register(self, app: Celery) -> None:
         """Give the application its task."""
@@ -60,7 +56,7 @@ class Desk:
                 logger.debug("errand %s: %s", errand.errand_id, error)
 
         def renew() -> None:
-            while not over.wait(self._seconds / 3):
+            while not over.wait(self._errands.seconds / 3):
                 try:
                     self._errands.renew(errand)
                 except QueueUnavailableError as error:

@@ -100,7 +100,7 @@ class Worker:
     def _errand(self) -> ThreadWorker:
         services = self._services
         app = services.broker.consumer(DEFAULT_QUEUE, 1)
-        Desk(services, self._errands, self._stop, services.settings.lease_seconds).register(app)
+        Desk(services, self._errands, self._stop).register(app)
         return ThreadWorker(app, name=DEFAULT_QUEUE)
 
 

@@ -24,10 +24,10 @@ class RedisErrands:
     """The same as the folder of one data directory, for workers on any machine."""
 
     def __init__(self, app: Celery, redis: Redis, seconds: float) -> None:
-        """`seconds` is how long a worker that says nothing is believed to be at an errand."""
         self._messages = Messages(app)
         self._redis = redis
-        self._seconds = seconds
+        self.seconds = seconds
+        """How long a worker that says nothing is believed to be at an errand."""
 
     def ask(self, kind: str, arguments: Mapping[str, str] | None = None) -> Errand:
         """Leave a request for a worker. Raise QueueUnavailableError."""
@@ -72,7 +72,7 @@ class RedisErrands:
         """Whether it is ours to do: once at a time, for as long as `renew` is called in time."""
         key = f"{names.DOING}{errand.errand_id}"
         with broker_errors():
-            ours = bool(self._redis.set(key, "1", nx=True, px=int(self._seconds * 1000)))
+            ours = bool(self._redis.set(key, "1", nx=True, px=int(self.seconds * 1000)))
         try:
             yield ours
         finally:
@@ -93,7 +93,7 @@ class RedisErrands:
         """Still at it. Raise QueueUnavailableError."""
         with broker_errors():
             key = f"{names.DOING}{errand.errand_id}"
-            self._redis.set(key, "1", px=int(self._seconds * 1000))
+            self._redis.set(key, "1", px=int(self.seconds * 1000))
 
     def look(self, errand: Errand) -> Report | None:
         """The newest report, None before the first. Raise QueueUnavailableError."""

@@ -254,7 +254,7 @@ def test_an_errand_is_done_by_a_worker_and_left_to_the_next_by_one_that_stops(
         return {"went": "well"}
 
     monkeypatch.setitem(chores.CHORES, "slow", slow)
-    first, second = (Desk(services, errands, one, 1.0) for one in (stop, threading.Event()))
+    first, second = (Desk(services, errands, one) for one in (stop, threading.Event()))
     app = dug.broker.consumer(DEFAULT_QUEUE, 1)
     try:
         errand = errands.ask("slow")
