@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -18,10 +17,9 @@ from adapters.blobs import open_blobs
 from adapters.log import BlobLog
 from core.ports import Blobs
 from tests import servers
-from tests.e2e.service import free_port
 from tests.e2e.talking import Talking, until
+from tests.process import ROOT, free_ports, outside
 
-ROOT = Path(__file__).parents[2]
 READY_SECONDS = 90.0
 
 
@@ -48,11 +46,10 @@ class Process:
 
     def start(self) -> None:
         """Return once it has begun; readiness is the caller's to wait for."""
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith("SEENIT_")}
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "cli", *self._words],
-                env={**inherited, **self._settings},
+                env={**outside(), **self._settings},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -111,7 +108,7 @@ class Fleet(Talking):
             **(settings or {}),
         }
         folder.mkdir(parents=True, exist_ok=True)
-        ports = [free_port() for _ in range(apis)]
+        ports = free_ports(apis)
         self.urls = [f"http://127.0.0.1:{port}" for port in ports]
         self.apis = [
             self._process(f"api{n}", "api", "--port", str(port)) for n, port in enumerate(ports)

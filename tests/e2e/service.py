@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -16,15 +14,9 @@ import httpx
 import psutil
 
 from tests.e2e.talking import Talking, until
+from tests.process import ROOT, free_ports, outside
 
 READY_SECONDS = 60.0
-
-
-def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return int(held.getsockname()[1])
 
 
 class Service(Talking):
@@ -39,7 +31,7 @@ class Service(Talking):
             "SEENIT_LOG_LEVEL": "warning",
             **(settings or {}),
         }
-        self.port = free_port()
+        (self.port,) = free_ports(1)
         self.url = f"http://127.0.0.1:{self.port}"
         self.client = httpx.Client(base_url=self.url, timeout=120.0)
         self._process: subprocess.Popen[bytes] | None = None
@@ -52,15 +44,14 @@ class Service(Talking):
 
     def start(self) -> Service:
         """Return once it is ready."""
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith("SEENIT_")}
         with (self.data.parent / f"{self.data.name}.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "cli", "up", "--port", str(self.port)],
-                env={**inherited, **self.settings},
+                env={**outside(), **self.settings},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                cwd=Path(__file__).parents[2],
+                cwd=ROOT,
                 start_new_session=True,
             )
         until(self._ready, READY_SECONDS)

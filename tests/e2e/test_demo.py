@@ -15,6 +15,7 @@ import pytest
 
 from demo.asking import QUERIES
 from demo.photos import COPIES, PHOTOS
+from tests.process import outside
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -23,11 +24,10 @@ pytestmark = pytest.mark.timeout(300)
 def demo(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """The demo, started in an empty folder with its temporary files in it."""
     (tmp_path / "tmp").mkdir()
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("SEENIT_")}
     with subprocess.Popen(
         [sys.executable, "-u", "-m", "demo"],
         cwd=tmp_path,
-        env={**kept, "TMPDIR": str(tmp_path / "tmp"), "COLUMNS": "160"},
+        env={**outside(), "TMPDIR": str(tmp_path / "tmp"), "COLUMNS": "160"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

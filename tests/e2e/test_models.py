@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,24 +12,17 @@ from typing import Any, Self
 import pytest
 
 from tests import models
+from tests.e2e.command import line, ran
 from tests.e2e.service import Service, serving
 from tests.e2e.talking import until
 from tests.e2e.test_serial import mixture
 from tests.pictures import jpeg, photo
+from tests.process import ROOT, outside
 
 
 def seenit(service: Service, *words: str, fails: bool = False) -> dict[str, Any]:
     """Run the command line beside a service; its JSON answer, or what it said."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("SEENIT_")}
-    done = subprocess.run(
-        [sys.executable, "-m", "cli", *words, "--json"],
-        env={**inherited, **service.settings},
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
+    done = ran(service.settings, *words)
     assert (done.returncode != 0) == fails, done.stderr
     answer: dict[str, Any] = {"said": done.stderr} if fails else json.loads(done.stdout)
     return answer
@@ -181,11 +172,10 @@ def test_a_backfill_outlives_the_process_that_does_it(tmp_path: Path) -> None:
             assert service.upload(files[n : n + 100]).status_code == 202
         service.settled(240)
         added = seenit(service, "model", "add", str(new))["space_id"]
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith("SEENIT_")}
         with subprocess.Popen(
-            [sys.executable, "-m", "cli", "backfill", "--space", added, "--json"],
-            env={**inherited, **service.settings},
-            cwd=Path(__file__).parents[2],
+            line("backfill", "--space", added),
+            env={**outside(), **service.settings},
+            cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         ) as command:

@@ -26,12 +26,12 @@ def test_a_reindex_moves_a_filled_instance_there_and_back(
     with serving(data) as service:
         fill(service)
         before = told(service, probes)
-    seenit(data, "reindex", **there)
-    with serving(data, **there) as service:
-        assert told(service, probes) == before
+    seenit(service, "reindex", **there)
+    with serving(data, **there) as moved:
+        assert told(moved, probes) == before
     for path in data.glob("index.sqlite*"):
         path.unlink()
-    seenit(data, "reindex")
+    seenit(service, "reindex")
     with serving(data) as service:
         assert told(service, probes) == before
 

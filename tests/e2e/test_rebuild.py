@@ -2,43 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.e2e.command import ran
 from tests.e2e.service import Service, serving
 from tests.e2e.talking import until
 from tests.e2e.test_serial import mixture
 from tests.pictures import jpeg, photo
 
 
-def seenit(data: Path, *words: str, **settings: str) -> dict[str, Any]:
-    """Run the command line on a data directory; its JSON answer."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("SEENIT_")}
-    done = subprocess.run(
-        [sys.executable, "-m", "cli", *words, "--json"],
-        env={
-            **inherited,
-            "SEENIT_DATA": str(data),
-            "SEENIT_MODEL": "none",
-            "SEENIT_CAPTION_MODEL": "none",
-            **settings,
-        },
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+def seenit(service: Service, *words: str, **settings: str) -> None:
+    """Run the command line on a service's data directory."""
+    done = ran({**service.settings, **settings}, *words)
     assert done.returncode == 0, done.stderr
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return answer
 
 
 def fill(service: Service) -> None:
@@ -98,7 +77,7 @@ def test_a_deleted_index_is_made_again_to_the_same_answers(filled: Service) -> N
     probes = [*mixture(12, 9), jpeg(photo(901), 85)]
     before = answers(filled, probes)
     unindexed(filled)
-    seenit(filled.data, "reindex")
+    seenit(filled, "reindex")
     filled.start()
     assert answers(filled, probes) == before
 
@@ -107,7 +86,7 @@ def test_a_reindex_beside_a_running_service_changes_no_answer(filled: Service) -
     """The holder carries it out; uploads meanwhile are settled all the same."""
     probes = mixture(6, 9)
     before = answers(filled, probes)
-    seenit(filled.data, "reindex")
+    seenit(filled, "reindex")
     assert answers(filled, probes) == before
     late = filled.upload([("late.jpg", jpeg(photo(555), 90))], wait=60)
     assert late.json()["items"][0]["verdict"]["kind"] == "new"

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.e2e.command import ran
 from tests.e2e.fleet import Fleet, fleet
 from tests.pictures import jpeg, photo
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -29,17 +25,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 
 def seenit(running: Fleet, *words: str, code: int = 0) -> Any:  # noqa: ANN401  # JSON
     """Run a command with the service's own settings, and read its JSON."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("SEENIT_")}
-    settings = {**running.settings, "SEENIT_DATA": str(running.folder / "elsewhere")}
-    done = subprocess.run(
-        [sys.executable, "-m", "cli", *words, "--json"],
-        env={**kept, **settings},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
+    done = ran({**running.settings, "SEENIT_DATA": str(running.folder / "elsewhere")}, *words)
     assert done.returncode == code, done.stderr[-3000:]
     return json.loads(done.stdout) if done.stdout else None
 

@@ -183,9 +183,9 @@ def test_a_store_that_answers_503_to_one_in_ten(
 ) -> None:
     """On S3, by API, workers and beat alike."""
     with servers.s3(tmp_path / "s3") as store, servers.flaky("127.0.0.1", store.port) as proxy:
-        for name, value in store.environment.items():
+        through = store.through(proxy.port)
+        for name, value in through.items():  # this process reads the store as well
             monkeypatch.setenv(name, value)
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
-        with fleet(tmp_path, blobs=store.url) as running:
+        with fleet(tmp_path, blobs=store.url, **through) as running:
             endure(running, tmp_path, lambda _: None, seed=seed, refusals=True)
         assert proxy.refused > 100

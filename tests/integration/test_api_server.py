@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -24,6 +23,7 @@ import uvicorn
 from api.app import THREADS, create_app
 from tests.door import Service
 from tests.pictures import photo, png
+from tests.process import ROOT, free_ports, outside
 
 PICTURE = png(photo(11, 64, 48))
 SECONDS = 20.0
@@ -213,9 +213,7 @@ def test_head_has_the_length_of_the_bytes(client: httpx.Client) -> None:
 @pytest.fixture
 def process(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], tuple[str, int]]]:
     """An API process made by `api.asgi`."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("SEENIT_")}
+    (port,) = free_ports(1)
     ours = {
         "SEENIT_DATA": str(tmp_path),
         "SEENIT_MODEL": "none",
@@ -225,8 +223,8 @@ def process(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], tuple[str
     command = [sys.executable, "-m", "uvicorn", "--factory", "api.asgi:create"]
     with subprocess.Popen(
         [*command, "--port", str(port), "--log-level", "warning", "--no-access-log"],
-        env=kept | ours,
-        cwd=Path(__file__).parents[2],
+        env=outside() | ours,
+        cwd=ROOT,
         stdout=subprocess.DEVNULL,
     ) as run:
         try:

@@ -11,9 +11,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests import servers
 from tests.e2e.fleet import Fleet
-from tests.e2e.service import Service, free_port
+from tests.e2e.service import Service
 from tests.e2e.talking import until
 from tests.pictures import png, tiny
+from tests.process import free_ports
 
 PERSONAL = {"title": "Grandmother by the lake", "owner_id": "owner-of-it-all"}
 
@@ -111,7 +112,7 @@ def test_lines_and_figures_of_several_processes(
     tmp_path: Path, weaviate_server: servers.Weaviate | servers.Given
 ) -> None:
     """The API says that a job was accepted, a worker that it was settled; each has its figures."""
-    ports = {"worker0": free_port(), "beat": free_port()}
+    ports = dict(zip(("worker0", "beat"), free_ports(2), strict=True))
     with servers.redis(tmp_path / "redis") as redis:
         parts = Fleet(
             tmp_path / "fleet",

@@ -1,0 +1,30 @@
+"""`seenit` as whoever types it: a process of its own that knows its settings alone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping
+
+from tests.process import ROOT, outside
+
+SECONDS = 600.0
+"""A command that hangs ends a test all the same."""
+
+
+def line(*words: str) -> list[str]:
+    """What is run for these words."""
+    return [sys.executable, "-m", "cli", *words, "--json"]
+
+
+def ran(settings: Mapping[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+    """How a command ended that was asked for JSON."""
+    return subprocess.run(
+        line(*words),
+        env={**outside(), **settings},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
