@@ -27,6 +27,7 @@ from adapters import wiring
 from adapters.settings import Settings
 from adapters.toy_embedder import ToyEmbedder
 from api.app import create_app
+from tests.e2e.talking import until
 from tests.pictures import jpeg, photo
 from tests.toys import ToyCaptions
 from worker.engine import Engine
@@ -157,6 +158,7 @@ def _settle(made: Known) -> None:
         answer = alpha.call(method, f"/v1/images/{url}", json=body)
         assert answer.is_success, answer.text
     assert alpha.call("POST", f"/v1/jobs/{ids['failed']}/retry").status_code == 202
+    until(lambda: not list(made.services.blobs.keys("pending/alpha/")))  # it is not waited for
     kinds = {name: alpha.call("GET", f"/v1/images/{one}").status_code for name, one in ids.items()}
     assert Counter(kinds.values()) == {200: 5, 410: 1, 404: 1}
     made.jobs = [job["job_id"] for job in _jobs(alpha)]
