@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from msgspec.structs import replace
@@ -26,29 +25,6 @@ from tests.records import fingerprint, image_id, query, record
 POLICY = Policy(visual_floor=0.25, visual_top=5)
 
 Opens = Callable[..., WeaviateIndex]
-
-
-@pytest.fixture
-def opens(weaviate_server: servers.Weaviate | servers.Given) -> Iterator[Opens]:
-    """Opens the same empty index, as often as it is called; drops all of it."""
-    found: list[WeaviateIndex] = []
-    prefix = f"U{uuid4().hex[:8]}"
-
-    def open_index(**options: float) -> WeaviateIndex:
-        index = WeaviateIndex(
-            parse(weaviate_server.url),
-            POLICY,
-            key=weaviate_server.key or "",
-            prefix=prefix,
-            **options,  # type: ignore[arg-type]  # numbers
-        )
-        found.append(index)
-        return index
-
-    yield open_index
-    found[0].drop()
-    for index in found:
-        index.close()
 
 
 def put(index: WeaviateIndex, tenant: str, seq: int) -> None:

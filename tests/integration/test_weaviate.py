@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
-import weaviate
 from weaviate.classes.data import DataObject
 from weaviate.classes.query import Filter
 
@@ -22,57 +20,12 @@ from core.policy import Policy
 from core.ports import Filters, Rebuildable
 from tests import records as made
 from tests import servers
-from tests.records import OTHER, SPACE, image_id, outcome, query, record, tombstone
+from tests.process import wait
+from tests.records import OTHER, SPACE, image_id, outcome, put, query, record, tombstone
 
 POLICY = Policy(visual_floor=0.25, visual_top=5)
 
 Opens = Callable[..., WeaviateIndex]
-
-
-@pytest.fixture
-def opens(weaviate_server: servers.Weaviate | servers.Given) -> Iterator[Opens]:
-    """Opens the same empty index, as often as it is called; drops all of it."""
-    indexes: list[WeaviateIndex] = []
-    nodes = parse(weaviate_server.url)
-    prefix = f"T{uuid4().hex[:8]}"
-
-    def open_index(**options: float) -> WeaviateIndex:
-        index = WeaviateIndex(
-            nodes,
-            POLICY,
-            key=weaviate_server.key or "",
-            prefix=prefix,
-            **options,  # type: ignore[arg-type]  # numbers
-        )
-        indexes.append(index)
-        return index
-
-    yield open_index
-    for index in indexes:
-        index.close()
-    with client(nodes[0], weaviate_server.key) as held:
-        for name in held.collections.list_all(simple=True):
-            if name.startswith(prefix):
-                held.collections.delete(name)
-
-
-def client(node: Node, secret: str | None) -> weaviate.WeaviateClient:
-    """A client of its own, not that of an index."""
-    return weaviate.connect_to_custom(
-        http_host=node.host,
-        http_port=node.http,
-        http_secure=False,
-        grpc_host=node.host,
-        grpc_port=node.grpc,
-        grpc_secure=False,
-        auth_credentials=weaviate.auth.Auth.api_key(secret) if secret else None,
-        skip_init_checks=True,
-    )
-
-
-def put(index: WeaviateIndex, seq: int, *records: Record) -> None:
-    """Project an entry that left only records."""
-    index.project("default", seq, records, [], [])
 
 
 def whole(index: WeaviateIndex, pictures: int = 8) -> tuple[object, ...]:
@@ -279,10 +232,12 @@ def test_a_fresh_index_takes_the_place_of_the_old_one(opens: Opens) -> None:
     assert index.swap(fresh) is True
     fresh.close()
     assert whole(index) == before
-    deadline = time.monotonic() + 10
-    while other._now.number == 1 and time.monotonic() < deadline:
-        other.watermark("default")
-    assert other._now.number == index._now.number == 2
+    wait(
+        lambda: other.watermark("default") == 4 and other._now.number == 2,
+        30.0,
+        lambda: f"still in {other._now.number}",
+    )
+    assert index._now.number == 2
     assert whole(other) == before
     entry(index, 5)
     assert other.watermark("default") == 5
