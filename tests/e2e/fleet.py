@@ -63,7 +63,7 @@ class Process:
         tree[0].send_signal(signal.SIGKILL)
         assert self._process is not None
         self._process.wait()
-        _, left = psutil.wait_procs(tree[1:], timeout=15)
+        _, left = psutil.wait_procs(tree[1:], timeout=30)
         assert left == []
 
     def stop(self, seconds: float = 60.0) -> int:

@@ -90,7 +90,7 @@ class Service(Talking):
         tree[0].send_signal(signal.SIGKILL)
         assert self._process is not None
         self._process.wait()
-        _, left = psutil.wait_procs(tree[1:], timeout=15)
+        _, left = psutil.wait_procs(tree[1:], timeout=30)
         assert left == []
 
     def stop(self) -> int:
@@ -98,7 +98,7 @@ class Service(Talking):
         assert self._process is not None
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(timeout=30)
+        return self._process.wait(timeout=60)
 
     def order(self) -> list[str]:
         """image_ids of all settled uploads, in the order of the log."""

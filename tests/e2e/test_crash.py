@@ -104,7 +104,7 @@ def test_nothing_is_left_running_after_a_stop(tmp_path: Path) -> None:
         tree = service.tree()
         assert len(tree) > 1
         assert service.stop() == 0
-        _, left = psutil.wait_procs(tree, timeout=10)
+        _, left = psutil.wait_procs(tree, timeout=30)
         assert left == []
 
 

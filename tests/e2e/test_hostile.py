@@ -29,7 +29,7 @@ def plain(problem: dict[str, Any]) -> None:
 
 def ended(service: Service, data: bytes, name: str) -> dict[str, Any]:
     """Upload and wait: the item as its job answers it, or the problem."""
-    answer = service.upload([(name, data)], wait=30)
+    answer = service.upload([(name, data)], wait=60)
     body: dict[str, Any] = answer.json()
     if answer.status_code >= 400:
         assert answer.headers["content-type"] == "application/problem+json"
@@ -68,7 +68,7 @@ def test_bad_files_among_good_ones_in_one_request(tmp_path: Path) -> None:
         ("c.jpg", good[2]),
     ]
     with serving(tmp_path / "data") as service:
-        answer = service.upload(files, wait=30)
+        answer = service.upload(files, wait=60)
         assert answer.status_code == 200, answer.text
         items = answer.json()["items"]
         told = [
@@ -88,7 +88,7 @@ def test_every_odd_file_gets_an_answer(tmp_path: Path, shared: Path) -> None:
     slowest = ("", 0.0)
     waits: list[float] = []
     with serving(tmp_path / "data") as service:
-        service.upload([("warm.jpg", jpeg(photo(1), 90))], wait=30)
+        service.upload([("warm.jpg", jpeg(photo(1), 90))], wait=60)
         idle = service.memory()
         most = [idle]
         stop = threading.Event()

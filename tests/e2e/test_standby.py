@@ -11,7 +11,7 @@ from tests.pictures import jpeg, photo
 
 def kind(service: Service, data: bytes) -> str:
     """What an upload through this process is told."""
-    answer = service.upload([("a.jpg", data)], wait=30)
+    answer = service.upload([("a.jpg", data)], wait=60)
     assert answer.status_code == 200, answer.text
     told: str = answer.json()["items"][0]["verdict"]["kind"]
     return told

@@ -26,7 +26,8 @@ from tests.pictures import photo, png
 from tests.process import ROOT, free_ports, outside
 
 PICTURE = png(photo(11, 64, 48))
-SECONDS = 20.0
+SECONDS = 60.0
+"""For what takes a moment: a machine may be slow."""
 
 
 class Server(uvicorn.Server):
@@ -228,7 +229,7 @@ def process(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], tuple[str
         stdout=subprocess.DEVNULL,
     ) as run:
         try:
-            until(lambda: _listens(port), 60)
+            until(lambda: _listens(port))
             yield run, ("127.0.0.1", port)
         finally:
             run.terminate()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import struct
 import threading
-import time
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,7 @@ from adapters.settings import Settings
 from adapters.toy_embedder import ToyEmbedder
 from api.app import create_app
 from core import keys
+from tests.e2e.talking import until
 from tests.pictures import flat, jpeg, photo, png, tiny
 from tests.toys import ToyCaptions
 from worker.engine import Engine
@@ -340,12 +340,7 @@ def test_an_owner_leaves_nothing(door: Door, services: wiring.Services) -> None:
     response = door.call("DELETE", "/v1/images?owner_id=o")
     assert response.status_code in (200, 202)
     assert response.json()["matched"] == 3
-    until = time.monotonic() + 30
-    while time.monotonic() < until:
-        gone = [door.call("GET", f"/v1/images/{i}").status_code for i in ids]
-        if gone == [410] * 3:
-            break
-    assert gone == [410] * 3
+    until(lambda: [door.call("GET", f"/v1/images/{i}").status_code for i in ids] == [410] * 3)
     tenant = door.name
     for image_id in ids:
         left = [keys.blob(tenant, image_id), keys.kept(tenant, image_id)]

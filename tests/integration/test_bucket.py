@@ -175,10 +175,10 @@ def test_a_bucket_that_is_silent_is_given_up(
     own: servers.S3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A half-open connection ends a call; the next one, once the server goes on, works."""
+    open_blobs(own.url).put([("a/x/1", b"1")])
     monkeypatch.setattr("adapters.blobs.STALL", timedelta(seconds=0.5))
     monkeypatch.setattr("adapters.blobs.RETRY_FOR", timedelta(seconds=1))
     blobs = open_blobs(own.url)
-    blobs.put([("a/x/1", b"1")])
     own.pause()
     for ask in (lambda: blobs.get("a/x/1"), lambda: blobs.create("a/x/2", b"2")):
         with pytest.raises(StoreUnavailableError):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from adapters import wiring
+from adapters.errands import Errand, Report
 from adapters.settings import Settings
 from adapters.toy_embedder import ToyEmbedder
 from adapters.wiring import Services
@@ -18,6 +18,7 @@ from core.accept import Upload
 from core.entries import Fields, Operation
 from core.errors import ConflictError, EmbedderUnavailableError, MissingError, SeenitError
 from tests import models
+from tests.e2e.talking import until
 from tests.pictures import jpeg, photo
 from worker.chores import carry_out
 from worker.engine import Engine
@@ -228,8 +229,7 @@ def test_an_engine_that_is_stopped_leaves_its_errand_to_the_next(
         assert begun.wait(30)
         stopping = threading.Thread(target=engine.close)
         stopping.start()
-        while not engine._stop.is_set():
-            time.sleep(0.01)
+        assert engine._stop.wait(30)
         go_on.set()
         stopping.join(30)
         assert not stopping.is_alive()
@@ -238,9 +238,14 @@ def test_an_engine_that_is_stopped_leaves_its_errand_to_the_next(
     monkeypatch.undo()
     again = Engine(wiring.build(desk.services.settings, visual=ToyEmbedder()))
     again.start()
-    while (report := desk.services.errands.look(errand)) is None or not report.ended:
-        time.sleep(0.05)
+    report = until(lambda: _ended(desk, errand))
     again.close()
     again._services.close()
     assert report.error is None
     assert all(new in desk.spaces(one) for one in ids)
+
+
+def _ended(desk: Desk, errand: Errand) -> Report | None:
+    """Its last report."""
+    report = desk.services.errands.look(errand)
+    return report if report is not None and report.ended else None

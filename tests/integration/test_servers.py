@@ -12,7 +12,7 @@ from redis import Redis as Client
 from redis import RedisError
 
 from tests import servers
-from tests.process import is_free
+from tests.process import is_free, wait
 
 
 @pytest.fixture
@@ -26,13 +26,18 @@ def test_redis_keeps_what_its_file_holds_through_kill_9(tmp_path: Path) -> None:
     """On the same port and with its password; stopped, nobody listens."""
     with servers.redis(tmp_path, password="secret", appendonly=True) as server:
         with Client.from_url(server.url) as client:
-            client.set("a", "1")
-            time.sleep(1.1)  # the append-only file is flushed once a second
+            client.set("name", "kept")
+            files = server.data / "appendonlydir"
+            wait(
+                lambda: any(b"kept" in one.read_bytes() for one in files.iterdir()),
+                20.0,
+                lambda: "it is not in the file",
+            )
         server.kill()
         assert not server.running
         server.start()
         with Client.from_url(server.url) as client:
-            assert client.get("a") == b"1"
+            assert client.get("name") == b"kept"
         server.stop()
         assert is_free(server.port)
     with servers.redis(tmp_path / "other") as forgetful:

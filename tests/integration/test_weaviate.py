@@ -12,7 +12,7 @@ import pytest
 from weaviate.classes.data import DataObject
 from weaviate.classes.query import Filter
 
-from adapters.weaviate_index import Node, WeaviateIndex, parse, schema, store, walking
+from adapters.weaviate_index import Node, WeaviateIndex, generations, parse, schema, store, walking
 from adapters.weaviate_index.objects import key
 from core.entries import Fields, Record
 from core.errors import IndexUnavailableError, SettingsError
@@ -213,8 +213,11 @@ def test_a_schema_of_a_newer_version_is_refused(
         opens().watermark("default")
 
 
-def test_a_fresh_index_takes_the_place_of_the_old_one(opens: Opens) -> None:
+def test_a_fresh_index_takes_the_place_of_the_old_one(
+    opens: Opens, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """For every process at once, and for none before it has all that was told."""
+    monkeypatch.setattr(generations, "LOOK", 0.1)
     index, other = opens(), opens()
     assert isinstance(index, Rebuildable)
     for seq in range(1, 5):
@@ -349,9 +352,12 @@ def test_a_node_of_three_may_die(tmp_path: Path) -> None:
             with pytest.raises(IndexUnavailableError):
                 entry(index, seq + 1)
             assert index.watermark("default") == seq
+            with pytest.raises(IndexUnavailableError, match="1 of 3 nodes of Weaviate are away"):
+                index.whole()
             cluster.start()
             entry(index, seq + 1)
             assert index.watermark("default") == seq + 1
+            index.whole()
             before = whole(index)
         index.close()
 

@@ -140,8 +140,11 @@ def test_a_worker_finds_its_way_back_to_a_redis_that_forgot_everything(tmp_path:
     assert all(times == 1 for (how, _), times in told.items() if how == "settled")
 
 
-def test_a_job_that_fails_comes_again_later_and_its_neighbours_do_not_wait(dug: Pit) -> None:
+def test_a_job_that_fails_comes_again_later_and_its_neighbours_do_not_wait(
+    dug: Pit, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A part that is down costs a pause, and no job is ever set aside for it."""
+    monkeypatch.setattr("core.sweep.FIRST_PAUSE", 0.1)
     down = threading.Event()
     down.set()
     worker = dug.thread()
