@@ -44,6 +44,8 @@ class Health:
             "index": lambda: services.index.watermark("default"),
             "queue": services.queue.depth,
         }
+        if services.settings.index_replication > 1:
+            asked["replicas"] = services.index.whole
         models = asyncio.create_task(self._models())
         answers = await asyncio.gather(*(_ask(call) for call in asked.values()))
         return {**dict(zip(asked, answers, strict=True)), **await models}

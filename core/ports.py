@@ -176,6 +176,9 @@ class Index(Protocol):
     def tenants(self) -> list[str]:
         """Those that have a watermark."""
 
+    def whole(self) -> None:
+        """Raise IndexUnavailableError where W stands still though reads are answered."""
+
     def project(
         self,
         tenant: str,

@@ -50,6 +50,9 @@ class LocalIndex:
         with self._at(tenant) as now:
             return now.watermark
 
+    def whole(self) -> None:
+        """It is one file: there is no part of it to be away."""
+
     def tenants(self) -> list[str]:
         """Those that have a watermark, sorted."""
         with self._database.reading() as db:

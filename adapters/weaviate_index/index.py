@@ -80,6 +80,10 @@ class WeaviateIndex:
         """Those that have a watermark, sorted."""
         return self._now.head.tenants()
 
+    def whole(self) -> None:
+        """Raise IndexUnavailableError while a node that has replicas is away: W waits for it."""
+        self._now.store.whole()
+
     def project(
         self,
         tenant: str,

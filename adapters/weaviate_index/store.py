@@ -291,6 +291,22 @@ class Store:
             self._replicas = told.replication_config.factor
         return self._replicas
 
+    def whole(self) -> None:
+        """Raise IndexUnavailableError while nodes are away that W waits for.
+
+        A node that died is listed as unhealthy at first, and some seconds later not at all.
+        """
+        wanted = self.replicas()
+        if wanted == 1:
+            return
+        nodes = self.cluster.run(lambda client: client.cluster.nodes(output="minimal"))
+        there = max(wanted, len(nodes))
+        away = there - sum(node.status == "HEALTHY" for node in nodes)
+        if away > 0:
+            raise IndexUnavailableError(
+                f"{away} of {there} nodes of Weaviate are away: what is settled waits for them"
+            )
+
     def _known(self, kind: str, tenant: str) -> bool:
         """Whether a tenant that a node knows nothing of is there: the schema may lag on a node.
 

@@ -58,7 +58,9 @@ def test_a_node_dies_and_comes_back(tmp_path: Path, victim: str) -> None:
         def harm() -> None:
             hit = cluster.nodes[0] if victim == "connected" else cluster.leader()
             hit.kill()
+            until(lambda: running.ready()["parts"]["replicas"] == "down", 30)
             time.sleep(10)
             hit.start()
+            until(lambda: running.ready()["parts"]["replicas"] == "ok", 60)
 
         bearing(running, tmp_path, harm, next(_seeds))

@@ -136,6 +136,26 @@ def test_ready_tells_the_parts(client: TestClient[Litestar], service: Service) -
     assert client.get("/health/ready").json()["status"] == "ready"
 
 
+def test_ready_names_replicas_where_there_are_several(
+    client: TestClient[Litestar], service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The index answers, and what is settled does not get onto it."""
+
+    def whole() -> None:
+        raise IndexUnavailableError("1 of 3 nodes of Weaviate are away")
+
+    monkeypatch.setattr(service.index, "whole", whole)
+    assert "replicas" not in client.get("/health/ready").json()["parts"]
+    several = service.settings.model_copy(update={"index_replication": 3})
+    monkeypatch.setattr(service, "settings", several)
+    told = client.get("/health/ready").json()
+    assert (told["status"], told["parts"]["index"]) == ("degraded", "ok")
+    assert (told["parts"]["replicas"], told["reasons"]["replicas"]) == (
+        "down",
+        "1 of 3 nodes of Weaviate are away",
+    )
+
+
 @pytest.mark.parametrize("free", [0, 10**12])
 def test_ready_is_503_only_when_uploads_cannot_be_accepted(
     client: TestClient[Litestar], service: Service, monkeypatch: pytest.MonkeyPatch, free: int
