@@ -14,6 +14,8 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from tests.e2e.service import Service, serving
+from tests.e2e.talking import Talking
+from tests.hard.serial import Told, serial
 from tests.pictures import jpeg, photo
 
 THREADS = 20
@@ -131,17 +133,12 @@ def equals_serial(tmp_path: Path, files: Sequence[bytes], clients: int) -> None:
         order = service.order()
         parallel = verdicts(service, place)
     assert sorted(place) == sorted(order)
-    with serving(tmp_path / "one") as service:
-        again: dict[str, int] = {}
-        for image_id in order:
-            answer = service.upload([("x.jpg", files[place[image_id]])], wait=60)
-            assert answer.status_code == 200, answer.text
-            again[answer.json()["items"][0]["image_id"]] = place[image_id]
-        serial = verdicts(service, again)
-    assert parallel == serial
+    alone = tmp_path / "one"
+    alone.mkdir()
+    assert parallel == serial(alone, files, [place[image_id] for image_id in order])
 
 
-def verdicts(service: Service, place: dict[str, int]) -> dict[int, tuple[object, ...]]:
+def verdicts(service: Talking, place: dict[str, int]) -> dict[int, Told]:
     """Of each file: kind, original, and which others confirmed it; pictures by their number."""
     return {
         place[record["image_id"]]: (
