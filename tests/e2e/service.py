@@ -16,7 +16,7 @@ import psutil
 from tests.e2e.talking import Talking, until
 from tests.process import ROOT, free_ports, outside
 
-READY_SECONDS = 60.0
+READY_SECONDS = 90.0
 
 
 class Service(Talking):
@@ -117,10 +117,9 @@ class Service(Talking):
 @contextmanager
 def serving(data: Path, **settings: str) -> Iterator[Service]:
     """A service that is stopped whatever happens."""
-    service = Service(data, settings=settings).start()
+    service = Service(data, settings=settings)
     try:
-        yield service
+        yield service.start()
     finally:
         service.client.close()
-        if psutil.pid_exists(service.pid):
-            service.stop()
+        service.stop()
