@@ -108,7 +108,7 @@ def test_a_broker_that_forgets_everything_again_and_again_loses_nothing(
 
 
 def test_ten_thousand_pending_never_fill_the_broker_over_its_mark(
-    tmp_path: Path, redis_server: Server
+    tmp_path: Path, redis_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The worker is away for ten sweeps, uploads come in meanwhile, and then all are settled."""
     backlog, batch = 10_000, 64
@@ -126,9 +126,10 @@ def test_ten_thousand_pending_never_fill_the_broker_over_its_mark(
             held.append(made.broker.queue.depth())
         assert max(held) <= backlog + batch
         assert len(redis.lrange("ingest", 0, -1)) == len(made.broker.held.queued())  # none twice
-        began = time.monotonic()
-        assert made.sweeper.sweep() == 0
-        assert time.monotonic() - began < 1.0, "a full queue is not listed, nor the store"
+        with monkeypatch.context() as patch:  # a full queue is not listed, nor the store
+            for part, name in ((made.broker.held, "queued"), (made.blobs, "folders")):
+                patch.setattr(part, name, lambda *_: pytest.fail("it is listed"))
+            assert made.sweeper.sweep() == 0
         worker = made.thread(0.0, 2)
         made.empty(300.0)
         worker.close()
