@@ -9,6 +9,7 @@ from adapters.weaviate_index.head import Head
 from adapters.weaviate_index.nearby import Nearby
 from adapters.weaviate_index.neighbours import Neighbours
 from adapters.weaviate_index.reading import Reading
+from adapters.weaviate_index.replicas import Replicas
 from adapters.weaviate_index.schema import Layout
 from adapters.weaviate_index.store import Store
 from adapters.weaviate_index.tidying import Tidying
@@ -32,10 +33,11 @@ class Generation:
         self.number = held.number
         self._layout = layout
         self.head = Head(held)
+        self.replicas = Replicas(held)
         self.reading = Reading(held, pool)
         self.nearby = Nearby(self.reading, policy, words=features)
         self.neighbours = Neighbours(self.reading)
-        self.writing = Writing(self.reading, self.head, self._prepare)
+        self.writing = Writing(self.reading, self.head, self.replicas, self._prepare)
         self.tidying = Tidying(Reading(held.quietly(), pool), self.head)
 
     def _prepare(self, space_id: str, wide: int) -> None:

@@ -82,7 +82,7 @@ class WeaviateIndex:
 
     def whole(self) -> None:
         """Raise IndexUnavailableError while a node that has replicas is away: W waits for it."""
-        self._now.store.whole()
+        self._now.replicas.whole()
 
     def project(
         self,

@@ -47,10 +47,6 @@ MOST = 10_000
 """Objects that Weaviate gives at most for one question (QUERY_MAXIMUM_RESULTS)."""
 PART = 256
 """Objects in one write: their vectors and features are 2 MB."""
-_SETTLED = 60.0
-"""Seconds that vectors may take to come out of a queue."""
-_APPEARS = 1.0
-"""Seconds that a new tenant may take to be on every replica."""
 
 Found = Object[Any, Any]
 Made = DataObject[Any, Any]
@@ -77,7 +73,6 @@ class Store:
         self.prefix = f"{prefix}{number}"
         self._reading = LEVELS[consistency]
         self._spaces: dict[str, int] = {}
-        self._replicas = 0
         self._welcomed: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
 
@@ -233,36 +228,6 @@ class Store:
             except MissingError:
                 return
 
-    def visible(self, kind: str, tenant: str) -> None:
-        """Wait until no vector of a tenant waits in a queue any more (asynchronous indexing).
-
-        Raise IndexUnavailableError where a replica is away: to Weaviate, "all" replicas are those
-        that gossip knows of, and some 5 s after a node died it knows of it no more.
-        """
-        began = time.monotonic()
-        pause = 0.005
-        wanted = self.replicas()
-        while True:
-            shards = self.cluster.run(lambda client: self._shards(client, kind, tenant))
-            away = len(shards) < wanted
-            if away and self.rests(kind, tenant):  # whose shards no node has opened
-                self.cluster.run(
-                    lambda client: client.collections.use(self.name(kind)).tenants.activate(tenant)
-                )
-                began = time.monotonic()
-                continue
-            if away and time.monotonic() > began + _APPEARS:
-                raise IndexUnavailableError(
-                    f"{wanted - len(shards)} of {wanted} replicas of Weaviate are away"
-                )
-            waiting = sum(shards)
-            if not away and not waiting:
-                return
-            if time.monotonic() > began + _SETTLED:
-                raise IndexUnavailableError(f"{waiting} vectors of {tenant} still wait in a queue")
-            time.sleep(pause)
-            pause = min(0.25, 2 * pause)
-
     def welcome(self, kind: str, tenant: str) -> None:
         """Make room for a tenant in a collection, so that it does not answer "unknown"."""
         with self._lock:
@@ -283,30 +248,6 @@ class Store:
 
         return self.cluster.run(look)
 
-    def replicas(self) -> int:
-        """Copies that there are of each shard."""
-        if self._replicas == 0:
-            name = self.name(RECORD)
-            told = self.cluster.run(lambda client: client.collections.use(name).config.get())
-            self._replicas = told.replication_config.factor
-        return self._replicas
-
-    def whole(self) -> None:
-        """Raise IndexUnavailableError while nodes are away that W waits for.
-
-        A node that died is listed as unhealthy at first, and some seconds later not at all.
-        """
-        wanted = self.replicas()
-        if wanted == 1:
-            return
-        nodes = self.cluster.run(lambda client: client.cluster.nodes(output="minimal"))
-        there = max(wanted, len(nodes))
-        away = there - sum(node.status == "HEALTHY" for node in nodes)
-        if away > 0:
-            raise IndexUnavailableError(
-                f"{away} of {there} nodes of Weaviate are away: what is settled waits for them"
-            )
-
     def _known(self, kind: str, tenant: str) -> bool:
         """Whether a tenant that a node knows nothing of is there: the schema may lag on a node.
 
@@ -319,16 +260,6 @@ class Store:
         return self.cluster.run(
             lambda client: client.collections.use(self.name(kind)).tenants.exists(tenant)
         )
-
-    def _shards(self, client: WeaviateClient, kind: str, tenant: str) -> list[int]:
-        """Of each replica that is there, the length of its queue of vectors."""
-        nodes = client.cluster.nodes(collection=self.name(kind), shard=tenant, output="verbose")
-        return [
-            shard.vector_queue_length
-            for node in nodes
-            if node.status == "HEALTHY"
-            for shard in node.shards or []
-        ]
 
     # --- spaces ---------------------------------------------------------------------------------
 

@@ -74,6 +74,7 @@ class Writing:
         self,
         reading: Reading,
         head: Head,
+        replicas: Replicas,
         prepare: Callable[[str, int], None],
     ) -> None:
         """`prepare` makes the collection of a space for vectors of so many dimensions."""
@@ -81,7 +82,7 @@ class Writing:
         self._store = reading.store
         self._pool = reading.pool
         self._head = head
-        self._replicas = Replicas(reading.store)
+        self._replicas = replicas
         self._prepare = prepare
 
     def project(self, entry: Entry) -> None:
@@ -171,7 +172,7 @@ class Writing:
         tenant = entry.tenant
         made = self._objects(entry, plan)
         kinds = [kind for kind, some in made.items() if some]
-        many = self._store.replicas() > 1
+        many = self._replicas.count() > 1
         tell: tuple[Any, ...] = (tenant, entry.seq, plan.counts, entry.standings)
         puts: list[Future[None]] = [self._pool.submit(self._head.tell, *tell)]
         for start in range(0, max(map(len, made.values())), store.PART):
@@ -201,13 +202,13 @@ class Writing:
         kinds = [*store.OF_TENANTS, *map(store.space, spaces)]
         for kind in kinds:
             self._store.welcome(kind, entry.tenant)
-        if self._store.replicas() > 1:
+        if self._replicas.count() > 1:
             self._visible(entry.tenant, kinds)
             self._replicas.check(entry.tenant)
 
     def _visible(self, tenant: str, kinds: Sequence[str]) -> None:
         """On every replica, and past every queue."""
-        all_of(self._pool.submit(self._store.visible, kind, tenant) for kind in kinds)
+        all_of(self._pool.submit(self._replicas.visible, kind, tenant) for kind in kinds)
 
     def _objects(self, entry: Entry, plan: Plan) -> dict[str, list[Made]]:
         made: dict[str, list[Made]] = {

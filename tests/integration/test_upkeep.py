@@ -190,8 +190,8 @@ def test_slow_servers_hold_no_large_entry_up_for_ever(
 
     monkeypatch.setattr(writing, "time", clock)
     monkeypatch.setattr(store, "PART", 2)
-    monkeypatch.setattr(now.store, "replicas", lambda: 2)
-    monkeypatch.setattr(now.store, "visible", lambda kind, _: seen.append(kind))
+    monkeypatch.setattr(now.replicas, "count", lambda: 2)
+    monkeypatch.setattr(now.replicas, "visible", lambda kind, _: seen.append(kind))
     monkeypatch.setattr(now.reading, "jobs", slow(writing._BLINK + 1, jobs))
     monkeypatch.setattr(now.store, "put", slow(writing._LATE + 1, put_))
     many = [record(n, 2) for n in range(2, 10)]
