@@ -36,7 +36,6 @@ from core.errors import (
     TooLargeError,
     UnsupportedError,
     WorkerUnavailableError,
-    named,
 )
 from core.jobs import QUERY_QUEUE, SPACE_TASK
 from core.leftovers import OLD_SECONDS, clear
@@ -272,27 +271,6 @@ def test_bad_pictures_are_told_by_the_same_errors(both: Pair) -> None:
             with pytest.raises(kind):
                 ask(TENANT, data)
     until(lambda: left(both.api) == [])
-
-
-def test_every_error_is_found_by_its_type() -> None:
-    """What was raised there is raised here."""
-
-    def kinds(root: type[SeenitError]) -> Iterator[type[SeenitError]]:
-        for kind in root.__subclasses__():
-            yield kind
-            yield from kinds(kind)
-
-    for kind in kinds(SeenitError):
-        if kind.__module__ != "core.errors":
-            continue
-        came = named(kind.type, "why", field="file")
-        assert (came.type, came.status, came.detail, came.field) == (
-            kind.type,
-            kind.status,
-            "why",
-            "file",
-        )
-    assert type(named("of a newer version", "why")) is SeenitError
 
 
 def test_a_defect_there_is_told_without_its_details(both: Pair) -> None:
