@@ -111,7 +111,7 @@ class Pair:
         self._worker = self.work = None
 
     def ingest(self, data: bytes, folder: Path, **said: str) -> str:
-        """Upload and settle a picture."""
+        """Upload a picture, settle it, and wait for the index to have it."""
         path = folder / "upload"
         path.write_bytes(data)
         made = digests(data)
@@ -119,6 +119,7 @@ class Pair:
         (job,) = self.api.acceptor.uploads(TENANT, [upload], Fields(**said)).items
         assert isinstance(job, Job)
         until(lambda: self.api.reader.ended(TENANT, [job.job_id]) == ["done"])
+        until(lambda: self.api.follower.tail(TENANT).lag == 0)  # only then is it searched
         return job.image_id
 
     def close(self) -> None:
