@@ -229,6 +229,7 @@ class Acceptor:
             md5=hashlib.md5(data, usedforsecurity=False).hexdigest(),
             bytes=len(data),
             format=header.format,
+            keep_bytes=self._shelf.fields(tenant, image_id, image_id).keep_bytes,
         )
         self._promise(tenant, [job])
         return job
@@ -291,7 +292,9 @@ class Acceptor:
                 (
                     job.image_id,
                     job.image_id,
-                    msgspec.structs.replace(fields, filename=upload.filename),
+                    msgspec.structs.replace(
+                        fields, filename=upload.filename, keep_bytes=job.keep_bytes
+                    ),
                 )
                 for job, upload in pairs
             ],

@@ -181,6 +181,8 @@ class Fields(Struct, frozen=True, kw_only=True, omit_defaults=True):
     source_url: str | None = None
     metadata: dict[str, object] = {}
     filename: str | None = None
+    keep_bytes: bool = True
+    """False: `on_duplicate=discard_bytes`, for a retry to know."""
     reason: str | None = None
     """Why a person decided as they did."""
 

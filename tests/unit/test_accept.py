@@ -206,11 +206,17 @@ def test_a_full_disk_is_said_before_anything_is_written(
     assert blobs.folders("") == []
 
 
-def test_a_failed_upload_is_tried_again_under_the_next_number(tmp_path: Path) -> None:
-    """`<image_id>.1`, then `.2`; not while one is pending, not when deleted or unknown."""
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_failed_upload_is_tried_again_under_the_next_number(
+    tmp_path: Path, *, keep: bool
+) -> None:
+    """`<image_id>.1`, then `.2`; not while one is pending, not when deleted or unknown.
+
+    Whether a copy's bytes are to be kept is what the upload said.
+    """
     blobs = open_blobs("memory://")
     door = acceptor(blobs)
-    door.uploads("t", [upload(tmp_path, PICTURE)], Fields())
+    door.uploads("t", [upload(tmp_path, PICTURE)], Fields(), keep_bytes=keep)
     with pytest.raises(ConflictError):
         door.retry("t", "id-1")
     for n in (1, 2):
@@ -219,6 +225,7 @@ def test_a_failed_upload_is_tried_again_under_the_next_number(tmp_path: Path) ->
         blobs.delete([keys.pending("t", waiting)])
         job = door.retry("t", "id-1")
         assert (job.job_id, job.sha256) == (f"id-1.{n}", hashlib.sha256(PICTURE).hexdigest())
+        assert job.keep_bytes is keep
     with pytest.raises(MissingError):
         door.retry("t", "id-9")
     blobs.create(keys.tombstone("t", "id-1"), b"")
