@@ -65,7 +65,7 @@ def of_form(texts: dict[str, list[str]]) -> tuple[Fields, bool]:
     if duplicates not in ("keep", "discard_bytes"):
         raise MalformedError("on_duplicate is keep or discard_bytes", field="on_duplicate")
     metadata = _object(one.pop("metadata")) if "metadata" in one else {}
-    texts_only = {name: text(name, value) for name, value in one.items()}
+    texts_only: dict[str, Any] = {name: text(name, value) for name, value in one.items()}
     fields = Fields(
         **texts_only,
         tags=_tags([tag for tag in texts.get("tags", []) if tag.strip()]),

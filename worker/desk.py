@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 from celery import Celery
 
@@ -38,14 +39,14 @@ class Desk:
         errand = self._errands.find(errand_id)
         if errand is None:
             return
-        with self._errands.doing(errand) as ours:
-            if not ours:
+        with self._errands.doing(errand) as renew:
+            if renew is None:
                 return
-            ended = self._do(errand)
+            ended = self._do(errand, renew)
         if not ended:
             self._errands.send(errand)
 
-    def _do(self, errand: Errand) -> bool:
+    def _do(self, errand: Errand, renew: Callable[[], None]) -> bool:
         """Whether it came to an end, well or not."""
         over = threading.Event()
 
@@ -55,14 +56,14 @@ class Desk:
             except QueueUnavailableError as error:  # whoever watches waits; the work goes on
                 logger.debug("errand %s: %s", errand.errand_id, error)
 
-        def renew() -> None:
+        def keep() -> None:
             while not over.wait(self._errands.seconds / 3):
                 try:
-                    self._errands.renew(errand)
+                    renew()
                 except QueueUnavailableError as error:
                     logger.warning("errand %s: %s", errand.errand_id, error)
 
-        keeping = threading.Thread(target=renew, name="errand", daemon=True)
+        keeping = threading.Thread(target=keep, name="errand", daemon=True)
         keeping.start()
         try:
             came = attempt(self._services, errand, say, self._stop)

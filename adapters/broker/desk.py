@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from uuid import uuid4
 
 import msgspec
 from celery import Celery
 from redis import Redis
+from redis.exceptions import LockError
 
 from adapters.broker import names
 from adapters.broker.messages import Messages
 from adapters.errands import Errand, Report
 from adapters.translate import broker_errors
+from core.errors import QueueUnavailableError
 from core.jobs import DEFAULT_QUEUE, ERRAND_TASK
 
 KEPT_SECONDS = 24 * 3600
 """How long a report can be read by a command that was cut off."""
+ALONE = frozenset({"reindex"})
+"""Kinds of which one is carried out at a time: what a second one begins, it begins by clearing
+away what the first has made so far."""
 
 
 class RedisErrands:
@@ -62,23 +67,42 @@ class RedisErrands:
         with broker_errors():
             if self._redis.llen(DEFAULT_QUEUE):
                 return 0
-        left = [one for one in self.waiting() if not self._at(one)]
+        waiting = self.waiting()
+        with broker_errors():
+            left = [one for one in waiting if not self._redis.exists(_at(one))]
         for errand in left:
             self.send(errand)
         return len(left)
 
     @contextmanager
-    def doing(self, errand: Errand) -> Iterator[bool]:
-        """Whether it is ours to do: once at a time, for as long as `renew` is called in time."""
-        key = f"{names.DOING}{errand.errand_id}"
+    def doing(self, errand: Errand) -> Iterator[Callable[[], None] | None]:
+        """It is ours to do for as long as what this gives is called in time; None where it is not.
+
+        One worker at a time is at an errand, or at one of a kind that is to be done alone. Raise
+        QueueUnavailableError, as does what is called: then it may be another's already.
+        """
+        lock = self._redis.lock(
+            _at(errand), timeout=self.seconds, blocking=False, thread_local=False
+        )
+
+        def renew() -> None:
+            with broker_errors():
+                try:
+                    lock.reacquire()
+                except LockError:
+                    if not lock.acquire():  # else Redis had lost it, and nobody was quicker
+                        raise QueueUnavailableError("another worker is at it now") from None
+
         with broker_errors():
-            ours = bool(self._redis.set(key, "1", nx=True, px=int(self.seconds * 1000)))
+            ours = lock.acquire()
+        if not ours:
+            yield None
+            return
         try:
-            yield ours
+            yield renew
         finally:
-            if ours:
-                with broker_errors():
-                    self._redis.delete(key)
+            with suppress(QueueUnavailableError, LockError), broker_errors():  # it runs out
+                lock.release()
 
     def report(self, errand: Errand, report: Report) -> None:
         """Say how far it has come; once it has ended the request goes."""
@@ -88,12 +112,6 @@ class RedisErrands:
             if report.ended:
                 pipe.hdel(names.ERRANDS, errand.errand_id)
             pipe.execute()
-
-    def renew(self, errand: Errand) -> None:
-        """Still at it. Raise QueueUnavailableError."""
-        with broker_errors():
-            key = f"{names.DOING}{errand.errand_id}"
-            self._redis.set(key, "1", px=int(self.seconds * 1000))
 
     def look(self, errand: Errand) -> Report | None:
         """The newest report, None before the first. Raise QueueUnavailableError."""
@@ -107,6 +125,7 @@ class RedisErrands:
             self._redis.hdel(names.ERRANDS, errand.errand_id)
             self._redis.delete(f"{names.REPORT}{errand.errand_id}")
 
-    def _at(self, errand: Errand) -> bool:
-        with broker_errors():
-            return bool(self._redis.exists(f"{names.DOING}{errand.errand_id}"))
+
+def _at(errand: Errand) -> str:
+    """The key that is there while a worker is at it."""
+    return f"{names.DOING}{errand.kind if errand.kind in ALONE else errand.errand_id}"

@@ -27,7 +27,7 @@ ERRANDS = "seenit:errands"
 REPORT = "seenit:report:"
 """Before an errand: how far it has come."""
 DOING = "seenit:doing:"
-"""Before an errand: there while a worker is at it."""
+"""Before an errand, or a kind of which one is done at a time: there while a worker is at it."""
 
 
 def written(job: Handle) -> str:

@@ -318,8 +318,10 @@ def test_an_errand_is_sent_again_until_it_ended(dug: Pit) -> None:
     assert (errands.waiting(), errands.resend()) == ([errand], 0)
     assert redis_of(dug).llen("default") == 1
     redis_of(dug).delete("default")
-    with errands.doing(errand) as ours, errands.doing(errand) as again:
-        assert (ours, again, errands.resend()) == (True, False, 0)
+    with errands.doing(errand) as renew, errands.doing(errand) as again:
+        assert (again, errands.resend()) == (None, 0)
+        assert renew is not None
+        renew()
         errands.report(errand, Report(done=1, total=2))
     assert (errands.look(errand), errands.resend()) == (Report(done=1, total=2), 1)
     ended = Report(done=2, total=2, ended=True)
@@ -327,3 +329,26 @@ def test_an_errand_is_sent_again_until_it_ended(dug: Pit) -> None:
     assert (errands.waiting(), errands.look(errand)) == ([], ended)
     errands.forget(errand)
     assert errands.look(errand) is None
+
+
+def test_one_reindex_is_done_at_a_time(dug: Pit) -> None:
+    """A second one waits until the first is over; other errands go side by side.
+
+    A Redis that was emptied makes room for nobody while the first goes on saying that it is at it.
+    """
+    errands = dug.broker.errands
+    assert isinstance(errands, RedisErrands)
+    first, second, other = errands.ask("reindex"), errands.ask("reindex"), errands.ask("backfill")
+    redis_of(dug).delete("default")
+    with errands.doing(first) as renew, errands.doing(other) as beside:
+        assert renew is not None
+        assert beside is not None
+        redis_of(dug).delete("seenit:doing:reindex")
+        renew()
+        with errands.doing(second) as too_soon:
+            assert (too_soon, errands.resend()) == (None, 0)
+        for errand in (first, other):
+            errands.report(errand, Report(done=1, total=1, ended=True))
+    assert errands.resend() == 1
+    with errands.doing(second) as now:
+        assert now is not None
