@@ -29,7 +29,7 @@ RUN /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --whe
 
 FROM python:${PYTHON}-slim AS base
 RUN useradd --system --uid 10001 --home-dir /data --shell /usr/sbin/nologin seenit \
-    && mkdir -p /data/blobs /models \
+    && mkdir /data /models \
     && chown -R seenit /data /models \
     && python -m venv /opt/seenit
 ENV PATH=/opt/seenit/bin:$PATH \

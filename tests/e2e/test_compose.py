@@ -39,7 +39,10 @@ def test_nothing_starts_without_its_secrets(tmp_path: Path, missing: str) -> Non
 def test_the_files_are_valid_and_complete(
     tmp_path: Path, files: tuple[str, ...], profile: str
 ) -> None:
-    """Health, restarts and volumes of all; commands that exist; no secret written down."""
+    """Health, restarts and volumes of all; commands that exist; no secret written down.
+
+    Each image of ours is built by one service alone: two builds at once of one name collide.
+    """
     services = config(project(tmp_path / "project"), files, profile)
     worker = f"worker-{profile}"
     assert {"api", "beat", "redis", "weaviate", worker} <= set(services)
@@ -50,6 +53,10 @@ def test_the_files_are_valid_and_complete(
         assert composed._seconds(told["stop_grace_period"]) >= 30, name
         if told["command"][0] == "seenit":
             assert told["command"][1] in seenit.list_commands(click.Context(seenit)), name
+    built = [told["image"] for told in services.values() if "build" in told]
+    assert sorted(built) == sorted(
+        {t["image"] for t in services.values() if ":local" in t["image"]}
+    )
     gpus = services[worker].get("deploy", {}).get("resources", {}).get("reservations", {})
     assert ("devices" in gpus) == (profile == "gpu")
     for file in files:
