@@ -84,6 +84,11 @@ class Generations:
                     self._told[tenant] = max(found, self._told.get(tenant, 0))
                     return found
 
+    def told(self) -> list[str]:
+        """Tenants of which this process has told that something is projected, the newest first."""
+        with self._lock:
+            return [tenant for tenant, mark in reversed(self._told.items()) if mark]
+
     def refuse_sealed(self) -> None:
         """Raise IndexUnavailableError while the generation is being left for another."""
         self._look()

@@ -25,6 +25,8 @@ from core.types import Fingerprint, Hit, Query, SpaceKind, Standing, Vector
 
 THREADS = 32
 """Questions under way at once: a picture asks ten, each of which waits some milliseconds."""
+_ASKED = 3
+"""Tenants that are tried until one is not at rest."""
 
 
 class WeaviateIndex:
@@ -81,8 +83,15 @@ class WeaviateIndex:
         return self._now.head.tenants()
 
     def whole(self) -> None:
-        """Raise IndexUnavailableError while a node that has replicas is away: W waits for it."""
-        self._now.replicas.whole()
+        """Raise IndexUnavailableError while a node that has replicas is away, or came back empty.
+
+        Of an emptied one the mark of a tenant tells that this process was asked about.
+        """
+        replicas = self._now.replicas
+        replicas.whole()
+        for tenant in self._generations.told()[:_ASKED]:
+            if replicas.kept(tenant):
+                return
 
     def project(
         self,

@@ -101,18 +101,27 @@ class Replicas:
         with self._lock:
             if now < self._seen.get(tenant, -_SECONDS) + _SECONDS:
                 return
-        marked = self._store.cluster.run(lambda client: self._marked(client, tenant))
-        if not any(marked.values()):
+        if not self.kept(tenant):
             made = Made(uuid=objects.key(tenant, MARK), properties={"image_id": MARK})
             self._store.put(store.ANCHOR, tenant, [made])
-        elif not all(marked.values()):
+        with self._lock:
+            self._seen[tenant] = now
+
+    def kept(self, tenant: str) -> bool:
+        """Whether they have a tenant's mark; False where none has it, or it is at rest.
+
+        Raise IndexUnavailableError where one has lost it.
+        """
+        marked = self._store.cluster.run(lambda client: self._marked(client, tenant))
+        if not any(marked.values()):
+            return False
+        if not all(marked.values()):
             lost = ", ".join(sorted(name for name, there in marked.items() if not there))
             raise IndexUnavailableError(
                 f"{lost} of Weaviate has lost what it held of {tenant}: `seenit reindex` makes it "
                 "again"
             )
-        with self._lock:
-            self._seen[tenant] = now
+        return True
 
     def _marked(self, client: WeaviateClient, tenant: str) -> dict[str, bool]:
         """By node that has a replica of a tenant's anchors, whether the mark is there."""

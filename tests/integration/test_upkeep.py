@@ -276,6 +276,7 @@ def test_a_node_that_comes_back_empty_is_never_taken_for_whole(tmp_path: Path) -
         index = WeaviateIndex(parse(cluster.url), POLICY, replication=3)
         for seq in range(1, 4):
             put(index, "default", seq)
+        index.whole()
         empty = cluster.nodes[2]
         empty.kill()
         shutil.rmtree(empty.data)
@@ -296,6 +297,8 @@ def test_a_node_that_comes_back_empty_is_never_taken_for_whole(tmp_path: Path) -
                 with suppress(IndexUnavailableError):
                     put(through, "default", 1)
                 assert not missed()
+                with pytest.raises(IndexUnavailableError, match="reindex"):
+                    index.whole()
             fresh = index.fresh()
             for seq in range(1, 5):
                 put(fresh, "default", seq)
@@ -306,6 +309,7 @@ def test_a_node_that_comes_back_empty_is_never_taken_for_whole(tmp_path: Path) -
                 time.sleep(0.2)
             assert through.watermark("default") == 4
             assert not missed()
+            index.whole()
         finally:
             through.close()
             index.close()
