@@ -105,14 +105,15 @@ class Calls:
         shared = _budget.get() or Budget()
         if shared.left(self._seconds) <= 0:
             raise WorkerUnavailableError(f"no worker answered within {self._seconds:g} s")
-        if seconds is None:
+        rest = shared.left(self._seconds)
+        if seconds is None and rest >= min(KNOCK_SECONDS, self._seconds / 2):
             with self._gate.passing() as first:
                 if first:
-                    self._knock(shared.left(self._seconds))
+                    self._knock(rest)
                 reply = self._asked(task, arguments, shared.left(self._seconds))
-        else:  # what must be quick may be late without anybody being away
+        else:  # what has to be quick may be late without anybody being away
             self._gate.check()
-            reply = self._asked(task, arguments, min(shared.left(self._seconds), seconds))
+            reply = self._asked(task, arguments, rest if seconds is None else min(rest, seconds))
         if reply.fault is not None:
             raise named(reply.fault.type, reply.fault.detail, field=reply.fault.field)
         return msgspec.json.decode(reply.told, type=kind)

@@ -6,6 +6,7 @@ renaming. A holder that dies leaves the request to the next one.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,10 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 import msgspec
+
+from adapters.translate import filesystem
+
+logger = logging.getLogger(__name__)
 
 
 class Errand(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,14 +74,23 @@ class Errands:
 
     def waiting(self) -> list[Errand]:
         """Requests that nobody has carried out yet, oldest first."""
-        try:
-            files = sorted(self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime)
-            return [msgspec.json.decode(path.read_bytes(), type=Errand) for path in files]
-        except FileNotFoundError:  # taken back this very moment
-            return []
+        left: list[tuple[float, Errand]] = []
+        for path in self._folder.glob("*.json"):
+            try:
+                written = path.stat().st_mtime
+                left.append((written, msgspec.json.decode(path.read_bytes(), type=Errand)))
+            except FileNotFoundError:  # taken back this very moment
+                continue
+            except msgspec.DecodeError:  # cut off when the power failed: nobody waits for it
+                logger.warning("a request that cannot be read is taken away: %s", path.name)
+                path.unlink(missing_ok=True)
+        return [errand for _, errand in sorted(left, key=lambda one: one[0])]
 
     def report(self, errand: Errand, report: Report) -> None:
-        """Say how far it has come; once it has ended the request goes."""
+        """Say how far it has come; once it has ended the request goes.
+
+        Raise StoreUnavailableError, as where the disk is full.
+        """
         self._write(f"{errand.errand_id}.progress", msgspec.json.encode(report))
         if report.ended:
             (self._folder / f"{errand.errand_id}.json").unlink(missing_ok=True)
@@ -96,5 +110,9 @@ class Errands:
 
     def _write(self, name: str, data: bytes) -> None:
         draft = self._folder / f".{name}.{uuid4().hex}"
-        draft.write_bytes(data)
-        os.replace(draft, self._folder / name)  # noqa: PTH105  the one that is atomic by contract
+        with filesystem(name):
+            try:
+                draft.write_bytes(data)
+                os.replace(draft, self._folder / name)  # noqa: PTH105  atomic by contract
+            finally:
+                draft.unlink(missing_ok=True)

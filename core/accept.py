@@ -128,6 +128,11 @@ class Acceptor:
         replayed = False
         if key is not None:
             used, replayed = self._claim(tenant, key, _digest(uploads, fields, keep_bytes), ids)
+            if len(used.ids) != len(ids):
+                raise BrokenError(
+                    "other files were accepted under this Idempotency-Key: the limits "
+                    "have changed since, so send these under a new one"
+                )
             ids = used.ids
         jobs = [
             Job(

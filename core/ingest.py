@@ -46,6 +46,8 @@ class Ingest:
         self._ledger = ledger
         self._progress = progress
         self._meter = meter
+        self._doubted: set[str] = set()
+        """Tenants whose last batch found a part away."""
 
     def run(self, tenant: str, job_ids: Sequence[str]) -> list[Operation | None]:
         """Settle these jobs of one tenant; None where a job is neither pending nor known.
@@ -56,10 +58,13 @@ class Ingest:
         logger.debug("received", extra={"tenant": tenant, "job_ids": job_ids})
         try:
             with timed(self._meter, "batch", len(job_ids)):
-                return self._run(tenant, job_ids)
+                settled = self._run(tenant, job_ids)
         except UnavailableError as error:
+            self._doubted.add(tenant)
             self._meter.count("unavailable", reason=error.type, at="settle")
             raise
+        self._doubted.discard(tenant)
+        return settled
 
     def lags(self, tenant: str) -> bool:
         """Whether what was settled is not on the index yet: its jobs still lie pending."""
@@ -105,19 +110,17 @@ class Ingest:
         return [came.get(job_id) for job_id in job_ids]
 
     def _settle(self, tenant: str, jobs: Sequence[Job]) -> list[Operation | None]:
-        done = self._blobs.exists([keys.done(tenant, job.job_id) for job in jobs])
-        fresh = [
-            job for job, ended in zip(jobs, done, strict=True) if job.kind == "ingest" and not ended
-        ]
+        ended = self._ended(tenant, jobs)
+        fresh = [job for job in jobs if job.kind == "ingest" and job.job_id not in ended]
         perceived = self._perceive(tenant, fresh)
         known = {job.job_id: item for job, item in zip(fresh, perceived, strict=True)}
         said = self._caption(
             tenant,
             [
                 job
-                for job, ended in zip(jobs, done, strict=True)
+                for job in jobs
                 if isinstance(known.get(job.job_id), Perceived)
-                or (job.kind == "edit" and not ended)
+                or (job.kind == "edit" and job.job_id not in ended)
             ],
         )
         ids = [job.job_id for job in jobs]
@@ -136,6 +139,18 @@ class Ingest:
             )
             claims = [_claim(job, known.get(job.job_id), said.get(job.job_id, ())) for job in jobs]
             return self._ledger.settle(tenant, claims)
+
+    def _ended(self, tenant: str, jobs: Sequence[Job]) -> set[str]:
+        """Those that need not be looked at again: they have a done mark, or the log has them.
+
+        The log is asked where the index may be away, for then jobs come again and again until it
+        is back: what is settled waits for it, and nothing else can be settled without it.
+        """
+        done = self._blobs.exists([keys.done(tenant, job.job_id) for job in jobs])
+        ended = {job.job_id for job, marked in zip(jobs, done, strict=True) if marked}
+        if tenant in self._doubted or self._ledger.lags(tenant):
+            ended |= self._ledger.settled(tenant) & {job.job_id for job in jobs}
+        return ended
 
     def _caption(self, tenant: str, jobs: Sequence[Job]) -> dict[str, tuple[str, ...]]:
         """Write down the vectors of what each upload or edit says; their spaces by job."""

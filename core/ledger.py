@@ -11,6 +11,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 
 import msgspec
 from msgspec.structs import replace
@@ -126,15 +127,7 @@ class Ledger(Projector):
                     break
                 tail = self._step(tail, source, left)
                 self._follower.offer(tail)
-        try:
-            self.advance(tenant)
-        except UnavailableError as error:
-            self._meter.count("unavailable", reason=error.type, at="project")
-            logger.warning(
-                "settled, not projected yet: %s",
-                error,
-                extra={"tenant": tenant, "job_ids": list(waiting)},
-            )
+        self._project_soon(tenant, list(waiting))
         return [ended.get(claim.job.job_id) for claim in claims]
 
     def check(
@@ -146,6 +139,14 @@ class Ledger(Projector):
         source.prefetch([query])
         view = IndexView(source, (Layer(), tail.layer))
         return first_verdict(view, query, self._rules, self._now(), missing=missing)
+
+    def settled(self, tenant: str) -> AbstractSet[str]:
+        """Jobs that the log has and the index has not.
+
+        Raise StoreUnavailableError, IndexUnavailableError (also where it is too far behind for
+        anything to be settled), CorruptError.
+        """
+        return self._tail(tenant).outcomes.keys()
 
     def _tail(self, tenant: str) -> Tail:
         """W from the index, then the log after it; wait where the index is too far behind."""
@@ -179,6 +180,18 @@ class Ledger(Projector):
             if seq <= tail.watermark:
                 self._blobs.delete([keys.pending(tenant, job_id)])
         return ended
+
+    def _project_soon(self, tenant: str, job_ids: list[str]) -> None:
+        """Bring the index up, unless that has just failed; what is settled can wait for it."""
+        if self.rests(tenant):
+            self._falls_behind(tenant)
+            return
+        try:
+            self.advance(tenant)
+        except UnavailableError as error:
+            self._meter.count("unavailable", reason=error.type, at="project")
+            about = {"tenant": tenant, "job_ids": job_ids}
+            logger.warning("settled, not projected yet: %s", error, extra=about)
 
     def _source(self, tenant: str) -> Source:
         return Source(

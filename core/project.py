@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
@@ -17,6 +18,13 @@ from core.follow import Follower, check
 from core.meter import UNMETERED, Meter, timed
 from core.ports import Blobs, Index, Log
 from core.settle import laid
+
+REST = 4.0
+"""For so many times as long as a failed try to project took a tenant is left alone: a replica that
+is away costs each try a second, and jobs come again in dozens of batches a second."""
+LONGEST_REST = 10.0
+QUICK = 0.25
+"""Seconds that a failed try may take and be tried again at once."""
 
 _encoder = msgspec.json.Encoder()
 
@@ -61,6 +69,8 @@ class Projector:
         self._advancing = threading.Lock()
         self._behind: dict[str, tuple[int, int]] = {}
         """Watermark and head, by tenant, where the last try to project failed."""
+        self._rests: dict[str, float] = {}
+        """Until when, by the monotonic clock, none of these is tried for its own sake."""
 
     @contextmanager
     def still(self) -> Iterator[None]:
@@ -95,14 +105,17 @@ class Projector:
         Raise StoreUnavailableError, IndexUnavailableError, CorruptError.
         """
         with self._advancing:
+            began = time.monotonic()
             try:
                 watermark = self._bring(tenant)
             except SeenitError:
-                held = self._follower.held(tenant)
-                if held is not None:
-                    self._behind[tenant] = (held.watermark, held.head)
+                took = time.monotonic() - began
+                rest = min(LONGEST_REST, REST * took) if took > QUICK else 0.0
+                self._rests[tenant] = time.monotonic() + rest
+                self._falls_behind(tenant)
                 raise
             self._behind.pop(tenant, None)
+            self._rests.pop(tenant, None)
             self._follower.passed(tenant, watermark)
             return watermark
 
@@ -121,6 +134,10 @@ class Projector:
         """Whether this process failed to project a tenant when it last tried."""
         return tenant in self._behind
 
+    def rests(self, tenant: str) -> bool:
+        """Whether a try to project it failed a moment ago, so that another would as well."""
+        return time.monotonic() < self._rests.get(tenant, 0.0)
+
     def behind(self) -> int:
         """Entries that the index lacks, over all tenants that this process failed to project.
 
@@ -138,6 +155,11 @@ class Projector:
             if watermark >= head:
                 self._behind.pop(tenant, None)
         return entries
+
+    def _falls_behind(self, tenant: str) -> None:
+        held = self._follower.held(tenant)
+        if held is not None:
+            self._behind[tenant] = (held.watermark, held.head)
 
     def _bring(self, tenant: str) -> int:
         watermark = self._index.watermark(tenant)

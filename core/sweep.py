@@ -6,7 +6,8 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Protocol
 
@@ -22,6 +23,8 @@ BACKLOG = 10_000
 """Jobs that a queue holds before the sweeper adds no more."""
 PART = 1_000
 """Keys of one listing of a bucket, and jobs asked after at once."""
+TOGETHER = 64
+"""Jobs of one tenant that go before another's: a full batch, which is of one tenant."""
 
 Handle = tuple[str, str]
 
@@ -61,16 +64,25 @@ class Hand:
 
     looks = 1
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, *, listening: bool = True
+    ) -> None:
+        """`listening`: whether anybody consumes here already."""
         self._clock = clock
         self._lock = threading.Lock()
+        self._listening = listening
         self._taken: set[Handle] = set()
         self._waits: dict[Handle, tuple[int, float]] = {}
+
+    def listen(self) -> None:
+        """From now on somebody consumes here; until then nothing is taken, or it would pile up."""
+        with self._lock:
+            self._listening = True
 
     def take(self, jobs: Sequence[Handle]) -> list[Handle]:
         """Those that were not in hand, now in hand."""
         with self._lock:
-            fresh = self._free(jobs)
+            fresh = self._free(jobs) if self._listening else []
             self._taken.update(fresh)
         return fresh
 
@@ -188,12 +200,12 @@ class Sweeper:
         self._meter.gauge("pending", seen)
         queued = self._held.queued() if idle else ()
         missing = [job for job in idle if job not in queued]
-        going = [job for job in missing if at_once or job in self._missing][:room]
+        going = _in_turn(job for job in missing if at_once or job in self._missing)[:room]
         self._missing = set(missing).difference(going)
         return going
 
     def _idle(self, most: int) -> tuple[list[Handle], int]:
-        """Of every tenant, in no order among them, so that none keeps the others waiting.
+        """Of every tenant its share in turn, so that none keeps the others waiting.
 
         But first of those of whom jobs were missed once already, else they might never be twice.
         Beside them how many pending ones were seen on the way.
@@ -204,12 +216,15 @@ class Sweeper:
         random.shuffle(tenants)
         missed = {tenant for tenant, _ in self._missing}
         tenants.sort(key=lambda tenant: tenant not in missed)
-        for tenant in tenants:
-            for part in _parts(self._blobs.keys(f"pending/{tenant}/")):
+        share = max(1, min(PART, most // max(1, len(tenants))))
+        turns = deque((one, _parts(self._blobs.keys(f"pending/{one}/"), share)) for one in tenants)
+        while turns and len(found) < most:
+            tenant, parts = turns.popleft()
+            part = next(parts, None)
+            if part is not None:
                 seen += len(part)
                 found += self._held.idle([(tenant, key.rpartition("/")[2]) for key in part])
-                if len(found) >= most:
-                    return found, seen
+                turns.append((tenant, parts))
         return found, seen
 
     def _run(self) -> None:
@@ -222,6 +237,17 @@ class Sweeper:
                 return
 
 
-def _parts(keys: Iterator[str]) -> Iterator[list[str]]:
-    while part := list(islice(keys, PART)):
+def _in_turn(jobs: Iterable[Handle]) -> list[Handle]:
+    """Some of each tenant in turn: as many as make a batch."""
+    before: Counter[str] = Counter()
+
+    def turn(job: Handle) -> int:
+        before[job[0]] += 1
+        return (before[job[0]] - 1) // TOGETHER
+
+    return sorted(jobs, key=turn)
+
+
+def _parts(keys: Iterator[str], most: int) -> Iterator[list[str]]:
+    while part := list(islice(keys, most)):
         yield part

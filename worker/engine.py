@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from functools import partial
 
+from adapters.errands import Report
 from adapters.wiring import Services
-from core.errors import SettingsError
+from core.errors import SeenitError, SettingsError
 from core.sweep import Hand
 from worker.app import ThreadWorker
 from worker.batching import register
 from worker.chores import attempt
-from worker.rounds import Rounds, upkeep
+from worker.rounds import Chore, Rounds, upkeep
 from worker.tasks import Settling
 
 LOOK_SECONDS = 0.5
 """How often the holder looks for errands, and another process for the lock."""
+
+logger = logging.getLogger(__name__)
 
 
 class Engine:
@@ -27,6 +31,8 @@ class Engine:
         self._ahead = ahead
         self._stop = threading.Event()
         self._running = threading.Event()
+        self._came: dict[str, Report] = {}
+        """By errand, what could not be said yet: it is not done again for that."""
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
     @property
@@ -62,10 +68,11 @@ class Engine:
 
     def _hold(self) -> None:
         services = self._services
-        services.ledger.catch_up()
         hand = services.broker.hand
         if not isinstance(hand, Hand):
             raise SettingsError("over Redis `seenit worker` consumes and `seenit beat` sweeps")
+        if not self._caught_up():
+            return
         register(
             services.celery,
             Settling(services.ingest),
@@ -74,21 +81,39 @@ class Engine:
             failed=hand.failed,
         )
         worker = ThreadWorker(services.celery)
-        worker.start()
-        services.sweeper.start()
-        self._running.set()
-        rounds = Rounds(upkeep(services))
-        while not self._stop.wait(LOOK_SECONDS):
-            self._carry_out()
-            rounds.go(self._stop)
-        services.sweeper.close()
-        worker.close()
+        try:
+            worker.start()
+            hand.listen()
+            services.sweeper.start()
+            self._running.set()
+            rounds = Rounds([Chore("errands", 0.0, self._carry_out), *upkeep(services)])
+            while not self._stop.wait(LOOK_SECONDS):
+                rounds.go(self._stop)
+        finally:
+            services.sweeper.close()
+            worker.close()
+
+    def _caught_up(self) -> bool:
+        """Whether every tenant was looked at before a stop, however long the store is away."""
+        while True:
+            try:
+                self._services.ledger.catch_up()
+            except SeenitError as error:
+                logger.warning("not begun yet: %s", error)
+            else:
+                return True
+            if self._stop.wait(LOOK_SECONDS):
+                return False
 
     def _carry_out(self) -> None:
-        """Do what commands of other processes have asked for."""
+        """Do what commands of other processes have asked for. Raise StoreUnavailableError."""
         errands = self._services.errands
         for errand in errands.waiting():
-            came = attempt(self._services, errand, partial(errands.report, errand), self._stop)
+            came = self._came.get(errand.errand_id) or attempt(
+                self._services, errand, partial(errands.report, errand), self._stop
+            )
             if came is None:  # the request stays, for the next holder
                 return
+            self._came[errand.errand_id] = came
             errands.report(errand, came)
+            del self._came[errand.errand_id]

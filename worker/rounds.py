@@ -10,11 +10,14 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 from adapters.wiring import Services
 from core.errors import SeenitError
+from core.leftovers import Unpromised
 
 TIDY_SECONDS = 600.0
 """Between two clearings of an index: until then its counts may include what was replaced."""
 RETAIN_SECONDS = 5.0
 """Between two looks at what was kept long enough; most of them find that it is not time yet."""
+STRANDED_SECONDS = 3600.0
+"""Between two looks for uploads that were never promised, days ago."""
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +70,11 @@ class Rounds:
 
 def upkeep(services: Services) -> list[Chore]:
     """What every service needs: keeping as long as was asked for, and an index in order."""
-    found = [Chore("retention", RETAIN_SECONDS, services.retention.sweep)]
+    unpromised = Unpromised(services.blobs, services.shelf.remove)
+    found = [
+        Chore("retention", RETAIN_SECONDS, services.retention.sweep),
+        Chore("uploads that broke off", STRANDED_SECONDS, unpromised.sweep),
+    ]
     index = services.index
     if isinstance(index, Tidies):
 

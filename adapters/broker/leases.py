@@ -20,6 +20,9 @@ from adapters.translate import broker_errors
 from core.errors import QueueUnavailableError
 from core.sweep import Handle, pause_after
 
+KEPT_SECONDS = 3600
+"""Failures are forgotten so long after the last one: between two of a job lies a minute at most."""
+
 _TAKE = """
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
@@ -119,7 +122,9 @@ class SharedHand:
             with self._redis.pipeline(transaction=False) as pipe:
                 for word in words:
                     pipe.hincrby(names.FAILURES, word, 1)
-                failures = pipe.execute()
+                # of a job that another worker brought to its end nobody else takes the count away
+                pipe.expire(names.FAILURES, KEPT_SECONDS)
+                *failures, _ = pipe.execute()
             pauses: list[float | str] = []
             for word, times in zip(words, failures, strict=True):
                 pauses += (pause_after(int(times)), word)

@@ -73,7 +73,7 @@ def open_broker(settings: Settings) -> Broker:
 
 def _within(settings: Settings) -> Broker:
     celery = create_celery(settings.broker_url, batch=settings.batch)
-    hand = Hand()
+    hand = Hand(listening=False)
     return Broker(
         celery=celery,
         queue=CeleryQueue(celery, hand),

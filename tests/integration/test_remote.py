@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,8 @@ import pytest
 from litestar.testing import TestClient
 from PIL import Image
 
-from adapters import wiring
+from adapters import calls, wiring
+from adapters.calls import Budget
 from adapters.remote import OWN, RemoteTexts
 from adapters.settings import Settings
 from adapters.toy_embedder import ToyEmbedder
@@ -457,3 +459,21 @@ def test_no_picture_is_embedded_here(both: Pair) -> None:
     with pytest.raises(EmbedderUnavailableError):
         both.api.visual.embed_images([Image.new("RGB", (8, 8))])
     assert both.api.decoder is None
+
+
+def test_a_question_without_time_shuts_nobody_else_out(alone: Pair) -> None:
+    """The last of eight pictures of a request had milliseconds: no answer to it shows nothing."""
+    alone.start()
+    alone.api.visual.embed_texts(["warm"])
+
+    def late() -> None:
+        spent = Budget()
+        spent.left(0.1)
+        calls._budget.set(spent)
+        alone.visual.seconds = 0.4
+        with pytest.raises(EmbedderUnavailableError):
+            alone.api.visual.embed_texts(["late"])
+
+    contextvars.copy_context().run(late)
+    alone.visual.seconds = 0.0
+    assert alone.api.visual.embed_texts(["in time"]).shape[0] == 1

@@ -71,6 +71,7 @@ def upload(tmp_path: Path, data: bytes, name: str = "a.jpg") -> Upload:
 
 PICTURE = jpeg(photo(1, 64, 48), 90)
 OTHER = jpeg(photo(2, 64, 48), 90)
+LARGE = jpeg(photo(3, 256, 192), 95)
 
 
 def test_bytes_fields_and_job_are_stored_and_enqueued(tmp_path: Path) -> None:
@@ -157,6 +158,17 @@ def test_the_same_key_with_other_content_is_refused(tmp_path: Path) -> None:
         door.uploads("t", [upload(tmp_path, OTHER)], Fields(), key="k")
     with pytest.raises(BrokenError):
         door.uploads("t", [upload(tmp_path, PICTURE)], Fields(title="x"), key="k")
+
+
+def test_a_repeat_under_other_limits_is_refused(tmp_path: Path) -> None:
+    """What is accepted now was not then, so the ids of then are not those of these files: 422."""
+    blobs = open_blobs("memory://")
+    files = [upload(tmp_path, PICTURE), upload(tmp_path, LARGE, "large.jpg")]
+    small = Acceptor(blobs, Shelf(blobs), Listed(), Limits(bytes=len(PICTURE)), iter("ab").__next__)
+    told = small.uploads("t", files, Fields(), key="k").items
+    assert [isinstance(one, Job) for one in told] == [True, False]
+    with pytest.raises(BrokenError, match="limits"):
+        acceptor(blobs).uploads("t", files, Fields(), key="k")
 
 
 def test_a_key_is_free_again_after_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
+
+import pytest
 
 from adapters.blobs import open_blobs
 from adapters.meter import PrometheusMeter
@@ -86,6 +89,29 @@ def test_what_was_missed_once_is_looked_at_again() -> None:
     queue = Listed()
     sweeper = Sweeper(blobs, queue, held=Shared(), backlog=10)
     assert [sweeper.sweep(), sweeper.sweep()] == [0, 10]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_tenants_backlog_keeps_no_other_waiting(seed: int) -> None:
+    """However much one has and whoever was looked at first: the other's few go with the first."""
+    random.seed(seed)
+    blobs = open_blobs("memory://")
+    blobs.create_many([(keys.pending("much", f"{n:04}"), b"{}") for n in range(2000)])
+    queue = Listed()
+    sweeper = Sweeper(blobs, queue, held=Shared(), backlog=400)
+
+    def settle(count: int) -> None:
+        done, queue.jobs = queue.jobs[:count], queue.jobs[count:]
+        blobs.delete([keys.pending(*job) for job in done])
+
+    for _ in range(4):
+        sweeper.sweep()
+        settle(100)
+    blobs.create_many([(keys.pending("few", f"{n}"), b"{}") for n in range(3)])
+    sweeper.sweep()
+    settle(100)
+    sweeper.sweep()
+    assert [job for job in queue.jobs if job[0] == "few"] == [("few", f"{n}") for n in range(3)]
 
 
 def test_one_that_stands_by_forgets_what_it_missed() -> None:

@@ -13,10 +13,13 @@ import pytest
 from adapters import wiring
 from adapters.celery_queue import CeleryQueue, create_celery
 from adapters.settings import Settings
+from adapters.wiring import Services
 from core.accept import Upload
 from core.entries import Fields, Job
-from core.errors import IndexUnavailableError
+from core.errors import IndexUnavailableError, SeenitError
+from core.perceive import Digests
 from core.sweep import Hand
+from core.types import Canonical, Fingerprint
 from tests.pictures import jpeg, photo
 from worker.app import ThreadWorker
 from worker.batching import register
@@ -122,30 +125,112 @@ def test_closing_an_idle_worker_is_quick() -> None:
     assert time.monotonic() - before < 1.0
 
 
+@pytest.fixture
+def services(tmp_path: Path) -> Iterator[Services]:
+    """All of one process, and nothing running."""
+    built = wiring.build(Settings(data=tmp_path, model="none", caption_model="none", durable=False))
+    yield built
+    built.close()
+
+
+def accepted(services: Services, folder: Path, seed: int = 1) -> str:
+    """One made photo, pending."""
+    path = folder / "upload"
+    path.write_bytes(jpeg(photo(seed, 320, 240)))
+    upload = Upload(path=path, filename=None, sha256=f"{seed}", md5="b", bytes=1)
+    (job,) = services.acceptor.uploads("default", [upload], Fields()).items
+    assert isinstance(job, Job)
+    return job.job_id
+
+
+def away(*_: object, **__: object) -> None:
+    """What an index answers that is not there."""
+    raise IndexUnavailableError("away")
+
+
 def test_what_the_index_does_not_take_yet_comes_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is settled, and put off all the same: else the sweeper would send it at every turn."""
-    services = wiring.build(Settings(data=tmp_path, model="none", durable=False))
-    try:
-        path = tmp_path / "upload"
-        path.write_bytes(jpeg(photo(1, 320, 240)))
-        upload = Upload(path=path, filename=None, sha256="a", md5="b", bytes=1)
-        (job,) = services.acceptor.uploads("default", [upload], Fields()).items
-        assert isinstance(job, Job)
-        settling = Settling(services.ingest)
+    job_id = accepted(services, tmp_path)
+    settling = Settling(services.ingest)
+    with monkeypatch.context() as patched:
+        patched.setattr(services.index, "project", away)
+        (error,) = settling("default", [job_id])
+    assert isinstance(error, IndexUnavailableError)
+    assert services.log.head("default") == 1
+    assert list(services.blobs.keys("pending/default/"))
+    assert settling("default", [job_id]) == [None]
+    assert services.log.head("default") == 1
+    assert not list(services.blobs.keys("pending/default/"))
 
-        def away(*_: object, **__: object) -> None:
-            raise IndexUnavailableError("away")
 
-        with monkeypatch.context() as patched:
-            patched.setattr(services.index, "project", away)
-            (error,) = settling("default", [job.job_id])
-        assert isinstance(error, IndexUnavailableError)
-        assert services.log.head("default") == 1
-        assert list(services.blobs.keys("pending/default/"))
-        assert settling("default", [job.job_id]) == [None]
-        assert services.log.head("default") == 1
-        assert not list(services.blobs.keys("pending/default/"))
-    finally:
-        services.close()
+@pytest.mark.parametrize(("part", "decodes"), [("project", [4, 4]), ("watermark", [1, 5])])
+def test_while_the_index_is_away_nothing_is_decoded_twice(
+    services: Services,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    part: str,
+    decodes: list[int],
+) -> None:
+    """What is settled waits for it, and without it nothing is settled: both come again and again.
+
+    The first batch of a worker finds out that no W is to be had only once it has decoded.
+    """
+    decoded: list[int] = []
+    decode = services.ingest._perceiver.decode
+
+    def counting(
+        data: Sequence[bytes], told: Sequence[Digests]
+    ) -> list[tuple[Canonical, Fingerprint] | SeenitError]:
+        decoded.append(len(data))
+        return decode(data, told)
+
+    monkeypatch.setattr(services.ingest._perceiver, "decode", counting)
+    settling = Settling(services.ingest)
+    jobs = [accepted(services, tmp_path, seed) for seed in range(4)]
+    with monkeypatch.context() as patched:
+        patched.setattr(services.index, part, away)
+        for _ in range(3):
+            for job_id in jobs:
+                (error,) = settling("default", [job_id])
+                assert isinstance(error, IndexUnavailableError)
+        assert sum(decoded) == decodes[0]
+    assert settling("default", jobs) == [None] * 4
+    assert sum(decoded) == decodes[1]
+    assert all(services.index.states("default", jobs))
+
+
+def test_an_index_that_has_just_failed_is_left_alone_for_a_while(
+    services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each try at a replica that is away costs a second, and what is settled can wait."""
+    tried: list[int] = []
+
+    def slowly_away(*_: object, **__: object) -> None:
+        tried.append(1)
+        threading.Event().wait(0.5)
+        raise IndexUnavailableError("away")
+
+    settling = Settling(services.ingest)
+    jobs = [accepted(services, tmp_path, seed) for seed in range(2)]
+    with monkeypatch.context() as patched:
+        patched.setattr(services.index, "project", slowly_away)
+        for job_id in (*jobs, *jobs):
+            (error,) = settling("default", [job_id])
+            assert isinstance(error, IndexUnavailableError)
+        assert len(tried) == 1
+        assert services.ledger.behind() == services.log.head("default") == 2
+    until(lambda: not services.ledger.rests("default"))
+    assert settling("default", jobs) == [None, None]
+
+
+def test_where_nobody_consumes_nothing_is_queued(services: Services, tmp_path: Path) -> None:
+    """A process that stands by would else gather messages for good: the holder settles them."""
+    accepted(services, tmp_path)
+    assert services.queue.depth() == 0
+    hand = services.broker.hand
+    assert isinstance(hand, Hand)
+    hand.listen()
+    accepted(services, tmp_path)
+    assert services.queue.depth() == 1

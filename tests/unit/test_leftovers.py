@@ -1,0 +1,58 @@
+"""What broke off before it was promised goes after days; whatever was promised stays."""
+
+from __future__ import annotations
+
+from adapters.blobs import open_blobs
+from core import keys
+from core.leftovers import BACK_SECONDS, KEPT_SECONDS, Unpromised
+from core.retain import bound
+from core.shelf import Shelf
+
+NOW = 1_800_000_000.0
+HOUR = 3600.0
+
+
+def made(seconds: float) -> str:
+    """The id of an upload of that time."""
+    return f"{bound(seconds)}-7000-8000-000000000000"
+
+
+def test_what_was_never_promised_goes_after_days() -> None:
+    """Its bytes and what was said of it; not what waits, has ended, or may still be finished."""
+    blobs = open_blobs("memory://")
+    old = NOW - KEPT_SECONDS - HOUR
+    lost, waiting, ended, young = made(old), made(old + 1), made(old + 2), made(NOW - HOUR)
+    for image_id in (lost, waiting, ended, young):
+        blobs.put(
+            [
+                (keys.blob("t", image_id), b"bytes"),
+                (keys.fields("t", image_id, image_id), b"{}"),
+            ]
+        )
+    blobs.put([(keys.blob("u", lost), b"bytes")])
+    blobs.create_many([(keys.pending("t", waiting), b"{}"), (keys.done("t", ended), b"1")])
+    clock = [NOW]
+    unpromised = Unpromised(blobs, Shelf(blobs).remove, now=lambda: clock[0])
+    assert unpromised.sweep() == 2
+    assert list(blobs.keys("blobs/u/")) == []
+    for part in ("blobs", "fields"):
+        left = [key.split("/")[2] for key in blobs.keys(f"{part}/t/")]
+        assert left == [waiting, ended, young]
+    assert unpromised.sweep() == 0
+    clock[0] += KEPT_SECONDS
+    assert unpromised.sweep() == 1
+    assert [key.split("/")[2] for key in blobs.keys("blobs/t/")] == [waiting, ended]
+
+
+def test_each_upload_is_looked_at_once() -> None:
+    """A year of uploads is not listed anew every hour, nor at the start of a process."""
+    blobs = open_blobs("memory://")
+    asked: list[int] = []
+    exists = blobs.exists
+    blobs.exists = lambda wanted: asked.append(len(wanted)) or exists(wanted)  # type: ignore[func-returns-value,method-assign]
+    times = [NOW - KEPT_SECONDS - BACK_SECONDS - HOUR, NOW - KEPT_SECONDS - HOUR]
+    blobs.put([(keys.blob("t", made(one)), b"bytes") for one in times])
+    blobs.create_many([(keys.done("t", made(one)), b"1") for one in times])
+    unpromised = Unpromised(blobs, Shelf(blobs).remove, now=lambda: NOW)
+    assert [unpromised.sweep(), unpromised.sweep()] == [0, 0]
+    assert sum(asked) == 1
