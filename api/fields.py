@@ -90,7 +90,7 @@ def merged(fields: Fields, body: bytes) -> Fields:
         elif name == "metadata":
             changes[name] = _metadata(fields.metadata, value)
         else:
-            changes[name] = None if value is None else text(name, value)
+            changes[name] = text(name, value) or None if value is not None else None
     return msgspec.structs.replace(fields, **changes, reason=None)
 
 

@@ -29,6 +29,8 @@ TOGETHER = 20.0
 """The same of several: one may be half dead, and a new Raft leader takes 2 to 5 s to be found."""
 _PAUSE = 0.05
 """Seconds before the second try; doubled each time, up to a second."""
+_SILENT = 1.0
+"""Seconds after which a connection that failed was not refused: the node says nothing."""
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +57,8 @@ class Cluster:
         self._link: _Link | None = None
         self._lock = threading.Lock()
         self._connecting = threading.Lock()
+        self._silent = 0
+        """Nodes in a row that said nothing when they were tried."""
         self._closed = False
 
     def run(self, ask: Callable[[weaviate.WeaviateClient], T], *, seconds: float = -1.0) -> T:
@@ -75,12 +79,17 @@ class Cluster:
                 tried += 1
                 logger.info("asked %d times: %s", tried, error)
                 late = time.monotonic() + pause > deadline
-                if self._closed or (late and tried >= len(self._nodes)):
+                if self._closed or self._away or (late and tried >= len(self._nodes)):
                     raise
                 self._leave(link)
                 if not late:
                     time.sleep(pause)
                 pause = min(1.0, 2 * pause)
+
+    @property
+    def _away(self) -> bool:
+        """Whether no node says anything: then one call tries, and the others do not wait for it."""
+        return self._silent >= len(self._nodes)
 
     def close(self) -> None:
         """Let go; whatever is asked afterwards is refused."""
@@ -110,14 +119,22 @@ class Cluster:
                 if link is not None:
                     link.users += 1
                     return link
-            with self._connecting:
+            waited = not self._connecting.acquire(blocking=False)
+            if waited and (self._away or not self._connecting.acquire(timeout=CONNECT + QUERY)):
+                raise IndexUnavailableError("Weaviate does not answer")
+            try:
                 if self._link is not None or self._closed:
                     continue
+                if waited and self._away:
+                    raise IndexUnavailableError("Weaviate does not answer")
                 made = _Link(self._connect(self._nodes[self._at % len(self._nodes)]))
                 with self._lock:
                     self._link = made
+            finally:
+                self._connecting.release()
 
     def _connect(self, node: Node) -> weaviate.WeaviateClient:
+        began = time.monotonic()
         try:
             client = weaviate.connect_to_custom(
                 http_host=node.host,
@@ -134,7 +151,9 @@ class Cluster:
             )
         except BaseException:
             self._at += 1
+            self._silent = self._silent + 1 if time.monotonic() > began + _SILENT else 0
             raise
+        self._silent = 0
         connection: Any = client._connection  # noqa: SLF001  # see Prompt
         connection._grpc_stub = Prompt(connection.grpc_stub)  # noqa: SLF001  # likewise
         return client

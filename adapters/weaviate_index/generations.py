@@ -1,7 +1,8 @@
 """Which generation is asked, and how one takes the place of another.
 
 A generation that is filled beside the active one becomes active at once for everybody, but for a
-process that has told a higher watermark than it has: that one stays until it has caught up.
+process that has told a higher watermark than it has: that one stays until it has caught up, though
+not for ever, and projects nothing meanwhile.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ class Generations:
         self._told: dict[str, int] = {}
         self._looked = 0.0
         self._sealed = 0.0
+        self._left = 0.0
+        """Since when another one than this is the active one; 0: it is not."""
         self._seal: tuple[int, int] | None = None
         """The one that was obeyed last."""
         self._failure: tuple[float, IndexUnavailableError] | None = None
@@ -59,19 +62,13 @@ class Generations:
         now = self._now
         if now is not None:
             return now
-        with self._opening:
-            if self._now is not None:
-                return self._now
-            if self._failure is not None and time.monotonic() < self._failure[0] + _FAILED:
-                raise IndexUnavailableError(self._failure[1].detail)
-            try:
-                number = self._cluster.run(self._prepared)
-            except IndexUnavailableError as error:
-                self._failure = time.monotonic(), error
-                raise
-            self._now = self._make(number)
-            self._looked = time.monotonic()
-            return self._now
+        failure = self._failure
+        if not self._opening.acquire(blocking=failure is None) and failure is not None:
+            raise IndexUnavailableError(failure[1].detail)  # somebody is trying again
+        try:
+            return self._now or self._opened()
+        finally:
+            self._opening.release()
 
     def watermark(self, tenant: str) -> int:
         """W of a tenant, and whether to go over to another generation: never back."""
@@ -92,7 +89,7 @@ class Generations:
     def refuse_sealed(self) -> None:
         """Raise IndexUnavailableError while the generation is being left for another."""
         self._look()
-        if time.monotonic() < self._sealed:
+        if time.monotonic() < self._sealed or self._left:
             raise IndexUnavailableError("the index is being exchanged for another one")
 
     def begin(self) -> int:
@@ -120,7 +117,7 @@ class Generations:
         self._cluster.run(lambda client: self._meta.activate(client, number))
         with self._lock:
             self._now = self._make(number)
-            self._sealed = 0.0
+            self._sealed = self._left = 0.0
             self._looked = 0.0
 
     def drop(self) -> None:
@@ -136,6 +133,20 @@ class Generations:
         self._now = None
 
     # --- inside ---------------------------------------------------------------------------------
+
+    def _opened(self) -> Generation:
+        """The one that is active; one failure speaks for all that ask meanwhile."""
+        if self._failure is not None and time.monotonic() < self._failure[0] + _FAILED:
+            raise IndexUnavailableError(self._failure[1].detail)
+        try:
+            number = self._cluster.run(self._prepared)
+        except IndexUnavailableError as error:
+            self._failure = time.monotonic(), error
+            raise
+        self._failure = None
+        self._now = self._make(number)
+        self._looked = time.monotonic()
+        return self._now
 
     def _prepared(self, client: WeaviateClient) -> int:
         active = self._meta.active(client)
@@ -153,7 +164,7 @@ class Generations:
             if time.monotonic() < self._looked + LOOK:
                 return
             self._looked = time.monotonic()
-            now, told = self._now, dict(self._told)
+            now = self._now
         try:
             active, sealed = self._cluster.run(
                 lambda client: (self._meta.active(client), self._meta.sealed(client))
@@ -173,7 +184,10 @@ class Generations:
             return
         new = self._make(active)
         self._cluster.run(lambda client: self._meta.prepare(client, new.store))
-        marks = {tenant: new.head.watermark(tenant) for tenant in told}
+        marks = new.head.watermarks()
         with self._lock:  # more may have been told meanwhile
-            if all(marks.get(tenant, -1) >= mark for tenant, mark in self._told.items()):
-                self._now, self._sealed = new, 0.0
+            self._left = self._left or time.monotonic()
+            caught_up = all(marks.get(tenant, 0) >= mark for tenant, mark in self._told.items())
+            if caught_up or time.monotonic() > self._left + SEALED:
+                self._now, self._sealed, self._left = new, 0.0, 0.0
+                self._told = {tenant: marks.get(tenant, 0) for tenant in self._told}

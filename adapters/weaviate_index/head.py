@@ -41,8 +41,16 @@ class Head:
 
     def tenants(self) -> list[str]:
         """Those that have a watermark, sorted."""
+        return sorted(self.watermarks())
+
+    def watermarks(self) -> dict[str, int]:
+        """Of every tenant that has one, with one question for thousands of them."""
         condition = Filter.by_property("kind").equal(WATERMARK)
-        return sorted({str(one.properties["tenant"]) for one in self._each(condition, ["tenant"])})
+        last: dict[str, int] = {}
+        for one in self._each(condition, ["tenant", "number"]):
+            tenant, seq = str(one.properties["tenant"]), store.number(one, "number")
+            last[tenant] = max(seq, last.get(tenant, 0))
+        return last
 
     def used(self) -> dict[str, float]:
         """When each tenant was last written to or known to be asked, in seconds of the epoch."""
@@ -109,6 +117,8 @@ class Head:
         best: dict[str, tuple[int, str]] = {}
         for one in found:
             seq, name = store.number(one, "number"), str(one.properties["name"])[1:]
+            if names is not None and name not in names:
+                continue  # to Weaviate, blanks at an end are nothing
             if seq <= watermark and seq > best.get(name, (-1, ""))[0]:
                 best[name] = seq, str(one.properties["data"])
         return {
@@ -160,9 +170,10 @@ class Head:
         self,
         condition: Any,  # noqa: ANN401  # private type
         properties: Sequence[str],
+        order: str = "tenant",
         **more: Any,  # noqa: ANN401  # options of the client
     ) -> Iterator[store.Found]:
-        """Of every tenant, some thousand objects at a time; of one at an end perhaps not all."""
+        """Some thousand objects at a time, of every tenant; of one at an end perhaps not all."""
         wanted = condition
         while True:
             found = self._store.where(
@@ -171,14 +182,14 @@ class Head:
                 wanted,
                 store.MOST,
                 properties,
-                sort=store.by("tenant"),
+                sort=store.by(order),
                 **more,
             )
             yield from found
             if len(found) < store.MOST:
                 return
-            last = str(found[-1].properties["tenant"])
-            wanted = condition & Filter.by_property("tenant").greater_than(last)
+            last = str(found[-1].properties[order])
+            wanted = condition & Filter.by_property(order).greater_than(last)
 
     def _said(
         self,
@@ -192,7 +203,10 @@ class Head:
             condition &= Filter.by_property("kind").contains_any(list(kinds))
         if names is not None:
             condition &= Filter.by_property("name").contains_any([f"={one}" for one in names])
-        return self._store.where(store.HEAD, None, condition, store.MOST, properties)
+        found = self._store.where(store.HEAD, None, condition, store.MOST, properties)
+        if len(found) < store.MOST:
+            return found
+        return list(self._each(condition, sorted({*properties, "name"}), "name"))
 
 
 def _said(tenant: str, kind: str, seq: int, name: str, data: str) -> Made:

@@ -21,6 +21,10 @@ STANDINS = 2_000
 """Copies that pass by themselves up to which their originals are named in the question."""
 
 
+Ranked = tuple[float, int, str]
+"""Similarity, negative, when it came to be, and image_id: best first, of equals the older one."""
+
+
 class Neighbours:
     """Asks one generation."""
 
@@ -41,30 +45,35 @@ class Neighbours:
     ) -> list[Neighbour]:
         """Best first, of equals the one that came to be first.
 
-        Where the copies that pass are few, Weaviate's own filter finds them all; where they are
-        many, whoever is near is looked at, ever more of them, until enough of them pass.
+        Where the copies that pass are few, Weaviate's own filter finds all that they stand for;
+        where they are many, only among those near, looked at until enough pass. What passes by
+        itself is always found by the filter.
         """
         if not check(self._reading, space_id, vector) or limit <= 0:
             return []
         wanted = limit, min_similarity, without
         condition = passing.condition(filters)
         if filters is None or condition is None:
-            return self._grown(tenant, space_id, vector, wanted=wanted)
+            return _told(self._grown(tenant, space_id, vector, wanted=wanted), limit)
         copies = self._copies(condition, space_id)
         standing = self._reading.store.count(store.RECORD, tenant, copies)
         if standing <= self._standins:
             stood = self._originals(tenant, copies, filters, space_id) if standing else set()
             if stood:
                 condition |= Filter.by_property("image_id").contains_any(sorted(stood))
-            return self._grown(
-                tenant,
-                space_id,
-                vector,
-                wanted=wanted,
-                condition=condition,
-                among=(filters, stood),
+            found = self._grown(
+                tenant, space_id, vector, wanted=wanted, condition=condition, among=(filters, stood)
             )
-        return self._grown(tenant, space_id, vector, wanted=wanted, among=(filters, None))
+            return _told(found, limit)
+        alone = self._grown(
+            tenant, space_id, vector, wanted=wanted, condition=condition, among=(filters, set())
+        )
+        # one that a copy stands for is wanted where it is nearer than the last of these
+        least = min_similarity if len(alone) < limit else max(min_similarity, -alone[-1][0])
+        near = self._grown(
+            tenant, space_id, vector, wanted=(limit, least, without), among=(filters, None)
+        )
+        return _told(sorted({*alone, *near}), limit)
 
     def _grown(
         self,
@@ -75,7 +84,7 @@ class Neighbours:
         wanted: tuple[int, float, Sequence[str]],
         condition: Any | None = None,  # noqa: ANN401  # private type
         among: tuple[Filters, set[str] | None] | None = None,
-    ) -> list[Neighbour]:
+    ) -> list[Ranked]:
         """Ask for more and more until enough of what was found is still so, and passes.
 
         `among` are the filters and the originals that pass for a copy; None where those are too
@@ -100,8 +109,9 @@ class Neighbours:
                 kept = self._passing(tenant, space_id, kept, live, among)
             exhausted = len(found) < asked or len(near) < len(found) or asked >= store.MOST
             if len(kept) >= limit or exhausted:
-                kept.sort(key=lambda one: (-one.similarity, live[one.image_id].born))
-                return [Neighbour(one.image_id, one.similarity) for one in kept[:limit]]
+                return sorted(
+                    (-one.similarity, live[one.image_id].born, one.image_id) for one in kept
+                )[:limit]
             asked = min(store.MOST, 4 * asked)
 
     def _passing(
@@ -143,3 +153,7 @@ class Neighbours:
         is_copy = Filter.by_property("verdict").contains_any(["exact", "near_duplicate"])
         own = Filter.by_property("spaces").equal(space_id)
         return condition & is_copy & Filter.not_(own)
+
+
+def _told(found: Sequence[Ranked], limit: int) -> list[Neighbour]:
+    return [Neighbour(image_id, -similarity) for similarity, _, image_id in found[:limit]]

@@ -292,13 +292,18 @@ class Store:
             self._used[tenant] = now
         told = {"tenant": tenant, "kind": USED, "number": int(now), "name": "=", "data": ""}
         made = Made(uuid=objects.key(tenant, USED), properties=told)
-        with contextlib.suppress(IndexUnavailableError):  # it is a courtesy, nobody waits for it
-            self.cluster.run(
-                lambda client: self._open(
-                    client, HEAD, None, ConsistencyLevel.ONE
-                ).data.insert_many([made]),
-                seconds=0.0,
-            )
+
+        def write() -> None:
+            with contextlib.suppress(IndexUnavailableError):
+                self.cluster.run(
+                    lambda client: self._open(
+                        client, HEAD, None, ConsistencyLevel.ONE
+                    ).data.insert_many([made]),
+                    seconds=0.0,
+                )
+
+        # it is a courtesy, nobody waits for it: a node that hangs takes half a minute
+        threading.Thread(target=write, name="used", daemon=True).start()
 
     def _open(
         self, client: WeaviateClient, kind: str, tenant: str | None, level: ConsistencyLevel

@@ -47,9 +47,11 @@ def search(
         # the first of equals may be among those that were not asked for
         last = found[-1][2] if found else 0.0
         sure = sum(relevance > last for relevance, _ in kept) >= limit
-        if sure or len(found) < most or most >= min(store.MOST, limit + len(hidden) + _EQUAL):
+        equals = limit + len(hidden) + _EQUAL
+        enough = sure or (len(kept) >= limit and most >= equals)
+        if enough or len(found) < most or most >= store.MOST:
             return _passing(reading, tenant, kept, limit, filters)
-        most = min(4 * most, limit + len(hidden) + _EQUAL)
+        most = min(4 * most, equals if len(kept) >= limit else store.MOST)
 
 
 def _passing(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
@@ -246,6 +247,16 @@ def test_stats_count_by_category_and_space(index: Index) -> None:
     assert actual.categories["shoes"].spaces == {SPACE: (1, 0, 1), OTHER: (0, 0, 0)}
     assert actual.categories["hats"].decisions == {"allow": 1}
     assert actual.watermark == 1
+
+
+def test_categories_that_differ_by_a_blank_are_counted_apart(index: Index) -> None:
+    """And what one entry counts of one of them takes nothing from the others."""
+    names = ["shoes ", "shoes", " ", "shoes", "shoes ", " shoes"]
+    for seq, name in enumerate(names, 1):
+        put(index, seq, record(seq, seq, fields=Fields(category=name)))
+    counted = index.stats("default")
+    assert counted.total.images == 6
+    assert {name: group.images for name, group in counted.categories.items()} == Counter(names)
 
 
 def test_another_instance_follows(opens: Opens) -> None:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from adapters.weaviate_index import WeaviateIndex, generations, parse, schema, store, writing
 from adapters.weaviate_index.generation import Generation
 from adapters.weaviate_index.writing import Entry, Plan
-from core.entries import Record
+from core.entries import Fields, Record
 from core.errors import IndexUnavailableError
 from core.policy import Policy
 from core.ports import Filters
@@ -113,10 +113,35 @@ def test_a_watermark_told_while_one_goes_over_holds_it_back(opens: Opens) -> Non
     going._make = told_meanwhile
     going._looked = 0.0
     assert (other.watermark("default"), other._now.number) == (2, 1)
+    with pytest.raises(IndexUnavailableError, match="exchanged"):
+        put(other, "default", 3)  # into the one that was left
     put(index, "default", 2)
     going._make = make
     going._looked = 0.0
     assert (other.watermark("default"), other._now.number) == (2, 2)
+    put(other, "default", 3)
+
+
+def test_nobody_stays_for_ever_on_a_generation_that_was_left(
+    opens: Opens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Although W goes back by that: nobody may ever project what it waits for."""
+    clock = Clock()
+    monkeypatch.setattr(generations, "time", clock)
+    index, other = opens(), opens()
+    for seq in (1, 2):
+        put(index, "default", seq)
+    assert other.watermark("default") == 2
+    fresh = index.fresh()
+    put(fresh, "default", 1)
+    index._generations.take(fresh._now.number)
+    fresh.close()
+    for seconds, left in ((0.0, 1), (generations.SEALED - 1, 1), (2.0, 2)):
+        clock.sleep(seconds + generations.LOOK)
+        other.watermark("default")
+        assert other._now.number == left
+    put(other, "default", 2)
+    assert index.watermark("default") == 2
 
 
 def test_upkeep_neither_keeps_nor_wakes_who_rests(
@@ -227,6 +252,21 @@ def test_tenants_are_told_however_many_they_are(
     monkeypatch.setattr(store, "MOST", 3)
     assert index.tenants() == names
     assert sorted(index._now.head.used()) == names
+
+
+def test_categories_are_counted_however_many_they_are(
+    opens: Opens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than Weaviate gives at once; nor is W lost among them, or anything taken for old."""
+    index = opens()
+    for seq in range(1, 10):
+        index.project("default", seq, [record(seq, seq, fields=Fields(category=f"c{seq}"))], [], [])
+    monkeypatch.setattr(store, "MOST", 4)
+    counted = index.stats("default")
+    assert counted.total.images == 9
+    assert sorted(counted.categories) == [f"c{seq}" for seq in range(1, 10)]
+    index.tidy("default")
+    assert (index.watermark("default"), index.stats("default")) == (9, counted)
 
 
 def test_as_many_may_be_left_out_as_there_are(opens: Opens) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from weaviate.classes.data import DataObject
 from weaviate.classes.query import Filter
 
 from adapters.weaviate_index import Node, WeaviateIndex, generations, parse, schema, store, walking
+from adapters.weaviate_index.cluster import Cluster
 from adapters.weaviate_index.objects import key
 from core.entries import Fields, Record
 from core.errors import IndexUnavailableError, SettingsError
@@ -300,6 +303,68 @@ def test_copies_pass_filters_for_their_originals_however_many_they_are(opens: Op
     assert looked == named
 
 
+def test_what_passes_by_itself_is_found_however_far_it_is(
+    opens: Opens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the copies that pass are too many, and all that are near do not."""
+    index = opens()
+    asked = made.random_vector(99)
+    near = [record(n, 1, vectors={SPACE: asked}) for n in range(20)]
+    far = record(30, 1, decision="block", vectors={SPACE: -asked})
+    copy = record(31, 1, original=5, decision="block")
+    put(index, 1, *near, far, copy)
+    index._now.neighbours._standins = 0
+    monkeypatch.setattr(store, "MOST", 12)
+    found = index.neighbours("default", SPACE, asked, limit=2, filters=Filters(decision="block"))
+    assert [one.image_id for one in found] == [image_id(5), image_id(30)]
+
+
+def test_older_objects_take_no_place_in_a_keyword_search(
+    opens: Opens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A writer that died leaves many of one record: more is asked for until there is enough."""
+    index = opens()
+    with monkeypatch.context() as patched:
+        patched.setattr(index._now.writing, "_clear", lambda *_: None)
+        put(index, 1, record(1, 1, fields=Fields(title="dog and cat and fish")))
+        for seq in range(2, 12):
+            put(index, seq, record(2, seq, fields=Fields(title="dog")))
+    monkeypatch.setattr("adapters.weaviate_index.texts._MORE", 0)
+    monkeypatch.setattr("adapters.weaviate_index.texts._EQUAL", 2)
+    found = index.keyword("default", "dog", limit=2)
+    assert [one.image_id for one in found] == [image_id(2), image_id(1)]
+
+
+@pytest.mark.parametrize("nodes", [1, 3])
+def test_servers_that_say_nothing_hold_nobody_up(
+    monkeypatch: pytest.MonkeyPatch, nodes: int
+) -> None:
+    """They take connections and never answer: one call tries, all others are told at once.
+
+    Else every thread of an API would soon wait for them, and uploads for a thread.
+    """
+    for name in ("CONNECT", "QUERY"):
+        monkeypatch.setattr(f"adapters.weaviate_index.cluster.{name}", 1.5)
+
+    def ask(asked: Cluster) -> float:
+        began = time.monotonic()
+        with pytest.raises(IndexUnavailableError):
+            asked.run(lambda client: client.is_live())
+        return time.monotonic() - began
+
+    with ExitStack() as stack, ThreadPoolExecutor(16) as pool:
+        host = "127.0.0.1"
+        silent = [stack.enter_context(socket.create_server((host, 0))) for _ in range(2 * nodes)]
+        ports = [one.getsockname()[1] for one in silent]
+        asked = Cluster([Node(host, *ports[n : n + 2]) for n in range(0, 2 * nodes, 2)])
+        assert max(pool.map(ask, [asked] * 16)) < 5.0 * nodes
+        trying = pool.submit(ask, asked)
+        wait(asked._connecting.locked, 10.0, lambda: "nobody tries again")
+        assert max(pool.map(ask, [asked] * 10)) < 1.0
+        assert trying.result() > 1.0
+        asked.close()
+
+
 def test_idle_tenants_rest_until_somebody_asks(
     opens: Opens, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -347,6 +412,7 @@ def test_a_node_of_three_may_die(tmp_path: Path) -> None:
         for node in (cluster.nodes[0], cluster.leader()):
             seq = index.watermark("default")
             node.kill()
+            index._now.nearby._source._counted.clear()  # as a minute later
             for _ in range(5):
                 assert whole(index) == before
             with pytest.raises(IndexUnavailableError):

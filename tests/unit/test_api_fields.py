@@ -41,6 +41,15 @@ def test_any_patch_is_fields_or_a_named_error(patch: Any) -> None:  # noqa: ANN4
     assert after.filename == "f"
 
 
+def test_an_empty_text_takes_a_field_away() -> None:
+    """As in a form: one index would look for it, and another one would not hold it."""
+    patch = {"title": "", "category": "", "tags": []}
+    assert (
+        fields.merged(Fields(title="a", category="c", tags=("t",)), json.dumps(patch).encode())
+        == Fields()
+    )
+
+
 @quick
 @given(st.dictionaries(st.sampled_from(sorted(fields.FORM)), st.lists(st.text(), min_size=1)))
 def test_any_form_is_fields_or_a_named_error(texts: dict[str, list[str]]) -> None:
