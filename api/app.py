@@ -32,14 +32,14 @@ from api.operations import Turns
 from api.problems import crashed, problem_type, refused, told
 from api.rag import Rag
 from api.search import Search
-from api.uploads import tidy
+from api.spool import Spool
 from core.errors import SeenitError
 from rag import assembly
 
 BODY = 1024 * 1024
 """Bytes of a body that is not a form: sixty times the largest that makes sense."""
 THREADS = 32
-"""For calls that block on files and the index; waiting for a job holds none of them."""
+"""For calls that block on the index; waiting for a job holds none of them."""
 
 
 class Pictures(Intake, Images, Changes):
@@ -53,7 +53,8 @@ def create_app(services: Services) -> Litestar:
     """
     figures = Metrics(services.queue, services.meter.registry)
     checks = Checks(services.settings.checks_at_once)
-    health = Health(services)
+    spool = Spool(services.settings.data / "spool")
+    health = Health(services, spool)
     turns = Turns()
     contexts = assembly.context(services)
 
@@ -61,9 +62,10 @@ def create_app(services: Services) -> Litestar:
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         pool = ThreadPoolExecutor(THREADS, thread_name_prefix="api")
         asyncio.get_running_loop().set_default_executor(pool)
-        await asyncio.to_thread(tidy, services.settings.data / "spool")
+        await spool.tidy()
         yield
         checks.close()
+        spool.close()
 
     app = Litestar(
         [Pictures, Content, Jobs, Check, Search, Rag, Probes, stats, metrics, problem_type],
@@ -73,6 +75,7 @@ def create_app(services: Services) -> Litestar:
             "checks": Provide(lambda: checks, sync_to_thread=False),
             "contexts": Provide(lambda: contexts, sync_to_thread=False),
             "figures": Provide(lambda: figures, sync_to_thread=False),
+            "spool": Provide(lambda: spool, sync_to_thread=False),
             "turns": Provide(lambda: turns, sync_to_thread=False),
             "health": Provide(lambda: health, sync_to_thread=False),
         },

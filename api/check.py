@@ -18,7 +18,7 @@ from adapters.wiring import Services
 from api import rendering, schemas
 from api.auth import KEYED, Caller
 from api.bodies import CheckBody
-from api.given import Who, Wired
+from api.given import Spooled, Who, Wired
 from api.problems import BusyError, documented
 from api.uploads import Bounds, received
 from core.errors import (
@@ -92,12 +92,13 @@ class Check(Controller):
         request: Request[Any, Any, State],
         services: Wired,
         caller: Who,
+        spool: Spooled,
         checks: NamedDependency[SkipValidation[Checks]],
     ) -> schemas.Checked:
         """The verdict and decision that this picture would get if it were uploaded now."""
         limits = services.settings
         bounds = Bounds(1, int(limits.max_bytes), frozenset())
-        async with received(request, limits.data / "spool", bounds) as form:
+        async with received(request, spool, bounds) as form:
             if not form.files:
                 raise MalformedError("send one file as a part named file", field="file")
             file = form.files[0]

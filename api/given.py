@@ -12,10 +12,12 @@ from litestar.params import PathParameter, QueryParameter, SkipValidation
 
 from adapters.wiring import Services
 from api.auth import Caller
+from api.spool import Spool
 from core.errors import MalformedError
 
 Wired: TypeAlias = NamedDependency[SkipValidation[Services]]
 Who: TypeAlias = NamedDependency[SkipValidation[Caller]]
+Spooled: TypeAlias = NamedDependency[SkipValidation[Spool]]
 
 ImageId: TypeAlias = Annotated[str, PathParameter(description="As an upload answered it.")]
 JobId: TypeAlias = Annotated[

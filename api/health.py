@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Literal
 
 from litestar import Controller, get
@@ -16,6 +16,7 @@ from api import rendering, standing
 from api.auth import KEYED
 from api.given import Who, Wired
 from api.problems import FullerError, documented, errors
+from api.spool import Spool
 from core.accept import FREE_BYTES
 from core.errors import SeenitError, StoreUnavailableError, UnavailableError
 from core.types import SpaceKind
@@ -32,22 +33,23 @@ Part = Literal["ok", "down", "absent"]
 class Health:
     """Asks every part, side by side, each with a limit on its time."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, spool: Spool) -> None:
         self._services = services
+        self._spool = spool
         self._wrote = float("-inf")
 
     async def parts(self) -> dict[str, tuple[Part, str]]:
-        """State and reason of each."""
-        services = self._services
+        """State and reason of each; what says nothing keeps none of the others from being asked."""
+        services, aside = self._services, self._spool.run
         asked = {
-            "blobs": self._write,
-            "index": lambda: services.index.watermark("default"),
-            "queue": services.queue.depth,
+            "blobs": _ask(self._write, aside),
+            "index": _ask(lambda: services.index.watermark("default")),
+            "queue": _ask(services.queue.depth, aside),
         }
         if services.settings.index_replication > 1:
-            asked["replicas"] = services.index.whole
+            asked["replicas"] = _ask(services.index.whole)
         models = asyncio.create_task(self._models())
-        answers = await asyncio.gather(*(_ask(call) for call in asked.values()))
+        answers = await asyncio.gather(*asked.values())
         return {**dict(zip(asked, answers, strict=True)), **await models}
 
     async def _models(self) -> dict[str, tuple[Part, str]]:
@@ -57,7 +59,7 @@ class Health:
             own = {"visual": self._services.visual, "caption": self._services.caption}
             return {name: _model(embedder.absent) for name, embedder in own.items()}
         told: dict[SpaceKind, Told] = {}
-        worker = await _ask(lambda: told.update(remote.parts()))
+        worker = await _ask(lambda: told.update(remote.parts()), self._spool.run)
         if worker[0] == "down":
             return dict.fromkeys(("worker", "visual", "caption"), worker)
         return {"worker": worker, **{kind: _model(one.absent) for kind, one in told.items()}}
@@ -121,10 +123,13 @@ def _model(absent: str | None) -> tuple[Part, str]:
     return ("absent", absent) if absent else ("ok", "")
 
 
-async def _ask(call: Callable[[], object]) -> tuple[Part, str]:
+async def _ask(
+    call: Callable[[], object], run: Callable[..., Awaitable[object]] = asyncio.to_thread
+) -> tuple[Part, str]:
+    """`run` calls it in a thread."""
     try:
         async with asyncio.timeout(PATIENCE):
-            await asyncio.to_thread(call)
+            await run(call)
     except SeenitError as error:
         return "down", error.detail
     except TimeoutError:

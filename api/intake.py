@@ -18,9 +18,10 @@ from adapters.wiring import Services
 from api import examples, fields, rendering, schemas
 from api.auth import KEYED, Caller
 from api.bodies import UploadBody
-from api.given import Requested, Who, Wired, number
+from api.given import Requested, Spooled, Who, Wired, number
 from api.metrics import Metrics
 from api.problems import FullerError, documented
+from api.spool import Spool
 from api.uploads import Bounds, Form, received
 from core.accept import Accepted
 from core.entries import Job
@@ -38,6 +39,8 @@ from core.errors import (
 ENDED = ("done", "failed")
 WAIT = 60.0
 """Most seconds that `wait` may ask for."""
+SOON = 0.5
+"""Seconds that a repeat waits to be told how far it has come."""
 REPLAY = ResponseHeader(
     name="Idempotent-Replay",
     documentation_only=True,
@@ -77,6 +80,7 @@ class Intake(Controller):
         request: Requested,
         services: Wired,
         caller: Who,
+        spool: Spooled,
         figures: NamedDependency[SkipValidation[Metrics]],
         wait: Annotated[
             float,
@@ -105,16 +109,18 @@ class Intake(Controller):
         number("wait", wait)
         limits = services.settings
         bounds = Bounds(limits.max_files, int(limits.max_bytes), fields.FORM)
-        await _admit(request, services, bounds, repeat=key is not None)
-        async with received(request, limits.data / "spool", bounds) as form:
-            accepted = await asyncio.to_thread(_accept, services, caller, form, key, figures)
+        await _admit(request, spool, services, bounds, repeat=key is not None)
+        async with received(request, spool, bounds) as form:
+            accepted = await spool.run(_accept, services, caller, form, key, figures)
         return await _answer(services, caller, accepted, form.names, wait)
 
 
-async def _admit(request: Requested, services: Services, bounds: Bounds, *, repeat: bool) -> None:
+async def _admit(
+    request: Requested, spool: Spool, services: Services, bounds: Bounds, *, repeat: bool
+) -> None:
     """Refuse before a byte is written, yet read it all, so that its sender sees the answer."""
     try:
-        await asyncio.to_thread(services.acceptor.admit, repeat=repeat)
+        await spool.run(services.acceptor.admit, repeat=repeat)
     except UnavailableError:
         left = bounds.files * bounds.bytes
         with suppress(InternalServerException):  # it broke off
@@ -163,9 +169,12 @@ async def _answer(
         if wait:
             await services.waiter.ended(caller.tenant, ids, wait)
         if wait or accepted.replayed:
-            now = await asyncio.to_thread(_now, services, caller.tenant, ids, in_full=bool(wait))
-    except SeenitError as error:
-        logger.warning("accepted, and cannot say more", why=error.detail)
+            async with asyncio.timeout(None if wait else SOON):
+                now = await asyncio.to_thread(
+                    _now, services, caller.tenant, ids, in_full=bool(wait)
+                )
+    except (SeenitError, TimeoutError) as error:
+        logger.warning("accepted, and cannot say more", why=str(error))
     ended = bool(wait) and all(one in now and now[one].status in ENDED for one in ids)
     items = [
         rendering.refused(item, name)

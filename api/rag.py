@@ -17,7 +17,7 @@ from adapters.wiring import Services
 from api import prompts, questions
 from api.auth import KEYED
 from api.check import Checks
-from api.given import Who, Wired
+from api.given import Spooled, Who, Wired
 from api.problems import BusyError, documented
 from api.uploads import Bounds, received, whole
 from core.errors import (
@@ -89,9 +89,11 @@ class Rag(Controller):
     )
     async def context(
         self,
+        *,
         request: Request[Any, Any, State],
         services: Wired,
         caller: Who,
+        spool: Spooled,
         checks: NamedDependency[SkipValidation[Checks]],
         contexts: NamedDependency[SkipValidation[Context]],
     ) -> prompts.Prompt:
@@ -122,7 +124,7 @@ class Rag(Controller):
         bounds = Bounds(
             FILES, int(limits.max_bytes), frozenset(NAMES), either=frozenset({"images"})
         )
-        async with received(request, limits.data / "spool", bounds) as form:
+        async with received(request, spool, bounds) as form:
             wanted = _wanted(_of_form(form.texts), base)
             paths = []
             for file in form.files:

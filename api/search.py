@@ -19,7 +19,7 @@ from api import questions, rendering, schemas
 from api.auth import KEYED
 from api.bodies import SearchBody
 from api.check import Checks
-from api.given import Who, Wired
+from api.given import Spooled, Who, Wired
 from api.problems import BusyError, documented
 from api.uploads import Bounds, received, whole
 from core import asking
@@ -76,6 +76,7 @@ class Search(Controller):
         request: Request[Any, Any, State],
         services: Wired,
         caller: Who,
+        spool: Spooled,
         checks: NamedDependency[SkipValidation[Checks]],
     ) -> schemas.Hits:
         """Pictures that match a text, a stored picture (`image_id`) or a `file`.
@@ -99,7 +100,7 @@ class Search(Controller):
             )
         limits = services.settings
         bounds = Bounds(1, int(limits.max_bytes), frozenset(questions.NAMES))
-        async with received(request, limits.data / "spool", bounds) as form:
+        async with received(request, spool, bounds) as form:
             ask = questions.of_form(form.texts)
             if not form.files:
                 found = await asyncio.to_thread(services.searcher.search, caller.tenant, ask)

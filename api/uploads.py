@@ -6,12 +6,8 @@ thread, so that a large upload does not hold up the other requests.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-import shutil
-import tempfile
-import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +20,7 @@ from multipart import (  # type: ignore[import-untyped]
     PushMultipartParser,
 )
 
+from api.spool import Spool
 from core.accept import Upload
 from core.errors import (
     InputError,
@@ -44,8 +41,9 @@ FORMS = 1024 * 1024
 """Bytes a request may have beside its files: fields, part headers, boundaries."""
 FILENAME = 255
 """Characters of a file name that are kept: the longest a common file system has."""
-STALE = 6 * 3600.0
-"""Seconds after which a folder that a killed process left is taken away."""
+
+Run = Callable[..., Awaitable[Any]]
+"""Calls something in a thread, as `Spool.run` and `asyncio.to_thread` do."""
 
 
 class Form(NamedTuple):
@@ -73,8 +71,9 @@ class Bounds(NamedTuple):
 class File:
     """One file part on its way to the disk."""
 
-    def __init__(self, path: Path, name: str | None, limit: int) -> None:
+    def __init__(self, path: Path, name: str | None, limit: int, run: Run) -> None:
         self.name = name
+        self._run = run
         self._path = path
         self._limit = limit
         self._sha256 = hashlib.sha256()
@@ -90,16 +89,16 @@ class File:
             return
         self._held += data
         if len(self._held) >= CHUNK:
-            await asyncio.to_thread(self._write)
+            await self._run(self._write)
 
     async def close(self) -> Upload | SeenitError:
         """The whole file, or why it is refused."""
         if self._size > self._limit:
-            await asyncio.to_thread(self._path.unlink, missing_ok=True)
+            await self._run(self._path.unlink, missing_ok=True)
             return TooLargeError(
                 f"the file has {self._size} bytes, and {self._limit} are taken", field="file"
             )
-        await asyncio.to_thread(self._write)
+        await self._run(self._write)
         return Upload(
             path=self._path,
             filename=self.name,
@@ -122,8 +121,9 @@ class File:
 class Receiver:
     """Reads one form into a folder."""
 
-    def __init__(self, folder: Path, bounds: Bounds) -> None:
+    def __init__(self, folder: Path, bounds: Bounds, run: Run) -> None:
         self._folder = folder
+        self._run = run
         self._bounds = bounds
         self._form = Form({}, [], [])
         self._file: File | None = None
@@ -162,7 +162,7 @@ class Receiver:
                 most = self._bounds.files
                 raise MalformedError(f"there are more than {most} files", field="file")
             path = self._folder / str(len(self._form.files))
-            self._file = File(path, _plain(filename), self._bounds.bytes)
+            self._file = File(path, _plain(filename), self._bounds.bytes, self._run)
             return
         if name not in self._bounds.texts:
             allowed = ", ".join(sorted(self._bounds.texts | {"file"}))
@@ -189,7 +189,7 @@ class Receiver:
 
 @asynccontextmanager
 async def received(
-    request: Request[Any, Any, Any], spool: Path, bounds: Bounds
+    request: Request[Any, Any, Any], spool: Spool, bounds: Bounds
 ) -> AsyncIterator[Form]:
     """The form of a request, whose files lie on disk until the block ends.
 
@@ -203,16 +203,13 @@ async def received(
     if not boundary:
         raise MalformedError("multipart/form-data needs a boundary", field="Content-Type")
     chunks = _bounded(request, bounds.files * bounds.bytes + FORMS)
-    folder = await asyncio.to_thread(_folder, spool)
-    try:
+    async with spool.folder() as folder:
         try:
-            form = await Receiver(folder, bounds).read(chunks, boundary)
+            form = await Receiver(folder, bounds, spool.run).read(chunks, boundary)
         except SeenitError:
             await _drain(chunks)
             raise
         yield form
-    finally:
-        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
 async def whole(request: Request[Any, Any, Any], most: int) -> bytes:
@@ -225,15 +222,6 @@ async def whole(request: Request[Any, Any, Any], most: int) -> bytes:
             async for _ in request.stream():  # so that its sender gets to see the answer
                 pass
         raise
-
-
-def tidy(spool: Path) -> None:
-    """Make the folder, and take away what killed processes left in it."""
-    spool.mkdir(parents=True, exist_ok=True)
-    for folder in spool.iterdir():
-        with suppress(OSError):
-            if time.time() - folder.stat().st_mtime > STALE:
-                shutil.rmtree(folder, ignore_errors=True)
 
 
 async def _bounded(request: Request[Any, Any, Any], most: int) -> AsyncGenerator[bytes, None]:
@@ -250,13 +238,6 @@ async def _bounded(request: Request[Any, Any, Any], most: int) -> AsyncGenerator
             yield chunk
     except InternalServerException:
         raise MalformedError("the request broke off") from None
-
-
-def _folder(spool: Path) -> Path:
-    try:
-        return Path(tempfile.mkdtemp(dir=spool))
-    except OSError as error:
-        raise StoreUnavailableError(f"the upload cannot be written: {error.strerror}") from None
 
 
 async def _drain(chunks: AsyncIterator[bytes]) -> None:

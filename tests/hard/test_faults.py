@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import threading
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 
+import httpx
 import pytest
 import redis as driver
 
@@ -178,6 +181,39 @@ def test_weaviate_slowed_to_two_seconds_an_answer(
         url = f"weaviate://127.0.0.1:{http.port}:{grpc.port}"
         with fleet(tmp_path, weaviate=url) as running:
             endure(running, tmp_path, harm, seed=seed, every=0.1)
+
+
+def test_weaviate_says_nothing_for_half_a_minute(
+    tmp_path: Path, weaviate: servers.Weaviate, seed: int
+) -> None:
+    """It takes connections and never answers; many who read take no thread from who uploads."""
+    with servers.toxiproxy(tmp_path / "toxiproxy") as proxy:
+        links = [proxy.link("127.0.0.1", port) for port in (weaviate.http, weaviate.grpc)]
+        over = threading.Event()
+
+        def read(url: str) -> None:
+            with httpx.Client(base_url=url, timeout=60.0) as client:
+                while not over.wait(0.1):
+                    answer = client.get("/v1/images?limit=5")
+                    assert answer.status_code in (200, 503), answer.text
+
+        def harm(uploads: Uploads) -> None:
+            until(lambda: len(uploads.told) > 50, PATIENCE)
+            for link in links:
+                link.half_open()
+            with ThreadPoolExecutor(40) as pool:
+                readers = [pool.submit(read, running.urls[0]) for _ in range(40)]
+                says(running, "index")
+                time.sleep(30)
+                for link in links:
+                    link.mend()
+                over.set()
+            for reader in readers:
+                reader.result()
+
+        url = f"weaviate://127.0.0.1:{links[0].port}:{links[1].port}"
+        with fleet(tmp_path, weaviate=url) as running:
+            endure(running, tmp_path, harm, seed=seed, every=0.15)
 
 
 def test_a_store_that_answers_503_to_one_in_ten(

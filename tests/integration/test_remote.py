@@ -25,6 +25,7 @@ from adapters.toy_embedder import ToyEmbedder
 from adapters.wiring import Services
 from api.app import create_app
 from api.health import Health
+from api.spool import Spool
 from core import keys
 from core.accept import Upload
 from core.answering import Results
@@ -362,9 +363,11 @@ def test_search_goes_on_with_words_alone(alone: Pair) -> None:
         alone.api.searcher.search(TENANT, Ask(text="another question", mode="visual"))
 
 
-def test_readiness_tells_of_workers(alone: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readiness_tells_of_workers(
+    alone: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Within its patience, asking them now and then alone."""
-    health = Health(alone.api)
+    health = Health(alone.api, Spool(tmp_path / "spool"))
 
     def states() -> dict[str, str]:
         begun = time.monotonic()

@@ -17,7 +17,8 @@ from litestar import Litestar
 from litestar.testing import TestClient
 
 from api.app import create_app
-from api.uploads import CHUNK, TEXT, TEXTS, Bounds, Form, Receiver, tidy
+from api.spool import Spool
+from api.uploads import CHUNK, TEXT, TEXTS, Bounds, Form, Receiver
 from core.accept import Upload
 from core.errors import MalformedError, SeenitError, TooLargeError
 from tests.door import Service
@@ -175,7 +176,7 @@ def test_folders_of_killed_processes_are_taken_away(tmp_path: Path) -> None:
         folder.mkdir(parents=True)
         (folder / "0").write_bytes(b"x")
     os.utime(old, (0, 0))
-    tidy(tmp_path / "spool")
+    asyncio.run(Spool(tmp_path / "spool").tidy())
     assert [folder.name for folder in (tmp_path / "spool").iterdir()] == ["young"]
 
 
@@ -188,7 +189,7 @@ def read(folder: Path, body: bytes, cuts: list[int], limit: int = 10**9) -> Form
             yield body[start:end]
 
     bounds = Bounds(100, limit, frozenset({"title", "tags"}))
-    return asyncio.run(Receiver(folder, bounds).read(pieces(), "XX"))
+    return asyncio.run(Receiver(folder, bounds, asyncio.to_thread).read(pieces(), "XX"))
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))

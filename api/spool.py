@@ -1,0 +1,73 @@
+"""Where the files of a form lie while it is answered, and threads that never wait for the index.
+
+Accepting takes files, the broker and the blob store alone: it goes on in these while the index
+hangs, and every thread that reads with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from core.errors import StoreUnavailableError
+
+STALE = 6 * 3600.0
+"""Seconds after which a folder that a killed process left is taken away."""
+THREADS = 32
+"""For calls that block on files and the blob store."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Spool:
+    """A folder of folders; nothing is made before it is asked for."""
+
+    def __init__(self, place: Path) -> None:
+        self._place = place
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="spool")
+
+    async def run(self, call: Callable[P, T], *args: P.args, **more: P.kwargs) -> T:
+        """Call in one of the threads: nothing that asks the index."""
+        within = contextvars.copy_context()
+        ready = partial(within.run, call, *args, **more)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, ready)
+
+    @asynccontextmanager
+    async def folder(self) -> AsyncIterator[Path]:
+        """One of one's own until the block ends. Raise StoreUnavailableError."""
+        made = await self.run(self._made)
+        try:
+            yield made
+        finally:
+            await self.run(shutil.rmtree, made, ignore_errors=True)
+
+    async def tidy(self) -> None:
+        """Make the place, and take away what killed processes left in it."""
+        await self.run(self._tidy)
+
+    def close(self) -> None:
+        """Let go of the threads."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _made(self) -> Path:
+        try:
+            return Path(tempfile.mkdtemp(dir=self._place))
+        except OSError as error:
+            raise StoreUnavailableError(f"the upload cannot be written: {error.strerror}") from None
+
+    def _tidy(self) -> None:
+        self._place.mkdir(parents=True, exist_ok=True)
+        for folder in self._place.iterdir():
+            with suppress(OSError):
+                if time.time() - folder.stat().st_mtime > STALE:
+                    shutil.rmtree(folder, ignore_errors=True)
