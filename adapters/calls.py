@@ -103,9 +103,9 @@ class Calls:
         did a moment ago, QueueUnavailableError.
         """
         shared = _budget.get() or Budget()
-        if shared.left(self._seconds) <= 0:
-            raise WorkerUnavailableError(f"no worker answered within {self._seconds:g} s")
         rest = shared.left(self._seconds)
+        if rest <= 0:
+            raise WorkerUnavailableError(f"no worker answered within {self._seconds:g} s")
         if seconds is None and rest >= min(KNOCK_SECONDS, self._seconds / 2):
             with self._gate.passing() as first:
                 if first:

@@ -11,7 +11,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -141,11 +141,7 @@ class Directory:
     def folders(self, prefix: str) -> list[str]:
         """Names directly below a prefix that hold something."""
         inside = _scan(self._folder(prefix))
-        return [
-            entry.name
-            for entry in inside
-            if entry.is_dir() and next(self._walk(f"{prefix}{entry.name}/", ""), None)
-        ]
+        return [entry.name for entry in inside if entry.is_dir() and _holds(Path(entry.path))]
 
     def modified(self, prefix: str) -> Iterator[tuple[str, float]]:
         """Keys under a prefix with their time of writing in seconds since the epoch."""
@@ -169,13 +165,17 @@ class Directory:
         return self._path(prefix[:-1]) if prefix else self.root
 
     def _walk(self, prefix: str, after: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
-        for entry in _scan(self._folder(prefix)):
+        def wanted(entry: os.DirEntry[str]) -> bool:
+            key = prefix + entry.name
+            if not entry.is_dir():
+                return key > after
+            return f"{key}/" > after or after.startswith(f"{key}/")
+
+        for entry in _scan(self._folder(prefix), wanted):
             key = prefix + entry.name
             if entry.is_dir():
-                below = f"{key}/"
-                if below > after or after.startswith(below):
-                    yield from self._walk(below, after)
-            elif key > after:
+                yield from self._walk(f"{key}/", after)
+            else:
                 yield key, entry
 
     def _write(self, items: Sequence[bytes | Path]) -> list[Path]:
@@ -270,11 +270,30 @@ def _take(file: Path, to: Path) -> None:
         shutil.copyfile(file, to)
 
 
-def _scan(folder: Path, *, hidden: bool = False) -> list[os.DirEntry[str]]:
+def _scan(
+    folder: Path, wanted: Callable[[os.DirEntry[str]], bool] | None = None, *, hidden: bool = False
+) -> list[os.DirEntry[str]]:
     """A folder's entries in the order of the keys below them; none for a folder that is gone."""
     try:
         with filesystem(str(folder)), os.scandir(folder) as entries:
-            found = [entry for entry in entries if hidden or not entry.name.startswith(".")]
+            found = [
+                entry
+                for entry in entries
+                if (hidden or not entry.name.startswith(".")) and (wanted is None or wanted(entry))
+            ]
     except MissingError:
         return []
     return sorted(found, key=lambda entry: entry.name + ("/" if entry.is_dir() else ""))
+
+
+def _holds(folder: Path) -> bool:
+    """Whether there is a file in it or below."""
+    try:
+        with filesystem(str(folder)), os.scandir(folder) as entries:
+            return any(
+                _holds(Path(entry.path)) if entry.is_dir() else True
+                for entry in entries
+                if not entry.name.startswith(".")
+            )
+    except MissingError:
+        return False

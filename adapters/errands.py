@@ -79,8 +79,8 @@ class Errands:
             try:
                 written = path.stat().st_mtime
                 left.append((written, msgspec.json.decode(path.read_bytes(), type=Errand)))
-            except FileNotFoundError:  # taken back this very moment
-                continue
+            except (FileNotFoundError, msgspec.ValidationError):
+                continue  # taken back this very moment, or for a newer Seenit
             except msgspec.DecodeError:  # cut off when the power failed: nobody waits for it
                 logger.warning("a request that cannot be read is taken away: %s", path.name)
                 path.unlink(missing_ok=True)

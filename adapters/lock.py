@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -22,7 +23,8 @@ class EngineLock:
             self._lock.acquire(timeout=0)
         except Timeout:
             return False
-        (self._path.parent / "engine.pid").write_text(str(os.getpid()))
+        with suppress(OSError):  # a full disk, say: it is told to people alone
+            (self._path.parent / "engine.pid").write_text(str(os.getpid()))
         return True
 
     @property

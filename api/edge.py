@@ -12,6 +12,7 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
 from api.metrics import Metrics
+from api.problems import METHODS
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 """What a caller may choose; anything else is replaced, as it goes to logs and headers."""
@@ -62,11 +63,13 @@ class Edge:
                 seconds = time.perf_counter() - started
                 route = str(scope.get("path_template") or "unmatched")
                 problem = scope["state"].get("problem")
-                self._metrics.answered(scope["method"], route, status, seconds, problem)
+                # any word may be sent as a method, and each would be a figure for good
+                method = scope["method"] if scope["method"] in METHODS else "other"
+                self._metrics.answered(method, route, status, seconds, problem)
                 say = logger.debug if route.startswith(QUIET) else logger.info
                 say(
                     "answered",
-                    method=scope["method"],
+                    method=method,
                     path=scope["path"],
                     status=status,
                     ms=round(seconds * 1000, 1),

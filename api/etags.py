@@ -61,7 +61,8 @@ def answer(seen: Seen, held: str | None = None) -> Response[schemas.Image]:
     state = seen.record.state
     below = f"-{seen.original.revision}" if seen.original is not None else ""
     asked = "".join(f".{one}" for _, one in sorted(seen.spaces.items())) if seen.chosen else ""
-    etag = f'"{state.revision}{asked}{below}"'
+    without = f".without{seen.gone}" if seen.gone else ""
+    etag = f'"{state.revision}{asked}{without}{below}"'
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
     if holds(held, etag):
         return Response(None, status_code=304, headers=headers)  # type: ignore[arg-type]

@@ -33,6 +33,8 @@ TAGS = 50
 """Tags of a picture."""
 METADATA = 16 * 1024
 """Bytes of `metadata` as compact JSON."""
+NESTED = 32
+"""Levels of lists and objects in a body: whoever writes it down again walks it by recursion."""
 SCHEMES = ("http", "https", "ftp", "s3", "gs", "az")
 """Of `source_url`: it may be shown as a link, so nothing that runs or reads a local file."""
 
@@ -180,7 +182,22 @@ def _object_of(data: bytes, what: str, *, field: str | None = None) -> dict[str,
         raise MalformedError(f"{what} is not JSON", field=field) from None
     if not isinstance(told, dict):
         raise MalformedError(f"{what} is not a JSON object", field=field)
+    _check_nesting(told, what, field)
     return told
+
+
+def _check_nesting(told: object, what: str, field: str | None) -> None:
+    level: list[Any] = [told]
+    for _ in range(NESTED):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return
+    raise MalformedError(f"{what} is nested over {NESTED} levels deep", field=field)
 
 
 def _measured(metadata: dict[str, object]) -> dict[str, object]:

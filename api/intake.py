@@ -174,7 +174,7 @@ async def _answer(
                     _now, services, caller.tenant, ids, in_full=bool(wait)
                 )
     except (SeenitError, TimeoutError) as error:
-        logger.warning("accepted, and cannot say more", why=str(error))
+        logger.warning("accepted, and cannot say more", why=str(error) or "no answer in time")
     ended = bool(wait) and all(one in now and now[one].status in ENDED for one in ids)
     items = [
         rendering.refused(item, name)

@@ -88,7 +88,7 @@ class Jobs(Controller):
         event, at once.
         """
         job = await asyncio.to_thread(services.reader.job, caller.tenant, job_id)
-        after = int(last) if last is not None and last.isdigit() else -1
+        after = int(last) if last is not None and last in map(str, range(len(STEPS))) else -1
         if _is_over(job.status) and after >= STEPS.index(job.status):
             return Response(None, status_code=204)
         return Stream(

@@ -19,6 +19,8 @@ from core.standins import Cards, Stand, stand
 from core.telling import Seen
 from core.types import Absent, Matrix, SpaceKind, Vector
 
+DEEPEST = 10_000
+"""As far as a list goes: groups fewer than were asked for are not looked for any further."""
 DEEPER = 4
 """How many times deeper the lists are asked where they did not fill the answer."""
 MANY = 64
@@ -129,7 +131,8 @@ class Answer:
             asked = [self._list(question, depth) for question in self._sought.questions]
             lists = [shown for shown, _ in asked]
             chosen = self._chosen(lists)
-            if len(chosen) >= self._ask.limit or all(ended for _, ended in asked):
+            ended = depth >= DEEPEST or all(ended for _, ended in asked)
+            if len(chosen) >= self._ask.limit or ended:
                 break
             values = self._values()
             if values is not None:

@@ -6,6 +6,7 @@ import base64
 import binascii
 import re
 
+from core import clock
 from core.errors import MalformedError
 
 _PLACE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) ([0-9a-f-]{36}(?:\.\d{1,9})?)")
@@ -27,6 +28,14 @@ def decode(cursor: str) -> tuple[str, str]:
     except (binascii.Error, ValueError):
         text = ""
     place = _PLACE.fullmatch(text)
-    if place is None:
+    if place is None or not _is_time(place.group(1)):
         raise MalformedError("this cursor was not given out by this service", field="cursor")
     return place.group(1), place.group(2)
+
+
+def _is_time(text: str) -> bool:
+    try:
+        clock.parse(text)
+    except ValueError:
+        return False
+    return True

@@ -18,7 +18,10 @@ KEPT_SECONDS = 48 * 3600.0
 BACK_SECONDS = 48 * 3600.0
 """How much further back the first look of a process goes."""
 PART = 1_000
-"""Uploads looked at in one go."""
+"""Uploads looked at in one go, and the most of one call: other chores wait for it."""
+EVERY_SECONDS = 3600.0
+SOON_SECONDS = 5.0
+"""Between two looks, the second where the last one has left something."""
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +41,8 @@ class Unpromised:
     """Uploads that broke off between their bytes and their promise: nobody has an id of theirs.
 
     Whatever was promised is pending or has a done mark, which stays for good; so the index has no
-    say in this. Each upload is looked at once, some days after it came.
+    say in this. In a restored back-up a mark may be missing, but not what a worker wrote down of
+    the picture. Each upload is looked at once, some days after it came.
     """
 
     def __init__(
@@ -53,31 +57,46 @@ class Unpromised:
         self._remove = remove
         self._now = now
         self._seen: dict[str, str] = {}
+        self._due = float("-inf")
 
     def sweep(self) -> int:
-        """Remove them, of every tenant; how many. Raise StoreUnavailableError."""
-        removed = 0
+        """Remove some of them when it is time for a look; how many. Raise StoreUnavailableError."""
+        if self._now() < self._due:
+            return 0
+        removed = looked = 0
+        for tenant in self._blobs.folders("blobs/"):
+            part = self._old(tenant, PART - looked)
+            left = self._without_promise(tenant, part)
+            if left:
+                self._remove(tenant, left)
+                about = {"tenant": tenant, "uploads": len(left)}
+                logger.info("uploads that broke off are removed", extra=about)
+            removed += len(left)
+            looked += len(part)
+            if part:
+                self._seen[tenant] = part[-1]
+            if looked == PART:
+                break
+        self._due = self._now() + (SOON_SECONDS if looked == PART else EVERY_SECONDS)
+        return removed
+
+    def _old(self, tenant: str, most: int) -> list[str]:
+        """The next ones that are old enough and were not looked at."""
+        prefix = f"blobs/{tenant}/"
         until = bound(self._now() - KEPT_SECONDS)
         since = bound(self._now() - KEPT_SECONDS - BACK_SECONDS)
-        for tenant in self._blobs.folders("blobs/"):
-            prefix = f"blobs/{tenant}/"
-            after = prefix + max(since, self._seen.get(tenant, ""))
-            names = (key[len(prefix) :] for key in self._blobs.keys(prefix, after=after))
-            old = takewhile(lambda image_id: image_id < until, names)
-            while part := list(islice(old, PART)):
-                left = self._without_promise(tenant, part)
-                if left:
-                    self._remove(tenant, left)
-                    about = {"tenant": tenant, "uploads": len(left)}
-                    logger.info("uploads that broke off are removed", extra=about)
-                removed += len(left)
-                self._seen[tenant] = part[-1]
-        return removed
+        after = prefix + max(since, self._seen.get(tenant, ""))
+        names = (key[len(prefix) :] for key in self._blobs.keys(prefix, after=after))
+        return list(islice(takewhile(lambda image_id: image_id < until, names), most))
 
     def _without_promise(self, tenant: str, ids: Sequence[str]) -> list[str]:
         """Marks are asked for again at the end: a pending job goes once it has one."""
         left = list(ids)
-        for key in (keys.done, keys.pending, keys.done):
+        for key in (keys.done, keys.pending, _written, keys.done):
             there = self._blobs.exists([key(tenant, image_id) for image_id in left])
             left = [image_id for image_id, found in zip(left, there, strict=True) if not found]
         return left
+
+
+def _written(tenant: str, image_id: str) -> str:
+    return keys.derived(tenant, image_id, "fingerprint")

@@ -129,6 +129,8 @@ class Projector:
                 self.advance(tenant)
             except SeenitError as error:
                 logger.error("tenant %s: %s", tenant, error)  # noqa: TRY400  plain words do
+            except Exception:  # a start's edge: a defect with one tenant must not end the others
+                logger.exception("tenant %s cannot be brought up", tenant)
 
     def lags(self, tenant: str) -> bool:
         """Whether this process failed to project a tenant when it last tried."""
@@ -158,7 +160,7 @@ class Projector:
 
     def _falls_behind(self, tenant: str) -> None:
         held = self._follower.held(tenant)
-        if held is not None:
+        if held is not None and held.lag:
             self._behind[tenant] = (held.watermark, held.head)
 
     def _bring(self, tenant: str) -> int:

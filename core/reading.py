@@ -142,11 +142,12 @@ class Reader(Tracker):
 
     def owned(self, tenant: str, owner_id: str) -> list[str]:
         """Every picture of an owner: settled, waiting, or set aside as failed."""
-        found: dict[str, None] = {}
+        # What waits is asked for first: it may be settled meanwhile, and is a record then.
+        waiting = [job.image_id for job in self.open_jobs(tenant) if job.kind == "ingest"]
         overlay = self.overlay(tenant)
-        for state in overlay.tail.states.values():
-            if self._shelf.fields(tenant, state.image_id, state.fields).owner_id == owner_id:
-                found[state.image_id] = None
+        states = overlay.tail.states.values()
+        said = self._owners(tenant, [(state.image_id, state.fields) for state in states])
+        found = {image_id: None for image_id, owner in said if owner == owner_id}
         filters = Filters(owner_id=owner_id)
         before = None
         while True:
@@ -160,11 +161,14 @@ class Reader(Tracker):
         # An upload's fields lie under its own id; once it has a record, that one says whose it is.
         unsettled = [
             image_id
-            for image_id in dict.fromkeys(self._unsettled(overlay))
-            if self._shelf.fields(tenant, image_id, image_id).owner_id == owner_id
+            for image_id in dict.fromkeys((*waiting, *self._failed(overlay)))
+            if overlay.removed(image_id) is None
         ]
-        settled = overlay.records(unsettled)
-        found |= {one: None for one, at in zip(unsettled, settled, strict=True) if at is None}
+        said = self._owners(tenant, [(image_id, image_id) for image_id in unsettled])
+        theirs = [image_id for image_id, owner in said if owner == owner_id]
+        for image_id, record in zip(theirs, overlay.records(theirs), strict=True):
+            if record is None or record.fields.owner_id == owner_id:
+                found[image_id] = None
         return [image_id for image_id in found if overlay.removed(image_id) is None]
 
     def counts(self, tenant: str, spaces: Sequence[str] = ()) -> Counts:
@@ -215,7 +219,7 @@ class Reader(Tracker):
         if overlay.removed(image_id) is not None:
             raise GoneError(f"picture {image_id} was deleted")
         job = self.latest(overlay.tenant, image_id)
-        if job is None:
+        if job is None or job.kind != "ingest":  # an operation's id is no picture's
             raise MissingError(f"there is no picture {image_id}")
         if job.status == "done":  # settled between the two reads
             return self._settled_now(overlay.tenant, image_id, job)
@@ -244,16 +248,25 @@ class Reader(Tracker):
             and state.original == original
         ]
 
-    def _unsettled(self, overlay: Overlay) -> Iterator[str]:
-        """Pictures without a record: waiting ones, then failed ones."""
-        tenant = overlay.tenant
-        yield from (job.image_id for job in self.open_jobs(tenant) if job.kind == "ingest")
+    def _owners(
+        self, tenant: str, said: Sequence[tuple[str, str | None]]
+    ) -> list[tuple[str, str | None]]:
+        """(image_id, owner_id) of what was said in each call, read side by side."""
+        found = []
+        for start in range(0, len(said), OWNED_PAGE):
+            some = said[start : start + OWNED_PAGE]
+            self._shelf.fetch_fields(tenant, some)
+            found += [(one, self._shelf.fields(tenant, one, op_id).owner_id) for one, op_id in some]
+        return found
+
+    def _failed(self, overlay: Overlay) -> Iterator[str]:
+        """Pictures that were set aside."""
         for outcome in overlay.tail.outcomes.values():
             if outcome.kind == "ingest" and outcome.problem is not None:
                 yield outcome.image_id
         before = None
         while True:
-            outcomes, more = self._index.outcome_page(tenant, "failed", OWNED_PAGE, before)
+            outcomes, more = self._index.outcome_page(overlay.tenant, "failed", OWNED_PAGE, before)
             yield from (outcome.image_id for outcome in outcomes if outcome.kind == "ingest")
             if not more or not outcomes:
                 return

@@ -128,16 +128,19 @@ class Source:
     def upload(self, image_id: str) -> tuple[Ended, bool] | None:
         """An upload that the layers do not hold: ended, still pending, or never there.
 
-        The done mark is asked for first: a pending job goes away only after it has one.
+        The done mark is asked for first: a pending job goes away only after it has one. An
+        operation has either as well, and is no upload.
         """
         pending = keys.pending(self.tenant, image_id)
         if self._blobs.exists([keys.done(self.tenant, image_id)])[0]:
-            return Ended(image_id, ""), True
+            (outcome,) = self._index.outcomes(self.tenant, [image_id])
+            other = outcome is not None and outcome.kind != "ingest"
+            return None if other else (Ended(image_id, ""), True)
         try:
             job = _job.decode(self._blobs.get(pending))
         except MissingError:
             return None
-        return Ended(job.job_id, job.accepted_at), False
+        return (Ended(job.job_id, job.accepted_at), False) if job.kind == "ingest" else None
 
     def standing(self, kind: SpaceKind) -> Standing | None:
         """As the index has it."""

@@ -44,6 +44,8 @@ class Seen(Struct, frozen=True, kw_only=True):
     nothing of that, the newest."""
     chosen: bool = False
     """Whether the log says which space is asked."""
+    gone: int = 0
+    """Matches of its verdict that are left out: those pictures were deleted since."""
 
 
 class Told(Struct, frozen=True, kw_only=True):
@@ -56,6 +58,7 @@ class Told(Struct, frozen=True, kw_only=True):
 
 def records(overlay: Overlay, found: Sequence[Record]) -> list[Seen]:
     """Each record as it is told, in order."""
+    _fetch_reasons(overlay, ((one.state.image_id, one.state.decision) for one in found))
     joined = originals(overlay, [record.state.verdict for record in found])
     named = {match.image_id for record in found for match in record.state.verdict.matches}
     gone = overlay.gone(sorted(named))
@@ -67,6 +70,7 @@ def records(overlay: Overlay, found: Sequence[Record]) -> list[Seen]:
             reason=reason(overlay, record.state.image_id, record.state.decision),
             spaces=_spaces(record.state.spaces, asked),
             chosen=bool(asked),
+            gone=sum(match.image_id in gone for match in record.state.verdict.matches),
         )
         for record in found
     ]
@@ -93,6 +97,7 @@ def _without(record: Record, gone: AbstractSet[str]) -> Record:
 
 def jobs(overlay: Overlay, found: Sequence[Tracked]) -> list[Told]:
     """Each job as it is told, in order."""
+    _fetch_reasons(overlay, ((job.image_id, job.decision) for job in found))
     joined = originals(overlay, [job.verdict for job in found])
     return [
         Told(
@@ -108,7 +113,9 @@ def originals(overlay: Overlay, verdicts: Iterable[Verdict | None]) -> dict[str,
     """The originals that some verdicts name, by image_id."""
     ids = list(dict.fromkeys(v.original for v in verdicts if v is not None and v.original))
     told = {}
-    for image_id, record in zip(ids, overlay.records(ids), strict=True):
+    held = overlay.records(ids)
+    _fetch_reasons(overlay, ((r.state.image_id, r.state.decision) for r in held if r is not None))
+    for image_id, record in zip(ids, held, strict=True):
         told[image_id] = Original(image_id=image_id)
         if record is not None:
             told[image_id] = Original(
@@ -128,3 +135,9 @@ def reason(overlay: Overlay, image_id: str, decision: Decision | None) -> str | 
     if decision is None or decision.reason is None:
         return None
     return overlay.shelf.fields(overlay.tenant, image_id, decision.reason).reason
+
+
+def _fetch_reasons(overlay: Overlay, decided: Iterable[tuple[str, Decision | None]]) -> None:
+    """Read side by side what `reason` is about to read."""
+    said = [(one, made.reason) for one, made in decided if made is not None and made.reason]
+    overlay.shelf.fetch_fields(overlay.tenant, said)

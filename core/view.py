@@ -47,7 +47,8 @@ class IndexView:
         for layer in self._layers:
             outcome = layer.outcomes.get(image_id)
             if outcome is not None:
-                return Ended(image_id, outcome.accepted_at), True
+                upload = outcome.kind == "ingest"
+                return (Ended(image_id, outcome.accepted_at), True) if upload else None
         return self._source.upload(image_id)
 
     def same_bytes(self, sha256: str) -> list[State]:

@@ -61,11 +61,10 @@ class Waiter:
         told: JobStatus | None = None
         try:
             while True:
-                (status,) = await asyncio.to_thread(self._ended, tenant, [job_id])
+                status, present = await asyncio.to_thread(self._present, tenant, job_id)
                 if status is not None:
                     yield status
                     return
-                present = self._progress.status(tenant, job_id) or "queued"
                 if present not in (told, "done", "failed"):
                     told = present
                     yield present
@@ -80,6 +79,11 @@ class Waiter:
                     yield status
         finally:
             stop()
+
+    def _present(self, tenant: str, job_id: str) -> tuple[JobStatus | None, JobStatus]:
+        """How it ended, None where it has not, and what was last heard: both may be far away."""
+        (status,) = self._ended(tenant, [job_id])
+        return status, self._progress.status(tenant, job_id) or "queued"
 
 
 async def _either(wake: asyncio.Event, seconds: float) -> None:

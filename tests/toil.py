@@ -16,6 +16,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from adapters import settings
 from adapters.blobs import open_blobs
 from adapters.broker import Broker, open_broker
@@ -171,8 +173,11 @@ class Pit:
 
 
 @contextmanager
-def pit(folder: Path, url: str, **changes: object) -> Iterator[Pit]:
-    """Short leases and quick sweeps over this Redis, which is emptied first."""
+def pit(folder: Path, url: str, *, door_seconds: float = 5.0, **changes: object) -> Iterator[Pit]:
+    """Short leases and quick sweeps over this Redis, which is emptied first.
+
+    Who asks it at a door waits longer than shipped: a machine that stands still is no fault here.
+    """
     read = Settings(
         **{  # type: ignore[arg-type]  # fields by their names
             "data": folder,
@@ -184,13 +189,15 @@ def pit(folder: Path, url: str, **changes: object) -> Iterator[Pit]:
         }
     )
     (folder / "store").mkdir(parents=True, exist_ok=True)
-    made = Pit(folder, read)
-    assert made.broker.redis is not None
-    made.broker.redis.flushdb()
-    try:
-        yield made
-    finally:
-        made.close()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("adapters.broker.clients.DOOR_SECONDS", door_seconds)
+        made = Pit(folder, read)
+        assert made.broker.redis is not None
+        made.broker.redis.flushdb()
+        try:
+            yield made
+        finally:
+            made.close()
 
 
 def main() -> None:

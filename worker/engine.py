@@ -6,7 +6,7 @@ import logging
 import threading
 from functools import partial
 
-from adapters.errands import Report
+from adapters.errands import Errand, Report
 from adapters.wiring import Services
 from core.errors import SeenitError, SettingsError
 from core.sweep import Hand
@@ -110,10 +110,17 @@ class Engine:
         errands = self._services.errands
         for errand in errands.waiting():
             came = self._came.get(errand.errand_id) or attempt(
-                self._services, errand, partial(errands.report, errand), self._stop
+                self._services, errand, partial(self._say, errand), self._stop
             )
             if came is None:  # the request stays, for the next holder
                 return
             self._came[errand.errand_id] = came
             errands.report(errand, came)
             del self._came[errand.errand_id]
+
+    def _say(self, errand: Errand, report: Report) -> None:
+        """How far it has come; who watches waits where that cannot be written, the work goes on."""
+        try:
+            self._services.errands.report(errand, report)
+        except SeenitError as error:
+            logger.debug("errand %s: %s", errand.errand_id, error)

@@ -15,9 +15,7 @@ from core.leftovers import Unpromised
 TIDY_SECONDS = 600.0
 """Between two clearings of an index: until then its counts may include what was replaced."""
 RETAIN_SECONDS = 5.0
-"""Between two looks at what was kept long enough; most of them find that it is not time yet."""
-STRANDED_SECONDS = 3600.0
-"""Between two looks for uploads that were never promised, days ago."""
+"""Between two looks at what has been there for days; most of them find that it is not time yet."""
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +71,7 @@ def upkeep(services: Services) -> list[Chore]:
     unpromised = Unpromised(services.blobs, services.shelf.remove)
     found = [
         Chore("retention", RETAIN_SECONDS, services.retention.sweep),
-        Chore("uploads that broke off", STRANDED_SECONDS, unpromised.sweep),
+        Chore("uploads that broke off", RETAIN_SECONDS, unpromised.sweep),
     ]
     index = services.index
     if isinstance(index, Tidies):

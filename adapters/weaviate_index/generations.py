@@ -71,14 +71,14 @@ class Generations:
             self._opening.release()
 
     def watermark(self, tenant: str) -> int:
-        """W of a tenant, and whether to go over to another generation: never back."""
+        """W of a tenant, after a look whether to go over to another generation."""
         self._look()
         while True:
             now = self.now()
             found = now.head.watermark(tenant)
             with self._lock:
                 if self._now is now:  # else the W is of one that nobody here asks any more
-                    self._told[tenant] = max(found, self._told.get(tenant, 0))
+                    self._told[tenant] = max(found, self._told.pop(tenant, 0))
                     return found
 
     def told(self) -> list[str]:
@@ -93,21 +93,25 @@ class Generations:
             raise IndexUnavailableError("the index is being exchanged for another one")
 
     def begin(self) -> int:
-        """The number of a new generation; all but the active one are dropped."""
-        active = self.now().number
+        """The number of a new generation; all but the active one are dropped.
+
+        Raise IndexUnavailableError where this process has not gone over to that one yet.
+        """
+        own = self._active().number
 
         def begun(client: WeaviateClient) -> int:
+            kept = {own, self._meta.active(client)}
             others = self._meta.generations(client)
             for number in others:
-                if number != active:
+                if number not in kept:
                     self._meta.forget(client, self._make(number).store)
-            return max([active, *others]) + 1
+            return max([own, *others]) + 1
 
         return self._cluster.run(begun)
 
     def seal(self) -> None:
         """Let nobody project into this generation for a while; returns once all know."""
-        number = self.now().number
+        number = self._active().number
         self._seal = self._cluster.run(lambda client: self._meta.seal(client, number))
         self._sealed = time.monotonic() + SEALED
         time.sleep(1.5 * LOOK)
@@ -116,8 +120,7 @@ class Generations:
         """Let another generation be the active one, here and everywhere."""
         self._cluster.run(lambda client: self._meta.activate(client, number))
         with self._lock:
-            self._now = self._make(number)
-            self._sealed = self._left = 0.0
+            self._go(self._make(number))
             self._looked = 0.0
 
     def drop(self) -> None:
@@ -133,6 +136,20 @@ class Generations:
         self._now = None
 
     # --- inside ---------------------------------------------------------------------------------
+
+    def _active(self) -> Generation:
+        """The one that is active for everybody: one that nobody asked may not have looked."""
+        self.now()
+        self._looked = float("-inf")
+        self._look()
+        if self._left:
+            raise IndexUnavailableError("the index is being exchanged for another one")
+        return self.now()
+
+    def _go(self, generation: Generation | None) -> None:
+        """Ask this one from now on; none: whichever there is."""
+        self._now = generation
+        self._sealed = self._left = 0.0
 
     def _opened(self) -> Generation:
         """The one that is active; one failure speaks for all that ask meanwhile."""
@@ -172,6 +189,7 @@ class Generations:
         except IndexUnavailableError:
             return  # whoever asked finds out by itself
         if active == now.number:
+            self._left = 0.0
             if sealed is not None and sealed[0] == now.number and sealed != self._seal:
                 # an old one's author has died: whoever began after it has nothing to wait for
                 left = min(SEALED, sealed[1] + _AGED - time.time())
@@ -179,7 +197,7 @@ class Generations:
             return
         if active is None:  # the servers have lost everything: begin anew
             with self._lock:
-                self._now = None
+                self._go(None)
                 self._told.clear()
             return
         new = self._make(active)
@@ -189,5 +207,5 @@ class Generations:
             self._left = self._left or time.monotonic()
             caught_up = all(marks.get(tenant, 0) >= mark for tenant, mark in self._told.items())
             if caught_up or time.monotonic() > self._left + SEALED:
-                self._now, self._sealed, self._left = new, 0.0, 0.0
+                self._go(new)
                 self._told = {tenant: marks.get(tenant, 0) for tenant in self._told}

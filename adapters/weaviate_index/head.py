@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import msgspec
 from weaviate.classes.query import Filter
@@ -170,10 +171,9 @@ class Head:
         self,
         condition: Any,  # noqa: ANN401  # private type
         properties: Sequence[str],
-        order: str = "tenant",
         **more: Any,  # noqa: ANN401  # options of the client
     ) -> Iterator[store.Found]:
-        """Some thousand objects at a time, of every tenant; of one at an end perhaps not all."""
+        """Of every tenant, some thousand objects at a time; of one at an end perhaps not all."""
         wanted = condition
         while True:
             found = self._store.where(
@@ -182,14 +182,29 @@ class Head:
                 wanted,
                 store.MOST,
                 properties,
-                sort=store.by(order),
+                sort=store.by("tenant"),
                 **more,
             )
             yield from found
             if len(found) < store.MOST:
                 return
-            last = str(found[-1].properties[order])
-            wanted = condition & Filter.by_property(order).greater_than(last)
+            last = str(found[-1].properties["tenant"])
+            wanted = condition & Filter.by_property("tenant").greater_than(last)
+
+    def _by_number(self, condition: Any, properties: Sequence[str]) -> Iterator[store.Found]:  # noqa: ANN401  # private type
+        """All of them, some thousand at a time: no entry leaves as many as that."""
+        seen: set[UUID] = set()
+        least = -1
+        while True:
+            wanted = condition & Filter.by_property("number").greater_or_equal(least)
+            order = store.by("number")
+            found = self._store.where(store.HEAD, None, wanted, store.MOST, properties, sort=order)
+            fresh = [one for one in found if one.uuid not in seen]
+            yield from fresh
+            if len(found) < store.MOST or not fresh:
+                return
+            seen.update(one.uuid for one in fresh)
+            least = store.number(found[-1], "number")
 
     def _said(
         self,
@@ -206,7 +221,7 @@ class Head:
         found = self._store.where(store.HEAD, None, condition, store.MOST, properties)
         if len(found) < store.MOST:
             return found
-        return list(self._each(condition, sorted({*properties, "name"}), "name"))
+        return list(self._by_number(condition, sorted({*properties, "number"})))
 
 
 def _said(tenant: str, kind: str, seq: int, name: str, data: str) -> Made:

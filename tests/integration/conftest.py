@@ -15,18 +15,14 @@ from tests.toil import Pit, pit
 
 LEASE_SECONDS = 15.0
 """As shipped: no job is taken from a worker of a machine that is busy with something else."""
-DOOR_SECONDS = 5.0
-"""Likewise for an answer of Redis to whoever asks at a door."""
 
 
 @pytest.fixture
 def dug(
     tmp_path: Path,
     redis_server: servers.Redis | servers.Given,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Pit]:
     """A pit over the Redis that all tests share, in batches of 8; a test of time digs its own."""
-    monkeypatch.setattr("adapters.broker.clients.DOOR_SECONDS", DOOR_SECONDS)
     with pit(tmp_path, redis_server.url, lease_seconds=LEASE_SECONDS) as made:
         yield made
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from adapters.broker import names
+from adapters.broker import clients, names
 from adapters.broker.breaker import FIRST_PAUSE, LONGEST_PAUSE, Breaker
 from adapters.broker.desk import RedisErrands
 from adapters.broker.held import SharedHeld
@@ -100,8 +100,8 @@ def test_a_broker_that_is_away_costs_an_upload_little(
         for _ in range(
             5
         ):  # a machine that is busy adds to what is measured, and takes nothing away
-            with pit(tmp_path, url) as made:
-                made.broker.queue.enqueue([("a", "1")])
+            with pit(tmp_path, url, door_seconds=clients.DOOR_SECONDS) as made:
+                wait(lambda made=made: _sent(made), 30.0, lambda: "no connection")  # type: ignore[misc]
                 getattr(link, fault)(*((2_000,) if fault == "slow" else ()))
                 took = _away(made)
                 link.mend()

@@ -152,8 +152,11 @@ def test_old_pictures_go_and_what_is_held_stays(door: Door) -> None:
     door.call("PATCH", f"/v1/images/{held}", json={"hold_until": None})
 
 
-def test_without_a_worker_uploads_are_refused_once_enough_waits(tmp_path: Path) -> None:
+def test_without_a_worker_uploads_are_refused_once_enough_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Told by every process of the data directory alike; with a worker they go in again."""
+    monkeypatch.setattr("core.backlog.SECONDS", 0.0)
     services = wiring.build(settings(tmp_path, backlog=3))
     with TestClient(create_app(services)) as client:
         here = Door(services, client)

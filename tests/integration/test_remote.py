@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -303,7 +303,7 @@ def test_nobody_there_is_told_in_time_and_then_at_once(alone: Pair) -> None:
     """A second question does not wait for what the first found out; a worker is noticed soon."""
     picture = jpeg(photo(1))
     begun = time.monotonic()
-    with pytest.raises(WorkerUnavailableError, match="no worker answered within 1 s"):
+    with pytest.raises(WorkerUnavailableError, match="no worker answered within"):
         alone.api.checker.check(TENANT, picture)
     assert 0.9 < time.monotonic() - begun < 5.0
     begun = time.monotonic()
@@ -467,7 +467,7 @@ def test_no_picture_is_embedded_here(both: Pair) -> None:
 def test_a_question_without_time_shuts_nobody_else_out(alone: Pair) -> None:
     """The last of eight pictures of a request had milliseconds: no answer to it shows nothing."""
     alone.start()
-    alone.api.visual.embed_texts(["warm"])
+    until(lambda: _embeds(alone))
 
     def late() -> None:
         spent = Budget()
@@ -479,4 +479,13 @@ def test_a_question_without_time_shuts_nobody_else_out(alone: Pair) -> None:
 
     contextvars.copy_context().run(late)
     alone.visual.seconds = 0.0
-    assert alone.api.visual.embed_texts(["in time"]).shape[0] == 1
+    assert alone.api.remote is not None
+    alone.api.remote.calls._gate.check()
+
+
+def _embeds(of: Pair) -> bool:
+    """Whether a worker that has just begun answers by now."""
+    with suppress(EmbedderUnavailableError):
+        of.api.visual.embed_texts(["warm"])
+        return True
+    return False

@@ -122,6 +122,7 @@ def test_a_missing_server_is_a_skip_unless_it_is_required(
 
 
 @pytest.mark.hard
+@pytest.mark.timeout(400)
 def test_a_cluster_goes_on_without_its_leader(tmp_path: Path) -> None:
     """The others choose another one, and the node that was killed joins them again."""
     with servers.weaviates(tmp_path) as cluster:

@@ -86,6 +86,7 @@ def test_nodes_are_read_from_the_setting() -> None:
 
 
 @pytest.mark.hard
+@pytest.mark.timeout(400)
 def test_it_outlives_its_server(tmp_path: Path) -> None:
     """Opened while the server is away, killed in mid-work, back again: errors, and then it goes on.
 
@@ -384,6 +385,7 @@ def test_idle_tenants_rest_until_somebody_asks(
 
 
 @pytest.mark.hard
+@pytest.mark.timeout(400)
 def test_vectors_in_a_queue_are_waited_for(tmp_path: Path) -> None:
     """Where the server indexes asynchronously, W says so only once they are found."""
     with servers.weaviate(tmp_path, environment={"ASYNC_INDEXING": "true"}) as server:

@@ -41,6 +41,15 @@ def test_answers_have_safe_headers(client: TestClient[Litestar]) -> None:
         assert "access-control-allow-origin" not in headers
 
 
+def test_a_made_up_method_is_no_figure(client: TestClient[Litestar]) -> None:
+    """Anybody may send any word, and a figure is kept for good."""
+    for n in range(20):
+        assert client.request(f"BREW{n}", "/v1/images").status_code in (404, 405)
+    figures = client.get("/metrics").text
+    assert "BREW" not in figures
+    assert 'method="other"' in figures
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status", "kind", "allow"),
     [

@@ -41,6 +41,23 @@ def test_any_patch_is_fields_or_a_named_error(patch: Any) -> None:  # noqa: ANN4
     assert after.filename == "f"
 
 
+@pytest.mark.parametrize(
+    ("levels", "taken"), [(30, True), (32, False), (985, False), (8000, False)]
+)
+def test_what_is_nested_too_deep_is_refused(levels: int, taken: bool) -> None:
+    """Whoever writes it down again walks it by recursion, and may stand deep in calls already."""
+    metadata = '{"a":' + "[" * levels + "]" * levels + "}"
+    for told in (
+        lambda: fields.of_form({"metadata": [metadata]}),
+        lambda: fields.merged(Fields(), f'{{"metadata":{metadata}}}'.encode()),
+    ):
+        if taken:
+            told()
+            continue
+        with pytest.raises(MalformedError):
+            told()
+
+
 def test_an_empty_text_takes_a_field_away() -> None:
     """As in a form: one index would look for it, and another one would not hold it."""
     patch = {"title": "", "category": "", "tags": []}

@@ -6,6 +6,7 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
+from core.cursor import encode
 from tests.door import BROKEN, Service
 from tests.pictures import photo, png
 from tests.unit.calls import ONE, TWO, one, problem
@@ -190,6 +191,7 @@ def test_list_filters(client: TestClient[Litestar]) -> None:
         ("limit=201", "limit"),
         ("limit=many", "limit"),
         ("cursor=abc", "cursor"),
+        (f"cursor={encode('2024-99-99T99:99:99.999Z', '0' * 36)}", "cursor"),
         ("cursor=%00", "cursor"),
         ("verdict=maybe", "verdict"),
         ("decision=no", "decision"),

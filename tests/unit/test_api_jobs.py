@@ -14,6 +14,7 @@ from api import jobs
 from core.errors import StoreUnavailableError
 from tests.door import BROKEN, Service
 from tests.pictures import photo, png
+from tests.unit.calls import one
 
 PICTURE = png(photo(4, 64, 48))
 
@@ -100,6 +101,15 @@ def test_an_ended_job_tells_its_one_event_at_once(client: TestClient[Litestar]) 
     assert events(response.text) == [(4, client.get(f"/v1/jobs/{job_id}").json())]
     again = client.get(f"/v1/jobs/{job_id}/events", headers={"Last-Event-ID": "4"})
     assert (again.status_code, again.content) == (204, b"")
+
+
+@pytest.mark.parametrize("last", ["²", "9" * 5000, "-1", "x"])
+def test_no_last_event_is_a_crash(client: TestClient[Litestar], last: str) -> None:
+    """What was never an id of an event counts as none."""
+    job_id = one(client)
+    headers = {"Last-Event-ID": last.encode("latin-1")}
+    again = client.get(f"/v1/jobs/{job_id}/events", headers=headers)
+    assert (again.status_code, again.text.count("event: status")) == (200, 1)
 
 
 def test_events_follow_a_job_to_its_end(client: TestClient[Litestar], service: Service) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from adapters.blobs import open_blobs
-from core import keys
+from core import keys, leftovers
 from core.leftovers import BACK_SECONDS, KEPT_SECONDS, Unpromised
 from core.retain import bound
 from core.shelf import Shelf
@@ -21,8 +23,9 @@ def test_what_was_never_promised_goes_after_days() -> None:
     """Its bytes and what was said of it; not what waits, has ended, or may still be finished."""
     blobs = open_blobs("memory://")
     old = NOW - KEPT_SECONDS - HOUR
-    lost, waiting, ended, young = made(old), made(old + 1), made(old + 2), made(NOW - HOUR)
-    for image_id in (lost, waiting, ended, young):
+    lost, waiting, ended, seen = (made(old + n) for n in range(4))
+    young = made(NOW - HOUR)
+    for image_id in (lost, waiting, ended, seen, young):
         blobs.put(
             [
                 (keys.blob("t", image_id), b"bytes"),
@@ -31,17 +34,18 @@ def test_what_was_never_promised_goes_after_days() -> None:
         )
     blobs.put([(keys.blob("u", lost), b"bytes")])
     blobs.create_many([(keys.pending("t", waiting), b"{}"), (keys.done("t", ended), b"1")])
+    blobs.put([(keys.derived("t", seen, "fingerprint"), b"of a back-up without its mark")])
     clock = [NOW]
     unpromised = Unpromised(blobs, Shelf(blobs).remove, now=lambda: clock[0])
     assert unpromised.sweep() == 2
     assert list(blobs.keys("blobs/u/")) == []
     for part in ("blobs", "fields"):
         left = [key.split("/")[2] for key in blobs.keys(f"{part}/t/")]
-        assert left == [waiting, ended, young]
+        assert left == [waiting, ended, seen, young]
     assert unpromised.sweep() == 0
     clock[0] += KEPT_SECONDS
     assert unpromised.sweep() == 1
-    assert [key.split("/")[2] for key in blobs.keys("blobs/t/")] == [waiting, ended]
+    assert [key.split("/")[2] for key in blobs.keys("blobs/t/")] == [waiting, ended, seen]
 
 
 def test_each_upload_is_looked_at_once() -> None:
@@ -56,3 +60,20 @@ def test_each_upload_is_looked_at_once() -> None:
     unpromised = Unpromised(blobs, Shelf(blobs).remove, now=lambda: NOW)
     assert [unpromised.sweep(), unpromised.sweep()] == [0, 0]
     assert sum(asked) == 1
+
+
+def test_a_look_at_very_many_is_taken_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other chores, and a stop, wait for one call: the next one comes soon and goes on."""
+    monkeypatch.setattr(leftovers, "PART", 4)
+    blobs = open_blobs("memory://")
+    old = NOW - KEPT_SECONDS - HOUR
+    for tenant in ("t", "u"):
+        blobs.put([(keys.blob(tenant, made(old + n)), b"bytes") for n in range(5)])
+    clock = [NOW]
+    unpromised = Unpromised(blobs, Shelf(blobs).remove, now=lambda: clock[0])
+    removed = []
+    for _ in range(4):
+        removed.append(unpromised.sweep())
+        assert unpromised.sweep() == 0
+        clock[0] += leftovers.SOON_SECONDS
+    assert removed == [4, 4, 2, 0]

@@ -234,3 +234,24 @@ def test_where_nobody_consumes_nothing_is_queued(services: Services, tmp_path: P
     hand.listen()
     accepted(services, tmp_path)
     assert services.queue.depth() == 1
+
+
+def test_a_tenant_that_cannot_be_brought_up_ends_no_other(
+    services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even by a defect of ours: all of them would stand still at every start."""
+    job_id = accepted(services, tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(services.index, "project", away)
+        Settling(services.ingest)("default", [job_id])
+    advance = services.ledger.advance
+
+    def defect(tenant: str) -> int:
+        if tenant == "a-broken-one":
+            raise RecursionError
+        return advance(tenant)
+
+    monkeypatch.setattr(services.ledger, "advance", defect)
+    monkeypatch.setattr(services.log, "tenants", lambda: ["a-broken-one", "default"])
+    services.ledger.catch_up()
+    assert services.index.watermark("default") == 1
