@@ -176,7 +176,9 @@ class Ledger(Projector):
             entry = self._log.read(tenant, seq)
             if entry is None:
                 raise CorruptError(f"entry {seq} of {tenant} is gone, and a done mark names it")
-            ended[job_id] = ending(entry, job_id)
+            ended[job_id] = operation = ending(entry, job_id)
+            if operation is not None:  # a repeat under its key may have brought bytes back
+                self._discard(tenant, [operation])
             if seq <= tail.watermark:
                 self._blobs.delete([keys.pending(tenant, job_id)])
         return ended

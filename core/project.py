@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
 import msgspec
 
 from core import chronicle, keys
-from core.entries import Entry, Record, State
+from core.entries import Entry, Operation, Record, State
 from core.errors import SeenitError, UnavailableError
 from core.follow import Follower, check
 from core.meter import UNMETERED, Meter, timed
@@ -224,9 +224,13 @@ class Projector:
             self._shelf.remove(
                 tenant, [image_id for image_id, gone in zip(purged, dead, strict=True) if gone]
             )
+        self._discard(tenant, entry.operations)
+
+    def _discard(self, tenant: str, operations: Iterable[Operation]) -> None:
+        """Remove bytes that are not to be kept of these uploads."""
         discarded = [
             state.image_id
-            for operation in entry.operations
+            for operation in operations
             if operation.kind == "settled"
             for state in operation.states
             if state.content == "discarded"

@@ -24,7 +24,7 @@ def services(tmp_path: Path) -> Iterator[wiring.Services]:
     made.close()
 
 
-def accept(services: wiring.Services, folder: Path) -> str:
+def accept(services: wiring.Services, folder: Path, *, keep_bytes: bool = True) -> str:
     """An upload that waits; its id."""
     data = png(photo(1, 96, 64))
     path = folder / "upload.png"
@@ -36,7 +36,7 @@ def accept(services: wiring.Services, folder: Path) -> str:
         md5=hashlib.md5(data, usedforsecurity=False).hexdigest(),
         bytes=len(data),
     )
-    (job,) = services.acceptor.uploads("t", [upload], Fields()).items
+    (job,) = services.acceptor.uploads("t", [upload], Fields(), keep_bytes=keep_bytes).items
     assert not isinstance(job, Exception)
     return job.image_id
 
@@ -53,3 +53,18 @@ def test_what_a_killed_worker_wrote_of_a_deleted_picture_goes(
     services.blobs.put([(key, b"{}") for key in written])
     services.ingest.run("t", [image_id])
     assert services.blobs.exists(written) == [False, False]
+
+
+def test_bytes_that_a_repeat_brought_back_are_discarded_again(
+    services: wiring.Services, tmp_path: Path
+) -> None:
+    """It had asked whether its jobs have ended just before they did."""
+    first, second = accept(services, tmp_path), accept(services, tmp_path, keep_bytes=False)
+    key = keys.pending("t", second)
+    promised = services.blobs.get(key)
+    services.ingest.run("t", [first, second])
+    assert services.reader.record("t", second).record.state.content == "discarded"
+    services.blobs.put([(keys.blob("t", second), b"bytes"), (key, promised)])
+    services.ingest.run("t", [second])
+    left = [keys.blob("t", first), keys.blob("t", second), key]
+    assert services.blobs.exists(left) == [True, False, False]
