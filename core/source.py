@@ -19,6 +19,9 @@ from core.pool import Pool
 from core.ports import Blobs, Index
 from core.types import Candidates, Comparison, Hit, Query, SpaceKind, Standing
 
+Kind = list[State]
+"""Records of one digest that stand for the same original with the same decision, oldest first: of a
+hundred thousand copies of one file a verdict looks at one."""
 Fuse = Callable[[Sequence[Hit]], Candidates]
 Layers = tuple[Layer, ...]
 PART = 1_000
@@ -70,7 +73,7 @@ class Source:
         self._blobs = blobs
         self._sight = sight
         self._states: dict[str, State | None] = {}
-        self._same: dict[str, list[State]] = {}
+        self._same: dict[str, list[Kind]] = {}
         self._copies: dict[str, list[State]] = {}
         self._gone: dict[str, bool] = {}
         self._queries: dict[str, Query] = {}
@@ -106,8 +109,8 @@ class Source:
             self._states[image_id] = self._index.states(self.tenant, [image_id])[0]
         return self._states[image_id]
 
-    def same(self, sha256: str, pixels: str) -> list[State]:
-        """Records of the index with either digest; "" for none."""
+    def same(self, sha256: str, pixels: str) -> list[Kind]:
+        """Records of the index with either digest, "" for none, by what a verdict asks of them."""
         digest = sha256 or pixels
         if digest not in self._same:
             self._ask_same([sha256] if sha256 else [], [pixels] if pixels else [])
@@ -207,9 +210,12 @@ class Source:
         return self._sight.fields(self.tenant, image_id, fields).owner_id
 
     def _ask_same(self, sha256: Sequence[str], pixels: Sequence[str]) -> None:
-        for digest in (*sha256, *pixels):
-            self._same[digest] = []
-        for state in self._index.by_content(self.tenant, sha256, pixels):
+        found: dict[str, dict[tuple[object, ...], Kind]] = {one: {} for one in (*sha256, *pixels)}
+        states = self._index.by_content(self.tenant, sha256, pixels)
+        for state in sorted(states, key=lambda one: (one.accepted_at, one.image_id)):
             self._states[state.image_id] = state
-            for digest in {state.sha256, state.pixels} & self._same.keys():
-                self._same[digest].append(state)
+            decision = state.decision
+            kind = state.original, state.anchor, decision.by, decision.value
+            for digest in {state.sha256, state.pixels} & found.keys():
+                found[digest].setdefault(kind, []).append(state)
+        self._same.update((digest, list(kinds.values())) for digest, kinds in found.items())

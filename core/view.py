@@ -8,11 +8,11 @@ old, a layer has the newer state, and where it is newer, the append will find it
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import chain
+from itertools import chain, islice
 
 from core.entries import Ended, State, Tombstone
 from core.layer import Layer
-from core.source import Layers, Source
+from core.source import Kind, Layers, Source
 from core.types import Candidates, Comparison, Hit, Query, SpaceKind, Standing
 
 ENOUGH = 100
@@ -52,14 +52,14 @@ class IndexView:
         return self._source.upload(image_id)
 
     def same_bytes(self, sha256: str) -> list[State]:
-        """Live records of that digest."""
-        return self._newest(
+        """Live records of that digest; of many that a verdict cannot tell apart the first two."""
+        return self._first(
             (layer.same_bytes(sha256) for layer in self._layers), self._source.same(sha256, "")
         )
 
     def same_pixels(self, pixels: str) -> list[State]:
-        """Live records of that digest."""
-        return self._newest(
+        """Likewise."""
+        return self._first(
             (layer.same_pixels(pixels) for layer in self._layers), self._source.same("", pixels)
         )
 
@@ -126,6 +126,20 @@ class IndexView:
     def put(self, states: Sequence[State], removed: Sequence[Tombstone]) -> None:
         """Lay these over the view."""
         self._layers[0].put(states, removed)
+
+    def _first(self, layers: Iterable[Iterable[State]], below: Iterable[Kind]) -> list[State]:
+        """All that the layers hold, and of each kind below the first two that they do not speak of.
+
+        One is enough for a verdict, unless it is the very picture that is judged.
+        """
+        untouched = (
+            islice((one for one in kind if not self._spoken(one.image_id)), 2) for kind in below
+        )
+        return self._newest(layers, chain.from_iterable(untouched))
+
+    def _spoken(self, image_id: str) -> bool:
+        """Whether a layer has something newer to say of a record."""
+        return any(image_id in layer.states or image_id in layer.removed for layer in self._layers)
 
     def _newest(self, layers: Iterable[Iterable[State]], below: Iterable[State]) -> list[State]:
         """Of every record among these the newest state, where it is live."""
