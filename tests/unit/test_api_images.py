@@ -5,10 +5,14 @@ from __future__ import annotations
 import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
+from msgspec.structs import replace
 
+from api import etags
 from core.cursor import encode
+from core.telling import Seen
 from tests.door import BROKEN, Service
 from tests.pictures import photo, png
+from tests.records import record
 from tests.unit.calls import ONE, TWO, one, problem
 
 UNKNOWN = "01900000-0000-7000-8000-000000000000"
@@ -232,3 +236,12 @@ def test_similar_needs_a_model(client: TestClient[Litestar], service: Service) -
     assert client.get(f"{url}?space=caption").status_code == 503
     for query, field in (("space=smell", "space"), ("min_similarity=nan", "min_similarity")):
         assert problem(client.get(f"{url}?{query}"))["field"] == field
+
+
+def test_an_etag_tells_of_matches_that_are_left_out() -> None:
+    """Those pictures were deleted since: the answer is another, the revision is not."""
+    seen = Seen(record=record(1, 1), original=None, reason=None)
+    told = [etags.answer(replace(seen, gone=n)).headers["ETag"] for n in range(3)]
+    assert len(set(told)) == 3
+    revision = seen.record.state.revision
+    assert [etags.matched(one, revision) for one in told] == [revision] * 3

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core import keys
+from core import answering, keys
 from core.asking import Ask
 from core.bands import DEFAULTS, Bands
 from core.entries import Fields, Record
@@ -392,6 +392,27 @@ def test_groups_show_the_best_of_each(service: Service) -> None:
     assert [hit.rank for hit in tags] == [1, 2, 3]
     decided = hits(service, text="dog", group_by="decision", limit=1)
     assert [hit.group for hit in decided] == ["allow"]
+
+
+def test_groups_that_are_not_there_are_not_looked_for_to_the_end(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too many to ask for each, and fewer than are wanted: no search reads a whole tenant."""
+    monkeypatch.setattr(answering, "MANY", 2)
+    monkeypatch.setattr(answering, "DEEPEST", 400)
+    pets = (picture(service, n, "dog", None, category=f"c{n % 9}") for n in range(1000))
+    project(service, *pets)
+    asked: list[int] = []
+    neighbours = service.index.neighbours
+
+    def counted(*args: Any, limit: int, **more: Any) -> Any:  # noqa: ANN401  # as the index
+        asked.append(limit)
+        return neighbours(*args, limit=limit, **more)
+
+    monkeypatch.setattr(service.index, "neighbours", counted)
+    best = hits(service, text="dog", mode="caption", group_by="category", limit=50)
+    assert len(best) == 9
+    assert max(asked) <= 4 * 400
 
 
 def test_groups_are_looked_for_until_the_index_ends(service: Service) -> None:
