@@ -17,7 +17,7 @@ from litestar.openapi.spec import (
 )
 
 from api import examples, questions
-from api.fields import HOLD, LENGTHS, METADATA, TAG, TAGS
+from api.fields import HOLD, LENGTHS, METADATA, NESTED, TAG, TAGS
 from core.ports import Filters
 
 FILE = Schema(
@@ -54,7 +54,7 @@ class UploadBody(Operation):
         """Fill in the body and its example."""
         metadata = Schema(
             type=OpenAPIType.STRING,
-            description=f"A JSON object of at most {METADATA} bytes.",
+            description=f"A JSON object of at most {METADATA} bytes and {NESTED} levels.",
             examples=['{"sku": "A-17"}'],
         )
         self.request_body = _form(
@@ -165,7 +165,10 @@ class PatchBody(Operation):
 
     def __post_init__(self) -> None:
         """Fill in the body."""
-        metadata = Schema(type=OpenAPIType.OBJECT, description=f"At most {METADATA} bytes.")
+        metadata = Schema(
+            type=OpenAPIType.OBJECT,
+            description=f"At most {METADATA} bytes; {NESTED} levels, the body counted.",
+        )
         until = Schema(
             one_of=[
                 Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.DATE_TIME),
