@@ -65,7 +65,8 @@ class UploadBody(Operation):
                     type=OpenAPIType.STRING,
                     enum=["keep", "discard_bytes"],
                     default="keep",
-                    description="discard_bytes: of an exact or near duplicate keep no bytes.",
+                    description="discard_bytes: of an exact duplicate keep no bytes, while the "
+                    "same bytes are stored.",
                 ),
             }
         )

@@ -71,6 +71,9 @@ class Evidence(Struct, frozen=True, kw_only=True):
     transform: Transform | None = None
     changed_regions: tuple[Box, ...] = ()
     changed_share: Annotated[float, Meta(description="Of the original's area.")] = 0.0
+    first_frame_only: Annotated[
+        bool, Meta(description="One of the two has several frames: only the first was compared.")
+    ] = False
     same_owner: bool | None = None
     words: Annotated[
         str, Meta(description="The same in words.", examples=["mirrored, cropped to 62 %"])

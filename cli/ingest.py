@@ -30,7 +30,7 @@ _Ready = tuple[str, Answer | None] | InputError
 @click.option("--category", help="Category of all of them.")
 @click.option("--owner", help="owner_id of all of them.")
 @click.option("--tag", "tags", multiple=True, help="Tag of all of them; may be repeated.")
-@click.option("--discard", is_flag=True, help="Keep no bytes of exact and near duplicates.")
+@click.option("--discard", is_flag=True, help="Keep no bytes of exact duplicates.")
 @click.option(
     "--at-once",
     type=click.IntRange(1, 10_000),

@@ -122,6 +122,7 @@ class Gallery:
             preview=pixels,
             width=fingerprint.width,
             height=fingerprint.height,
+            frames=fingerprint.frames,
             turns=fingerprint.turns,
             detail=keypoints,
         )

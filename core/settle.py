@@ -186,11 +186,19 @@ def _ingest(view: View, claim: Claim, now: Now, rules: Rules) -> Operation:
         verdict=verdict,
         decision=decision,
         anchor=None if copy else Place(now.seq, now.n),
-        content="discarded" if copy and not job.keep_bytes else "stored",
+        content="stored" if job.keep_bytes or not _stored(view, query) else "discarded",
         fields=job.fields,
         spaces=claim.spaces,
     )
     return operation(job, now, "settled", states=(state,))
+
+
+def _stored(view: View, query: Query) -> bool:
+    """Whether the same bytes are stored with another record, so that these may go."""
+    return any(
+        state.content == "stored" and state.image_id != query.image_id and not state.closed
+        for state in view.same_bytes(query.fingerprint.sha256)
+    )
 
 
 # --- operations ---------------------------------------------------------------------------------

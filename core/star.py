@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from core.entries import Job, Operation, Place, State, Tombstone
 from core.step import Now, View, absent, held, operation, stale
 from core.types import Decision
-from core.verdict import Rules, changed, inherited, look, stricter
+from core.verdict import Rules, inherited, look, proof_of, stricter
 
 
 def delete(view: View, job: Job, now: Now, rules: Rules) -> Operation:
@@ -95,7 +95,7 @@ def decide_on(view: View, job: Job, now: Now, rules: Rules) -> Operation:
     value = state.decision.value
     left = []
     for copy in _in_order(view.copies(job.image_id)):
-        due = inherited(value, changed=changed(copy), decisions=rules.decisions)
+        due = inherited(value, proof_of(copy), rules.decisions)
         if copy.decision.by != "person" and copy.decision.value != due:
             decision = Decision(value=due, by="policy", at=now.at)
             left.append(

@@ -174,6 +174,8 @@ class Evidence(Struct, frozen=True, kw_only=True):
     transform: Transform | None = None
     changed_regions: tuple[Box, ...] = ()
     changed_share: float = 0.0
+    first_frame_only: bool = False
+    """Whether a picture of several frames took part: only the first of them was compared."""
     same_owner: bool | None = None
     words: str = ""
 

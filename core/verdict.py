@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from core.entries import Place, State
+from core.errors import MissingError
 from core.types import Candidates, Comparison, Evidence, Hit, Kind, Match, Query, Value
 
 STRICTNESS: dict[Value, int] = {"allow": 0, "review": 1, "block": 2}
@@ -54,6 +55,9 @@ class Sees(Protocol):
     def same_pixels(self, pixels: str) -> Sequence[State]:
         """Live records of that digest."""
 
+    def query(self, image_id: str) -> Query:
+        """A stored picture as it asks for candidates. Raise MissingError."""
+
     def near(self, query: Query) -> Candidates:
         """Live anchors other than itself that take new copies."""
 
@@ -81,6 +85,7 @@ class _Twin(NamedTuple):
     record: State
     root: State
     place: Place
+    kind: Literal["exact", "near_duplicate"] = "exact"
 
 
 class _Laid(NamedTuple):
@@ -93,6 +98,8 @@ class _Laid(NamedTuple):
     """Of an anchor that confirmed it, None where it did not."""
     worth: bool
     """Whether it was worth laying the picture over."""
+    whole: bool
+    """Whether hash and features are of all that the two show, of which pixels are left."""
 
 
 def stricter(one: Value, other: Value) -> Value:
@@ -100,15 +107,26 @@ def stricter(one: Value, other: Value) -> Value:
     return max(one, other, key=STRICTNESS.__getitem__)
 
 
-def inherited(original: Value, *, changed: bool, decisions: Decisions) -> Value:
-    """A copy's decision: its original's, but no approval for what was laid over it."""
-    return decisions.changed if changed and original == "allow" else original
+def inherited(original: Value, proof: Evidence | None, decisions: Decisions) -> Value:
+    """Return a copy's decision: its original's, as far as the two were compared.
+
+    What was laid over the original is not approved with it. Frames that nobody compared are as
+    new: neither approved nor blocked with the original, whose block asks for a review of them.
+    """
+    value = original
+    if proof is not None and proof.first_frame_only:
+        value = stricter(decisions.new, "allow" if original == "allow" else "review")
+    if proof is not None and proof.changed_regions and value == "allow":
+        value = decisions.changed
+    return value
 
 
-def changed(state: State) -> bool:
-    """Whether a copy shows something that its original does not."""
-    proof = _proof(state)
-    return proof is not None and bool(proof.changed_regions)
+def proof_of(state: State) -> Evidence | None:
+    """Return the evidence that a copy is one, None for an original."""
+    for match in state.verdict.matches:
+        if match.confirmed and match.image_id == state.verdict.original:
+            return match.evidence
+    return None
 
 
 def look(
@@ -133,22 +151,13 @@ def look(
             return evidence
         return replace(evidence, same_owner=owner == sees.owner(state.image_id, state.fields))
 
-    for signal, records in (
-        ("sha256", sees.same_bytes(query.fingerprint.sha256)),
-        ("pixels", sees.same_pixels(query.fingerprint.pixels_sha256)),
-    ):
-        twin = _twin(sees, records, query.image_id, before)
-        if twin is not None:
-            kind: Literal["exact", "near_duplicate"] = (
-                "exact" if signal == "sha256" else "near_duplicate"
-            )
-            match = Match(
-                image_id=twin.root.image_id,
-                kind=kind,
-                confirmed=True,
-                evidence=theirs(_same(twin, signal), twin.root),
-            )
-            return Finding(kind, twin.record.decision.value, twin.root.image_id, (match,))
+    twin = _twin_by_bytes(sees, query, before) or _twin_by_pixels(sees, query, before)
+    if twin is not None:
+        evidence = theirs(_same(twin), twin.root)
+        match = Match(
+            image_id=twin.root.image_id, kind=twin.kind, confirmed=True, evidence=evidence
+        )
+        return Finding(twin.kind, twin.record.decision.value, twin.root.image_id, (match,))
     if not query.fingerprint.comparable:
         return Finding("new", rules.decisions.new)
 
@@ -165,7 +174,9 @@ def look(
         comparison = _compare(sees, query, hit, worth=worth, pixels=pixels)
         counts = comparison.confirmed and (before is None or state.anchor < before)
         evidence = theirs(comparison.evidence, state)
-        laid.append(_Laid(state, hit, evidence, state.anchor if counts else None, worth))
+        place = state.anchor if counts else None
+        whole = query.fingerprint.frames == 1 and (pixels or _has_one_frame(sees, hit.image_id))
+        laid.append(_Laid(state, hit, evidence, place, worth, whole))
     found = _copy(laid, rules) or _no_copy(laid, rules, looks_alike)
     return found._replace(matches=found.matches[: rules.matches], truncated=candidates.truncated)
 
@@ -178,8 +189,8 @@ def _copy(laid: Sequence[_Laid], rules: Rules) -> Finding | None:
     first = confirmed[0]
     value = inherited(
         first.state.decision.value,
-        changed=bool(first.evidence.changed_regions),
-        decisions=rules.decisions,
+        first.evidence,
+        rules.decisions,
     )
     matches = [_match(one, "near_duplicate") for one in confirmed]
     matches += [_match(one, "similar") for one in laid if one.place is None]
@@ -200,6 +211,36 @@ def _no_copy(laid: Sequence[_Laid], rules: Rules, looks_alike: Callable[[Hit], b
 
 
 # --- the same -----------------------------------------------------------------------------------
+
+
+def _twin_by_bytes(sees: Sees, query: Query, before: Place | None) -> _Twin | None:
+    records = sees.same_bytes(query.fingerprint.sha256)
+    return _twin(sees, records, query.image_id, before)
+
+
+def _twin_by_pixels(sees: Sees, query: Query, before: Place | None) -> _Twin | None:
+    """Return the twin with the same pixels, where those are all that both pictures show.
+
+    Canonical pixels are those of the first frame: many animations and scans begin with the same
+    blank or title page. And of a flat or tiny picture they are those of many others: of every
+    white drawing on a transparent ground, say.
+    """
+    if query.fingerprint.frames > 1 or not query.fingerprint.comparable:
+        return None
+    records = [
+        record
+        for record in sees.same_pixels(query.fingerprint.pixels_sha256)
+        if record.image_id != query.image_id and _has_one_frame(sees, record.image_id)
+    ]
+    twin = _twin(sees, records, query.image_id, before)
+    return twin and twin._replace(kind="near_duplicate")
+
+
+def _has_one_frame(sees: Sees, image_id: str) -> bool:
+    try:
+        return sees.query(image_id).fingerprint.frames == 1
+    except MissingError:  # deleted by an entry that was not read yet: the append will find it
+        return False
 
 
 def _twin(sees: Sees, records: Sequence[State], me: str, before: Place | None) -> _Twin | None:
@@ -230,13 +271,13 @@ def _rank(twin: _Twin) -> tuple[Place, bool, int, str, str]:
     )
 
 
-def _same(twin: _Twin, signal: str) -> Evidence:
-    words = (
-        "the same file, byte for byte"
-        if signal == "sha256"
-        else "another file with the same pixels"
+def _same(twin: _Twin) -> Evidence:
+    signal, words = (
+        ("sha256", "the same file, byte for byte")
+        if twin.kind == "exact"
+        else ("pixels", "another file with the same pixels")
     )
-    proof = _proof(twin.record) if twin.record.image_id != twin.root.image_id else None
+    proof = proof_of(twin.record) if twin.record.image_id != twin.root.image_id else None
     if proof is None:
         return Evidence(signals=(signal,), hamming=0, turn="none", overlap=1.0, words=words)
     signals = (signal, *(name for name in proof.signals if name not in ("sha256", "pixels")))
@@ -247,14 +288,6 @@ def _same(twin: _Twin, signal: str) -> Evidence:
         same_owner=None,
         words=words if plain else f"{words}, as an earlier copy: {proof.words}",
     )
-
-
-def _proof(state: State) -> Evidence | None:
-    """Why a copy is one."""
-    for match in state.verdict.matches:
-        if match.confirmed and match.image_id == state.verdict.original:
-            return match.evidence
-    return None
 
 
 # --- candidates ---------------------------------------------------------------------------------
@@ -311,5 +344,5 @@ def _taken_down(one: _Laid, rules: Rules) -> Value:
     """What an unconfirmed match with a purged picture asks for: there are no pixels to lay over."""
     if one.state.content != "purged" or not one.worth:
         return "allow"
-    blocked = one.state.decision.value == "block" and rules.agrees(one.hit)
+    blocked = one.state.decision.value == "block" and one.whole and rules.agrees(one.hit)
     return "block" if blocked else "review"

@@ -18,6 +18,7 @@ def words(
     offset: float,
     saturation: float,
     sharpness: float,
+    first_frame_only: bool,
 ) -> str:
     """Say it, most telling first; "re-encoded or resized" where nothing else is to be said.
 
@@ -45,7 +46,8 @@ def words(
         said.append(f"resized to {round(100 / transform.scale)} %")
     elif transform.scale < 0.87:
         said.append(f"enlarged to {round(100 / transform.scale)} %")
-    return ", ".join(said) or "re-encoded or resized"
+    told = ", ".join(said) or "re-encoded or resized"
+    return f"{told}; only the first frame was compared" if first_frame_only else told
 
 
 def _toned(gain: float, offset: float, saturation: float) -> list[str]:

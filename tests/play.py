@@ -381,6 +381,17 @@ class Play:
                 done.kind in ("deleted", "resettled") and state.image_id != done.image_id
             ):
                 self._check_original(spec, state, relation)
+            if done.kind == "settled":
+                self._check_bytes(before, state)
+
+    @staticmethod
+    def _check_bytes(before: World, state: State) -> None:
+        """Only equal bytes lose theirs, and only they and whole pictures are blocked by others."""
+        same = [other for other in before.states.values() if other.sha256 == state.sha256]
+        if state.content == "discarded":
+            assert any(other.content == "stored" for other in same), "bytes that nobody else has"
+        if state.decision.value == "block" and "~" in state.sha256:
+            assert any(other.decision.value == "block" for other in same), "unseen frames blocked"
 
     def _check_original(self, spec: World, state: State, relation: Relation) -> None:
         """The live open anchor of the lowest place that it repeats is its original."""
@@ -402,9 +413,13 @@ class Play:
     @staticmethod
     def _repeats(mine: str, state: State, other: State, relation: Relation) -> bool:
         theirs = world.picture_of(world.of_state(other))
-        if mine[0] == theirs[0]:
+        if mine == theirs:
             return True
-        if "_" in mine + theirs or "purged" in (state.content, other.content):
+        if "_" in mine + theirs:
+            return False
+        if mine[0] == theirs[0] and "~" not in mine + theirs:
+            return True
+        if "purged" in (state.content, other.content):
             return False
         return relation.confirms(mine, theirs)
 

@@ -12,6 +12,8 @@ from tests.play import Scenario
 from tests.world import EARLIER, LATER, Relation, operation, upload
 
 LETTERS = "abcd"
+ANIMATED = 0.15
+"""Share of the uploads that are animations."""
 
 
 def scenario(
@@ -68,7 +70,11 @@ def _uploads(rng: random.Random, n: int, pictures: str) -> list[Job]:
     jobs = []
     for k in range(n):
         letter = rng.choice(LETTERS + LETTERS[:2] + "_")
-        picture = "!" if rng.random() < 0.05 else f"{letter}{rng.randint(1, 2)}"
+        picture = (
+            "!"
+            if rng.random() < 0.05
+            else f"{letter}{rng.randint(1, 2)}{'~' if rng.random() < ANIMATED else ''}"
+        )
         jobs.append(upload(f"i{k}", picture, keep=rng.random() < 0.8))
         if picture == "!" and rng.random() < 0.7:
             jobs.append(upload(f"i{k}", rng.choice(("!", "a1")), f"i{k}.1"))

@@ -1,7 +1,8 @@
 """A small world to settle pictures in: what they are, what is asked for, and what comes of it.
 
 A picture is a letter and a number: `a1` and `a2` have the same letter, hence the same pixels; the
-same letter and number are the same bytes. Which letters confirm each other is a relation given to
+same letter and number are the same bytes. A `~` behind them is an animation whose first frame has
+those pixels. Which letters confirm each other is a relation given to
 the world: symmetric, and not transitive unless one makes it so.
 """
 
@@ -52,11 +53,11 @@ def fingerprint(picture: str) -> Fingerprint:
         md5="",
         bytes=1,
         format="png",
-        frames=1,
+        frames=2 if "~" in picture else 1,
         width=1,
         height=1,
         pixels_version=1,
-        pixels_sha256=f"pixels {picture[0]}{picture[2:]}",
+        pixels_sha256=f"pixels {picture[0]}{picture[2:].strip('~')}",
         turns=(picture,) * 8,
         pdq="",
         pdq_quality=0,
@@ -89,7 +90,9 @@ class Relation:
     def compare(self, one: str, other: str) -> Comparison:
         """One picture laid over another."""
         regions = (Box(0, 0, 1, 1),) if frozenset((one[0], other[0])) in self.changed else ()
-        evidence = Evidence(signals=("alignment",), changed_regions=regions)
+        evidence = Evidence(
+            signals=("alignment",), changed_regions=regions, first_frame_only="~" in one + other
+        )
         return Comparison(self.confirms(one, other), evidence)
 
 

@@ -76,15 +76,18 @@ def test_an_unconfirmed_neighbour_is_listed_without_being_a_duplicate() -> None:
     )
 
 
-def test_flat_pictures_match_by_bytes_and_pixels_alone() -> None:
-    """Nothing for a hash to hold on to: not comparable, and no candidate either."""
+def test_flat_pictures_match_by_bytes_alone() -> None:
+    """Nothing for a hash to hold on to: not comparable, no candidate, and equal pixels say nothing.
+
+    Every white drawing on a transparent ground has the pixels of a blank sheet.
+    """
     case = Case(Relation(frozenset({frozenset("_a")})))
     case.uploads(i1="_1", i2="a1", i3="_1", i4="_2")
     assert case.told() == {
         "i1": ("new", None, "allow"),
         "i2": ("new", None, "allow"),
         "i3": ("exact", "i1", "allow"),
-        "i4": ("near_duplicate", "i1", "allow"),
+        "i4": ("new", None, "allow"),
     }
     assert [state(case, one).verdict.comparable for one in ("i1", "i2")] == [False, True]
     assert state(case, "i2").verdict.matches == ()
@@ -168,6 +171,91 @@ def test_bytes_of_a_copy_are_kept_unless_they_are_to_be_discarded() -> None:
         "discarded",
         "stored",
     ]
+
+
+def test_bytes_are_discarded_only_where_the_same_bytes_are_stored() -> None:
+    """Neither those of a near duplicate, nor those that another record has no longer."""
+    case = Case(ALL)
+    case.uploads(i1="a1")
+    case.settle(upload("i2", "a2", keep=False))
+    case.settle(upload("i3", "b1", keep=False))
+    assert [state(case, one).verdict.kind for one in ("i2", "i3")] == ["near_duplicate"] * 2
+    case.settle(upload("i4", "a1", keep=False))
+    case.settle(operation("p", "purge", "i1"))
+    case.settle(upload("i5", "a1", keep=False))
+    assert [state(case, one).content for one in ("i1", "i2", "i3", "i4", "i5")] == [
+        "purged",
+        "stored",
+        "stored",
+        "discarded",
+        "stored",
+    ]
+
+
+# --- several frames -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("one", "other"), [("a1~", "a2~"), ("a1~", "a2"), ("a1", "a2~")])
+def test_equal_first_frames_are_not_equal_pictures(one: str, other: str) -> None:
+    """An animation begins as another does, or as a still: what comes after it nobody compared."""
+    case = Case()
+    case.uploads(i1=one, i2=other)
+    assert case.told()["i2"] == ("near_duplicate", "i1", "allow")
+    (match,) = state(case, "i2").verdict.matches
+    assert (match.evidence.signals, match.evidence.first_frame_only) == (("alignment",), True)
+
+
+def test_blank_first_frames_say_nothing() -> None:
+    """Two animations or scans that begin with a blank page are two."""
+    case = Case()
+    case.uploads(i1="_1~", i2="_2~", i3="_1~")
+    assert case.told() == {
+        "i1": ("new", None, "allow"),
+        "i2": ("new", None, "allow"),
+        "i3": ("exact", "i1", "allow"),
+    }
+
+
+@pytest.mark.parametrize("first", ["before", "after"])
+def test_a_block_on_one_animation_asks_for_a_review_of_another(first: str) -> None:
+    """Also of the same bytes as that other; the very bytes of the blocked one stay blocked."""
+    case = Case(rules=replace(RULES, copies=9))
+    case.uploads(i1="a1~")
+    if first == "before":
+        case.decided("i1", "block")
+    case.uploads(i2="a2~", i3="a2~", i4="a1~")
+    if first == "after":
+        case.decided("i1", "block")
+    assert [case.told()[one][2] for one in ("i2", "i3", "i4")] == ["review", "review", "block"]
+
+
+def test_frames_that_nobody_compared_are_not_approved_with_the_first() -> None:
+    """They get what a new picture gets."""
+    case = Case(rules=replace(RULES, decisions=Decisions(new="review")))
+    case.uploads(i1="a1")
+    case.decided("i1", "allow")
+    case.uploads(i2="a2~", i3="a2")
+    assert [case.told()[one][2] for one in ("i2", "i3")] == ["review", "allow"]
+
+
+@pytest.mark.parametrize(
+    ("blocked", "back", "value"),
+    [
+        ("a1", "b1", "block"),
+        ("a1", "b1~", "review"),
+        ("a1~", "b1", "review"),
+    ],
+)
+def test_a_first_frame_like_a_takedowns_asks_for_a_review(
+    blocked: str, back: str, value: str
+) -> None:
+    """Hash and features of a purged picture are of its first frame alone."""
+    case = Case()
+    case.uploads(i1=blocked)
+    case.decided("i1", "block")
+    case.settle(operation("p", "purge", "i1"))
+    case.uploads(i2=back)
+    assert state(case, "i2").decision.value == value
 
 
 # --- decisions ----------------------------------------------------------------------------------

@@ -23,8 +23,12 @@ def _said(
         matrix=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
     )
     plain = {"stretch": 1.0, "gain": 1.0, "offset": 0.0, "saturation": 1.0, "sharpness": 1.0}
-    framed, veiled = (bool(other.pop(name, False)) for name in ("framed", "veiled"))
-    return words(made, changed, framed=framed, veiled=veiled, **(plain | other))
+    framed, veiled, first = (
+        bool(other.pop(name, False)) for name in ("framed", "veiled", "first_frame_only")
+    )
+    return words(
+        made, changed, framed=framed, veiled=veiled, first_frame_only=first, **(plain | other)
+    )
 
 
 @pytest.mark.parametrize(
@@ -46,6 +50,10 @@ def _said(
         (_said(gain=0.6), "darker"),
         (_said(scale=4.0), "resized to 25 %"),
         (_said(scale=0.5), "enlarged to 200 %"),
+        (
+            _said(seen=0.5, first_frame_only=True),
+            "cropped to 50 %; only the first frame was compared",
+        ),
         (_said(sharpness=0.3), "blurred or strongly compressed"),
     ],
 )
