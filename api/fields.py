@@ -14,7 +14,7 @@ from msgspec import UNSET, UnsetType
 
 from api.schemas import Image
 from core import clock
-from core.entries import Fields
+from core.entries import EXTERNAL_ID, Fields
 from core.errors import MalformedError
 
 LENGTHS = {
@@ -22,7 +22,7 @@ LENGTHS = {
     "description": 10_000,
     "category": 100,
     "owner_id": 200,
-    "external_id": 200,
+    "external_id": EXTERNAL_ID,
     "source_url": 2_000,
     "reason": 1_000,
 }

@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from cli import service, show
-from cli.client import Answer, Client
-from cli.files import Found, found
-from core.errors import ForbiddenError, InputError, UnauthorizedError
+from cli.client import Answer, Client, problem
+from cli.files import Found, Skipped, failing, listed, unread
+from cli.reading import UnreadError
+from core.errors import SeenitError
 
 
 @click.command()
@@ -26,21 +27,19 @@ def command(
     as_json: bool,
 ) -> int:
     """Say of each file which verdict it would get now, keeping nothing of it."""
-    files = list(found(paths))
+    files, skipped = listed(paths)
     with service.connect(url, key, data, model, tenant) as client:
-        rows = [_check(client, file) for file in files]
-    if as_json:
-        show.as_json({"items": rows, "counts": show.counts(rows)})
-    else:
-        show.verdicts(rows)
-        click.echo(show.summary(rows))
-    return 1 if any("error" in row for row in rows) else 0
+        done = [_check(client, file) for file in files]
+    rows = [one for one in done if isinstance(one, dict)]
+    skipped += [one for one in done if isinstance(one, Skipped)]
+    show.outcome(rows, skipped, json_wanted=as_json)
+    return 1 if any("error" in row for row in rows) or failing(skipped) else 0
 
 
-def _check(client: Client, file: Found) -> Answer:
+def _check(client: Client, file: Found) -> Answer | Skipped:
     try:
         return {"file": file.name, **client.check(file.path)}
-    except (UnauthorizedError, ForbiddenError):
-        raise
-    except InputError as error:
-        return {"file": file.name, "error": {"type": error.type, "detail": error.detail}}
+    except UnreadError as error:
+        return unread(file, error)
+    except SeenitError as error:
+        return {"file": file.name, "error": problem(error)}

@@ -10,8 +10,16 @@ from typing import Any, Self
 
 import httpx
 
+from cli.names import form_name
+from cli.reading import MOST, printed, read
 from core import errors
-from core.errors import SeenitError, UnavailableError
+from core.errors import (
+    ForbiddenError,
+    SeenitError,
+    SettingsError,
+    UnauthorizedError,
+    UnavailableError,
+)
 
 Answer = dict[str, Any]
 """JSON as it came."""
@@ -26,11 +34,20 @@ _KINDS: dict[str, type[SeenitError]] = {
     if isinstance(kind, type) and issubclass(kind, SeenitError)
 }
 
+_REFUSED: dict[int, type[SeenitError]] = {
+    413: errors.TooLargeError,
+    414: errors.MalformedError,
+    431: errors.MalformedError,
+}
+"""What a proxy answers to a request that is too large for it."""
+
 
 class Client:
     """One service and one key. Safe for threads."""
 
-    def __init__(self, url: str, key: str | None = None) -> None:
+    def __init__(self, url: str, key: str | None = None, most: int = MOST) -> None:
+        """Files of over `most` bytes are not read: the service would refuse them."""
+        self.most = most
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         limits = httpx.Limits(max_connections=64, max_keepalive_connections=64)
         self._http = httpx.Client(
@@ -54,23 +71,23 @@ class Client:
         while True:
             try:
                 answer = self._http.request(method, path, **how)
-            except (httpx.ConnectError, httpx.RemoteProtocolError, httpx.ReadError) as error:
-                raise UnavailableError(f"{self._http.base_url} does not answer: {error}") from None
             except httpx.TimeoutException:
                 raise UnavailableError(f"{self._http.base_url} did not answer in time") from None
             except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
                 raise errors.SettingsError(f"not an address of a service: {error}") from None
+            except httpx.TransportError as error:
+                raise UnavailableError(f"{self._http.base_url} does not answer: {error}") from None
             pause = _pause(answer)
             if pause is None or time.monotonic() + pause > until:
                 return _told(answer)
             time.sleep(pause)
 
-    def upload(self, path: Path, fields: dict[str, Any], key: str) -> Answer:
+    def upload(self, path: Path, data: bytes, fields: dict[str, Any], key: str) -> Answer:
         """One file under an idempotency key: its job as it was accepted, or its problem."""
         answer = self.ask(
             "POST",
             "/v1/images",
-            files={"file": (path.name, read(path))},
+            files={"file": (form_name(path), data)},
             data=fields,
             headers={"Idempotency-Key": key},
         )
@@ -91,8 +108,9 @@ class Client:
         return self.ask("GET", f"/v1/images/{image_id}")
 
     def check(self, path: Path) -> Answer:
-        """The verdict a file would get."""
-        return self.ask("POST", "/v1/check", files={"file": (path.name, read(path))})
+        """The verdict a file would get. Raise UnreadError, TooLargeError as `read` does."""
+        data = read(path, self.most)
+        return self.ask("POST", "/v1/check", files={"file": (form_name(path), data)})
 
     def stats(self) -> Answer:
         """Counts of the tenant."""
@@ -114,16 +132,22 @@ class Client:
             name: value if isinstance(value, str | list) else json.dumps(value)
             for name, value in asked.items()
         }
-        parts = [("file", (file.name, read(file))) for file in files]
+        parts = [("file", (form_name(file), self._read(file))) for file in files]
         return self.ask("POST", path, data=texts, files=parts)
 
+    def _read(self, file: Path) -> bytes:
+        """A file that a question names, which its error names as well."""
+        try:
+            return read(file, self.most)
+        except errors.InputError as error:
+            raise type(error)(f"{printed(file)}: {error.detail}") from None
 
-def read(path: Path) -> bytes:
-    """A file's bytes. Raise BrokenError."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise errors.BrokenError(f"{path}: {error.strerror}") from None
+
+def problem(error: SeenitError) -> Answer:
+    """An error as a row tells it, where it concerns one file alone. Raises one that does not."""
+    if isinstance(error, UnavailableError | UnauthorizedError | ForbiddenError | SettingsError):
+        raise error
+    return {"type": error.type, "detail": error.detail}
 
 
 def _pause(answer: httpx.Response) -> float | None:
@@ -159,6 +183,10 @@ def _told(answer: httpx.Response) -> Answer:
         if name == errors.UnauthorizedError.type:
             raise errors.UnauthorizedError("the service wants a key that it knows: --key")
         raise _KINDS.get(name, SeenitError)(str(body["detail"]))
+    if answer.status_code in _REFUSED:  # by a proxy, say, and this request alone
+        raise _REFUSED[answer.status_code](
+            f"something in front of the service answered {answer.status_code}: it takes less"
+        )
     raise UnavailableError(
         f"{answer.url} answered {answer.status_code}, which is no answer of Seenit's"
     )

@@ -22,8 +22,9 @@ from rich.progress import (
 
 from cli import sheets, show, tables
 from cli.album import album
-from cli.files import found
+from cli.files import listed, unread
 from cli.private import private
+from cli.reading import UnreadError, opened, printed, read_text
 from core import recall
 from core.edits import EDITS
 from core.errors import InputError
@@ -191,14 +192,28 @@ def retrieval(
 
 
 def _files(paths: Sequence[Path]) -> tuple[Path, ...]:
-    return tuple(one.path for one in found(paths))
+    """Files that can be read; what is skipped is listed on standard error."""
+    files, skipped = listed(paths)
+    readable = []
+    for file in files:
+        try:
+            with opened(file.path):
+                readable.append(file.path)
+        except UnreadError as error:
+            skipped.append(unread(file, error))
+    show.not_taken([], skipped, err=True)
+    if paths and not readable:
+        raise InputError(f"no pictures in {', '.join(map(printed, paths))}")
+    return tuple(readable)
 
 
 def _known(path: Path | None) -> frozenset[frozenset[str]]:
-    lines = path.read_text().splitlines() if path else []
+    if path is None:
+        return frozenset()
+    lines = read_text(path).splitlines()
     rows = [line.split() for line in lines if line.strip() and not line.startswith("#")]
     if any(len(row) != 2 for row in rows):  # noqa: PLR2004 a pair
-        raise InputError(f"{path}: every line has to name two files")
+        raise InputError(f"{printed(path)}: every line has to name two files")
     return frozenset(frozenset(row) for row in rows)
 
 

@@ -1,41 +1,222 @@
-"""Which files a command line means: those it names, and the pictures below folders it names."""
+"""Which files a command line means, and what of a folder is skipped, by kind.
+
+Every entry below a folder is accounted for once: it is a file to be taken or it is skipped, a
+hidden folder and one that cannot be listed as a whole.
+"""
 
 from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+from cli import names
+from cli.reading import SPECIAL, UnreadError, opened
+from core import headers
 
 _PICTURE = re.compile(
     r"\.(avif|bmp|dib|gif|hei[cf]s?|hif|jfif|jpe|jpe?g|mpo|p[bgnp]m|png|tiff?|webp)", re.IGNORECASE
 )
 """What is read here, by the suffixes it goes by; what a file is its first bytes decide."""
+_FOREIGN = re.compile(
+    r"\.(ai|cdr|cgm|cin|clip|cur|dcm|dcx|dds|djvu?|dpx|dxf|emf|eps|exr|f4v|fits?|fpx|hdr|icns|ico|"
+    r"j2[ck]|jng|jp[2cfmx]|jxl|jxr|jls|kra|mng|pam|pcd|pcx|pfm|pict?|pct|procreate|psb|psd|pspimage|"
+    r"qoi|ras|sgi|svgz?|tga|vtf|wdp|wmf|x[bp]m|xcf|"
+    r"3fr|ari|arw|bay|c[rs][23w]|cap|crw|dcr|dcs|dng|drf|eip|erf|fff|gpr|iiq|k25|kdc|mdc|mef|mos|"
+    r"mrw|nef|nrw|orf|pef|ptx|pxn|r3d|raf|raw|rw[2lz]|sr[2fw]|srw|x3f)",
+    re.IGNORECASE,
+)
+"""Suffixes of picture formats that are not read here; the last two lines are raw formats."""
+_START = 64
+"""Bytes that tell a format."""
+
+KINDS = {
+    "hidden": "hidden",
+    "not_a_picture": "not a picture",
+    "unsupported": "unsupported format",
+    "empty": "empty",
+    "link": "link to a folder",
+    "link_out": "link out of the folder",
+    "special": "not a regular file",
+    "broken_link": "broken link",
+    "unreadable": "unreadable",
+    "vanished": "vanished meanwhile",
+    "changed": "changed while it was read",
+}
+"""Why an entry is skipped, in the words of a terminal."""
+UNREAD = frozenset({"broken_link", "unreadable", "vanished", "changed"})
+"""Kinds behind which a picture may lie that was meant: a command that met one exits with 1."""
 
 
 class Found(NamedTuple):
-    """A file, and the name it is known by: its path as it was given."""
+    """A file, and the name it is known by: its path as it was given, written as text."""
 
     path: Path
     name: str
 
 
-def found(paths: Sequence[Path]) -> Iterator[Found]:
-    """Walk in sorted order; hidden entries and links to folders are left out.
+class Skipped(NamedTuple):
+    """An entry that is not taken."""
 
-    A file that is named is taken whatever its suffix says.
+    name: str
+    """Its path as text; a folder's ends with a slash."""
+    kind: str
+    """One of `KINDS`."""
+    reason: str
+    named: bool = False
+    """Whether the command line names it, rather than a folder that holds it."""
+
+
+class Listing(NamedTuple):
+    """What was found, both in the order in which it was met."""
+
+    files: list[Found]
+    skipped: list[Skipped]
+
+
+def listed(paths: Sequence[Path]) -> Listing:
+    """Walk files and folders in sorted order, each path once.
+
+    A file that is named is taken whatever its suffix says and wherever it links to.
     """
+    listing = Listing([], [])
+    roots = {path for path in paths if path.is_dir()}
+    walk = _Walk([os.path.realpath(root) for root in roots])
+    given = {names.path_name(path) for path in paths if path not in roots}
+    met: set[str] = set()
     for path in paths:
-        if path.is_dir():
-            yield from (Found(file, file.as_posix()) for file in _below(path))
-        else:
-            yield Found(path, path.as_posix())
+        entries = walk.below(path) if path in roots else [_named(path)]
+        for entry in entries:
+            by_itself = path in roots and isinstance(entry, Skipped) and entry.name in given
+            if entry.name in met or by_itself:
+                continue
+            met.add(entry.name)
+            if isinstance(entry, Found):
+                listing.files.append(entry)
+            else:
+                listing.skipped.append(entry)
+    return listing
 
 
-def _below(folder: Path) -> Iterator[Path]:
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if not name.startswith(".") and _PICTURE.fullmatch(Path(name).suffix):
-                yield Path(parent, name)
+def failing(skipped: Sequence[Skipped]) -> bool:
+    """Whether what was skipped makes a command exit with 1."""
+    return any(one.named or one.kind in UNREAD for one in skipped)
+
+
+def unread(file: Found, error: UnreadError) -> Skipped:
+    """Make the entry of a file that was listed and could not be read."""
+    return Skipped(file.name, error.kind, error.detail)
+
+
+def _named(path: Path) -> Found | Skipped:
+    """Look at what the command line names: a pipe is refused, a link is followed."""
+    name = names.path_name(path)
+    try:
+        status = path.stat()
+    except OSError as error:
+        failed = UnreadError.of(error, missing="broken_link" if path.is_symlink() else "vanished")
+        return Skipped(name, failed.kind, failed.detail, named=True)
+    kind = _kind_of_status(status)
+    return Found(path, name) if kind is None else Skipped(name, *kind, named=True)
+
+
+class _Walk:
+    """Lists folders below roots, without recursion: a tree may be deeper than Python's stack."""
+
+    def __init__(self, roots: Sequence[str]) -> None:
+        self._roots = roots
+
+    def below(self, root: Path) -> Iterator[Found | Skipped]:
+        """Yield a folder's files in the order of their names, then those of its folders."""
+        waiting = [root]
+        while waiting:
+            parent = waiting.pop()
+            try:
+                with os.scandir(parent) as listing:
+                    entries = sorted(listing, key=lambda entry: entry.name)
+            except OSError as error:
+                failed = UnreadError.of(error)
+                name = f"{names.path_name(parent)}/"
+                yield Skipped(name, failed.kind, failed.detail, named=parent is root)
+                continue
+            folders = []
+            for entry in entries:
+                path = Path(parent, entry.name)
+                told = self._look(path, entry)
+                if told is None:
+                    folders.append(path)
+                else:
+                    yield told
+            waiting += reversed(folders)
+
+    def _look(self, path: Path, entry: os.DirEntry[str]) -> Found | Skipped | None:
+        """Say what an entry is; None for a folder to be walked."""
+        name = names.path_name(path)
+        try:
+            status = entry.stat(follow_symlinks=False)
+            if stat.S_ISDIR(status.st_mode):
+                return _skipped_folder(name) if entry.name.startswith(".") else None
+            kind = self._skipping(path, status)
+        except OSError as error:
+            failed = UnreadError.of(error)
+            kind = failed.kind, failed.detail
+        return Found(path, name) if kind is None else Skipped(name, *kind)
+
+    def _skipping(self, path: Path, status: os.stat_result) -> tuple[str, str] | None:
+        """Kind and reason for which a file is skipped, None for one to be taken. Raise OSError."""
+        if path.name.startswith("."):
+            return "hidden", "its name begins with a dot"
+        if stat.S_ISLNK(status.st_mode):
+            try:
+                status = path.stat()
+            except OSError as error:
+                failed = UnreadError.of(error, missing="broken_link")
+                return failed.kind, failed.detail
+            if stat.S_ISDIR(status.st_mode):
+                return "link", "links to folders are not followed"
+            target = os.path.realpath(path)
+            if stat.S_ISREG(status.st_mode) and not self._holds(target):
+                return "link_out", f"it leads to {names.path_name(Path(target))}"
+        return _kind_of_status(status) or _kind_of_content(path)
+
+    def _holds(self, target: str) -> bool:
+        return any(os.path.commonpath([root, target]) == root for root in self._roots)
+
+
+def _skipped_folder(name: str) -> Skipped:
+    return Skipped(f"{name}/", "hidden", "its name begins with a dot")
+
+
+def _kind_of_status(status: os.stat_result) -> tuple[str, str] | None:
+    if not stat.S_ISREG(status.st_mode):
+        return "special", SPECIAL.get(stat.S_IFMT(status.st_mode), "not a regular file")
+    return ("empty", "the file is empty") if status.st_size == 0 else None
+
+
+def _kind_of_content(path: Path) -> tuple[str, str] | None:
+    """Go by the suffix, and by the first bytes where there is none."""
+    suffix = path.suffix
+    if _PICTURE.fullmatch(suffix):
+        return None
+    if _FOREIGN.fullmatch(suffix):
+        return "unsupported", f"{suffix} is not read here"
+    if suffix:
+        return "not_a_picture", f"{suffix} is no suffix of a picture"
+    return _kind_of_bytes(path)
+
+
+def _kind_of_bytes(path: Path) -> tuple[str, str] | None:
+    try:
+        with opened(path) as (file, _):
+            start = file.read(_START)
+    except UnreadError as error:
+        return error.kind, error.detail
+    if headers.recognises(start):
+        return None
+    known = headers.foreign(start)
+    if known is not None:
+        return "unsupported", f"{known} files are not read here"
+    return "not_a_picture", "its first bytes are no picture's"

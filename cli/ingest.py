@@ -13,16 +13,18 @@ from typing import Any
 import click
 
 from cli import service, show
-from cli.client import Answer, Client, read
-from cli.files import Found, found
-from core.errors import ForbiddenError, InputError, UnauthorizedError
+from cli.client import Answer, Client, problem
+from cli.files import Found, Skipped, failing, listed, unread
+from cli.names import external_id
+from cli.reading import UnreadError, read
+from core.errors import SeenitError
 
 _ENDED = ("done", "failed")
 _AHEAD = 4
 """Threads that read files before they are sent."""
 _POLL_SECONDS = 0.05
-_Ready = tuple[str, Answer | None] | InputError
-"""A file's SHA-256 and the record that is stored of it, or why it cannot be read."""
+_Ready = tuple[str, Answer | None] | SeenitError
+"""A file's SHA-256 and the record that is stored of it, or why there is neither."""
 
 
 @click.command()
@@ -58,9 +60,11 @@ def command(
 
     Each picture's path becomes its external_id. Run it again after an interruption, and it goes
     on where it stopped: what is stored under the same path with the same bytes is not sent again.
-    Files are sent in the order of their names: of two copies the first is the original.
+    Files are sent in the order of their names: of two copies the first is the original. What of a
+    folder is skipped is counted and listed by kind; a file that is named is taken whatever its
+    suffix.
     """
-    files = list(found(paths))
+    files, skipped = listed(paths)
     fields: dict[str, Any] = {
         "category": category,
         "owner_id": owner,
@@ -69,24 +73,23 @@ def command(
     }
     sending = {name: value for name, value in fields.items() if value}
     with service.connect(url, key, data, model, tenant) as client:
-        rows = list(_rows(client, files, sending, at_once, show_bar=not as_json))
-    if as_json:
-        show.as_json({"items": rows, "counts": show.counts(rows)})
-    else:
-        show.verdicts(rows)
-        click.echo(show.summary(rows))
-    return 1 if any(row["status"] == "failed" for row in rows) else 0
+        done = list(_rows(client, files, sending, at_once, show_bar=not as_json))
+    rows = [one for one in done if isinstance(one, dict)]
+    skipped += [one for one in done if isinstance(one, Skipped)]
+    show.outcome(rows, skipped, json_wanted=as_json)
+    failed = any(row["status"] == "failed" for row in rows)
+    return 1 if failed or failing(skipped) else 0
 
 
 def _rows(
     client: Client, files: Sequence[Found], fields: dict[str, Any], at_once: int, *, show_bar: bool
-) -> Iterator[Answer]:
+) -> Iterator[Answer | Skipped]:
     """One row a file, in order, while a bar runs on standard error.
 
     Files are read ahead, sent one after the other, and settled behind: so the first of two copies
     is the original, however many are on their way.
     """
-    waiting: deque[Answer] = deque()
+    waiting: deque[Answer | Skipped] = deque()
     with (
         show.progress(wanted=show_bar) as bar,
         ThreadPoolExecutor(_AHEAD, thread_name_prefix="read") as pool,
@@ -122,45 +125,59 @@ def _ahead(
 def _look(client: Client, file: Found) -> _Ready:
     """Read a file, and ask whether it is stored already under its name."""
     try:
-        content = sha256(read(file.path)).hexdigest()
-    except InputError as error:
+        content = sha256(read(file.path, client.most)).hexdigest()
+        return content, client.find(sha256=content, external_id=external_id(file.name))
+    except SeenitError as error:
         return error
-    return content, client.find(sha256=content, external_id=file.name)
 
 
-def _send(client: Client, file: Found, ready: _Ready, fields: dict[str, Any]) -> Answer:
+def _send(client: Client, file: Found, ready: _Ready, fields: dict[str, Any]) -> Answer | Skipped:
     """Send a file unless it is stored already; its row so far.
 
-    Raises UnavailableError where nobody answers: then all stop.
+    Raises what concerns all of them: nobody answers, or the key is not known.
     """
     row: Answer = {"file": file.name, "status": "failed", "already": False}
     try:
-        if isinstance(ready, InputError):
+        if isinstance(ready, SeenitError):
             raise ready
         content, record = ready
         if record is not None:
             told = {name: record[name] for name in ("image_id", "verdict", "decision")}
             return {**row, "status": "done", "already": True, **told}
-        job = client.upload(
-            file.path, {**fields, "external_id": file.name}, _key(file, content, fields)
-        )
-    except (UnauthorizedError, ForbiddenError):
-        raise
-    except InputError as error:
-        return {**row, "error": {"type": error.type, "detail": error.detail}}
+        data = _same(read(file.path, client.most), content)
+        sending = {**fields, "external_id": external_id(file.name)}
+        job = client.upload(file.path, data, sending, _key(file, content, fields))
+    except UnreadError as error:
+        return unread(file, error)
+    except SeenitError as error:
+        return {**row, "error": problem(error)}
     return {**row, **job}
 
 
-def _settled(client: Client, row: Answer) -> Answer:
+def _same(data: bytes, content: str) -> bytes:
+    """The bytes, if they still are those that were looked at before. Raise UnreadError."""
+    if sha256(data).hexdigest() != content:
+        raise UnreadError("it changed after it was first read", "changed")
+    return data
+
+
+def _settled(client: Client, row: Answer | Skipped) -> Answer | Skipped:
     """The row once its job has ended."""
+    if isinstance(row, Skipped):
+        return row
     while row["status"] not in _ENDED:
-        row |= client.job(row["job_id"])
+        try:
+            row |= client.job(row["job_id"])
+        except SeenitError as error:
+            return {**row, "status": "failed", "error": problem(error)}
         if row["status"] not in _ENDED:
             time.sleep(_POLL_SECONDS)
+    if row.get("error"):  # of a job it is a problem, whose type is an address
+        row["error"]["type"] = str(row["error"]["type"]).rpartition("/")[2]
     return row
 
 
 def _key(file: Found, content: str, fields: dict[str, Any]) -> str:
     """The same path, bytes and fields are the same upload, however often they are sent."""
     parts = [file.name, content, *(f"{name}={value}" for name, value in sorted(fields.items()))]
-    return sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
+    return sha256("\0".join(parts).encode()).hexdigest()

@@ -7,11 +7,13 @@ Exit codes: 0 all went well · 1 a picture or a check failed · 2 wrong use, set
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 
 import click
 
+from cli.printable import printable
 from core.errors import (
     ForbiddenError,
     SeenitError,
@@ -84,6 +86,9 @@ def main(arguments: list[str] | None = None) -> None:
     take every core make a look-up ten times slower under load. It counts before numpy is loaded.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # else a name that it cannot carry ends all
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run(arguments))
 
 
@@ -98,13 +103,33 @@ def run(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         click.echo("seenit: interrupted", err=True)
         return INTERRUPTED
-    except click.ClickException as error:
+    except (click.ClickException, SeenitError, OSError) as error:
+        return _told(error)
+    return code if isinstance(code, int) else 0
+
+
+def _told(error: click.ClickException | SeenitError | OSError) -> int:
+    """Print an error in plain words; returns the exit code."""
+    if isinstance(error, click.ClickException):
+        said = _plain(error.format_message())
+        if isinstance(error, click.UsageError):  # which names the command as well
+            error = click.UsageError(said, error.ctx)
+        else:
+            error = click.ClickException(said)
         error.show()
         return WRONG
-    except SeenitError as error:
-        click.echo(f"seenit: {error.detail}", err=True)
+    if isinstance(error, SeenitError):
+        click.echo(f"seenit: {_plain(error.detail)}", err=True)
         return _code(error)
-    return code if isinstance(code, int) else 0
+    where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+    said = (error.strerror or str(error)).lower()
+    click.echo(f"seenit: {_plain(where + said)}", err=True)
+    return FAILED
+
+
+def _plain(text: str) -> str:
+    """A message whose lines may name files, without what a terminal would obey."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def _code(error: SeenitError) -> int:

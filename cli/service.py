@@ -65,6 +65,7 @@ def connect(
         present(read)
     logs.log_to(read)
     with up.beside(read, tenant, asked) as client:
+        client.most = read.max_bytes
         yield client
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from cli.printable import printable
 from core import recall
 from core.errors import SettingsError
 from core.findings import Report, Wrong
@@ -122,7 +123,7 @@ def _sheet(wrong: Sequence[Wrong]) -> Image.Image:
     font = ImageFont.load_default(13)
     for number, pair in enumerate(wrong):
         left, top = number % _COLUMNS * wide, number // _COLUMNS * high
-        pen.text((left + 4, top + 4), pair.label[:76], fill="black", font=font)
+        pen.text((left + 4, top + 4), printable(pair.label[:76]), fill="black", font=font)
         for side, data in enumerate((pair.one, pair.other)):
             with Image.open(io.BytesIO(data)) as image:
                 made.paste(image, (left + side * (_CELL + 4), top + _LINE))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -16,6 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.client import Answer
+from cli.files import KINDS, UNREAD, Skipped
+from cli.printable import printable
 
 _COLOURS = {
     "new": "green",
@@ -29,11 +32,59 @@ NARROW = 100
 """Columns under which a table is not worth its lines."""
 _ROWS = 100
 """Most rows of a table on a terminal; `--json` tells all."""
+_EACH = 3
+"""Entries of a kind that are named on a terminal; `--json` tells all."""
+_LONG = 100
+"""Characters of such a name."""
+_REASONS = {"too-large": "too large", "unsupported": "unsupported format", "broken": "broken"}
+"""Why files failed, by the type of their error; other types stand for themselves."""
 
 
 def as_json(value: Any) -> None:  # noqa: ANN401 whatever JSON can say
-    """Write one JSON document to standard output."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    """Write one JSON document to standard output, in ASCII where that takes no UTF-8."""
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=2)
+    click.echo(text)
+
+
+def outcome(rows: Sequence[Answer], skipped: Sequence[Skipped], *, json_wanted: bool) -> None:
+    """Print what became of every file and entry: each is in one row, or skipped."""
+    if json_wanted:
+        left = [{"file": one.name, "kind": one.kind, "reason": one.reason} for one in skipped]
+        counted = dict(Counter(one.kind for one in skipped))
+        as_json({"items": rows, "counts": counts(rows), "skipped": left, "skipped_counts": counted})
+        return
+    verdicts(rows)
+    not_taken(rows, skipped)
+    click.echo(summary(rows, skipped))
+
+
+def not_taken(rows: Sequence[Answer], skipped: Sequence[Skipped], *, err: bool = False) -> None:
+    """List by kind what failed and what was skipped, a few of each by name."""
+    failed: dict[str, list[str]] = {}
+    for row in rows:
+        if kind(row) == "failed":
+            type_ = str((row.get("error") or {}).get("type") or "failed")
+            failed.setdefault(_REASONS.get(type_, type_), []).append(str(row["file"]))
+    kinds: dict[str, list[str]] = {}
+    for one in skipped:
+        told = f"{one.name} ({one.reason})" if one.kind in UNREAD or one.named else one.name
+        kinds.setdefault(KINDS[one.kind], []).append(told)
+    for heading, groups in (("failed", failed), ("skipped", kinds)):
+        for name, files in groups.items():
+            click.echo(f"{heading}: {len(files)} {name}: {_few(files)}", err=err)
+
+
+def _few(files: Sequence[str]) -> str:
+    shown = [printable(_cut(file)) for file in files[:_EACH]]
+    return ", ".join(shown) + (f" and {len(files) - _EACH} more" if len(files) > _EACH else "")
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= _LONG else f"…{name[1 - _LONG :]}"
 
 
 def progress(*, wanted: bool) -> Progress:
@@ -97,7 +148,7 @@ def verdicts(rows: Sequence[Answer]) -> None:
 
 def _table(rows: Sequence[Answer], within: str) -> Table:
     table = Table(
-        title=f"in {within}" if within else None,
+        title=Text(f"in {printable(within)}") if within else None,
         title_justify="left",
         header_style="bold",
         box=box.SIMPLE_HEAD,
@@ -109,10 +160,10 @@ def _table(rows: Sequence[Answer], within: str) -> Table:
     table.add_column("decision", no_wrap=True)
     for row in rows:
         table.add_row(
-            Text(str(row["file"]).removeprefix(within)),
+            Text(printable(str(row["file"]).removeprefix(within))),
             _called(row),
-            Text(original(row).removeprefix(within)),
-            Text(why(row)),
+            Text(printable(original(row).removeprefix(within))),
+            Text(printable(why(row))),
             Text(decision(row)),
         )
     return table
@@ -121,13 +172,14 @@ def _table(rows: Sequence[Answer], within: str) -> Table:
 def _lines(console: Console, rows: Sequence[Answer], within: str) -> None:
     """A file a line or two, where a table would be too narrow to read."""
     if within:
-        console.print(Text(f"in {within}", style="italic"))
+        console.print(Text(f"in {printable(within)}", style="italic"))
     for row in rows:
-        line = Text(f"{str(row['file']).removeprefix(within)}: ").append_text(_called(row))
+        file = printable(str(row["file"]).removeprefix(within))
+        line = Text(f"{file}: ").append_text(_called(row))
         if original(row):
-            line.append(f" of {original(row).removeprefix(within)}")
+            line.append(f" of {printable(original(row).removeprefix(within))}")
         if why(row):
-            line.append(f": {why(row)}")
+            line.append(f": {printable(why(row))}")
         if decision(row) not in ("", "allow"):
             line.append(f" ({decision(row)})")
         console.print(line)
@@ -151,7 +203,11 @@ def counts(rows: Iterable[Answer]) -> dict[str, int]:
     return dict(Counter(kind(row) for row in rows).most_common())
 
 
-def summary(rows: Sequence[Answer]) -> str:
-    """Counts in one line."""
+def summary(rows: Sequence[Answer], skipped: Sequence[Skipped] = ()) -> str:
+    """Counts in one line: of files by verdict, of what was skipped by kind."""
     parts = [f"{n} {_WORDS.get(name, name)}" for name, n in counts(rows).items()]
-    return f"{len(rows)} files: {', '.join(parts)}" if parts else "no pictures found"
+    told = f"{len(rows)} files: {', '.join(parts)}" if parts else "no pictures found"
+    if not skipped:
+        return told
+    kinds = Counter(KINDS[one.kind] for one in skipped).most_common()
+    return f"{told}; {len(skipped)} skipped: {', '.join(f'{n} {name}' for name, n in kinds)}"

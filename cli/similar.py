@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +63,11 @@ def command(
 def named(picture: str, hint: str) -> tuple[str | None, Path | None]:
     """The id of a stored picture, or a file."""
     path = Path(picture)
-    if path.is_file():
-        return None, path
+    try:
+        if stat.S_ISREG(path.stat().st_mode):
+            return None, path
+    except (OSError, ValueError):  # no such name, or none that a file could have
+        pass
     if ID.fullmatch(picture.lower()):
         return picture.lower(), None
     raise click.BadParameter(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from cli.reading import read_text
 from core import recall
 from core.errors import InputError
 from core.findings import Report
@@ -23,8 +25,8 @@ def captioned(
     Raise InputError for another header, a line without its two columns, a name that leaves the
     folder, a file that is not there.
     """
-    with table.open(encoding="utf-8", newline="") as lines:
-        rows = list(csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
+    lines = io.StringIO(read_text(table), newline="")
+    rows = list(csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
     if not rows or rows[0] != _HEADER:
         raise InputError(f"{table}: the first line has to be `image`, a tab, `caption`")
     held: dict[str, list[str]] = {}

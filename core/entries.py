@@ -169,6 +169,10 @@ class Entry(Struct, frozen=True, kw_only=True):
     operations: tuple[Operation, ...]
 
 
+EXTERNAL_ID = 1_024
+"""Characters that an `external_id` may have: whoever sets or makes one goes by this."""
+
+
 class Fields(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the caller says of a picture; never in the log."""
 

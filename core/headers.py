@@ -90,6 +90,21 @@ def _megabytes(count: int) -> str:
     return f"{count / 2**20:,.10g} MB" if count % 2**20 == 0 else f"{count / 2**20:,.2f} MB"
 
 
+def recognises(start: bytes) -> bool:
+    """Return whether a file that begins so is of a format that is read here."""
+    try:
+        _recognise(start)
+    except UnsupportedError:
+        return False
+    return True
+
+
+def foreign(start: bytes) -> str | None:
+    """Name the format of a file that begins so, if it is known and not read here."""
+    known = next((name for signature, name in _OTHERS if start.startswith(signature)), None)
+    return "SVG" if known is None and b"<svg" in start.lower() else known
+
+
 _Reading = Callable[[Reader, int], tuple[int, int, int]]
 
 
@@ -104,9 +119,7 @@ def _recognise(start: bytes) -> tuple[str, _Reading]:
         return "PPM", _ppm
     if start[4:8] == b"ftyp" and (brand := _brand(start)):
         return brand, boxes.measure
-    known = next((name for signature, name in _OTHERS if start.startswith(signature)), None)
-    if known is None and b"<svg" in start.lower():
-        known = "SVG"
+    known = foreign(start)
     what = f"{known} files are" if known else "this kind of file is"
     raise UnsupportedError(f"{what} not read here; what is read: {', '.join(READ)}")
 

@@ -15,7 +15,7 @@ import pytest
 
 from cli import show
 from cli.client import Client
-from cli.files import found
+from cli.files import listed
 from cli.main import run
 from core.errors import MissingError, SettingsError, UnavailableError
 
@@ -99,8 +99,8 @@ def test_folders_are_walked_in_order_and_named_files_always_taken(tmp_path: Path
     """By suffix below a folder, without what is hidden; a named file whatever it is called."""
     for name in ("b.JPG", "a.jpeg", "notes.txt", ".hidden.png", "sub/c.heic", ".git/d.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    names = [one.name for one in found([tmp_path, tmp_path / "notes.txt"])]
+        (tmp_path / name).write_bytes(b"not empty")
+    names = [one.name for one in listed([tmp_path, tmp_path / "notes.txt"]).files]
     assert [Path(name).relative_to(tmp_path).as_posix() for name in names] == [
         "a.jpeg",
         "b.JPG",
