@@ -1,6 +1,6 @@
 # Everything a person types. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup servers demo up test test-hard lint bench evaluate lock clean
+.PHONY: help setup env servers demo up test test-hard lint bench evaluate lock clean
 SHELL := /bin/sh
 export PYTHON NEED_GB
 
@@ -12,6 +12,9 @@ help: ## this list
 
 setup: ## install the pinned packages into .venv, if they are not there (every target does it)
 	@scripts/setup $(VENV)
+
+env: ## make .env with fresh secrets for docker compose; what is there stays
+	@scripts/env
 
 servers: ## put Redis, Weaviate, an S3 server, toxiproxy and docker-compose into .servers, for the tests
 	@scripts/servers

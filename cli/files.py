@@ -22,7 +22,7 @@ _PICTURE = re.compile(
 )
 """What is read here, by the suffixes it goes by; what a file is its first bytes decide."""
 _FOREIGN = re.compile(
-    r"\.(ai|cdr|cgm|cin|clip|cur|dcm|dcx|dds|djvu?|dpx|dxf|emf|eps|exr|f4v|fits?|fpx|hdr|icns|ico|"
+    r"\.(ai|blp|cdr|cgm|cin|clip|cur|dcm|dcx|dds|djvu?|dpx|dxf|emf|eps|exr|f4v|fits?|fpx|hdr|icns|ico|"
     r"j2[ck]|jng|jp[2cfmx]|jxl|jxr|jls|kra|mng|pam|pcd|pcx|pfm|pict?|pct|procreate|psb|psd|pspimage|"
     r"qoi|ras|sgi|svgz?|tga|vtf|wdp|wmf|x[bp]m|xcf|"
     r"3fr|ari|arw|bay|c[rs][23w]|cap|crw|dcr|dcs|dng|drf|eip|erf|fff|gpr|iiq|k25|kdc|mdc|mef|mos|"

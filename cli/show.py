@@ -57,21 +57,26 @@ def outcome(rows: Sequence[Answer], skipped: Sequence[Skipped], *, json_wanted: 
         counted = dict(Counter(one.kind for one in skipped))
         as_json({"items": rows, "counts": counts(rows), "skipped": left, "skipped_counts": counted})
         return
-    verdicts(rows)
-    not_taken(rows, skipped)
+    within = _within([*(str(row["file"]) for row in rows), *(one.name for one in skipped)])
+    verdicts(rows, within)
+    not_taken(rows, skipped, within)
     click.echo(summary(rows, skipped))
 
 
-def not_taken(rows: Sequence[Answer], skipped: Sequence[Skipped], *, err: bool = False) -> None:
-    """List by kind what failed and what was skipped, a few of each by name."""
+def not_taken(
+    rows: Sequence[Answer], skipped: Sequence[Skipped], within: str = "", *, err: bool = False
+) -> None:
+    """List by kind what failed and what was skipped, a few of each by name below a folder."""
     failed: dict[str, list[str]] = {}
     for row in rows:
         if kind(row) == "failed":
             type_ = str((row.get("error") or {}).get("type") or "failed")
-            failed.setdefault(_REASONS.get(type_, type_), []).append(str(row["file"]))
+            name = str(row["file"]).removeprefix(within)
+            failed.setdefault(_REASONS.get(type_, type_), []).append(name)
     kinds: dict[str, list[str]] = {}
     for one in skipped:
-        told = f"{one.name} ({one.reason})" if one.kind in UNREAD or one.named else one.name
+        name = one.name.removeprefix(within) or one.name
+        told = f"{name} ({one.reason})" if one.kind in UNREAD or one.named else name
         kinds.setdefault(KINDS[one.kind], []).append(told)
     for heading, groups in (("failed", failed), ("skipped", kinds)):
         for name, files in groups.items():
@@ -131,11 +136,15 @@ def decision(row: Answer) -> str:
     return str((row.get("decision") or {}).get("value", ""))
 
 
-def verdicts(rows: Sequence[Answer]) -> None:
-    """Print a table of files and what became of them; of a long one, those that are not new."""
+def verdicts(rows: Sequence[Answer], within: str | None = None) -> None:
+    """Print a table of files and what became of them; of a long one, those that are not new.
+
+    `within` is the folder that all lie in, and is said once.
+    """
     console = Console()
     shown = list(rows)
-    within = _within([str(row["file"]) for row in rows])
+    if within is None:
+        within = _within([str(row["file"]) for row in rows])
     if len(shown) > _ROWS:
         shown = [row for row in shown if kind(row) != "new"][:_ROWS]
     if console.width < NARROW:
@@ -191,7 +200,7 @@ def _called(row: Answer) -> Text:
 
 def _within(names: Sequence[str]) -> str:
     """The folder that all of them lie in, with its slash, which need not be said in every row."""
-    folders = {name.rpartition("/")[0] for name in names}
+    folders = {name.rstrip("/").rpartition("/")[0] for name in names}
     if len(names) < 2 or len({folder.startswith("/") for folder in folders}) > 1:  # noqa: PLR2004
         return ""
     shared = os.path.commonpath(folders)

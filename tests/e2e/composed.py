@@ -62,10 +62,11 @@ def compose(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def config(folder: Path, files: Iterable[str] = FILES[:1], profile: str = "cpu") -> dict[str, Any]:
-    """The services as Docker would be told them."""
+def config(folder: Path, files: Iterable[str] = FILES[:1], *profiles: str) -> dict[str, Any]:
+    """The services as Docker would be told them, by a plain `up` where no profile is named."""
     named = [word for file in files for word in ("-f", file)]
-    told = compose(folder, *named, "--profile", profile, "config", "--format", "json")
+    named += [word for profile in profiles for word in ("--profile", profile)]
+    told = compose(folder, *named, "config", "--format", "json")
     assert told.returncode == 0, told.stderr
     services: dict[str, Any] = json.loads(told.stdout)["services"]
     return services
@@ -171,7 +172,7 @@ class Network:
 def places(name: str, told: Mapping[str, Any]) -> list[str]:
     """The names of a service's containers."""
     count = told.get("deploy", {}).get("replicas", 1)
-    return [name, *(f"{name}.{n}" for n in range(2, count + 1))]
+    return [name if n == 1 else f"{name}.{n}" for n in range(1, count + 1)]
 
 
 @contextmanager

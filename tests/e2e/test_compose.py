@@ -34,18 +34,21 @@ def test_nothing_starts_without_its_secrets(tmp_path: Path, missing: str) -> Non
     assert f"\n{missing}=\n" in (ROOT / ".env.example").read_text()
 
 
-@pytest.mark.parametrize("profile", ["cpu", "gpu"])
+@pytest.mark.parametrize("profiles", [(), ("gpu",)])
 @pytest.mark.parametrize("files", [FILES[:1], FILES])
 def test_the_files_are_valid_and_complete(
-    tmp_path: Path, files: tuple[str, ...], profile: str
+    tmp_path: Path, files: tuple[str, ...], profiles: tuple[str, ...]
 ) -> None:
     """Health, restarts and volumes of all; commands that exist; no secret written down.
 
     Each image of ours is built by one service alone: two builds at once of one name collide.
     """
-    services = config(project(tmp_path / "project"), files, profile)
-    worker = f"worker-{profile}"
-    assert {"api", "beat", "redis", "weaviate", worker} <= set(services)
+    services = config(project(tmp_path / "project"), files, *profiles)
+    workers = {"worker-cpu", *(f"worker-{profile}" for profile in profiles)}
+    assert {name for name in services if not name.startswith("weaviate-")} == {
+        *("api", "beat", "redis", "weaviate"),
+        *workers,
+    }
     for name, told in services.items():
         assert told["restart"] == "unless-stopped", name
         assert told["healthcheck"]["test"], name
@@ -57,13 +60,35 @@ def test_the_files_are_valid_and_complete(
     assert sorted(built) == sorted(
         {t["image"] for t in services.values() if ":local" in t["image"]}
     )
-    gpus = services[worker].get("deploy", {}).get("resources", {}).get("reservations", {})
-    assert ("devices" in gpus) == (profile == "gpu")
+    for worker in workers:
+        gpus = services[worker].get("deploy", {}).get("resources", {}).get("reservations", {})
+        assert ("devices" in gpus) == (worker == "worker-gpu")
     for file in files:
         text = (ROOT / file).read_text()
         used = re.findall(r"\$\{(\w*(?:PASSWORD|KEY|KEYS|SECRET))(\W\W?)", text)
         assert all(how == ":?" for _, how in used), used
         assert not any(value in text for value in SECRETS.values())
+
+
+@pytest.mark.parametrize("files", [FILES[:1], FILES])
+def test_env_says_which_workers_there_are(tmp_path: Path, files: tuple[str, ...]) -> None:
+    """One on the CPU by a plain `up`; the GPU's alone, or both, by two lines of .env."""
+    usual = len(files)  # of each, two on a platform
+
+    def counted(name: str, **settings: str) -> dict[str, int]:
+        services = config(project(tmp_path / name, **settings), files)
+        return {
+            name: len(composed.places(name, told))
+            for name, told in services.items()
+            if name.startswith("worker")
+        }
+
+    assert counted("plain") == {"worker-cpu": usual}
+    both = counted("both", COMPOSE_PROFILES="gpu")
+    assert both == {"worker-cpu": usual, "worker-gpu": usual}
+    alone = counted("alone", COMPOSE_PROFILES="gpu", CPU_WORKERS="0")
+    assert alone == {"worker-cpu": 0, "worker-gpu": usual}
+    assert counted("more", CPU_WORKERS="3") == {"worker-cpu": 3}
 
 
 def test_a_platform_has_three_of_each_shard_and_two_of_each_process(tmp_path: Path) -> None:
@@ -91,7 +116,7 @@ def test_a_platform_has_three_of_each_shard_and_two_of_each_process(tmp_path: Pa
 def test_prometheus_asks_services_that_there_are_where_they_answer(tmp_path: Path) -> None:
     """The names and ports of deploy/prometheus.yml are those of the services."""
     services = config(project(tmp_path / "project"))
-    services |= config(project(tmp_path / "other"), profile="gpu")
+    services |= config(project(tmp_path / "other"), FILES[:1], "gpu")
     told = (ROOT / "deploy/prometheus.yml").read_text()
     asked = re.findall(r"- names: \[(.+)\]\n\s+type: A\n\s+port: (\d+)", told)
     assert sum(len(names.split(",")) for names, _ in asked) == 4
