@@ -35,7 +35,8 @@ class Edit(Struct, frozen=True):
 
     def image(self, image: Image.Image, seed: int | str = 0) -> Image.Image:
         """Edit an RGB picture; the same seed makes the same edit. What comes back is RGB."""
-        draw = Random(f"{self.name} {seed}")  # noqa: S311 a picture, not a secret
+        kept = f"{self.name} {seed}".encode("utf-8", "surrogateescape")  # names of files are seeds
+        draw = Random(kept)  # noqa: S311 a picture, not a secret
         return self.make(image.convert("RGB"), draw).convert("RGB")
 
     def apply(self, image: Image.Image, seed: int | str = 0) -> bytes:

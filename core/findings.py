@@ -145,7 +145,7 @@ class Wrong(Struct, frozen=True, kw_only=True):
 
 def is_odd(name: str) -> bool:
     """Whether the SHA-256 of a file's name ends in an odd hex digit."""
-    return int(hashlib.sha256(name.encode()).hexdigest()[-1], 16) % 2 == 1
+    return int(hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[-1], 16) % 2 == 1
 
 
 def share(flags: Iterable[bool]) -> Share:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from adapters.local_index import LocalIndex
-from core.entries import Fields
+from core.entries import EXTERNAL_ID, Fields
 from core.errors import IndexUnavailableError
 from core.ports import Filters, Index, Page
 from tests import records as made
@@ -81,6 +81,17 @@ def test_an_unknown_tenant_has_nothing(index: Index) -> None:
     assert index.neighbours("nobody", SPACE, made.random_vector(1), limit=3) == []
     assert index.vector("nobody", SPACE, image_id(1)) is None
     assert index.stats("nobody").total == (0, {}, {}, {})
+
+
+def test_the_longest_external_ids_are_told_apart_and_found(index: Index) -> None:
+    """Whole, to their last character, however many bytes each takes."""
+    ids = [start * (EXTERNAL_ID - 1) + end for start in ("a", "😀") for end in ("1", "2")]
+    records = [record(n, 1, fields=Fields(external_id=own)) for n, own in enumerate(ids, start=1)]
+    index.project("default", 1, records, [], [outcome(n, 1) for n in range(1, 5)])
+    for one, own in zip(records, ids, strict=True):
+        page = index.page("default", Filters(external_id=own), 5)
+        assert [found.state for found in page.records] == [one.state]
+        assert page.records[0].fields.external_id == own
 
 
 def test_what_was_projected_is_read_back_whole(index: Index) -> None:

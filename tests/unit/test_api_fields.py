@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from api import fields
-from core.entries import Fields
+from cli.names import external_id
+from core.entries import EXTERNAL_ID, Fields
 from core.errors import MalformedError
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
@@ -112,6 +113,16 @@ def test_metadata_is_merged_as_the_rfc_says(
     """Its own table of examples."""
     body = json.dumps({"metadata": patch}).encode()
     assert fields.merged(Fields(metadata=target), body) == Fields(metadata=result)
+
+
+def test_an_external_id_takes_what_the_command_line_makes_of_a_path() -> None:
+    """One limit for whoever sets an id and whoever makes one."""
+    longest = external_id("a/" * 2_000)
+    assert len(longest) == EXTERNAL_ID == 1_024
+    told, _ = fields.of_form({"external_id": [longest]})
+    assert told.external_id == longest
+    with pytest.raises(MalformedError, match="at most 1024 characters"):
+        fields.of_form({"external_id": [f"{longest}x"]})
 
 
 def test_empty_texts_of_a_form_are_none() -> None:
