@@ -39,7 +39,6 @@ KINDS = {
     "unsupported": "unsupported format",
     "empty": "empty",
     "link": "link to a folder",
-    "link_out": "link out of the folder",
     "special": "not a regular file",
     "broken_link": "broken link",
     "unreadable": "unreadable",
@@ -84,11 +83,10 @@ def listed(paths: Sequence[Path]) -> Listing:
     """
     listing = Listing([], [])
     roots = {path for path in paths if path.is_dir()}
-    walk = _Walk([os.path.realpath(root) for root in roots])
     given = {names.path_name(path) for path in paths if path not in roots}
     met: set[str] = set()
     for path in paths:
-        entries = walk.below(path) if path in roots else [_named(path)]
+        entries = _below(path) if path in roots else [_named(path)]
         for entry in entries:
             by_itself = path in roots and isinstance(entry, Skipped) and entry.name in given
             if entry.name in met or by_itself:
@@ -123,67 +121,60 @@ def _named(path: Path) -> Found | Skipped:
     return Found(path, name) if kind is None else Skipped(name, *kind, named=True)
 
 
-class _Walk:
-    """Lists folders below roots, without recursion: a tree may be deeper than Python's stack."""
+def _below(root: Path) -> Iterator[Found | Skipped]:
+    """Yield a folder's files in the order of their names, then those of its folders.
 
-    def __init__(self, roots: Sequence[str]) -> None:
-        self._roots = roots
-
-    def below(self, root: Path) -> Iterator[Found | Skipped]:
-        """Yield a folder's files in the order of their names, then those of its folders."""
-        waiting = [root]
-        while waiting:
-            parent = waiting.pop()
-            try:
-                with os.scandir(parent) as listing:
-                    entries = sorted(listing, key=lambda entry: entry.name)
-            except OSError as error:
-                failed = UnreadError.of(error)
-                name = f"{names.path_name(parent)}/"
-                yield Skipped(name, failed.kind, failed.detail, named=parent is root)
-                continue
-            folders = []
-            for entry in entries:
-                path = Path(parent, entry.name)
-                told = self._look(path, entry)
-                if told is None:
-                    folders.append(path)
-                else:
-                    yield told
-            waiting += reversed(folders)
-
-    def _look(self, path: Path, entry: os.DirEntry[str]) -> Found | Skipped | None:
-        """Say what an entry is; None for a folder to be walked."""
-        name = names.path_name(path)
+    Without recursion: a tree may be deeper than Python's stack.
+    """
+    waiting = [root]
+    while waiting:
+        parent = waiting.pop()
         try:
-            status = entry.stat(follow_symlinks=False)
-            if stat.S_ISDIR(status.st_mode):
-                return _skipped_folder(name) if entry.name.startswith(".") else None
-            kind = self._skipping(path, status)
+            with os.scandir(parent) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
         except OSError as error:
             failed = UnreadError.of(error)
-            kind = failed.kind, failed.detail
-        return Found(path, name) if kind is None else Skipped(name, *kind)
+            name = f"{names.path_name(parent)}/"
+            yield Skipped(name, failed.kind, failed.detail, named=parent is root)
+            continue
+        folders = []
+        for entry in entries:
+            path = Path(parent, entry.name)
+            told = _look(path, entry)
+            if told is None:
+                folders.append(path)
+            else:
+                yield told
+        waiting += reversed(folders)
 
-    def _skipping(self, path: Path, status: os.stat_result) -> tuple[str, str] | None:
-        """Kind and reason for which a file is skipped, None for one to be taken. Raise OSError."""
-        if path.name.startswith("."):
-            return "hidden", "its name begins with a dot"
-        if stat.S_ISLNK(status.st_mode):
-            try:
-                status = path.stat()
-            except OSError as error:
-                failed = UnreadError.of(error, missing="broken_link")
-                return failed.kind, failed.detail
-            if stat.S_ISDIR(status.st_mode):
-                return "link", "links to folders are not followed"
-            target = os.path.realpath(path)
-            if stat.S_ISREG(status.st_mode) and not self._holds(target):
-                return "link_out", f"it leads to {names.path_name(Path(target))}"
-        return _kind_of_status(status) or _kind_of_content(path)
 
-    def _holds(self, target: str) -> bool:
-        return any(os.path.commonpath([root, target]) == root for root in self._roots)
+def _look(path: Path, entry: os.DirEntry[str]) -> Found | Skipped | None:
+    """Say what an entry is; None for a folder to be walked."""
+    name = names.path_name(path)
+    try:
+        status = entry.stat(follow_symlinks=False)
+        if stat.S_ISDIR(status.st_mode):
+            return _skipped_folder(name) if entry.name.startswith(".") else None
+        kind = _skipping(path, status)
+    except OSError as error:
+        failed = UnreadError.of(error)
+        kind = failed.kind, failed.detail
+    return Found(path, name) if kind is None else Skipped(name, *kind)
+
+
+def _skipping(path: Path, status: os.stat_result) -> tuple[str, str] | None:
+    """Kind and reason for which a file is skipped, None for one to be taken. Raise OSError."""
+    if path.name.startswith("."):
+        return "hidden", "its name begins with a dot"
+    if stat.S_ISLNK(status.st_mode):
+        try:
+            status = path.stat()
+        except OSError as error:
+            failed = UnreadError.of(error, missing="broken_link")
+            return failed.kind, failed.detail
+        if stat.S_ISDIR(status.st_mode):
+            return "link", "links to folders are not followed"
+    return _kind_of_status(status) or _kind_of_content(path)
 
 
 def _skipped_folder(name: str) -> Skipped:

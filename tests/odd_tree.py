@@ -50,7 +50,6 @@ ODD: dict[str, tuple[str, bytes, Callable[[Path], object]]] = {
     "link to nothing": ("broken_link", b"%b.jpg", lambda path: path.symlink_to("not there.jpg")),
     "link to itself": ("broken_link", b"%b.jpg", lambda path: path.symlink_to(path.name)),
     "link to a folder": ("link", b"%b", lambda path: path.symlink_to("..")),
-    "link out": ("link_out", b"%b.jpg", lambda path: path.symlink_to(_outside(path))),
     "link to a device": ("special", b"%b.jpg", lambda path: path.symlink_to("/dev/zero")),
 }
 """By what it is: the kind it is skipped as, its name around another one, and how it is made."""
@@ -67,10 +66,6 @@ def make(folder: Path, what: str, name: bytes) -> Path:
 def told(what: str, path: Path) -> tuple[str, Path]:
     """The kind that has to be told of an entry, and the path."""
     return ODD[what][0], path
-
-
-def _outside(path: Path) -> Path:
-    return next(up / OUTSIDE for up in path.parents if (up / OUTSIDE).exists())
 
 
 def clear(folder: Path) -> None:

@@ -230,8 +230,14 @@ def test_what_is_named_is_taken_or_fails(tmp_path: Path) -> None:
     ]
     assert failing(listed([pipe]).skipped)
     assert not failing(listed([tmp_path]).skipped)
-    within = listed([tmp_path])  # from here the link leads nowhere else
-    assert Found(link, link.as_posix()) in within.files
+
+
+def test_links_to_files_are_followed_wherever_they_lead(tmp_path: Path) -> None:
+    """As data sets are laid out whose pictures are kept in one place."""
+    odd_tree.clear(tmp_path / "root")
+    link = tmp_path / "root" / "link.jpg"
+    link.symlink_to(tmp_path / odd_tree.OUTSIDE)
+    assert listed([tmp_path / "root"]) == ([Found(link, link.as_posix())], [])
 
 
 @pytest.mark.parametrize(
