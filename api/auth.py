@@ -1,7 +1,8 @@
 """Who calls: an API key opens one tenant to one role.
 
-`write` uploads, reads, checks, changes, deletes and tries again; `moderate` also decides, purges
-and holds; `admin` also reads the metrics, which are those of the whole service.
+`write` uploads, reads, checks, changes, deletes and tries again; `moderate` also decides, purges,
+holds and searches what is not allowed; `admin` also reads the metrics, which are those of the whole
+service.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from litestar.openapi.spec import SecurityRequirement
 
 from adapters.settings import Grant, Role
 from core.errors import ForbiddenError, MalformedError, UnauthorizedError
+from core.filtering import SHOWN
 from core.signing import Signer
 
 RANK: dict[Role, int] = {"write": 0, "moderate": 1, "admin": 2}
@@ -105,6 +107,17 @@ async def caller_of(request: Connection) -> Caller:
     """The caller that the guard let in."""
     caller: Caller = request.scope["auth"]
     return caller
+
+
+def check_decisions(caller: Caller, decisions: Collection[str], field: str) -> None:
+    """Raise ForbiddenError where a caller may not be shown pictures of these decisions."""
+    hidden = ", ".join(one for one in decisions if one not in SHOWN)
+    if hidden and RANK[caller.role] < RANK["moderate"]:
+        raise ForbiddenError(
+            f"pictures of decision {hidden} are shown to a key of role moderate or admin, "
+            f"and yours has {caller.role}; GET /v1/images lists them",
+            field=field,
+        )
 
 
 def _check_names(connection: Connection, handler: BaseRouteHandler) -> None:

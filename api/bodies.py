@@ -121,6 +121,11 @@ def _question() -> dict[str, Any]:
         for name, values in questions.FILTERED.items()
     }
     filters |= {"accepted_after": moment, "accepted_before": moment}
+    value = Schema(type=OpenAPIType.STRING, enum=list(questions.DECISIONS))
+    filters["decision"] = Schema(
+        description="One or several; `allow` unless named. Others take the role moderate.",
+        one_of=[value, Schema(type=OpenAPIType.ARRAY, items=value, min_items=1)],
+    )
     filters["tags"] = Schema(
         type=OpenAPIType.ARRAY, items=text, max_items=TAGS, description="All must be there."
     )

@@ -8,10 +8,11 @@ from litestar import Controller, Response, get
 from litestar.params import QueryParameter
 
 from api import examples, fields, rendering, schemas
-from api.auth import KEYED
+from api.auth import KEYED, check_decisions
 from api.etags import ETAG, IfNoneMatch, answer
 from api.given import Cursor, ImageId, Limit, Who, Wired, number
 from api.problems import documented
+from api.questions import decisions
 from core.asking import KINDS
 from core.errors import (
     ConflictError,
@@ -20,6 +21,7 @@ from core.errors import (
     MalformedError,
     MissingError,
 )
+from core.filtering import SHOWN
 from core.ports import Filters
 from core.types import Kind, Value
 
@@ -62,7 +64,7 @@ class Images(Controller):
             category=category,
             tags=() if tag is None else (tag,),
             verdict=verdict,
-            decision=decision,
+            decision=() if decision is None else (decision,),
             owner_id=owner_id,
             external_id=external_id,
             sha256=None if sha256 is None else sha256.lower(),
@@ -109,17 +111,30 @@ class Images(Controller):
         min_similarity: Annotated[
             float, QueryParameter(ge=-1, le=1, description="Least cosine.")
         ] = -1.0,
+        decision: Annotated[
+            str | None,
+            QueryParameter(
+                description="Decisions of the neighbours, separated by commas; `allow` unless "
+                "others are named, which takes the role `moderate`."
+            ),
+        ] = None,
     ) -> schemas.Neighbours:
         """Neighbours in an embedding space, best first, itself left out.
 
-        A copy without a vector there asks by its original's. 409 where neither has one, or for a
-        space that is not the active one; 503 where there is no model.
+        Only those whose decision and original's are `allow` are found, unless a key of role
+        `moderate` or `admin` asks for others; the picture itself may be any. A copy without a
+        vector there asks by its original's. 409 where neither has one, or for a space that is not
+        the active one; 503 where there is no model.
         """
         if space.partition("-")[0] not in KINDS:
             raise MalformedError("space is visual or caption", field="space")
+        wanted = SHOWN if decision is None else decisions("decision", decision.split(","))
+        check_decisions(caller, wanted, "decision")
         space_id = services.searcher.space_id(caller.tenant, space)
         least = number("min_similarity", min_similarity)
-        found = services.reader.similar(caller.tenant, image_id, space_id, limit, least)
+        found = services.reader.similar(
+            caller.tenant, image_id, space_id, limit, least, decisions=wanted
+        )
         return rendering.neighbours(space_id, found)
 
     @get(

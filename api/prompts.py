@@ -16,6 +16,7 @@ from litestar.openapi.spec import (
 )
 from msgspec import Meta, Struct
 
+from api import questions
 from api.bodies import FILE
 from core.ports import Filters
 from rag.context import LIMIT, MOST
@@ -126,6 +127,11 @@ class PromptBody(Operation):
 def _fields() -> dict[str, Any]:
     text = Schema(type=OpenAPIType.STRING)
     filters: dict[str, Any] = dict.fromkeys(Filters._fields, text)
+    filters["decision"] = Schema(
+        type=OpenAPIType.STRING,
+        enum=list(questions.DECISIONS),
+        description="Pictures of any other than `allow` never reach a prompt.",
+    )
     filters["tags"] = Schema(type=OpenAPIType.ARRAY, items=text)
     number = Schema(type=OpenAPIType.INTEGER, minimum=0)
     return {

@@ -44,7 +44,8 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "metric": get_args(Metric),
     "group_by": get_args(Grouping),
 }
-FILTERED: Mapping[str, tuple[str, ...]] = {"verdict": get_args(Kind), "decision": get_args(Value)}
+FILTERED: Mapping[str, tuple[str, ...]] = {"verdict": get_args(Kind)}
+DECISIONS: tuple[str, ...] = get_args(Value)
 
 T = TypeVar("T")
 
@@ -105,6 +106,8 @@ def filters(told: object) -> Filters:
             continue
         if name == "tags":
             found[name] = _tags(path, value)
+        elif name == "decision":
+            found[name] = decisions(path, value)
         elif name in FILTERED:
             found[name] = _choice(path, value, FILTERED[name])
         elif name.startswith("accepted_"):
@@ -114,6 +117,14 @@ def filters(told: object) -> Filters:
     if "sha256" in found:
         found["sha256"] = found["sha256"].lower()
     return Filters(**found)
+
+
+def decisions(path: str, value: object) -> tuple[str, ...]:
+    """One decision or a list of them, each once. Raise MalformedError."""
+    given = value if isinstance(value, list) else [value]
+    if not given:
+        raise MalformedError(f"{path} names at least one of {', '.join(DECISIONS)}", field=path)
+    return tuple(dict.fromkeys(_choice(path, one, DECISIONS) for one in given))
 
 
 def _tags(path: str, value: object) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from litestar.params import SkipValidation
 
 from adapters.wiring import Services
 from api import questions, rendering, schemas
-from api.auth import KEYED
+from api.auth import KEYED, Caller, check_decisions
 from api.bodies import SearchBody
 from api.check import Checks
 from api.given import Spooled, Who, Wired
@@ -85,13 +85,15 @@ class Search(Controller):
         rank; `used` says what took part, `missing` what could not and why. Asked by name, a mode
         without its model is a 503. A `space` other than the active one is a 409. `min_similarity`
         is a number with one mode, in hybrid an object such as `{"caption": 0.4}`, of which a hit
-        must reach one. A copy shows as its original, `matched_copy_id` naming it, unless `collapse`
-        is false. A file is looked at and not stored.
+        must reach one. Only pictures whose decision and original's are `allow` are found, unless a
+        key of role `moderate` or `admin` asks for others in `filters.decision`. A copy shows as its
+        original, `matched_copy_id` naming it, unless `collapse` is false. A file is looked at and
+        not stored.
         """
         begun = time.perf_counter()
         kind, _ = request.content_type
         if kind == "application/json":
-            ask = questions.of_json(await whole(request, BODY))
+            ask = _permitted(caller, questions.of_json(await whole(request, BODY)))
             found = await asyncio.to_thread(services.searcher.search, caller.tenant, ask)
             return rendering.hits(found, time.perf_counter() - begun)
         if kind != "multipart/form-data":
@@ -101,7 +103,7 @@ class Search(Controller):
         limits = services.settings
         bounds = Bounds(1, int(limits.max_bytes), frozenset(questions.NAMES))
         async with received(request, spool, bounds) as form:
-            ask = questions.of_form(form.texts)
+            ask = _permitted(caller, questions.of_form(form.texts))
             if not form.files:
                 found = await asyncio.to_thread(services.searcher.search, caller.tenant, ask)
                 return rendering.hits(found, time.perf_counter() - begun)
@@ -111,6 +113,12 @@ class Search(Controller):
             asking.check(msgspec.structs.replace(ask, vector=NOTHING))
             found = await checks.run(lambda: _shown(services, caller.tenant, ask, file.path))
             return rendering.hits(found, time.perf_counter() - begun)
+
+
+def _permitted(caller: Caller, ask: Ask) -> Ask:
+    """The question, where the caller may ask it. Raise ForbiddenError."""
+    check_decisions(caller, ask.filters.decision, "filters.decision")
+    return ask
 
 
 def _shown(services: Services, tenant: str, ask: Ask, path: Path) -> Results:

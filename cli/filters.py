@@ -21,7 +21,7 @@ class Chosen(TypedDict):
     owner_id: str | None
     external_id: str | None
     verdict: str | None
-    decision: str | None
+    decision: tuple[str, ...]
     accepted_after: str | None
     accepted_before: str | None
 
@@ -41,14 +41,20 @@ class Time(click.ParamType[str]):
             )
 
 
+decision = click.option(
+    "--decision",
+    type=click.Choice(["allow", "review", "block"]),
+    multiple=True,
+    help="With this one; repeated: with one of them.",
+)
+
+
 def options(command: _F) -> _F:
     """`--category` to `--accepted-before`, as the fields of `Chosen`."""
     for option in (
         click.option("--accepted-before", type=Time(), help="Accepted before this day or moment."),
         click.option("--accepted-after", type=Time(), help="Accepted after this day or moment."),
-        click.option(
-            "--decision", type=click.Choice(["allow", "review", "block"]), help="With this one."
-        ),
+        decision,
         click.option(
             "--verdict",
             type=click.Choice(["new", "similar", "near_duplicate", "exact"]),

@@ -89,7 +89,11 @@ def command(
     as_json: bool,
     **chosen: Unpack[filters.Chosen],
 ) -> None:
-    """Find pictures by words, by what words mean, by a picture, or by all of them at once."""
+    """Find pictures by words, by what words mean, by a picture, or by all of them at once.
+
+    Only allowed pictures are shown, unless --decision names others; a service with keys then asks
+    for the role moderate.
+    """
     if not text and image is None:
         raise click.UsageError("say what to search for, or name a picture with --image")
     asked: dict[str, Any] = {

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from cli import answers, service, show
+from cli import answers, filters, service, show
 from core.types import SpaceKind
 
 ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -28,6 +28,7 @@ ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
     "--limit", type=click.IntRange(1, 200), default=10, show_default=True, help="Most pictures."
 )
 @click.option("--min-similarity", type=click.FloatRange(-1, 1), help="Least cosine.")
+@filters.decision
 @service.options
 def command(
     picture: str,
@@ -35,6 +36,7 @@ def command(
     limit: int,
     min_similarity: float | None,
     *,
+    decision: tuple[str, ...],
     url: str | None,
     key: str | None,
     data: str | None,
@@ -44,11 +46,14 @@ def command(
 ) -> None:
     """Find the pictures nearest to a stored one, or to a file, which is not stored.
 
-    Copies show as their original; a stored picture itself is left out.
+    Copies show as their original; a stored picture itself is left out. Only allowed pictures are
+    shown, unless --decision names others; a service with keys then asks for the role moderate.
     """
     asked: dict[str, Any] = {"mode": space, "limit": limit}
     if min_similarity is not None:
         asked["min_similarity"] = min_similarity
+    if decision:
+        asked["filters"] = {"decision": list(decision)}
     stored, file = named(picture, "IMAGE_ID|FILE")
     if stored is not None:
         asked["image_id"] = stored

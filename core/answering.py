@@ -11,7 +11,7 @@ from msgspec import Struct
 from core import asking, telling
 from core.asking import Ask
 from core.bands import DEFAULTS, Band, Bands
-from core.filtering import card, passes
+from core.filtering import card, passes, shows
 from core.overlay import Overlay
 from core.ports import Filters, Index, Neighbour
 from core.ranking import DEEP, HUBS_TOP, WEIGHTS, Mode, Way, fuse, share, without_hubs
@@ -110,7 +110,7 @@ class Answer:
         self._overlay = overlay
         self._tenant = overlay.tenant
         self._ask = ask
-        self._filters = None if ask.filters == Filters() else ask.filters
+        self._filters = ask.filters
         self._sought = sought
         self._hubs = hubs
         self._scale = scale
@@ -173,6 +173,9 @@ class Answer:
         by, filters = self._ask.group_by, self._ask.filters
         if by is None or by == "tag":
             return filters._replace(tags=(*filters.tags, value))
+        if by == "decision":
+            wanted = value in filters.decision
+            return filters._replace(decision=(value,)) if wanted else None
         given = getattr(filters, by)
         change: dict[str, Any] = {by: value}
         return filters._replace(**change) if given in (None, value) else None
@@ -206,6 +209,7 @@ class Answer:
             self._cards,
             self._mended(question, found),
             filters,
+            wanted=self._ask.filters.decision,
             space_id=question.space_id,
             collapse=self._ask.collapse,
         )
@@ -309,19 +313,26 @@ class Answer:
 
     def _told(self, chosen: list[Chosen]) -> list[Found]:
         records = self._overlay.records([one.stand.image_id for one in chosen])
-        live = [
+        kept = [
             (one, record)
             for one, record in zip(chosen, records, strict=True)
-            if record is not None  # deleted, or changed, since the index was asked
-            and (one.stand.copy is not None or passes(card(record), self._ask.filters))
+            if record is not None  # deleted since the index was asked
+        ]
+        seen = telling.records(self._overlay, [record for _, record in kept])
+        live = [
+            (one, told) for (one, _), told in zip(kept, seen, strict=True) if self._still(one, told)
         ]
         for kind in self._asked:
             self._measure(kind, [one.stand for one, _ in live])
-        seen = telling.records(self._overlay, [record for _, record in live])
-        return [
-            self._found(one, told, rank)
-            for rank, ((one, _), told) in enumerate(zip(live, seen, strict=True), 1)
-        ]
+        return [self._found(one, told, rank) for rank, (one, told) in enumerate(live, 1)]
+
+    def _still(self, one: Chosen, seen: Seen) -> bool:
+        """Whether the record that is shown passes as it was read last."""
+        filters = self._ask.filters
+        copy = None if one.stand.copy is None else self._cards[one.stand.copy]
+        if copy is not None:
+            return shows(copy.decision, seen.record.state.decision.value, filters.decision)
+        return passes(card(seen.record), filters) and telling.shown(seen, filters.decision)
 
     def _found(self, one: Chosen, seen: Seen, rank: int) -> Found:
         known = {kind: self._cosine(kind, one.stand) for kind in self._asked}

@@ -30,6 +30,7 @@ class Ask(Struct, frozen=True, kw_only=True):
     """Of a picture sent along, in the active visual space, as `Searcher.see` makes it."""
     mode: Mode = "hybrid"
     filters: Filters = Filters()
+    """Where they name no decision, only pictures that are allowed are found."""
     limit: int = 20
     min_similarity: float | Mapping[str, float] | None = None
     """Least cosine: a number with one space, by `visual` and `caption` in hybrid.

@@ -2,8 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from core.entries import Fields, Record, State
 from core.ports import Card, Filters
+
+SHOWN = ("allow",)
+"""Decisions of the pictures that are shown unless others are asked for."""
+ALLOWED = Filters(decision=SHOWN)
+"""By these filters no original needs to pass for a copy: an allowed copy is shown only where its
+original is allowed, which then passes by itself."""
+
+
+def shows(decision: str, originals: str | None, wanted: Collection[str]) -> bool:
+    """Whether a picture may be shown to a caller who asks for the decisions `wanted`.
+
+    Its own decision must be one of them; an allowed picture's original must have one of them too.
+    `originals` is the original's decision, the picture's own where it is no copy, and None where
+    the original is gone.
+    """
+    return decision in wanted and (decision != "allow" or originals in wanted)
 
 
 def card(record: Record) -> Card:
@@ -33,7 +51,6 @@ def passes(card: Card, filters: Filters) -> bool:
     wanted = (
         (filters.category, card.category),
         (filters.verdict, card.verdict),
-        (filters.decision, card.decision),
         (filters.owner_id, card.owner_id),
         (filters.external_id, card.external_id),
         (filters.sha256, card.sha256),
@@ -41,6 +58,7 @@ def passes(card: Card, filters: Filters) -> bool:
     )
     return (
         all(want is None or want == have for want, have in wanted)
+        and (not filters.decision or card.decision in filters.decision)
         and set(filters.tags) <= set(card.tags)
         and (filters.accepted_after is None or card.accepted_at > filters.accepted_after)
         and (filters.accepted_before is None or card.accepted_at < filters.accepted_before)

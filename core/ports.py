@@ -103,7 +103,8 @@ class Filters(NamedTuple):
     tags: tuple[str, ...] = ()
     """All of them must be there."""
     verdict: str | None = None
-    decision: str | None = None
+    decision: tuple[str, ...] = ()
+    """Any one of them; none: whatever it is."""
     owner_id: str | None = None
     external_id: str | None = None
     sha256: str | None = None
@@ -268,7 +269,7 @@ class Index(Protocol):
         """Exact or approximate nearest records of a space, best first.
 
         A record passes the filters by itself; where it has no vector of its own in that space,
-        its original passes for it.
+        its original passes for it, except by `filtering.ALLOWED`.
         """
 
     def keyword(

@@ -14,9 +14,9 @@ from core import keys, telling
 from core.cursor import decode, encode
 from core.entries import Record, State
 from core.errors import ConflictError, GoneError, MissingError
-from core.filtering import card, passes
+from core.filtering import SHOWN, card, passes
 from core.overlay import Overlay
-from core.ports import Filters, Stats
+from core.ports import Filters, Neighbour, Stats
 from core.telling import Original, Seen, Told
 from core.tracking import Tracked, Tracker, UnsettledError
 from core.types import Vector, Verdict
@@ -90,9 +90,16 @@ class Reader(Tracker):
         return Star(telling.records(overlay, [original])[0], copies, onward)
 
     def similar(
-        self, tenant: str, image_id: str, space_id: str, limit: int, min_similarity: float
+        self,
+        tenant: str,
+        image_id: str,
+        space_id: str,
+        limit: int,
+        min_similarity: float,
+        *,
+        decisions: tuple[str, ...] = SHOWN,
     ) -> list[Near]:
-        """Nearest records of a space, best first, itself left out.
+        """Nearest records of a space and of these decisions, best first, itself left out.
 
         A copy without a vector of its own asks by its original's, and leaves that one out too.
         Raise ConflictError where neither has one.
@@ -105,20 +112,21 @@ class Reader(Tracker):
             vector = self._vector(overlay, self._settled(overlay, asked), space_id)
         if vector is None:
             raise ConflictError(f"picture {image_id} has no vector in the space {space_id}")
-        hits = self._index.neighbours(
-            tenant,
-            space_id,
-            vector,
-            limit=limit + len(overlay.tail.removed),
-            min_similarity=min_similarity,
-            without=sorted({image_id, asked}),
-        )
-        records = overlay.records([hit.image_id for hit in hits])
-        live = [
-            (record, hit) for record, hit in zip(records, hits, strict=True) if record is not None
-        ][:limit]
-        seen = telling.records(overlay, [record for record, _ in live])
-        return [Near(one, hit.similarity) for one, (_, hit) in zip(seen, live, strict=True)]
+        depth = limit + len(overlay.tail.removed)
+        while True:
+            hits = self._index.neighbours(
+                tenant,
+                space_id,
+                vector,
+                limit=depth,
+                min_similarity=min_similarity,
+                without=sorted({image_id, asked}),
+                filters=Filters(decision=decisions),
+            )
+            near = self._shown(overlay, hits, decisions)
+            if len(near) >= limit or len(hits) < depth:
+                return near[:limit]
+            depth *= 2
 
     # --- many -----------------------------------------------------------------------------------
 
@@ -200,6 +208,23 @@ class Reader(Tracker):
         return self._shelf.thumb(tenant, image_id)
 
     # --- steps ----------------------------------------------------------------------------------
+
+    def _shown(
+        self, overlay: Overlay, hits: Sequence[Neighbour], decisions: tuple[str, ...]
+    ) -> list[Near]:
+        """Those of the hits that are there as of now, and of these decisions."""
+        records = overlay.records([hit.image_id for hit in hits])
+        live = [
+            (record, hit)
+            for record, hit in zip(records, hits, strict=True)
+            if record is not None and record.state.decision.value in decisions
+        ]
+        seen = telling.records(overlay, [record for record, _ in live])
+        return [
+            Near(one, hit.similarity)
+            for one, (_, hit) in zip(seen, live, strict=True)
+            if telling.shown(one, decisions)
+        ]
 
     def _vector(self, overlay: Overlay, record: Record, space_id: str) -> Vector | None:
         image_id = record.state.image_id

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
+from msgspec.structs import replace
 
 from core import asking
 from core.answering import Answer, Found, Hubs, Question, Results, Scale, Sought
@@ -17,6 +18,7 @@ from core.errors import (
     MissingError,
     SeenitError,
 )
+from core.filtering import SHOWN
 from core.overlay import Follows, Overlay
 from core.ports import Embedder, Index, TextEmbedder
 from core.ranking import Mode, Way
@@ -123,13 +125,15 @@ class Searcher:
         return active
 
     def search(self, tenant: str, ask: Ask) -> Results:
-        """The best pictures for a question.
+        """The best pictures for a question, of the decisions that its filters ask for.
 
         Raise MalformedError for what cannot be asked, EmbedderUnavailableError for a mode whose
         model is absent, ConflictError for a space that is not the active one or a picture without a
         vector, MissingError or GoneError for the picture that asks.
         """
         asking.check(ask)
+        if not ask.filters.decision:
+            ask = replace(ask, filters=ask.filters._replace(decision=SHOWN))
         if ask.space is not None:
             self.space_id(tenant, ask.space)
         tail = self._follower.tail(tenant)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
-from core.filtering import card, passes
+from core.filtering import card, passes, shows
 from core.overlay import Overlay
 from core.ports import Card, Filters, Index, Neighbour
 
@@ -69,19 +69,22 @@ class Cards:
 def stand(
     cards: Cards,
     found: Sequence[Neighbour],
-    filters: Filters | None,
+    filters: Filters,
     *,
+    wanted: Collection[str],
     space_id: str | None,
     collapse: bool,
 ) -> list[Stand]:
     """A ranked list as it is shown, each picture once, at the place of its best.
 
-    `space_id` is None of a list by keyword. In a space, copies without a vector of their own stand
-    where their original does.
+    `wanted` are the decisions that the whole search asks for. `space_id` is None of a list by
+    keyword. In a space, copies without a vector of their own stand where their original does.
     """
 
     def good(one: Card) -> bool:
-        return filters is None or passes(one, filters)
+        original = cards[one.original]
+        originals = None if original is None else original.decision
+        return passes(one, filters) and shows(one.decision, originals, wanted)
 
     cards.read([one.image_id for one in found])
     needy = [] if space_id is None else _needy(cards, found, good, collapse=collapse)

@@ -6,13 +6,14 @@ when it is read, so that a delete takes it along.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from core.entries import Record
+from core.filtering import SHOWN, shows
 from core.keys import is_caption
 from core.overlay import Overlay
 from core.tracking import Tracked
@@ -74,6 +75,19 @@ def records(overlay: Overlay, found: Sequence[Record]) -> list[Seen]:
         )
         for record in found
     ]
+
+
+def shown(seen: Seen, wanted: Collection[str] = SHOWN) -> bool:
+    """Whether a picture may be shown to a caller who asks for these decisions.
+
+    A copy whose original was deleted a moment ago is held back until it is settled anew.
+    """
+    state = seen.record.state
+    originals: str | None = state.decision.value
+    if state.original != state.image_id:
+        made = seen.original.decision if seen.original is not None else None
+        originals = None if made is None else made.value
+    return shows(state.decision.value, originals, wanted)
 
 
 def _spaces(held: Sequence[str], asked: Mapping[SpaceKind, str]) -> dict[SpaceKind, str]:

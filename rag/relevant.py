@@ -7,8 +7,9 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from core.filtering import SHOWN
 from core.ports import Filters
-from core.telling import Seen
+from core.telling import Seen, shown
 from core.types import Vector
 
 
@@ -58,14 +59,5 @@ class Retrieves(Protocol):
 
 
 def allowed(seen: Seen) -> bool:
-    """Whether a picture may reach a prompt: its decision and its original's are both `allow`.
-
-    A copy whose original was deleted a moment ago is held back until it is settled anew.
-    """
-    state = seen.record.state
-    if state.decision.value != "allow":
-        return False
-    if state.original == state.image_id:
-        return True
-    decision = seen.original.decision if seen.original is not None else None
-    return decision is not None and decision.value == "allow"
+    """Whether a picture may reach a prompt: its decision and its original's are both `allow`."""
+    return shown(seen, SHOWN)

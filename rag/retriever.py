@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from core.asking import Ask
 from core.errors import ConflictError, EmbedderUnavailableError, MalformedError, SeenitError
+from core.filtering import SHOWN
 from core.ports import Filters, Index
 from core.ranking import K, Way, fuse
 from core.search import Embedders, Found, Searcher
@@ -63,11 +64,12 @@ class Retriever:
         MalformedError without anything to ask with, MissingError or GoneError for an unknown or
         deleted picture, EmbedderUnavailableError or ConflictError where nothing could be asked.
         """
-        if filters.decision not in (None, "allow"):
+        if filters.decision and "allow" not in filters.decision:
+            named = ", ".join(filters.decision)
             return Retrieved(
-                items=(), reason=f"pictures of decision {filters.decision} are not shown to a model"
+                items=(), reason=f"pictures of decision {named} are not shown to a model"
             )
-        shown = filters._replace(decision="allow")
+        shown = filters._replace(decision=SHOWN)
         depth = max(POOL, DEPTH * limit)
         answers = self._answers(tenant, _asks(text, image_ids, vectors, shown, depth))
         used = tuple(dict.fromkeys(mode for answer in answers for mode in answer.used))
@@ -84,7 +86,7 @@ class Retriever:
                 if allowed(hit.seen):
                     near.append(image_id)
                     found.setdefault(image_id, hit)
-                else:  # decided since, or an original that its copy passed the filter for
+                else:  # decided since
                     dropped[image_id] = Dropped(image_id, "it may not be shown to a model")
             lists.append((1.0, near))
         if not found:

@@ -12,8 +12,11 @@ import binascii
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from msgspec.structs import replace
+
 from core.asking import Ask
 from core.errors import MalformedError, MissingError, SeenitError
+from core.filtering import SHOWN
 from core.ports import Filters
 from core.search import Results
 from core.telling import Original, Seen
@@ -25,8 +28,6 @@ from rag.relevant import allowed
 
 LIMIT = 8
 MOST = 50
-_SPARE = 2
-"""Times what is wanted that is asked for: copies may pass for originals that may not be shown."""
 _ID = {"type": "string", "description": "The image_id of a stored picture.", "maxLength": 100}
 _LIMIT = {
     "type": "integer",
@@ -172,30 +173,26 @@ class Tools:
         except (binascii.Error, ValueError):
             raise MalformedError("image is not base64", field="image") from None
         verdict, decision = self._checker.check(tenant, data)
-        confirmed = [match for match in verdict.matches if match.image_id == verdict.original]
+        original = self._named(tenant, verdict)
+        shown = [
+            match for match in verdict.matches if original and match.image_id == verdict.original
+        ]
         return {
             "verdict": verdict.kind,
             "decision": decision.value,
-            "words": confirmed[0].evidence.words if confirmed else "",
-            "original": self._named(tenant, verdict),
+            "words": shown[0].evidence.words if shown else "",
+            "original": original,
         }
 
     # --- what may be seen -----------------------------------------------------------------------
 
     def _found(self, tenant: str, given: Mapping[str, Any], ask: Ask) -> dict[str, Any]:
         filters = Filters(
-            category=given.get("category"), tags=tuple(given.get("tags", ())), decision="allow"
+            category=given.get("category"), tags=tuple(given.get("tags", ())), decision=SHOWN
         )
         limit = int(given.get("limit", LIMIT))
-        asked = Ask(
-            text=ask.text,
-            image_id=ask.image_id,
-            mode=ask.mode,
-            filters=filters,
-            limit=_SPARE * limit,
-        )
-        results = self._searcher.search(tenant, asked)
-        hits = [hit for hit in results.hits if allowed(hit.seen)][:limit]
+        results = self._searcher.search(tenant, replace(ask, filters=filters, limit=limit))
+        hits = [hit for hit in results.hits if allowed(hit.seen)]
         return {
             "pictures": [
                 picture(hit.seen) | {"similarities": _rounded(hit.similarities)} for hit in hits

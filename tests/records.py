@@ -11,6 +11,7 @@ import numpy as np
 
 from core.captions import caption
 from core.entries import Fields, Outcome, Place, Problem, Record, State, Tombstone
+from core.filtering import ALLOWED
 from core.keys import is_caption
 from core.ports import Coverage, Filters, Group, Index, Stats
 from core.types import Decision, Features, Fingerprint, Hit, Kind, Query, Value, Vector, Verdict
@@ -231,7 +232,16 @@ class Model:
         return sorted(found, key=lambda pair: -pair[1])
 
     def standing(self, filters: Filters, space_id: str) -> list[str]:
-        """Those with a vector in the space that pass, or of which a copy without one does."""
+        """Those with a vector in the space that pass, or of which a copy without one does.
+
+        By `ALLOWED` none passes for a copy.
+        """
+        if filters == ALLOWED:
+            return [
+                image_id
+                for image_id, record in self.live.items()
+                if space_id in record.vectors and _passes(record, filters)
+            ]
         stand = {
             image_id if space_id in record.vectors else record.state.original
             for image_id, record in self.live.items()
@@ -293,7 +303,6 @@ def _passes(record: Record, filters: Filters) -> bool:
     has = {
         "category": fields.category,
         "verdict": state.verdict.kind,
-        "decision": state.decision.value,
         "owner_id": fields.owner_id,
         "external_id": fields.external_id,
         "sha256": state.sha256,
@@ -301,6 +310,7 @@ def _passes(record: Record, filters: Filters) -> bool:
     }
     return (
         all(getattr(filters, name) in (None, value) for name, value in has.items())
+        and (not filters.decision or state.decision.value in filters.decision)
         and set(filters.tags) <= set(fields.tags)
         and (filters.accepted_after is None or state.accepted_at > filters.accepted_after)
         and (filters.accepted_before is None or state.accepted_at < filters.accepted_before)

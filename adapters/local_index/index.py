@@ -20,6 +20,7 @@ from adapters.local_index.passing import Mask, rare
 from adapters.local_index.vectors import Vectors
 from core.entries import Outcome, Record, State, Tombstone
 from core.errors import IndexUnavailableError
+from core.filtering import ALLOWED
 from core.policy import Policy
 from core.ports import Card, Filters, Index, Lacking, Neighbour, Page, Stats
 from core.types import Fingerprint, Hit, Query, SpaceKind, Standing, Vector
@@ -246,6 +247,7 @@ class LocalIndex:
             min_similarity=min_similarity,
             hidden=hidden,
             passes=passes,
+            alone=filters == ALLOWED,
         )
 
     def keyword(

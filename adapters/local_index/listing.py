@@ -27,10 +27,7 @@ def query(
     moment itself. The index is named, not guessed: where it could not be used, SQLite refuses.
     """
     given = [
-        (name, value)
-        for name in _EQUAL
-        for value in (filters.tags if name == "tag" else (getattr(filters, name),))
-        if value is not None
+        (name, value) for name in _EQUAL for value in _values(filters, name) if value is not None
     ]
     first = given[0][0] if given else None
     if first == "tag":
@@ -53,6 +50,9 @@ def query(
         if moment is not None:
             conditions.append(f"{walked}.accepted_at {sign} ?")
             values.append(moment)
+    if len(filters.decision) > 1:
+        conditions.append(f"r.decision IN ({', '.join('?' * len(filters.decision))})")
+        values.extend(filters.decision)
     if before is not None:
         conditions.append(f"({walked}.accepted_at, {walked}.image_id) < (?, ?)")
         values.extend(before)
@@ -62,6 +62,15 @@ def query(
         f"WHERE {' AND '.join(conditions)} "
         f"ORDER BY {walked}.accepted_at DESC, {walked}.image_id DESC LIMIT ?"
     ), values
+
+
+def _values(filters: Filters, name: str) -> tuple[str | None, ...]:
+    """What a record must have in a column, all of them."""
+    if name == "tag":
+        return filters.tags
+    if name == "decision":  # one of several is looked at on the way
+        return filters.decision if len(filters.decision) == 1 else ()
+    return (getattr(filters, name),)
 
 
 def values(column: str) -> str:

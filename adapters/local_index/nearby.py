@@ -69,10 +69,12 @@ def neighbours(
     min_similarity: float,
     hidden: frozenset[int],
     passes: NDArray[np.bool_] | None = None,
+    alone: bool = False,
 ) -> list[Neighbour]:
     """Nearest records of a space, best first, without the slots `hidden`.
 
     `passes` is (slots,) whether each passes the filters by itself, None where there are none.
+    `alone`: no original passes for a copy.
     """
     if vectors is None:
         return []
@@ -80,7 +82,9 @@ def neighbours(
     query = np.asarray(vector, np.float32)[None, :]
     without = np.array(sorted(hidden), np.int64)
 
-    standing = None if passes is None else memory.columns.standing(passes, vectors)
+    standing = passes
+    if passes is not None and not alone:
+        standing = memory.columns.standing(passes, vectors)
     if standing is not None and FEW * np.count_nonzero(standing) <= len(vectors):
         slots = np.setdiff1d(np.flatnonzero(standing), without)
         near = vectors.among(query[0], slots, limit, min_similarity)

@@ -20,7 +20,8 @@ from core.ports import Filters
 
 _BATCH = 4_096
 """Rows taken over in one go."""
-_SHARED = ("category", "owner_id", "verdict", "decision")
+_EQUAL = ("category", "owner_id", "verdict")
+_SHARED = (*_EQUAL, "decision")
 _RARE = ("sha256", "external_id", "original_id")
 
 COLUMNS = (
@@ -74,10 +75,13 @@ class Columns:
         rows, values = self._rows, self._values
         passes: Mask = rows >= 0
         count = len(rows)
-        for name in _SHARED:
+        for name in _EQUAL:
             wanted = getattr(filters, name)
             if wanted is not None:
                 passes &= values[name][:count] == self._codes[name].get(wanted, -2)
+        if filters.decision:
+            codes = [self._codes["decision"].get(one, -2) for one in filters.decision]
+            passes &= np.isin(values["decision"][:count], codes)
         if filters.accepted_after is not None:
             passes &= self._times[:count] > _milliseconds([filters.accepted_after])
         if filters.accepted_before is not None:

@@ -11,7 +11,7 @@ from adapters.weaviate_index import passing, store
 from adapters.weaviate_index.nearby import Near, check, current, nearest
 from adapters.weaviate_index.objects import Held
 from adapters.weaviate_index.reading import HELD, LEAN, Reading
-from core.filtering import passes
+from core.filtering import ALLOWED, passes
 from core.ports import Filters, Neighbour
 from core.types import Vector
 
@@ -55,6 +55,11 @@ class Neighbours:
         condition = passing.condition(filters)
         if filters is None or condition is None:
             return _told(self._grown(tenant, space_id, vector, wanted=wanted), limit)
+        if filters == ALLOWED:
+            found = self._grown(
+                tenant, space_id, vector, wanted=wanted, condition=condition, among=(filters, set())
+            )
+            return _told(found, limit)
         copies = self._copies(condition, space_id)
         standing = self._reading.store.count(store.RECORD, tenant, copies)
         if standing <= self._standins:

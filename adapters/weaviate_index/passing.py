@@ -12,7 +12,6 @@ from core.ports import Filters
 _EQUAL = (
     "category",
     "verdict",
-    "decision",
     "owner_id",
     "external_id",
     "sha256",
@@ -32,6 +31,8 @@ def condition(filters: Filters | None) -> Any | None:  # noqa: ANN401  # private
         for name in _EQUAL
         if (value := getattr(filters, name)) is not None
     ]
+    if filters.decision:
+        asked.append(Filter.by_property("decision").contains_any(list(filters.decision)))
     if filters.tags:
         asked.append(Filter.by_property("tags").contains_all(list(filters.tags)))
     accepted = Filter.by_property("accepted")

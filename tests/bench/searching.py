@@ -161,8 +161,8 @@ def _measured(progress: Progress, index: LocalIndex, world: World, folder: Path)
     shelf = Shelf(open_blobs((folder / "blobs").as_uri(), durable=False))
     both = Both(made["visual"], made["caption"])
     searcher = Searcher(index, Follower(index), shelf, both, Perceiver(Decoder(), both))
-    allowed = Filters(decision="allow")
-    one = Filters(category="c3", decision="allow")
+    allowed = Filters(decision=("allow",))
+    one = Filters(category="c3", decision=("allow",))
     rare = Filters(owner_id="o7")
     asks: list[tuple[str, Mode, Filters]] = [
         ("hybrid", "hybrid", Filters()),

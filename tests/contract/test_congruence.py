@@ -140,7 +140,7 @@ def agree(index: Index, tenant: str, seq: int, model: Model) -> None:
         near = index.neighbours(tenant, space, asked, limit=99)
         assert [tuple(each) for each in near] == model.near(space, asked)
         filters = [
-            Filters(decision="allow"),
+            Filters(decision=("allow",)),
             Filters(category="shoes", tags=("red",)),
             Filters(owner_id="a", accepted_after=made.moment(0)),
             Filters(original_id=image_id(3)),
@@ -189,7 +189,7 @@ def agree(index: Index, tenant: str, seq: int, model: Model) -> None:
         category=st.sampled_from([None, None, "shoes", "none such"]),
         tags=st.sampled_from([(), (), ("red",), ("new",), ("new", "red")]),
         verdict=st.sampled_from([None, None, "new", "near_duplicate"]),
-        decision=st.none() | DECISIONS,
+        decision=st.lists(DECISIONS, max_size=2, unique=True).map(tuple),
         owner_id=st.sampled_from([None, None, "a"]),
         external_id=st.sampled_from([None, None, "x"]),
         sha256=st.sampled_from([None, None, None, made.fingerprint(3).sha256]),

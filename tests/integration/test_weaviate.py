@@ -268,7 +268,11 @@ def test_long_lists_walk_in_windows(opens: Opens, monkeypatch: pytest.MonkeyPatc
     index.project("default", 1, stored, [], ended)
     model = made.Model()
     model.project(stored, [])
-    for filters in (Filters(), Filters(decision="allow"), Filters(accepted_after=made.moment(699))):
+    for filters in (
+        Filters(),
+        Filters(decision=("allow",)),
+        Filters(accepted_after=made.moment(699)),
+    ):
         found: list[Record] = []
         before = None
         while True:

@@ -23,7 +23,7 @@ def test_copies_pass_filters_for_their_originals_however_many_they_are(opens: Op
     put(index, 1, *stored, *copies)
     model = made.Model()
     model.project([*stored, *copies], [])
-    asked, filters = made.random_vector(99), Filters(decision="block")
+    asked, filters = made.random_vector(99), Filters(decision=("block",))
     expected = model.near(SPACE, asked, model.standing(filters, SPACE))
     named = index.neighbours("default", SPACE, asked, limit=4, filters=filters)
     index._now.neighbours._standins = 0
@@ -44,7 +44,7 @@ def test_what_passes_by_itself_is_found_however_far_it_is(
     put(index, 1, *near, far, copy)
     index._now.neighbours._standins = 0
     monkeypatch.setattr(store, "MOST", 12)
-    found = index.neighbours("default", SPACE, asked, limit=2, filters=Filters(decision="block"))
+    found = index.neighbours("default", SPACE, asked, limit=2, filters=Filters(decision=("block",)))
     assert [one.image_id for one in found] == [image_id(5), image_id(30)]
 
 

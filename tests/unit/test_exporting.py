@@ -300,8 +300,8 @@ def test_what_the_tail_changed_is_told_as_it_is_now(service: Service) -> None:
         image_id(5): {SPACE: old.tolist()},
         image_id(7): {OTHER: new.tolist()},
     }
-    assert ids(exported(service, decision="block")) == [image_id(2)]
-    assert ids(exported(service, decision="allow")) == [image_id(n) for n in (7, 5, 3, 1)]
+    assert ids(exported(service, decision=("block",))) == [image_id(2)]
+    assert ids(exported(service, decision=("allow",))) == [image_id(n) for n in (7, 5, 3, 1)]
 
 
 def _by(found: list[Exported]) -> Iterator[tuple[str, Exported]]:

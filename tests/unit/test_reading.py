@@ -113,7 +113,7 @@ def test_lists_drop_and_update_what_the_tail_changed(service: Service) -> None:
     )
     for limit in (1, 2, 3, 50):
         assert listed(service, limit) == [image_id(n) for n in (9, 7, 6, 3, 2, 1)]
-        assert listed(service, limit, decision="allow") == [image_id(n) for n in (7, 6, 1)]
+        assert listed(service, limit, decision=("allow",)) == [image_id(n) for n in (7, 6, 1)]
 
 
 def test_the_star_is_of_now(service: Service) -> None:

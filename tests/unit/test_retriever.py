@@ -226,7 +226,7 @@ ASKED: list[dict[str, Any]] = [
     {"image_ids": [image_id(99)]},
     {"vectors": [words("dog grass")]},
     {"text": "dog grass", "image_ids": [image_id(99)], "vectors": [words("dog grass")]},
-    {"text": "dog grass", "filters": Filters(decision="allow")},
+    {"text": "dog grass", "filters": Filters(decision=("allow",))},
 ]
 
 
@@ -276,7 +276,7 @@ def test_a_filter_by_decision_opens_nothing(stock: Stock) -> None:
     """It says why, instead of showing blocked ones to a model."""
     stock.put(picture(1, "dog", "dog", decision="block"))
     for value in ("block", "review"):
-        found = stock.find("dog", filters=Filters(decision=value))
+        found = stock.find("dog", filters=Filters(decision=(value,)))
         assert found.items == ()
         assert value in (found.reason or "")
 
