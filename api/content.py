@@ -24,14 +24,17 @@ MEDIA_TYPES = {
     "JPEG": "image/jpeg",
     "PNG": "image/png",
     "GIF": "image/gif",
-    "WebP": "image/webp",
+    "WEBP": "image/webp",
     "AVIF": "image/avif",
-    "HEIC": "image/heic",
+    "HEIF": "image/heic",
     "TIFF": "image/tiff",
     "BMP": "image/bmp",
     "PPM": "image/x-portable-pixmap",
 }
-"""By format as sniffed (IANA's media types; PPM has none of its own)."""
+"""By format as `core.headers` names it (IANA's media types; PPM has none of its own)."""
+
+_ENDINGS = {"HEIF": "heic"}
+"""Of file names, where it is not the format's own name."""
 
 Size = Annotated[
     Literal["original", "preview", "thumb"],
@@ -161,7 +164,8 @@ def _bytes(
 def _headers(seen: Seen, size: str) -> dict[str, str]:
     print_ = seen.record.fingerprint
     digest = print_.sha256 if size == "original" else f"{print_.pixels_sha256}-{size}"
-    ending = print_.format.lower() if size == "original" else "jpeg"
+    original = _ENDINGS.get(print_.format, print_.format.lower())
+    ending = original if size == "original" else "jpeg"
     return {
         "ETag": f'"{digest}"',
         "Cache-Control": "private, no-cache",
