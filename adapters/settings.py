@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
-import json
 import os
-import re
 from collections.abc import Mapping
-from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self, get_args
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -24,23 +21,18 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from adapters import api_keys
+from adapters.api_keys import Grant, Role
 from core.errors import SettingsError
 from core.types import Limits, Value
 
+__all__ = ["Grant", "Role", "Settings", "load", "names", "table"]
+
 _PREFIX = "SEENIT_"
 _OF_TESTS = "SEENIT_TEST_"
-_TENANT = re.compile(r"[a-z0-9-]{1,64}")
 
-Role = Literal["write", "moderate", "admin"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
-
-
-class Grant(NamedTuple):
-    """What an API key opens."""
-
-    tenant: str
-    role: Role
 
 
 class Settings(BaseSettings):
@@ -143,7 +135,7 @@ class Settings(BaseSettings):
     api_keys: SecretStr = Field(
         SecretStr(""),
         description="KEY:tenant:role,… or a JSON list of {key, tenant, role}; "
-        "roles: write, moderate, admin.",
+        "each key at least 16 characters; roles: write, moderate, admin.",
     )
     key: SecretStr = Field(
         SecretStr(""),
@@ -237,7 +229,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _keys_are_readable(self) -> Self:
-        _grants(self.api_keys.get_secret_value())
+        api_keys.grants(self.api_keys.get_secret_value())
         return self
 
     @property
@@ -254,7 +246,7 @@ class Settings(BaseSettings):
     @property
     def keys(self) -> dict[str, Grant]:
         """What each API key opens, by the SHA-256 of the key in hex; empty: no keys are asked."""
-        return _grants(self.api_keys.get_secret_value())
+        return api_keys.grants(self.api_keys.get_secret_value())
 
     def check_address(self) -> None:
         """Refuse to listen where others can reach it while no key is asked. SettingsError."""
@@ -353,41 +345,3 @@ def _plainly(error: ValidationError) -> str:
         message = fault["msg"].removeprefix("Value error, ")
         said.append(f"{_PREFIX}{field.upper()}: {message[0].lower()}{message[1:]}.")
     return " ".join(said)
-
-
-def _grants(text: str) -> dict[str, Grant]:
-    """Read the keys, from either way of writing them. Raise ValueError without a key in it."""
-    text = text.strip()
-    parts = _from_json(text) if text.startswith("[") else _from_list(text)
-    grants: dict[str, Grant] = {}
-    for place, (key, tenant, role) in enumerate(parts, 1):
-        if not key:
-            raise ValueError(f"key {place} is empty")
-        if not _TENANT.fullmatch(tenant):
-            raise ValueError(f"the tenant of key {place} is not 1 to 64 of a-z, 0-9 and -")
-        if role not in get_args(Role):
-            raise ValueError(f"the role of key {place} is not write, moderate or admin")
-        digest = sha256(key.encode()).hexdigest()
-        if digest in grants:
-            raise ValueError(f"key {place} is there twice")
-        grants[digest] = Grant(tenant, role)
-    return grants
-
-
-def _from_list(text: str) -> list[tuple[str, str, Any]]:
-    parts: list[tuple[str, str, Any]] = []
-    for place, part in enumerate(filter(None, (part.strip() for part in text.split(","))), 1):
-        match part.split(":"):
-            case [key, tenant, role]:
-                parts.append((key, tenant, role))
-            case _:
-                raise ValueError(f"key {place} is not written KEY:tenant:role")
-    return parts
-
-
-def _from_json(text: str) -> list[tuple[str, str, Any]]:
-    try:
-        read = json.loads(text)
-        return [(str(one["key"]), str(one["tenant"]), one["role"]) for one in read]
-    except (ValueError, KeyError, TypeError):
-        raise ValueError("not a JSON list of objects with key, tenant and role") from None

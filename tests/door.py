@@ -49,7 +49,7 @@ from tests.records import fingerprint
 from tests.toys import Decoder, ToyCaptions
 
 SPACE = Space(space_id="visual-0a0a0a0a", kind="visual", model="toy", dimensions=8, similar_at=0.9)
-KEYS = tuple(f"key-t{n}:t{n}:admin" for n in range(400))
+KEYS = tuple(f"key-of-tenant-t{n}:t{n}:admin" for n in range(400))
 """One a test."""
 MAX_BYTES = 100_000
 BROKEN = b"broken inside"

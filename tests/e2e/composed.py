@@ -23,7 +23,7 @@ SECRETS = {
     "REDIS_PASSWORD": "redis-password",
     "WEAVIATE_KEY": "weaviate-key",
     "SEENIT_URL_SECRET": "a-secret-of-more-than-32-characters",
-    "SEENIT_API_KEYS": "client-key:default:admin",
+    "SEENIT_API_KEYS": "key-of-the-client:default:admin",
 }
 _ALONE = {
     "CLUSTER_IN_LOCALHOST": "true",

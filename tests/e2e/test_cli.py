@@ -130,7 +130,7 @@ def test_over_http_it_is_a_client_like_any_other(
 def test_keys_are_sent(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Without one: a plain line and code 2; with one, the tenant's own pictures."""
     service = Service(
-        tmp_path / "data", settings={"SEENIT_API_KEYS": "a-long-key:shop:write"}
+        tmp_path / "data", settings={"SEENIT_API_KEYS": "a-key-that-is-long:shop:write"}
     ).start()
     try:
         picture = str(folder / "a.jpg")
@@ -138,7 +138,7 @@ def test_keys_are_sent(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
             assert run([command, picture, "--url", service.url]) == 2
             said = capsys.readouterr()
             assert said == ("", "seenit: the service wants a key that it knows: --key\n")
-        assert run(["check", picture, "--url", service.url, "--key", "a-long-key"]) == 0
+        assert run(["check", picture, "--url", service.url, "--key", "a-key-that-is-long"]) == 0
     finally:
         service.client.close()
         assert service.stop() == 0

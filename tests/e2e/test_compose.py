@@ -200,7 +200,7 @@ def _works(apis: list[Process], picture: Image) -> None:
     first, last = (
         httpx.Client(
             base_url=f"http://127.0.0.1:{one.port}",
-            headers={"Authorization": "Bearer client-key"},
+            headers={"Authorization": "Bearer key-of-the-client"},
             timeout=90,
         )
         for one in (apis[0], apis[-1])

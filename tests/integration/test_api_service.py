@@ -38,7 +38,7 @@ class Door:
         self.client = client
         self.services = services
         self.name = name
-        self.headers = {"Authorization": f"Bearer {name}"}
+        self.headers = {"Authorization": f"Bearer key-of-tenant-{name}"}
 
     def call(self, method: str, url: str, **more: Any) -> httpx.Response:  # noqa: ANN401  # any option
         """One request under the tenant's key."""
@@ -68,7 +68,7 @@ class Door:
 @pytest.fixture(scope="module")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[wiring.Services]:
     """The embedded default with a model that can be predicted."""
-    tenants = ",".join(f"k{n}:k{n}:admin" for n in range(60))
+    tenants = ",".join(f"key-of-tenant-k{n}:k{n}:admin" for n in range(60))
     made = wiring.build(
         Settings(
             data=tmp_path_factory.mktemp("service"),

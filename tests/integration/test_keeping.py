@@ -35,7 +35,7 @@ class Door(NamedTuple):
 
     def call(self, method: str, url: str, **more: Any) -> httpx.Response:  # noqa: ANN401  # any option
         """One request of a moderator."""
-        headers = {"Authorization": "Bearer key", **more.pop("headers", {})}
+        headers = {"Authorization": "Bearer a-key-that-moderates", **more.pop("headers", {})}
         return self.client.request(method, url, headers=headers, **more)
 
     def one(self, data: bytes = PICTURES[0], **fields: Any) -> str:  # noqa: ANN401  # any field
@@ -53,7 +53,7 @@ def settings(folder: Path, **more: Any) -> Settings:  # noqa: ANN401  # any sett
         model="none",
         caption_model="none",
         durable=False,
-        api_keys="key:t:moderate",
+        api_keys="a-key-that-moderates:t:moderate",
         decoders=1,
         **more,
     )

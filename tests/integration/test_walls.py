@@ -59,7 +59,7 @@ class Door(NamedTuple):
 
     def call(self, method: str, url: str, **more: Any) -> httpx.Response:  # noqa: ANN401  # any option
         """One request of its admin."""
-        headers = {"Authorization": f"Bearer {self.name}", **more.pop("headers", {})}
+        headers = {"Authorization": f"Bearer key-of-tenant-{self.name}", **more.pop("headers", {})}
         return self.client.request(method, url, headers=headers, **more)
 
     def send(self, picture: bytes, **more: Any) -> dict[str, Any]:  # noqa: ANN401  # any option
@@ -108,7 +108,7 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Known]:
         durable=False,
         decoders=1,
         operation_seconds=60,
-        api_keys="alpha:alpha:admin,beta:beta:admin",
+        api_keys="key-of-tenant-alpha:alpha:admin,key-of-tenant-beta:beta:admin",
     )
     services = wiring.build(settings, visual=ToyEmbedder(), caption=ToyCaptions())
     engine = Engine(services)

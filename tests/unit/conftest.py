@@ -43,5 +43,5 @@ def service(door: Door) -> Iterator[Service]:
 @pytest.fixture
 def client(door: Door, service: Service) -> TestClient[Litestar]:
     """With the key of that tenant, of role admin."""
-    door.client.headers["Authorization"] = f"Bearer key-{service.tenant}"
+    door.client.headers["Authorization"] = f"Bearer key-of-tenant-{service.tenant}"
     return door.client

@@ -21,6 +21,11 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
+HUSH = "hush-hush-hush-hush"
+"""A key that must not be told."""
+WEAK = "and at least 16 are needed: `openssl rand -hex 32` makes a good one"
+
+
 def digest(key: str) -> str:
     """Name a key as settings do."""
     return sha256(key.encode()).hexdigest()
@@ -128,18 +133,18 @@ def test_limits_are_those_of_the_settings() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "one:shop:write, two:other-shop:admin,",
+        "the-first-of-two:shop:write, the-second-of-two:other-shop:admin,",
         (
-            '[{"key":"one","tenant":"shop","role":"write"},'
-            '{"key":"two","tenant":"other-shop","role":"admin"}]'
+            '[{"key":"the-first-of-two","tenant":"shop","role":"write"},'
+            '{"key":"the-second-of-two","tenant":"other-shop","role":"admin"}]'
         ),
     ],
 )
 def test_keys_are_kept_by_their_digest(text: str) -> None:
     """Both ways of writing them mean the same."""
     assert settings.load(api_keys=text).keys == {
-        digest("one"): ("shop", "write"),
-        digest("two"): ("other-shop", "admin"),
+        digest("the-first-of-two"): ("shop", "write"),
+        digest("the-second-of-two"): ("other-shop", "admin"),
     }
 
 
@@ -147,10 +152,20 @@ def test_keys_are_kept_by_their_digest(text: str) -> None:
     ("text", "reason"),
     [
         ("hush", "key 1 is not written KEY:tenant:role"),
-        ("hush:Shop:write", "the tenant of key 1 is not 1 to 64 of a-z, 0-9 and -"),
-        ("a:b:write,hush:shop:king", "the role of key 2 is not write, moderate or admin"),
-        ("hush:a:write,hush:b:write", "key 2 is there twice"),
+        (f"{HUSH}:Shop:write", "the tenant of key 1 is not 1 to 64 of a-z, 0-9 and -"),
+        (f"{HUSH}:b:write,{HUSH}:shop:king", "the role of key 2 is not write, moderate or admin"),
+        (f"{HUSH}:a:write,{HUSH}:b:write", "key 2 is there twice"),
         (":a:write", "key 1 is empty"),
+        ("hush:a:write", f"key 1 has 4 characters, {WEAK}"),
+        (f"{HUSH}:a:write,{HUSH[:15]}:b:admin", f"key 2 has 15 characters, {WEAK}"),
+        (
+            f'[{{"key":"{HUSH[:15]}","tenant":"a","role":"write"}}]',
+            f"key 1 has 15 characters, {WEAK}",
+        ),
+        (
+            f'[{{"key":"hush{" " * 20}","tenant":"a","role":"write"}}]',
+            f"key 1 has 4 characters, {WEAK}",
+        ),
         ('[{"key":"hush"}]', "not a JSON list of objects with key, tenant and role"),
         ('["hush"]', "not a JSON list of objects with key, tenant and role"),
         ("[hush", "not a JSON list of objects with key, tenant and role"),
@@ -161,13 +176,14 @@ def test_unreadable_keys_are_refused_without_telling_them(text: str, reason: str
     with pytest.raises(SettingsError) as told:
         settings.load(api_keys=text)
     assert told.value.detail == f"SEENIT_API_KEYS: {reason}."
+    assert "hush" not in told.value.detail
 
 
 def test_secrets_are_not_shown() -> None:
     """Neither a key nor a password in a URL."""
     shown = repr(
         settings.load(
-            api_keys="hush:a:write", key="hush", blobs_url="s3://a:hush@b", url_secret="hush" * 8
+            api_keys=f"{HUSH}:a:write", key="hush", blobs_url="s3://a:hush@b", url_secret="hush" * 8
         )
     )
     assert "hush" not in shown
@@ -184,7 +200,7 @@ def test_another_address_needs_a_key_or_a_clear_word(host: str) -> None:
     """A service open to all by mistake is refused."""
     with pytest.raises(SettingsError, match="SEENIT_ALLOW_UNAUTHENTICATED"):
         settings.load(host=host).check_address()
-    settings.load(host=host, api_keys="a:b:write").check_address()
+    settings.load(host=host, api_keys=f"{HUSH}:b:write").check_address()
     settings.load(host=host, allow_unauthenticated=True).check_address()
 
 
