@@ -31,6 +31,7 @@ __all__ = ["Grant", "Role", "Settings", "load", "names", "table"]
 _PREFIX = "SEENIT_"
 _OF_TESTS = "SEENIT_TEST_"
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -145,6 +146,12 @@ class Settings(BaseSettings):
         default=False, description="Listen on other than loopback without keys."
     )
 
+    trusted_proxy: str = Field(
+        "",
+        description="Addresses or networks of proxies, such as 127.0.0.1,10.0.0.0/8: their "
+        "X-Forwarded-Proto counts, and without keys only they may pass requests on.",
+    )
+
     public_url: str = Field(
         "",
         description="What signed addresses of pictures begin with, such as "
@@ -213,6 +220,12 @@ class Settings(BaseSettings):
             raise ValueError("a URL that begins with http:// or https://")
         return url.rstrip("/")
 
+    @field_validator("trusted_proxy", mode="after")
+    @classmethod
+    def _networks(cls, text: str) -> str:
+        _proxies(text)
+        return text
+
     @field_validator("url_secret", mode="after")
     @classmethod
     def _long(cls, secret: SecretStr) -> SecretStr:
@@ -247,6 +260,11 @@ class Settings(BaseSettings):
     def keys(self) -> dict[str, Grant]:
         """What each API key opens, by the SHA-256 of the key in hex; empty: no keys are asked."""
         return api_keys.grants(self.api_keys.get_secret_value())
+
+    @property
+    def proxies(self) -> tuple[Network, ...]:
+        """The networks of SEENIT_TRUSTED_PROXY."""
+        return _proxies(self.trusted_proxy)
 
     def check_address(self) -> None:
         """Refuse to listen where others can reach it while no key is asked. SettingsError."""
@@ -335,6 +353,19 @@ def _is_unknown(name: str) -> bool:
 def _unknown(name: str) -> str:
     near = difflib.get_close_matches(name.upper(), names(), n=1, cutoff=0.0)
     return f"{name} is not a setting; the nearest one is {near[0]}."
+
+
+def _proxies(text: str) -> tuple[Network, ...]:
+    """Read networks, or addresses, of one member each. Raise ValueError naming the wrong one."""
+    found = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        try:
+            found.append(ipaddress.ip_network(part))
+        except ValueError:
+            raise ValueError(
+                f"{part!r} is no address such as 127.0.0.1 and no network such as 10.0.0.0/8"
+            ) from None
+    return tuple(found)
 
 
 def _plainly(error: ValidationError) -> str:

@@ -23,6 +23,7 @@ from api.changes import Changes
 from api.check import Check, Checks
 from api.content import Content
 from api.edge import Edge
+from api.forwarding import Proxies
 from api.health import Health, Probes, stats
 from api.images import Images
 from api.intake import Intake
@@ -57,6 +58,7 @@ def create_app(services: Services) -> Litestar:
     health = Health(services, spool)
     turns = Turns()
     contexts = assembly.context(services)
+    proxies = Proxies(services.settings.proxies)
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -78,12 +80,15 @@ def create_app(services: Services) -> Litestar:
             "spool": Provide(lambda: spool, sync_to_thread=False),
             "turns": Provide(lambda: turns, sync_to_thread=False),
             "health": Provide(lambda: health, sync_to_thread=False),
+            "proxies": Provide(lambda: proxies, sync_to_thread=False),
         },
         guards=[
             Guard(
                 services.settings.keys,
                 services.signer,
                 open_to_all=services.settings.allow_unauthenticated,
+                proxies=proxies,
+                public_url=services.settings.public_url,
             )
         ],
         exception_handlers={SeenitError: told, HTTPException: refused, Exception: crashed},

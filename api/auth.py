@@ -13,6 +13,7 @@ import re
 from collections.abc import Collection, Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import structlog
 from litestar.connection import ASGIConnection
@@ -20,6 +21,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.openapi.spec import SecurityRequirement
 
 from adapters.settings import Grant, Role
+from api.forwarding import Proxies, sign
 from core.errors import ForbiddenError, MalformedError, UnauthorizedError
 from core.filtering import SHOWN
 from core.signing import Signer
@@ -48,11 +50,19 @@ class Guard:
     """
 
     def __init__(
-        self, grants: Mapping[str, Grant], signer: Signer, *, open_to_all: bool = False
+        self,
+        grants: Mapping[str, Grant],
+        signer: Signer,
+        *,
+        open_to_all: bool = False,
+        proxies: Proxies = Proxies(()),  # noqa: B008 - a value that never changes
+        public_url: str = "",
     ) -> None:
         self._grants = grants
         self._signer = signer
         self._open_to_all = open_to_all
+        self._proxies = proxies
+        self._public_url = public_url
 
     async def __call__(self, connection: Connection, handler: BaseRouteHandler) -> None:
         """Raise UnauthorizedError, ForbiddenError, MalformedError."""
@@ -65,14 +75,52 @@ class Guard:
             structlog.contextvars.bind_contextvars(tenant=caller.tenant)
             connection.scope["auth"] = caller
             return
-        if not self._grants and not self._open_to_all:
-            _check_local(connection)
+        if not self._grants:
+            self._check_direct(connection)
+            if not self._open_to_all:
+                self._check_local(connection)
         caller = self._caller(connection.headers.get("authorization"))
         structlog.contextvars.bind_contextvars(tenant=caller.tenant)
         if RANK[caller.role] < RANK[needed]:
             raise ForbiddenError(f"this takes a key of role {needed}, and yours has {caller.role}")
         _check_names(connection, handler)
         connection.scope["auth"] = caller
+
+    def _check_direct(self, connection: Connection) -> None:
+        """Without keys, what a proxy passes on is anybody's, unless that proxy is trusted."""
+        header = sign(connection.scope["headers"])
+        if header is not None and not self._proxies.trust(connection.scope):
+            raise ForbiddenError(
+                f"SEENIT_API_KEYS is not set, and {header} says that a proxy passed this request "
+                "on: anybody may have sent it. Set SEENIT_API_KEYS, or name the proxy's address "
+                "in SEENIT_TRUSTED_PROXY",
+                field=header,
+            )
+
+    def _check_local(self, connection: Connection) -> None:
+        """Without keys, this machine alone is answered, and none of its browser's pages.
+
+        A page elsewhere could otherwise post forms here, or reach in by a name of its own that it
+        lets point at this machine (DNS rebinding): so the address listened on is a loopback one,
+        `Host` is a plain address, localhost or SEENIT_PUBLIC_URL's, and `Origin`, where there is
+        one, is the service itself.
+        """
+        server = str((connection.scope.get("server") or ("", 0))[0])
+        host = connection.headers.get("host", "")
+        name = host.rpartition(":")[0] if _PORT.search(host) else host
+        origin = connection.headers.get("origin")
+        address, listening = _address(name.strip("[]")), _address(server)
+        public = urlsplit(self._public_url)
+        known = ("localhost", server.lower(), public.hostname)
+        own = (host, public.netloc) if public.netloc else (host,)
+        if (
+            (listening is not None and not listening.is_loopback)
+            or (address is None and name.lower() not in known)
+            or (origin is not None and origin.partition("://")[2] not in own)
+        ):
+            raise ForbiddenError(
+                "SEENIT_API_KEYS is not set, so this service answers its own machine alone"
+            )
 
     def _signed(self, connection: Connection) -> Caller:
         """The tenant that signed, to read this one picture. Raise ForbiddenError."""
@@ -127,28 +175,6 @@ def _check_names(connection: Connection, handler: BaseRouteHandler) -> None:
             raise MalformedError(f"there is no parameter {name!r:.80}", field=name[:80])
         if len(values) > 1:
             raise MalformedError(f"{name} is given {len(values)} times", field=name)
-
-
-def _check_local(connection: Connection) -> None:
-    """While no key is asked, this machine alone is answered, and none of its browser's pages.
-
-    A page elsewhere could otherwise post forms here, or reach in by a name of its own that it lets
-    point at this machine (DNS rebinding): so the address listened on is a loopback one, `Host` is a
-    plain address or localhost, and `Origin`, where there is one, is the service itself.
-    """
-    server = str((connection.scope.get("server") or ("", 0))[0])
-    host = connection.headers.get("host", "")
-    name = host.rpartition(":")[0] if _PORT.search(host) else host
-    origin = connection.headers.get("origin")
-    address, listening = _address(name.strip("[]")), _address(server)
-    if (
-        (listening is not None and not listening.is_loopback)
-        or (address is None and name.lower() not in ("localhost", server.lower()))
-        or (origin is not None and origin.partition("://")[2] != host)
-    ):
-        raise ForbiddenError(
-            "SEENIT_API_KEYS is not set, so this service answers its own machine alone"
-        )
 
 
 def _address(name: str) -> IPv4Address | IPv6Address | None:

@@ -17,6 +17,7 @@ from adapters.wiring import Services
 from api import prompts, questions
 from api.auth import KEYED
 from api.check import Checks
+from api.forwarding import Proxies
 from api.given import Spooled, Who, Wired
 from api.problems import BusyError, documented
 from api.uploads import Bounds, received, whole
@@ -96,6 +97,7 @@ class Rag(Controller):
         spool: Spooled,
         checks: NamedDependency[SkipValidation[Checks]],
         contexts: NamedDependency[SkipValidation[Context]],
+        proxies: NamedDependency[SkipValidation[Proxies]],
     ) -> prompts.Prompt:
         """Pictures that help with a `query`, with stored pictures (`images`) or with files.
 
@@ -110,7 +112,7 @@ class Rag(Controller):
         Files go as parts named `images` or `file`; none of them is stored.
         """
         tenant = caller.tenant
-        base = services.settings.public_url or str(request.base_url).rstrip("/")
+        base = services.settings.public_url or _base(request, proxies)
         kind, _ = request.content_type
         if kind == "application/json":
             told = _object(await whole(request, BODY))
@@ -136,6 +138,11 @@ class Rag(Controller):
             return _rendered(
                 await checks.run(lambda: _shown(services, contexts, tenant, wanted, paths))
             )
+
+
+def _base(request: Request[Any, Any, State], proxies: Proxies) -> str:
+    """Where the request came to, by the scheme that the caller used."""
+    return f"{proxies.scheme(request.scope)}://{request.base_url.netloc}".rstrip("/")
 
 
 def _shown(

@@ -29,6 +29,7 @@ class Server(uvicorn.Server):
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # api/forwarding.py needs the true peer
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
         super().__init__(config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from litestar import Litestar
 from litestar.testing import TestClient
 
 from api.app import create_app
+from api.forwarding import Proxies
 from tests.door import BROKEN, Service
 from tests.pictures import photo, png
 
@@ -251,6 +253,55 @@ def test_without_keys_no_other_machine_is_answered(tmp_path: Path) -> None:
             assert client.get("/v1/images").status_code == status
             assert client.get("/health/live").status_code == 200
         service.close()
+
+
+TRUSTED = Proxies(tuple(map(ip_network, ("127.0.0.1", "10.0.0.0/8", "2001:db8::/32"))))
+
+
+@pytest.mark.parametrize(
+    ("client", "trusted"),
+    [
+        (("127.0.0.1", 1), True),
+        (("10.9.9.9", 1), True),
+        (("::ffff:10.9.9.9", 1), True),
+        (("2001:db8::7", 1), True),
+        (("127.0.0.2", 1), False),
+        (("192.0.2.1", 1), False),
+        (("::1", 1), False),
+        (("", 1), False),
+        (("proxy", 1), False),
+        (("127.0.0.1", 0), False),  # as a server rewrites it that believes X-Forwarded-For
+        (None, False),  # over a socket file
+    ],
+)
+def test_a_proxy_is_trusted_by_its_address(client: tuple[str, int] | None, trusted: bool) -> None:
+    """Of the connection itself; its word on the scheme counts then."""
+    headers = [(b"x-forwarded-proto", b"HTTPS"), (b"x-forwarded-for", b"127.0.0.1")]
+    scope = {"client": client, "scheme": "http", "headers": headers}
+    assert TRUSTED.trust(scope) is trusted
+    assert TRUSTED.scheme(scope) == ("https" if trusted else "http")
+    assert Proxies(()).trust(scope) is False
+
+
+@pytest.mark.parametrize("told", [[], [b"ftp"], [b"https, http"], [b"https", b"http"], [b""]])
+def test_a_scheme_is_told_once(told: list[bytes]) -> None:
+    """Else it is that of the connection."""
+    headers = [(b"x-forwarded-proto", one) for one in told]
+    scope = {"client": ("127.0.0.1", 1), "scheme": "http", "headers": headers}
+    assert TRUSTED.scheme(scope) == "http"
+
+
+@pytest.mark.parametrize("meant", [False, True])
+def test_without_keys_what_was_passed_on_is_refused(tmp_path: Path, meant: bool) -> None:
+    """Also where everybody on the network is meant to be answered; ordinary headers pass."""
+    service = Service(tmp_path, allow_unauthenticated=meant)
+    ordinary = {"User-Agent": "x", "X-Request-ID": "1", "Idempotency-Key": "k", "X-Requested": "y"}
+    with TestClient(create_app(service)) as client:
+        assert client.get("/v1/images", headers=ordinary).status_code == 200
+        refused = client.get("/v1/images", headers={"X-Forwarded-For": "192.0.2.1"})
+        assert (refused.status_code, refused.json()["field"]) == (403, "x-forwarded-for")
+        assert client.get("/health/live", headers={"Via": "x"}).status_code == 200
+    service.close()
 
 
 def test_a_parameter_is_given_once(guarded: TestClient[Litestar]) -> None:

@@ -87,7 +87,8 @@ def test_no_setting_is_dead() -> None:
     }
     through = {
         *("api_keys", "allow_unauthenticated"),  # `keys` and `check_address`
+        "trusted_proxy",  # `proxies`
         *("max_bytes", "max_pixels", "max_frames", "decode_seconds", "decode_memory"),  # `limits`
     }
-    assert {"keys", "check_address", "limits"} <= read
+    assert {"keys", "check_address", "proxies", "limits"} <= read
     assert set(settings.Settings.model_fields) - read - through == set()

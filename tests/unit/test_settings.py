@@ -179,6 +179,21 @@ def test_unreadable_keys_are_refused_without_telling_them(text: str, reason: str
     assert "hush" not in told.value.detail
 
 
+def test_trusted_proxies_are_networks() -> None:
+    """Addresses are networks of one; blanks and nothing between commas are overlooked."""
+    assert settings.load().proxies == ()
+    told = settings.load(trusted_proxy="127.0.0.1, 10.0.0.0/8,::1,").proxies
+    assert [str(one) for one in told] == ["127.0.0.1/32", "10.0.0.0/8", "::1/128"]
+
+
+@pytest.mark.parametrize("wrong", ["*", "proxy", "10.0.0.1/8", "127.0.0.1:80", "10.0.0.0/33"])
+def test_a_trusted_proxy_that_is_none_is_named(wrong: str) -> None:
+    """No name is looked up, and nothing trusts everybody by mistake."""
+    with pytest.raises(SettingsError, match="SEENIT_TRUSTED_PROXY") as told:
+        settings.load(trusted_proxy=f"127.0.0.1,{wrong}")
+    assert repr(wrong) in told.value.detail
+
+
 def test_secrets_are_not_shown() -> None:
     """Neither a key nor a password in a URL."""
     shown = repr(

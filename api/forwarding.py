@@ -1,0 +1,81 @@
+"""Requests that a proxy passed on: which headers say so, and whose word counts.
+
+Without keys a request counts as this machine's own because it came over loopback. A proxy on the
+same machine (a tunnel, a web server) would hand it the requests of anybody, and says so in headers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Any, NamedTuple
+
+_BEGIN = ("x-forwarded", "cf-", "x-appengine-", "x-azure-", "x-envoy-", "x-original-", "x-proxy")
+_NAMED = frozenset(
+    {
+        "forwarded",
+        "forwarded-for",
+        "via",
+        "x-via",
+        "x-real-ip",
+        "x-real-port",
+        "x-remote-ip",
+        "x-remote-addr",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "x-amz-cf-id",
+        "x-amzn-trace-id",
+        "x-cloud-trace-context",
+        "x-arr-ssl",
+        "x-host",
+        "client-ip",
+        "true-client-ip",
+        "fastly-client-ip",
+        "fly-client-ip",
+        "proxy-client-ip",
+        "wl-proxy-client-ip",
+        "cdn-loop",
+        "ngrok-trace-id",
+    }
+)
+"""Headers that proxies, load balancers, content networks and tunnels add, beside `_BEGIN`."""
+
+Network = IPv4Network | IPv6Network
+
+
+class Proxies(NamedTuple):
+    """The proxies whose word counts (SEENIT_TRUSTED_PROXY)."""
+
+    networks: tuple[Network, ...]
+
+    def trust(self, scope: Any) -> bool:  # noqa: ANN401 - a TypedDict of the framework's
+        """Whether the request came from one of them.
+
+        A server that rewrites the peer from X-Forwarded-For leaves no port: then nobody knows.
+        """
+        host, port = scope.get("client") or ("", 0)
+        if not port:
+            return False
+        try:
+            address = ip_address(host)
+        except ValueError:
+            return False
+        mapped = getattr(address, "ipv4_mapped", None)
+        return any((mapped or address) in network for network in self.networks)
+
+    def scheme(self, scope: Any) -> str:  # noqa: ANN401 - as above
+        """What the caller used, `http` or `https`: as a trusted proxy says it, else as it came."""
+        if self.trust(scope):
+            told = [value for name, value in scope["headers"] if name == b"x-forwarded-proto"]
+            if len(told) == 1 and told[0].lower() in (b"http", b"https"):
+                return str(told[0].decode().lower())
+        return str(scope["scheme"])
+
+
+def sign(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """The first header that says that a proxy passed the request on."""
+    for name, _ in headers:
+        known = name.decode("latin-1").lower().replace("_", "-")
+        if known in _NAMED or known.startswith(_BEGIN):
+            return known
+    return None
