@@ -1,4 +1,7 @@
-"""The outermost layer: an id for each request, a line in the log, figures, headers of safety."""
+"""The outermost layer: an id for each request, a line in the log, figures, headers of safety.
+
+A request begins with an empty log context.
+"""
 
 from __future__ import annotations
 
@@ -56,26 +59,32 @@ class Edge:
 
         # An app mounted elsewhere may hand over its own state.
         scope.setdefault("state", {})["request_id"] = request_id
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
-            try:
-                await self._app(scope, receive, sent)
-            finally:
-                seconds = time.perf_counter() - started
-                route = str(scope.get("path_template") or "unmatched")
-                problem = scope["state"].get("problem")
-                # any word may be sent as a method, and each would be a figure for good
-                method = scope["method"] if scope["method"] in METHODS else "other"
-                self._metrics.answered(method, route, status, seconds, problem)
-                say = logger.debug if route.startswith(QUIET) else logger.info
-                say(
-                    "answered",
-                    method=method,
-                    path=scope["path"],
-                    status=status,
-                    ms=round(seconds * 1000, 1),
-                    **({} if problem is None else {"problem": problem}),
-                    **_named(scope),
-                )
+        # A server may begin a request in the context of the one before it on the connection.
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        try:
+            await self._app(scope, receive, sent)
+        finally:
+            self._said(scope, status, time.perf_counter() - started)
+            structlog.contextvars.clear_contextvars()
+
+    def _said(self, scope: HTTPScope, status: int, seconds: float) -> None:
+        """Count an answer, and write its line."""
+        route = str(scope.get("path_template") or "unmatched")
+        problem = scope["state"].get("problem")
+        # any word may be sent as a method, and each would be a figure for good
+        method = scope["method"] if scope["method"] in METHODS else "other"
+        self._metrics.answered(method, route, status, seconds, problem)
+        say = logger.debug if route.startswith(QUIET) else logger.info
+        say(
+            "answered",
+            method=method,
+            path=scope["path"],
+            status=status,
+            ms=round(seconds * 1000, 1),
+            **({} if problem is None else {"problem": problem}),
+            **_named(scope),
+        )
 
 
 def _named(scope: HTTPScope) -> dict[str, str]:

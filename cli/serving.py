@@ -14,6 +14,7 @@ from typing import NoReturn
 import click
 import uvicorn
 
+from cli.protocol import Protocol
 from core.errors import SettingsError
 
 GRACE_SECONDS = 10
@@ -29,6 +30,8 @@ class Server(uvicorn.Server):
             log_config=None,
             access_log=False,
             server_header=False,
+            http=Protocol,
+            ws="none",
             proxy_headers=False,  # api/forwarding.py needs the true peer
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
