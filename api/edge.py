@@ -1,6 +1,6 @@
 """The outermost layer: an id for each request, a line in the log, figures, headers of safety.
 
-A request begins with an empty log context.
+A request begins with an empty log context, and is refused here where its end is not certain.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
+from api import framing
 from api.metrics import Metrics
-from api.problems import METHODS
+from api.problems import METHODS, refusing
+from core.errors import MalformedError
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 """What a caller may choose; anything else is replaced, as it goes to logs and headers."""
@@ -57,13 +59,15 @@ class Edge:
                 message["headers"] = _with_headers(message.get("headers", ()), request_id)
             await send(message)
 
+        fault = framing.fault(scope["headers"], scope["http_version"])
+        app = self._app if fault is None else refusing(MalformedError(fault))
         # An app mounted elsewhere may hand over its own state.
         scope.setdefault("state", {})["request_id"] = request_id
         # A server may begin a request in the context of the one before it on the connection.
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
-            await self._app(scope, receive, sent)
+            await app(scope, receive, sent)
         finally:
             self._said(scope, status, time.perf_counter() - started)
             structlog.contextvars.clear_contextvars()

@@ -14,6 +14,14 @@ from litestar.exceptions import HTTPException, MethodNotAllowedException, Valida
 from litestar.openapi import ResponseSpec
 from litestar.openapi.spec import Example
 from litestar.params import FromPath
+from litestar.types import (
+    ASGIApp,
+    HTTPResponseBodyEvent,
+    HTTPResponseStartEvent,
+    Receive,
+    Scope,
+    Send,
+)
 
 from api import rendering
 from api.schemas import Problem
@@ -85,6 +93,29 @@ def crashed(request: Requested, error: Exception) -> Response[Problem]:
     """Anything else: said in full to the log, and to the caller only that it happened."""
     logger.error("crashed", exc_info=error)
     return _answer(request, SeenitError("something went wrong here; the log has the details"))
+
+
+def refusing(error: SeenitError) -> ASGIApp:
+    """An app that answers an error before anything is read of the request, and hangs up."""
+
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        del receive
+        scope["state"]["problem"] = error.type
+        request_id = scope["state"].get("request_id")
+        problem = msgspec.structs.replace(rendering.problem(error), request_id=request_id)
+        body = msgspec.json.encode(problem)
+        headers = [
+            (b"content-type", MEDIA_TYPE.encode()),
+            (b"content-length", str(len(body)).encode()),
+            (b"connection", b"close"),
+        ]
+        start = HTTPResponseStartEvent(
+            type="http.response.start", status=error.status, headers=headers
+        )
+        await send(start)
+        await send(HTTPResponseBodyEvent(type="http.response.body", body=body, more_body=False))
+
+    return refuse
 
 
 def documented(*kinds: type[SeenitError]) -> dict[int, ResponseSpec]:
