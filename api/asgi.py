@@ -1,4 +1,8 @@
-"""`uvicorn --factory api.asgi:create`: one API process out of the environment."""
+"""`uvicorn --factory api.asgi:create`: one API process out of the environment.
+
+Run it with `--http h11 --no-proxy-headers`: else uvicorn believes any process on the machine that
+says it is a proxy. `seenit api` does, and refuses more (`cli.protocol`).
+"""
 
 from __future__ import annotations
 

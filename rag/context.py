@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from core import telling
 from core.errors import CorruptError, MalformedError, MissingError
@@ -19,6 +20,7 @@ from rag.fitting import Deliver, Fit, Fitter, Room
 from rag.prompt.formats import FORMATS, Name
 from rag.prompt.shape import GUIDE, Block, Picture, Prompt
 from rag.relevant import Dropped, Relevant, Retrieved, Retrieves, allowed
+from rag.visible import visible
 
 LIMIT = 8
 MOST = 50
@@ -29,6 +31,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
     """What a caller asks for. A question, pictures to go by, or both."""
 
     query: str | None = None
+    """Its invisible characters neither search nor reach the prompt."""
     image_ids: tuple[str, ...] = ()
     vectors: tuple[Vector, ...] = ()
     """Of pictures sent along, in the active visual space."""
@@ -108,6 +111,8 @@ class Context:
 
     def build(self, tenant: str, wanted: Wanted) -> Built:
         """Raise MalformedError, MissingError, GoneError, ConflictError, UnavailableError."""
+        if wanted.query is not None:
+            wanted = replace(wanted, query=visible(wanted.query))
         check(wanted)
         retrieved = self._retriever.retrieve(
             tenant,
@@ -253,11 +258,15 @@ def _citation(one: _Shown) -> Citation:
     return Citation(
         label=one.picture.label,
         image_id=record.state.image_id,
-        title=record.fields.title,
-        external_id=record.fields.external_id,
-        source_url=record.fields.source_url,
+        title=_seen(record.fields.title),
+        external_id=_seen(record.fields.external_id),
+        source_url=_seen(record.fields.source_url),
         similarities=one.found.similarities,
     )
+
+
+def _seen(text: str | None) -> str | None:
+    return None if text is None else visible(text)
 
 
 def _reason(retrieved: Retrieved, dropped: Sequence[Dropped]) -> str:

@@ -6,19 +6,17 @@ of a model's own format, it is one line of JSON in which only plain characters s
 brackets of any kind, backticks, ampersands, bars and what else means something to Markdown are
 written by their numbers, as JSON allows: it says the same either way, and nothing is lost.
 
-What shows nothing is left out: control and format characters (Unicode Cc, Cf: among them the
-direction overrides of UAX #9, zero-width ones and the tag characters U+E0000…), variation
-selectors, private and lone surrogate ones. Space of any kind, line ends included, becomes a blank.
-Emoji that are joined by a zero-width joiner fall into their parts.
+What shows nothing is left out (`rag.visible`); space of any kind, line ends included, becomes a
+blank.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import unicodedata
 
 from core.entries import Fields
+from rag.visible import one_line, visible
 
 LENGTHS = {
     "title": 200,
@@ -34,9 +32,6 @@ TAG = 50
 _ESCAPED = re.compile(r"[<>\[\]{}|`&!#*]")
 _FULLWIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 """To the ASCII characters that they look like (U+FF01 to U+FF5E, Unicode block FF00)."""
-_UNSEEN = {"Cc", "Cf", "Cs", "Co"}
-_SELECTORS = (range(0xFE00, 0xFE10), range(0xE0000, 0xE1000))
-"""Variation selectors, and the plane of tags and further selectors, unassigned ones included."""
 
 
 def label(n: int) -> str:
@@ -65,8 +60,7 @@ def texts(fields: Fields) -> dict[str, object]:
 
 def plain(text: str, most: int) -> str:
     """What of a text can be seen, on one line, of at most so many characters."""
-    folded = "".join(_seen(letter) for letter in text.translate(_FULLWIDTH))
-    line = " ".join(folded.split())
+    line = one_line(text.translate(_FULLWIDTH))
     return line if len(line) <= most else line[: most - 1].rstrip() + "…"
 
 
@@ -80,13 +74,5 @@ def quoted(value: object) -> str:
 
 
 def _string(text: str) -> str:
-    written = json.dumps(text, ensure_ascii=False)
+    written = json.dumps(visible(text), ensure_ascii=False)
     return _ESCAPED.sub(lambda found: f"\\u{ord(found.group()):04x}", written)
-
-
-def _seen(letter: str) -> str:
-    if letter.isspace():
-        return " "
-    if unicodedata.category(letter) in _UNSEEN or any(ord(letter) in one for one in _SELECTORS):
-        return ""
-    return letter

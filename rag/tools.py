@@ -25,6 +25,7 @@ from rag import schema
 from rag.labels import quoted, texts
 from rag.prompt.formats import Name
 from rag.relevant import allowed
+from rag.visible import visible
 
 LIMIT = 8
 MOST = 50
@@ -268,6 +269,6 @@ def _problem(error: SeenitError) -> dict[str, Any]:
         "type": f"/problems/{error.type}",
         "title": error.title,
         "status": error.status,
-        "detail": error.detail,
+        "detail": visible(error.detail),
     }
-    return told if error.field is None else told | {"field": error.field}
+    return told if error.field is None else told | {"field": visible(error.field)}

@@ -43,7 +43,7 @@ class Prompt(Struct, frozen=True, kw_only=True):
 
     pictures: tuple[Picture, ...]
     question: str | None = None
-    """The caller's own words: asked as they are."""
+    """The caller's own words: asked as they are, but for what cannot be seen of them."""
 
     @property
     def leads(self) -> tuple[str, ...]:
