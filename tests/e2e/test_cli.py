@@ -235,6 +235,25 @@ def test_pictures_are_found_by_words_and_by_example(
     assert "a file has no words" in capsys.readouterr().err
 
 
+def test_other_decisions_are_asked_for_by_name(
+    folder: Path, up: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else only what is allowed is found; without keys the machine itself may ask."""
+    kept = told(capsys, "ingest", folder, "--url", up.url)["items"]
+    first = next(one["image_id"] for one in kept if one["file"].endswith("a.jpg"))
+    up.client.put(f"/v1/images/{first}/decision", json={"value": "block"}).raise_for_status()
+    up.client.patch(f"/v1/images/{first}", json={"title": "a heron"}).raise_for_status()
+
+    def found(*more: str) -> list[str]:
+        asked = ("search", "heron", "--mode", "keyword", "--url", up.url)
+        hits = told(capsys, *asked, *more)["hits"]
+        return [hit["image"]["image_id"] for hit in hits]
+
+    assert found() == found("--decision", "allow") == []
+    assert found("--decision", "block") == [first]
+    assert found("--decision", "allow", "--decision", "block") == [first]
+
+
 def test_a_question_becomes_a_prompt(
     shown: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
