@@ -259,7 +259,7 @@ def _citation(one: _Shown) -> Citation:
         label=one.picture.label,
         image_id=record.state.image_id,
         title=_seen(record.fields.title),
-        external_id=_seen(record.fields.external_id),
+        external_id=record.fields.external_id,  # an id of the caller's, never altered
         source_url=_seen(record.fields.source_url),
         similarities=one.found.similarities,
     )

@@ -210,7 +210,8 @@ def test_no_text_brings_the_unseen_into_a_prompt(  # noqa: PLR0917 - all that is
         json.loads(found[1])
         assert len(lines) == (3 if deliver == "reference" else 2)
     (citation,) = built.citations
-    for one in (citation.title, citation.external_id, citation.source_url):
+    assert citation.external_id == external_id
+    for one in (citation.title, citation.source_url):
         assert one is None or visible(one) == one
 
 
