@@ -112,8 +112,9 @@ def main(arguments: list[str]) -> None:
     _die_with(int(parent))
     line = socket.socket(fileno=int(number))
     line.setblocking(True)  # noqa: FBT003  it came so as the parent's sockets are by default
+    read = msgspec.json.decode(limits, type=Limits)
     with contextlib.suppress(EOFError, OSError):
-        _serve(line, _find(work), msgspec.json.decode(limits, type=Limits))
+        _serve(line, _find(work, read), read)
 
 
 def _serve(line: socket.socket, work: Work, limits: Limits) -> None:
@@ -158,24 +159,26 @@ def _answer(asked: Ask, work: Work, limits: Limits) -> Done | Failed:
     return Done(fingerprint, canonical.preview.tobytes(), rows, columns)
 
 
-def _find(work: str) -> Work:
+def _find(work: str, limits: Limits) -> Work:
     """`module:function`; imported here, so that the import's time and memory are the child's."""
     module, name = work.split(":")
     found: Work = getattr(importlib.import_module(module), name)
     with contextlib.suppress(ImportError):
-        _single_threaded()
+        _single_threaded(limits)
     return found
 
 
-def _single_threaded() -> None:
+def _single_threaded(limits: Limits) -> None:
     """One thread a child: the children are the parallelism, and each thread takes address space."""
     import cv2  # noqa: PLC0415 - a child that does not use it need not load it
-    import pi_heif  # noqa: PLC0415 - likewise
     from PIL import AvifImagePlugin  # noqa: PLC0415 - likewise
 
     cv2.setNumThreads(1)
-    pi_heif.options.DECODE_THREADS = 1
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+    if "heic" in limits.formats:
+        import pi_heif  # noqa: PLC0415 - it loads libheif: not where no HEIC file is decoded
+
+        pi_heif.options.DECODE_THREADS = 1
 
 
 def _die_with(parent: int) -> None:

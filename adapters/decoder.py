@@ -140,9 +140,9 @@ class Decoders:
                     future.set_result(self._decode(lane, item))
                 except SeenitError as error:
                     future.set_exception(error)
-                except Exception as error:  # a lane outlives whatever happens in it
+                except Exception:  # a lane outlives whatever happens in it
                     logger.exception("a decoding lane failed")
-                    future.set_exception(UnavailableError(f"decoding failed ({error!r})"))
+                    future.set_exception(UnavailableError("decoding failed; the log says how"))
         lane.drop()
 
     def _decode(self, lane: Lane, item: bytes | Path) -> Printed:

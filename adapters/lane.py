@@ -190,7 +190,7 @@ def _result(answer: Done | Failed) -> Printed:
             raise StarvedError
         if not answer.kind:
             logger.error("a decoder failed in a way that nobody foresaw: %s", answer.detail)
-            raise StarvedError(answer.detail.split(":")[0])
+            raise StarvedError("a fault that the log names")
         kind = getattr(errors, answer.kind, BrokenError)
         fits = isinstance(kind, type) and issubclass(kind, InputError)
         raise (kind if fits else BrokenError)(answer.detail)

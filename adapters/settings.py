@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -19,11 +19,12 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from adapters import api_keys
 from adapters.api_keys import Grant, Role
 from core.errors import SettingsError
+from core.formats import BY_DEFAULT, FORMATS, parse
 from core.types import Limits, Value
 
 __all__ = ["Grant", "Role", "Settings", "load", "names", "table"]
@@ -163,6 +164,10 @@ class Settings(BaseSettings):
         "unset: made once and kept in SEENIT_DATA.",
     )
 
+    formats: Annotated[tuple[str, ...], NoDecode] = Field(
+        BY_DEFAULT,
+        description=f"Formats that are decoded, out of {','.join(FORMATS)}; others are refused.",
+    )
     max_files: int = Field(100, ge=1, le=100, description="Files in one request.")
     max_bytes: ByteSize = Field(ByteSize(32 * 1024**2), gt=0, description="Bytes of one file.")
     max_pixels: int = Field(100_000_000, gt=0, description="Pixels of one picture.")
@@ -226,6 +231,11 @@ class Settings(BaseSettings):
         _proxies(text)
         return text
 
+    @field_validator("formats", mode="before")
+    @classmethod
+    def _decodable(cls, told: str | Sequence[str]) -> tuple[str, ...]:
+        return parse(told if isinstance(told, str) else ",".join(told))
+
     @field_validator("url_secret", mode="after")
     @classmethod
     def _long(cls, secret: SecretStr) -> SecretStr:
@@ -254,6 +264,7 @@ class Settings(BaseSettings):
             frames=self.max_frames,
             seconds=self.decode_seconds,
             memory=int(self.decode_memory),
+            formats=self.formats,
         )
 
     @property
@@ -321,6 +332,7 @@ _DEFAULTS = {
     "index_key": "",
     "url_secret": "",
     "durable": "true",
+    "formats": ",".join(BY_DEFAULT),
     "features": "true",
     "allow_unauthenticated": "false",
     "max_bytes": "32MiB",
@@ -372,6 +384,8 @@ def _plainly(error: ValidationError) -> str:
     """One sentence a fault, naming the variable and never its value."""
     said = []
     for fault in error.errors(include_url=False, include_input=False, include_context=False):
+        if fault["type"] == "default_factory_not_called":
+            continue  # a default that hangs on another setting, which is told of itself
         field = str(fault["loc"][0]) if fault["loc"] else "api_keys"
         message = fault["msg"].removeprefix("Value error, ")
         said.append(f"{_PREFIX}{field.upper()}: {message[0].lower()}{message[1:]}.")

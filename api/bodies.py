@@ -23,7 +23,8 @@ from core.ports import Filters
 FILE = Schema(
     type=OpenAPIType.STRING,
     format=OpenAPIFormat.BINARY,
-    description="JPEG, PNG, GIF, WebP, AVIF, HEIC, TIFF, BMP or PPM.",
+    description="JPEG, PNG, GIF, WebP, AVIF, TIFF, BMP or PPM, and HEIC where SEENIT_FORMATS names "
+    "it: by default it is a 415.",
 )
 VALUES = ["allow", "review", "block"]
 

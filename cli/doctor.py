@@ -9,7 +9,7 @@ import platform
 import shutil
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from importlib import metadata
 from pathlib import Path
@@ -33,6 +33,7 @@ from cli.finding import Finding
 from core.accept import FREE_BYTES
 from core.calibrations import Calibrations
 from core.errors import EmbedderUnavailableError, SeenitError, SettingsError
+from core.formats import FORMATS, titles
 
 _COLOURS = {"ok": "green", "absent": "yellow", "missing": "red"}
 _ASKED = ("litestar", "celery", "opencv-python-headless", "pillow")
@@ -60,7 +61,6 @@ def command(data: str | None, model: str | None, *, as_json: bool) -> int:
 def _look(data: str | None, model: str | None) -> Iterator[Finding]:
     yield _python()
     yield _packages()
-    yield from _formats()
     yield _database()
     try:
         read = settings.load(data=data, model=model)
@@ -69,6 +69,7 @@ def _look(data: str | None, model: str | None) -> Iterator[Finding]:
         yield Finding(name="settings", state="missing", says=error.detail)
         return
     yield _settings(read)
+    yield from _formats(read.formats)
     yield _folder(read.data)
     if shared(read):
         yield from elsewhere.look(read)
@@ -114,7 +115,7 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _formats() -> Iterator[Finding]:
+def _formats(read: Sequence[str]) -> Iterator[Finding]:
     heic = importlib.util.find_spec("pi_heif") is not None
     there = {
         "JPEG": features.check("jpg"),
@@ -124,11 +125,14 @@ def _formats() -> Iterator[Finding]:
         "HEIC": heic,
         "TIFF": features.check("libtiff"),
     }
-    lacking = [name for name, found in there.items() if not found]
+    lacking = [name for name, found in there.items() if name.lower() in read and not found]
+    off = titles([name for name in FORMATS if name not in read])
     yield Finding(
         name="formats",
         state="absent" if lacking else "ok",
-        says=f"no {', '.join(lacking)}" if lacking else f"{', '.join(there)}, GIF, BMP, PPM",
+        says=f"no {', '.join(lacking)}"
+        if lacking
+        else titles(read) + (f"; off by SEENIT_FORMATS: {off}" if off else ""),
         remedy="make setup: the wheels of Pillow and pi-heif bring them" if lacking else "",
     )
     colour = bool(features.check("littlecms2"))

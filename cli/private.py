@@ -18,7 +18,7 @@ from core.errors import SeenitError
 from core.evaluate import Stored
 from core.perceive import Digests, digests
 from core.policy import Policy
-from core.types import Candidates, Query, Verdict
+from core.types import Candidates, Limits, Query, Verdict
 
 TENANT = "default"
 
@@ -45,6 +45,11 @@ class Private:
         """Of the visual space, or why there is none."""
         visual = self._services.visual
         return visual.absent or visual.space.model
+
+    @property
+    def limits(self) -> Limits:
+        """What it decodes, and at what cost."""
+        return self._services.settings.limits
 
     def ingest(self, items: Sequence[bytes]) -> list[Stored]:
         """Take at most 64 pictures in and settle them in this order."""

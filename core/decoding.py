@@ -9,6 +9,7 @@ ICC profile) and the turn that EXIF asks for.
 from __future__ import annotations
 
 import io
+import re
 import struct
 import warnings
 import zlib
@@ -18,7 +19,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import pi_heif
 from PIL import (
     AvifImagePlugin,
     BmpImagePlugin,
@@ -52,18 +52,30 @@ _BAND = 1_000_000
 """Pixels flattened at a time: 4 MB as RGBA, 8 MB as numbers, whatever the size of the picture."""
 _ORIENTATION = 0x0112
 
+
+def _heif(stream: io.BytesIO) -> ImageFile.ImageFile:
+    """Open a HEIC file; libheif is loaded with the first one, so never where HEIC is off."""
+    import pi_heif  # noqa: PLC0415 - see above
+
+    image: ImageFile.ImageFile = pi_heif.HeifImageFile(stream)
+    return image
+
+
 _OPENERS: dict[str, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
     "JPEG": JpegImagePlugin.JpegImageFile,
     "PNG": PngImagePlugin.PngImageFile,
     "GIF": GifImagePlugin.GifImageFile,
     "WEBP": WebPImagePlugin.WebPImageFile,
     "AVIF": AvifImagePlugin.AvifImageFile,
-    "HEIF": pi_heif.HeifImageFile,
+    "HEIF": _heif,
     "TIFF": TiffImagePlugin.TiffImageFile,
     "BMP": BmpImagePlugin.BmpImageFile,
     "PPM": PpmImagePlugin.PpmImageFile,
 }
 """By the name that the signature gave: no other decoder of Pillow's ever sees the bytes."""
+
+_PACKED = {"jpeg": "JPEG", "tiff_jpeg": "JPEG", "webp": "WEBP"}
+"""Formats that a TIFF may be packed in, by Pillow's names of its compression: the same decoders."""
 
 _TURNS: dict[int, tuple[Image.Transpose, ...]] = {
     2: (Image.Transpose.FLIP_LEFT_RIGHT,),
@@ -96,6 +108,8 @@ _FAULTS = (
 """What Pillow and its plugins have been seen to raise on bad files, and its neighbours."""
 _CUT = ("truncat", "end of", "eof", "not enough", "incomplete", "unexpected end", "no more images")
 
+_PLAIN = re.compile(r"[\w ,.;:%/+=-]{1,200}", re.ASCII)
+
 _CUT_OFF = "the file ends in the middle of the picture"
 _HUNGRY = "decoding it needed more memory than is allowed"
 
@@ -120,10 +134,33 @@ def decode(data: bytes, limits: Limits) -> Canonical:
     the decoders' C code in this process: hostile bytes belong into `adapters.decoder`.
     """
     header = inspect(data, limits)
+    with _opened(data, header, limits) as image:
+        return _canonical(image, header, limits)
+
+
+def whole(data: bytes, limits: Limits) -> Image.Image:
+    """Decode a picture at its full size, upright, as RGB; for pictures of one's own.
+
+    Raise as `decode` does.
+    """
+    header = inspect(data, limits)
+    with _opened(data, header, limits) as image:
+        upright = image.convert("RGB")
+        for turn in _TURNS.get(_orientation(image), ()):
+            upright = upright.transpose(turn)
+        return upright
+
+
+@contextmanager
+def _opened(data: bytes, header: Header, limits: Limits) -> Iterator[ImageFile.ImageFile]:
+    """Open a file with the decoder of its signature, faults translated while it is open."""
     with _translated(header.format, data), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with _OPENERS[header.format](io.BytesIO(data)) as image:
-            return _canonical(image, header, limits)
+            if isinstance(image, TiffImagePlugin.TiffImageFile):
+                packed = _PACKED.get(image.info.get("compression", ""), "TIFF")
+                headers.allow(packed, limits)
+            yield image
 
 
 @contextmanager
@@ -134,7 +171,7 @@ def _translated(name: str, data: bytes) -> Iterator[None]:
     except MemoryError:
         raise DecoderKilledError(_HUNGRY) from None
     except NotImplementedError as fault:
-        raise UnsupportedError(f"this kind of {name} file is not read here ({fault})") from fault
+        raise _unsupported(name, _words(fault)) from fault
     except _FAULTS as fault:
         if headers.cut_off(data):
             raise BrokenError(_CUT_OFF) from fault
@@ -143,17 +180,31 @@ def _translated(name: str, data: bytes) -> Iterator[None]:
 
 def _named(name: str, fault: Exception) -> BrokenError | UnsupportedError:
     """What a decoder's message means to a person; what means nothing to them is left out."""
-    said = " ".join(str(fault).split())[:200]
-    low = said.lower()
+    low, said = str(fault).lower(), _words(fault)
     if any(word in low for word in ("allocate memory", "out of memory", "memory limit")):
         return DecoderKilledError(_HUNGRY)
     if any(word in low for word in _CUT):
         return BrokenError(_CUT_OFF)
     if "unsupported" in low or "not supported" in low:
-        return UnsupportedError(f"this kind of {name} file is not read here ({said})")
+        return _unsupported(name, said)
     if not said or "decoder error" in low or not isinstance(fault, OSError | ValueError):
         return BrokenError(f"the {name} file is damaged")
     return BrokenError(f"the {name} file is damaged ({said})")
+
+
+def _unsupported(name: str, said: str) -> UnsupportedError:
+    why = f" ({said})" if said else ""
+    return UnsupportedError(f"this kind of {name} file is not read here{why}")
+
+
+def _words(fault: Exception) -> str:
+    """The message of a decoder where it is plain words; nothing where Python itself speaks.
+
+    `invalid literal for int() with base 10: b'x'` is told apart by its brackets and quotes.
+    """
+    said = " ".join(str(fault).split())
+    plain = _PLAIN.fullmatch(said) and not isinstance(fault, UnicodeError)
+    return said if plain else ""
 
 
 def _canonical(image: ImageFile.ImageFile, header: Header, limits: Limits) -> Canonical:

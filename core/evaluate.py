@@ -7,7 +7,6 @@ name, so that thresholds tuned on the even ones are judged on the odd ones.
 
 from __future__ import annotations
 
-import io
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -15,10 +14,11 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from msgspec import Struct
-from PIL import Image, ImageOps
+from PIL import Image
 
 from core import pairs
 from core.candidates import worth
+from core.decoding import whole
 from core.edits import EDITS, Edit, jpeg
 from core.findings import (
     Confirmed,
@@ -38,7 +38,7 @@ from core.findings import (
 )
 from core.policy import Policy
 from core.templates import TEMPLATES
-from core.types import Candidates, Decision, Evidence, Hit, Verdict
+from core.types import Candidates, Decision, Evidence, Hit, Limits, Verdict
 
 _BATCH = 64
 _REENCODED = 95
@@ -66,6 +66,10 @@ class Instance(Protocol):
     @property
     def model(self) -> str:
         """Of the visual space, or why there is none."""
+
+    @property
+    def limits(self) -> Limits:
+        """What it decodes, and at what cost."""
 
     def ingest(self, items: Sequence[bytes]) -> list[Stored]:
         """Take pictures in, in this order, and wait until they are settled."""
@@ -167,7 +171,7 @@ class Evaluation:
         right: dict[Path, bool] = {}
         hits: dict[Path, Hit | None] = {}
         for done, path in enumerate(photos, 1):
-            data = edit.apply(_opened(path), path.name)
+            data = edit.apply(self._opened(path), path.name)
             verdict = self._instance.check(data)
             near = self._instance.near(data).hits
             anchor = self._anchors[path]
@@ -200,7 +204,7 @@ class Evaluation:
         counted: list[list[Hit]] = []
         pairs_found: dict[frozenset[str], Confirmed] = {}
         for done, path in enumerate(paths, 1):
-            data = jpeg(_opened(path), _REENCODED)
+            data = jpeg(self._opened(path), _REENCODED)
             own = {self._ids[path], self._anchors[path]}
             near = self._instance.near(data).hits
             counted.append([hit for hit in near if hit.image_id not in own])
@@ -233,6 +237,7 @@ class Evaluation:
             [path.read_bytes() for path in paths],
             self._policy,
             lambda done: self._told(stage, done, len(paths)),
+            self._instance.limits,
             processes=self._plan.processes,
         )
         for one in laid:
@@ -262,7 +267,10 @@ class Evaluation:
         stored = self._instance.ingest(drawn)
         regions: dict[frozenset[int], Evidence] = {}
         for laid in pairs.confirmed(
-            drawn, self._policy, lambda done: self._told(kind, done, len(drawn))
+            drawn,
+            self._policy,
+            lambda done: self._told(kind, done, len(drawn)),
+            self._instance.limits,
         ):
             regions.setdefault(frozenset((laid.one, laid.other)), laid.comparison.evidence)
         changed = [one for one in regions.values() if one.changed_regions]
@@ -282,12 +290,12 @@ class Evaluation:
         )
 
     def _show(self, label: str, one: bytes, other: bytes) -> None:
-        self.wrong.append(Wrong(label=label, one=shown(one), other=shown(other)))
+        limits = self._instance.limits
+        first, second = (shown(whole(data, limits)) for data in (one, other))
+        self.wrong.append(Wrong(label=label, one=first, other=second))
 
-
-def _opened(path: Path) -> Image.Image:
-    with Image.open(io.BytesIO(path.read_bytes())) as image:
-        return ImageOps.exif_transpose(image).convert("RGB")
+    def _opened(self, path: Path) -> Image.Image:
+        return whole(path.read_bytes(), self._instance.limits)
 
 
 def _called(verdict: Verdict) -> str:

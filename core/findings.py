@@ -154,10 +154,9 @@ def share(flags: Iterable[bool]) -> Share:
     return Share(sum(held), len(held))
 
 
-def shown(data: bytes) -> bytes:
-    """Make a picture small enough for a contact sheet."""
-    with Image.open(io.BytesIO(data)) as image:
-        small = image.convert("RGB")
+def shown(image: Image.Image) -> bytes:
+    """Make a picture small enough for a contact sheet: a JPEG."""
+    small = image.convert("RGB")
     small.thumbnail((_SHOWN, _SHOWN))
     held = io.BytesIO()
     small.save(held, "JPEG", quality=85)

@@ -1,23 +1,32 @@
 """What a file says of itself: format, size and frames, read by hand and without a decoder.
 
 Plain Python over bytes: a hostile file can at worst be misread here, it cannot run off with the
-process. The formats are those that people upload and that one decode turns into pixels: JPEG, PNG,
-GIF, WebP, AVIF, HEIF, TIFF, BMP and binary PPM. Layouts are those of the formats' specifications
-(ITU T.81, RFC 2083, GIF89a, RFC 9649, ISO 14496-12 and 23008-12, TIFF 6.0 and BigTIFF).
+process, and `read` turns whatever a format's reader raises into an error of this file alone. The
+formats are those that people upload and that one decode turns into pixels: JPEG, PNG, GIF, WebP,
+AVIF, HEIF, TIFF, BMP and binary PPM. Layouts are those of the formats' specifications (ITU T.81,
+RFC 2083, GIF89a, RFC 9649, ISO 14496-12 and 23008-12, TIFF 6.0 and BigTIFF).
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import BinaryIO
 
-from core import boxes, pages
-from core.errors import BrokenError, TooLargeError, UnsupportedError
+from core import boxes, formats, pages
+from core.errors import BrokenError, SeenitError, TooLargeError, UnsupportedError
 from core.reader import Reader
 from core.types import Header, Limits
 
-READ = ("JPEG", "PNG", "GIF", "WebP", "AVIF", "HEIC", "TIFF", "BMP", "PPM")
-"""Names of the formats that are read, as people know them."""
+_SIGNED = 64
+"""Bytes looked at for a signature."""
+_BRANDS = 1024
+"""Bytes of an AVIF or HEIF file in which its brands are looked for."""
+_LONGEST = 2**31 - 1
+"""Pixels of a side above which a size is not even told: the formats' own fields end there."""
+_DIGITS = len(str(_LONGEST)) + 1
+"""Digits of a number that is written as text: with these it is past _LONGEST already."""
 _AVIF_BRANDS = {b"avif", b"avis"}
 _HEIF_BRANDS = {
     *(b"heic", b"heix", b"heim", b"heis", b"hevc"),
@@ -40,6 +49,8 @@ _OTHERS = (
 )
 """Signatures of formats that are not read, so that the answer can name them."""
 
+logger = logging.getLogger(__name__)
+
 
 def read(stream: BinaryIO, limits: Limits) -> Header:
     """Name the format and give its declared size, within `limits`.
@@ -53,11 +64,41 @@ def read(stream: BinaryIO, limits: Limits) -> Header:
         raise TooLargeError(
             f"the file has {_megabytes(source.size)}; the limit is {_megabytes(limits.bytes)}"
         )
-    name, reading = _recognise(source.start(64))
-    width, height, frames = reading(source, limits.frames)
+    name, reading = _recognise(source, limits)
+    allow(name, limits)
+    with _translated(name):
+        width, height, frames = reading(source, limits.frames)
     header = Header(format=name, width=width, height=height, frames=frames)
     within(header, limits)
     return header
+
+
+def allow(name: str, limits: Limits) -> None:
+    """Raise UnsupportedError where files of a format, as Pillow names it, are not decoded here."""
+    wanted = formats.setting(name)
+    if wanted not in limits.formats:
+        raise UnsupportedError(
+            f"{formats.titles([wanted])} is off here; what is read: "
+            f"{formats.titles(limits.formats)}. Send the picture as one of these, or have the "
+            f"operator add {wanted} to SEENIT_FORMATS"
+        )
+
+
+@contextmanager
+def _translated(name: str) -> Iterator[None]:
+    """Turn a fault that a format's reader did not foresee into an error of this file alone.
+
+    OSError is left as it is: the disk's fault, not the file's.
+    """
+    try:
+        yield
+    except (SeenitError, OSError):
+        raise
+    except Exception:  # one file never fails its neighbours, whatever its header does to us
+        logger.warning("header_reader_failed", exc_info=True, extra={"format": name})
+        raise BrokenError(
+            f"the {formats.titles([formats.setting(name)])} file's header makes no sense"
+        ) from None
 
 
 def within(header: Header, limits: Limits) -> None:
@@ -65,6 +106,11 @@ def within(header: Header, limits: Limits) -> None:
     if header.width < 1 or header.height < 1:
         raise BrokenError(
             f"the picture says that it is {header.width} by {header.height} pixels large"
+        )
+    if max(header.width, header.height) > _LONGEST:
+        raise TooLargeError(
+            f"the picture says that a side of it has over {_LONGEST:,} pixels; "
+            f"the limit is {limits.pixels / 1e6:,.10g} million in all"
         )
     if header.width * header.height > limits.pixels:
         raise TooLargeError(
@@ -108,8 +154,9 @@ def foreign(start: bytes) -> str | None:
 _Reading = Callable[[Reader, int], tuple[int, int, int]]
 
 
-def _recognise(start: bytes) -> tuple[str, _Reading]:
+def _recognise(source: Reader, limits: Limits) -> tuple[str, _Reading]:
     """Format name as Pillow gives it, and what reads its header."""
+    start = source.start(_SIGNED)
     for signatures, name, reading in _FORMATS:
         if start.startswith(signatures):
             return name, reading
@@ -117,11 +164,11 @@ def _recognise(start: bytes) -> tuple[str, _Reading]:
         return "WEBP", _webp
     if start[:2] in (b"P4", b"P5", b"P6") and start[2:3].isspace():
         return "PPM", _ppm
-    if start[4:8] == b"ftyp" and (brand := _brand(start)):
+    if start[4:8] == b"ftyp" and (brand := _brand(source.start(_BRANDS))):
         return brand, boxes.measure
     known = foreign(start)
     what = f"{known} files are" if known else "this kind of file is"
-    raise UnsupportedError(f"{what} not read here; what is read: {', '.join(READ)}")
+    raise UnsupportedError(f"{what} not read here; what is read: {formats.titles(limits.formats)}")
 
 
 def _brand(start: bytes) -> str | None:
@@ -252,10 +299,10 @@ def _ppm(source: Reader, _: int) -> tuple[int, int, int]:
         words += line.split(b"#", 1)[0].split()
         if len(words) >= 2:  # noqa: PLR2004 - width and height
             break
-    try:
-        return int(words[0]), int(words[1]), 1
-    except (IndexError, ValueError):
-        raise BrokenError("the PPM does not tell its size") from None
+    if len(words) < 2 or not all(word.isdigit() for word in words[:2]):  # noqa: PLR2004
+        raise BrokenError("the PPM does not tell its size")
+    width, height = (int(word.lstrip(b"0")[:_DIGITS] or b"0") for word in words[:2])
+    return width, height, 1
 
 
 _FORMATS: tuple[tuple[tuple[bytes, ...], str, _Reading], ...] = (

@@ -32,13 +32,13 @@ class Laid(Struct, frozen=True):
     comparison: Comparison
 
 
-def prepare(data: bytes) -> Picture | None:
+def prepare(data: bytes, limits: Limits) -> Picture | None:
     """Make a picture ready for comparing, as it would be stored; None where it is not to be.
 
     None stands for what cannot be decoded, and for flat and tiny pictures.
     """
     try:
-        canonical, made = fingerprint(data, Limits())
+        canonical, made = fingerprint(data, limits)
     except SeenitError:
         return None
     if not made.comparable:
@@ -57,6 +57,7 @@ def confirmed(
     items: Sequence[bytes],
     policy: Policy,
     told: Callable[[int], None],
+    limits: Limits,
     *,
     processes: int = 1,
 ) -> Iterator[Laid]:
@@ -65,7 +66,7 @@ def confirmed(
     `told` hears how many pictures have been laid over all others.
     """
     if processes <= 1 or len(items) < _FEW:
-        _load(items)
+        _load(items, limits)
         for row in range(len(items)):
             found = _row(policy, row)
             told(row + 1)
@@ -73,16 +74,16 @@ def confirmed(
         _held.clear()
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context, _load, (items,)) as pool:
+    with ProcessPoolExecutor(processes, context, _load, (items, limits)) as pool:
         rows = pool.map(functools.partial(_row, policy), range(len(items)))
         for row, found in enumerate(rows, 1):
             told(row)
             yield from found
 
 
-def _load(items: Sequence[bytes]) -> None:
+def _load(items: Sequence[bytes], limits: Limits) -> None:
     cv2.setNumThreads(1)
-    _held[:] = [prepare(data) for data in items]
+    _held[:] = [prepare(data, limits) for data in items]
 
 
 def _row(policy: Policy, row: int) -> list[Laid]:

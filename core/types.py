@@ -8,6 +8,8 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from core.formats import BY_DEFAULT
+
 Pixels = NDArray[np.uint8]
 """(height, width, 3) 8-bit sRGB, upright."""
 Vector = NDArray[np.float32]
@@ -26,7 +28,7 @@ SpaceKind = Literal["visual", "caption"]
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """What a picture may cost; every one is checked before its pixels are allocated."""
+    """What may be decoded and what it may cost; checked before any decoder sees a byte."""
 
     bytes: int = 32 * 1024 * 1024
     pixels: int = 100_000_000
@@ -34,6 +36,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     seconds: float = 8.0
     memory: int = 1_500_000_000
     """Address space of a decoding child, in bytes."""
+    formats: tuple[str, ...] = BY_DEFAULT
+    """Names as SEENIT_FORMATS has them; a file of another format is refused."""
 
 
 class Header(Struct, frozen=True):

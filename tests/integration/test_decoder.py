@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 import pytest
 
-from adapters.child import Ask, Done, send
+from adapters.child import Ask, Done, Failed, send
 from adapters.decoder import Decoders
 from adapters.lane import Child
 from core.errors import (
@@ -29,13 +29,15 @@ from core.errors import (
     UnsupportedError,
 )
 from core.fingerprint import fingerprint
-from core.headers import READ
+from core.formats import BY_DEFAULT, FORMATS, titles
 from core.ports import Decoder
 from core.types import Limits
 from tests.attacks import order
+from tests.files import every
 from tests.pictures import jpeg, photo
 
 LIMITS = Limits(seconds=3.0, pixels=10_000_000)
+FILES = every()
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's limits and signals")
 
 
@@ -120,6 +122,32 @@ def test_a_child_answers_whatever_sockets_do_by_default() -> None:
         child.hang_up()
 
 
+@LINUX
+@pytest.mark.parametrize("formats", [BY_DEFAULT, FORMATS])
+def test_a_child_loads_libheif_only_where_heic_is_on(formats: tuple[str, ...]) -> None:
+    """Refused in parent and child alike where it is off; one child decodes all else."""
+    limits = Limits(formats=formats)
+    others = {child.pid for child in children()}
+    held = Decoders(limits, workers=1)
+    try:
+        found = dict(zip(FILES, held.fingerprint(list(FILES.values())), strict=True))
+        (child,) = (child for child in children() if child.pid not in others)
+        loaded = "heif" in Path(f"/proc/{child.pid}/maps").read_text()
+        line = Child("core.fingerprint:fingerprint", limits)
+        line.wait()
+        asked = line.ask(Ask(data=FILES["heic"]), 20.0)
+        line.hang_up()
+    finally:
+        held.close()
+    refused = [name for name, one in found.items() if isinstance(one, SeenitError)]
+    if formats == FORMATS:
+        assert (refused, loaded, type(asked)) == ([], True, Done)
+        return
+    assert (refused, loaded) == (["heic"], False)
+    assert isinstance(asked, Failed)
+    assert (asked.kind, asked.detail[:16]) == ("UnsupportedError", "HEIC is off here")
+
+
 def test_no_pictures_need_no_child() -> None:
     """Nothing to do starts nothing."""
     held = Decoders(LIMITS, workers=1)
@@ -148,7 +176,7 @@ def test_bad_files_fail_alone(decoders: Decoders, pictures: list[bytes], tmp_pat
         (BrokenError, "the file is empty"),
         (
             UnsupportedError,
-            f"SVG files are not read here; what is read: {', '.join(READ)}",
+            f"SVG files are not read here; what is read: {titles(BY_DEFAULT)}",
         ),
         (BrokenError, "the file ends in the middle of the picture"),
         (BrokenError, "the file cannot be read (No such file or directory)"),
@@ -165,7 +193,7 @@ def test_bad_files_fail_alone(decoders: Decoders, pictures: list[bytes], tmp_pat
     ("attack", "words"),
     [
         pytest.param("abort", "it crashed its decoder (signal 6)", marks=LINUX),
-        ("fail", "it crashed its decoder (ZeroDivisionError)"),
+        ("fail", "it crashed its decoder (a fault that the log names)"),
         ("spin", "decoding took over 3 s and was stopped"),
         pytest.param("exit", "it crashed its decoder (exit status 3)", marks=pytest.mark.hard),
         pytest.param("swallow", "decoding took over 3 s and was stopped", marks=pytest.mark.hard),

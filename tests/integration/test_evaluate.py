@@ -16,7 +16,8 @@ from core.errors import SettingsError
 from core.evaluate import Evaluation, Plan, Stored
 from core.findings import Wrong, is_odd, share, shown
 from core.policy import POLICY
-from core.types import Candidates, Verdict
+from core.types import Candidates, Limits, Verdict
+from tests.files import HEIC
 from tests.pictures import EDITS, jpeg, photo
 
 
@@ -85,10 +86,35 @@ def test_known_pairs_are_no_fault(folders: tuple[Path, Path], tmp_path: Path) ->
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["report.json"]
 
 
+@pytest.mark.parametrize("formats", [None, "jpeg,heic"])
+def test_photos_are_decoded_by_the_setting(
+    folders: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    formats: str | None,
+) -> None:
+    """HEIC among them is refused by name where it is off, and edited like the others where on."""
+    photos, _ = folders
+    (photos / "4.heic").write_bytes(HEIC)
+    if formats is not None:
+        monkeypatch.setenv("SEENIT_FORMATS", formats)
+    _, said = run(
+        photos, "--model", "none", "--out", tmp_path / "out", "--edit", "grey",
+        "--no-templates", "--no-plot", "--all-pairs", "--json",
+    )  # fmt: skip
+    report = json.loads(said)
+    if formats is None:
+        assert report["refused"]["4.heic"].startswith("HEIC is off here")
+        assert report["edits"][0]["all"]["asked"] == 4
+        return
+    assert (report["refused"], report["edits"][0]["all"]["asked"]) == ({}, 5)
+
+
 class Forgetful:
     """Stores everything and recognises nothing."""
 
     model = "none at all"
+    limits = Limits()
 
     def ingest(self, items: Sequence[bytes]) -> list[Stored]:
         """Everything is new but the last, which cannot be read."""
@@ -135,7 +161,7 @@ def test_halves_are_told_by_the_name() -> None:
 def test_sheets_hold_every_pair(tmp_path: Path) -> None:
     """Twenty-four pairs a sheet; those of an earlier run go."""
     (tmp_path / "wrong-9.png").write_bytes(b"old")
-    small = shown(jpeg(photo(1, 320, 240)))
+    small = shown(photo(1, 320, 240))
     wrong = [Wrong(label=f"pair {n}", one=small, other=small) for n in range(25)]
     paths = sheets.contact(wrong, tmp_path)
     assert [path.name for path in paths] == ["wrong-1.png", "wrong-2.png"]

@@ -123,10 +123,20 @@ def test_a_wrong_value_names_its_variable(
 def test_limits_are_those_of_the_settings() -> None:
     """Sizes may be written as people write them."""
     read = settings.load(
-        max_bytes="1MiB", max_pixels=2, max_frames=3, decode_seconds=4, decode_memory="1GB"
+        max_bytes="1MiB",
+        max_pixels=2,
+        max_frames=3,
+        decode_seconds=4,
+        decode_memory="1GB",
+        formats="HEIC, png",
     )
     assert read.limits == Limits(
-        bytes=1024**2, pixels=2, frames=3, seconds=4.0, memory=1_000_000_000
+        bytes=1024**2,
+        pixels=2,
+        frames=3,
+        seconds=4.0,
+        memory=1_000_000_000,
+        formats=("png", "heic"),
     )
 
 
