@@ -101,9 +101,10 @@ class Intake(Controller):
 
         At once only size, signature, header, declared pixels and frames are looked at; a fault
         inside the pixels is the job's. A file that is refused stands in its place as an error and
-        fails no other one. Where none is accepted: 413 if all are too large, 415 if all are of
-        formats that are not read, else 422. A full disk, or too many jobs that wait for a worker:
-        503, and `Retry-After` says when to send it again.
+        fails no other one, as does a part whose headers cannot be understood (400). Where none is
+        accepted: 413 if all are too large, 415 if all are of formats that are not read here, else
+        422. A full disk, or too many jobs that wait for a worker: 503, and `Retry-After` says when
+        to send it again.
         """
         _check_key(key)
         number("wait", wait)

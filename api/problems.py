@@ -41,6 +41,10 @@ from core.errors import (
 MEDIA_TYPE = "application/problem+json"
 MISSING = re.compile(r"Missing required \w+ parameter '([^']+)'")
 """As Litestar 2 words it."""
+EXPECTED = re.compile(r"Expected `(\w+)`(?: ([<>]=?) (\S+))?(?:, got `\w+`)?")
+"""As msgspec words what a parameter should be."""
+KINDS = {"int": "a whole number", "float": "a number", "str": "a text", "bool": "true or false"}
+ENDS = {">=": "of at least", "<=": "of at most", ">": "over", "<": "under"}
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 logger = structlog.get_logger(__name__)
@@ -170,9 +174,22 @@ def _named(error: ValidationException) -> MalformedError:
     for one in extra:
         if isinstance(one, dict) and one.get("key"):
             key = str(one["key"])
-            return MalformedError(f"{key}: {one.get('message', 'is wrong')}", field=key)
+            return MalformedError(_worded(key, str(one.get("message", ""))), field=key)
     named = MISSING.search(error.detail)
     return MalformedError(error.detail, field=named.group(1) if named else None)
+
+
+def _worded(key: str, message: str) -> str:
+    """A fault of a parameter in our words, without the names of Python's types."""
+    expected = EXPECTED.fullmatch(message)
+    if expected and expected[1] in KINDS:
+        end = f" {ENDS[expected[2]]} {expected[3]}" if expected[2] else ""
+        return f"{key} is {KINDS[expected[1]]}{end}"
+    if "out of range" in message:
+        return f"{key} is too large"
+    if message.startswith("Invalid enum value "):
+        return f"{key} cannot be {message.removeprefix('Invalid enum value ')}"
+    return f"{key} is not what it must be"
 
 
 def _headers(error: SeenitError) -> dict[str, str]:

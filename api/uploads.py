@@ -14,12 +14,9 @@ from typing import Any, NamedTuple
 
 from litestar import Request
 from litestar.exceptions import InternalServerException
-from multipart import (  # type: ignore[import-untyped]
-    MultipartError,
-    MultipartSegment,
-    PushMultipartParser,
-)
+from multipart import MultipartError  # type: ignore[import-untyped]
 
+from api.form_parser import FormParser, Part, why
 from api.spool import Spool
 from core.accept import Upload
 from core.errors import (
@@ -134,18 +131,18 @@ class Receiver:
     async def read(self, chunks: AsyncIterator[bytes], boundary: str) -> Form:
         """The form. Raise MalformedError for one that is broken off, too long or unknown."""
         try:
-            with PushMultipartParser(boundary) as parser:
+            with FormParser(boundary, FORMS) as parser:
                 async for chunk in chunks:
                     if chunk:
                         for event in parser.parse(chunk):
                             await self._take(event)
         except MultipartError as error:
-            raise MalformedError(f"the form cannot be read: {error}") from None
+            raise MalformedError(why(error)) from None
         return self._form
 
-    async def _take(self, event: MultipartSegment | bytes | bytearray | None) -> None:
-        if isinstance(event, MultipartSegment):
-            self._start(event.name or "", event.filename)
+    async def _take(self, event: Part | bytes | bytearray | None) -> None:
+        if isinstance(event, Part):
+            self._start(event)
         elif event is None:
             await self._end()
         elif self._file is not None:
@@ -155,12 +152,18 @@ class Receiver:
             if len(self._text) > TEXT:
                 raise MalformedError(f"{self._name} is too long", field=self._name)
 
-    def _start(self, name: str, filename: str | None) -> None:
+    def _start(self, part: Part) -> None:
+        name, filename = part.name, part.filename
         self._name = name
-        if name == "file" or (filename is not None and name in self._bounds.either):
-            if len(self._form.files) >= self._bounds.files:
-                most = self._bounds.files
-                raise MalformedError(f"there are more than {most} files", field="file")
+        taken = name == "file" or (filename is not None and name in self._bounds.either)
+        if (taken or part.fault) and len(self._form.files) >= self._bounds.files:
+            most = self._bounds.files
+            raise MalformedError(f"there are more than {most} files", field="file")
+        if part.fault:  # of this part alone: it stands in its place as an error
+            self._form.names.append(_plain(filename))
+            self._form.files.append(MalformedError(part.fault, field=part.field))
+            return
+        if taken:
             path = self._folder / str(len(self._form.files))
             self._file = File(path, _plain(filename), self._bounds.bytes, self._run)
             return
@@ -182,7 +185,9 @@ class Receiver:
             try:
                 text = self._text.decode("utf-8")
             except UnicodeDecodeError:
-                raise MalformedError(f"{self._name} is not UTF-8", field=self._name) from None
+                raise MalformedError(
+                    f"{self._name} is not UTF-8: send the form's texts in UTF-8", field=self._name
+                ) from None
             self._form.texts.setdefault(self._name, []).append(text)
         self._file = self._text = None
 

@@ -417,3 +417,24 @@ def test_problems_are_counted_by_their_type(client: TestClient[Litestar], servic
     told = client.get("/metrics").text
     assert 'seenit_http_problems_total{type="not-found"}' in told
     assert re.search(r'seenit_http_problems_total\{type="index-unavailable"\} [2-9]', told)
+
+
+@pytest.mark.parametrize(
+    ("url", "detail"),
+    [
+        ("/v1/images?limit=abc", "limit is a whole number"),
+        ("/v1/images?limit=0", "limit is a whole number of at least 1"),
+        ("/v1/images?limit=201", "limit is a whole number of at most 200"),
+        ("/v1/images?limit=" + "9" * 5000, "limit is too large"),
+        ("/v1/jobs?limit=1e400", "limit is too large"),
+        ("/v1/images?verdict=zz", "verdict cannot be 'zz'"),
+        ("/v1/images/x/content?size=huge", "size cannot be 'huge'"),
+    ],
+)
+def test_a_wrong_parameter_is_told_without_pythons_types(
+    client: TestClient[Litestar], url: str, detail: str
+) -> None:
+    """In words for whoever called, naming it."""
+    answer = client.get(url)
+    assert (answer.status_code, answer.json()["detail"]) == (400, detail)
+    assert detail.startswith(answer.json()["field"])

@@ -1,0 +1,121 @@
+"""Multipart parser that refuses one part of a form, where `multipart` refuses the whole of it.
+
+Header lines are read as Latin-1, which any bytes are, and names are decoded here: UTF-8 as browsers
+send them, else Windows-1252. Of a part's headers only Content-Disposition counts (RFC 7578, 4.8).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from multipart import (  # type: ignore[import-untyped]
+    MultipartSegment,
+    PushMultipartParser,
+    parse_content_disposition,
+)
+
+HEADER = 16 * 1024
+"""Bytes of a part's Content-Disposition: longer than any file name."""
+_QUOTED = re.compile(r'"(?:\\.?|[^"\\])*(?:"|\Z)', re.DOTALL)
+"""A quoted string, or one that is not closed, to the end: never tried twice, so time is linear."""
+_EXTENDED = re.compile(
+    r";\s*filename\*\s*=\s*(utf-8|iso-8859-1)'[\w-]*'((?:[!-$&-:<-~]|%[0-9a-f]{2})+)\s*(?:;|\Z)",
+    re.ASCII | re.IGNORECASE,
+)
+"""`filename*` (RFC 8187); what applications leave unescaped beside it is taken as it is."""
+
+
+class Part(MultipartSegment):  # type: ignore[misc]  # the library has no types
+    """The headers of one part: its name and file name, or why it cannot be taken."""
+
+    def __init__(self, dispositions: list[list[str]], fault: str) -> None:
+        super().__init__([])
+        said = " ".join(dispositions[0]) if dispositions else ""
+        self.disposition, name, filename = parse_content_disposition(said)
+        self.name: str = _decoded(name or "")
+        extended = _extended(said)
+        self.filename: str | None = extended or (None if filename is None else _decoded(filename))
+        self.fault = fault or self._fault(len(dispositions))
+        """Empty where it can be taken."""
+        self.field = "" if self.disposition == "form-data" and not self.name else None
+        """Field that the fault is of, where it is known."""
+
+    def _fault(self, count: int) -> str:
+        if count != 1:
+            return f"this part of the form has {count or 'no'} Content-Disposition headers"
+        if self.disposition != "form-data":
+            return "the Content-Disposition of this part of the form is not form-data"
+        return "" if self.name else "this part of the form has no name"
+
+
+class FormParser(PushMultipartParser):  # type: ignore[misc]  # the library has no types
+    """Yields a `Part` for the headers of each part, whatever they are.
+
+    It replaces two private methods, of which the library documents the second as made for that.
+    """
+
+    def __init__(self, boundary: str, most: int) -> None:
+        """`most` bounds a header line that is on its way; past it the whole form is refused."""
+        super().__init__(boundary.encode("latin-1", "replace"), max_header_size=most)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._dispositions: list[list[str]] = []
+        self._size = 0
+        self._wrong = ""
+        self._counts = False
+
+    def _on_segment_headerline(self, line: bytes) -> None:
+        """Keep Content-Disposition, pass over other headers, remember the first fault."""
+        if line[0] not in b" \t":  # else it goes on with the one before
+            name, colon, line = line.partition(b":")
+            self._counts = name.strip().lower() == b"content-disposition"
+            if self._counts and self._size <= HEADER:
+                self._size += len(name)
+                self._dispositions.append([])
+            if not colon:
+                self._wrong = self._wrong or "a header of this part of the form has no colon"
+        if not self._counts:
+            return
+        self._size += len(line)
+        if self._size > HEADER:
+            self._wrong = f"the Content-Disposition of this part is over {HEADER} bytes long"
+        else:
+            self._dispositions[-1].append(line.strip().decode("latin-1"))
+
+    def _create_segment(self, headerlist: list[tuple[str, str]]) -> Part:  # noqa: ARG002 - theirs
+        part = Part(self._dispositions, self._wrong)
+        self._begin()
+        return part
+
+
+def why(error: ValueError) -> str:
+    """Say in one sentence why a form as a whole cannot be read."""
+    said: Any = error.args[0] if error.args else ""
+    if "end of multipart stream" in said:
+        said = "it ends before its last boundary"
+    return f"the form cannot be read: {said}"
+
+
+def _extended(said: str) -> str | None:
+    """The value of `filename*`; None where there is none, or none that can be decoded."""
+    found = _EXTENDED.search(_QUOTED.sub('""', said))
+    if found is None:
+        return None
+    try:
+        return unquote_to_bytes(found[2]).decode(found[1])
+    except UnicodeDecodeError:
+        return None
+
+
+def _decoded(said: str) -> str:
+    """A name out of a header that was read as Latin-1."""
+    raw = said.encode("latin-1")
+    for charset in ("utf-8", "cp1252"):
+        try:
+            return raw.decode(charset)
+        except UnicodeDecodeError:
+            continue
+    return said
