@@ -30,8 +30,8 @@ _FOREIGN = re.compile(
     re.IGNORECASE,
 )
 """Suffixes of picture formats that are not read here; the last two lines are raw formats."""
-_START = 64
-"""Bytes that tell a format."""
+_START = 1024
+"""Bytes that tell a format: the brands of AVIF and HEIC stand in them."""
 
 KINDS = {
     "hidden": "hidden",

@@ -138,11 +138,7 @@ def _megabytes(count: int) -> str:
 
 def recognises(start: bytes) -> bool:
     """Return whether a file that begins so is of a format that is read here."""
-    try:
-        _recognise(start)
-    except UnsupportedError:
-        return False
-    return True
+    return _known(start) is not None
 
 
 def foreign(start: bytes) -> str | None:
@@ -156,7 +152,16 @@ _Reading = Callable[[Reader, int], tuple[int, int, int]]
 
 def _recognise(source: Reader, limits: Limits) -> tuple[str, _Reading]:
     """Format name as Pillow gives it, and what reads its header."""
-    start = source.start(_SIGNED)
+    start = source.start(_BRANDS)
+    found = _known(start)
+    if found is not None:
+        return found
+    named = foreign(start[:_SIGNED])
+    what = f"{named} files are" if named else "this kind of file is"
+    raise UnsupportedError(f"{what} not read here; what is read: {formats.titles(limits.formats)}")
+
+
+def _known(start: bytes) -> tuple[str, _Reading] | None:
     for signatures, name, reading in _FORMATS:
         if start.startswith(signatures):
             return name, reading
@@ -164,11 +169,9 @@ def _recognise(source: Reader, limits: Limits) -> tuple[str, _Reading]:
         return "WEBP", _webp
     if start[:2] in (b"P4", b"P5", b"P6") and start[2:3].isspace():
         return "PPM", _ppm
-    if start[4:8] == b"ftyp" and (brand := _brand(source.start(_BRANDS))):
+    if start[4:8] == b"ftyp" and (brand := _brand(start)):
         return brand, boxes.measure
-    known = foreign(start)
-    what = f"{known} files are" if known else "this kind of file is"
-    raise UnsupportedError(f"{what} not read here; what is read: {formats.titles(limits.formats)}")
+    return None
 
 
 def _brand(start: bytes) -> str | None:
