@@ -82,6 +82,15 @@ def test_names_of_tests_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.load().port == 8000
 
 
+def test_the_photos_of_benchmarks_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SEENIT_PHOTOS is read by `make bench` alone, and may be set for good; one like it is not."""
+    monkeypatch.setenv("SEENIT_PHOTOS", "/photos")
+    assert settings.load().port == 8000
+    monkeypatch.setenv("SEENIT_PHOTO", "/photos")
+    with pytest.raises(SettingsError, match=r"^SEENIT_PHOTO is not a setting;"):
+        settings.load()
+
+
 def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compose files pass empty ones on."""
     monkeypatch.setenv("SEENIT_PORT", "")
