@@ -28,7 +28,7 @@ up: setup ## run Seenit on this machine: API and worker in one process, on SEENI
 test: setup ## the tests, and what was skipped and why
 	@$(bin)/python -m pytest
 
-test-hard: setup ## the slow attacks: kill -9, races, hostile files
+test-hard: setup ## the slow attacks: kill -9, races, hostile files; every benchmark in its quick form
 	@$(bin)/python -m pytest -m hard
 
 lint: setup ## format, rules, types and layers
@@ -37,8 +37,8 @@ lint: setup ## format, rules, types and layers
 	@$(bin)/mypy
 	@$(bin)/lint-imports
 
-bench: setup ## the speed table, written to out/bench.json as well
-	@$(bin)/python -m tests.bench
+bench: setup ## the speed table, also as out/bench.json; QUICK=1: all topics, tiny, in minutes
+	@$(bin)/python -m tests.bench $(if $(QUICK),--quick)
 
 evaluate: setup ## recall and false verdicts on photos of yours: make evaluate PHOTOS=folder
 	@test -n "$(PHOTOS)" || { echo "make evaluate PHOTOS=folder: name a folder of photos" >&2; exit 2; }

@@ -1,11 +1,16 @@
-"""`python -m tests.bench [TOPIC…]`: every speed that is promised, as ratios of one run."""
+"""`python -m tests.bench [--quick] [TOPIC…]`: every promised speed, as ratios of one run."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -17,6 +22,7 @@ from tests.bench import (
     indexing,
     lookup,
     nearest,
+    photos,
     prompting,
     queueing,
     scaling,
@@ -25,7 +31,8 @@ from tests.bench import (
     stages,
     verdicts,
 )
-from tests.bench.rows import Row, Topic, show, write
+from tests.bench.photos import Made, PhotosError, Real, Source
+from tests.bench.rows import Row, Run, Topic, show, write
 
 TOPICS: dict[str, Topic] = {
     "decoding": decoding.rows,
@@ -45,29 +52,83 @@ TOPICS: dict[str, Topic] = {
     "million": nearest.million,
 }
 LONG = ("features", "million")
-"""Hours each: only where they are named."""
+"""Hours each: only where they are named, or in the quick form."""
+OUT = Path("out/bench.json")
+OUT_QUICK = Path("out/bench-quick.json")
 
 
 def main() -> None:
-    """Run the topics named, or all but the long ones; a table on the terminal, JSON in a file."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("topics", nargs="*", choices=[[], *TOPICS], default=[], metavar="TOPIC")
-    parser.add_argument("--out", type=Path, default=Path("out/bench.json"))
-    asked = parser.parse_args()
+    """Run the topics named, or all but the long ones; a table on the terminal, JSON in a file.
+
+    A topic that fails is shown with its reason, the others are measured all the same, and the exit
+    code is 1.
+    """
+    asked = _parser().parse_args()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     console = Console()
+    try:
+        sources = _sources(console)
+    except PhotosError as error:
+        sys.exit(str(error))
+    out = asked.out or (OUT_QUICK if asked.quick else OUT)
     measured: list[Row] = []
+    taken: dict[str, float] = {}
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
         *Progress.get_default_columns()[1:],
     )
     with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
-        for name in asked.topics or [one for one in TOPICS if one not in LONG]:
-            measured += TOPICS[name](progress)
-            write(measured, asked.out)
-    show(measured, console)
-    console.print(f"written to {asked.out}")
+        run = Run(progress, asked.quick, sources)
+        for name in asked.topics or [one for one in TOPICS if asked.quick or one not in LONG]:
+            began = time.perf_counter()
+            measured += _rows(name, run)
+            taken[name] = time.perf_counter() - began
+            write(measured, out, quick=asked.quick, seconds=taken)
+    show(measured, console, quick=asked.quick)
+    console.print(f"written to {out}")
+    if failed := [row.topic for row in measured if row.failed]:
+        sys.exit(f"failed: {', '.join(failed)}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("topics", nargs="*", choices=[[], *TOPICS], default=[], metavar="TOPIC")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="every topic, the long ones too, on a few pictures: that they run, not how fast",
+    )
+    parser.add_argument(
+        "--out", type=Path, help=f"where JSON goes: {OUT}, or {OUT_QUICK} with --quick"
+    )
+    return parser
+
+
+def _sources(console: Console) -> Sequence[Source]:
+    """Made photos, and real ones where they are named; say which. Raise PhotosError."""
+    folder = photos.named()
+    if folder is None:
+        console.print("SEENIT_PHOTOS is not set: made photos only, so no figure is of real ones.")
+        return [Made()]
+    real = Real(folder)
+    console.print(f"made photos, and {len(real.paths):,} real ones of {folder}")
+    return [Made(), real]
+
+
+def _rows(name: str, run: Run) -> list[Row]:
+    """Measure one topic; what fails, or lacks a server, is a row without a figure."""
+    try:
+        rows = TOPICS[name](run)
+    except pytest.skip.Exception as skipped:  # what tests.absent raises
+        rows = [Row(work=name, unit="", value=None, details={"needs": str(skipped)})]
+    except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 - the others are measured
+        run.progress.console.print_exception()
+        told = f"{type(error).__name__}: {error}"
+        rows = [Row(work=name, unit="", value=None, failed=told)]
+    if run.quick:  # targets are of the full sizes
+        rows = [replace(row, target=None) for row in rows]
+    return [replace(row, topic=name) for row in rows]
 
 
 if __name__ == "__main__":

@@ -42,7 +42,8 @@ class Aggregate:
         known = self._summed(seen)
         self._middle = known.mean(axis=0)
         _, sizes, axes = np.linalg.svd(known - self._middle, full_matrices=False)
-        self._whitening = (axes[:DIMENSIONS].T / np.sqrt(sizes[:DIMENSIONS])).astype(np.float32)
+        kept = min(DIMENSIONS, len(known) - 1)  # about their middle, n pictures span no more
+        self._whitening = (axes[:kept].T / np.sqrt(sizes[:kept])).astype(np.float32)
 
     def of(self, pictures: Crowd) -> Floats:
         """(pictures, DIMENSIONS) unit vectors; pictures without keypoints have one all the same."""

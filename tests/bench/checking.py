@@ -6,54 +6,59 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
-from pathlib import Path
 
 import httpx
-from rich.progress import Progress
 
 from tests.bench import photos, weights
-from tests.bench.rows import Row
+from tests.bench.photos import Source
+from tests.bench.rows import Row, Run
+from tests.bench.weights import Model
 from tests.e2e.fleet import Fleet
-from tests.e2e.service import Service
+from tests.e2e.service import Service, serving
 
 RATE = 20
-SECONDS = 15
-FILES = 48
+SECONDS, SECONDS_QUICK = 15, 1
+FILES, FILES_QUICK = 48, 6
 UPLOADING = 4
 """Files in one request of the client that uploads without pause."""
 CLIENTS = 64
 
 
-def rows(progress: Progress) -> list[Row]:
+def rows(run: Run) -> list[Row]:
     """p50 and p99 of checks that come 20 a second, whatever the earlier ones do."""
-    files = photos.files(progress, FILES, first=400_000)
-    small = weights.mini()
-    model = str(small) if small else "none"
-    with photos.folder() as folder:
-        service = Service(folder / "data", settings={"SEENIT_MODEL": model}).start()
-        try:
-            task = progress.add_task("waiting for the model", total=None)
-            until_loaded(service, model)
-            progress.remove_task(task)
-            return [row(progress, service, files, model)]
-        finally:
-            service.stop()
+    return [_row(run, source) for source in run.sources]
+
+
+def _row(run: Run, source: Source) -> Row:
+    model = weights.mini()
+    with photos.folder() as folder, serving(folder / "data", SEENIT_MODEL=named(model)) as service:
+        task = run.progress.add_task("waiting for the model", total=None)
+        until_loaded(service, model)
+        run.progress.remove_task(task)
+        return row(run, service, source, model)
+
+
+def named(model: Model | None) -> str:
+    """Return what SEENIT_MODEL is for this model."""
+    return str(model.folder) if model else "none"
 
 
 def row(
-    progress: Progress, service: Service | Fleet, files: list[bytes], model: str, where: str = ""
+    run: Run, service: Service | Fleet, source: Source, model: Model | None, where: str = ""
 ) -> Row:
     """p50 and p99 of a running service that also ingests."""
-    uploaded, refused, taken = _measured(progress, service, files)
+    files = source.uploads(run.progress, FILES_QUICK if run.quick else FILES)
+    uploaded, refused, taken = _measured(run, service, files)
     taken.sort()
     return Row(
         work=f"POST /v1/check while ingest runs, 20 requests a second, p99{where}",
+        photos=source.kind,
         unit="s",
         value=taken[int(len(taken) * 0.99)],
         target=1,
         better="less",
         details={
-            "model": Path(model).name,
+            "model": model.name if model else "none",
             "p50, s": taken[len(taken) // 2],
             "slowest, s": taken[-1],
             "checks": len(taken),
@@ -63,10 +68,10 @@ def row(
     )
 
 
-def until_loaded(service: Service | Fleet, model: str) -> None:
+def until_loaded(service: Service | Fleet, model: Model | None) -> None:
     """Wait until readiness says that the model is there."""
     deadline = time.monotonic() + 300
-    while model != "none":
+    while model is not None:
         parts = service.client.get("/health/ready").json()["parts"]
         if parts["visual"] == "ok":
             return
@@ -76,7 +81,7 @@ def until_loaded(service: Service | Fleet, model: str) -> None:
 
 
 def _measured(
-    progress: Progress, service: Service | Fleet, files: list[bytes]
+    run: Run, service: Service | Fleet, files: list[bytes]
 ) -> tuple[float, int, list[float]]:
     """Uploads settled a second, answers of 503, and each check's seconds from when it was due."""
     over = threading.Event()
@@ -93,7 +98,10 @@ def _measured(
                 parts = [
                     (
                         "file",
-                        (f"{n}-{m}.jpg", files[(n * UPLOADING + m) % FILES] + bytes([n % 251, m])),
+                        (
+                            f"{n}-{m}.jpg",
+                            files[(n * UPLOADING + m) % len(files)] + bytes([n % 251, m]),
+                        ),
                     )
                     for m in range(UPLOADING)
                 ]
@@ -112,7 +120,7 @@ def _measured(
 
         def check(n: int) -> float:
             while True:
-                answer = client.post("/v1/check", files={"file": files[n % FILES]})
+                answer = client.post("/v1/check", files={"file": files[n % len(files)]})
                 if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
                     break
                 refused.append(n)
@@ -121,7 +129,8 @@ def _measured(
             return time.perf_counter() - began - n / RATE
 
         asked = []
-        for n in progress.track(range(RATE * SECONDS), description="checking"):
+        checks = range(RATE * (SECONDS_QUICK if run.quick else SECONDS))
+        for n in run.progress.track(checks, description="checking"):
             time.sleep(max(0.0, began + n / RATE - time.perf_counter()))
             asked.append(pool.submit(check, n))
         taken = [one.result() for one in asked]

@@ -1,9 +1,7 @@
-"""Tens of thousands of distinct crops of real photos, fingerprinted and embedded once, and kept."""
+"""Tens of thousands of distinct crops of photos, fingerprinted and embedded once, and kept."""
 
 from __future__ import annotations
 
-import io
-import os
 import random
 from collections.abc import Iterator
 from itertools import islice
@@ -19,9 +17,13 @@ from adapters.visual_embedder import VisualEmbedder
 from core.edits import jpeg
 from core.fingerprint import fingerprint
 from core.types import Fingerprint, Limits, Matrix
+from tests.bench import photos
+from tests.bench.photos import Real, Source
+from tests.bench.weights import Model
 
-FOLDERS = ("originals", "captioned", "lookalikes")
 BATCH = 64
+SCENES = 1_600
+"""Pictures that crops are cut out of, at most."""
 LEAST = 0.35
 """Share of each side that a crop shows at least: smaller ones of one photo are alike again."""
 
@@ -34,16 +36,13 @@ class Crops(NamedTuple):
     space_id: str
 
 
-def crops(progress: Progress, count: int, kept: Path) -> Crops | None:
-    """So many crops, from `kept` where they were made before; None without photos and model."""
-    shared = os.environ.get("SEENIT_TEST_SHARED")
-    model = Path(shared or "") / "models" / "dual-encoder"
-    if not shared or not model.is_dir():
-        return None
-    path = kept / f"crops-{count}.msgpack"
+def crops(progress: Progress, source: Source, model: Model, count: int, kept: Path) -> Crops:
+    """Return so many crops, from the folder `kept` where they were made before."""
+    which = source.digest if isinstance(source, Real) else source.kind
+    path = kept / f"crops-{which}-{model.name.replace(' ', '-')}-{count}.msgpack"
     if not path.is_file():
         kept.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(msgspec.msgpack.encode(_made(progress, count, Path(shared), model)))
+        path.write_bytes(msgspec.msgpack.encode(_made(progress, source, model, count)))
     fingerprints, vectors, space_id = msgspec.msgpack.decode(
         path.read_bytes(), type=tuple[list[Fingerprint], bytes, str]
     )
@@ -53,17 +52,17 @@ def crops(progress: Progress, count: int, kept: Path) -> Crops | None:
 
 
 def _made(
-    progress: Progress, count: int, shared: Path, model: Path
+    progress: Progress, source: Source, model: Model, count: int
 ) -> tuple[list[Fingerprint], bytes, str]:
-    embedder = VisualEmbedder(str(model), device="cpu")
+    embedder = VisualEmbedder(str(model.folder), device="cpu")
     embedder.load()
     if embedder.absent:
         raise RuntimeError(embedder.absent)
     limits = Limits()
     prints: list[Fingerprint] = []
     rows: list[Matrix] = []
-    pictures = _pictures(shared, count)
-    task = progress.add_task(f"making {count} crops", total=count)
+    pictures = _pictures(source, count)
+    task = progress.add_task(f"making {count} crops of {source.kind} photos", total=count)
     while batch := list(islice(pictures, BATCH)):
         made = [fingerprint(data, limits) for data in batch]
         rows.append(embedder.embed_images([Image.fromarray(one.preview) for one, _ in made]))
@@ -74,25 +73,19 @@ def _made(
     return prints, vectors.tobytes(), embedder.space.space_id
 
 
-def _pictures(shared: Path, count: int) -> Iterator[bytes]:
+def _pictures(source: Source, count: int) -> Iterator[bytes]:
     """JPEGs of crops, turn about of all photos, no two of a photo alike."""
-    paths = sorted(
-        path
-        for folder in FOLDERS
-        for path in (shared / "photos" / folder).iterdir()
-        if path.suffix.lower() in {".jpg", ".jpeg", ".png"}
-    )
     dice = random.Random(7)
-    each = -(-count // len(paths))
+    scenes = source.scenes(min(SCENES, count))
+    each = -(-count // len(scenes))
     made = 0
-    for path in paths:
-        with Image.open(io.BytesIO(path.read_bytes())) as opened:
-            photo = opened.convert("RGB")
-        photo.thumbnail((512, 512))
+    for data in scenes:
+        scene = photos.upright(data)
+        scene.thumbnail((512, 512))
         for _ in range(each):
             if made == count:
                 return
-            yield jpeg(photo.crop(_box(photo.size, dice)), 90)
+            yield jpeg(scene.crop(_box(scene.size, dice)), 90)
             made += 1
 
 

@@ -7,31 +7,25 @@ large a share of its words (22 and 23 %): common words stay common, and rare one
 
 from __future__ import annotations
 
-import io
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 from rich.progress import Progress
 
 from core import features
 from core.decoding import decode
-from core.edits import EDITS, jpeg
+from core.edits import EDITS
 from core.features import Keypoints
-from core.scenes import photo
 from core.types import Features, Limits
+from tests.bench import photos
 
 MIXED = 0.3
 """Share of a third keypoint in a made one; the squares of both shares are 1."""
 FEW = 20
 """A photo of fewer keypoints lends none."""
 AT_ONCE = 1_000
-DRAWN = 300
-"""Of each, where no real photos are named."""
 
 
 class Crowd(NamedTuple):
@@ -61,17 +55,6 @@ class Asked(NamedTuple):
     features: Features
 
 
-def photographs() -> tuple[list[bytes], list[bytes]]:
-    """Files of photos to be edited, and of others: those of SEENIT_TEST_SHARED, else drawn."""
-    named = os.environ.get("SEENIT_TEST_SHARED")
-    if not named:
-        drawn = [jpeg(photo(seed, 512, 384)) for seed in range(2 * DRAWN)]
-        return drawn[:DRAWN], drawn[DRAWN:]
-    folders = [Path(named) / "photos" / one for one in ("originals", "lookalikes", "captioned")]
-    own, *other = [[path.read_bytes() for path in sorted(one.glob("*.*"))] for one in folders]
-    return own, [data for files in other for data in files]
-
-
 def detect(data: bytes) -> Keypoints:
     """Of a file."""
     return features.detect(decode(data, Limits()).preview)
@@ -81,8 +64,7 @@ def edited(progress: Progress, files: list[bytes], every: int) -> Iterator[Asked
     """All edits of each `every`-th of the files."""
     numbers = range(0, len(files), every)
     for number in progress.track(numbers, description=f"{len(EDITS)} edits of each photo"):
-        with Image.open(io.BytesIO(files[number])) as image:
-            upright = ImageOps.exif_transpose(image).convert("RGB")
+        upright = photos.upright(files[number])
         for edit in EDITS.values():
             found = detect(edit.apply(upright, number))
             yield Asked(edit.name, number, found, features.described(found))

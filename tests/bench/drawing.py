@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import numpy as np
 from rich.progress import Progress
@@ -14,57 +13,77 @@ from core.edits import EDITS, jpeg
 from core.ports import Filters
 from core.search import Ask
 from tests import drawings
-from tests.bench.rows import Row
+from tests.bench import photos, weights
+from tests.bench.rows import Row, Run
 from tests.bench.running import TENANT, fill, ingest, services
+from tests.bench.weights import Model
 
-MADE = 100
-"""Drawings of each kind."""
-ASKED = 40
-"""Of each kind, whose copies are asked about in each edit."""
+TRAINED = ("dual-encoder", "mini-clip")
 COPIES = ("jpeg-30", "half", "grey", "mirror", "quarter-turn", "turn-10", "crop-70", "border")
 
 
-def rows(progress: Progress) -> list[Row]:
-    """Among photos, where there are any."""
-    shared = os.environ.get("SEENIT_TEST_SHARED")
-    names = ("dual-encoder", "mini-clip") if shared else ()
+class Size(NamedTuple):
+    """How many drawings of each kind there are."""
+
+    made: int
+    asked: int
+    """Drawings whose copies are asked about in each edit."""
+    fresh: int
+    """Further drawings, each of which is new."""
+    around: int
+    """Photos that a drawing is looked for among."""
+
+
+FULL = Size(100, 40, 60, 1_000)
+QUICK = Size(6, 2, 3, 8)
+
+
+def rows(run: Run) -> list[Row]:
+    """Drawings among photos, by the trained models that there are, and their copies by none."""
+    size = QUICK if run.quick else FULL
     measured: list[Row] = []
-    for name in names:
-        with TemporaryDirectory() as folder:
-            model = str(Path(shared or "", "models", name))
-            with services(Path(folder), model, durable=False) as built:
-                measured += _measure(progress, built, Path(folder), name, shared or "")
-    with TemporaryDirectory() as folder, services(Path(folder), "none", durable=False) as built:
-        measured += _copies(progress, built, Path(folder), "no model")
+    with photos.folder() as folder:
+        models = [one for name in TRAINED if (one := weights.trained(name))]
+        if run.quick and not models:
+            models = [weights.tiny(folder)]
+        for model in models:
+            measured += _measure(run, size, model)
+    with photos.folder() as folder, services(folder, "none", durable=False) as built:
+        measured += _copies(run.progress, size, built, folder, "no model")
     return measured
 
 
-def _measure(
-    progress: Progress, built: Services, folder: Path, name: str, shared: str
-) -> list[Row]:
-    around = sorted(Path(shared, "photos", "captioned").glob("*.jpg"))
-    fill(progress, built, folder, [path.read_bytes() for path in around])
+def _measure(run: Run, size: Size, model: Model) -> list[Row]:
+    around = run.best.stored(run.progress, size.around)
     measured: list[Row] = []
-    for kind, make in drawings.KINDS.items():
-        lines = [make(seed) for seed in range(MADE)]
-        ids = _store(built, folder, [jpeg(drawings.drawn(one), 92) for one in lines])
-        ranks = []
-        for n in progress.track(range(MADE), description=f"redrawn: {kind}, {name}"):
-            asked = jpeg(drawings.redrawn(lines[n], n), 85)
-            vector = built.searcher.see(TENANT, asked)
-            ask = Ask(vector=vector, mode="visual", limit=200, filters=Filters())
-            hits = built.searcher.search(TENANT, ask).hits
-            found = [hit.seen.record.state.image_id for hit in hits]
-            ranks.append(found.index(ids[n]) if ids[n] in found else len(found))
-        found_at = {f"R@{k}": float(np.mean(np.array(ranks) < k)) * 100 for k in (1, 5, 10)}
-        measured.append(
-            Row(
-                work=f"{kind}: found by a rough redrawing among {len(around) + MADE}, {name}",
-                unit="% in 10",
-                value=found_at["R@10"],
-                details={**found_at, "median rank": float(np.median(ranks)) + 1},
+    with (
+        photos.folder() as folder,
+        services(folder, str(model.folder), durable=False) as built,
+    ):
+        fill(run.progress, built, folder, around)
+        for kind, make in drawings.KINDS.items():
+            lines = [make(seed) for seed in range(size.made)]
+            ids = _store(built, folder, [jpeg(drawings.drawn(one), 92) for one in lines])
+            ranks = []
+            told = f"redrawn: {kind}, {model.name}"
+            for n in run.progress.track(range(size.made), description=told):
+                asked = jpeg(drawings.redrawn(lines[n], n), 85)
+                vector = built.searcher.see(TENANT, asked)
+                ask = Ask(vector=vector, mode="visual", limit=200, filters=Filters())
+                hits = built.searcher.search(TENANT, ask).hits
+                found = [hit.seen.record.state.image_id for hit in hits]
+                ranks.append(found.index(ids[n]) if ids[n] in found else len(found))
+            found_at = {f"R@{k}": float(np.mean(np.array(ranks) < k)) * 100 for k in (1, 5, 10)}
+            among = len(around) + size.made
+            measured.append(
+                Row(
+                    work=f"{kind}: found by a rough redrawing among {among}, {model.name}",
+                    photos=run.best.kind,
+                    unit="% in 10",
+                    value=found_at["R@10"],
+                    details={**found_at, "median rank": float(np.median(ranks)) + 1},
+                )
             )
-        )
     return measured
 
 
@@ -75,27 +94,30 @@ def _store(built: Services, folder: Path, files: list[bytes]) -> list[str]:
     return ids
 
 
-def _copies(progress: Progress, built: Services, folder: Path, name: str) -> list[Row]:
+def _copies(progress: Progress, size: Size, built: Services, folder: Path, name: str) -> list[Row]:
     measured: list[Row] = []
     for kind, make in drawings.KINDS.items():
-        drawn = [drawings.drawn(make(seed)) for seed in range(MADE)]
+        drawn = [drawings.drawn(make(seed)) for seed in range(size.made)]
         ids = _store(built, folder, [jpeg(one, 92) for one in drawn])
         shares: dict[str, object] = {}
         wrong = 0
         for edit in COPIES:
             right = 0
-            for n in progress.track(range(ASKED), description=f"{kind}: {edit}, {name}"):
+            for n in progress.track(range(size.asked), description=f"{kind}: {edit}, {name}"):
                 data = EDITS[edit].apply(drawn[n], seed=n)
                 verdict, _ = built.checker.check(TENANT, data)
                 right += verdict.original == ids[n]
                 wrong += verdict.original not in (None, ids[n])
-            shares[edit] = f"{100 * right / ASKED:.0f} %"
+            shares[edit] = f"{100 * right / size.asked:.0f} %"
         new = sum(
             one.states[0].verdict.kind == "new"
             for one in ingest(
                 built,
                 folder,
-                [jpeg(drawings.drawn(make(seed)), 92) for seed in range(MADE, MADE + 60)],
+                [
+                    jpeg(drawings.drawn(make(seed)), 92)
+                    for seed in range(size.made, size.made + size.fresh)
+                ],
             )
         )
         measured.append(
@@ -103,7 +125,11 @@ def _copies(progress: Progress, built: Services, folder: Path, name: str) -> lis
                 work=f"copies recognised: {kind}, {name}",
                 unit="%",
                 value=float(np.mean([float(str(one).split()[0]) for one in shares.values()])),
-                details={**shares, "told of another one": wrong, "different ones told new": new},
+                details={
+                    **shares,
+                    "told of another one": wrong,
+                    f"different ones told new, of {size.fresh}": new,
+                },
             )
         )
     return measured

@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from PIL import Image
-from rich.progress import Progress
 
 from adapters.visual_embedder import BATCHES, VisualEmbedder
 from core.scenes import photo
 from tests.bench import photos, weights
-from tests.bench.rows import Row, ratio
+from tests.bench.rows import Row, Run, ratio
 
-TIMES = 7
+TIMES, TIMES_QUICK = 7, 2
 
 
-def rows(progress: Progress) -> list[Row]:
+def rows(run: Run) -> list[Row]:
     """Previews in, unit vectors out, at the same batch, dtype and device."""
+    times = TIMES_QUICK if run.quick else TIMES
     batch = BATCHES["cpu"]
     previews = [photo(seed, *photos.PREVIEW) for seed in range(batch)]
     found = []
     with photos.folder() as folder:
-        task = progress.add_task("ViT-B/32", total=None)
-        found.append(_measured("ViT-B/32's shape", weights.vit_b32(folder), previews, 0.9))
-        progress.remove_task(task)
+        model = weights.untrained(folder, quick=run.quick)
+        task = run.progress.add_task(model.name, total=None)
+        found.append(_measured(model, previews, times, 0.9))
+        run.progress.remove_task(task)
     if small := weights.mini():
-        found.append(_measured(small.name, small, previews, None))
+        found.append(_measured(small, previews, times, None))
     return found
 
 
-def _measured(name: str, folder: Path, previews: list[Image.Image], target: float | None) -> Row:
+def _measured(
+    model: weights.Model, previews: list[Image.Image], times: int, target: float | None
+) -> Row:
     import torch  # noqa: PLC0415 - seconds to import
 
-    embedder = VisualEmbedder(str(folder), device="cpu")
+    embedder = VisualEmbedder(str(model.folder), device="cpu")
     embedder.load()
     if embedder.absent:
         raise RuntimeError(embedder.absent)
@@ -43,9 +44,10 @@ def _measured(name: str, folder: Path, previews: list[Image.Image], target: floa
         with torch.inference_mode():
             towers._model.get_image_features(pixel_values=pixels)
 
-    stage, forward = ratio(lambda: embedder.embed_images(previews), bare, TIMES)
+    stage, forward = ratio(lambda: embedder.embed_images(previews), bare, times)
     return Row(
-        work=f"embed stage against the bare forward pass, {name}",
+        work=f"embed stage against the bare forward pass, {model.name}",
+        photos="made",
         unit="x",
         value=forward / stage,
         target=target,

@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 from statistics import median
@@ -43,20 +44,31 @@ from tests import servers
 from tests.bench import crowding, photos
 from tests.bench.aggregates import Aggregate
 from tests.bench.crowding import Asked, Crowd
-from tests.bench.rows import Row
+from tests.bench.rows import Row, Run
 
-PICTURES = int(os.environ.get("SEENIT_TEST_PICTURES", "60000"))
-EVERY = 5
-"""One photo in so many is edited."""
 TOP = 20
 BATCH = 500
-LEARNT = 1_500
-"""Drawn pictures that the aggregate learns from."""
 FEW = 100
 """Words of the short question."""
 
 Answers = list[list[int]]
 """What was found, as it is and mirrored, best first."""
+
+
+class Size(NamedTuple):
+    """How much is stored and asked."""
+
+    pictures: int
+    photos: int | None
+    """Photos that are edited, and as many that lend keypoints; None for all."""
+    every: int
+    """One photo in so many is edited."""
+    learnt: int
+    """Drawn pictures that the aggregate learns from."""
+
+
+FULL = Size(int(os.environ.get("SEENIT_TEST_PICTURES", "60000")), None, 5, 1_500)
+QUICK = Size(60, 8, 4, 40)
 
 
 class Way(NamedTuple):
@@ -74,6 +86,7 @@ class Way(NamedTuple):
 class Cost(NamedTuple):
     """What it took to store pictures."""
 
+    pictures: int
     rate: float
     """Pictures a second."""
     disk: float
@@ -82,14 +95,16 @@ class Cost(NamedTuple):
     """Likewise, that the server has more than before: the more so the longer it did not tidy."""
 
 
-def rows(progress: Progress) -> list[Row]:
+def rows(run: Run) -> list[Row]:
     """A row for each way: what it finds, of which edits, at which cost."""
-    own, lending = crowding.photographs()
+    size = QUICK if run.quick else FULL
+    progress = run.progress
+    own, lending = run.best.apart(size.photos)
     told = progress.track(own, description="photos to be found")
     stored = [crowding.detect(data) for data in told]
     told = progress.track(lending, description="photos that lend keypoints")
     lenders = crowding.real([crowding.detect(data) for data in told])
-    edited = list(crowding.edited(progress, own, EVERY))
+    edited = list(crowding.edited(progress, own, size.every))
     known = [features.described(one) for one in stored]
     asked = [
         (one, votes(one.features, known[one.number])[0] >= POLICY.feature_votes)
@@ -100,14 +115,15 @@ def rows(progress: Progress) -> list[Row]:
         client = _connected(server)
         costs: dict[str, Cost] = {}
         try:
-            for way in _ways(progress):
+            for way in _ways(progress, size.learnt):
                 if way.collection not in costs:
                     crowd = chain(
                         [crowding.real(stored), lenders],
-                        crowding.made(lenders, PICTURES - len(own) - len(lending)),
+                        crowding.made(lenders, size.pictures - len(own) - len(lending)),
                     )
                     costs[way.collection] = _store(progress, client, server, way, crowd)
-                found.append(_row(progress, client, way, asked, costs[way.collection]))
+                row = _row(progress, client, way, asked, costs[way.collection])
+                found.append(replace(row, photos=run.best.kind))
         finally:
             client.close()
     return found
@@ -116,7 +132,7 @@ def rows(progress: Progress) -> list[Row]:
 # --- the ways -----------------------------------------------------------------------------------
 
 
-def _ways(progress: Progress) -> Iterator[Way]:
+def _ways(progress: Progress, learnt: int) -> Iterator[Way]:
     for name, asked in (
         ("rare words", _rare),
         ("rare words, and common ones as in a small tenant", _kept),
@@ -124,7 +140,7 @@ def _ways(progress: Progress) -> Iterator[Way]:
     ):
         yield Way(name, "Kept", vectors=False, stored=_each(_kept), asked=_both(asked))
     yield Way("all words", "Every", vectors=False, stored=_each(_every), asked=_both(_every))
-    seeds = progress.track(range(LEARNT), description="drawing pictures to learn from")
+    seeds = progress.track(range(learnt), description="drawing pictures to learn from")
     seen = [crowding.detect(jpeg(photo(10_000 + seed, 320, 240))) for seed in seeds]
     turned = [one._replace(descriptors=one.descriptors[:, features._MIRROR]) for one in seen]
     one = Aggregate(crowding.real([*seen, *turned]))
@@ -201,7 +217,7 @@ def _store(
     disk, memory = _disk(server.data), _memory(server)
     every = (one for some in crowd for one in way.stored(some))
     seconds, first = 0.0, 0
-    task = progress.add_task(f"storing: {way.name}", total=PICTURES)
+    task = progress.add_task(f"storing: {way.name}", total=None)
     while batch := list(islice(every, BATCH)):
         objects = [
             DataObject({"number": n}, vector={"vector": one})
@@ -216,6 +232,7 @@ def _store(
         first += len(batch)
         progress.update(task, completed=first)
     return Cost(
+        first,
         first / seconds,
         (_disk(server.data) - disk) / first,
         (_memory(server) - memory) / first,
@@ -244,7 +261,7 @@ def _row(
     every = [flag for flags in right.values() for flag in flags]
     weak = {edit: _percent(flags) for edit, flags in right.items() if not all(flags)}
     return Row(
-        work=f"local features in Weaviate by {way.name}, {PICTURES:,} pictures: "
+        work=f"local features in Weaviate by {way.name}, {cost.pictures:,} pictures: "
         f"found among {TOP} each way, and by votes",
         unit="%",
         value=_percent(agreed),

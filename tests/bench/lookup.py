@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from statistics import median
+from typing import NamedTuple
 
 import numpy as np
 import psutil
@@ -15,42 +17,62 @@ from core.features import sketch
 from core.scenes import photo
 from core.terms import Terms
 from core.types import Features
-from tests.bench.rows import Row, fastest
+from tests.bench.rows import Row, Run, fastest
 
-MILLION = 1_000_000
 DIMENSIONS = 512
-PICTURES = 100_000
-AT_ONCE = 2_000
 CHANCE = 0.5
-DRAWN = 200
-"""Photos whose real words are mixed into the made ones."""
-STEP = 50_000
 TIMES = 7
 ROOM = 3.0
 """Times its own size that a search of vectors needs free to be measured honestly."""
 
 
-def rows(progress: Progress) -> list[Row]:
+class Size(NamedTuple):
+    """How much is held."""
+
+    million: int
+    """Vectors, and hashes."""
+    step: int
+    """Vectors that are made at once."""
+    pictures: int
+    """Pictures with words."""
+    at_once: int
+    """Pictures that are held at once."""
+    drawn: int
+    """Photos whose real words are mixed into the made ones."""
+
+
+FULL = Size(1_000_000, 50_000, 100_000, 2_000, 200)
+QUICK = Size(20_000, 10_000, 400, 200, 8)
+
+
+def rows(run: Run) -> list[Row]:
     """Vectors and hashes by the million, words by the hundred thousand."""
-    return [_vectors(progress), _hashes(), _words(progress)]
+    size = QUICK if run.quick else FULL
+    return [_vectors(run.progress, size), _hashes(size), _words(run.progress, size)]
 
 
-def _vectors(progress: Progress) -> Row:
-    work = "exact search over 1,000,000 x 512 vectors against one pass over that memory"
-    needed = ROOM * MILLION * DIMENSIONS * 4
+def _vectors(progress: Progress, size: Size) -> Row:
+    count, step = size.million, size.step
+    work = f"exact search over {count:,} x {DIMENSIONS} vectors against one pass over that memory"
+    needed = ROOM * count * DIMENSIONS * 4
     if psutil.virtual_memory().available < needed:
-        return Row(work=work, unit="x", value=None, details={"needs, GB free": needed / 1e9})
+        return Row(
+            work=work,
+            unit="x",
+            value=None,
+            details={"needs": f"{needed / 1e9:.1f} GB of free memory"},
+        )
     random = np.random.default_rng(1)
     held = Vectors(DIMENSIONS)
-    for start in progress.track(range(0, MILLION, STEP), description="making vectors"):
-        part = random.standard_normal((STEP, DIMENSIONS), np.float32)
+    for start in progress.track(range(0, count, step), description="making vectors"):
+        part = random.standard_normal((step, DIMENSIONS), np.float32)
         part /= np.linalg.norm(part, axis=1, keepdims=True)
-        held.extend(np.arange(start, start + STEP), part)
+        held.extend(np.arange(start, start + step), part)
     query = part[:1]
     blocks = held._view.blocks
 
     def search() -> None:
-        assert held.search(query, 20, 0.2)[0][0].slot == MILLION - STEP
+        assert held.search(query, 20, 0.2)[0][0].slot == count - step
 
     def read() -> None:
         for block in blocks:
@@ -77,47 +99,48 @@ def _vectors(progress: Progress) -> Row:
     )
 
 
-def _hashes() -> Row:
+def _hashes(size: Size) -> Row:
+    count = size.million
     random = np.random.default_rng(2)
     held = Hashes()
-    held.extend(np.arange(MILLION), random.integers(0, 2**64, MILLION, np.uint64))
+    held.extend(np.arange(count), random.integers(0, 2**64, count, np.uint64))
     turns = random.integers(0, 2**64, 8, np.uint64)
     taken, cpu = fastest(lambda: held.search(turns, 12), 15)
     return Row(
-        work="hash look-up over 1,000,000 hashes x 8 turns, a query per million rows and turn",
+        work=f"hash look-up over {count:,} hashes x 8 turns, a query per million rows and turn",
         unit="ms",
-        value=cpu / 8 * 1e3,
+        value=cpu / 8 * 1e3 * (1_000_000 / count),
         target=1.5,
         better="less",
         details={"CPU, all 8 turns, ms": cpu * 1e3, "by the clock, all 8 turns, ms": taken * 1e3},
     )
 
 
-def _words(progress: Progress) -> Row:
+def _words(progress: Progress, size: Size) -> Row:
     """Half of a picture's words at random, half those of real pictures: some words are common."""
     random = np.random.default_rng(3)
     real = [
         features.extract(np.asarray(photo(seed, 512, 384)))
-        for seed in progress.track(range(DRAWN), description="drawing words")
+        for seed in progress.track(range(size.drawn), description="drawing words")
     ]
     every = [_arrays(one) for one in real]
     words = np.concatenate([one[0] for one in every])
     mirrored = np.concatenate([one[1] for one in every])
     held = Terms()
-    size = len(words) // DRAWN
+    each = len(words) // size.drawn
     tables = np.arange(features.TABLES) << features.BITS
 
     points = np.concatenate([one[2] for one in every]).astype("<f4")
 
     def made(count: int) -> list[Features]:
-        rows = random.integers(0, len(words), (count, size))
-        chance = random.random((count, size, 1)) < CHANCE
+        rows = random.integers(0, len(words), (count, each))
+        chance = random.random((count, each, 1)) < CHANCE
         found = [
             np.where(chance, random.integers(0, 1 << features.BITS, new.shape) + tables, new)
             for new in (words[rows], mirrored[rows])
         ]
         own, other = (one.astype("<u4") for one in found)
-        places = points[random.integers(0, len(points), (count, size))]
+        places = points[random.integers(0, len(points), (count, each))]
         return [
             Features(
                 words=own[n].tobytes(),
@@ -129,19 +152,19 @@ def _words(progress: Progress) -> Row:
             for n in range(count)
         ]
 
-    starts = range(0, PICTURES, AT_ONCE)
+    starts = range(0, size.pictures, size.at_once)
     for start in progress.track(starts, description="holding words"):
-        held.extend(range(start, start + AT_ONCE), made(AT_ONCE))
+        held.extend(range(start, start + size.at_once), made(size.at_once))
     asked = real[:20]
-    taken = sorted(fastest(lambda one=one: held.search(one), 5)[::-1] for one in asked)
+    taken = sorted(fastest(partial(held.search, one), 5)[::-1] for one in asked)
     return Row(
-        work="feature look-up, both directions, 100,000 pictures",
+        work=f"feature look-up, both directions, {size.pictures:,} pictures",
         unit="ms",
         value=taken[len(taken) // 2][0] * 1e3,
         target=20,
         better="less",
         details={
-            "CPU, slowest of 20, ms": taken[-1][0] * 1e3,
+            f"CPU, slowest of {len(asked)}, ms": taken[-1][0] * 1e3,
             "by the clock, ms": median(clock for _, clock in taken) * 1e3,
             "words a picture": len(np.unique(sketch(real[0]).codes)),
         },

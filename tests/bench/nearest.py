@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import psutil
@@ -18,24 +19,44 @@ from core.policy import POLICY
 from core.ports import Index
 from core.types import Fingerprint, Hit, Query, Vector
 from tests import servers
-from tests.bench import crops, photos
-from tests.bench.rows import Row
+from tests.bench import crops, photos, weights
+from tests.bench.photos import Kind, Source
+from tests.bench.rows import Row, Run
 from tests.records import image_id, record
 
 TENANT = "default"
-STORED = 50_000
-ASKED = 1_000
-NEAR = 200
-"""Of those, how many ask for candidates as an upload does."""
 SURE = 5
 """Votes from which a candidate is seldom one by chance."""
 ENTRY = 500
 KEPT = Path("out")
-MADE = 1_000_000
 DIMENSIONS = 512
-SUBJECTS = 20_000
 NOISE = 0.9
 """Length of what sets a made picture apart from its subject's centre."""
+
+
+class Size(NamedTuple):
+    """How many crops are stored and asked about."""
+
+    stored: int
+    asked: int
+    near: int
+    """Of those, how many ask for candidates as an upload does."""
+
+
+FULL: dict[Kind, Size] = {"made": Size(10_000, 500, 200), "real": Size(50_000, 1_000, 200)}
+QUICK = Size(150, 8, 4)
+
+
+class Million(NamedTuple):
+    """How many made vectors are stored and asked about."""
+
+    made: int
+    asked: int
+    subjects: int
+
+
+FULL_MILLION = Million(1_000_000, 1_000, 20_000)
+QUICK_MILLION = Million(1_000, 8, 100)
 
 
 @contextmanager
@@ -49,18 +70,26 @@ def weaviate(folder: Path) -> Iterator[tuple[servers.Weaviate, WeaviateIndex]]:
             index.close()
 
 
-def rows(progress: Progress) -> list[Row]:
-    """Recall at ten, and of candidates by each source, on 50,000 crops and 1,000 held out."""
-    made = crops.crops(progress, STORED + ASKED, KEPT)
-    if made is None:
-        return [Row(work="Weaviate's recall at 10 on 50,000 crops", unit="", value=None)]
+def rows(run: Run) -> list[Row]:
+    """Recall at ten, and of candidates by each source, on many crops and some held out."""
+    return [_row(run, source) for source in run.sources]
+
+
+def _row(run: Run, source: Source) -> Row:
+    size = QUICK if run.quick else FULL[source.kind]
+    progress = run.progress
     with ExitStack() as stack:
         folder = stack.enter_context(photos.folder())
+        trained = weights.trained("dual-encoder")
+        model = trained or weights.tiny(folder / "model")
+        kept = folder if run.quick else KEPT
+        made = crops.crops(progress, source, model, size.stored + size.asked, kept)
         local = LocalIndex(folder / "index.sqlite", POLICY, durable=False)
         stack.callback(local.close)
         server, index = stack.enter_context(weaviate(folder))
         records = [
-            _record(n, made.fingerprints[n], made.vectors[n], made.space_id) for n in range(STORED)
+            _record(n, made.fingerprints[n], made.vectors[n], made.space_id)
+            for n in range(size.stored)
         ]
         _project(progress, local, records, "storing embedded")
         began = time.perf_counter()
@@ -73,7 +102,7 @@ def rows(progress: Progress) -> list[Row]:
                 vector=made.vectors[n],
                 space_id=made.space_id,
             )
-            for n in range(STORED, STORED + ASKED)
+            for n in range(size.stored, size.stored + size.asked)
         ]
         found, taken = [], []
         for query in progress.track(held, description="asking"):
@@ -82,59 +111,62 @@ def rows(progress: Progress) -> list[Row]:
             near = _nearest(index, query)
             taken.append(time.perf_counter() - began)
             found.append(len(exact & near) / len(exact))
-        sources, hit_ms = _candidates(progress, local, index, held[:NEAR])
-        return [
-            Row(
-                work=f"Weaviate's recall at 10 of {STORED:,} crops, {ASKED:,} held out",
-                unit="",
-                value=float(np.mean(found)),
-                target=0.97,
-                details={
-                    "least of a query": min(found),
-                    "p50 / p95, ms": _quantiles(taken),
-                    "stored, records/s": STORED / stored,
-                    "memory of the server, MB": _memory(server),
-                    "disk, MB": _disk(server.data),
-                    **sources,
-                    "candidates of one picture, p50 / p95, ms": _quantiles(hit_ms),
-                },
-            )
-        ]
+        sources, hit_ms = _candidates(progress, local, index, held[: size.near])
+        return Row(
+            work=f"Weaviate's recall at 10 of {size.stored:,} crops, {size.asked:,} held out",
+            photos=source.kind,
+            unit="",
+            value=float(np.mean(found)),
+            target=0.97 if trained else None,
+            details={
+                "vectors of": model.name,
+                "least of a query": min(found),
+                "p50 / p95, ms": _quantiles(taken),
+                "stored, records/s": size.stored / stored,
+                "memory of the server, MB": _memory(server),
+                "disk, MB": _disk(server.data),
+                **sources,
+                "candidates of one picture, p50 / p95, ms": _quantiles(hit_ms),
+            },
+        )
 
 
-def million(progress: Progress) -> list[Row]:
+def million(run: Run) -> list[Row]:
     """Search and candidates among a million made pictures, and what holding them takes."""
+    size = QUICK_MILLION if run.quick else FULL_MILLION
+    progress = run.progress
     random = np.random.default_rng(11)
-    centres = _unit(random.standard_normal((SUBJECTS, DIMENSIONS)).astype(np.float32))
+    centres = _unit(random.standard_normal((size.subjects, DIMENSIONS)).astype(np.float32))
     space = "visual-00000001"
 
     def vectors(count: int) -> Vector:
         noise = random.standard_normal((count, DIMENSIONS)).astype(np.float32)
         noise *= NOISE / np.sqrt(DIMENSIONS)
-        return _unit(centres[random.integers(0, SUBJECTS, count)] + noise)
+        return _unit(centres[random.integers(0, size.subjects, count)] + noise)
 
     with photos.folder() as folder, weaviate(folder) as (server, index):
         began = time.perf_counter()
-        for start in progress.track(range(0, MADE, ENTRY), description=f"storing {MADE:,}"):
+        starts = range(0, size.made, ENTRY)
+        for start in progress.track(starts, description=f"storing {size.made:,}"):
             matrix = vectors(ENTRY)
             seq = start // ENTRY + 1
             part = [record(start + n, seq, vectors={space: matrix[n]}) for n in range(ENTRY)]
             index.project(TENANT, seq, part, [], [])
         stored = time.perf_counter() - began
-        asked = vectors(ASKED)
+        asked = vectors(size.asked)
         search, check = [], []
         for n, vector in enumerate(progress.track(asked, description="asking")):
             search.append(_timed(lambda v=vector: index.neighbours(TENANT, space, v, limit=20)))  # type: ignore[misc]
             query = Query(
-                image_id=image_id(MADE + n),
-                fingerprint=record(MADE + n, 1).fingerprint,
+                image_id=image_id(size.made + n),
+                fingerprint=record(size.made + n, 1).fingerprint,
                 vector=vector,
                 space_id=space,
             )
             check.append(_timed(lambda q=query: index.hits(TENANT, [q])))  # type: ignore[misc]
         return [
             Row(
-                work=f"nearest twenty of {MADE:,} made vectors in Weaviate, p99",
+                work=f"nearest twenty of {size.made:,} made vectors in Weaviate, p99",
                 unit="ms",
                 value=float(np.quantile(search, 0.99) * 1e3),
                 better="less",

@@ -1,40 +1,209 @@
-"""Made photos of two megapixels, as the files that people upload."""
+"""Photos that are measured: made ones of two megapixels, and real ones where a folder is named.
+
+SEENIT_PHOTOS names a folder with originals/, lookalikes/ and captioned/, or a plain folder of
+pictures; without it, photos/ of the folder that SEENIT_TEST_SHARED names.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import io
+import os
+import random
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
+from typing import Literal, Protocol
 
+from PIL import Image, ImageOps
 from rich.progress import Progress
 
 from core.accept import Upload
+from core.decoding import decode
 from core.edits import jpeg
+from core.errors import InputError
 from core.scenes import photo
+from core.types import Limits
 
 WIDTH, HEIGHT = 1600, 1200
 PREVIEW = (512, 384)
 SMALL = (320, 240)
-"""Of what is only stored: drawing 1,600 larger ones would take longer than measuring."""
+"""Size of the stored made photos: drawing 1,600 larger ones would take longer than measuring."""
+UPLOADED = 100_000
+COPIED = 300_000
+"""First seeds, so that no made photo is drawn twice in one library."""
+VARIED = ("originals", "lookalikes")
+"""Photos of different things and of nearly the same: half are uploaded, half are stored before."""
+FURTHER = ("captioned",)
+"""Photos that are only stored."""
+LEAST = 16
+EACH = 8
+"""One uploaded real photo in so many is an original that copies are made of."""
+
+Kind = Literal["made", "real"]
 
 
-def files(progress: Progress, count: int, *, first: int = 0) -> list[bytes]:
-    """JPEGs of `count` different photos of 1600 x 1200."""
-    seeds = range(first, first + count)
-    told = progress.track(seeds, description=f"drawing {count} photos")
-    return [jpeg(photo(seed, WIDTH, HEIGHT)) for seed in told]
+class PhotosError(Exception):
+    """A folder that cannot be measured, with its name and what to do."""
 
 
-_drawn: list[bytes] = []
+class Source(Protocol):
+    """Photos for a topic; a topic has a library of its own, so topics share them."""
+
+    kind: Kind
+
+    def uploads(self, progress: Progress, count: int) -> list[bytes]:
+        """Return at most so many files that are uploaded."""
+
+    def stored(self, progress: Progress, count: int) -> list[bytes]:
+        """Return at most so many other files, for what is stored before."""
+
+    def originals(self, count: int) -> list[Image.Image]:
+        """Return at most so many other pictures, to make copies of."""
+
+    def apart(self, count: int | None) -> tuple[list[bytes], list[bytes]]:
+        """Return files that are edited, and others; at most `count` of each, None for all."""
+
+    def scenes(self, count: int) -> list[bytes]:
+        """Return about so many files of all kinds, to cut crops out of."""
 
 
-def small(progress: Progress, count: int) -> list[bytes]:
-    """JPEGs of `count` different photos of 320 x 240, the same ones in every topic of a run."""
-    told = progress.track(range(len(_drawn), count), description=f"drawing {count} small photos")
-    _drawn.extend(jpeg(photo(seed, *SMALL)) for seed in told)
-    return _drawn[:count]
+class Made:
+    """Photos drawn from seeds, kept for the other topics of a run."""
+
+    kind: Kind = "made"
+    APART = 300
+
+    def __init__(self) -> None:
+        self._uploads: list[bytes] = []
+        self._stored: list[bytes] = []
+
+    def uploads(self, progress: Progress, count: int) -> list[bytes]:
+        """Draw JPEGs of 1600 x 1200."""
+        seeds = range(UPLOADED + len(self._uploads), UPLOADED + count)
+        told = progress.track(seeds, description=f"drawing {count} photos")
+        self._uploads += [jpeg(photo(seed, WIDTH, HEIGHT)) for seed in told]
+        return self._uploads[:count]
+
+    def stored(self, progress: Progress, count: int) -> list[bytes]:
+        """Draw JPEGs of 320 x 240."""
+        seeds = range(len(self._stored), count)
+        told = progress.track(seeds, description=f"drawing {count} small photos")
+        self._stored += [jpeg(photo(seed, *SMALL)) for seed in told]
+        return self._stored[:count]
+
+    def originals(self, count: int) -> list[Image.Image]:
+        """Draw pictures of 1600 x 1200."""
+        return [photo(COPIED + n, WIDTH, HEIGHT) for n in range(count)]
+
+    def apart(self, count: int | None) -> tuple[list[bytes], list[bytes]]:
+        """Draw JPEGs of 512 x 384, 300 of each where all are asked for."""
+        each = count or self.APART
+        drawn = [jpeg(photo(seed, 512, 384)) for seed in range(2 * each)]
+        return drawn[:each], drawn[each:]
+
+    def scenes(self, count: int) -> list[bytes]:
+        """Draw JPEGs of 512 x 384."""
+        return [jpeg(photo(seed, 512, 384)) for seed in range(count)]
+
+
+class Real:
+    """Photos of a folder, in an order that is the same every time; broken files are left out."""
+
+    kind: Kind = "real"
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise PhotosError(
+                f"SEENIT_PHOTOS={folder} is no folder: name one with originals/, lookalikes/ and "
+                "captioned/, or one of pictures."
+            )
+        groups = [_below(folder / name) for name in (*VARIED, *FURTHER)]
+        if any(groups):
+            varied = [path for group in groups[: len(VARIED)] for path in group]
+            further = [path for group in groups[len(VARIED) :] for path in group]
+            self._own, self._other = groups[0], [path for group in groups[1:] for path in group]
+        else:
+            varied, further = _below(folder), []
+            self._own, self._other = varied[::2], varied[1::2]
+        self.paths = [*varied, *further]
+        if len(self.paths) < LEAST or len(varied) < LEAST // 2:
+            raise PhotosError(
+                f"SEENIT_PHOTOS={folder} has {len(self.paths)} pictures, {len(varied)} of them to "
+                f"be uploaded; name a folder with at least {LEAST}."
+            )
+        dice = random.Random(5)
+        dice.shuffle(varied)
+        uploaded = varied[: len(varied) // 2]
+        self._copied = uploaded[::EACH]
+        self._uploaded = [path for n, path in enumerate(uploaded) if n % EACH]
+        self._stored = [*varied[len(uploaded) :], *further]
+        dice.shuffle(self._stored)
+        self._kept: dict[Path, bytes | None] = {}
+
+    def uploads(self, progress: Progress, count: int) -> list[bytes]:
+        """Read the larger and the more alike ones."""
+        return self._read(progress, self._uploaded, count)
+
+    def stored(self, progress: Progress, count: int) -> list[bytes]:
+        """Read those that are like some uploaded ones, and the captioned ones."""
+        return self._read(progress, self._stored, count)
+
+    def originals(self, count: int) -> list[Image.Image]:
+        """Open some of the larger ones, upright."""
+        files = (data for path in self._copied if (data := self._file(path)) is not None)
+        return [upright(data) for data in islice(files, count)]
+
+    def apart(self, count: int | None) -> tuple[list[bytes], list[bytes]]:
+        """Read the originals, and all others; of a plain folder, turn about."""
+        own, other = (
+            [data for path in paths[:count] if (data := self._file(path)) is not None]
+            for paths in (self._own, self._other)
+        )
+        return own, other
+
+    def scenes(self, count: int) -> list[bytes]:
+        """Read photos that are evenly spread over all there are."""
+        step = max(1, len(self.paths) // count)
+        return [data for path in self.paths[::step] if (data := self._file(path)) is not None]
+
+    @property
+    def digest(self) -> str:
+        """Which files they are, by names and sizes."""
+        told = [f"{path.name} {path.stat().st_size}" for path in self.paths]
+        return hashlib.sha256("\n".join(told).encode()).hexdigest()[:8]
+
+    def _read(self, progress: Progress, paths: Sequence[Path], count: int) -> list[bytes]:
+        found: list[bytes] = []
+        told = progress.track(paths[:count], description=f"reading {count} real photos")
+        for path in told:
+            data = self._file(path)
+            if data is not None:
+                found.append(data)
+        return found
+
+    def _file(self, path: Path) -> bytes | None:
+        """A file that decodes, None for a broken one."""
+        if path not in self._kept:
+            data = path.read_bytes()
+            try:
+                decode(data, Limits())
+            except InputError:
+                self._kept[path] = None
+            else:
+                self._kept[path] = data
+        return self._kept[path]
+
+
+def named() -> Path | None:
+    """Return the folder of real photos, None where the environment names none."""
+    if own := os.environ.get("SEENIT_PHOTOS"):
+        return Path(own)
+    shared = os.environ.get("SEENIT_TEST_SHARED")
+    below = Path(shared or "") / "photos"
+    return below if shared and below.is_dir() else None
 
 
 def upload(folder: Path, n: int, data: bytes) -> Upload:
@@ -50,8 +219,21 @@ def upload(folder: Path, n: int, data: bytes) -> Upload:
     )
 
 
+def upright(data: bytes) -> Image.Image:
+    """Return a file's picture as it is looked at."""
+    with Image.open(io.BytesIO(data)) as image:
+        return ImageOps.exif_transpose(image).convert("RGB")
+
+
 @contextmanager
 def folder() -> Iterator[Path]:
     """A folder that is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="seenit-bench-") as made:
         yield Path(made)
+
+
+def _below(folder: Path) -> list[Path]:
+    suffixes = Image.registered_extensions()
+    return sorted(
+        path for path in folder.rglob("*") if path.suffix.lower() in suffixes and path.is_file()
+    )

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
+from typing import NamedTuple, get_args
 
 import msgspec
-from rich.progress import Progress
 
 from adapters.wiring import Services
 from core.entries import Fields
-from core.errors import SeenitError
 from rag import assembly
 from rag.context import Wanted
 from rag.prompt.formats import Name
 from tests.bench import photos, running, weights
-from tests.bench.rows import Row, seconds
+from tests.bench.photos import Source
+from tests.bench.rows import Row, Run, seconds
 
 SUBJECTS = (
     "a red bicycle leaning on a brick wall",
@@ -27,9 +26,7 @@ SUBJECTS = (
     "a child flying a kite on the beach",
     "a white cat asleep on a sofa",
 )
-PICTURES = 160
 SHOWN = 8
-ASKED = 40
 MODELS: dict[Name, str] = {
     "openai": "gpt-4o",
     "openai-responses": "gpt-5-mini",
@@ -38,50 +35,62 @@ MODELS: dict[Name, str] = {
 }
 
 
-def rows(progress: Progress) -> list[Row]:
+class Size(NamedTuple):
+    """How much is stored and asked."""
+
+    pictures: int
+    asked: int
+    """Questions to each format."""
+
+
+FULL = Size(160, 40)
+QUICK = Size(16, 2)
+
+
+def rows(run: Run) -> list[Row]:
     """The median and the slowest of questions to each format, previews warm."""
+    return [_row(run, source) for source in run.sources]
+
+
+def _row(run: Run, source: Source) -> Row:
+    size = QUICK if run.quick else FULL
+    files = source.stored(run.progress, size.pictures)
     small = weights.mini()
     with (
         photos.folder() as folder,
-        running.services(folder, str(small) if small else "none", durable=False) as built,
+        running.services(folder, str(small.folder) if small else "none", durable=False) as built,
     ):
         built.caption.load()
-        _fill(progress, built, folder)
-        taken = {name: _taken(progress, built, name) for name in get_args(Name)}
+        _fill(run, built, folder, files)
+        taken = {name: _taken(run, built, name, size.asked) for name in get_args(Name)}
     told = {f"{name}, median, ms": each[len(each) // 2] for name, (each, _) in taken.items()}
     slowest = {f"{name}, slowest, ms": each[-1] for name, (each, _) in taken.items()}
-    return [
-        Row(
-            work="a context of 8 pictures, models loaded, previews warm, the slowest format",
-            unit="ms",
-            value=max(told.values()),
-            target=100,
-            better="less",
-            details={
-                "visual model": small.name if small else "none",
-                "caption model": built.caption.absent or built.settings.caption_model,
-                "pictures stored": PICTURES,
-                "pictures in a prompt": min(shown for _, shown in taken.values()),
-                **told,
-                **slowest,
-            },
-        )
-    ]
+    return Row(
+        work="a context of 8 pictures, models loaded, previews warm, the slowest format",
+        photos=source.kind,
+        unit="ms",
+        value=max(told.values()),
+        target=100,
+        better="less",
+        details={
+            "visual model": small.name if small else "none",
+            "caption model": built.caption.absent or built.settings.caption_model,
+            "pictures stored": len(files),
+            "pictures in a prompt": min(shown for _, shown in taken.values()),
+            **told,
+            **slowest,
+        },
+    )
 
 
-def _fill(progress: Progress, built: Services, folder: Path) -> None:
-    files = photos.small(progress, PICTURES)
-    for n, data in enumerate(progress.track(files, description=f"storing {PICTURES} pictures")):
+def _fill(run: Run, built: Services, folder: Path, files: list[bytes]) -> None:
+    told = run.progress.track(files, description=f"storing {len(files)} pictures")
+    for n, data in enumerate(told):
         fields = Fields(title=f"{SUBJECTS[n % len(SUBJECTS)]}, number {n}")
-        uploads = [photos.upload(folder, n, data)]
-        (job,) = built.acceptor.uploads(running.TENANT, uploads, fields).items
-        if isinstance(job, SeenitError):
-            raise job
-        built.ingest.run(running.TENANT, [job.job_id])
-        built.hand.ended([(running.TENANT, job.job_id)])
+        running.ingest(built, folder, [data], fields)
 
 
-def _taken(progress: Progress, built: Services, name: Name) -> tuple[list[float], int]:
+def _taken(run: Run, built: Services, name: Name, questions: int) -> tuple[list[float], int]:
     """Milliseconds of each question, sorted, and the fewest pictures that one brought."""
     context = assembly.context(built)
     fewest = SHOWN
@@ -96,5 +105,5 @@ def _taken(progress: Progress, built: Services, name: Name) -> tuple[list[float]
 
     for n in range(len(SUBJECTS)):
         ask(n)
-    asked = progress.track(range(ASKED), description=f"asking for {name}")
+    asked = run.progress.track(range(questions), description=f"asking for {name}")
     return sorted(1000 * seconds(lambda n=n: ask(n)) for n in asked), fewest  # type: ignore[misc]

@@ -6,14 +6,16 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
+
+from tests.bench.photos import Kind, Source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +27,11 @@ class Row:
     value: float | None
     target: float | None = None
     better: Literal["more", "less"] = "more"
+    photos: Kind | None = None
+    """What it was measured on; None where no photo is looked at."""
+    topic: str = ""
+    failed: str | None = None
+    """Why there is no figure, where there should be one."""
     details: dict[str, object] = field(default_factory=dict)
 
     @property
@@ -35,32 +42,55 @@ class Row:
         return self.value >= self.target if self.better == "more" else self.value <= self.target
 
 
-Topic = Callable[[Progress], list[Row]]
+class Run(NamedTuple):
+    """One run of the benchmarks: where progress is shown, how much is done, and on which photos."""
+
+    progress: Progress
+    quick: bool
+    """Whether counts are as small as they can be: it shows that all topics run, not how fast."""
+    sources: Sequence[Source]
+    """Made photos, then real ones where there are any."""
+
+    @property
+    def best(self) -> Source:
+        """Real photos, else made ones: for a topic that takes too long for both."""
+        return self.sources[-1]
 
 
-def show(rows: Sequence[Row], console: Console) -> None:
+Topic = Callable[[Run], list[Row]]
+
+
+def show(rows: Sequence[Row], console: Console, *, quick: bool = False) -> None:
     """Print them as one table, the parts of each figure below its name."""
-    table = Table("work", "target", "measured", "kept", title="Seenit, measured in one run")
+    title = "Seenit, measured in one run"
+    if quick:
+        title += " of the quick form: figures of so few pictures say nothing"
+    table = Table("work", "photos", "target", "measured", "kept", title=title)
     for row in rows:
         sign = "≥" if row.better == "more" else "≤"
         target = "" if row.target is None else f"{sign} {row.target:g} {row.unit}"
         measured = "not measured" if row.value is None else f"{row.value:.3g} {row.unit}"
+        if row.failed:
+            measured = f"failed: {row.failed}"
         kept = {True: "yes", False: "NO", None: ""}[row.kept]
         parts = "\n".join(f"  {name}: {_plain(value)}" for name, value in row.details.items())
-        table.add_row(
-            f"{row.work}\n[dim]{parts}[/dim]" if parts else row.work, target, measured, kept
-        )
+        work = f"{row.work}\n[dim]{parts}[/dim]" if parts else row.work
+        table.add_row(work, row.photos or "", target, measured, kept)
     console.print(table)
 
 
-def write(rows: Sequence[Row], path: Path) -> None:
-    """Write them as JSON, with the machine they were measured on."""
+def write(
+    rows: Sequence[Row], path: Path, *, quick: bool = False, seconds: Mapping[str, float]
+) -> None:
+    """Write them as JSON, with the machine they were measured on and the seconds of each topic."""
     path.parent.mkdir(parents=True, exist_ok=True)
     said = {
         "machine": machine(),
+        "quick": quick,
+        "seconds": {topic: round(taken, 1) for topic, taken in seconds.items()},
         "rows": [{**asdict(row), "kept": row.kept} for row in rows],
     }
-    path.write_text(json.dumps(said, indent=1))
+    path.write_text(json.dumps(said, indent=1, allow_nan=False))
 
 
 def machine() -> dict[str, object]:

@@ -47,17 +47,19 @@ def services(
         built.close()
 
 
-def ingest(built: Services, folder: Path, files: Sequence[bytes]) -> list[Operation]:
+def ingest(
+    built: Services, folder: Path, files: Sequence[bytes], fields: Fields | None = None
+) -> list[Operation]:
     """Accept one batch of files and settle it, as API and worker do together."""
     uploads = [photos.upload(folder, n, data) for n, data in enumerate(files)]
-    accepted = built.acceptor.uploads(TENANT, uploads, Fields())
+    accepted = built.acceptor.uploads(TENANT, uploads, fields or Fields())
     jobs = []
     for item in accepted.items:
         if isinstance(item, SeenitError):
             raise item
         jobs.append(item.job_id)
     ended = built.ingest.run(TENANT, jobs)
-    built.hand.ended([(TENANT, job) for job in jobs])
+    built.broker.hand.ended([(TENANT, job) for job in jobs])
     settled = [one for one in ended if one is not None]
     assert [one.kind for one in settled] == ["settled"] * len(files)
     return settled

@@ -3,34 +3,56 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
+from typing import NamedTuple
 
 from rich.progress import Progress
 
 from tests import servers
 from tests.bench import checking, photos, weights
-from tests.bench.rows import Row
+from tests.bench.photos import Kind
+from tests.bench.rows import Row, Run
 from tests.e2e.fleet import Fleet, fleet
 from tests.e2e.service import Service, serving
 
-FILES = 256
-REQUEST = 32
-"""Files in one upload."""
-WARM = 32
-"""Files settled before the clock starts."""
+
+class Size(NamedTuple):
+    """How much is uploaded, and by how many workers it is settled."""
+
+    files: int
+    request: int
+    """Files in one upload."""
+    warm: int
+    """Files settled before the clock starts."""
+    workers: tuple[int, ...]
 
 
-def rows(progress: Progress) -> list[Row]:
+FULL = Size(256, 32, 32, (1, 2))
+QUICK = Size(8, 4, 4, (1,))
+
+
+def rows(run: Run) -> list[Row]:
     """In one run, on the same files; and checks of the distributed service beside its ingest."""
-    made = photos.files(progress, FILES + WARM, first=800_000)
-    small = weights.mini()
-    model = str(small) if small else "none"
-    found: dict[str, float] = {}
-    with photos.folder() as folder, serving(folder / "data", SEENIT_MODEL=model) as service:
+    size = QUICK if run.quick else FULL
+    model = weights.mini()
+    made = {
+        source.kind: source.uploads(run.progress, size.files + size.warm) for source in run.sources
+    }
+    found: dict[Kind, dict[str, float]] = {kind: {} for kind in made}
+
+    def rate(service: Service | Fleet, name: str) -> None:
         checking.until_loaded(service, model)
-        found["embedded"] = _rate(progress, service, made, "embedded")
+        for kind, files in made.items():
+            found[kind][name] = _rate(run.progress, service, files, size, f"{name}, {kind}")
+
+    with (
+        photos.folder() as folder,
+        serving(folder / "data", SEENIT_MODEL=checking.named(model)) as service,
+    ):
+        rate(service, "embedded")
     checks = []
-    for workers in (1, 2):
+    for workers in size.workers:
         with ExitStack() as stack:
             folder = stack.enter_context(photos.folder())
             redis = stack.enter_context(servers.redis(folder / "redis"))
@@ -41,42 +63,52 @@ def rows(progress: Progress) -> list[Row]:
                     redis=redis.url,
                     weaviate=weaviate.url,
                     workers=workers,
-                    SEENIT_MODEL=model,
                     SEENIT_DURABLE="true",
+                    SEENIT_MODEL=checking.named(model),
                 )
             )
-            checking.until_loaded(running, model)
             name = f"{workers} worker{'s' * (workers > 1)}"
-            found[name] = _rate(progress, running, made, name)
+            rate(running, name)
             where = f", over Redis and Weaviate, {name}"
-            checks.append(checking.row(progress, running, made[: checking.FILES], model, where))
+            checks += [checking.row(run, running, one, model, where) for one in run.sources]
     return [
-        Row(
-            work="upload to verdict, photos of 1600 x 1200, a second: one worker over Redis",
-            unit="photos/s",
-            value=found["1 worker"],
-            details={"model": small.name if small else "none", **found},
+        *(
+            Row(
+                work="upload to verdict, a second: one worker over Redis",
+                photos=kind,
+                unit="photos/s",
+                value=rates["1 worker"],
+                details={
+                    "model": model.name if model else "none",
+                    "files": len(made[kind]) - size.warm,
+                    **rates,
+                },
+            )
+            for kind, rates in found.items()
         ),
         *checks,
     ]
 
 
-def _rate(progress: Progress, service: Service | Fleet, files: list[bytes], name: str) -> float:
+def _rate(
+    progress: Progress, service: Service | Fleet, files: Sequence[bytes], size: Size, name: str
+) -> float:
     """Photos settled a second, from the first request to the last verdict."""
-    _send(service, files[FILES:])
+    measured = files[size.warm :]
+    _send(service, files[: size.warm], size.request)
     service.settled(300)
-    task = progress.add_task(f"{name}: {FILES} photos", total=None)
+    task = progress.add_task(f"{name}: {len(measured)} photos", total=None)
     began = time.perf_counter()
-    _send(service, files[:FILES])
+    _send(service, measured, size.request)
     service.settled(600)
     taken = time.perf_counter() - began
     progress.remove_task(task)
-    return FILES / taken
+    return len(measured) / taken
 
 
-def _send(service: Service | Fleet, files: list[bytes]) -> None:
-    for start in range(0, len(files), REQUEST):
+def _send(service: Service | Fleet, files: Sequence[bytes], request: int) -> None:
+    for start in range(0, len(files), request):
         parts = [
-            (f"{start + n}.jpg", data) for n, data in enumerate(files[start : start + REQUEST])
+            (f"{start + n}.jpg", data) for n, data in enumerate(files[start : start + request])
         ]
         service.upload(parts).raise_for_status()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from rich.progress import Progress
+from PIL import Image
 
 from adapters.blobs import open_blobs
 from adapters.caption_embedder import CaptionEmbedder
@@ -17,21 +17,17 @@ from adapters.settings import Settings
 from adapters.visual_embedder import VisualEmbedder
 from core.asking import Ask, Mode
 from core.entries import Fields, Record
-from core.perceive import Perceiver
 from core.policy import POLICY
-from core.ports import Embedder, Filters, TextEmbedder
+from core.ports import Filters
 from core.search import Searcher
 from core.shelf import Shelf
-from core.types import Matrix, Space, SpaceKind
-from tests.bench import weights
-from tests.bench.rows import Row
+from core.types import Matrix, Space, SpaceKind, Vector
+from tests.bench import photos, weights
+from tests.bench.rows import Row, Run
 from tests.door import Follower
 from tests.records import moment, record
-from tests.toys import Decoder
 
 TENANT = "default"
-PICTURES = 100_000
-ENTRY = 1_000
 SUBJECTS = 2_000
 """Pictures are of so many subjects: those of one lie near each other, and share words."""
 NOISE = 0.7
@@ -41,8 +37,20 @@ VOCABULARY = 20_000
 COMMON = ("a", "the", "of", "in", "on", "with", "is", "and", "at")
 CATEGORIES = 20
 OWNERS = 5_000
-ASKED = 60
 SYLLABLES = ("ba", "co", "di", "fu", "ga", "lo", "mi", "nu", "pa", "ro", "sa", "te", "va", "zo")
+
+
+class Size(NamedTuple):
+    """How much is stored and asked."""
+
+    pictures: int
+    entry: int
+    """Pictures stored at once."""
+    asked: int
+
+
+FULL = Size(100_000, 1_000, 60)
+QUICK = Size(1_000, 500, 4)
 
 
 class Made:
@@ -61,24 +69,32 @@ class Made:
         """In input order."""
         return np.stack([self._vectors[text] for text in texts])
 
+    def embed_images(self, images: Sequence[Image.Image], *, urgent: bool = False) -> Matrix:
+        """Fail: every question here is a text."""
+        raise NotImplementedError
+
 
 class Both:
-    """Two embedders that ask the made spaces, whatever their own are called."""
+    """Port Embedders, and Sees: the two made spaces, asked by text alone."""
 
-    def __init__(self, visual: Embedder | Made, caption: TextEmbedder | Made) -> None:
-        self._two = {"visual": visual, "caption": caption}
+    def __init__(self, made: Mapping[SpaceKind, Made]) -> None:
+        self._made = made
 
-    def visual(self, _: str) -> Embedder | Made:
+    def visual(self, tenant: str) -> Made:  # noqa: ARG002 - the port's
         """Of pictures and texts."""
-        return self._two["visual"]
+        return self._made["visual"]
 
-    def caption(self, _: str) -> TextEmbedder | Made:
+    def caption(self, tenant: str) -> Made:  # noqa: ARG002 - likewise
         """Of texts."""
-        return self._two["caption"]
+        return self._made["caption"]
 
-    def space_id(self, _: str, kind: SpaceKind) -> str:
+    def space_id(self, tenant: str, kind: SpaceKind) -> str:  # noqa: ARG002 - likewise
         """Of the made ones."""
-        return self._two[kind].space.space_id
+        return self._made[kind].space.space_id
+
+    def see(self, tenant: str, data: bytes) -> tuple[str, Vector]:
+        """Fail: every question here is a text."""
+        raise NotImplementedError
 
 
 class World:
@@ -113,16 +129,16 @@ class World:
         noise = _unit(self._random.standard_normal((len(subjects), size), np.float32))
         return _unit(self._centres[kind][subjects] + NOISE * noise)
 
-    def entry(self, seq: int) -> list[Record]:
+    def entry(self, seq: int, size: int) -> list[Record]:
         """Some records."""
-        subjects = self._random.integers(0, SUBJECTS, ENTRY)
+        subjects = self._random.integers(0, SUBJECTS, size)
         found = {kind: self.vectors(kind, subjects) for kind in DIMENSIONS}
         return [
             record(
-                (seq - 1) * ENTRY + n,
+                (seq - 1) * size + n,
                 seq,
                 decision="review" if n % 10 == 0 else "allow",
-                accepted_at=moment((seq - 1) * ENTRY + n),
+                accepted_at=moment((seq - 1) * size + n),
                 fields=Fields(
                     title=self.text(subject, 2, 3),
                     description=self.text(subject, 4, 8),
@@ -136,31 +152,32 @@ class World:
         ]
 
 
-def rows(progress: Progress) -> list[Row]:
+def rows(run: Run) -> list[Row]:
     """Hybrid and each mode, with and without filters; then with the questions embedded."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    size = QUICK if run.quick else FULL
+    with photos.folder() as folder:
         world = World()
         index = LocalIndex(folder / "index.db", POLICY, durable=False)
         try:
-            entries = range(1, PICTURES // ENTRY + 1)
-            for seq in progress.track(entries, description=f"storing {PICTURES:,} records"):
-                index.project(TENANT, seq, world.entry(seq), [], [])
-            return _measured(progress, index, world, folder)
+            entries = range(1, size.pictures // size.entry + 1)
+            told = f"storing {size.pictures:,} records"
+            for seq in run.progress.track(entries, description=told):
+                index.project(TENANT, seq, world.entry(seq, size.entry), [], [])
+            return _measured(run, size, index, world, folder)
         finally:
             index.close()
 
 
-def _measured(progress: Progress, index: LocalIndex, world: World, folder: Path) -> list[Row]:
-    subjects = np.arange(ASKED) * 7 % SUBJECTS
+def _measured(run: Run, size: Size, index: LocalIndex, world: World, folder: Path) -> list[Row]:
+    subjects = np.arange(size.asked) * 7 % SUBJECTS
     texts = [world.text(subject, 3, 4) for subject in subjects.tolist()]
     made = {
         kind: Made(kind, dict(zip(texts, world.vectors(kind, subjects), strict=True)))
         for kind in DIMENSIONS
     }
     shelf = Shelf(open_blobs((folder / "blobs").as_uri(), durable=False))
-    both = Both(made["visual"], made["caption"])
-    searcher = Searcher(index, Follower(index), shelf, both, Perceiver(Decoder(), both))
+    both = Both(made)
+    searcher = Searcher(index, Follower(index), shelf, both, both)
     allowed = Filters(decision=("allow",))
     one = Filters(category="c3", decision=("allow",))
     rare = Filters(owner_id="o7")
@@ -175,26 +192,27 @@ def _measured(progress: Progress, index: LocalIndex, world: World, folder: Path)
     ]
     searcher.search(TENANT, Ask(text=texts[0], filters=allowed))  # reads the columns
     found: list[Row] = []
-    for title, mode, filters in progress.track(asks, description="searching"):
+    for title, mode, filters in run.progress.track(asks, description="searching"):
 
         def search(text: str, mode: Mode = mode, filters: Filters = filters) -> None:
             searcher.search(TENANT, Ask(text=text, mode=mode, filters=filters))
 
         found.append(
-            _row(f"{title}, {PICTURES:,} records, the question embedded before", search, texts)
+            _row(f"{title}, {size.pictures:,} records, the question embedded before", search, texts)
         )
-    return [*found, _embedded(searcher, folder, texts)]
+    work = f"hybrid, {size.pictures:,} records, from the text on"
+    clip = weights.untrained(folder / "clip", quick=run.quick)
+    return [*found, _embedded(work, searcher, clip, texts)]
 
 
-def _embedded(searcher: Searcher, folder: Path, texts: list[str]) -> Row:
+def _embedded(work: str, searcher: Searcher, clip: weights.Model, texts: list[str]) -> Row:
     """The models that the settings name, or of their shape; only their time is added."""
-    work = f"hybrid, {PICTURES:,} records, from the text on"
     caption = CaptionEmbedder(Settings.model_fields["caption_model"].default, device="cpu")
-    visual = VisualEmbedder(str(weights.vit_b32(folder / "clip")), device="cpu")
+    visual = VisualEmbedder(str(clip.folder), device="cpu")
     for model in (caption, visual):
         model.load()
         if model.absent:
-            return Row(work=work, unit="ms", value=None, details={"missing": model.absent})
+            return Row(work=work, unit="ms", value=None, details={"needs": model.absent})
 
     def search(text: str) -> None:
         caption.embed_texts([text], urgent=True)

@@ -7,6 +7,8 @@ import secrets
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from typing import NamedTuple
+from unittest import mock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,24 +25,35 @@ from core.shelf import Written
 from core.types import Features, Fingerprint
 from tests import servers
 from tests.bench import photos
-from tests.bench.rows import Row
+from tests.bench.rows import Row, Run
 from tests.bench.running import BATCH, TENANT, services
-
-BATCHES = 24
-WARM = 4
-BATCHES_ON_S3 = 9
-"""A bucket takes some twenty requests a picture."""
 
 Times = NDArray[np.float64]
 """(2,) seconds: CPU of this thread, and by the clock."""
 
 
-def rows(progress: Progress) -> list[Row]:
+class Size(NamedTuple):
+    """How many batches are settled, and by how many at once."""
+
+    batches: int
+    warm: int
+    """Batches that are not counted."""
+    on_s3: int
+    """Batches there: a bucket takes some twenty requests a picture."""
+    workers: tuple[int, ...]
+
+
+FULL = Size(24, 4, 9, (1, 2, 4))
+QUICK = Size(3, 1, 2, (1, 2))
+
+
+def rows(run: Run) -> list[Row]:
     """Decision and append, a picture; looking up and projecting beside it."""
+    size = QUICK if run.quick else FULL
     found = []
     for durable in (True, False):
         with photos.folder() as folder, services(folder, "none", durable=durable) as built:
-            taken = _settled(progress, built)
+            taken = _settled(run.progress, built, size.batches, size.warm)
         found.append(
             Row(
                 work="settling (decision and append) in full batches on a directory"
@@ -55,15 +68,18 @@ def rows(progress: Progress) -> list[Row]:
                 },
             )
         )
-    return [*found, *_on_s3(progress)]
+    return [*found, *_on_s3(run.progress, size)]
 
 
-def _on_s3(progress: Progress) -> list[Row]:
-    """1, 2 and 4 workers of one tenant at once, each with connections of its own."""
+def _on_s3(progress: Progress, size: Size) -> list[Row]:
+    """Measure some workers of one tenant at once, each with connections of its own."""
     found = []
-    with photos.folder() as folder, servers.s3(folder / "s3") as store:
-        os.environ.update(store.environment)
-        for workers in (1, 2, 4):
+    with (
+        photos.folder() as folder,
+        servers.s3(folder / "s3") as store,
+        mock.patch.dict(os.environ, store.environment),
+    ):
+        for workers in size.workers:
             with ExitStack() as stack:
                 url = f"{store.url}/{workers}"
                 data = folder / f"data-{workers}"
@@ -79,7 +95,7 @@ def _on_s3(progress: Progress) -> list[Row]:
                 seeds = range(workers)  # what one has is like nothing that another has
                 taken = list(
                     pool.map(
-                        lambda one, seed: _settled(progress, one, BATCHES_ON_S3, seed),
+                        lambda one, seed: _settled(progress, one, size.on_s3, size.warm, seed),
                         built,
                         seeds,
                     )
@@ -95,7 +111,7 @@ def _on_s3(progress: Progress) -> list[Row]:
                 Row(
                     work=f"settling on S3 by {workers} at once, everything counted",
                     unit="ms",
-                    value=lasted / (workers * BATCHES_ON_S3 * BATCH) * 1e3,
+                    value=lasted / (workers * size.on_s3 * BATCH) * 1e3,
                     better="less",
                     details={**parts, "conflicts per entry": met.conflicts / met.appended},
                 )
@@ -143,7 +159,7 @@ class _Watch:
 
 
 def _settled(
-    progress: Progress, built: Services, batches: int = BATCHES, seed: int = 5
+    progress: Progress, built: Services, batches: int, warm: int, seed: int = 5
 ) -> dict[str, Times]:
     """Median milliseconds a picture of each part."""
     looking, projecting = _Watch(), _Watch()
@@ -171,7 +187,7 @@ def _settled(
         taken["settling"].append(whole - looking.spent - projecting.spent)
         taken["looking up"].append(looking.spent)
         taken["projecting"].append(projecting.spent)
-    return {part: np.median(all_[WARM:], axis=0) / BATCH * 1e3 for part, all_ in taken.items()}
+    return {part: np.median(all_[warm:], axis=0) / BATCH * 1e3 for part, all_ in taken.items()}
 
 
 def _now() -> Times:

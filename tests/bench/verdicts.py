@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
-from pathlib import Path
+from typing import NamedTuple
 
 import imagehash
 from PIL import Image
@@ -17,53 +17,75 @@ from adapters.visual_embedder import VisualEmbedder
 from core.edits import jpeg
 from core.scenes import photo
 from tests.bench import photos, weights
-from tests.bench.rows import Row
+from tests.bench.photos import Source
+from tests.bench.rows import Row, Run
 from tests.bench.running import BATCH, fill, ingest, services
-from tests.bench.stages import _counted as counted
+from tests.bench.stages import counted
+from tests.bench.weights import Model
 
-STORED = 1_600
-UPLOADS = 64
-COPIES = 6
-"""One upload in ten is a copy: smaller, and encoded anew."""
 BATCHED = 32
 
 Encode = Callable[[Sequence[Image.Image]], object]
 
 
-def rows(progress: Progress) -> list[Row]:
+class Size(NamedTuple):
+    """How much is stored and uploaded."""
+
+    stored: int
+    uploads: int
+    copies: int
+    """One upload in ten: smaller, and encoded anew."""
+
+
+FULL = Size(1_600, 64, 6)
+QUICK = Size(20, 10, 1)
+
+
+class Pictures(NamedTuple):
+    """What is uploaded, and what is stored before, the copies' originals too."""
+
+    source: Source
+    uploads: list[bytes]
+    stored: list[bytes]
+
+
+def rows(run: Run) -> list[Row]:
     """ViT-B/32's shape with random weights for the target, a small trained model beside it."""
-    uploads, stored = _pictures(progress)
+    every = [_pictures(run, source) for source in run.sources]
     found = []
     with photos.folder() as folder:
-        found.append(
-            _compared(progress, "ViT-B/32's shape", weights.vit_b32(folder), uploads, stored, 3.0)
-        )
+        model = weights.untrained(folder, quick=run.quick)
+        for one in every:  # the promise is of made ones, two megapixels each
+            target = 3.0 if one.source.kind == "made" else None
+            found.append(_compared(run.progress, model, one, target))
     if small := weights.mini():
-        found.append(_compared(progress, small.name, small, uploads, stored, None))
+        found += [_compared(run.progress, small, one, None) for one in every]
     return found
 
 
-def _pictures(progress: Progress) -> tuple[list[bytes], list[bytes]]:
-    """Uploads of two megapixels, and what is stored before them, the copies' originals too."""
-    fresh = photos.files(progress, UPLOADS - COPIES, first=200_000)
-    originals = [photo(300_000 + n, photos.WIDTH, photos.HEIGHT) for n in range(COPIES)]
+def _pictures(run: Run, source: Source) -> Pictures:
+    size = QUICK if run.quick else FULL
+    originals = source.originals(size.copies)
+    fresh = source.uploads(run.progress, size.uploads - len(originals))
     uploads = [*fresh, *(jpeg(original, 60) for original in originals)]
     random.Random(1).shuffle(uploads)
-    held = [jpeg(original.resize((1024, 768))) for original in originals]
-    return uploads, [*held, *photos.small(progress, STORED - COPIES)]
+    held = [jpeg(_smaller(original)) for original in originals]
+    stored = source.stored(run.progress, size.stored - len(originals))
+    return Pictures(source, uploads, [*held, *stored])
 
 
-def _compared(  # noqa: PLR0917 - private, two callers
-    progress: Progress,
-    name: str,
-    model: Path,
-    uploads: list[bytes],
-    stored: list[bytes],
-    target: float | None,
-) -> Row:
-    embedder = VisualEmbedder(str(model), device="cpu")
+def _smaller(original: Image.Image) -> Image.Image:
+    """1024 x 768 of 1600 x 1200, and as much of any other."""
+    width, height = original.size
+    return original.resize((round(width * 0.64), round(height * 0.64)))
+
+
+def _compared(progress: Progress, model: Model, given: Pictures, target: float | None) -> Row:
+    uploads, stored = given.uploads, given.stored
+    path = str(model.folder)
+    embedder = VisualEmbedder(path, device="cpu")
     embedder.load()
-    with photos.folder() as folder, services(folder, str(model), visual=embedder) as built:
+    with photos.folder() as folder, services(folder, path, visual=embedder) as built:
         fill(progress, built, folder, stored)
         counts = counted(built)
         began = time.perf_counter()
@@ -71,9 +93,10 @@ def _compared(  # noqa: PLR0917 - private, two callers
         ours = (time.perf_counter() - began) / len(uploads)
         dtype = embedder.running["dtype"]
     told = [operation.states[0].verdict.kind for operation in settled]
-    seeds, by = _seeds_way(progress, model, uploads)
+    seeds, by = _seeds_way(progress, path, uploads)
     return Row(
-        work=f"bytes → verdict on CPU against encode and imagehash in float32, {name}",
+        work=f"bytes → verdict on CPU against encode and imagehash in float32, {model.name}",
+        photos=given.source.kind,
         unit="x",
         value=seeds["one by one, float32"] / ours,
         target=target,
@@ -81,6 +104,7 @@ def _compared(  # noqa: PLR0917 - private, two callers
             "against": f"{by} {version(by)}, imagehash {version('imagehash')}",
             "ours": f"{ours * 1e3:.1f} ms a picture in {dtype}, batches of {BATCH}",
             "verdicts": {kind: told.count(kind) for kind in sorted(set(told))},
+            "stored": len(stored),
             "hits, alignments a picture": f"{counts['hits'] / len(uploads):.1f}, "
             f"{counts['compared'] / len(uploads):.1f}",
             **{f"{way}, ms a picture": taken * 1e3 for way, taken in seeds.items()},
@@ -88,9 +112,7 @@ def _compared(  # noqa: PLR0917 - private, two callers
     )
 
 
-def _seeds_way(
-    progress: Progress, model: Path, uploads: list[bytes]
-) -> tuple[dict[str, float], str]:
+def _seeds_way(progress: Progress, path: str, uploads: list[bytes]) -> tuple[dict[str, float], str]:
     """Seconds a picture: open the file, hash it, encode it; one by one and in batches.
 
     And the package that encodes.
@@ -100,7 +122,7 @@ def _seeds_way(
     with photos.folder() as folder:
         files = [photos.upload(folder, n, data).path for n, data in enumerate(uploads)]
         for dtype in ("float32", "bfloat16") if has_bfloat16("cpu") else ("float32",):
-            encode, by = _encoder(model, dtype)
+            encode, by = _encoder(path, dtype)
             encode([photo(7, *photos.PREVIEW)])  # the first pass is a warm-up, as ours had one
             for way, size in (("one by one", 1), ("in batches", BATCHED)):
                 began = time.perf_counter()
@@ -114,24 +136,26 @@ def _seeds_way(
     return taken, by
 
 
-def _encoder(model: Path, dtype: str) -> tuple[Encode, str]:
+def _encoder(path: str, dtype: str) -> tuple[Encode, str]:
     """sentence-transformers' `encode` where it is installed, else the same steps by hand."""
     try:
         from sentence_transformers import SentenceTransformer  # noqa: PLC0415 - seconds to import
     except ImportError:
-        return _by_hand(model, dtype), "transformers"
+        return _by_hand(path, dtype), "transformers"
     made = SentenceTransformer(
-        str(model), device="cpu", local_files_only=True, model_kwargs={"dtype": dtype}
+        path, device="cpu", local_files_only=True, model_kwargs={"dtype": dtype}
     )
     return lambda pictures: made.encode(list(pictures)), "sentence-transformers"
 
 
-def _by_hand(model: Path, dtype: str) -> Encode:
+def _by_hand(path: str, dtype: str) -> Encode:
     import torch  # noqa: PLC0415 - seconds to import
     from transformers import AutoImageProcessor, AutoModel  # noqa: PLC0415 - likewise
 
-    processor = AutoImageProcessor.from_pretrained(model, local_files_only=True)
-    network = AutoModel.from_pretrained(model, local_files_only=True, dtype=dtype).eval()
+    processor = AutoImageProcessor.from_pretrained(  # type: ignore[no-untyped-call]
+        path, local_files_only=True
+    )
+    network = AutoModel.from_pretrained(path, local_files_only=True, dtype=dtype).eval()
 
     def encode(pictures: Sequence[Image.Image]) -> object:
         inputs = processor(images=list(pictures), return_tensors="pt")

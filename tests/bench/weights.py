@@ -1,27 +1,47 @@
-"""The models that are measured: CLIP ViT-B/32's shape, untrained, and a small trained one."""
+"""The models that are measured: CLIP ViT-B/32's shape, untrained, and small trained ones."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 from tests import models
 
 
-def vit_b32(folder: Path) -> Path:
-    """A CLIPModel of ViT-B/32's shape (transformers' own defaults) with random weights, 600 MB."""
+class Model(NamedTuple):
+    """A folder that transformers loads, and what it is called in a row."""
+
+    name: str
+    folder: Path
+
+
+def untrained(folder: Path, *, quick: bool) -> Model:
+    """Make a CLIPModel of ViT-B/32's shape with random weights, 600 MB; if quick, a tiny one."""
+    if quick:
+        return tiny(folder)
     import torch  # noqa: PLC0415 - seconds to import
     from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel  # noqa: PLC0415 - likewise
 
     torch.manual_seed(0)
-    CLIPModel(CLIPConfig()).save_pretrained(folder)
+    CLIPModel(CLIPConfig()).save_pretrained(folder)  # transformers' own defaults are that shape
     CLIPImageProcessor().save_pretrained(folder)
     models.tokenizer(folder, limit=77)
-    return folder
+    return Model("ViT-B/32's shape", folder)
 
 
-def mini() -> Path | None:
-    """A small trained CLIP, where SEENIT_TEST_SHARED has one."""
+def tiny(folder: Path) -> Model:
+    """Make an untrained CLIPModel of a few layers."""
+    return Model("a tiny untrained CLIP", models.clip(folder))
+
+
+def mini() -> Model | None:
+    """Return a small trained CLIP, where SEENIT_TEST_SHARED has one."""
+    return trained("mini-clip")
+
+
+def trained(name: str) -> Model | None:
+    """Return a trained model by its folder, where SEENIT_TEST_SHARED has it."""
     shared = os.environ.get("SEENIT_TEST_SHARED")
-    folder = Path(shared or "") / "models" / "mini-clip"
-    return folder if shared and folder.is_dir() else None
+    folder = Path(shared or "") / "models" / name
+    return Model(name, folder) if shared and folder.is_dir() else None
