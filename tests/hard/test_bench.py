@@ -31,6 +31,7 @@ TOPICS = (
     "stages",
     "embedding",
     "verdicts",
+    "keepalive",
     "checking",
     "scaling",
     "nearest",
@@ -39,7 +40,16 @@ TOPICS = (
     "prompts",
     "million",
 )
-ON_BOTH = ("decoding", "stages", "verdicts", "checking", "scaling", "nearest", "prompts")
+ON_BOTH = (
+    "decoding",
+    "stages",
+    "verdicts",
+    "keepalive",
+    "checking",
+    "scaling",
+    "nearest",
+    "prompts",
+)
 """Topics that measure made photos, and real ones beside them."""
 
 
