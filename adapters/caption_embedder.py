@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from adapters import scenery
 from adapters.loading import Loading, read, shape
+from adapters.model_files import lacks
 from adapters.spaces import digest, space_id
 from core import captions
 from core.types import Matrix, Space
@@ -98,7 +99,14 @@ class Encoder:
         transformers.utils.logging.disable_progress_bar()
         own = {"local_files_only": True, "trust_remote_code": False}
         self._tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **own)
-        self._model: Any = transformers.AutoModel.from_pretrained(folder, dtype="float32", **own)
+        self._model: Any
+        self._model, told = transformers.AutoModel.from_pretrained(
+            folder, dtype="float32", output_loading_info=True, **own
+        )
+        # Of a masked language model the pooler is missing; a mean over tokens does not use it.
+        missing = [name for name in told["missing_keys"] if "pooler." not in name]
+        if lack := lacks(missing):
+            raise ValueError(lack)
         self._model.eval().requires_grad_(requires_grad=False).to(device)
         self._device = device
         sentences = read(folder / "sentence_bert_config.json")

@@ -20,6 +20,8 @@ from pathlib import Path
 from adapters.lane import Child, Lane, Printed, StarvedError
 from core.decoding import inspect
 from core.errors import BrokenError, DecoderKilledError, SeenitError, UnavailableError
+from core.meter import UNMETERED, Meter
+from core.supervision import SupervisedThread
 from core.types import Header, Limits
 
 logger = logging.getLogger(__name__)
@@ -48,13 +50,22 @@ class Decoders:
     eight). `work` names the function they run, "module:name". Make it after forking, not before.
     """
 
-    def __init__(self, limits: Limits, workers: int | None = None, work: str = _WORK) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        workers: int | None = None,
+        work: str = _WORK,
+        *,
+        meter: Meter = UNMETERED,
+    ) -> None:
         self._limits = limits
         self._work = work
         self._workers = workers or min(_MOST, _cores())
         self._jobs: queue.PriorityQueue[tuple[int, int, _Waiting | None]] = queue.PriorityQueue()
         self._count = itertools.count()
-        self._lanes: list[threading.Thread] = []
+        self._lanes: list[SupervisedThread] = []
+        self._over = threading.Event()
+        self._meter = meter
         self._children: set[Child] = set()
         self._guard = threading.Lock()
         self._heavy = threading.Lock()
@@ -105,6 +116,7 @@ class Decoders:
             if self._closed:
                 return
             self._closed = True
+            self._over.set()
             for child in self._children:
                 child.kill()
         atexit.unregister(self.close)
@@ -112,6 +124,9 @@ class Decoders:
             self._put(_LAST, None)
         for lane in self._lanes:
             lane.join()
+        while not self._jobs.empty():  # where lanes had failed
+            if job := self._jobs.get()[2]:
+                job[1].set_exception(UnavailableError("the decoders were closed"))
 
     def _put(self, rank: int, job: _Waiting | None) -> None:
         self._jobs.put((rank, next(self._count), job))
@@ -121,7 +136,8 @@ class Decoders:
             return
         atexit.register(self.close)
         for number in range(self._workers):
-            lane = threading.Thread(target=self._attend, name=f"decoder-{number}", daemon=True)
+            name = f"decoder-{number}"
+            lane = SupervisedThread(name, self._attend, self._over, meter=self._meter)
             self._lanes.append(lane)
             lane.start()
 
@@ -140,7 +156,7 @@ class Decoders:
                     future.set_result(self._decode(lane, item))
                 except SeenitError as error:
                     future.set_exception(error)
-                except Exception:  # a lane outlives whatever happens in it
+                except BaseException:  # a lane outlives whatever happens in it
                     logger.exception("a decoding lane failed")
                     future.set_exception(UnavailableError("decoding failed; the log says how"))
         lane.drop()

@@ -7,15 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from adapters.model_files import TEXTS, WEIGHTS, weights
 from adapters.packaged import ALIASES, packaged
 from adapters.translate import hub_errors
 from core.errors import EmbedderUnavailableError
 
 PATIENCE = 5.0
 """Seconds until a hub that does not answer is given up; its own client tries for 23."""
-TEXTS = ("*.json", "*.txt", "*.model")
-WEIGHTS = ("*.safetensors", "*.bin")
-"""In order of preference: pickled weights are only fetched where there are no others."""
 
 T = TypeVar("T")
 
@@ -50,14 +48,6 @@ def find(model: str) -> Path:
     kind = next((kind for kind in WEIGHTS if any(Path(n).match(kind) for n in names)), "")
     with hub_errors(f"downloading {model}"):
         return Path(snapshot_download(model, revision=info.sha, allow_patterns=[*TEXTS, kind]))
-
-
-def weights(folder: Path) -> list[Path]:
-    """The files that hold the weights: safetensors, else what torch saved."""
-    for kind in WEIGHTS:
-        if found := sorted(folder.glob(kind)):
-            return found
-    return []
 
 
 def _within(seconds: float, ask: Callable[[], T], model: str) -> T:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, Typ
 import numpy as np
 
 from adapters import towers, turns
-from adapters.hub import find, weights
+from adapters.hub import find
+from adapters.model_files import check_files, weights
 from adapters.spaces import digest
 from adapters.translate import torch_errors
 from core.errors import EmbedderUnavailableError
@@ -99,6 +100,7 @@ class Loading(ABC, Generic[N]):
             try:
                 with torch_errors(f"{self._name} cannot be loaded"):
                     folder = find(self._name)
+                    check_files(folder)
                     with _OPENING:
                         self._load(folder)
                 self._absent = None

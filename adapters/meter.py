@@ -42,6 +42,7 @@ _EVENTS: dict[Event, tuple[str, tuple[str, ...]]] = {
     "failures": ("Jobs that failed or were refused, by type of problem.", ("reason",)),
     "requeued": ("Jobs that a sweep enqueued again.", ()),
     "unavailable": ("Work put off as a part was away, by problem and place.", ("reason", "at")),
+    "restarts": ("Threads that failed and were started again, by name.", ("thread",)),
     "queries": ("Questions that the API put to this worker.", ("kind", "outcome")),
 }
 _LEVELS: dict[Level, str] = {"pending": "Jobs pending that the last sweep saw, over all tenants."}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from PIL import Image
 
+from adapters.model_files import lacks
 from adapters.preprocess import Preprocess
 from core.types import Matrix
 
@@ -33,7 +34,12 @@ class Towers:
         own = {"local_files_only": True, "trust_remote_code": False}
         processor = transformers.AutoImageProcessor.from_pretrained(folder, backend="pil", **own)
         self._tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **own)
-        self._model: Any = transformers.AutoModel.from_pretrained(folder, dtype="float32", **own)
+        self._model: Any
+        self._model, told = transformers.AutoModel.from_pretrained(
+            folder, dtype="float32", output_loading_info=True, **own
+        )
+        if lack := lacks(list(told["missing_keys"])):
+            raise ValueError(lack)
         if not hasattr(self._model, "get_image_features"):
             raise TypeError(f"{type(self._model).__name__} does not embed pictures and texts")
         self._preprocess = Preprocess(processor)

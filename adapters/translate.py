@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from kombu.exceptions import OperationalError
 from obstore.exceptions import AlreadyExistsError, BaseError
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from core.errors import (
     EmbedderUnavailableError,
@@ -15,8 +16,11 @@ from core.errors import (
     IndexUnavailableError,
     MissingError,
     QueueUnavailableError,
+    SeenitError,
     StoreUnavailableError,
 )
+
+logger = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -55,6 +59,8 @@ def broker_errors() -> Iterator[None]:
     """Errors of the broker, by kombu or by Redis itself."""
     try:
         yield
+    except ResponseError as error:  # out of memory, MISCONF, READONLY: it is there and refuses
+        raise QueueUnavailableError(f"the broker refuses: {_line(error)}") from error
     except (OperationalError, RedisError, OSError) as error:
         raise QueueUnavailableError(f"the broker does not answer: {error}") from error
 
@@ -98,26 +104,19 @@ def hub_errors(what: str) -> Iterator[None]:
 
 @contextmanager
 def torch_errors(what: str) -> Iterator[None]:
-    """Errors of torch and transformers while loading or running a model.
+    """Errors of torch, transformers and all below them while loading or running a model.
 
-    torch raises RuntimeError for what a device refuses; transformers and safetensors raise
-    OSError and SafetensorError for files that are missing or broken, and the others for
-    configurations they cannot build and for models of another kind.
+    Whatever they raise: a model's files decide which code reads them, and no list of classes
+    holds them all. Of files that are broken came UnpicklingError and EOFError, JSONDecodeError,
+    SafetensorError and bare Exception; of a chip RuntimeError, of a full memory MemoryError. A
+    panic in Rust (tokenizers, safetensors) is not even an Exception.
     """
-    from safetensors import SafetensorError  # noqa: PLC0415 - only where a model is wanted
-
     try:
         yield
-    except (
-        RuntimeError,
-        OSError,
-        SafetensorError,
-        ValueError,
-        LookupError,
-        ImportError,
-        TypeError,
-        AttributeError,
-    ) as error:
+    except (SeenitError, KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:
+        logger.debug("%s", what, exc_info=error)
         raise EmbedderUnavailableError(f"{what}: {_line(error)}") from error
 
 

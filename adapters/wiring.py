@@ -30,6 +30,7 @@ from core.calibrations import Calibrations
 from core.candidates import fuse
 from core.check import Checker, Checks
 from core.crowd import Crowd
+from core.engine_status import EngineStatus
 from core.errors import SettingsError
 from core.follow import Follower
 from core.gallery import Gallery
@@ -108,6 +109,8 @@ class Services:
     decoder: Decoders | None
     """None where no picture is decoded in this process."""
     lock: EngineLock
+    engine: EngineStatus
+    """Of this process; written by its engine, if it has one."""
     errands: Desk
     remote: Remote | None
     """What workers say of their models, where this process asks them."""
@@ -147,7 +150,7 @@ def build(
     log = BlobLog(blobs)
     shelf = Shelf(blobs)
     index = open_index(settings)
-    broker = open_broker(settings)
+    broker = open_broker(settings, meter)
     progress, celery, queue = broker.progress, broker.celery, broker.queue
     follower = Follower(log, index)
     remote = replies = decoder = None
@@ -157,7 +160,7 @@ def build(
         remote = Remote(Calls(celery, settings.broker_url, settings.query_seconds))
         opens, sources = RemoteOpens(remote), {"visual": OWN, "caption": OWN}
     else:
-        decoder = Decoders(settings.limits, settings.decoders)
+        decoder = Decoders(settings.limits, settings.decoders, meter=meter)
         opens = Opens(settings)
         sources = {"visual": settings.model, "caption": settings.caption_model}
     if role == "worker":
@@ -267,6 +270,7 @@ def build(
         celery=celery,
         decoder=decoder,
         lock=EngineLock(settings.data),
+        engine=EngineStatus(),
         errands=broker.errands,
         remote=remote,
         replies=replies,

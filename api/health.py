@@ -18,7 +18,12 @@ from api.given import Who, Wired
 from api.problems import FullerError, documented, errors
 from api.spool import Spool
 from core.accept import FREE_BYTES
-from core.errors import SeenitError, StoreUnavailableError, UnavailableError
+from core.errors import (
+    EngineUnavailableError,
+    SeenitError,
+    StoreUnavailableError,
+    UnavailableError,
+)
 from core.types import SpaceKind
 
 PATIENCE = 2.0
@@ -44,13 +49,45 @@ class Health:
         asked = {
             "blobs": _ask(self._write, aside),
             "index": _ask(lambda: services.index.watermark("default")),
-            "queue": _ask(services.queue.depth, aside),
+            "queue": _ask(services.queue.check_writable, aside),
         }
         if services.settings.index_replication > 1:
             asked["replicas"] = _ask(services.index.whole)
         models = asyncio.create_task(self._models())
+        if services.remote is None:
+            asked["engine"] = self._engine()
         answers = await asyncio.gather(*asked.values())
         return {**dict(zip(asked, answers, strict=True)), **await models}
+
+    @property
+    def stuck(self) -> str | None:
+        """Why what this process takes in would be settled by nobody; None where somebody will.
+
+        Only where engine and API are one process: its own engine cannot run, and no other process
+        holds the data folder, or it would stand by. Parts that are away come back by themselves.
+        """
+        status = self._services.engine.status
+        return status.reason if status.state == "failed" else None
+
+    async def _engine(self) -> tuple[Part, str]:
+        """That of this process, or of whichever holds the data folder."""
+        state, reason = self._services.engine.status
+        match state:
+            case "running" | "standby":
+                return "ok", ""
+            case "starting":
+                return "absent", reason
+            case "waiting" | "failed":
+                return "down", reason
+        return await self._elsewhere()
+
+    async def _elsewhere(self) -> tuple[Part, str]:
+        """Whether another process holds the data folder, asked where this one has no engine."""
+        held: list[bool] = []
+        asked = await _ask(lambda: held.append(self._services.lock.taken()), self._spool.run)
+        if asked[0] == "ok" and not held[0]:
+            return "absent", "no process holds the data folder: `seenit up` settles what waits"
+        return asked
 
     async def _models(self) -> dict[str, tuple[Part, str]]:
         """Those of this process, or of the workers, who may all be away."""
@@ -90,13 +127,20 @@ class Probes(Controller):
         self,
         health: NamedDependency[SkipValidation[Health]],
     ) -> standing.Ready:
-        """503 only when uploads cannot be accepted; `degraded` when another part is down."""
+        """503 only when uploads cannot be accepted, or nobody can ever settle them here.
+
+        `degraded` when another part is down. The latter is of one process that is all there is,
+        whose engine cannot run: uploads are still answered 202 and settled once it can.
+        """
         parts = await health.parts()
         states = {name: state for name, (state, _) in parts.items()}
         reasons = {name: why for name, (_, why) in parts.items() if why}
         if states["blobs"] == "down":
             refused = StoreUnavailableError(f"uploads cannot be accepted: {reasons['blobs']}")
-            raise FullerError(refused, parts=states)
+            raise FullerError(refused, parts=states, reasons=reasons)
+        if (why := health.stuck) is not None:
+            stuck = EngineUnavailableError(f"nothing is settled: {why}")
+            raise FullerError(stuck, parts=states, reasons=reasons)
         whole = all(state == "ok" for state in states.values())
         return standing.Ready("ready" if whole else "degraded", states, reasons)
 

@@ -296,6 +296,9 @@ class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
         list[Problem] | None, Meta(description="One a file, where none was accepted.")
     ] = None
     job: Annotated[Job | None, Meta(description="Of a picture that has no record (yet).")] = None
+    reasons: Annotated[dict[str, str] | None, Meta(description="Why a part is down or absent.")] = (
+        None
+    )
     parts: Annotated[
         dict[str, Literal["ok", "down", "absent"]] | None,
         Meta(description="What works, where uploads cannot be accepted."),

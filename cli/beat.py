@@ -8,10 +8,7 @@ from adapters import settings, wiring
 from adapters.exposing import exposed
 from cli import logs
 from cli.stopping import told_to_stop
-from core.errors import UnavailableError
 from worker.beat import Beat
-
-LOOK_SECONDS = 1.0
 
 
 @click.command()
@@ -28,14 +25,12 @@ def command(data: str | None, *, as_json: bool) -> None:
     told = told_to_stop()
     services = wiring.build(read, role="beat")
     try:
-        with exposed(services.meter.registry, read.host, read.metrics_port):
+        with exposed(services.meter, read.host, read.metrics_port):
             beat = Beat(services)
             beat.start()
             click.echo('{"ready": true}' if as_json else "The beat is ready")
             try:
-                while not told.wait(LOOK_SECONDS):
-                    if not beat.alive:
-                        raise UnavailableError("the beat ended by itself: see the log")
+                told.wait()
             finally:
                 beat.close()
     finally:

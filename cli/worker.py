@@ -10,12 +10,11 @@ from adapters import settings, wiring
 from adapters.exposing import exposed
 from cli import logs
 from cli.stopping import told_to_stop
-from core.errors import UnavailableError
 from core.jobs import QUEUES
 from worker.fleet import Worker
 
 LOOK_SECONDS = 1.0
-"""How often it looks whether a consumer has died of a defect: then another process must come."""
+"""How often it looks whether it was told to stop."""
 
 logger = logging.getLogger(__name__)
 
@@ -42,14 +41,12 @@ def command(queues: str, data: str | None, model: str | None, *, as_json: bool) 
     told = told_to_stop()
     services = wiring.build(read, role="worker")
     try:
-        with exposed(services.meter.registry, read.host, read.metrics_port):
+        with exposed(services.meter, read.host, read.metrics_port):
             worker = Worker(services, [name.strip() for name in queues.split(",") if name.strip()])
             try:
                 worker.start()
                 said = False
                 while not told.wait(LOOK_SECONDS if said else 0.05):
-                    if not worker.alive:
-                        raise UnavailableError("a consumer ended by itself: see the log")
                     if worker.ready and not said:
                         click.echo('{"ready": true}' if as_json else "The worker is ready")
                         said = True

@@ -19,6 +19,7 @@ SeenitError
 │   ├── StoreUnavailableError       the blob store does not answer
 │   ├── IndexUnavailableError       the index does not answer
 │   ├── QueueUnavailableError       the broker does not answer
+│   ├── EngineUnavailableError      the engine of this process cannot run
 │   ├── WorkerUnavailableError      no worker answered within the time a call waits
 │   ├── BacklogError                too much waits for a worker already
 │   └── PendingError                not settled within the time a call waits
@@ -206,6 +207,13 @@ class QueueUnavailableError(UnavailableError):
 
     type = "queue-unavailable"
     title = "Queue unavailable"
+
+
+class EngineUnavailableError(UnavailableError):
+    """The engine of this process cannot run: uploads are stored, nobody settles them."""
+
+    type = "engine-unavailable"
+    title = "Engine unavailable"
 
 
 class WorkerUnavailableError(UnavailableError):

@@ -25,7 +25,15 @@ the API, `sweep` one look at what is pending."""
 Span = Literal["queue", "transit", "verdict"]
 """Accepted to taken up; enqueued to received; accepted to settled."""
 Event = Literal[
-    "accepted", "entries", "conflicts", "verdicts", "failures", "requeued", "unavailable", "queries"
+    "accepted",
+    "entries",
+    "conflicts",
+    "verdicts",
+    "failures",
+    "requeued",
+    "unavailable",
+    "queries",
+    "restarts",
 ]
 Level = Literal["pending"]
 

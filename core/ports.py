@@ -374,6 +374,9 @@ class Queue(Protocol):
     def depth(self) -> int:
         """Jobs waiting. Raise QueueUnavailableError."""
 
+    def check_writable(self) -> None:
+        """Raise QueueUnavailableError with the reason where nothing can be enqueued."""
+
 
 @runtime_checkable
 class Progress(Protocol):

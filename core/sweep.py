@@ -11,14 +11,14 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Protocol
 
+from core.backoff import pause_after
 from core.errors import SeenitError, UnavailableError
 from core.meter import UNMETERED, Meter, timed
 from core.ports import Blobs, Queue
+from core.supervision import SupervisedThread
 
 EVERY_SECONDS = 0.5
 """A job left by another process is seen within a second."""
-FIRST_PAUSE = 0.5
-LONGEST_PAUSE = 60.0
 BACKLOG = 10_000
 """Jobs that a queue holds before the sweeper adds no more."""
 PART = 1_000
@@ -29,15 +29,6 @@ TOGETHER = 64
 Handle = tuple[str, str]
 
 logger = logging.getLogger(__name__)
-
-
-def pause_after(failures: int) -> float:
-    """Seconds until a job may go again: doubling with each failure, up to a minute, with jitter.
-
-    Jitter, because thousands that failed together must not come back together.
-    """
-    pause: float = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(failures - 1, 16))
-    return pause * random.uniform(0.5, 1.0)  # noqa: S311  jitter
 
 
 class Held(Protocol):
@@ -78,6 +69,12 @@ class Hand:
         """From now on somebody consumes here; until then nothing is taken, or it would pile up."""
         with self._lock:
             self._listening = True
+
+    def deafen(self) -> None:
+        """Consume here no more: what was in hand is free again, what is put off stays put off."""
+        with self._lock:
+            self._listening = False
+            self._taken.clear()
 
     def take(self, jobs: Sequence[Handle]) -> list[Handle]:
         """Those that were not in hand, now in hand."""
@@ -155,17 +152,22 @@ class Sweeper:
         self._meter = meter
         self._missing: set[Handle] = set()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
+        self._thread = SupervisedThread("sweeper", self._run, self._stop, meter=meter)
 
     def start(self) -> None:
-        """Sweep at once, then every so often, in a thread."""
+        """Sweep at once, then every so often, in a thread; again after `close`, too."""
+        self._stop.clear()
         self._thread.start()
+
+    @property
+    def failure(self) -> str | None:
+        """Why its thread does not sweep; None where it does."""
+        return self._thread.failure
 
     def close(self) -> None:
         """Stop and wait for a sweep under way."""
         self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._thread.join()
 
     def stand_by(self) -> None:
         """Another process sweeps: what was missed here is old, and the figures are its to tell."""

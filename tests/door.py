@@ -18,6 +18,7 @@ from uuid_utils import uuid7
 
 from adapters.blobs import open_blobs
 from adapters.local_index import LocalIndex
+from adapters.lock import EngineLock
 from adapters.meter import PrometheusMeter
 from adapters.progress import MemoryProgress
 from adapters.secret import url_secret
@@ -28,6 +29,7 @@ from core.accept import Acceptor
 from core.backlog import Backlog
 from core.calibrations import Calibrations
 from core.decoding import inspect
+from core.engine_status import EngineStatus
 from core.entries import Job, Outcome, Place, Problem, Record, State, Tombstone
 from core.errors import (
     BrokenError,
@@ -111,6 +113,10 @@ class Queue:
         if self.down:
             raise QueueUnavailableError("the broker does not answer")
         return len(self.held)
+
+    def check_writable(self) -> None:
+        """Like `depth`."""
+        self.depth()
 
 
 class Checker:
@@ -200,11 +206,14 @@ class Service:
         self.previews = Previews(self.reader)
         self.calibrations = Calibrations(self.blobs)
         self.remote = None
+        self.engine = EngineStatus()
+        self.lock = EngineLock(folder)
         self.tenant = "default"
         self._lock = threading.Lock()
 
     def mend(self) -> None:
         """Undo what a test did to the parts."""
+        self.engine.running(lambda: None)
         self.queue.paused = self.queue.down = False
         self.queue.held.clear()
         self.follower.tails.clear()

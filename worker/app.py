@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -10,9 +12,15 @@ from typing import Any
 from celery import Celery
 from celery.worker import WorkController
 
+from core.errors import EngineUnavailableError
+from core.supervision import describe
 from worker.consuming import Patient, Threads
 
 READY_SECONDS = 30.0
+LOOK_SECONDS = 0.1
+"""How often a consumer that is not ready yet is looked at."""
+
+logger = logging.getLogger(__name__)
 
 
 class ThreadWorker:
@@ -37,14 +45,32 @@ class ThreadWorker:
         self._ready = threading.Event()
         self._closing = threading.Event()
         self._controller: Any = None
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._name = name
+        self._thread = threading.Thread(target=self._attempt, name=name, daemon=True)
+        self._failure: BaseException | None = None
 
     def start(self, seconds: float | None = READY_SECONDS) -> None:
-        """Return once the consumer is ready; TimeoutError after `seconds`, None: do not wait."""
-        self._app.finalize()
+        """Consume in a thread; return once the consumer is ready, at once where `seconds` is None.
+
+        Raise EngineUnavailableError where it is not ready in time, or ended before.
+        """
         self._thread.start()
-        if seconds is not None and not self._ready.wait(seconds):
-            raise TimeoutError(f"the worker was not ready within {seconds:.0f} s")
+        if seconds is None:
+            return
+        deadline = time.monotonic() + seconds
+        while not self._ready.wait(LOOK_SECONDS):
+            self.check()
+            if time.monotonic() > deadline:
+                raise EngineUnavailableError(
+                    f"the consumer {self._name} was not ready within {seconds:.0f} s"
+                )
+
+    def check(self) -> None:
+        """Raise EngineUnavailableError where its thread has ended by itself."""
+        if not self._thread.is_alive():
+            why = self._failure
+            said = "see the log" if why is None else describe(why)
+            raise EngineUnavailableError(f"the consumer {self._name} ended by itself: {said}")
 
     @property
     def ready(self) -> bool:
@@ -66,27 +92,39 @@ class ThreadWorker:
         if self._thread.ident is not None:
             self._thread.join()
 
-    def _run(self) -> None:
+    def _attempt(self) -> None:
+        try:
+            self.run()
+        except BaseException as error:  # `check` raises it in the thread that watches this one
+            self._failure = error
+            logger.exception("the consumer %s failed", self._name)
+
+    def run(self) -> None:
+        """Consume in the calling thread, until told to stop."""
+        self._app.finalize()
         self._app.set_current()  # of this thread alone: a plain task is traced in the current one
-        controller = WorkController(
-            app=self._app,
-            pool="solo" if self._threads is None else Threads,
-            concurrency=self._threads or 1,
-            loglevel="WARNING",
-            without_heartbeat=True,
-            without_mingle=True,
-            without_gossip=True,
-            use_eventloop=False,
-            consumer_cls=partial(Patient, closing=self._closing, leaving=self._leave),
-            ready_callback=lambda _: self._ready.set(),
-        )
-        self._controller = controller
-        controller.start()
-        self._leave()  # again where it did: a consumer that was never connected has not
-        controller.stop()
+        try:
+            self._controller = WorkController(
+                app=self._app,
+                pool="solo" if self._threads is None else Threads,
+                concurrency=self._threads or 1,
+                loglevel="WARNING",
+                without_heartbeat=True,
+                without_mingle=True,
+                without_gossip=True,
+                use_eventloop=False,
+                consumer_cls=partial(Patient, closing=self._closing, leaving=self._leave),
+                ready_callback=lambda _: self._ready.set(),
+            )
+            self._controller.start()
+        finally:
+            self._leave()  # again where it did: a consumer that was never connected has not
+            if self._controller is not None:
+                self._controller.stop()
 
     def _leave(self) -> None:
-        if self._threads is not None:
-            self._controller.pool.executor.shutdown(wait=True)
+        executor = getattr(getattr(self._controller, "pool", None), "executor", None)
+        if self._threads is not None and executor is not None:
+            executor.shutdown(wait=True)
         if self._leaving is not None:
             self._leaving()

@@ -10,6 +10,7 @@ from adapters.broker.held import SharedHeld
 from adapters.wiring import Services
 from core.errors import SeenitError, SettingsError
 from core.leftovers import clear
+from core.supervision import SupervisedThread
 from worker.rounds import Chore, Rounds, upkeep
 
 CLEAR_SECONDS = 300.0
@@ -37,19 +38,14 @@ class Beat:
         self._stop = threading.Event()
         self._leading = threading.Event()
         self._threads = [
-            threading.Thread(target=self._run, name="beat", daemon=True),
-            threading.Thread(target=self._keep_up, name="chores", daemon=True),
+            SupervisedThread("beat", self._run, self._stop, meter=services.meter),
+            SupervisedThread("chores", self._keep_up, self._stop, meter=services.meter),
         ]
 
     def start(self) -> None:
         """Begin in threads."""
         for thread in self._threads:
             thread.start()
-
-    @property
-    def alive(self) -> bool:
-        """Whether it still beats."""
-        return all(thread.is_alive() for thread in self._threads)
 
     def close(self) -> None:
         """End what is under way and leave the lead to another."""

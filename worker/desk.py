@@ -14,6 +14,7 @@ from adapters.errands import Errand, Report
 from adapters.wiring import Services
 from core.errors import QueueUnavailableError
 from core.jobs import ERRAND_TASK
+from core.supervision import SupervisedThread
 from worker.chores import attempt
 
 PATIENCE_SECONDS = 60.0
@@ -63,7 +64,7 @@ class Desk:
                 except QueueUnavailableError as error:
                     logger.warning("errand %s: %s", errand.errand_id, error)
 
-        keeping = threading.Thread(target=keep, name="errand", daemon=True)
+        keeping = SupervisedThread("errand", keep, over, meter=self._services.meter)
         keeping.start()
         try:
             came = attempt(self._services, errand, say, self._stop)

@@ -9,6 +9,7 @@ from functools import partial
 from adapters.errands import Errand, Report
 from adapters.wiring import Services
 from core.errors import SeenitError, SettingsError
+from core.supervision import SupervisedThread
 from core.sweep import Hand
 from worker.app import ThreadWorker
 from worker.batching import register
@@ -23,7 +24,11 @@ logger = logging.getLogger(__name__)
 
 
 class Engine:
-    """Runs once it holds the directory's lock; until then it stands by, and takes over."""
+    """Runs once it holds the directory's lock; until then it stands by, and takes over.
+
+    Whatever ends it, a lock that cannot be opened or a consumer that failed, is logged, shown by
+    readiness, and tried again: the thread is supervised.
+    """
 
     def __init__(self, services: Services, *, ahead: bool = True) -> None:
         """`ahead`: load the models while standing by, so that taking over takes no time."""
@@ -33,7 +38,10 @@ class Engine:
         self._running = threading.Event()
         self._came: dict[str, Report] = {}
         """By errand, what could not be said yet: it is not done again for that."""
-        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._status = services.engine
+        self._thread = SupervisedThread(
+            "engine", self._run, self._stop, meter=services.meter, failed=self._status.failed
+        )
 
     @property
     def running(self) -> bool:
@@ -42,6 +50,7 @@ class Engine:
 
     def start(self) -> None:
         """Begin in a thread; returns at once."""
+        self._status.starting()
         self._thread.start()
 
     def wait(self, seconds: float) -> bool:
@@ -58,12 +67,16 @@ class Engine:
         if self._ahead:
             services.models.load()
         while not services.lock.take():
+            self._status.standby()
             if self._stop.wait(LOOK_SECONDS):
                 return
+        if self._status.status.state == "standby":
+            self._status.starting()
         try:
             services.models.load()
             self._hold()
         finally:
+            self._running.clear()
             services.lock.release()
 
     def _hold(self) -> None:
@@ -71,8 +84,7 @@ class Engine:
         hand = services.broker.hand
         if not isinstance(hand, Hand):
             raise SettingsError("over Redis `seenit worker` consumes and `seenit beat` sweeps")
-        if not self._caught_up():
-            return
+        services.ledger.catch_up()
         register(
             services.celery,
             Settling(services.ingest),
@@ -85,25 +97,16 @@ class Engine:
             worker.start()
             hand.listen()
             services.sweeper.start()
+            self._status.running(lambda: services.sweeper.failure)
             self._running.set()
             rounds = Rounds([Chore("errands", 0.0, self._carry_out), *upkeep(services)])
             while not self._stop.wait(LOOK_SECONDS):
+                worker.check()
                 rounds.go(self._stop)
         finally:
             services.sweeper.close()
             worker.close()
-
-    def _caught_up(self) -> bool:
-        """Whether every tenant was looked at before a stop, however long the store is away."""
-        while True:
-            try:
-                self._services.ledger.catch_up()
-            except SeenitError as error:
-                logger.warning("not begun yet: %s", error)
-            else:
-                return True
-            if self._stop.wait(LOOK_SECONDS):
-                return False
+            hand.deafen()
 
     def _carry_out(self) -> None:
         """Do what commands of other processes have asked for. Raise StoreUnavailableError."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from adapters.broker.desk import RedisErrands
 from adapters.broker.leases import SharedHand
 from adapters.wiring import Services
 from core.errors import SeenitError, SettingsError
 from core.jobs import DEFAULT_QUEUE, INGEST_QUEUE, QUERY_QUEUE, QUEUES
+from core.supervision import SupervisedThread
 from worker.answering import register_answers
 from worker.app import ThreadWorker
 from worker.batching import gather
@@ -23,7 +25,7 @@ all three would want the same cores."""
 
 
 class Worker:
-    """Every queue has a consuming thread; models and decoders are shared by all of them."""
+    """Every queue has a supervised consumer; models and decoders are shared by all of them."""
 
     def __init__(self, services: Services, queues: Sequence[str] = QUEUES) -> None:
         """Raise SettingsError for a queue that there is none of, and for one inside a process."""
@@ -38,41 +40,55 @@ class Worker:
         self._hand = hand
         self._errands = errands
         self._stop = threading.Event()
-        self._workers: list[ThreadWorker] = []
+        self._workers: dict[str, ThreadWorker] = {}
+        self._beginning = self._supervised("worker", self._begin)
+        self._consumers = [
+            self._supervised(queue, partial(self._consume, queue)) for queue in self._queues
+        ]
 
     def start(self) -> None:
-        """Load the models, then consume, as soon as the broker answers."""
-        services = self._services
-        services.models.load()
-        services.ledger.catch_up()
+        """Begin in threads; returns at once. Whatever fails is logged and tried again."""
+        self._beginning.start()
+
+    @property
+    def ready(self) -> bool:
+        """Whether every queue is consumed."""
+        workers = list(self._workers.values())
+        return len(workers) == len(self._queues) and all(worker.ready for worker in workers)
+
+    def close(self) -> None:
+        """Finish what is in hand, give the rest back to the queues; leases are renewed no more."""
+        self._stop.set()
+        self._beginning.join()
+        for worker in list(self._workers.values()):
+            worker.stop()
+        for consumer in self._consumers:
+            consumer.join()
+        self._hand.close()
+
+    def _supervised(self, name: str, run: Callable[[], object]) -> SupervisedThread:
+        return SupervisedThread(name, run, self._stop, meter=self._services.meter)
+
+    def _begin(self) -> None:
+        """Load the models, then consume, as soon as the store answers."""
+        self._services.models.load()
+        self._services.ledger.catch_up()
         self._hand.start()
+        for consumer in self._consumers:
+            consumer.start()
+        self._stop.wait()
+
+    def _consume(self, queue: str) -> None:
+        """Consume a queue with a consumer made anew: one that failed cannot be used again."""
         made: dict[str, Callable[[], ThreadWorker]] = {
             INGEST_QUEUE: self._ingest,
             QUERY_QUEUE: self._answer,
             DEFAULT_QUEUE: self._errand,
         }
-        self._workers = [made[queue]() for queue in self._queues]
-        for worker in self._workers:
-            worker.start(None)
-
-    @property
-    def ready(self) -> bool:
-        """Whether every queue is consumed."""
-        return bool(self._workers) and all(worker.ready for worker in self._workers)
-
-    @property
-    def alive(self) -> bool:
-        """Whether every queue is still consumed, or tried to be."""
-        return all(worker.alive for worker in self._workers)
-
-    def close(self) -> None:
-        """Finish what is in hand, give the rest back to the queues; leases are renewed no more."""
-        self._stop.set()
-        for worker in self._workers:
+        worker = self._workers[queue] = made[queue]()
+        if self._stop.is_set():  # `close` may have looked before this one was there
             worker.stop()
-        for worker in self._workers:
-            worker.close()
-        self._hand.close()
+        worker.run()
 
     def _ingest(self) -> ThreadWorker:
         services, batch = self._services, self._services.settings.batch

@@ -18,6 +18,7 @@ from itertools import chain
 
 from adapters.broker.leases import NEVER, SharedHand, Tried
 from core.meter import UNMETERED, Meter
+from core.supervision import SupervisedThread
 from core.sweep import Handle
 from worker.batching import Received, Settle
 
@@ -61,9 +62,9 @@ class Flights:
         self._lone = False
         self._passed = 0
         self._first = self._last = 0.0
-        self._stopped = False
+        self._over = threading.Event()
         self._threads = [
-            threading.Thread(target=self._run, name=f"flight-{n}", daemon=True)
+            SupervisedThread(f"flight-{n}", self._run, self._over, meter=meter)
             for n in range(flights)
         ]
 
@@ -86,7 +87,7 @@ class Flights:
             else:
                 one.acknowledge()
         with self._changed:
-            if self._stopped:  # unacknowledged, they go back to the queue
+            if self._over.is_set():  # unacknowledged, they go back to the queue
                 self._hand.give_back([one.job for one in fresh])
                 return
             self._last = time.monotonic()
@@ -106,22 +107,21 @@ class Flights:
     def close(self) -> None:
         """Give back what was not begun, and wait for what was."""
         with self._changed:
-            self._stopped = True
+            self._over.set()
             left = [*chain(*self._waiting.values()), *(one for one, _ in self._suspects)]
             self._waiting.clear()
             self._suspects.clear()
             self._changed.notify_all()
         self._hand.give_back([one.job for one in left])
         for thread in self._threads:
-            if thread.ident is not None:
-                thread.join()
+            thread.join()
 
     def _run(self) -> None:
         while True:
             with self._changed:
-                while not (self._stopped or self._may_go()):
+                while not (self._over.is_set() or self._may_go()):
                     self._changed.wait(QUIET_SECONDS if self._waiting and not self._lone else None)
-                if self._stopped:
+                if self._over.is_set():
                     return
                 batch, tried = self._next()
                 self._under_way += 1

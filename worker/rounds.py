@@ -9,8 +9,10 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from adapters.wiring import Services
+from core.backoff import pause_after
 from core.errors import SeenitError
 from core.leftovers import Unpromised
+from core.supervision import LONGEST_PAUSE
 
 TIDY_SECONDS = 600.0
 """Between two clearings of an index: until then its counts may include what was replaced."""
@@ -50,9 +52,13 @@ class Rounds:
     def __init__(self, chores: Sequence[Chore]) -> None:
         self._chores = list(chores)
         self._due = [0.0] * len(self._chores)
+        self._failures = [0] * len(self._chores)
 
     def go(self, stop: threading.Event) -> None:
-        """Do once what is due, up to a stop; what fails is tried again when it is due again."""
+        """Do once what is due, up to a stop; what fails is tried again when it is due again.
+
+        A defect waits longer each time: its traceback must not fill the log.
+        """
         for n, chore in enumerate(self._chores):
             now = time.monotonic()
             if self._due[n] > now or stop.is_set():
@@ -63,7 +69,11 @@ class Rounds:
             except SeenitError as error:
                 logger.warning("%s put off: %s", chore.name, error)
             except Exception:  # the process's edge: one chore must not end the others
+                self._failures[n] += 1
+                self._due[n] += pause_after(self._failures[n], LONGEST_PAUSE)
                 logger.exception("%s failed", chore.name)
+            else:
+                self._failures[n] = 0
 
 
 def upkeep(services: Services) -> list[Chore]:

@@ -26,6 +26,7 @@ class Breaker:
         self._lock = threading.Lock()
         self._pause = 0.0
         self._until = 0.0
+        self._why = ""
 
     @contextmanager
     def guard(self) -> Iterator[None]:
@@ -34,15 +35,16 @@ class Breaker:
             now = self._clock()
             if self._pause:
                 if now < self._until:
-                    raise QueueUnavailableError("the broker did not answer a moment ago")
+                    raise QueueUnavailableError(f"{self._why} (a moment ago)")
                 self._until = now + self._pause  # this call is the trial; the others do not wait
         try:
             with broker_errors():
                 yield
-        except QueueUnavailableError:
+        except QueueUnavailableError as error:
             with self._lock:
                 self._pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, 2 * self._pause))
                 self._until = self._clock() + self._pause
+                self._why = error.detail
             raise
         with self._lock:
             self._pause = 0.0

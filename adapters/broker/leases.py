@@ -17,8 +17,11 @@ from redis import Redis
 
 from adapters.broker import names
 from adapters.translate import broker_errors
+from core.backoff import pause_after
 from core.errors import QueueUnavailableError
-from core.sweep import Handle, pause_after
+from core.meter import UNMETERED, Meter
+from core.supervision import SupervisedThread
+from core.sweep import Handle
 
 KEPT_SECONDS = 3600
 """Failures are forgotten so long after the last one: between two of a job lies a minute at most."""
@@ -73,7 +76,7 @@ NEVER = Tried(0, 0)
 class SharedHand:
     """The jobs that this process has; `renewing` keeps them."""
 
-    def __init__(self, redis: Redis, seconds: float) -> None:
+    def __init__(self, redis: Redis, seconds: float, meter: Meter = UNMETERED) -> None:
         """`seconds` is how long a worker that says nothing keeps its jobs."""
         self._redis = redis
         self._seconds = seconds
@@ -85,7 +88,7 @@ class SharedHand:
         self._renew = redis.register_script(_RENEW)
         self._put_off = redis.register_script(_PUT_OFF)
         self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread = SupervisedThread("leases", self._keep, self._stop, meter=meter)
 
     def take(self, jobs: Sequence[Handle]) -> dict[Handle, Tried]:
         """Those that are ours from now on; left out is what somebody has, this process included."""
@@ -148,14 +151,12 @@ class SharedHand:
 
     def start(self) -> None:
         """Renew leases in a thread."""
-        self._thread = threading.Thread(target=self._keep, name="leases", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         """Stop renewing; what is still in hand runs out."""
         self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
+        self._thread.join()
 
     def renew(self) -> None:
         """Once. Raise QueueUnavailableError."""

@@ -17,6 +17,8 @@ from adapters.progress import ENDED, Heard, Listeners
 from adapters.translate import broker_errors
 from core.entries import JobStatus
 from core.errors import QueueUnavailableError
+from core.meter import UNMETERED, Meter
+from core.supervision import SupervisedThread
 
 KEPT_SECONDS = 600
 """How long the last thing heard of a job is known: longer than any step of it takes."""
@@ -40,14 +42,15 @@ _decoder = msgspec.json.Decoder(News)
 class RedisProgress:
     """One message a batch; one thread a process listens, once somebody in it asks."""
 
-    def __init__(self, url: str, redis: Redis, breaker: Breaker) -> None:
+    def __init__(self, url: str, redis: Redis, breaker: Breaker, meter: Meter = UNMETERED) -> None:
         self._url = url
         self._redis = redis
         self._breaker = breaker
         self._lock = threading.Lock()
         self._listeners = Listeners()
         self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread = SupervisedThread("news", self._listen, self._stop, meter=meter)
+        self._listening = False
 
     def publish(self, tenant: str, job_ids: Sequence[str], status: JobStatus) -> None:
         """Say that these jobs have come so far; nobody hears it where Redis does not answer."""
@@ -81,8 +84,8 @@ class RedisProgress:
         """Call `heard` from now on, in the listening thread; returns what ends it."""
         stop = self._listeners.add(heard)
         with self._lock:
-            if self._thread is None and not self._stop.is_set():
-                self._thread = threading.Thread(target=self._listen, name="news", daemon=True)
+            if not self._listening and not self._stop.is_set():
+                self._listening = True
                 self._thread.start()
         return stop
 
@@ -90,9 +93,8 @@ class RedisProgress:
         """Stop listening."""
         self._stop.set()
         with self._lock:
-            thread = self._thread
-        if thread is not None:
-            thread.join()
+            self._listening = True  # whoever asks from now on begins nothing
+        self._thread.join()
 
     def _listen(self) -> None:
         while not self._stop.is_set():

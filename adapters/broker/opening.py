@@ -20,6 +20,7 @@ from adapters.celery_queue import CeleryQueue, create_celery
 from adapters.errands import Desk, Errands
 from adapters.progress import MemoryProgress
 from adapters.settings import Settings
+from core.meter import UNMETERED, Meter
 from core.ports import Progress, Queue
 from core.sweep import EVERY_SECONDS, Hand, Held
 
@@ -64,11 +65,11 @@ class Broker:
             close()
 
 
-def open_broker(settings: Settings) -> Broker:
+def open_broker(settings: Settings, meter: Meter = UNMETERED) -> Broker:
     """By SEENIT_BROKER_URL: memory:// or redis://; nothing is asked of a server yet."""
     if urlsplit(settings.broker_url).scheme == "memory":
         return _within(settings)
-    return _over_redis(settings)
+    return _over_redis(settings, meter)
 
 
 def _within(settings: Settings) -> Broker:
@@ -88,18 +89,18 @@ def _within(settings: Settings) -> Broker:
     )
 
 
-def _over_redis(settings: Settings) -> Broker:
+def _over_redis(settings: Settings, meter: Meter) -> Broker:
     url = settings.broker_url
     celery = create_celery(url, batch=settings.batch)
     door = clients.door(url)
     patient = clients.patient(url, clients.WORKER_SECONDS + settings.query_seconds)
     breaker = Breaker()
-    progress = RedisProgress(url, door, breaker)
+    progress = RedisProgress(url, door, breaker, meter)
     sweep = settings.sweep_seconds or SWEEP_SECONDS
     return Broker(
         celery=celery,
         queue=RedisQueue(celery, door, breaker),
-        hand=SharedHand(patient, settings.lease_seconds),
+        hand=SharedHand(patient, settings.lease_seconds, meter),
         held=SharedHeld(patient, LEADS * sweep),
         progress=progress,
         errands=RedisErrands(celery, patient, settings.lease_seconds),

@@ -13,6 +13,8 @@ from adapters.broker.messages import Messages
 from core.jobs import INGEST_QUEUE, SETTLE_TASK
 from core.sweep import Handle
 
+PROBE_SECONDS = 60
+"""After which the key that readiness writes is gone."""
 AT_ONCE = 500
 """Messages of one push, of 700 bytes each: a sweep's thousands do not hold up a caller's one."""
 
@@ -47,3 +49,11 @@ class RedisQueue:
         """Jobs that wait in the queue or are in a worker's hands. Raise QueueUnavailableError."""
         with self._breaker.guard():
             return int(self._depth(keys=[INGEST_QUEUE, names.LEASES]))
+
+    def check_writable(self) -> None:
+        """Write a small key: a Redis that is full, MISCONF or read-only still answers reads.
+
+        Raise QueueUnavailableError with what it says.
+        """
+        with self._breaker.guard():
+            self._redis.set(names.PROBE, "", ex=PROBE_SECONDS)

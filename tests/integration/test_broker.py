@@ -162,7 +162,7 @@ def test_what_was_begun_and_never_ended_is_remembered(
     dug: Pit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker that dies leaves counts, one that fails in words leaves a pause and no count."""
-    monkeypatch.setattr("core.sweep.FIRST_PAUSE", 60.0)
+    monkeypatch.setattr("core.backoff.FIRST_PAUSE", 60.0)
     redis = redis_of(dug)
     hand = SharedHand(redis, 60.0)
     together, alone, failed = ("a", "1"), ("a", "2"), ("a", "3")

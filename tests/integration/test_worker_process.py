@@ -144,7 +144,7 @@ def test_a_job_that_fails_comes_again_later_and_its_neighbours_do_not_wait(
     dug: Pit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A part that is down costs a pause, and no job is ever set aside for it."""
-    monkeypatch.setattr("core.sweep.FIRST_PAUSE", 0.1)
+    monkeypatch.setattr("core.backoff.FIRST_PAUSE", 0.1)
     down = threading.Event()
     down.set()
     worker = dug.thread()

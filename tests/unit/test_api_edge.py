@@ -181,6 +181,7 @@ def test_ready_tells_the_parts(client: TestClient[Litestar], service: Service) -
                 "blobs": "ok",
                 "index": "ok",
                 "queue": "down",
+                "engine": "ok",
                 "visual": "absent",
                 "caption": "absent",
             },

@@ -97,17 +97,17 @@ def test_a_worker_serves_its_figures() -> None:
     meter = PrometheusMeter()
     (port,) = free_ports(1)
     url = f"http://127.0.0.1:{port}/metrics"
-    with exposed(meter.registry, "127.0.0.1", port):
+    with exposed(meter, "127.0.0.1", port):
         meter.count("entries")
         assert shown(httpx.get(url).text)["seenit_entries_total",] == 1
         with (
             pytest.raises(SettingsError, match="SEENIT_METRICS_PORT"),
-            exposed(meter.registry, "127.0.0.1", port),
+            exposed(meter, "127.0.0.1", port),
         ):
             pass
     with pytest.raises(httpx.ConnectError):
         httpx.get(url)
-    with exposed(meter.registry, "127.0.0.1", 0):
+    with exposed(meter, "127.0.0.1", 0):
         pass
 
 
