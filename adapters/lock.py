@@ -63,9 +63,7 @@ class EngineLock:
             yield
         except (OSError, NotImplementedError) as error:
             why = (getattr(error, "strerror", None) or str(error)).lower()
-            raise EngineUnavailableError(
-                f"the lock {self._path} cannot be taken: {why}; the engine tries again"
-            ) from error
+            raise EngineUnavailableError(f"the lock {self._path} cannot be taken: {why}") from error
 
 
 def _lock(path: Path) -> FileLock:

@@ -209,7 +209,10 @@ class Settings(BaseSettings):
     @field_validator("data", mode="after")
     @classmethod
     def _absolute(cls, folder: Path) -> Path:
-        return folder.expanduser().absolute()
+        try:
+            return folder.expanduser().absolute()
+        except RuntimeError:
+            raise ValueError("a folder below the home of a user that does not exist") from None
 
     @field_validator("blobs_url", "index_url", "broker_url", mode="after")
     @classmethod
@@ -217,6 +220,8 @@ class Settings(BaseSettings):
         schemes = _SCHEMES[info.field_name or ""]
         if urlsplit(url).scheme not in schemes or "://" not in url:
             raise ValueError(f"a URL that begins with {' or '.join(f'{s}://' for s in schemes)}")
+        if info.field_name == "broker_url" and urlsplit(url).port == 0:  # raises for no number
+            raise ValueError("a port between 1 and 65535")
         return url
 
     @field_validator("public_url", mode="after")

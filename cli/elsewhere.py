@@ -1,45 +1,95 @@
-"""What `seenit doctor` finds of a service whose parts are elsewhere: who answers."""
+"""What `seenit doctor` finds of the parts that the settings name by their URLs: who answers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
 
+from adapters.blobs import open_blobs, probe
+from adapters.broker import open_broker
+from adapters.opening import index_path, open_index
 from adapters.settings import Settings
 from adapters.wiring import Services, build
-from cli.finding import Finding
-from core.errors import SeenitError
+from cli.finding import Finding, checked, unwritable
+from core.errors import UnavailableError
+
+_SERVERS = "SEENIT_BROKER_URL, SEENIT_INDEX_URL: docs/operations.md says how they are run"
 
 
-def look(read: Settings) -> Iterator[Finding]:
-    """Who answers of those that the work is shared with."""
-    remedy = "SEENIT_BROKER_URL, SEENIT_INDEX_URL: docs/operations.md says how they are run"
+def look(read: Settings, *, shared: bool) -> Iterator[Finding]:
+    """Yield blob store and index, and where the work is `shared` the queue and the workers."""
+    yield from checked("store", partial(_store, read), "SEENIT_BLOBS_URL")
+    yield from checked("index", partial(_index, read), "SEENIT_INDEX_URL")
+    if shared:
+        yield from checked("queue", partial(_queue, read), _SERVERS)
+        yield from checked("workers", partial(_workers, read), _SERVERS)
+
+
+def _store(read: Settings) -> Finding:
+    where = urlsplit(read.blobs_url)
+    if where.scheme == "file":
+        path = Path(unquote(where.path))
+        if fault := unwritable(path):
+            return Finding(name="store", state="missing", says=fault, remedy="SEENIT_BLOBS_URL")
+        if not path.exists():
+            return Finding(name="store", state="ok", says="none yet: it is made at the first start")
+    probe(open_blobs(read.blobs_url, durable=False))
+    return Finding(name="store", state="ok", says="it takes writes, each key once")
+
+
+def _index(read: Settings) -> Finding:
+    if urlsplit(read.index_url).scheme == "sqlite":
+        return _file(index_path(read))
+    index = open_index(read)
     try:
-        services = build(read, role="api")
-    except SeenitError as error:
-        yield Finding(name="store", state="missing", says=error.detail, remedy="SEENIT_BLOBS_URL")
-        return
+        tenants = len(index.tenants())
+    finally:
+        index.close()
+    return Finding(name="index", state="ok", says=f"it answers, and holds {tenants} tenants")
+
+
+def _file(path: Path) -> Finding:
+    if fault := unwritable(path.parent):
+        return Finding(name="index", state="missing", says=fault, remedy="SEENIT_INDEX_URL")
+    if not path.exists():
+        return Finding(name="index", state="ok", says="none yet: it is made from the log")
     try:
-        asked: dict[str, Callable[[], object]] = {
-            "queue": services.queue.depth,
-            "index": services.index.tenants,
-        }
-        for name, ask in asked.items():
-            try:
-                ask()
-            except SeenitError as error:
-                yield Finding(name=name, state="missing", says=error.detail, remedy=remedy)
-            else:
-                yield Finding(name=name, state="ok", says="it answers")
-        yield _workers(services)
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True)) as database:
+            tables = len(database.execute("SELECT name FROM sqlite_master").fetchall())
+    except sqlite3.Error as error:
+        remedy = "stop the service and move the file away: the index is made again from the log"
+        says = f"{path} cannot be read: {error}"
+        return Finding(name="index", state="missing", says=says, remedy=remedy)
+    return Finding(name="index", state="ok", says=f"{path.name} opens, {tables} tables")
+
+
+def _queue(read: Settings) -> Finding:
+    broker = open_broker(read)
+    try:
+        broker.queue.check_writable()
+        waiting = broker.queue.depth()
+    finally:
+        broker.close()
+    return Finding(name="queue", state="ok", says=f"it takes writes; {waiting} jobs wait")
+
+
+def _workers(read: Settings) -> Iterator[Finding]:
+    services = build(read, role="api")
+    try:
+        yield from checked("workers", partial(_told, services))
     finally:
         services.close()
 
 
-def _workers(services: Services) -> Finding:
+def _told(services: Services) -> Finding:
     remote = services.remote
     try:
         told = {} if remote is None else remote.parts()
-    except SeenitError as error:
+    except UnavailableError as error:
         remedy = "seenit worker, on this machine or another"
         return Finding(name="workers", state="absent", says=error.detail, remedy=remedy)
     says = ", ".join(

@@ -43,6 +43,8 @@ _COMMANDS = {
 }
 """Told here, so that `seenit --help` imports none of them."""
 
+_OURS = {"adapters", "api", "cli", "core", "demo", "rag", "worker"}
+
 FAILED, WRONG, UNAVAILABLE, INTERRUPTED = 1, 2, 3, 130
 
 
@@ -103,12 +105,12 @@ def run(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         click.echo("seenit: interrupted", err=True)
         return INTERRUPTED
-    except (click.ClickException, SeenitError, OSError) as error:
+    except (click.ClickException, SeenitError, OSError, ModuleNotFoundError) as error:
         return _told(error)
     return code if isinstance(code, int) else 0
 
 
-def _told(error: click.ClickException | SeenitError | OSError) -> int:
+def _told(error: click.ClickException | SeenitError | OSError | ModuleNotFoundError) -> int:
     """Print an error in plain words; returns the exit code."""
     if isinstance(error, click.ClickException):
         said = _plain(error.format_message())
@@ -121,6 +123,11 @@ def _told(error: click.ClickException | SeenitError | OSError) -> int:
     if isinstance(error, SeenitError):
         click.echo(f"seenit: {_plain(error.detail)}", err=True)
         return _code(error)
+    if isinstance(error, ModuleNotFoundError):
+        if (error.name or "").partition(".")[0] in _OURS:
+            raise error
+        click.echo(f"seenit: {error}: run make setup; `seenit doctor` names what else", err=True)
+        return WRONG
     where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
     said = (error.strerror or str(error)).lower()
     click.echo(f"seenit: {_plain(where + said)}", err=True)
