@@ -42,8 +42,8 @@ class Service(Talking):
         assert self._process is not None
         return self._process.pid
 
-    def start(self) -> Service:
-        """Return once it is ready."""
+    def start(self, *, ready: bool = True) -> Service:
+        """Return once it is ready, or at once."""
         with (self.data.parent / f"{self.data.name}.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "cli", "up", "--port", str(self.port)],
@@ -54,7 +54,8 @@ class Service(Talking):
                 cwd=ROOT,
                 start_new_session=True,
             )
-        until(self._ready, READY_SECONDS)
+        if ready:
+            until(self._ready, READY_SECONDS)
         return self
 
     def _ready(self) -> bool:

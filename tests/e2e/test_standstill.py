@@ -1,0 +1,99 @@
+"""What once stopped the engine for good, with uploads answered 202 and nothing said."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests import models
+from tests.e2e.service import Service, serving
+from tests.e2e.talking import until
+from tests.pictures import photo, png
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"a" * 64 + b"\nsize 600\n"
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model that loads."""
+    pytest.importorskip("torch")
+    return models.clip(tmp_path_factory.mktemp("clip"))
+
+
+def test_a_lock_that_cannot_be_opened_is_told_and_waited_for(tmp_path: Path) -> None:
+    """503 with the reason while it is a directory; once that is gone all of it is settled."""
+    data = tmp_path / "data"
+    (data / "engine.lock").mkdir(parents=True)
+    service = Service(data)
+    try:
+        service.start(ready=False)
+        answer = until(lambda: _stuck(service), 60.0, 0.1)
+        problem = answer.json()
+        assert answer.headers["Retry-After"] == "5"
+        assert problem["type"] == "/problems/engine-unavailable"
+        assert problem["parts"]["engine"] == "down"
+        assert "engine.lock cannot be taken: is a directory" in problem["reasons"]["engine"]
+        taken = service.upload([("a.png", png(photo(1)))])
+        assert taken.status_code == httpx.codes.ACCEPTED
+        (data / "engine.lock").rmdir()
+        until(lambda: service.ready().get("parts", {}).get("engine") == "ok", 60.0, 0.1)
+        service.settled(60.0)
+        assert service.order() == [taken.json()["items"][0]["image_id"]]
+        assert service.client.get("/health/ready").status_code == httpx.codes.OK
+        told = [line for line in service.log().splitlines() if "thread engine failed" in line]
+        assert 1 <= len(told) <= 12  # with a pause that doubles: no flood
+        figures = service.client.get("/metrics").text
+        assert f'seenit_restarts_total{{thread="engine"}} {len(told)}.0' in figures
+    finally:
+        service.client.close()
+        service.stop()
+
+
+def test_a_process_whose_neighbour_holds_the_folder_is_ready(tmp_path: Path) -> None:
+    """The engine elsewhere is as good; this one takes over when that one ends."""
+    with serving(tmp_path / "data") as first:
+        second = Service(tmp_path / "data")
+        try:
+            second.start()
+            assert second.ready()["parts"]["engine"] == "ok"
+            assert (
+                second.upload([("a.png", png(photo(1)))], wait=30).json()["items"][0]["status"]
+                == "done"
+            )
+            first.stop()
+            until(lambda: second.ready()["parts"]["engine"] == "ok", 30.0, 0.1)
+            second.upload([("b.png", png(photo(2)))], wait=30)
+            second.settled(30.0)
+        finally:
+            second.client.close()
+            second.stop()
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
+def test_a_pointer_in_the_place_of_weights_leaves_the_model_absent(
+    tmp_path: Path, clip: Path, name: str
+) -> None:
+    """It is told once, loudly, with what to do; uploads are settled without a model."""
+    folder = tmp_path / "model"
+    shutil.copytree(clip, folder)
+    (folder / "model.safetensors").unlink()
+    (folder / name).write_bytes(POINTER)
+    with serving(tmp_path / "data", SEENIT_MODEL=str(folder)) as service:
+        until(lambda: service.ready()["parts"]["engine"] == "ok", 60.0, 0.1)
+        item = service.upload([("a.png", png(photo(1)))], wait=30).json()["items"][0]
+        assert item["status"] == "done"
+        told = service.ready()
+        assert told["parts"]["visual"] == "absent"
+        assert "is a Git LFS pointer, not weights: run `git lfs pull`" in told["reasons"]["visual"]
+        assert service.log().count("NO VISUAL MODEL") == 1
+
+
+def _stuck(service: Service) -> httpx.Response | None:
+    try:
+        answer = service.client.get("/health/ready")
+    except httpx.TransportError:
+        return None
+    return answer if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else None
