@@ -9,6 +9,7 @@ from core.errors import EmbedderUnavailableError
 WEIGHTS = ("*.safetensors", "*.bin")
 """In order of preference: pickled weights are only taken where there are no others."""
 TEXTS = ("*.json", "*.txt", "*.model")
+_TOKENIZERS = ("tokenizer.json", "vocab*", "*.model", "*.tiktoken")
 _HEAD = 256
 """Bytes that tell a pointer or a web page."""
 _POINTER = b"version https://git-lfs.github.com/spec/"
@@ -27,8 +28,13 @@ def check_files(folder: Path) -> None:
     """Raise EmbedderUnavailableError for a file that cannot be what its name says.
 
     A Git LFS pointer, a web page, an empty file, or none at all: libraries say of these that a
-    header is too large or a pickle invalid, which helps nobody.
+    header is too large or a pickle invalid, which helps nobody. Of a tokenizer that is missing
+    transformers says nothing: it makes one that knows no word.
     """
+    if weights(folder) and not any(any(folder.glob(kind)) for kind in _TOKENIZERS):
+        raise EmbedderUnavailableError(
+            f"{folder} has no tokenizer (tokenizer.json, vocab.* or *.model): copy the model again"
+        )
     for kind in (*WEIGHTS, *TEXTS):
         for path in sorted(folder.glob(kind)):
             what = "weights" if kind in WEIGHTS else "the file itself"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,10 +16,15 @@ from adapters.errands import Errand
 from adapters.lock import EngineLock
 from adapters.settings import Settings
 from adapters.wiring import Services
+from core.accept import Upload
+from core.entries import Fields, Job
 from core.errors import StoreUnavailableError
 from tests.e2e.talking import until
+from tests.pictures import photo, png
 from worker import chores
+from worker.consuming import Patient
 from worker.engine import Engine
+from worker.rounds import Chore, Rounds
 
 
 @pytest.fixture
@@ -95,3 +103,104 @@ def test_a_store_that_is_away_at_the_start_is_waited_for(
         assert counted == [1]
     finally:
         engine.close()
+
+
+def test_an_engine_whose_consumer_ends_by_itself_begins_anew(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the dead consumer had in hand is taken up again; readiness knows meanwhile."""
+    monkeypatch.setattr("core.backoff.FIRST_PAUSE", 0.2)
+    ends = [SystemExit(1), ZeroDivisionError("a defect"), None]
+    real = Patient.loop
+
+    def loop(self: Patient, *arguments: object) -> None:
+        end = ends.pop(0) if ends else None
+        if end is None:
+            real(self, *arguments)
+            return
+        self.on_ready()
+        until(lambda: len(services.broker.hand) == 1)
+        raise end
+
+    monkeypatch.setattr(Patient, "loop", loop)
+    engine = Engine(services)
+    engine.start()
+    try:
+        until(lambda: engine.running)
+        job = accepted(services)
+        until(lambda: not list(services.blobs.keys("pending/")), 60.0)
+        assert services.blobs.get(f"done/default/{job}")
+        assert ends == []
+        until(lambda: services.engine.status.state == "running")
+        restarts = services.meter.registry.get_sample_value(
+            "seenit_restarts_total", {"thread": "engine"}
+        )
+        assert restarts is not None
+        assert restarts >= 1
+    finally:
+        engine.close()
+
+
+def test_a_sweeper_with_a_defect_is_told_and_sweeps_on(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing else finds what another process accepted."""
+    monkeypatch.setattr("core.backoff.FIRST_PAUSE", 0.2)
+    real = services.sweeper.sweep
+    faults = [KeyError("a defect"), KeyError("a defect")]
+    told: list[str] = []
+
+    def sweep() -> int:
+        if faults:
+            raise faults.pop()
+        told.append(services.engine.status.reason)
+        return real()
+
+    monkeypatch.setattr(services.sweeper, "sweep", sweep)
+    engine = Engine(services)
+    engine.start()
+    try:
+        until(lambda: bool(told))
+        assert "KeyError" in told[0]
+        accepted(services)
+        until(lambda: not list(services.blobs.keys("pending/")), 60.0)
+    finally:
+        engine.close()
+
+
+def test_a_chore_with_a_defect_does_not_fill_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A traceback now and then, not one with every round."""
+    clock = [0.0]
+    monkeypatch.setattr("worker.rounds.time.monotonic", lambda: clock[0])
+    runs: list[float] = []
+
+    def fail() -> None:
+        runs.append(clock[0])
+        raise ZeroDivisionError
+
+    rounds = Rounds([Chore("one", 0.0, fail)])
+    stop = threading.Event()
+    with caplog.at_level(logging.ERROR):
+        for _ in range(1200):  # ten minutes of an engine
+            rounds.go(stop)
+            clock[0] += 0.5
+    assert 10 <= len(runs) == len(caplog.records) <= 60
+
+
+def accepted(services: Services) -> str:
+    """An upload, by its job's id."""
+    data = png(photo(1))
+    path = services.settings.data / "upload.png"
+    path.write_bytes(data)
+    upload = Upload(
+        path=path,
+        filename="a.png",
+        sha256=hashlib.sha256(data).hexdigest(),
+        md5=hashlib.md5(data, usedforsecurity=False).hexdigest(),
+        bytes=len(data),
+    )
+    (job,) = services.acceptor.uploads("default", [upload], Fields()).items
+    assert isinstance(job, Job)
+    return job.job_id

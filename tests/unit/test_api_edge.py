@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,16 @@ from litestar import Litestar
 from litestar.testing import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
+from adapters.lock import EngineLock
 from api import examples, schemas
 from api.app import create_app
-from core.errors import CorruptError, IndexUnavailableError, StoreUnavailableError
+from core.engine_status import EngineStatus
+from core.errors import (
+    CorruptError,
+    EngineUnavailableError,
+    IndexUnavailableError,
+    StoreUnavailableError,
+)
 from tests.door import Service
 from tests.pictures import photo, png
 
@@ -439,3 +447,52 @@ def test_a_wrong_parameter_is_told_without_pythons_types(
     answer = client.get(url)
     assert (answer.status_code, answer.json()["detail"]) == (400, detail)
     assert detail.startswith(answer.json()["field"])
+
+
+def test_ready_is_503_only_where_the_engine_of_this_process_cannot_run(
+    client: TestClient[Litestar], service: Service
+) -> None:
+    """Not where another process holds the folder, nor where another part is away."""
+    engine = service.engine
+    engine.failed("the lock cannot be taken", EngineUnavailableError("the lock cannot be taken"))
+    answer = client.get("/health/ready")
+    problem = answer.json()
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert problem["type"] == "/problems/engine-unavailable"
+    assert problem["parts"]["engine"] == "down"
+    assert problem["reasons"]["engine"] == "the lock cannot be taken"
+    assert client.post("/v1/images", files={"file": PICTURE}).status_code == 202
+    states: list[tuple[Callable[[], None], str, str | None]] = [
+        (lambda: engine.failed("s", StoreUnavailableError("s")), "down", "s"),
+        (lambda: engine.running(lambda: "sweeper: s"), "down", "sweeper: s"),
+        (engine.starting, "absent", "the engine is starting"),
+        (engine.standby, "ok", None),
+        (lambda: engine.running(lambda: None), "ok", None),
+    ]
+    for turn, state, reason in states:
+        turn()
+        answer = client.get("/health/ready")
+        assert answer.status_code == 200
+        assert answer.json()["parts"]["engine"] == state
+        assert answer.json()["reasons"].get("engine") == reason
+
+
+def test_ready_of_a_process_without_an_engine_asks_who_holds_the_folder(
+    client: TestClient[Litestar], service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`uvicorn api.asgi:create` beside a `seenit up`, or alone."""
+    monkeypatch.setattr(service, "engine", EngineStatus())
+    told = client.get("/health/ready").json()
+    assert told["parts"]["engine"] == "absent"
+    assert "no process holds the data folder" in told["reasons"]["engine"]
+    holder = EngineLock(service.settings.data)
+    assert holder.take()
+    assert client.get("/health/ready").json()["parts"]["engine"] == "ok"
+    holder.release()
+    path = service.settings.data / "engine.lock"
+    path.unlink(missing_ok=True)
+    path.mkdir()
+    told = client.get("/health/ready").json()
+    path.rmdir()
+    assert (told["status"], told["parts"]["engine"]) == ("degraded", "down")
+    assert "is a directory" in told["reasons"]["engine"]
