@@ -36,11 +36,13 @@ from core.errors import (
     EmbedderUnavailableError,
     QueueUnavailableError,
     SeenitError,
+    StoreUnavailableError,
     TooLargeError,
     UnsupportedError,
     WorkerUnavailableError,
 )
 from core.jobs import QUERY_QUEUE, SPACE_TASK
+from core.ledger import Ledger
 from core.leftovers import OLD_SECONDS, clear
 from core.perceive import digests
 from core.types import Matrix, Space
@@ -48,6 +50,7 @@ from tests import servers
 from tests.e2e.talking import until
 from tests.pictures import flat, jpeg, photo
 from tests.toys import ToyCaptions
+from worker.consuming import Patient
 from worker.fleet import Worker
 
 TENANT = "default"
@@ -489,3 +492,44 @@ def _embeds(of: Pair) -> bool:
         of.api.visual.embed_texts(["warm"])
         return True
     return False
+
+
+@pytest.mark.parametrize("kind", [StoreUnavailableError, SystemExit, ZeroDivisionError])
+def test_a_worker_that_cannot_begin_or_whose_consumers_end_tries_again(
+    alone: Pair,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: type[BaseException],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It says so and goes on: a worker that sits there silently is found by nobody."""
+    monkeypatch.setattr("core.backoff.FIRST_PAUSE", 0.1)
+    faults = dict.fromkeys(("catch_up", "loop"), 2)
+    catch_up, loop = Ledger.catch_up, Patient.loop
+
+    def begin(self: Ledger) -> None:
+        if faults["catch_up"]:
+            faults["catch_up"] -= 1
+            raise kind("not yet")
+        catch_up(self)
+
+    def consume(self: Patient, *arguments: Any) -> None:  # noqa: ANN401 - Celery's own
+        if faults["loop"]:
+            faults["loop"] -= 1
+            raise kind("a defect")
+        loop(self, *arguments)
+
+    monkeypatch.setattr(Ledger, "catch_up", begin)
+    monkeypatch.setattr(Patient, "loop", consume)
+    work = alone.start()
+    alone.ingest(jpeg(photo(5)), tmp_path)
+    assert faults == {"catch_up": 0, "loop": 0}
+    assert "thread worker failed: " in caplog.text
+    restarts = {
+        sample.labels["thread"]: sample.value
+        for metric in work.meter.registry.collect()
+        for sample in metric.samples
+        if sample.name == "seenit_restarts_total"
+    }
+    assert restarts["worker"] == 2
+    assert sum(restarts.values()) == 4
