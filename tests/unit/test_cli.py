@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -221,7 +222,8 @@ def test_doctor_names_what_is_there(
     assert findings == dict.fromkeys(
         (
             *("python", "packages", "formats", "colour", "sqlite"),
-            *("settings", "data", "engine", "device", "model", "caption model", "calibration"),
+            *("settings", "data", "store", "index", "engine", "device"),
+            *("model", "caption model", "calibration"),
         ),
         "ok",
     )
@@ -233,7 +235,10 @@ def test_doctor_says_how_to_get_a_model_that_is_not_here(
     """It is absent, not missing: everything else works."""
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     monkeypatch.setenv("SEENIT_CAPTION_MODEL", "all-MiniLM-L6-v2")
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    real = importlib.util.find_spec
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda name: None if name.startswith("gt_") else real(name)
+    )
     assert run(["doctor", "--json", "--data", str(tmp_path / "d"), "--model", "no/such"]) == 0
     found = {one["name"]: one for one in json.loads(capsys.readouterr().out)}
     assert found["model"]["state"] == found["caption model"]["state"] == "absent"
