@@ -142,6 +142,7 @@ class Patient(Consumer):  # type: ignore[misc]  # likewise
             self.connection.collect()
         if not isinstance(exc, self.connection_errors):
             self.closing.wait(LONGEST_PAUSE)  # it is there and refuses, and would at once again
+        self._look()  # else a stop is not seen before the broker takes writes again
 
     def on_connection_error_before_connected(self, exc: Exception) -> None:
         """It is said once, in `_waits`."""
