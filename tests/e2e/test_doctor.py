@@ -113,7 +113,17 @@ BROKEN: dict[str, tuple[Make, str]] = {
 }
 
 
-@pytest.mark.parametrize("name", BROKEN)
+QUICK = (
+    *("data is a file", "lock is a folder", "index is garbage", "model is a pointer"),
+    *("redis away", "wrong setting", "no litestar"),
+)
+"""One of each kind; the others take as long each, and wait for `make test-hard`."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(one, marks=() if one in QUICK else (pytest.mark.hard,)) for one in BROKEN],
+)
 def test_doctor_names_what_is_wrong(tmp_path: Path, name: str) -> None:
     """Exit code 1, the part that is at fault with a reason, and no Python in the answer."""
     make, part = BROKEN[name]

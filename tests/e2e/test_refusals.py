@@ -56,7 +56,10 @@ REFUSALS: dict[str, tuple[Turn, Turn, str]] = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSALS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(one, marks=() if one == "full" else (pytest.mark.hard,)) for one in REFUSALS],
+)
 def test_readiness_names_a_queue_that_refuses_writes(tmp_path: Path, name: str) -> None:
     """200 and `degraded`; what is uploaded meanwhile is accepted, and settled once it recovers."""
     refuse, recover, says = REFUSALS[name]

@@ -72,7 +72,9 @@ def test_a_process_whose_neighbour_holds_the_folder_is_ready(tmp_path: Path) -> 
             second.stop()
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
+@pytest.mark.parametrize(
+    "name", ["pytorch_model.bin", pytest.param("model.safetensors", marks=pytest.mark.hard)]
+)
 def test_a_pointer_in_the_place_of_weights_leaves_the_model_absent(
     tmp_path: Path, clip: Path, name: str
 ) -> None:

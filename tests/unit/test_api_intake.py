@@ -126,7 +126,7 @@ def test_upload_of_which_none_is_accepted(
         ({"description": "x" * 10_001}, "description"),
         ({"category": "x" * 101}, "category"),
         ({"owner_id": "x" * 201}, "owner_id"),
-        ({"external_id": "x" * 201}, "external_id"),
+        ({"external_id": "x" * 1_025}, "external_id"),
         ({"tags": ["x" * 101]}, "tags"),
         ({"tags": [str(n) for n in range(51)]}, "tags"),
         ({"source_url": "javascript:alert(1)"}, "source_url"),

@@ -127,7 +127,7 @@ def opened(folder: Path, **more: Any) -> Service:  # noqa: ANN401  # any setting
     group_by=st.one_of(st.none(), st.sampled_from(get_args(Grouping))),
     limit=st.integers(1, 20),
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_search_shows_the_decisions_asked_for(  # noqa: PLR0917 - all that a search asks
     library: list[Picture],
     mode: Mode,
