@@ -43,6 +43,8 @@ def grants(text: str) -> dict[str, Grant]:
         if digest in found:
             raise ValueError(f"key {place} is there twice")
         found[digest] = Grant(tenant, role)
+    if text and not found:
+        raise ValueError("it is set and names no key: write KEY:tenant:role, or leave it unset")
     return found
 
 

@@ -144,7 +144,10 @@ def _bytes(
     if content == "purged":
         raise GoneError(f"the bytes of picture {image_id} were purged")
     if content == "discarded" and size == "original":
-        raise MissingError(f"the bytes of picture {image_id} were not kept: it is a duplicate")
+        raise MissingError(
+            f"the bytes of picture {image_id} were not kept: it came as a duplicate, "
+            "with on_duplicate=discard_bytes"
+        )
     headers = _headers(seen, size)
     if holds(held, headers["ETag"]):
         return Response(b"", status_code=304, headers=headers)

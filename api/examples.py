@@ -35,7 +35,7 @@ VERDICT = {
                 "overlap": 0.97,
                 "changed_regions": [],
                 "changed_share": 0.0,
-                "first_frame_only": False,
+                "uncompared": [],
                 "same_owner": False,
                 "words": "mirrored, cropped to 62 %",
             },

@@ -10,13 +10,32 @@ from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any, NamedTuple
 
-_BEGIN = ("x-forwarded", "cf-", "x-appengine-", "x-azure-", "x-envoy-", "x-original-", "x-proxy")
+_BEGIN = (
+    "x-forwarded",
+    "cf-",
+    "cloudfront-",
+    "tailscale-",
+    "x-appengine-",
+    "x-azure-",
+    "x-envoy-",
+    "x-original-",
+    "x-proxy",
+    "x-vercel-",
+    "x-nf-",
+    "x-sucuri-",
+)
 _NAMED = frozenset(
     {
         "forwarded",
         "forwarded-for",
         "via",
         "x-via",
+        "x-varnish",
+        "x-nginx-proxy",
+        "x-rewrite-url",
+        "do-connecting-ip",
+        "incap-client-ip",
+        "ngrok-auth-user-email",
         "x-real-ip",
         "x-real-port",
         "x-remote-ip",

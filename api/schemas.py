@@ -71,9 +71,13 @@ class Evidence(Struct, frozen=True, kw_only=True):
     transform: Transform | None = None
     changed_regions: tuple[Box, ...] = ()
     changed_share: Annotated[float, Meta(description="Of the original's area.")] = 0.0
-    first_frame_only: Annotated[
-        bool, Meta(description="One of the two has several frames: only the first was compared.")
-    ] = False
+    uncompared: Annotated[
+        tuple[Literal["frames", "transparency"], ...],
+        Meta(
+            description="What one of the two shows and was not compared: frames after the first, "
+            "or what is white on a transparent ground. A block is then no more than a review."
+        ),
+    ] = ()
     same_owner: bool | None = None
     words: Annotated[
         str, Meta(description="The same in words.", examples=["mirrored, cropped to 62 %"])

@@ -33,7 +33,8 @@ def measure(source: Reader, _: int) -> tuple[int, int, int]:
                 (source.number(offset + length - 8, 2), source.number(offset + length - 4, 2))
             )
         elif kind == b"stsz" and length >= 12:  # noqa: PLR2004 - samples of a track
-            frames = max(frames, source.number(offset + 8, 4))
+            # at least two: the picture that is decoded need not be one of a track's
+            frames = max(frames, 2, source.number(offset + 8, 4))
     if not sizes:
         raise BrokenError("the file does not tell the picture's size")
     width, height = max(sizes, key=lambda size: size[0] * size[1])

@@ -14,7 +14,7 @@ from core.geometry import Map, Size
 from core.judge import Judgement, judge
 from core.keypoints import Detail
 from core.policy import Policy
-from core.types import Comparison, Evidence, Hit, Pixels, Transform
+from core.types import Comparison, Evidence, Hit, Pixels, Transform, Uncompared
 from core.words import words
 
 TURNS = (
@@ -38,7 +38,7 @@ class Picture(Struct, frozen=True, kw_only=True):
     width: int
     height: int
     """Of the whole picture, in pixels."""
-    frames: int = 1
+    uncompared: tuple[Uncompared, ...] = ()
     turns: tuple[str, ...]
     """phash of the eight turns, 16 hex digits each; of a candidate only the first is read."""
     detail: Callable[[], Detail]
@@ -164,7 +164,7 @@ def _told(  # noqa: PLR0917 - private, one caller
         return Comparison(confirmed=False, evidence=evidence)
     transform, stretch = _transform(query, candidate, best.laid)
     judgement = best.judgement
-    first_frame_only = max(query.frames, candidate.frames) > 1
+    uncompared = tuple(dict.fromkeys((*query.uncompared, *candidate.uncompared)))
     evidence = Evidence(
         signals=evidence.signals,
         hamming=evidence.hamming,
@@ -176,7 +176,7 @@ def _told(  # noqa: PLR0917 - private, one caller
         transform=transform,
         changed_regions=judgement.changed,
         changed_share=judgement.changed_share,
-        first_frame_only=first_frame_only,
+        uncompared=uncompared,
         words=words(
             transform,
             judgement.changed,
@@ -187,7 +187,7 @@ def _told(  # noqa: PLR0917 - private, one caller
             offset=best.laid.light.offset,
             saturation=best.laid.light.saturation,
             sharpness=best.laid.sharpness,
-            first_frame_only=first_frame_only,
+            uncompared=uncompared,
         ),
     )
     return Comparison(confirmed=True, evidence=evidence)

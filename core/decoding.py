@@ -50,6 +50,10 @@ _FILTER = Image.Resampling.HAMMING
 (bicubic: 48 dB; measured on 2-megapixel JPEGs)."""
 _BAND = 1_000_000
 """Pixels flattened at a time: 4 MB as RGBA, 8 MB as numbers, whatever the size of the picture."""
+_CLEAR = 32
+"""Alpha below which a pixel counts as the ground's; what is fainter is an edge's or a shadow's."""
+_WHITE = 232
+"""Grey over white from which a drawing hardly shows: a tenth of the way to black."""
 _ORIENTATION = 0x0112
 
 
@@ -125,6 +129,12 @@ def inspect(source: bytes | Path | BinaryIO, limits: Limits) -> Header:
         with source.open("rb") as stream:
             return headers.read(stream, limits)
     return headers.read(source, limits)
+
+
+def beginning(path: Path, limits: Limits) -> bytes:
+    """Read a file; of one that is too large just enough to be refused, whatever its size."""
+    with path.open("rb") as stream:
+        return stream.read(limits.bytes + 1)
 
 
 def decode(data: bytes, limits: Limits) -> Canonical:
@@ -227,7 +237,23 @@ def _canonical(image: ImageFile.ImageFile, header: Header, limits: Limits) -> Ca
     if orientation >= 5:  # noqa: PLR2004 - the four that lie on their side
         width, height = height, width
     preview: Pixels = np.array(turned, dtype=np.uint8)
-    return Canonical(preview, width, height, header.format, header.frames)
+    return Canonical(preview, width, height, header.format, header.frames, _hides(image))
+
+
+def _hides(image: Image.Image) -> bool:
+    """Whether something drawn on a transparent ground is as white as what it is laid over."""
+    if not image.has_transparency_data:
+        return False
+    clear = drawn = False
+    for band in _bands(image, 1):
+        seen = np.asarray(band.convert("RGBA"))
+        alpha = seen[..., 3]
+        over_white = 255 - (255 - seen[..., :3].min(axis=2).astype(np.uint16)) * alpha // 255
+        clear = clear or bool((alpha < _CLEAR).any())
+        drawn = drawn or bool(((alpha >= _CLEAR) & (over_white >= _WHITE)).any())
+        if clear and drawn:
+            return True
+    return False
 
 
 def _preview_size(width: int, height: int) -> tuple[int, int]:

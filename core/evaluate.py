@@ -18,7 +18,7 @@ from PIL import Image
 
 from core import pairs
 from core.candidates import worth
-from core.decoding import whole
+from core.decoding import beginning, whole
 from core.edits import EDITS, Edit, jpeg
 from core.findings import (
     Confirmed,
@@ -149,7 +149,9 @@ class Evaluation:
         paths = list(dict.fromkeys(paths))
         for start in range(0, len(paths), _BATCH):
             batch = paths[start : start + _BATCH]
-            stored = self._instance.ingest([path.read_bytes() for path in batch])
+            stored = self._instance.ingest(
+                [beginning(path, self._instance.limits) for path in batch]
+            )
             for path, one in zip(batch, stored, strict=True):
                 if one.verdict is None:
                     self._refused[path.name] = one.error

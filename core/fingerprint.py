@@ -46,6 +46,7 @@ def fingerprint(
         pdq_quality=quality,
         comparable=hashing.holds(plain, canonical.preview),
         features=features.extract(canonical.preview),
+        hides=canonical.hides,
     )
 
 

@@ -122,7 +122,7 @@ class Gallery:
             preview=pixels,
             width=fingerprint.width,
             height=fingerprint.height,
-            frames=fingerprint.frames,
+            uncompared=fingerprint.uncompared,
             turns=fingerprint.turns,
             detail=keypoints,
         )

@@ -213,7 +213,8 @@ def _png(source: Reader, _: int) -> tuple[int, int, int]:
     while offset + 8 <= source.size:
         kind = source.at(offset + 4, 4)
         if kind == b"acTL":
-            frames = max(1, source.number(offset + 8, 4))
+            # at least two: its default image need not be one of the frames that are shown
+            frames = max(2, source.number(offset + 8, 4))
         if kind in (b"IDAT", b"IEND"):
             break
         offset += 12 + source.number(offset, 4)

@@ -19,10 +19,11 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from core.calibration import CROWD, SHARE, Calibration, crowd
+from core.decoding import beginning
 from core.errors import InputError
 from core.evaluate import Stored, Told
 from core.findings import Share, share
-from core.types import Matrix, SpaceKind, Vector
+from core.types import Limits, Matrix, SpaceKind, Vector
 
 Mode = Literal["visual", "caption", "keyword", "hybrid"]
 
@@ -35,6 +36,10 @@ _POINTS = 51
 
 class Library(Protocol):
     """A service to measure, private and empty at first."""
+
+    @property
+    def limits(self) -> Limits:
+        """What it decodes, and at what cost."""
 
     def named(self, kind: SpaceKind) -> str:
         """The model of a space, or why there is none."""
@@ -175,7 +180,10 @@ class Recall:
         for start in range(0, len(names), _BATCH):
             batch = names[start : start + _BATCH]
             items = [
-                (path.read_bytes(), "\n".join(captions[: self._plan.descriptions]))
+                (
+                    beginning(path, self._library.limits),
+                    "\n".join(captions[: self._plan.descriptions]),
+                )
                 for path, captions in (self._plan.pictures[name] for name in batch)
             ]
             for name, one in zip(batch, self._library.store(items), strict=True):

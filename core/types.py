@@ -49,6 +49,10 @@ class Header(Struct, frozen=True):
     frames: int
 
 
+Uncompared = Literal["frames", "transparency"]
+"""What a picture shows beside its canonical pixels: later frames, white on a transparent ground."""
+
+
 class Canonical(Struct, frozen=True):
     """A picture brought to upright 8-bit sRGB: its preview, and the size it stands for."""
 
@@ -59,6 +63,8 @@ class Canonical(Struct, frozen=True):
     """Of the whole picture after the EXIF turn, in pixels."""
     format: str
     frames: int
+    hides: bool = False
+    """Whether over white nothing is seen of something that is drawn on a transparent ground."""
 
 
 class Features(Struct, frozen=True):
@@ -94,6 +100,14 @@ class Fingerprint(Struct, frozen=True, kw_only=True):
     comparable: bool
     """False where the picture is too flat or too small for a hash to hold on to."""
     features: Features
+    hides: bool = False
+    """Whether over white nothing is seen of something that is drawn on a transparent ground."""
+
+    @property
+    def uncompared(self) -> tuple[Uncompared, ...]:
+        """What it shows that its canonical pixels do not hold."""
+        frames: tuple[Uncompared, ...] = ("frames",) if self.frames > 1 else ()
+        return (*frames, "transparency") if self.hides else frames
 
     @property
     def phash(self) -> str:
@@ -178,8 +192,8 @@ class Evidence(Struct, frozen=True, kw_only=True):
     transform: Transform | None = None
     changed_regions: tuple[Box, ...] = ()
     changed_share: float = 0.0
-    first_frame_only: bool = False
-    """Whether a picture of several frames took part: only the first of them was compared."""
+    uncompared: tuple[Uncompared, ...] = ()
+    """What one of the two shows and nobody compared."""
     same_owner: bool | None = None
     words: str = ""
 

@@ -110,11 +110,12 @@ def stricter(one: Value, other: Value) -> Value:
 def inherited(original: Value, proof: Evidence | None, decisions: Decisions) -> Value:
     """Return a copy's decision: its original's, as far as the two were compared.
 
-    What was laid over the original is not approved with it. Frames that nobody compared are as
-    new: neither approved nor blocked with the original, whose block asks for a review of them.
+    What was laid over the original is not approved with it. What nobody compared, such as later
+    frames, is as new: neither approved nor blocked with the original, whose block asks for a
+    review of it.
     """
     value = original
-    if proof is not None and proof.first_frame_only:
+    if proof is not None and proof.uncompared:
         value = stricter(decisions.new, "allow" if original == "allow" else "review")
     if proof is not None and proof.changed_regions and value == "allow":
         value = decisions.changed
@@ -175,7 +176,7 @@ def look(
         counts = comparison.confirmed and (before is None or state.anchor < before)
         evidence = theirs(comparison.evidence, state)
         place = state.anchor if counts else None
-        whole = query.fingerprint.frames == 1 and (pixels or _has_one_frame(sees, hit.image_id))
+        whole = not query.fingerprint.uncompared and (pixels or _whole(sees, hit.image_id))
         laid.append(_Laid(state, hit, evidence, place, worth, whole))
     found = _copy(laid, rules) or _no_copy(laid, rules, looks_alike)
     return found._replace(matches=found.matches[: rules.matches], truncated=candidates.truncated)
@@ -221,24 +222,25 @@ def _twin_by_bytes(sees: Sees, query: Query, before: Place | None) -> _Twin | No
 def _twin_by_pixels(sees: Sees, query: Query, before: Place | None) -> _Twin | None:
     """Return the twin with the same pixels, where those are all that both pictures show.
 
-    Canonical pixels are those of the first frame: many animations and scans begin with the same
-    blank or title page. And of a flat or tiny picture they are those of many others: of every
-    white drawing on a transparent ground, say.
+    Canonical pixels are those of the first frame over white: many animations and scans begin with
+    the same blank or title page, and white stickers on a transparent ground differ in nothing. And
+    a flat or tiny picture has those of many others.
     """
-    if query.fingerprint.frames > 1 or not query.fingerprint.comparable:
+    if query.fingerprint.uncompared or not query.fingerprint.comparable:
         return None
     records = [
         record
         for record in sees.same_pixels(query.fingerprint.pixels_sha256)
-        if record.image_id != query.image_id and _has_one_frame(sees, record.image_id)
+        if record.image_id != query.image_id and _whole(sees, record.image_id)
     ]
     twin = _twin(sees, records, query.image_id, before)
     return twin and twin._replace(kind="near_duplicate")
 
 
-def _has_one_frame(sees: Sees, image_id: str) -> bool:
+def _whole(sees: Sees, image_id: str) -> bool:
+    """Whether a stored picture's canonical pixels are all that it shows."""
     try:
-        return sees.query(image_id).fingerprint.frames == 1
+        return not sees.query(image_id).fingerprint.uncompared
     except MissingError:  # deleted by an entry that was not read yet: the append will find it
         return False
 

@@ -4,7 +4,14 @@
 
 from __future__ import annotations
 
-from core.types import Box, Transform
+from collections.abc import Sequence
+
+from core.types import Box, Transform, Uncompared
+
+_UNCOMPARED: dict[Uncompared, str] = {
+    "frames": "only the first frame was compared",
+    "transparency": "what is white on a transparent ground was not compared",
+}
 
 
 def words(
@@ -18,7 +25,7 @@ def words(
     offset: float,
     saturation: float,
     sharpness: float,
-    first_frame_only: bool,
+    uncompared: Sequence[Uncompared],
 ) -> str:
     """Say it, most telling first; "re-encoded or resized" where nothing else is to be said.
 
@@ -47,7 +54,7 @@ def words(
     elif transform.scale < 0.87:
         said.append(f"enlarged to {round(100 / transform.scale)} %")
     told = ", ".join(said) or "re-encoded or resized"
-    return f"{told}; only the first frame was compared" if first_frame_only else told
+    return "; ".join((told, *(_UNCOMPARED[one] for one in uncompared)))
 
 
 def _toned(gain: float, offset: float, saturation: float) -> list[str]:

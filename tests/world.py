@@ -91,7 +91,9 @@ class Relation:
         """One picture laid over another."""
         regions = (Box(0, 0, 1, 1),) if frozenset((one[0], other[0])) in self.changed else ()
         evidence = Evidence(
-            signals=("alignment",), changed_regions=regions, first_frame_only="~" in one + other
+            signals=("alignment",),
+            changed_regions=regions,
+            uncompared=("frames",) if "~" in one + other else (),
         )
         return Comparison(self.confirms(one, other), evidence)
 

@@ -206,15 +206,18 @@ def test_evaluations_leave_odd_entries_out(tmp_path: Path) -> None:
 
 
 def test_an_evaluation_takes_names_that_are_not_utf8(tmp_path: Path) -> None:
-    """The pipe beside them is named on standard error, and the report is JSON all the same."""
+    """The pipe beside them is named on standard error, a terabyte refused, the report JSON."""
     (tmp_path / os.fsdecode(b"latin1 \xe9\xf1.jpg")).write_bytes(jpeg(photo(1)))
     (tmp_path / "b.jpg").write_bytes(jpeg(photo(2)))
+    (tmp_path / "huge.jpg").touch()
+    os.truncate(tmp_path / "huge.jpg", 1 << 40)
     os.mkfifo(tmp_path / "pipe.jpg")
     words = ["--no-templates", "--no-plot", "--edit", "mirror", "--out", str(tmp_path / "out")]
     ended = command.ran(SETTINGS, "evaluate", "duplicates", str(tmp_path), *words)
     assert ended.returncode == 0, ended.stderr
     assert "skipped: 1 not a regular file: " in ended.stderr
-    assert json.loads(ended.stdout)["photos"] == 2
+    told = json.loads(ended.stdout)
+    assert (told["photos"], list(told["refused"])) == (2, ["huge.jpg"])
 
 
 def test_a_proxy_that_refuses_one_file_does_not_end_the_run(tree: Path, service: Service) -> None:

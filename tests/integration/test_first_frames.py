@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -62,6 +64,45 @@ def drawing(seed: int, name: str) -> bytes:
     return held.getvalue()
 
 
+def hidden_default(frames: Sequence[Image.Image], *, said: int) -> bytes:
+    """An animated PNG whose default image is none of its frames, and which says how many it has."""
+    default, *shown = [png(frame.resize((320, 240))) for frame in frames]
+    chunks = [*_chunks(default)]
+    control = struct.pack(">II", said, 0)
+    head = struct.pack(">IIIIIHHBB", 0, 320, 240, 0, 0, 1, 5, 0, 0)
+    animated = [chunks[0], (b"acTL", control), *chunks[1:-1]]
+    number = 0
+    for frame in shown:
+        animated.append((b"fcTL", struct.pack(">I", number) + head[4:]))
+        number += 1
+        for kind, data in _chunks(frame):
+            if kind == b"IDAT":
+                animated.append((b"fdAT", struct.pack(">I", number) + data))
+                number += 1
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in (*animated, chunks[-1])
+    )
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    at = 8
+    while at < len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        yield data[at + 4 : at + 8], data[at + 8 : at + 8 + length]
+        at += 12 + length
+
+
+def sticker(seed: int, name: str) -> bytes:
+    """White strokes on a transparent ground, in a frame and beside a photo that others share."""
+    image = Image.open(io.BytesIO(drawing(seed, "PNG"))).convert("RGBA")
+    image.paste(photo(940, 160, 240), (160, 0))
+    ImageDraw.Draw(image).rectangle((2, 2, 317, 237), outline="black", width=3)
+    held = io.BytesIO()
+    image.save(held, name, lossless=True)
+    return held.getvalue()
+
+
 def send(client: TestClient[Any], data: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     """Upload with discard_bytes and wait: what the job and the record say."""
     answer = client.post(
@@ -112,7 +153,7 @@ def test_documents_that_share_a_title_page_are_looked_at(
     other, record = send(client, several(name, [title, *scenes(921)]))
     assert (other["verdict"]["kind"], other["decision"]["value"]) == ("near_duplicate", "review")
     evidence = other["verdict"]["matches"][0]["evidence"]
-    assert ("pixels" in evidence["signals"], evidence["first_frame_only"]) == (False, True)
+    assert ("pixels" in evidence["signals"], evidence["uncompared"]) == (False, ["frames"])
     assert "only the first frame" in evidence["words"]
     assert record["content"] == "stored"
 
@@ -125,6 +166,33 @@ def test_white_drawings_on_clear_ground_are_strangers(client: TestClient[Any], n
     other, record = send(client, drawing(2, name))
     assert (other["verdict"]["kind"], other["decision"]["value"]) == ("new", "allow")
     assert (other["verdict"]["comparable"], record["content"]) == (False, "stored")
+
+
+@pytest.mark.parametrize("name", ["PNG", "WEBP", "TIFF"])
+def test_what_is_white_on_a_clear_ground_was_not_compared(
+    client: TestClient[Any], name: str
+) -> None:
+    """However much else the two have in common: a block asks for a review."""
+    one, _ = send(client, sticker(ord(name[0]), name))
+    block(client, one)
+    other, record = send(client, sticker(ord(name[0]) + 300, name))
+    assert (other["verdict"]["kind"], other["decision"]["value"]) == ("near_duplicate", "review")
+    evidence = other["verdict"]["matches"][0]["evidence"]
+    assert ("pixels" in evidence["signals"], evidence["uncompared"]) == (False, ["transparency"])
+    assert "transparent ground" in evidence["words"]
+    assert record["content"] == "stored"
+
+
+@pytest.mark.parametrize("said", [0, 1, 2])
+def test_a_default_image_is_no_frame(client: TestClient[Any], said: int) -> None:
+    """Two animated PNGs that show other pictures than the one that is decoded."""
+    default = photo(950 + said, 320, 240)
+    one, _ = send(client, hidden_default([default, *scenes(960)], said=said))
+    block(client, one)
+    other, record = send(client, hidden_default([default, *scenes(961)], said=said))
+    assert (other["verdict"]["kind"], other["decision"]["value"]) == ("near_duplicate", "review")
+    assert other["verdict"]["matches"][0]["evidence"]["uncompared"] == ["frames"]
+    assert record["content"] == "stored"
 
 
 def test_a_still_in_another_file_keeps_its_bytes(client: TestClient[Any]) -> None:

@@ -177,6 +177,27 @@ def test_alpha_lies_over_white(mode: str) -> None:
     assert found[5, [5, 15, 25]].tolist() == [[0] * 3, [127] * 3, [255] * 3]
 
 
+@pytest.mark.parametrize(
+    ("ink", "ground", "hides"),
+    [
+        ((255, 255, 255, 255), 0, True),
+        ((240, 250, 240, 255), 0, True),
+        ((255, 255, 255, 120), 0, True),
+        ((20, 20, 20, 20), 0, False),
+        ((90, 90, 90, 255), 0, False),
+        ((255, 255, 255, 255), 255, False),
+    ],
+)
+def test_what_is_white_on_a_clear_ground_is_known_to_be_hidden(
+    ink: tuple[int, int, int, int], ground: int, hides: bool
+) -> None:
+    """Drawn where nothing else is, and as good as white there."""
+    image = Image.new("RGBA", (64, 64), (0, 0, 0, ground))
+    image.paste(ink, (8, 8, 40, 40))
+    assert decode(encoded(image, "PNG"), Limits()).hides == hides
+    assert not decode(encoded(image.convert("RGB"), "PNG"), Limits()).hides
+
+
 def test_transparent_colours_of_palettes_lie_over_white() -> None:
     """GIF's and PNG's one transparent colour, in palette and in grey and RGB pictures."""
     palette = Image.new("P", (20, 10), 0)

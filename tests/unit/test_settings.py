@@ -175,6 +175,8 @@ def test_keys_are_kept_by_their_digest(text: str) -> None:
         (f"{HUSH}:b:write,{HUSH}:shop:king", "the role of key 2 is not write, moderate or admin"),
         (f"{HUSH}:a:write,{HUSH}:b:write", "key 2 is there twice"),
         (":a:write", "key 1 is empty"),
+        (",", "it is set and names no key: write KEY:tenant:role, or leave it unset"),
+        ("[]", "it is set and names no key: write KEY:tenant:role, or leave it unset"),
         ("hush:a:write", f"key 1 has 4 characters, {WEAK}"),
         (f"{HUSH}:a:write,{HUSH[:15]}:b:admin", f"key 2 has 15 characters, {WEAK}"),
         (

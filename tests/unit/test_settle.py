@@ -202,7 +202,7 @@ def test_equal_first_frames_are_not_equal_pictures(one: str, other: str) -> None
     case.uploads(i1=one, i2=other)
     assert case.told()["i2"] == ("near_duplicate", "i1", "allow")
     (match,) = state(case, "i2").verdict.matches
-    assert (match.evidence.signals, match.evidence.first_frame_only) == (("alignment",), True)
+    assert (match.evidence.signals, match.evidence.uncompared) == (("alignment",), ("frames",))
 
 
 def test_blank_first_frames_say_nothing() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.types import Box, Transform
+from core.types import Box, Transform, Uncompared
 from core.words import words
 
 
@@ -12,6 +12,7 @@ def _said(
     rotation: float = 0.0,
     scale: float = 1.0,
     seen: float = 1.0,
+    uncompared: tuple[Uncompared, ...] = (),
     **other: float,
 ) -> str:
     made = Transform(
@@ -23,11 +24,9 @@ def _said(
         matrix=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
     )
     plain = {"stretch": 1.0, "gain": 1.0, "offset": 0.0, "saturation": 1.0, "sharpness": 1.0}
-    framed, veiled, first = (
-        bool(other.pop(name, False)) for name in ("framed", "veiled", "first_frame_only")
-    )
+    framed, veiled = (bool(other.pop(name, False)) for name in ("framed", "veiled"))
     return words(
-        made, changed, framed=framed, veiled=veiled, first_frame_only=first, **(plain | other)
+        made, changed, framed=framed, veiled=veiled, uncompared=uncompared, **(plain | other)
     )
 
 
@@ -51,7 +50,7 @@ def _said(
         (_said(scale=4.0), "resized to 25 %"),
         (_said(scale=0.5), "enlarged to 200 %"),
         (
-            _said(seen=0.5, first_frame_only=True),
+            _said(seen=0.5, uncompared=("frames",)),
             "cropped to 50 %; only the first frame was compared",
         ),
         (_said(sharpness=0.3), "blurred or strongly compressed"),
