@@ -122,4 +122,6 @@ def torch_errors(what: str) -> Iterator[None]:
 
 def _line(error: BaseException) -> str:
     """The first line of what an error says, for the rest is for developers."""
+    if isinstance(error, UnicodeError | RecursionError):  # which speak of Python alone
+        return "one of its files is damaged"
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -74,6 +74,9 @@ def _files(name: str, model: str, remedy: str) -> Finding:
             return Finding(name=name, state="missing", says=error.detail, remedy=remedy)
         if weights(folder):
             return Finding(name=name, state="ok", says=f"{model}, its files are here")
+        if folder == Path(model).expanduser():
+            says = f"{folder} has no weights (*.safetensors or *.bin)"
+            return Finding(name=name, state="missing", says=says, remedy=remedy)
     return Finding(
         name=name,
         state="absent",

@@ -79,6 +79,7 @@ BROKEN: dict[str, tuple[Make, str]] = {
     "index is a folder": (_with("index.sqlite", None), "index"),
     "blobs are a file": (_with("blobs", b"x"), "store"),
     "model is a pointer": (_model("SEENIT_MODEL", "pytorch_model.bin", POINTER), "model"),
+    "model without weights": (_model("SEENIT_MODEL", "config.json", b"{}"), "model"),
     "model is a page": (_model("SEENIT_MODEL", "model.safetensors", b"<html>"), "model"),
     "model of nobody": (lambda _: {"SEENIT_MODEL": "~no-such-user/model"}, "model"),
     "model too long": (lambda _: {"SEENIT_MODEL": "x" * 5000}, "model"),
