@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from adapters.weaviate_index import WeaviateIndex, store
@@ -38,7 +39,12 @@ def test_what_passes_by_itself_is_found_however_far_it_is(
     """Also where the copies that pass are too many, and all that are near do not."""
     index = opens()
     asked = made.random_vector(99)
-    near = [record(n, 1, vectors={SPACE: asked}) for n in range(20)]
+    # The one that a copy passes for is the nearest: of equals an index may give any.
+    beside = [asked + 0.1 * made.random_vector(n) for n in range(20)]
+    beside[5] = asked
+    near = [
+        record(n, 1, vectors={SPACE: one / np.linalg.norm(one)}) for n, one in enumerate(beside)
+    ]
     far = record(30, 1, decision="block", vectors={SPACE: -asked})
     copy = record(31, 1, original=5, decision="block")
     put(index, 1, *near, far, copy)
