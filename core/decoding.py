@@ -244,6 +244,8 @@ def _hides(image: Image.Image) -> bool:
     """Whether something drawn on a transparent ground is as white as what it is laid over."""
     if not image.has_transparency_data:
         return False
+    if image.mode in ("RGBA", "LA") and not any(image.getchannel("A").histogram()[:_CLEAR]):
+        return False  # no ground is clear, as in most screenshots
     clear = drawn = False
     for band in _bands(image, 1):
         seen = np.asarray(band.convert("RGBA"))
