@@ -25,6 +25,7 @@ COPY api api
 COPY worker worker
 COPY rag rag
 COPY cli cli
+COPY evaluation evaluation
 RUN /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels .
 
 FROM python:${PYTHON}-slim AS base

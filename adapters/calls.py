@@ -24,8 +24,8 @@ from core.errors import (
     WorkerUnavailableError,
     named,
 )
-from core.jobs import QUERY_QUEUE, SPACE_TASK
-from core.meter import UNMETERED, Meter, timed
+from core.metrics import UNMETERED, Meter, timed
+from core.task_names import QUERY_QUEUE, SPACE_TASK
 
 KEPT_SECONDS = 30
 """For so long an answer waits in Redis: whoever asked is gone long before."""

@@ -11,7 +11,7 @@ from adapters import scenery
 from adapters.loading import Loading, read, shape
 from adapters.model_files import lacks
 from adapters.spaces import digest, space_id
-from core import captions
+from core import records
 from core.types import Matrix, Space
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class CaptionEmbedder(Loading["Encoder"]):
             **shape(folder),
             tokenizer=[digest(path) for path in tokenizer],
             pooling="mean",
-            template=captions.TEMPLATE,
+            template=records.CAPTION_TEMPLATE,
             limit=self._network.limit,
             lower=self._network.lower,
             dimensions=dimensions,

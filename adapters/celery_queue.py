@@ -8,8 +8,8 @@ from uuid import uuid4
 from celery import Celery
 
 from adapters.translate import broker_errors
-from core.jobs import INGEST_QUEUE, SETTLE_TASK
-from core.sweep import Hand, Handle
+from core.ingest.sweeper import Hand, Handle
+from core.task_names import INGEST_QUEUE, SETTLE_TASK
 
 VISIBLE_SECONDS = 3600
 """After which Redis gives a message of a dead worker to another one. That is not how its jobs are

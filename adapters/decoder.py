@@ -18,15 +18,15 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from adapters.lane import Child, Lane, Printed, StarvedError
-from core.decoding import inspect
 from core.errors import BrokenError, DecoderKilledError, SeenitError, UnavailableError
-from core.meter import UNMETERED, Meter
+from core.imaging.decoding import inspect
+from core.metrics import UNMETERED, Meter
 from core.supervision import SupervisedThread
 from core.types import Header, Limits
 
 logger = logging.getLogger(__name__)
 
-_WORK = "core.fingerprint:fingerprint"
+_WORK = "core.fingerprint.fingerprint:fingerprint"
 _MOST = 8
 """Children unless told otherwise: beyond that, embedding is what a machine is busy with."""
 _LIGHT = 300_000_000

@@ -11,7 +11,7 @@ import msgspec
 
 from core import clock
 from core.errors import MalformedError, SettingsError
-from core.exporting import COLUMNS, Exported, Holds, document, numbers, row
+from core.queries.export import COLUMNS, Exported, Holds, document, numbers, row
 
 Format = Literal["jsonl", "parquet", "sql"]
 

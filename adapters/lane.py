@@ -18,8 +18,8 @@ import numpy as np
 
 from adapters.child import Answer, Ask, Done, Failed, Ready, receive, send
 from core import errors
-from core.decoding import PREVIEW
 from core.errors import BrokenError, DecoderKilledError, InputError, UnavailableError
+from core.imaging.decoding import PREVIEW
 from core.types import Canonical, Fingerprint, Limits
 
 logger = logging.getLogger(__name__)

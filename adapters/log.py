@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from core import keys
-from core.entries import FORMAT, Entry
 from core.errors import CorruptError, MissingError
 from core.ports import Blobs
+from core.records import FORMAT, Entry
 
 BYTES = 1 << 20
 OPERATIONS = 64

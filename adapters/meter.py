@@ -9,7 +9,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from core.errors import SeenitError
-from core.meter import Event, Level, Span, Stage
+from core.metrics import Event, Level, Span, Stage
 
 STAGE_SECONDS = (
     0.001,
@@ -68,7 +68,7 @@ class Watched(Collector):
 
 
 class PrometheusMeter:
-    """Implements `core.meter.Meter`; `registry` is what is exposed."""
+    """Implements `core.metrics.Meter`; `registry` is what is exposed."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()

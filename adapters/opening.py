@@ -13,7 +13,7 @@ from adapters.local_index import LocalIndex
 from adapters.settings import Settings
 from adapters.visual_embedder import VisualEmbedder
 from core.errors import SettingsError
-from core.policy import POLICY
+from core.matching.policy import POLICY
 from core.ports import Embedder, Rebuildable, TextEmbedder
 
 NEEDED = ("torch", "transformers")

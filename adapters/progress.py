@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 
-from core.entries import JobStatus
+from core.records import JobStatus
 
 Heard = Callable[[str, str, JobStatus], None]
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Protocol
 
 from core.errors import IndexUnavailableError, SeenitError
-from core.ledger import Ledger
+from core.event_log.ledger import Ledger
+from core.event_log.replay import replay
 from core.ports import Log, Rebuildable
-from core.replay import replay
-from core.shelf import Shelf
+from core.storage.picture_store import Shelf
 
 TRIES = 10
 """To bring the new index up to one that others write meanwhile; after the first they hold still."""

@@ -15,15 +15,15 @@ from PIL import Image
 
 from adapters.calls import Calls
 from core import keys
-from core.decoding import inspect
 from core.errors import (
     EmbedderUnavailableError,
     StoreUnavailableError,
     TooLargeError,
     UnavailableError,
 )
-from core.jobs import CHECK_TASK, EMBED_TASK, SEE_TASK, SPACE_TASK
+from core.imaging.decoding import inspect
 from core.ports import Blobs
+from core.task_names import CHECK_TASK, EMBED_TASK, SEE_TASK, SPACE_TASK
 from core.types import Decision, Limits, Matrix, Space, SpaceKind, Vector, Verdict
 
 OWN = ""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from adapters.settings import Settings
-from core.candidates import agrees, measure, worth
-from core.models import Models
-from core.perceive import PIPELINE_VERSION
-from core.policy import POLICY
+from core.embedding.pipeline import PIPELINE_VERSION
+from core.embedding.registry import Models
+from core.matching.candidates import agrees, measure, worth
+from core.matching.policy import POLICY
+from core.matching.verdict import Decisions, Rules
 from core.types import Hit, Query
-from core.verdict import Decisions, Rules
 
 
 def rules(settings: Settings, models: Models) -> Rules:

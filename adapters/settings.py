@@ -24,7 +24,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from adapters import api_keys
 from adapters.api_keys import Grant, Role
 from core.errors import SettingsError
-from core.formats import BY_DEFAULT, FORMATS, parse
+from core.image_formats import BY_DEFAULT, FORMATS, parse
 from core.types import Limits, Value
 
 __all__ = ["Grant", "Role", "Settings", "load", "names", "table"]

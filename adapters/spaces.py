@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from core.decoding import PIXELS_VERSION
+from core.imaging.decoding import PIXELS_VERSION
 
 
 def space_id(kind: Literal["visual", "caption"], **shaped_by: object) -> str:

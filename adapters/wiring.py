@@ -23,34 +23,34 @@ from adapters.remote import OWN, Checked, Remote, RemoteOpens, RemoteSight, Told
 from adapters.ruling import measured, rules
 from adapters.secret import url_secret
 from adapters.settings import Settings
-from core.accept import Acceptor
-from core.backfill import Backfill
-from core.backlog import Backlog, lying
-from core.calibrations import Calibrations
-from core.candidates import fuse
-from core.check import Checker, Checks
-from core.crowd import Crowd
+from core.calibration.calibrate import Tuner
+from core.calibration.store import Calibrations
+from core.embedding.backfill import Backfill
+from core.embedding.pipeline import Perceiver
+from core.embedding.registry import Models
+from core.embedding.registry import Opens as OpensModels
 from core.engine_status import EngineStatus
 from core.errors import SettingsError
-from core.follow import Follower
-from core.gallery import Gallery
-from core.ingest import Ingest
-from core.ledger import Ledger
-from core.models import Models
-from core.models import Opens as OpensModels
-from core.perceive import Perceiver
-from core.policy import POLICY
+from core.event_log.batch_candidates import Crowd
+from core.event_log.ledger import Ledger
+from core.event_log.tail import Follower
+from core.imaging.previews import Previews
+from core.ingest.accept import Acceptor
+from core.ingest.backpressure import Backlog, lying
+from core.ingest.check import Checker, Checks
+from core.ingest.process import Ingest
+from core.ingest.retention import Retention
+from core.ingest.sweeper import Sweeper
+from core.matching.candidates import fuse
+from core.matching.policy import POLICY
 from core.ports import Blobs, Embedder, Log, Progress, Queue, Rebuildable, TextEmbedder
-from core.previews import Previews
-from core.reading import Reader
-from core.retain import Retention
-from core.search import Searcher, Sees
-from core.shelf import Shelf
-from core.signing import Signer
-from core.sweep import Sweeper
-from core.tuning import Tuner
+from core.queries.records import Reader
+from core.queries.wait import Waiter
+from core.search.searcher import Searcher, Sees
+from core.storage.picture_loader import Gallery
+from core.storage.picture_store import Shelf
+from core.storage.signed_urls import Signer
 from core.types import SpaceKind
-from core.waiting import Waiter
 
 __all__ = [
     "OWN",

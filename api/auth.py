@@ -23,8 +23,8 @@ from litestar.openapi.spec import SecurityRequirement
 from adapters.settings import Grant, Role
 from api.forwarding import Proxies, sign
 from core.errors import ForbiddenError, MalformedError, UnauthorizedError
-from core.filtering import SHOWN
-from core.signing import Signer
+from core.filters import SHOWN
+from core.storage.signed_urls import Signer
 
 RANK: dict[Role, int] = {"write": 0, "moderate": 1, "admin": 2}
 

@@ -17,7 +17,7 @@ from api.etags import IfNoneMatch, holds
 from api.given import ImageId, Who, Wired
 from api.problems import documented
 from core.errors import ForbiddenError, GoneError, MissingError
-from core.telling import Seen
+from core.queries.joined_views import Seen
 from rag.relevant import allowed
 
 MEDIA_TYPES = {
@@ -31,7 +31,7 @@ MEDIA_TYPES = {
     "BMP": "image/bmp",
     "PPM": "image/x-portable-pixmap",
 }
-"""By format as `core.headers` names it (IANA's media types; PPM has none of its own)."""
+"""By format as `core.imaging.headers` names it (IANA's media types; PPM has none of its own)."""
 
 _ENDINGS = {"HEIF": "heic"}
 """Of file names, where it is not the format's own name."""

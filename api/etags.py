@@ -12,7 +12,7 @@ from litestar.params import HeaderParameter
 
 from api import rendering, schemas
 from core.errors import PreconditionError
-from core.telling import Seen
+from core.queries.joined_views import Seen
 
 ETAG = ResponseHeader(
     name="ETag",

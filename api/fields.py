@@ -14,8 +14,8 @@ from msgspec import UNSET, UnsetType
 
 from api.schemas import Image
 from core import clock
-from core.entries import EXTERNAL_ID, Fields
 from core.errors import MalformedError
+from core.records import EXTERNAL_ID, Fields
 
 LENGTHS = {
     "title": 500,

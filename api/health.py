@@ -17,13 +17,13 @@ from api.auth import KEYED
 from api.given import Who, Wired
 from api.problems import FullerError, documented, errors
 from api.spool import Spool
-from core.accept import FREE_BYTES
 from core.errors import (
     EngineUnavailableError,
     SeenitError,
     StoreUnavailableError,
     UnavailableError,
 )
+from core.ingest.accept import FREE_BYTES
 from core.types import SpaceKind
 
 PATIENCE = 2.0

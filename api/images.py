@@ -13,7 +13,6 @@ from api.etags import ETAG, IfNoneMatch, answer
 from api.given import Cursor, ImageId, Limit, Who, Wired, number
 from api.problems import documented
 from api.questions import decisions
-from core.asking import KINDS
 from core.errors import (
     ConflictError,
     EmbedderUnavailableError,
@@ -21,8 +20,9 @@ from core.errors import (
     MalformedError,
     MissingError,
 )
-from core.filtering import SHOWN
+from core.filters import SHOWN
 from core.ports import Filters
+from core.search.request import KINDS
 from core.types import Kind, Value
 
 

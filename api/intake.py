@@ -23,8 +23,6 @@ from api.metrics import Metrics
 from api.problems import FullerError, documented
 from api.spool import Spool
 from api.uploads import Bounds, Form, received
-from core.accept import Accepted
-from core.entries import Job
 from core.errors import (
     BacklogError,
     BrokenError,
@@ -35,6 +33,8 @@ from core.errors import (
     UnavailableError,
     UnsupportedError,
 )
+from core.ingest.accept import Accepted
+from core.records import Job
 
 ENDED = ("done", "failed")
 WAIT = 60.0

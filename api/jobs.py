@@ -18,9 +18,9 @@ from api.auth import KEYED
 from api.given import Cursor, JobId, Limit, Who, Wired
 from api.problems import documented
 from core import cursor as cursors
-from core.entries import JobStatus
 from core.errors import ConflictError, GoneError, MissingError
-from core.tracking import Tracked
+from core.queries.jobs import Tracked
+from core.records import JobStatus
 
 COMMENT_SECONDS = 15.0
 """Between two signs of life on a stream without news."""

@@ -13,9 +13,9 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from adapters.meter import Watched
 from api.auth import KEYED
 from api.problems import documented
-from core.entries import Job
 from core.errors import SeenitError
 from core.ports import Queue
+from core.records import Job
 
 MEDIA_TYPE = CONTENT_TYPE_LATEST.partition("; charset")[0]
 """The framework adds the charset."""

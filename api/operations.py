@@ -16,10 +16,10 @@ from api.etags import matched
 from api.fields import HOLD, held, merged
 from api.problems import BusyError, FullerError
 from api.schemas import Erased
-from core.entries import Fields, Job, JobKind
 from core.errors import ConflictError, ForbiddenError, PendingError, PreconditionError, named
-from core.telling import Seen
-from core.tracking import Tracked
+from core.queries.jobs import Tracked
+from core.queries.joined_views import Seen
+from core.records import Fields, Job, JobKind
 from core.types import Value
 
 

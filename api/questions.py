@@ -10,9 +10,9 @@ import msgspec
 
 from api.fields import LENGTHS, TAG, TAGS
 from core import clock
-from core.asking import Ask, Grouping, Metric, Mode
 from core.errors import MalformedError
 from core.ports import Filters
+from core.search.request import Ask, Grouping, Metric, Mode
 from core.types import Kind, Value
 
 TEXT = 10_000

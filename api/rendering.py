@@ -5,13 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from api import schemas, standing
-from core import entries, types
-from core.answering import Found, Results
+from core import records, types
 from core.errors import SeenitError
 from core.ports import Group
-from core.reading import Counts, Listing, Near, Star
-from core.telling import Original, Seen, Told
-from core.tracking import Tracked, UnsettledError
+from core.queries.jobs import Tracked, UnsettledError
+from core.queries.joined_views import Original, Seen, Told
+from core.queries.records import Counts, Listing, Near, Star
+from core.search.execution import Found, Results
 
 
 def image(seen: Seen) -> schemas.Image:
@@ -151,7 +151,7 @@ def ended(told: Told) -> schemas.Item:
     return schemas.Item(**{name: getattr(whole, name) for name in schemas.Item.__struct_fields__})
 
 
-def queued(core: entries.Job | Tracked) -> schemas.Item:
+def queued(core: records.Job | Tracked) -> schemas.Item:
     """An upload as it was just accepted, or as it stands when the call is repeated."""
     status = core.status if isinstance(core, Tracked) else "queued"
     return schemas.Item(job_id=core.job_id, image_id=core.image_id, status=status)
@@ -191,7 +191,7 @@ def problem(error: SeenitError, *, filename: str | None = None) -> schemas.Probl
     )
 
 
-def written(core: entries.Problem) -> schemas.Problem:
+def written(core: records.Problem) -> schemas.Problem:
     """An error as it was written down."""
     return schemas.Problem(
         type=f"/problems/{core.type}", title=core.title, status=core.status, detail=core.detail

@@ -22,8 +22,6 @@ from api.check import Checks
 from api.given import Spooled, Who, Wired
 from api.problems import BusyError, documented
 from api.uploads import Bounds, received, whole
-from core import asking
-from core.asking import Ask
 from core.errors import (
     BrokenError,
     ConflictError,
@@ -36,7 +34,9 @@ from core.errors import (
     UnsupportedError,
     WorkerUnavailableError,
 )
-from core.search import Results
+from core.search import request as asking
+from core.search.request import Ask
+from core.search.searcher import Results
 
 BODY = 1024 * 1024
 """Bytes of a question as JSON: some forty times the longest that makes sense."""

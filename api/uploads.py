@@ -18,7 +18,6 @@ from multipart import MultipartError  # type: ignore[import-untyped]
 
 from api.form_parser import FormParser, Part, why
 from api.spool import Spool
-from core.accept import Upload
 from core.errors import (
     InputError,
     MalformedError,
@@ -27,6 +26,7 @@ from core.errors import (
     TooLargeError,
     UnsupportedError,
 )
+from core.ingest.accept import Upload
 
 CHUNK = 1024 * 1024
 """Bytes of a file held before they are written."""

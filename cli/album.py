@@ -8,14 +8,14 @@ from pathlib import Path
 
 from adapters.wiring import Services
 from cli.private import TENANT, Private, services
-from core.asking import Ask
-from core.calibration import Calibration
-from core.entries import Fields
-from core.evaluate import Stored
-from core.policy import POLICY
+from core.calibration.thresholds import Calibration
+from core.matching.policy import POLICY
 from core.ports import TextEmbedder
-from core.recall import Mode
+from core.records import Fields
+from core.search.request import Ask
 from core.types import Matrix, SpaceKind, Vector
+from evaluation.duplicates import Stored
+from evaluation.retrieval import Mode
 from rag.retriever import Retriever
 
 

@@ -20,7 +20,7 @@ import click
 
 from cli.finding import Finding, checked, unwritable
 from core.errors import SeenitError, SettingsError
-from core.formats import FORMATS, titles
+from core.image_formats import FORMATS, titles
 
 if TYPE_CHECKING:
     from adapters.settings import Settings
@@ -210,7 +210,7 @@ def _settings(read: Settings) -> Finding:
 
 
 def _folder(data: Path) -> Finding:
-    from core.accept import FREE_BYTES
+    from core.ingest.accept import FREE_BYTES
 
     if fault := unwritable(data):
         return Finding(name="data", state="missing", says=fault, remedy="--data")
@@ -241,7 +241,7 @@ def _calibration(read: Settings) -> Finding:
     from urllib.parse import unquote, urlsplit
 
     from adapters.blobs import open_blobs
-    from core.calibrations import Calibrations
+    from core.calibration.store import Calibrations
 
     where = urlsplit(read.blobs_url)
     try:

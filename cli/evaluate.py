@@ -25,11 +25,11 @@ from cli.album import album
 from cli.files import listed, unread
 from cli.private import private
 from cli.reading import UnreadError, opened, printed, read_text
-from core import recall
-from core.edits import EDITS
 from core.errors import InputError
-from core.evaluate import Evaluation, Plan
-from core.policy import POLICY
+from core.matching.policy import POLICY
+from evaluation import retrieval as recall
+from evaluation.duplicates import Evaluation, Plan
+from evaluation.edits import EDITS
 
 _FILE = click.Path(exists=True, path_type=Path)
 

@@ -15,8 +15,8 @@ from adapters import settings, wiring
 from adapters.exports import TABLE, Format, writer
 from cli import filters, service, show
 from core.errors import SeenitError
-from core.exporting import Exporter
 from core.ports import Filters
+from core.queries.export import Exporter
 
 _SUFFIXES: dict[str, Format] = {".jsonl": "jsonl", ".parquet": "parquet", ".sql": "sql"}
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from cli import names
 from cli.reading import SPECIAL, UnreadError, opened
-from core import headers
+from core.imaging import headers
 
 _PICTURE = re.compile(
     r"\.(avif|bmp|dib|gif|hei[cf]s?|hif|jfif|jpe|jpe?g|mpo|p[bgnp]m|png|tiff?|webp)", re.IGNORECASE

@@ -13,7 +13,7 @@ import re
 from hashlib import sha256
 from pathlib import Path
 
-from core.entries import EXTERNAL_ID
+from core.records import EXTERNAL_ID
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\udc80-\udcff]")
 """Control characters (C0, DEL, C1), and bytes that are not UTF-8 as Python carries them."""

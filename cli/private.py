@@ -11,14 +11,14 @@ from uuid import uuid4
 
 from adapters import settings
 from adapters.wiring import Services, build
-from core.accept import Upload
-from core.candidates import fuse
-from core.entries import Fields, Job, Operation
+from core.embedding.pipeline import Digests, digests
 from core.errors import SeenitError
-from core.evaluate import Stored
-from core.perceive import Digests, digests
-from core.policy import Policy
+from core.ingest.accept import Upload
+from core.matching.candidates import fuse
+from core.matching.policy import Policy
+from core.records import Fields, Job, Operation
 from core.types import Candidates, Limits, Query, Verdict
+from evaluation.duplicates import Stored
 
 TENANT = "default"
 

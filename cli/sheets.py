@@ -10,9 +10,9 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from cli.printable import printable
-from core import recall
 from core.errors import SettingsError
-from core.findings import Report, Wrong
+from evaluation import retrieval
+from evaluation.report import Report, Wrong
 
 _CELL = 256
 _LINE = 22
@@ -71,7 +71,7 @@ def plot(report: Report, path: Path) -> Path:
     return path
 
 
-def curves(report: recall.Report, path: Path) -> Path:
+def curves(report: retrieval.Report, path: Path) -> Path:
     """Draw how many answerable questions each threshold leaves empty for how many of the others."""
     import matplotlib as mpl  # noqa: PLC0415  an extra, and slow to load
 

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.reading import read_text
-from core import recall
 from core.errors import InputError
-from core.findings import Report
+from evaluation import retrieval as recall
+from evaluation.report import Report
 
 _HEADER = ["image", "caption"]
 

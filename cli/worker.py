@@ -10,7 +10,7 @@ from adapters import settings, wiring
 from adapters.exposing import exposed
 from cli import logs
 from cli.stopping import told_to_stop
-from core.jobs import QUEUES
+from core.task_names import QUEUES
 from worker.fleet import Worker
 
 LOOK_SECONDS = 1.0

@@ -8,8 +8,8 @@ from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from PIL import Image
 
-from core.entries import Entry, JobStatus, Outcome, Record, State, Tombstone
 from core.errors import SeenitError
+from core.records import Entry, JobStatus, Outcome, Record, State, Tombstone
 from core.types import (
     Canonical,
     Fingerprint,

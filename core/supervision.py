@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from core.backoff import pause_after
 from core.errors import SeenitError
-from core.meter import UNMETERED, Meter
+from core.metrics import UNMETERED, Meter
 
 LONGEST_PAUSE = 30.0
 """Seconds between two runs of a thread that keeps failing; also how long a run must have lasted

@@ -8,7 +8,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from core.formats import BY_DEFAULT
+from core.image_formats import BY_DEFAULT
 
 Pixels = NDArray[np.uint8]
 """(height, width, 3) 8-bit sRGB, upright."""

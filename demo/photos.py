@@ -13,7 +13,7 @@ from pathlib import Path
 from msgspec import Struct
 from PIL import Image, ImageOps
 
-from core.edits import EDITS, captioned, jpeg
+from evaluation.edits import EDITS, captioned, jpeg
 
 
 class Photo(Struct, frozen=True, kw_only=True):

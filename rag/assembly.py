@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from core.check import Checks
+from core.imaging.previews import Previews
+from core.ingest.check import Checks
 from core.ports import Index
-from core.previews import Previews
-from core.reading import Reader
-from core.search import Embedders, Searcher
-from core.signing import Signer
+from core.queries.records import Reader
+from core.search.searcher import Embedders, Searcher
+from core.storage.signed_urls import Signer
 from rag.bars import Measured
 from rag.context import Context
 from rag.retriever import Retriever

@@ -7,10 +7,10 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from core.bands import DEFAULTS
-from core.calibration import CROWD, SHARE, Calibration, crowd
+from core.calibration.thresholds import CROWD, SHARE, Calibration, crowd
 from core.ports import Index
-from core.ranking import Way
+from core.search.bands import DEFAULTS
+from core.search.fusion import Way
 from core.types import SpaceKind, Vector
 
 
@@ -42,7 +42,8 @@ class Bars:
 
     Where both spaces were calibrated, the one that kept more answers judges every picture that has
     a vector in it, and the other one judges the rest: two chances to pass would be two chances to
-    pass wrongly. In a space that nobody calibrated a picture has to be "related" (`core/bands.py`).
+    pass wrongly. In a space that nobody calibrated a picture has to be "related"
+    (`core/search/bands.py`).
     """
 
     def __init__(self, bars: Mapping[str, Bar]) -> None:

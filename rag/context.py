@@ -8,12 +8,12 @@ from typing import NamedTuple, Protocol
 from msgspec import Struct
 from msgspec.structs import replace
 
-from core import telling
 from core.errors import CorruptError, MalformedError, MissingError
-from core.overlay import Overlay
+from core.imaging.previews import Previews
 from core.ports import Filters
-from core.previews import Previews
-from core.signing import Signer
+from core.queries import joined_views
+from core.queries.snapshot import Overlay
+from core.storage.signed_urls import Signer
 from core.types import Vector
 from rag import budget, labels
 from rag.fitting import Deliver, Fit, Fitter, Room
@@ -178,7 +178,7 @@ class Context:
         overlay = self._reader.overlay(tenant)
         ids = [found.seen.record.state.image_id for found in items]
         records = [record for record in overlay.records(ids) if record is not None]
-        now = {one.record.state.image_id: one for one in telling.records(overlay, records)}
+        now = {one.record.state.image_id: one for one in joined_views.records(overlay, records)}
         live = []
         for found, image_id in zip(items, ids, strict=True):
             seen = now.get(image_id)
@@ -230,7 +230,7 @@ def check(wanted: Wanted) -> None:
             raise MalformedError(f"{name} is at least 0", field=name)
 
 
-def withheld(seen: telling.Seen | None) -> str | None:
+def withheld(seen: joined_views.Seen | None) -> str | None:
     """Why a picture may not be shown, None where it may."""
     if seen is None:
         return "it was deleted"

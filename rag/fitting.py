@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from core.previews import Preview, Previews
+from core.imaging.previews import Preview, Previews
 from rag import budget
 
 Deliver = Literal["inline", "url", "reference"]

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import re
 
-from core.entries import Fields
+from core.records import Fields
 from rag.visible import one_line, visible
 
 LENGTHS = {

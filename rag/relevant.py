@@ -7,9 +7,9 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from core.filtering import SHOWN
+from core.filters import SHOWN
 from core.ports import Filters
-from core.telling import Seen, shown
+from core.queries.joined_views import Seen, shown
 from core.types import Vector
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from core.asking import Ask
 from core.errors import ConflictError, EmbedderUnavailableError, MalformedError, SeenitError
-from core.filtering import SHOWN
+from core.filters import SHOWN
 from core.ports import Filters, Index
-from core.ranking import K, Way, fuse
-from core.search import Embedders, Found, Searcher
+from core.search.fusion import K, Way, fuse
+from core.search.request import Ask
+from core.search.searcher import Embedders, Found, Searcher
 from core.types import SpaceKind, Vector
 from rag.bars import Asked, Bars, Measured, bars
 from rag.ranking import diverse

@@ -14,12 +14,12 @@ from typing import Any, Protocol
 
 from msgspec.structs import replace
 
-from core.asking import Ask
 from core.errors import MalformedError, MissingError, SeenitError
-from core.filtering import SHOWN
+from core.filters import SHOWN
 from core.ports import Filters
-from core.search import Results
-from core.telling import Original, Seen
+from core.queries.joined_views import Original, Seen
+from core.search.request import Ask
+from core.search.searcher import Results
 from core.types import Decision, Verdict
 from rag import schema
 from rag.labels import quoted, texts

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from core.errors import BrokenError
-from core.fingerprint import fingerprint
+from core.fingerprint.fingerprint import fingerprint
 from core.types import Canonical, Fingerprint, Limits
 
 ORDER = b"order:"

@@ -7,17 +7,17 @@ from collections.abc import Callable, Sequence
 from msgspec.structs import replace
 
 from core import keys
-from core.entries import Entry, Operation, Outcome, Record, State
 from core.errors import ExistsError, StoreUnavailableError
-from core.follow import Follower, Tail
-from core.layer import Layer
-from core.ledger import Ledger
-from core.overlay import Overlay
-from core.settle import Claim, apply
-from core.source import Layers, Source
-from core.step import Now
+from core.event_log.decide import Claim, apply
+from core.event_log.ledger import Ledger
+from core.event_log.operations import Now
+from core.event_log.overlay_state import Layer
+from core.event_log.settle_reads import Layers, Source
+from core.event_log.settle_view import IndexView
+from core.event_log.tail import Follower, Tail
+from core.queries.snapshot import Overlay
+from core.records import Entry, Operation, Outcome, Record, State
 from core.types import Candidates, Hit, Query
-from core.view import IndexView
 from tests.play import Parts
 from tests.stored import Log, MemoryIndex, Replica
 from tests.world import fuse

@@ -25,12 +25,9 @@ from adapters.secret import url_secret
 from adapters.settings import Settings
 from adapters.toy_embedder import ToyEmbedder
 from core import clock, keys
-from core.accept import Acceptor
-from core.backlog import Backlog
-from core.calibrations import Calibrations
-from core.decoding import inspect
+from core.calibration.store import Calibrations
+from core.embedding.pipeline import Perceiver
 from core.engine_status import EngineStatus
-from core.entries import Job, Outcome, Place, Problem, Record, State, Tombstone
 from core.errors import (
     BrokenError,
     ConflictError,
@@ -38,15 +35,18 @@ from core.errors import (
     PreconditionError,
     QueueUnavailableError,
 )
-from core.perceive import Perceiver
-from core.policy import POLICY
-from core.previews import Previews
-from core.reading import Reader
-from core.search import Searcher
-from core.shelf import Shelf
-from core.signing import Signer
+from core.imaging.decoding import inspect
+from core.imaging.previews import Previews
+from core.ingest.accept import Acceptor
+from core.ingest.backpressure import Backlog
+from core.matching.policy import POLICY
+from core.queries.records import Reader
+from core.queries.wait import Waiter
+from core.records import Job, Outcome, Place, Problem, Record, State, Tombstone
+from core.search.searcher import Searcher
+from core.storage.picture_store import Shelf
+from core.storage.signed_urls import Signer
 from core.types import Decision, Space, SpaceKind, Standing, Verdict
-from core.waiting import Waiter
 from tests.records import fingerprint
 from tests.toys import Decoder, ToyCaptions
 

@@ -6,9 +6,9 @@ import io
 
 from PIL import Image
 
-from core.edits import EDITS, Edit, jpeg
-from core.scenes import photo
-from core.templates import TEMPLATES
+from evaluation.edits import EDITS, Edit, jpeg
+from evaluation.synthetic_photos import photo
+from evaluation.synthetic_templates import TEMPLATES
 
 __all__ = ["EDITS", "TEMPLATES", "Edit", "flat", "jpeg", "photo", "png", "tiny"]
 

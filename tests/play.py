@@ -10,15 +10,15 @@ import msgspec
 from msgspec.structs import replace
 
 from core import keys
-from core.entries import Entry, Job, Operation, State
 from core.errors import MissingError, UnavailableError
-from core.follow import Follower
-from core.ledger import Ledger
-from core.overlay import Overlay
-from core.pool import Pool
-from core.replay import replay
-from core.settle import Claim, decide
-from core.step import Now
+from core.event_log.decide import Claim, decide
+from core.event_log.ledger import Ledger
+from core.event_log.operations import Now
+from core.event_log.pending_anchors import Pool
+from core.event_log.replay import replay
+from core.event_log.tail import Follower
+from core.queries.snapshot import Overlay
+from core.records import Entry, Job, Operation, State
 from tests import world
 from tests.baton import Baton
 from tests.stored import Blobs, Log, MemoryIndex, Replica, Shelf, Sight, Store

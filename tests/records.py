@@ -9,11 +9,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from core.captions import caption
-from core.entries import Fields, Outcome, Place, Problem, Record, State, Tombstone
-from core.filtering import ALLOWED
+from core.filters import ALLOWED
 from core.keys import is_caption
 from core.ports import Coverage, Filters, Group, Index, Stats
+from core.records import Fields, Outcome, Place, Problem, Record, State, Tombstone, caption
 from core.types import Decision, Features, Fingerprint, Hit, Kind, Query, Value, Vector, Verdict
 
 SPACE = "visual-0a0a0a0a"

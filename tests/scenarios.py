@@ -7,7 +7,7 @@ from itertools import combinations
 
 from msgspec.structs import replace
 
-from core.entries import Job, JobKind
+from core.records import Job, JobKind
 from tests.play import Scenario
 from tests.world import EARLIER, LATER, Relation, operation, upload
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 import msgspec
 
 from core import keys
-from core.entries import Entry, Fields, Job, Outcome, Record, State, Tombstone
 from core.errors import ExistsError, MissingError, StoreUnavailableError
 from core.ports import Lacking
+from core.records import Entry, Fields, Job, Outcome, Record, State, Tombstone
 from core.types import Comparison, Evidence, Hit, Query, Standing
 from tests.world import TENANT, Relation, fingerprint, measure, of_state, picture_of
 

@@ -24,8 +24,8 @@ from adapters.broker import Broker, open_broker
 from adapters.broker.leases import SharedHand
 from adapters.settings import Settings
 from core import keys
-from core.jobs import INGEST_QUEUE
-from core.sweep import Handle, Sweeper
+from core.ingest.sweeper import Handle, Sweeper
+from core.task_names import INGEST_QUEUE
 from tests.process import ROOT, outside, wait
 from worker.app import ThreadWorker
 from worker.batching import gather

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from core.captions import caption
-from core.entries import Fields
 from core.errors import SeenitError
-from core.fingerprint import fingerprint
+from core.fingerprint.fingerprint import fingerprint
+from core.records import Fields, caption
 from core.types import Canonical, Fingerprint, Limits, Matrix, Space, Vector
 
 CONCEPTS = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 
-from core.fingerprint import fingerprint
+from core.fingerprint.fingerprint import fingerprint
 
 __all__ = ["fingerprint"]
 

@@ -13,17 +13,9 @@ from dataclasses import dataclass
 
 from msgspec import UNSET, UnsetType
 
-from core.entries import (
-    Embedded,
-    Ended,
-    Job,
-    JobKind,
-    Operation,
-    Problem,
-    State,
-    Tombstone,
-)
-from core.settle import Claim
+from core.event_log.decide import Claim
+from core.matching.verdict import Rules
+from core.records import Embedded, Ended, Job, JobKind, Operation, Problem, State, Tombstone
 from core.types import (
     Box,
     Candidates,
@@ -39,7 +31,6 @@ from core.types import (
     Standing,
     Value,
 )
-from core.verdict import Rules
 
 TENANT = "t"
 AT = "2026-01-01T00:00:00.000Z"

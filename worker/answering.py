@@ -18,8 +18,8 @@ from core.errors import (
     StoreUnavailableError,
     WorkerUnavailableError,
 )
-from core.jobs import CHECK_TASK, EMBED_TASK, SEE_TASK, SPACE_TASK
 from core.ports import TextEmbedder
+from core.task_names import CHECK_TASK, EMBED_TASK, SEE_TASK, SPACE_TASK
 from core.types import SpaceKind
 
 

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, Protocol
 from celery import Celery
 from celery_batches import Batches, SimpleRequest
 
-from core.jobs import SETTLE_TASK
-from core.sweep import Handle
+from core.ingest.sweeper import Handle
+from core.task_names import SETTLE_TASK
 
 FLUSH_SECONDS = 0.02
 """How long a batch waits for company; one upload alone waits no longer than that."""

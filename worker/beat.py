@@ -9,7 +9,7 @@ from adapters.broker.desk import RedisErrands
 from adapters.broker.held import SharedHeld
 from adapters.wiring import Services
 from core.errors import SeenitError, SettingsError
-from core.leftovers import clear
+from core.ingest.orphans import clear
 from core.supervision import SupervisedThread
 from worker.rounds import Chore, Rounds, upkeep
 

@@ -13,8 +13,8 @@ from adapters.broker.desk import RedisErrands
 from adapters.errands import Errand, Report
 from adapters.wiring import Services
 from core.errors import QueueUnavailableError
-from core.jobs import ERRAND_TASK
 from core.supervision import SupervisedThread
+from core.task_names import ERRAND_TASK
 from worker.chores import attempt
 
 PATIENCE_SECONDS = 60.0

@@ -9,8 +9,8 @@ from functools import partial
 from adapters.errands import Errand, Report
 from adapters.wiring import Services
 from core.errors import SeenitError, SettingsError
+from core.ingest.sweeper import Hand
 from core.supervision import SupervisedThread
-from core.sweep import Hand
 from worker.app import ThreadWorker
 from worker.batching import register
 from worker.chores import attempt

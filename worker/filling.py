@@ -9,15 +9,15 @@ from uuid_utils import uuid7
 
 from adapters.wiring import Services
 from core import clock
-from core.entries import Job, JobKind
 from core.errors import (
     ConflictError,
     EmbedderUnavailableError,
     MalformedError,
     MissingError,
 )
+from core.event_log.decide import Claim
 from core.ports import TextEmbedder
-from core.settle import Claim
+from core.records import Job, JobKind
 from core.types import Chosen, SpaceKind
 
 Told = Callable[[int, int], None]

@@ -10,8 +10,8 @@ from adapters.broker.desk import RedisErrands
 from adapters.broker.leases import SharedHand
 from adapters.wiring import Services
 from core.errors import SeenitError, SettingsError
-from core.jobs import DEFAULT_QUEUE, INGEST_QUEUE, QUERY_QUEUE, QUEUES
 from core.supervision import SupervisedThread
+from core.task_names import DEFAULT_QUEUE, INGEST_QUEUE, QUERY_QUEUE, QUEUES
 from worker.answering import register_answers
 from worker.app import ThreadWorker
 from worker.batching import gather

@@ -17,9 +17,9 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 
 from adapters.broker.leases import NEVER, SharedHand, Tried
-from core.meter import UNMETERED, Meter
+from core.ingest.sweeper import Handle
+from core.metrics import UNMETERED, Meter
 from core.supervision import SupervisedThread
-from core.sweep import Handle
 from worker.batching import Received, Settle
 
 TOGETHER = 2

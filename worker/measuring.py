@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from adapters.wiring import Services
-from core.calibration import RATE, Calibration
+from core.calibration.thresholds import RATE, Calibration
 from core.errors import MalformedError, MissingError
 
 Told = Callable[[int, int], None]

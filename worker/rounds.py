@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from adapters.wiring import Services
 from core.backoff import pause_after
 from core.errors import SeenitError
-from core.leftovers import Unpromised
+from core.ingest.orphans import Unpromised
 from core.supervision import LONGEST_PAUSE
 
 TIDY_SECONDS = 600.0

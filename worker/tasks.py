@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from core.errors import IndexUnavailableError, SeenitError
-from core.ingest import Ingest
+from core.ingest.process import Ingest
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from adapters.broker.messages import Messages
 from adapters.errands import Errand, Report
 from adapters.translate import broker_errors
 from core.errors import QueueUnavailableError
-from core.jobs import DEFAULT_QUEUE, ERRAND_TASK
+from core.task_names import DEFAULT_QUEUE, ERRAND_TASK
 
 KEPT_SECONDS = 24 * 3600
 """How long a report can be read by a command that was cut off."""

@@ -10,8 +10,8 @@ from redis import Redis
 from adapters.broker import clients, names
 from adapters.broker.messages import task_id
 from adapters.translate import broker_errors
-from core.jobs import INGEST_QUEUE
-from core.sweep import Handle
+from core.ingest.sweeper import Handle
+from core.task_names import INGEST_QUEUE
 
 PART = 500
 """Messages read at once, of 700 bytes each: Redis does nothing else meanwhile."""

@@ -19,9 +19,9 @@ from adapters.broker import names
 from adapters.translate import broker_errors
 from core.backoff import pause_after
 from core.errors import QueueUnavailableError
-from core.meter import UNMETERED, Meter
+from core.ingest.sweeper import Handle
+from core.metrics import UNMETERED, Meter
 from core.supervision import SupervisedThread
-from core.sweep import Handle
 
 KEPT_SECONDS = 3600
 """Failures are forgotten so long after the last one: between two of a job lies a minute at most."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.sweep import Handle
+from core.ingest.sweeper import Handle
 
 LEASES = "seenit:leases"
 """Sorted set of jobs that a worker has; the score is the second, by Redis' clock, until when."""

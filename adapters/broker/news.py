@@ -15,9 +15,9 @@ from adapters.broker.breaker import Breaker
 from adapters.broker.clients import patient
 from adapters.progress import ENDED, Heard, Listeners
 from adapters.translate import broker_errors
-from core.entries import JobStatus
 from core.errors import QueueUnavailableError
-from core.meter import UNMETERED, Meter
+from core.metrics import UNMETERED, Meter
+from core.records import JobStatus
 from core.supervision import SupervisedThread
 
 KEPT_SECONDS = 600

@@ -20,9 +20,9 @@ from adapters.celery_queue import CeleryQueue, create_celery
 from adapters.errands import Desk, Errands
 from adapters.progress import MemoryProgress
 from adapters.settings import Settings
-from core.meter import UNMETERED, Meter
+from core.ingest.sweeper import EVERY_SECONDS, Hand, Held
+from core.metrics import UNMETERED, Meter
 from core.ports import Progress, Queue
-from core.sweep import EVERY_SECONDS, Hand, Held
 
 SWEEP_SECONDS = 5.0
 """Between two sweeps over Redis: a listing of a bucket costs money, and a job is found missing in

@@ -10,8 +10,8 @@ from redis import Redis
 from adapters.broker import names
 from adapters.broker.breaker import Breaker
 from adapters.broker.messages import Messages
-from core.jobs import INGEST_QUEUE, SETTLE_TASK
-from core.sweep import Handle
+from core.ingest.sweeper import Handle
+from core.task_names import INGEST_QUEUE, SETTLE_TASK
 
 PROBE_SECONDS = 60
 """After which the key that readiness writes is gone."""

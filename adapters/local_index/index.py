@@ -18,11 +18,11 @@ from adapters.local_index.memory import Memory
 from adapters.local_index.moment import Moment
 from adapters.local_index.passing import Mask, rare
 from adapters.local_index.vectors import Vectors
-from core.entries import Outcome, Record, State, Tombstone
 from core.errors import IndexUnavailableError
-from core.filtering import ALLOWED
-from core.policy import Policy
+from core.filters import ALLOWED
+from core.matching.policy import Policy
 from core.ports import Card, Filters, Index, Lacking, Neighbour, Page, Stats
+from core.records import Outcome, Record, State, Tombstone
 from core.types import Fingerprint, Hit, Query, SpaceKind, Standing, Vector
 
 _FILES = ("", "-wal", "-shm")

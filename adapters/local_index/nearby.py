@@ -12,7 +12,7 @@ from adapters.local_index.memory import Memory
 from adapters.local_index.places import Ints
 from adapters.local_index.vectors import Vectors
 from core.errors import MalformedError
-from core.policy import Policy
+from core.matching.policy import Policy
 from core.ports import Neighbour
 from core.types import Hit, Query, Vector
 

@@ -8,9 +8,8 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from core.captions import caption
-from core.entries import Fields, Outcome, Record, State
 from core.ports import Card
+from core.records import Fields, Outcome, Record, State, caption
 from core.types import Features, Fingerprint, Standing, Vector
 
 RECORD: Final = (

@@ -9,7 +9,7 @@ from itertools import islice
 
 from adapters.local_index import rows
 from adapters.local_index.places import Ints
-from core.terms import Terms
+from core.matching.inverted_index import Terms
 from core.types import Features
 
 _BATCH = 4_096

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from adapters.local_index import migrations, rows
-from core.entries import Outcome, Record, Tombstone
+from core.records import Outcome, Record, Tombstone
 from core.types import Standing
 
 _COLUMNS = rows.RECORD.split(", ")

@@ -17,7 +17,7 @@ from weaviate.classes.config import DataType, Property, Tokenization
 from weaviate.classes.query import Filter
 from weaviate.collections import Collection
 
-from core.rarity import COMMON, EMPTY, rare
+from core.fingerprint.word_rarity import COMMON, EMPTY, rare
 from core.types import Features
 
 PROPERTIES = [

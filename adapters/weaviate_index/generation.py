@@ -14,7 +14,7 @@ from adapters.weaviate_index.schema import Layout
 from adapters.weaviate_index.store import Store
 from adapters.weaviate_index.tidying import Tidying
 from adapters.weaviate_index.writing import Writing
-from core.policy import Policy
+from core.matching.policy import Policy
 
 
 class Generation:

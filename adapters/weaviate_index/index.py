@@ -17,10 +17,10 @@ from adapters.weaviate_index.nodes import Node
 from adapters.weaviate_index.schema import Layout, Meta
 from adapters.weaviate_index.store import Level, Store
 from adapters.weaviate_index.writing import Entry
-from core.entries import Outcome, Record, State, Tombstone
 from core.errors import IndexUnavailableError
-from core.policy import Policy
+from core.matching.policy import Policy
 from core.ports import Card, Filters, Index, Lacking, Neighbour, Page, Stats
+from core.records import Outcome, Record, State, Tombstone
 from core.types import Fingerprint, Hit, Query, SpaceKind, Standing, Vector
 
 THREADS = 32

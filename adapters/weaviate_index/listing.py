@@ -12,9 +12,9 @@ from adapters.weaviate_index.head import Head
 from adapters.weaviate_index.objects import milliseconds
 from adapters.weaviate_index.reading import Reading
 from adapters.weaviate_index.walking import Walk
-from core.entries import Outcome, Record, State
-from core.filtering import passes
+from core.filters import passes
 from core.ports import Filters, Lacking, Page
+from core.records import Outcome, Record, State
 
 RECORDS: Final = Walk(store.RECORD, "accepted", "image_id", newest=True)
 BIRTHS: Final = Walk(store.RECORD, "born", "image_id", newest=False)

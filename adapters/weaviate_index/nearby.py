@@ -13,8 +13,8 @@ from adapters.weaviate_index import features, objects, store
 from adapters.weaviate_index.objects import ANCHOR, Held, key
 from adapters.weaviate_index.reading import LEAN, Reading, all_of
 from core.errors import MalformedError
-from core.policy import Policy
-from core.terms import Terms
+from core.matching.inverted_index import Terms
+from core.matching.policy import Policy
 from core.types import Hit, Query, Vector
 
 _HASHES = 256

@@ -11,7 +11,7 @@ from adapters.weaviate_index import passing, store
 from adapters.weaviate_index.nearby import Near, check, current, nearest
 from adapters.weaviate_index.objects import Held
 from adapters.weaviate_index.reading import HELD, LEAN, Reading
-from core.filtering import ALLOWED, passes
+from core.filters import ALLOWED, passes
 from core.ports import Filters, Neighbour
 from core.types import Vector
 

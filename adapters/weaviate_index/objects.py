@@ -21,9 +21,9 @@ from msgspec import Raw, Struct
 
 from adapters.local_index import rows
 from adapters.weaviate_index import features
-from core.entries import Fields, Outcome, Record, State, Tombstone
-from core.filtering import card_of
+from core.filters import card_of
 from core.ports import Card
+from core.records import Fields, Outcome, Record, State, Tombstone
 from core.types import Fingerprint, Standing, Vector
 
 _NAMESPACE = UUID("5ee1a0f2-7d1c-5e0b-9a53-0d5c6f1b2a77")

@@ -11,7 +11,7 @@ from weaviate.classes.query import Filter
 from adapters.weaviate_index import objects, store
 from adapters.weaviate_index.objects import Held, key
 from adapters.weaviate_index.store import Found, Store
-from core.entries import Outcome, Record, State
+from core.records import Outcome, Record, State
 from core.types import Fingerprint, Vector
 
 T = TypeVar("T")

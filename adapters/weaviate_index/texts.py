@@ -10,7 +10,7 @@ from adapters.weaviate_index import passing, store
 from adapters.weaviate_index.objects import WORDS, Held
 from adapters.weaviate_index.reading import LEAN, Reading
 from adapters.weaviate_index.stems import stemmed
-from core.filtering import passes
+from core.filters import passes
 from core.ports import Filters, Neighbour
 
 _WEIGHTED = [f"{name}^{weight:g}" for name, weight in zip(WORDS, texts.WEIGHTS, strict=True)]

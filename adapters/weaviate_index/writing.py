@@ -27,8 +27,8 @@ from adapters.weaviate_index.reading import Reading, all_of
 from adapters.weaviate_index.replicas import Replicas
 from adapters.weaviate_index.stems import stemmed
 from adapters.weaviate_index.store import Made, kind_of, outdated
-from core.entries import Fields, Outcome, Record, State, Tombstone
 from core.errors import IndexUnavailableError
+from core.records import Fields, Outcome, Record, State, Tombstone
 from core.types import Standing
 
 logger = logging.getLogger(__name__)

@@ -14,9 +14,9 @@ from PIL import Image
 from rich.progress import Progress
 
 from adapters.visual_embedder import VisualEmbedder
-from core.edits import jpeg
-from core.fingerprint import fingerprint
+from core.fingerprint.fingerprint import fingerprint
 from core.types import Fingerprint, Limits, Matrix
+from evaluation.edits import jpeg
 from tests.bench import photos
 from tests.bench.photos import Real, Source
 from tests.bench.weights import Model

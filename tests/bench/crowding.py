@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import Progress
 
-from core import features
-from core.decoding import decode
-from core.edits import EDITS
-from core.features import Keypoints
+from core.fingerprint import visual_words
+from core.fingerprint.visual_words import Keypoints
+from core.imaging.decoding import decode
 from core.types import Features, Limits
+from evaluation.edits import EDITS
 from tests.bench import photos
 
 MIXED = 0.3
@@ -38,7 +38,7 @@ class Crowd(NamedTuple):
 
     def words(self) -> list[bytes]:
         """Of each picture, as `Features.words` has them."""
-        made = features._words(self.rooted)
+        made = visual_words._words(self.rooted)
         return [
             made[start:end].tobytes()
             for start, end in zip(self.starts[:-1], self.starts[1:], strict=True)
@@ -57,7 +57,7 @@ class Asked(NamedTuple):
 
 def detect(data: bytes) -> Keypoints:
     """Of a file."""
-    return features.detect(decode(data, Limits()).preview)
+    return visual_words.detect(decode(data, Limits()).preview)
 
 
 def edited(progress: Progress, files: list[bytes], every: int) -> Iterator[Asked]:
@@ -67,14 +67,14 @@ def edited(progress: Progress, files: list[bytes], every: int) -> Iterator[Asked
         upright = photos.upright(files[number])
         for edit in EDITS.values():
             found = detect(edit.apply(upright, number))
-            yield Asked(edit.name, number, found, features.described(found))
+            yield Asked(edit.name, number, found, visual_words.described(found))
 
 
 def real(found: list[Keypoints]) -> Crowd:
     """These pictures."""
     lengths = [len(one.descriptors) for one in found]
     return Crowd(
-        features.rooted(np.concatenate([one.descriptors for one in found])),
+        visual_words.rooted(np.concatenate([one.descriptors for one in found])),
         np.cumsum([0, *lengths]),
     )
 

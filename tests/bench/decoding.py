@@ -6,9 +6,9 @@ import io
 
 from PIL import Image
 
-from core import hashing
-from core.decoding import decode
-from core.pdq import pdq
+from core.fingerprint import phash
+from core.fingerprint.pdq import pdq
+from core.imaging.decoding import decode
 from core.types import Limits
 from tests.bench.photos import Kind
 from tests.bench.rows import Row, Run, ratio
@@ -30,8 +30,8 @@ def _row(files: list[bytes], kind: Kind, times: int) -> Row:
     def ours() -> None:
         for data in files:
             canonical = decode(data, limits)
-            plain = hashing.frequencies(canonical.preview)
-            hashing.turned(plain)
+            plain = phash.frequencies(canonical.preview)
+            phash.turned(plain)
             pdq(canonical.preview)
 
     def theirs() -> None:

@@ -9,9 +9,9 @@ import numpy as np
 from rich.progress import Progress
 
 from adapters.wiring import Services
-from core.edits import EDITS, jpeg
 from core.ports import Filters
-from core.search import Ask
+from core.search.searcher import Ask
+from evaluation.edits import EDITS, jpeg
 from tests import drawings
 from tests.bench import photos, weights
 from tests.bench.rows import Row, Run

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PIL import Image
 
 from adapters.visual_embedder import BATCHES, VisualEmbedder
-from core.scenes import photo
+from evaluation.synthetic_photos import photo
 from tests.bench import photos, weights
 from tests.bench.rows import Row, Run, ratio
 

@@ -34,12 +34,12 @@ from weaviate.classes.init import AdditionalConfig, Timeout
 from weaviate.collections import Collection
 
 from adapters.weaviate_index import features as source
-from core import features, rarity
-from core.edits import jpeg
-from core.policy import POLICY
-from core.scenes import photo
+from core.fingerprint import visual_words, word_rarity
+from core.matching.hough_voting import votes
+from core.matching.policy import POLICY
 from core.types import Features
-from core.votes import votes
+from evaluation.edits import jpeg
+from evaluation.synthetic_photos import photo
 from tests import servers
 from tests.bench import crowding, photos
 from tests.bench.aggregates import Aggregate
@@ -105,7 +105,7 @@ def rows(run: Run) -> list[Row]:
     told = progress.track(lending, description="photos that lend keypoints")
     lenders = crowding.real([crowding.detect(data) for data in told])
     edited = list(crowding.edited(progress, own, size.every))
-    known = [features.described(one) for one in stored]
+    known = [visual_words.described(one) for one in stored]
     asked = [
         (one, votes(one.features, known[one.number])[0] >= POLICY.feature_votes)
         for one in progress.track(edited, description="votes")
@@ -142,19 +142,19 @@ def _ways(progress: Progress, learnt: int) -> Iterator[Way]:
     yield Way("all words", "Every", vectors=False, stored=_each(_every), asked=_both(_every))
     seeds = progress.track(range(learnt), description="drawing pictures to learn from")
     seen = [crowding.detect(jpeg(photo(10_000 + seed, 320, 240))) for seed in seeds]
-    turned = [one._replace(descriptors=one.descriptors[:, features._MIRROR]) for one in seen]
+    turned = [one._replace(descriptors=one.descriptors[:, visual_words._MIRROR]) for one in seen]
     one = Aggregate(crowding.real([*seen, *turned]))
 
     def vectors(asked: Asked) -> list[Any]:
         found = asked.found
-        mirrored = found._replace(descriptors=found.descriptors[:, features._MIRROR])
+        mirrored = found._replace(descriptors=found.descriptors[:, visual_words._MIRROR])
         return list(one.of(crowding.real([found, mirrored])))
 
     yield Way("one aggregated vector", "Vector", vectors=True, stored=one.of, asked=vectors)
 
 
 def _rare(words: bytes) -> str:
-    return source.tokens(rarity.rare(words))
+    return source.tokens(word_rarity.rare(words))
 
 
 def _kept(words: bytes) -> str:
@@ -163,7 +163,7 @@ def _kept(words: bytes) -> str:
 
 def _few(words: bytes) -> str:
     every = _different(words)
-    return source.tokens(every[np.argsort(rarity.commonness(every), kind="stable")[:FEW]])
+    return source.tokens(every[np.argsort(word_rarity.commonness(every), kind="stable")[:FEW]])
 
 
 def _every(words: bytes) -> str:

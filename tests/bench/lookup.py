@@ -12,11 +12,11 @@ from rich.progress import Progress
 
 from adapters.local_index.hashes import Hashes
 from adapters.local_index.vectors import Vectors
-from core import features
-from core.features import sketch
-from core.scenes import photo
-from core.terms import Terms
+from core.fingerprint import visual_words
+from core.fingerprint.visual_words import sketch
+from core.matching.inverted_index import Terms
 from core.types import Features
+from evaluation.synthetic_photos import photo
 from tests.bench.rows import Row, Run, fastest
 
 DIMENSIONS = 512
@@ -120,7 +120,7 @@ def _words(progress: Progress, size: Size) -> Row:
     """Half of a picture's words at random, half those of real pictures: some words are common."""
     random = np.random.default_rng(3)
     real = [
-        features.extract(np.asarray(photo(seed, 512, 384)))
+        visual_words.extract(np.asarray(photo(seed, 512, 384)))
         for seed in progress.track(range(size.drawn), description="drawing words")
     ]
     every = [_arrays(one) for one in real]
@@ -128,7 +128,7 @@ def _words(progress: Progress, size: Size) -> Row:
     mirrored = np.concatenate([one[1] for one in every])
     held = Terms()
     each = len(words) // size.drawn
-    tables = np.arange(features.TABLES) << features.BITS
+    tables = np.arange(visual_words.TABLES) << visual_words.BITS
 
     points = np.concatenate([one[2] for one in every]).astype("<f4")
 
@@ -136,7 +136,7 @@ def _words(progress: Progress, size: Size) -> Row:
         rows = random.integers(0, len(words), (count, each))
         chance = random.random((count, each, 1)) < CHANCE
         found = [
-            np.where(chance, random.integers(0, 1 << features.BITS, new.shape) + tables, new)
+            np.where(chance, random.integers(0, 1 << visual_words.BITS, new.shape) + tables, new)
             for new in (words[rows], mirrored[rows])
         ]
         own, other = (one.astype("<u4") for one in found)

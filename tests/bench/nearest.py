@@ -14,9 +14,9 @@ from rich.progress import Progress
 
 from adapters.local_index import LocalIndex
 from adapters.weaviate_index import WeaviateIndex, parse
-from core.entries import Record
-from core.policy import POLICY
+from core.matching.policy import POLICY
 from core.ports import Index
+from core.records import Record
 from core.types import Fingerprint, Hit, Query, Vector
 from tests import servers
 from tests.bench import crops, photos, weights

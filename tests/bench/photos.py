@@ -20,12 +20,12 @@ from typing import Literal, Protocol
 from PIL import Image, ImageOps
 from rich.progress import Progress
 
-from core.accept import Upload
-from core.decoding import decode
-from core.edits import jpeg
 from core.errors import InputError
-from core.scenes import photo
+from core.imaging.decoding import decode
+from core.ingest.accept import Upload
 from core.types import Limits
+from evaluation.edits import jpeg
+from evaluation.synthetic_photos import photo
 
 WIDTH, HEIGHT = 1600, 1200
 PREVIEW = (512, 384)

@@ -8,7 +8,7 @@ from typing import NamedTuple, get_args
 import msgspec
 
 from adapters.wiring import Services
-from core.entries import Fields
+from core.records import Fields
 from rag import assembly
 from rag.context import Wanted
 from rag.prompt.formats import Name

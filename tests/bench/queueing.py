@@ -12,8 +12,8 @@ from adapters.broker import open_broker
 from adapters.broker.leases import SharedHand
 from adapters.celery_queue import CeleryQueue, create_celery
 from adapters.settings import Settings
-from core.jobs import INGEST_QUEUE
-from core.sweep import Hand
+from core.ingest.sweeper import Hand
+from core.task_names import INGEST_QUEUE
 from tests import servers
 from tests.bench import photos
 from tests.bench.rows import Row, Run

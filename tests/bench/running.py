@@ -11,9 +11,9 @@ from rich.progress import Progress
 from adapters import wiring
 from adapters.settings import Settings
 from adapters.wiring import Services
-from core.entries import Fields, Operation
 from core.errors import SeenitError
 from core.ports import Embedder
+from core.records import Fields, Operation
 from tests.bench import photos
 
 TENANT = "default"

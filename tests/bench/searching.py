@@ -15,12 +15,12 @@ from adapters.caption_embedder import CaptionEmbedder
 from adapters.local_index import LocalIndex
 from adapters.settings import Settings
 from adapters.visual_embedder import VisualEmbedder
-from core.asking import Ask, Mode
-from core.entries import Fields, Record
-from core.policy import POLICY
+from core.matching.policy import POLICY
 from core.ports import Filters
-from core.search import Searcher
-from core.shelf import Shelf
+from core.records import Fields, Record
+from core.search.request import Ask, Mode
+from core.search.searcher import Searcher
+from core.storage.picture_store import Shelf
 from core.types import Matrix, Space, SpaceKind, Vector
 from tests.bench import photos, weights
 from tests.bench.rows import Row, Run

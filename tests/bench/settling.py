@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 
 from adapters.wiring import Services
-from core import features
-from core.entries import Entry, Fields, Job
 from core.errors import ExistsError
-from core.fingerprint import encode_preview
+from core.event_log.decide import Claim
+from core.fingerprint import visual_words
+from core.fingerprint.fingerprint import encode_preview
 from core.ports import Log
-from core.settle import Claim
-from core.shelf import Written
+from core.records import Entry, Fields, Job
+from core.storage.picture_store import Written
 from core.types import Features, Fingerprint
 from tests import servers
 from tests.bench import photos
@@ -198,8 +198,8 @@ def _claim(random: np.random.Generator) -> Claim:
     """An upload that is like nothing else."""
     image_id = secrets.token_hex(16)
     digest = secrets.token_hex(32)
-    tables = np.arange(features.TABLES) << features.BITS
-    words = (random.integers(0, 1 << features.BITS, (170, len(tables))) + tables).astype("<u4")
+    tables = np.arange(visual_words.TABLES) << visual_words.BITS
+    words = (random.integers(0, 1 << visual_words.BITS, (170, len(tables))) + tables).astype("<u4")
     job = Job(
         job_id=image_id,
         tenant=TENANT,

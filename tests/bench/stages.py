@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from adapters.wiring import Services
-from core import features, hashing
-from core.decoding import decode
-from core.fingerprint import encode_preview, fingerprint
-from core.pdq import pdq
+from core.fingerprint import phash, visual_words
+from core.fingerprint.fingerprint import encode_preview, fingerprint
+from core.fingerprint.pdq import pdq
+from core.imaging.decoding import decode
 from core.types import Limits, Query
 from tests.bench import photos
 from tests.bench.photos import Source
@@ -55,8 +55,8 @@ def _row(run: Run, source: Source) -> Row:
             preview = canonical.preview
             timed("phash, 8 turns", partial(_turned, preview))
             timed("pdq", partial(pdq, preview))
-            timed("pixels sha256", partial(hashing.pixels_sha256, canonical))
-            timed("features", partial(features.extract, preview))
+            timed("pixels sha256", partial(phash.pixels_sha256, canonical))
+            timed("features", partial(visual_words.extract, preview))
             timed("preview as JPEG", partial(encode_preview, preview))
             print_ = fingerprint(data, limits)[1]
             query = Query(image_id=f"asked-{n}", fingerprint=print_)
@@ -86,7 +86,7 @@ def _row(run: Run, source: Source) -> Row:
 
 
 def _turned(preview: NDArray[np.uint8]) -> object:
-    return hashing.turned(hashing.frequencies(preview))
+    return phash.turned(phash.frequencies(preview))
 
 
 def counted(built: Services) -> dict[str, int]:

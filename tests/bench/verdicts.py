@@ -14,8 +14,8 @@ from rich.progress import Progress
 
 from adapters.towers import has_bfloat16
 from adapters.visual_embedder import VisualEmbedder
-from core.edits import jpeg
-from core.scenes import photo
+from evaluation.edits import jpeg
+from evaluation.synthetic_photos import photo
 from tests.bench import photos, weights
 from tests.bench.photos import Source
 from tests.bench.rows import Row, Run

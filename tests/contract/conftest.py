@@ -16,7 +16,7 @@ from adapters.blobs import open_blobs
 from adapters.local_index import LocalIndex
 from adapters.weaviate_index import Node, WeaviateIndex, parse
 from adapters.weaviate_index.store import HEAD, META, OF_TENANTS
-from core.policy import Policy
+from core.matching.policy import Policy
 from core.ports import Blobs, Index
 from tests import servers
 

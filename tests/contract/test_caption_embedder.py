@@ -177,7 +177,7 @@ def test_the_space_is_named_by_what_shapes_it(folder: Path, tmp_path: Path) -> N
 def test_a_template_is_part_of_the_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Texts put together in another way are not to be compared."""
     name = _loaded(folder).space.space_id
-    monkeypatch.setattr("core.captions.TEMPLATE", "title alone")
+    monkeypatch.setattr("core.records.CAPTION_TEMPLATE", "title alone")
     assert _loaded(folder).space.space_id != name
 
 

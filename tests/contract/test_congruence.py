@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.entries import Fields, Record
-from core.filtering import card
-from core.policy import Policy
+from core.filters import card
+from core.matching.policy import Policy
 from core.ports import Card, Filters, Index
+from core.records import Fields, Record
 from core.types import Value, Vector
 from tests import records as made
 from tests.records import OTHER, SPACE, Model, image_id, record, tombstone

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from adapters.local_index import LocalIndex
-from core.entries import EXTERNAL_ID, Fields
 from core.errors import IndexUnavailableError
 from core.ports import Filters, Index, Page
+from core.records import EXTERNAL_ID, Fields
 from tests import records as made
 from tests.records import OTHER, SPACE, image_id, outcome, put, query, record, tombstone
 

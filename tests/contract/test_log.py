@@ -10,9 +10,9 @@ import pytest
 from adapters.blobs import open_blobs
 from adapters.log import BlobLog
 from core import keys
-from core.entries import Entry, Operation
 from core.errors import CorruptError, ExistsError
 from core.ports import Blobs, Log
+from core.records import Entry, Operation
 
 
 @pytest.fixture(params=["directory", "memory", "bucket"])

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from core.candidates import measure
 from core.errors import MalformedError
-from core.features import extract
-from core.policy import Policy
+from core.fingerprint.visual_words import extract
+from core.matching.candidates import measure
+from core.matching.policy import Policy
 from core.ports import Index, Neighbour
-from core.scenes import photo
 from core.types import Features, Fingerprint, Hit
+from evaluation.synthetic_photos import photo
 from tests import records as made
 from tests.records import SPACE, image_id, put, query, record, tombstone
 

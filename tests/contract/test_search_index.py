@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adapters.local_index import LocalIndex
-from core.entries import Fields, Record
-from core.filtering import card, passes
-from core.policy import POLICY
+from core.filters import card, passes
+from core.matching.policy import POLICY
 from core.ports import Filters, Index
+from core.records import Fields, Record
 from tests import records as made
 from tests.records import SPACE, image_id, record, tombstone
 

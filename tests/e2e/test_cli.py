@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from cli.main import run
-from core.exporting import Exporter
+from core.queries.export import Exporter
 from tests import models
 from tests.e2e.service import Service, serving
 from tests.e2e.talking import until

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from adapters import wiring
 from adapters.settings import Settings
-from core.accept import Upload
-from core.entries import Fields, Job
+from core.ingest.accept import Upload
+from core.records import Fields, Job
 from core.types import Verdict
 
 Told = tuple[str, int | None, list[int]]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from core.formats import FORMATS
+from core.image_formats import FORMATS
 from tests.e2e.service import Service, serving
 from tests.extremes import headers
 from tests.pictures import photo, png

@@ -11,9 +11,9 @@ import psutil
 import pytest
 
 from adapters.decoder import Decoders
-from core.decoding import inspect
 from core.errors import InputError, SeenitError
-from core.hashing import hamming
+from core.fingerprint.phash import hamming
+from core.imaging.decoding import inspect
 from core.types import Canonical, Fingerprint, Header, Limits
 
 pytestmark = [pytest.mark.hard, pytest.mark.timeout(600)]

@@ -16,7 +16,7 @@ import pytest
 from adapters import wiring
 from adapters.local_index import LocalIndex
 from adapters.settings import Settings
-from core.policy import POLICY
+from core.matching.policy import POLICY
 from tests.e2e.talking import until
 from tests.e2e.test_serial import mixture
 from tests.hard.serial import Told, plain, serial

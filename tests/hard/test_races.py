@@ -15,8 +15,8 @@ import pytest
 from adapters import wiring
 from adapters.settings import Settings
 from adapters.wiring import Services
-from core.accept import Upload
-from core.entries import Fields, Job, Operation
+from core.ingest.accept import Upload
+from core.records import Fields, Job, Operation
 from tests import servers
 from tests.e2e.test_serial import variants
 

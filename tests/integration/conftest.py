@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from adapters.weaviate_index import WeaviateIndex, parse
-from core.policy import Policy
+from core.matching.policy import Policy
 from tests import servers
 from tests.toil import Pit, pit
 

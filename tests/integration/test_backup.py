@@ -15,9 +15,9 @@ from adapters import wiring
 from adapters.settings import Settings
 from adapters.wiring import Services
 from core import keys
-from core.accept import Upload
-from core.entries import Fields, Job
 from core.errors import CorruptError
+from core.ingest.accept import Upload
+from core.records import Fields, Job
 from tests.pictures import png, tiny
 
 ROOT = Path(__file__).parents[2]

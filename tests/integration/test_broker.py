@@ -15,9 +15,9 @@ from adapters.broker.desk import RedisErrands
 from adapters.broker.held import SharedHeld
 from adapters.broker.leases import SharedHand, Tried
 from adapters.errands import Report
-from core.entries import JobStatus
 from core.errors import QueueUnavailableError
-from core.sweep import Handle
+from core.ingest.sweeper import Handle
+from core.records import JobStatus
 from tests import servers
 from tests.faults import toxiproxy
 from tests.process import wait

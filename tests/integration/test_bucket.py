@@ -17,9 +17,9 @@ from adapters.blobs import open_blobs
 from adapters.log import BlobLog
 from adapters.settings import Settings
 from core import keys
-from core.accept import Upload
-from core.entries import Entry, Fields
 from core.errors import ExistsError, SeenitError, StoreUnavailableError
+from core.ingest.accept import Upload
+from core.records import Entry, Fields
 from tests import servers
 from tests.pictures import jpeg, photo
 

@@ -28,8 +28,8 @@ from core.errors import (
     UnavailableError,
     UnsupportedError,
 )
-from core.fingerprint import fingerprint
-from core.formats import BY_DEFAULT, FORMATS, titles
+from core.fingerprint.fingerprint import fingerprint
+from core.image_formats import BY_DEFAULT, FORMATS, titles
 from core.ports import Decoder
 from core.types import Limits
 from tests.attacks import order
@@ -109,7 +109,7 @@ def test_a_child_answers_whatever_sockets_do_by_default() -> None:
     """
     socket.setdefaulttimeout(5.0)
     try:
-        child = Child("core.fingerprint:fingerprint", LIMITS)
+        child = Child("core.fingerprint.fingerprint:fingerprint", LIMITS)
     finally:
         socket.setdefaulttimeout(None)
     try:
@@ -133,7 +133,7 @@ def test_a_child_loads_libheif_only_where_heic_is_on(formats: tuple[str, ...]) -
         found = dict(zip(FILES, held.fingerprint(list(FILES.values())), strict=True))
         (child,) = (child for child in children() if child.pid not in others)
         loaded = "heif" in Path(f"/proc/{child.pid}/maps").read_text()
-        line = Child("core.fingerprint:fingerprint", limits)
+        line = Child("core.fingerprint.fingerprint:fingerprint", limits)
         line.wait()
         asked = line.ask(Ask(data=FILES["heic"]), 20.0)
         line.hang_up()

@@ -16,9 +16,9 @@ from adapters.errands import Errand
 from adapters.lock import EngineLock
 from adapters.settings import Settings
 from adapters.wiring import Services
-from core.accept import Upload
-from core.entries import Fields, Job
 from core.errors import StoreUnavailableError
+from core.ingest.accept import Upload
+from core.records import Fields, Job
 from tests.e2e.talking import until
 from tests.pictures import photo, png
 from worker import chores

@@ -13,10 +13,10 @@ from PIL import Image
 from cli import sheets
 from cli.evaluate import command
 from core.errors import SettingsError
-from core.evaluate import Evaluation, Plan, Stored
-from core.findings import Wrong, is_odd, share, shown
-from core.policy import POLICY
+from core.matching.policy import POLICY
 from core.types import Candidates, Limits, Verdict
+from evaluation.duplicates import Evaluation, Plan, Stored
+from evaluation.report import Wrong, is_odd, share, shown
 from tests.files import HEIC
 from tests.pictures import EDITS, jpeg, photo
 

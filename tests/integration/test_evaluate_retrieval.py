@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from cli.evaluate import command
 from core.errors import InputError
-from core.recall import curve, ranks
+from evaluation.retrieval import curve, ranks
 from tests.models import WORDS, clip, sentences
 from tests.pictures import jpeg, photo
 

@@ -14,9 +14,9 @@ from adapters.settings import Settings
 from adapters.toy_embedder import ToyEmbedder
 from adapters.wiring import Services
 from core import keys
-from core.accept import Upload
-from core.entries import Fields, Operation
 from core.errors import ConflictError, EmbedderUnavailableError, MissingError, SeenitError
+from core.ingest.accept import Upload
+from core.records import Fields, Operation
 from tests import models
 from tests.e2e.talking import until
 from tests.pictures import jpeg, photo
@@ -153,7 +153,7 @@ def test_a_backfill_goes_on_where_it_was_cut_off(
     ids = [desk.send(jpeg(photo(n), 90)).image_id for n in range(4)]
     source = str(models.clip(tmp_path / "clip"))
     new = str(desk.run("model-add", model=source)["space_id"])
-    monkeypatch.setattr("core.backfill.BATCH", 1)
+    monkeypatch.setattr("core.embedding.backfill.BATCH", 1)
     embedder = desk.services.models.open_visual(source)
     whole, calls = type(embedder).embed_images, []
 
@@ -212,7 +212,7 @@ def test_an_engine_that_is_stopped_leaves_its_errand_to_the_next(
     ids = [desk.send(jpeg(photo(n), 90)).image_id for n in range(4)]
     source = str(models.clip(tmp_path / "clip"))
     new = str(desk.run("model-add", model=source)["space_id"])
-    monkeypatch.setattr("core.backfill.BATCH", 1)
+    monkeypatch.setattr("core.embedding.backfill.BATCH", 1)
     embedder = desk.services.models.open_visual(source)
     whole, begun, go_on = type(embedder).embed_images, threading.Event(), threading.Event()
 

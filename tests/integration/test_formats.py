@@ -16,7 +16,7 @@ from adapters import wiring
 from adapters.settings import Settings
 from adapters.toy_embedder import ToyEmbedder
 from api.app import create_app
-from core.formats import BY_DEFAULT, FORMATS
+from core.image_formats import BY_DEFAULT, FORMATS
 from tests.files import HEIC, HEIC_TURNED
 from tests.pictures import photo, png
 from worker.engine import Engine

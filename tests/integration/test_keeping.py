@@ -18,7 +18,7 @@ from adapters.settings import Settings
 from api.app import create_app
 from core import keys
 from core.errors import BacklogError
-from core.retain import Retention
+from core.ingest.retention import Retention
 from tests.pictures import photo, png
 from worker.engine import Engine
 
@@ -156,7 +156,7 @@ def test_without_a_worker_uploads_are_refused_once_enough_waits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Told by every process of the data directory alike; with a worker they go in again."""
-    monkeypatch.setattr("core.backlog.SECONDS", 0.0)
+    monkeypatch.setattr("core.ingest.backpressure.SECONDS", 0.0)
     services = wiring.build(settings(tmp_path, backlog=3))
     with TestClient(create_app(services)) as client:
         here = Door(services, client)

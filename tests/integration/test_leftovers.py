@@ -11,8 +11,8 @@ import pytest
 from adapters import wiring
 from adapters.settings import Settings
 from core import keys
-from core.accept import Upload
-from core.entries import Fields
+from core.ingest.accept import Upload
+from core.records import Fields
 from tests.pictures import photo, png
 
 

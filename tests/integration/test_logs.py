@@ -108,7 +108,7 @@ def _about(lines: Lines, job_id: str) -> list[dict[str, Any]]:
     return [
         line
         for line in lines.naming(job_id)
-        if line["logger"] == "core.chronicle" and line["level"] == "info"
+        if line["logger"] == "core.event_log.audit" and line["level"] == "info"
     ]
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from adapters.settings import Settings
 from adapters.wiring import Services, build
-from core.accept import Upload
-from core.entries import Fields, Job
+from core.ingest.accept import Upload
+from core.records import Fields, Job
 from tests.pictures import jpeg, photo
 
 

@@ -27,10 +27,7 @@ from api.app import create_app
 from api.health import Health
 from api.spool import Spool
 from core import keys
-from core.accept import Upload
-from core.answering import Results
-from core.asking import Ask
-from core.entries import Fields, Job
+from core.embedding.pipeline import digests
 from core.errors import (
     BrokenError,
     EmbedderUnavailableError,
@@ -41,10 +38,13 @@ from core.errors import (
     UnsupportedError,
     WorkerUnavailableError,
 )
-from core.jobs import QUERY_QUEUE, SPACE_TASK
-from core.ledger import Ledger
-from core.leftovers import OLD_SECONDS, clear
-from core.perceive import digests
+from core.event_log.ledger import Ledger
+from core.ingest.accept import Upload
+from core.ingest.orphans import OLD_SECONDS, clear
+from core.records import Fields, Job
+from core.search.execution import Results
+from core.search.request import Ask
+from core.task_names import QUERY_QUEUE, SPACE_TASK
 from core.types import Matrix, Space
 from tests import servers
 from tests.e2e.talking import until

@@ -13,9 +13,9 @@ import pytest
 from adapters import wiring
 from adapters.settings import Settings
 from adapters.wiring import Services
-from core.accept import Upload
-from core.entries import Fields
 from core.errors import MissingError
+from core.ingest.accept import Upload
+from core.records import Fields
 from tests.pictures import jpeg, photo
 
 TENANT = "default"

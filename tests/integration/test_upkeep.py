@@ -15,10 +15,10 @@ from msgspec.structs import replace
 from adapters.weaviate_index import WeaviateIndex, generations, parse, schema, store, writing
 from adapters.weaviate_index.generation import Generation
 from adapters.weaviate_index.writing import Entry, Plan
-from core.entries import Fields, Record
 from core.errors import IndexUnavailableError
-from core.policy import Policy
+from core.matching.policy import Policy
 from core.ports import Filters
+from core.records import Fields, Record
 from tests import servers
 from tests.records import fingerprint, image_id, query, record
 

@@ -17,10 +17,10 @@ from weaviate.classes.query import Filter
 from adapters.weaviate_index import Node, WeaviateIndex, generations, parse, schema, store, walking
 from adapters.weaviate_index.cluster import Cluster
 from adapters.weaviate_index.objects import key
-from core.entries import Fields, Record
 from core.errors import IndexUnavailableError, SettingsError
-from core.policy import Policy
+from core.matching.policy import Policy
 from core.ports import Filters, Rebuildable
+from core.records import Fields, Record
 from tests import records as made
 from tests import servers
 from tests.process import wait

@@ -16,7 +16,7 @@ from weaviate.collections import Collection
 
 from adapters.weaviate_index import features as source
 from adapters.weaviate_index import parse
-from core.features import extract
+from core.fingerprint.visual_words import extract
 from core.types import Features
 from tests.pictures import flat, photo
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from adapters.weaviate_index import WeaviateIndex, store
-from core.entries import Fields
 from core.ports import Filters
+from core.records import Fields
 from tests import records as made
 from tests.records import SPACE, image_id, put, record
 

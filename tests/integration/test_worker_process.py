@@ -19,7 +19,7 @@ from adapters.broker.desk import RedisErrands
 from adapters.errands import Report
 from adapters.wiring import build
 from core import keys
-from core.jobs import DEFAULT_QUEUE
+from core.task_names import DEFAULT_QUEUE
 from tests import servers
 from tests.e2e.fleet import fleet
 from tests.pictures import jpeg, photo

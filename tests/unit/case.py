@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from core.entries import Job, Operation, State
-from core.settle import decide
-from core.step import Now
-from core.verdict import Rules
+from core.event_log.decide import decide
+from core.event_log.operations import Now
+from core.matching.verdict import Rules
+from core.records import Job, Operation, State
 from tests.world import AT, RULES, Relation, World, claim, operation, upload
 
 ALL = Relation(frozenset(map(frozenset, ("ab", "ac", "bc"))))

@@ -14,9 +14,6 @@ import pytest
 
 from adapters.blobs import open_blobs
 from core import keys
-from core.accept import Acceptor, Upload
-from core.backlog import Backlog, lying
-from core.entries import Fields, Job
 from core.errors import (
     BacklogError,
     BrokenError,
@@ -28,8 +25,11 @@ from core.errors import (
     StoreUnavailableError,
     UnsupportedError,
 )
+from core.ingest.accept import Acceptor, Upload
+from core.ingest.backpressure import Backlog, lying
 from core.ports import Blobs
-from core.shelf import Shelf
+from core.records import Fields, Job
+from core.storage.picture_store import Shelf
 from core.types import Limits
 from tests.pictures import jpeg, photo
 
@@ -176,7 +176,7 @@ def test_a_key_is_free_again_after_a_day(tmp_path: Path, monkeypatch: pytest.Mon
     blobs = open_blobs("memory://")
     door = acceptor(blobs)
     door.uploads("t", [upload(tmp_path, PICTURE)], Fields(), key="k")
-    monkeypatch.setattr("core.accept.KEY_SECONDS", 0.0)
+    monkeypatch.setattr("core.ingest.accept.KEY_SECONDS", 0.0)
     again = door.uploads("t", [upload(tmp_path, OTHER)], Fields(), key="k")
     assert not again.replayed
     assert len(list(blobs.keys("pending/t/"))) == 2
@@ -212,7 +212,7 @@ def test_a_full_disk_is_said_before_anything_is_written(
 ) -> None:
     """503, and no object."""
     blobs = open_blobs(str(tmp_path / "blobs"), durable=False)
-    monkeypatch.setattr("core.accept.FREE_BYTES", 1 << 62)
+    monkeypatch.setattr("core.ingest.accept.FREE_BYTES", 1 << 62)
     with pytest.raises(StoreUnavailableError):
         acceptor(blobs).uploads("t", [upload(tmp_path, PICTURE)], Fields())
     assert blobs.folders("") == []

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from api import fields
 from cli.names import external_id
-from core.entries import EXTERNAL_ID, Fields
 from core.errors import MalformedError
+from core.records import EXTERNAL_ID, Fields
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
 VALUES = st.recursive(

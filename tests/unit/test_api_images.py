@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from api import etags
 from core.cursor import encode
-from core.telling import Seen
+from core.queries.joined_views import Seen
 from tests.door import BROKEN, Service
 from tests.pictures import photo, png
 from tests.records import record

@@ -15,7 +15,7 @@ from litestar.testing import TestClient
 from PIL import Image
 
 from api.app import create_app
-from core.signing import Signer
+from core.storage.signed_urls import Signer
 from tests.door import Service
 from tests.pictures import jpeg, photo
 

@@ -14,7 +14,7 @@ from litestar.testing import TestClient
 from PIL import Image
 
 from api.questions import MOST, TEXT
-from core.entries import Fields
+from core.records import Fields
 from tests.door import MAX_BYTES, Service
 from tests.pictures import png
 from tests.records import image_id, record

@@ -19,8 +19,8 @@ from litestar.testing import TestClient
 from api.app import create_app
 from api.spool import Spool
 from api.uploads import CHUNK, TEXT, TEXTS, Bounds, Form, Receiver
-from core.accept import Upload
 from core.errors import MalformedError, SeenitError, TooLargeError
+from core.ingest.accept import Upload
 from tests.door import Service
 from tests.pictures import photo, png
 

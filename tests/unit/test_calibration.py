@@ -10,12 +10,12 @@ import pytest
 
 from adapters.blobs import open_blobs
 from core import keys
-from core.calibration import BANK, Calibration, crowd, cut, packed, standing_out
-from core.calibrations import Calibrations
-from core.entries import Fields
+from core.calibration.pseudo_queries import question
+from core.calibration.store import Calibrations
+from core.calibration.thresholds import BANK, Calibration, crowd, cut, packed, standing_out
 from core.errors import ConflictError, StoreUnavailableError
 from core.ports import Blobs
-from core.questions import question
+from core.records import Fields
 from tests.records import SPACE, image_id, random_vector
 
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from core.candidates import agrees, fuse, measure, worth
-from core.fingerprint import fingerprint
-from core.policy import Policy
+from core.fingerprint.fingerprint import fingerprint
+from core.matching.candidates import agrees, fuse, measure, worth
+from core.matching.policy import Policy
 from core.types import Candidates, Fingerprint, Hit, Limits, Query, Vector
 from tests.pictures import EDITS, flat, jpeg, photo
 

@@ -11,12 +11,12 @@ from msgspec.structs import replace
 
 from adapters.local_index import LocalIndex
 from core import clock
-from core.choose import choose
-from core.entries import Embedded, Fields, Job, Operation, Place, State
-from core.layer import Layer
-from core.policy import POLICY
-from core.settle import apply, decide
-from core.step import Now
+from core.event_log.decide import apply, decide
+from core.event_log.operations import Now
+from core.event_log.overlay_state import Layer
+from core.event_log.space_operations import choose
+from core.matching.policy import POLICY
+from core.records import Embedded, Fields, Job, Operation, Place, State
 from core.types import Chosen, Decision, Space, Standing, Verdict
 from tests import records, world
 

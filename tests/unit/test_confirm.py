@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from core import hashing, keypoints
-from core.confirm import Picture, compare
-from core.edits import EDITS
-from core.fingerprint import decode_preview, encode_preview
-from core.keypoints import Detail
-from core.policy import POLICY
-from core.scenes import photo
+from core.fingerprint import keypoints, phash
+from core.fingerprint.fingerprint import decode_preview, encode_preview
+from core.fingerprint.keypoints import Detail
+from core.matching.alignment import Picture, compare
+from core.matching.policy import POLICY
 from core.types import Hit
+from evaluation.edits import EDITS
+from evaluation.synthetic_photos import photo
 
 HIT = Hit(image_id="0190", votes=9, similarity=0.9)
 SIZE = (400, 300)
@@ -36,7 +36,7 @@ def _picture(image: Image.Image, asked: list[int] | None = None) -> Picture:
         preview=preview,
         width=image.width,
         height=image.height,
-        turns=hashing.turns(preview),
+        turns=phash.turns(preview),
         detail=detail,
     )
 

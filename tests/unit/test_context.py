@@ -13,12 +13,12 @@ import pytest
 from PIL import Image
 
 from core import keys
-from core.entries import Fields, Record, Tombstone
 from core.errors import MalformedError
-from core.fingerprint import encode_preview
+from core.fingerprint.fingerprint import encode_preview
+from core.imaging.previews import Previews
 from core.ports import Filters
-from core.previews import Previews
-from core.signing import Signer
+from core.records import Fields, Record, Tombstone
+from core.storage.signed_urls import Signer
 from core.types import Vector
 from rag import budget
 from rag.context import Built, Context, Wanted

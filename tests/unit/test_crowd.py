@@ -6,11 +6,11 @@ from functools import cache
 
 import numpy as np
 
-from core.candidates import measure
-from core.crowd import Crowd
-from core.fingerprint import fingerprint
-from core.policy import POLICY
-from core.pool import Pool
+from core.event_log.batch_candidates import Crowd
+from core.event_log.pending_anchors import Pool
+from core.fingerprint.fingerprint import fingerprint
+from core.matching.candidates import measure
+from core.matching.policy import POLICY
 from core.types import Hit, Limits, Query
 from tests.pictures import EDITS, flat, jpeg, photo, png
 

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from core.decoding import PREVIEW, decode, inspect
 from core.errors import BrokenError, SeenitError, TooLargeError, UnsupportedError
-from core.formats import BY_DEFAULT, FORMATS, titles
+from core.image_formats import BY_DEFAULT, FORMATS, titles
+from core.imaging.decoding import PREVIEW, decode, inspect
 from core.types import Header, Limits
 from tests.files import HEIC_TURNED, HEIGHT, NAMES, WIDTH, Array, drawn, encoded, every
 from tests.pictures import photo

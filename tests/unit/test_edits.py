@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core import hashing
+from core.fingerprint import phash
 from tests.pictures import EDITS, TEMPLATES, Edit, photo
 
 
@@ -83,14 +83,14 @@ def test_photos_are_their_seed() -> None:
 def test_photos_hash_like_photos() -> None:
     """Hashes hold on to them, and no two lie within 12 bits of each other in any turn."""
     hashes = [
-        hashing.turns(np.asarray(photo(seed, 320, 240).resize((160, 120)))) for seed in range(16)
+        phash.turns(np.asarray(photo(seed, 320, 240).resize((160, 120)))) for seed in range(16)
     ]
     apart = [
-        min(hashing.hamming(turn, other[0]) for turn in one)
+        min(phash.hamming(turn, other[0]) for turn in one)
         for one, other in itertools.permutations(hashes, 2)
     ]
     assert min(apart) > 12
-    assert hashing.comparable(np.asarray(photo(0, 320, 240)))
+    assert phash.comparable(np.asarray(photo(0, 320, 240)))
 
 
 @pytest.mark.parametrize("kind", TEMPLATES)

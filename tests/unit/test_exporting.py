@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from adapters.exports import Format, column, writer
 from api import rendering
 from core import clock, keys
-from core.entries import Fields, Record, Tombstone
 from core.errors import MalformedError, SettingsError
-from core.exporting import PAGE, Exported, Exporter, document, numbers, row
 from core.ports import Filters
+from core.queries.export import PAGE, Exported, Exporter, document, numbers, row
+from core.records import Fields, Record, Tombstone
 from core.types import Decision, Evidence, Match, Vector
 from tests.door import Service, Tail
 from tests.records import OTHER, SPACE, image_id, moment, random_vector, record, tombstone
@@ -263,7 +263,7 @@ def test_any_text_survives_sql(texts: list[str]) -> None:
 
 
 def _seen(made: Record) -> Any:  # noqa: ANN401  # a Seen
-    from core.telling import Seen  # noqa: PLC0415 - used here alone
+    from core.queries.joined_views import Seen  # noqa: PLC0415 - used here alone
 
     return Seen(record=made, original=None, reason=None)
 

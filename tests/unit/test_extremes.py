@@ -10,12 +10,12 @@ from hypothesis import HealthCheck, example, given, settings
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from core import headers
-from core.decoding import decode, inspect
 from core.errors import BrokenError, SeenitError, TooLargeError
-from core.formats import FORMATS
-from core.reader import _READS as READS
-from core.reader import Reader
+from core.image_formats import FORMATS
+from core.imaging import headers
+from core.imaging.byte_reader import _READS as READS
+from core.imaging.byte_reader import Reader
+from core.imaging.decoding import decode, inspect
 from core.types import Limits
 from tests.extremes import LENGTHS
 from tests.extremes import headers as extreme

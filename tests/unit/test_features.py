@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from core import features
+from core.fingerprint import visual_words
+from core.matching.hough_voting import ballot, votes
 from core.types import Features, Pixels
-from core.votes import ballot, votes
 from tests.pictures import EDITS, flat, photo, tiny
 
 
@@ -21,7 +21,7 @@ def pixels(image: Image.Image) -> Pixels:
 
 def described(image: Image.Image) -> Features:
     """The features of a picture."""
-    return features.extract(pixels(image))
+    return visual_words.extract(pixels(image))
 
 
 @pytest.fixture(scope="module")
@@ -33,13 +33,13 @@ def stored() -> list[Features]:
 def test_arrays_fit_together(stored: list[Features]) -> None:
     """Words, mirrored words and points count the same keypoints, inside of a 224-pixel preview."""
     one = stored[0]
-    words = np.frombuffer(one.words, np.uint32).reshape(-1, features.TABLES)
-    mirrored = np.frombuffer(one.mirrored, np.uint32).reshape(-1, features.TABLES)
+    words = np.frombuffer(one.words, np.uint32).reshape(-1, visual_words.TABLES)
+    mirrored = np.frombuffer(one.mirrored, np.uint32).reshape(-1, visual_words.TABLES)
     points = np.frombuffer(one.points, np.float32).reshape(-1, 4)
     assert (one.width, one.height) == (224, 168)
     assert len(words) == len(mirrored) == len(points)
-    assert len(words) == pytest.approx(features.KEYPOINTS, abs=5)
-    assert (words >> features.BITS == np.arange(features.TABLES)).all()
+    assert len(words) == pytest.approx(visual_words.KEYPOINTS, abs=5)
+    assert (words >> visual_words.BITS == np.arange(visual_words.TABLES)).all()
     assert (points[:, 0] < 224).all()
     assert (points[:, 1] < 168).all()
 
@@ -95,7 +95,7 @@ def test_different_photos_do_not_agree(stored: list[Features]) -> None:
 def test_votes_are_those_of_the_ballot(stored: list[Features]) -> None:
     """One pair by itself counts as it does among others."""
     query = described(EDITS["crop-40"].image(photo(3), 1))
-    ways = features.sketch(query), features.reflected(query)
-    assert [ballot(ways, one) for one in features.sketches(stored)] == [
+    ways = visual_words.sketch(query), visual_words.reflected(query)
+    assert [ballot(ways, one) for one in visual_words.sketches(stored)] == [
         votes(query, one) for one in stored
     ]

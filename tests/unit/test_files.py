@@ -20,8 +20,8 @@ from cli.client import Client
 from cli.files import KINDS, Found, Skipped, failing, listed
 from cli.printable import printable
 from cli.reading import UnreadError, read, read_text
-from core.entries import EXTERNAL_ID
 from core.errors import InputError, TooLargeError
+from core.records import EXTERNAL_ID
 from tests import odd_tree
 from tests.odd_tree import JPEG_START, ODD
 

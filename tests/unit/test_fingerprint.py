@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core import features, hashing
-from core.decoding import PIXELS_VERSION, decode
 from core.errors import BrokenError, CorruptError
-from core.fingerprint import decode_preview, encode_preview, fingerprint, thumb
-from core.pdq import pdq
+from core.fingerprint import phash, visual_words
+from core.fingerprint.fingerprint import decode_preview, encode_preview, fingerprint, thumb
+from core.fingerprint.pdq import pdq
+from core.imaging.decoding import PIXELS_VERSION, decode
 from core.types import Fingerprint, Limits
 from tests.files import encoded
 from tests.pictures import flat, jpeg, photo
@@ -35,12 +35,12 @@ def test_all_comes_from_one_decode() -> None:
         width=900,
         height=700,
         pixels_version=PIXELS_VERSION,
-        pixels_sha256=hashing.pixels_sha256(canonical),
-        turns=hashing.turns(preview),
+        pixels_sha256=phash.pixels_sha256(canonical),
+        turns=phash.turns(preview),
         pdq=bits,
         pdq_quality=quality,
         comparable=True,
-        features=features.extract(preview),
+        features=visual_words.extract(preview),
     )
 
 
@@ -80,7 +80,7 @@ def test_previews_survive_storing() -> None:
     kept = decode_preview(encode_preview(preview))
     assert kept.shape == preview.shape
     assert np.abs(kept.astype(int) - preview).mean() < 2
-    assert hashing.hamming(hashing.turns(kept)[0], hashing.turns(preview)[0]) <= 2
+    assert phash.hamming(phash.turns(kept)[0], phash.turns(preview)[0]) <= 2
 
 
 def test_what_is_no_preview_is_told() -> None:

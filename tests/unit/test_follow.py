@@ -6,9 +6,9 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from core.entries import FORMAT, Entry, State
 from core.errors import CorruptError
-from core.follow import BehindError, Follower
+from core.event_log.tail import BehindError, Follower
+from core.records import FORMAT, Entry, State
 from tests.play import Choices, Play, Scenario, Worker
 from tests.stored import Log, MemoryIndex, Store
 from tests.world import LATER, TENANT, Relation, operation, upload

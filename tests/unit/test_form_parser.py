@@ -18,8 +18,8 @@ from multipart import MultipartError  # type: ignore[import-untyped]
 
 from api.form_parser import HEADER, FormParser, why
 from api.uploads import FILENAME, Bounds, Form, Receiver
-from core.accept import Upload
 from core.errors import MalformedError
+from core.ingest.accept import Upload
 from tests.door import Service
 from tests.pictures import photo, png
 from tests.unit.calls import problem

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from adapters import settings
-from core import decoding
-from core.decoding import decode, inspect, whole
 from core.errors import SettingsError, UnsupportedError
-from core.formats import BY_DEFAULT, FORMATS, parse, setting, titles
+from core.image_formats import BY_DEFAULT, FORMATS, parse, setting, titles
+from core.imaging import decoding
+from core.imaging.decoding import decode, inspect, whole
 from core.types import Limits
 from tests.files import HEIC, HEIC_TURNED, HEIGHT, NAMES, WIDTH, drawn, encoded, every
 
@@ -168,7 +168,7 @@ def test_the_whole_picture_is_upright() -> None:
 _LOADED = """
 import io, sys
 import {module}
-from core.decoding import decode, inspect
+from core.imaging.decoding import decode, inspect
 from core.errors import SeenitError
 from core.types import Limits
 from tests.files import HEIC, every

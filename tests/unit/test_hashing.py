@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from core.hashing import comparable, hamming, pixels_sha256, turns
+from core.fingerprint.phash import comparable, hamming, pixels_sha256, turns
 from core.types import Canonical
 from tests.pictures import flat, photo, tiny
 

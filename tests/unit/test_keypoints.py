@@ -3,8 +3,8 @@
 import msgspec
 import numpy as np
 
-from core import keypoints
-from core.scenes import photo
+from core.fingerprint import keypoints
+from evaluation.synthetic_photos import photo
 
 
 def _pixels(seed: int = 3) -> np.ndarray:

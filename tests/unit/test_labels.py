@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.entries import Fields
+from core.records import Fields
 from rag.labels import LENGTHS, facts, label, plain
 
 TRICKS = {

@@ -17,23 +17,23 @@ from adapters.directory import Directory
 from adapters.local_index import LocalIndex
 from adapters.log import BlobLog
 from core import keys
-from core.candidates import fuse
-from core.crowd import Crowd
-from core.entries import Entry, Fields, Job, Operation, State
 from core.errors import (
     CorruptError,
     ExistsError,
     IndexUnavailableError,
     StoreUnavailableError,
 )
-from core.gallery import Gallery
-from core.ledger import Ledger
-from core.policy import POLICY
-from core.replay import replay
-from core.settle import Claim
-from core.shelf import Shelf, Written
+from core.event_log.batch_candidates import Crowd
+from core.event_log.decide import Claim
+from core.event_log.ledger import Ledger
+from core.event_log.replay import replay
+from core.matching.candidates import fuse
+from core.matching.policy import POLICY
+from core.matching.verdict import Decisions
+from core.records import Entry, Fields, Job, Operation, State
+from core.storage.picture_loader import Gallery
+from core.storage.picture_store import Shelf, Written
 from core.types import Box, Comparison, Evidence, Hit, Query, Verdict
-from core.verdict import Decisions
 from tests import stored, world
 from tests.play import Choices, Parts, Play, Scenario, Worker
 from tests.world import RULES, TENANT, operation, upload

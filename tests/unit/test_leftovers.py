@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from adapters.blobs import open_blobs
-from core import keys, leftovers
-from core.leftovers import BACK_SECONDS, KEPT_SECONDS, Unpromised
-from core.retain import bound
-from core.shelf import Shelf
+from core import keys
+from core.ingest import orphans
+from core.ingest.orphans import BACK_SECONDS, KEPT_SECONDS, Unpromised
+from core.ingest.retention import bound
+from core.storage.picture_store import Shelf
 
 NOW = 1_800_000_000.0
 HOUR = 3600.0
@@ -64,7 +65,7 @@ def test_each_upload_is_looked_at_once() -> None:
 
 def test_a_look_at_very_many_is_taken_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other chores, and a stop, wait for one call: the next one comes soon and goes on."""
-    monkeypatch.setattr(leftovers, "PART", 4)
+    monkeypatch.setattr(orphans, "PART", 4)
     blobs = open_blobs("memory://")
     old = NOW - KEPT_SECONDS - HOUR
     for tenant in ("t", "u"):
@@ -75,5 +76,5 @@ def test_a_look_at_very_many_is_taken_in_parts(monkeypatch: pytest.MonkeyPatch) 
     for _ in range(4):
         removed.append(unpromised.sweep())
         assert unpromised.sweep() == 0
-        clock[0] += leftovers.SOON_SECONDS
+        clock[0] += orphans.SOON_SECONDS
     assert removed == [4, 4, 2, 0]

@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 
 from adapters.local_index import LocalIndex, listing, migrations, texts
-from core.entries import Fields
 from core.errors import IndexUnavailableError
-from core.features import extract
-from core.policy import POLICY
+from core.fingerprint.visual_words import extract
+from core.matching.policy import POLICY
 from core.ports import Filters
-from core.scenes import photo
+from core.records import Fields
+from evaluation.synthetic_photos import photo
 from tests import records as made
 from tests.records import SPACE, image_id, record, tombstone
 
@@ -280,7 +280,7 @@ READER = """
 import sys
 from pathlib import Path
 from adapters.local_index import LocalIndex
-from core.policy import POLICY
+from core.matching.policy import POLICY
 from tests import records as made
 index = LocalIndex(Path(sys.argv[1]), POLICY)
 for line in sys.stdin:

@@ -17,17 +17,17 @@ from adapters.exposing import exposed
 from adapters.local_index import LocalIndex
 from adapters.log import BlobLog
 from adapters.meter import PrometheusMeter
-from core.candidates import fuse
-from core.crowd import Crowd
-from core.entries import Entry
 from core.errors import IndexUnavailableError, QueueUnavailableError, SettingsError
-from core.gallery import Gallery
-from core.ledger import Ledger
-from core.meter import UNMETERED, timed
-from core.policy import POLICY
-from core.settle import Claim
-from core.shelf import Shelf
-from core.sweep import Sweeper
+from core.event_log.batch_candidates import Crowd
+from core.event_log.decide import Claim
+from core.event_log.ledger import Ledger
+from core.ingest.sweeper import Sweeper
+from core.matching.candidates import fuse
+from core.matching.policy import POLICY
+from core.metrics import UNMETERED, timed
+from core.records import Entry
+from core.storage.picture_loader import Gallery
+from core.storage.picture_store import Shelf
 from tests import world
 from tests.process import free_ports
 from tests.world import RULES, TENANT, operation

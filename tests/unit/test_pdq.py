@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from core.hashing import hamming
-from core.pdq import pdq
+from core.fingerprint.pdq import pdq
+from core.fingerprint.phash import hamming
 from tests.pictures import photo
 
 Array = NDArray[np.uint8]

@@ -13,8 +13,8 @@ from itertools import combinations
 import pytest
 
 from core.errors import SeenitError
-from core.follow import Follower, Tail
-from core.view import IndexView
+from core.event_log.settle_view import IndexView
+from core.event_log.tail import Follower, Tail
 from tests.breaks import BREAKS
 from tests.play import Choices, Parts, Play, Scenario
 from tests.scenarios import scenario

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from core import features, rarity
+from core.fingerprint import visual_words, word_rarity
 from core.types import Features
 from tests.pictures import flat, photo
 
@@ -20,7 +20,7 @@ OFTEN = 3
 @pytest.fixture(scope="module")
 def described() -> list[Features]:
     """Of made photos that the couplings were not made from."""
-    return [features.extract(np.asarray(photo(seed, 320, 240))) for seed in range(PICTURES)]
+    return [visual_words.extract(np.asarray(photo(seed, 320, 240))) for seed in range(PICTURES)]
 
 
 def words_of(one: Features) -> NDArray[np.uint32]:
@@ -31,10 +31,10 @@ def words_of(one: Features) -> NDArray[np.uint32]:
 def test_most_words_are_rare(described: list[Features]) -> None:
     """Between half and nine tenths of a picture's words, of both tables, sorted, each once."""
     for one in described:
-        kept, every = rarity.rare(one.words), words_of(one)
+        kept, every = word_rarity.rare(one.words), words_of(one)
         assert kept.tolist() == sorted(set(every.tolist()) & set(kept.tolist()))
         assert 0.5 * len(every) < len(kept) < 0.9 * len(every)
-        assert set((kept >> features.BITS).tolist()) == set(range(features.TABLES))
+        assert set((kept >> visual_words.BITS).tolist()) == set(range(visual_words.TABLES))
 
 
 def test_what_many_pictures_have_is_common(described: list[Features]) -> None:
@@ -42,8 +42,8 @@ def test_what_many_pictures_have_is_common(described: list[Features]) -> None:
     held = Counter(word for one in described for word in words_of(one).tolist())
     often = np.array([word for word, count in held.items() if count >= OFTEN], np.uint32)
     assert len(often) > 50
-    assert (rarity.commonness(often) >= rarity.COMMON).mean() > 0.9
-    kept = Counter(word for one in described for word in rarity.rare(one.words).tolist())
+    assert (word_rarity.commonness(often) >= word_rarity.COMMON).mean() > 0.9
+    kept = Counter(word for one in described for word in word_rarity.rare(one.words).tolist())
     met, all_met = (sum(n * (n - 1) for n in some.values()) for some in (kept, held))
     assert met < all_met / 5
 
@@ -51,12 +51,12 @@ def test_what_many_pictures_have_is_common(described: list[Features]) -> None:
 def test_the_line_is_drawn_in_whole_numbers(described: list[Features]) -> None:
     """What the processor adds up as floats is what integers give, word for word."""
     words = words_of(described[0])
-    signs = (words[:, None] >> np.arange(features.BITS) & 1).astype(np.int64) * 2 - 1
-    matrices = rarity._matrices().astype(np.int64)[words >> features.BITS]
+    signs = (words[:, None] >> np.arange(visual_words.BITS) & 1).astype(np.int64) * 2 - 1
+    matrices = word_rarity._matrices().astype(np.int64)[words >> visual_words.BITS]
     exact = np.einsum("ni,nij,nj->n", signs, matrices, signs)
-    assert rarity.commonness(words).tolist() == exact.tolist()
+    assert word_rarity.commonness(words).tolist() == exact.tolist()
 
 
 def test_no_words_no_rare_ones() -> None:
     """A flat picture has none."""
-    assert rarity.rare(features.extract(np.asarray(flat())).words).tolist() == []
+    assert word_rarity.rare(visual_words.extract(np.asarray(flat())).words).tolist() == []

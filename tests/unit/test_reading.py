@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core import cursor, keys
-from core.entries import Fields, Job, Outcome, Record, Tombstone
 from core.errors import ConflictError, GoneError, MalformedError, MissingError
 from core.ports import Filters
-from core.tracking import UnsettledError
+from core.queries.jobs import UnsettledError
+from core.records import Fields, Job, Outcome, Record, Tombstone
 from tests.door import SPACE, Service, Tail
 from tests.records import image_id, moment, outcome, random_vector, record, tombstone
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import pytest
 from msgspec.structs import replace
 
-from core.entries import Ended, Operation, Place
-from core.settle import decide, outcomes, tombstones
-from core.step import Now
+from core.event_log.decide import decide, outcomes, tombstones
+from core.event_log.operations import Now
+from core.records import Ended, Operation, Place
 from tests.unit.case import ALL, Case, state
 from tests.world import AT, EARLIER, LATER, RULES, claim, operation, upload
 

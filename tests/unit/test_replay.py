@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from core import keys
 from core.errors import CorruptError
-from core.replay import replay
+from core.event_log.replay import replay
 from tests.play import Choices, Play
 from tests.scenarios import scenario
 from tests.stored import Blobs, Log, MemoryIndex, Shelf, Store

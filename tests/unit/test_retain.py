@@ -11,11 +11,12 @@ from litestar.testing import TestClient
 from uuid_utils import uuid7
 
 from adapters.local_index import LocalIndex
-from core import keys, retain
-from core.accept import Acceptor
-from core.policy import POLICY
-from core.reading import Reader
-from core.retain import Retention, bound
+from core import keys
+from core.ingest import retention as retain
+from core.ingest.accept import Acceptor
+from core.ingest.retention import Retention, bound
+from core.matching.policy import POLICY
+from core.queries.records import Reader
 from tests.door import BROKEN, Follower, Service
 from tests.pictures import photo, png
 from tests.unit.calls import one

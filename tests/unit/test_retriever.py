@@ -11,10 +11,8 @@ from msgspec.structs import replace
 
 from adapters.blobs import open_blobs
 from adapters.local_index import LocalIndex
-from core.calibration import Calibration, Cut
-from core.calibrations import Calibrations
-from core.captions import caption
-from core.entries import Fields, Record
+from core.calibration.store import Calibrations
+from core.calibration.thresholds import Calibration, Cut
 from core.errors import (
     ConflictError,
     EmbedderUnavailableError,
@@ -22,10 +20,11 @@ from core.errors import (
     MalformedError,
     MissingError,
 )
-from core.policy import POLICY
+from core.matching.policy import POLICY
 from core.ports import Filters
-from core.search import Searcher
-from core.shelf import Shelf, Written
+from core.records import Fields, Record, caption
+from core.search.searcher import Searcher
+from core.storage.picture_store import Shelf, Written
 from core.types import Decision, SpaceKind, Value
 from rag.relevant import Retrieved
 from rag.retriever import Retriever

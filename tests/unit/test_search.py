@@ -12,10 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core import answering, keys
-from core.asking import Ask
-from core.bands import DEFAULTS, Bands
-from core.entries import Fields, Record
+from core import keys
 from core.errors import (
     BrokenError,
     ConflictError,
@@ -26,8 +23,12 @@ from core.errors import (
     UnsupportedError,
 )
 from core.ports import Filters
-from core.ranking import fuse, without_hubs
-from core.search import Found, Searcher
+from core.records import Fields, Record
+from core.search import execution
+from core.search.bands import DEFAULTS, Bands
+from core.search.fusion import fuse, without_hubs
+from core.search.request import Ask
+from core.search.searcher import Found, Searcher
 from core.types import Vector
 from tests.door import Service, Tail
 from tests.pictures import png
@@ -401,8 +402,8 @@ def test_groups_that_are_not_there_are_not_looked_for_to_the_end(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Too many to ask for each, and fewer than are wanted: no search reads a whole tenant."""
-    monkeypatch.setattr(answering, "MANY", 2)
-    monkeypatch.setattr(answering, "DEEPEST", 400)
+    monkeypatch.setattr(execution, "MANY", 2)
+    monkeypatch.setattr(execution, "DEEPEST", 400)
     pets = (picture(service, n, "dog", None, category=f"c{n % 9}") for n in range(1000))
     project(service, *pets)
     asked: list[int] = []

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from core.entries import Place
+from core.matching.verdict import Decisions
+from core.records import Place
 from core.types import Absent, Candidates, Comparison, Evidence, Hit, Match, Query
-from core.verdict import Decisions
 from tests.unit.case import ALL, CAPTION, CHAIN, Case, state
 from tests.world import BROKEN, RULES, Relation, World, operation, upload
 

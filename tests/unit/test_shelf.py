@@ -8,13 +8,13 @@ import pytest
 
 from adapters.blobs import open_blobs
 from core import keys
-from core.entries import Fields, Place
 from core.errors import MissingError
-from core.fingerprint import encode_preview, fingerprint
-from core.gallery import Gallery
-from core.policy import POLICY
+from core.fingerprint.fingerprint import encode_preview, fingerprint
+from core.matching.policy import POLICY
 from core.ports import Blobs
-from core.shelf import Made, Remembered, Shelf, Written
+from core.records import Fields, Place
+from core.storage.picture_loader import Gallery
+from core.storage.picture_store import Made, Remembered, Shelf, Written
 from core.types import Hit, Limits, Query
 from tests.pictures import jpeg, photo
 from tests.records import record

@@ -19,10 +19,10 @@ from litestar.testing import TestClient
 
 from api.app import create_app
 from core import keys
-from core.asking import Ask, Grouping, Mode
-from core.entries import Fields, Record
 from core.ports import Filters
-from core.search import Found
+from core.records import Fields, Record
+from core.search.request import Ask, Grouping, Mode
+from core.search.searcher import Found
 from core.types import Value
 from tests.door import Service, Tail
 from tests.pictures import photo, png

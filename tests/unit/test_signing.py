@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from adapters.secret import url_secret
 from core.errors import ForbiddenError, MalformedError, SettingsError
-from core.signing import Signer
+from core.storage.signed_urls import Signer
 
 SECRET = b"s" * 32
 

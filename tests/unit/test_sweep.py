@@ -10,7 +10,7 @@ import pytest
 from adapters.blobs import open_blobs
 from adapters.meter import PrometheusMeter
 from core import keys
-from core.sweep import Hand, Sweeper
+from core.ingest.sweeper import Hand, Sweeper
 
 JOB = ("default", "a")
 

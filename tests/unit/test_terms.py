@@ -7,11 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core import features
-from core.features import BITS, TABLES
-from core.terms import Terms
+from core.fingerprint import visual_words
+from core.fingerprint.visual_words import BITS, TABLES
+from core.matching.hough_voting import votes
+from core.matching.inverted_index import Terms
 from core.types import Features
-from core.votes import votes
 from tests.pictures import EDITS, photo
 
 MADE = 12
@@ -39,7 +39,7 @@ def noisy(made: Features, seed: int, share: float = 0.5) -> Features:
 @pytest.fixture(scope="module")
 def stored() -> list[Features]:
     """Features of made photos."""
-    return [features.extract(np.asarray(photo(seed, 224, 168))) for seed in range(MADE)]
+    return [visual_words.extract(np.asarray(photo(seed, 224, 168))) for seed in range(MADE)]
 
 
 def test_finds_edits_with_the_votes_of_the_pair(stored: list[Features]) -> None:
@@ -47,7 +47,7 @@ def test_finds_edits_with_the_votes_of_the_pair(stored: list[Features]) -> None:
     table = Terms()
     table.extend(range(MADE), stored)
     for name in ("crop-40", "mirror", "screenshot"):
-        query = features.extract(np.asarray(EDITS[name].image(photo(5, 224, 168), 3)))
+        query = visual_words.extract(np.asarray(EDITS[name].image(photo(5, 224, 168), 3)))
         assert table.search(query)[0] == (5, *votes(query, stored[5]))
 
 

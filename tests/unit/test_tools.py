@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from core.entries import Fields, Record
 from core.errors import MalformedError
+from core.records import Fields, Record
 from rag import schema
 from rag.prompt.formats import FORMATS, Name
 from rag.tools import DEFINITIONS, Tools, definitions, said

@@ -11,14 +11,13 @@ from msgspec.structs import replace
 
 from adapters.blobs import open_blobs
 from adapters.local_index import LocalIndex
-from core.calibration import CROWD, standing_out
-from core.calibrations import Calibrations
-from core.captions import caption
-from core.entries import Fields, Record
+from core.calibration.calibrate import Tuner
+from core.calibration.pseudo_queries import question
+from core.calibration.store import Calibrations
+from core.calibration.thresholds import CROWD, standing_out
 from core.errors import MalformedError
-from core.policy import POLICY
-from core.questions import question
-from core.tuning import Tuner
+from core.matching.policy import POLICY
+from core.records import Fields, Record, caption
 from tests.records import image_id, record, tombstone
 from tests.texts import Pair, WordEmbedder, words
 

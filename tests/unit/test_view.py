@@ -8,13 +8,13 @@ from typing import Any, cast
 import pytest
 from msgspec.structs import replace
 
-from core.entries import State, Tombstone
-from core.layer import Layer
-from core.pool import Pool
-from core.source import Source
+from core.event_log.overlay_state import Layer
+from core.event_log.pending_anchors import Pool
+from core.event_log.settle_reads import Source
+from core.event_log.settle_view import IndexView
+from core.matching.verdict import _twin
+from core.records import State, Tombstone
 from core.types import Candidates, Decision
-from core.verdict import _twin
-from core.view import IndexView
 from tests.records import fingerprint, image_id, record
 
 SAME = fingerprint(1)

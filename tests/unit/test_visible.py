@@ -17,10 +17,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core import keys
-from core.entries import Fields
-from core.fingerprint import encode_preview
-from core.previews import Previews
-from core.signing import Signer
+from core.fingerprint.fingerprint import encode_preview
+from core.imaging.previews import Previews
+from core.records import Fields
+from core.storage.signed_urls import Signer
 from rag.context import Built, Context, Wanted
 from rag.fitting import Deliver
 from rag.labels import facts, label

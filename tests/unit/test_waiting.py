@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import pytest
 
 from adapters.progress import MemoryProgress
-from core.entries import JobStatus
-from core.waiting import Waiter
+from core.queries.wait import Waiter
+from core.records import JobStatus
 
 
 class Log:
@@ -40,7 +40,7 @@ def test_what_has_ended_is_told_at_once() -> None:
 
 def test_news_wakes_the_waiter_before_its_next_look(monkeypatch: pytest.MonkeyPatch) -> None:
     """It comes from another thread and needs no polling."""
-    monkeypatch.setattr("core.waiting.LOOK_SECONDS", 20.0)
+    monkeypatch.setattr("core.queries.wait.LOOK_SECONDS", 20.0)
 
     async def run() -> tuple[bool, float]:
         waiter, progress, log = made()

@@ -2,8 +2,8 @@
 
 import pytest
 
+from core.matching.explanation import words
 from core.types import Box, Transform, Uncompared
-from core.words import words
 
 
 def _said(

@@ -14,11 +14,11 @@ from adapters import wiring
 from adapters.celery_queue import CeleryQueue, create_celery
 from adapters.settings import Settings
 from adapters.wiring import Services
-from core.accept import Upload
-from core.entries import Fields, Job
+from core.embedding.pipeline import Digests
 from core.errors import IndexUnavailableError, SeenitError
-from core.perceive import Digests
-from core.sweep import Hand
+from core.ingest.accept import Upload
+from core.ingest.sweeper import Hand
+from core.records import Fields, Job
 from core.types import Canonical, Fingerprint
 from tests.pictures import jpeg, photo
 from worker.app import ThreadWorker

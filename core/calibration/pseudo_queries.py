@@ -1,0 +1,49 @@
+"""What of a picture's own words asks for it, and what is left to be found by."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from core.records import Fields, caption
+
+_ENDS = re.compile(r"(?<=[.!?;])\s+|\s*\n\s*")
+_LEAST_WORDS = 3
+"""Words of a sentence that could be a question: `IMG 0042` is none."""
+
+
+class Question(NamedTuple):
+    """One sentence of what was written about a picture, and the caption without it."""
+
+    text: str
+    rest: str
+    """"" where nothing else was written."""
+
+
+def question(image_id: str, fields: Fields) -> Question | None:
+    """The sentence that asks, chosen by the picture's id; None where nobody wrote one."""
+    titles = _sentences(fields.title)
+    described = _sentences(fields.description)
+    fit = [n for n, one in enumerate(titles + described) if len(one.split()) >= _LEAST_WORDS]
+    if not fit:
+        return None
+    pick = fit[place(image_id) % len(fit)]
+    left = [one if n != pick else "" for n, one in enumerate(titles + described)]
+    rest = replace(
+        fields,
+        title=" ".join(filter(None, left[: len(titles)])),
+        description="\n".join(filter(None, left[len(titles) :])),
+    )
+    return Question((titles + described)[pick], caption(rest))
+
+
+def place(image_id: str) -> int:
+    """A number by which pictures are drawn: the same at every run, in no order of time."""
+    return int.from_bytes(hashlib.sha256(image_id.encode()).digest()[:8], "big")
+
+
+def _sentences(text: str | None) -> list[str]:
+    return [one.strip() for one in _ENDS.split(text or "") if one.strip()]

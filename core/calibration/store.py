@@ -1,0 +1,98 @@
+"""The calibrations that are in force: written by whoever measures, read by every search."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from core import keys
+from core.calibration.thresholds import Calibration
+from core.errors import MissingError, StoreUnavailableError
+from core.ports import Blobs
+from core.search.bands import Bands
+from core.search.fusion import Way
+from core.types import Matrix
+
+SECONDS = 5.0
+"""How long one that was read is believed: a newer one is noticed so much later at most."""
+HELD = 256
+"""Those read last that are remembered: each may hold some thousand texts' vectors."""
+
+_calibration = msgspec.msgpack.Decoder(Calibration)
+
+logger = logging.getLogger(__name__)
+
+
+class _Held(NamedTuple):
+    calibration: Calibration | None
+    bank: Matrix | None
+    read_at: float
+
+
+class Calibrations:
+    """By tenant and space; remembers what it read for some seconds."""
+
+    def __init__(self, blobs: Blobs, *, seconds: float = SECONDS) -> None:
+        self._blobs = blobs
+        self._seconds = seconds
+        self._held: dict[tuple[str, str], _Held] = {}
+        self._lock = threading.Lock()
+
+    def put(self, tenant: str, calibration: Calibration) -> None:
+        """Take the place of the one before. Raise StoreUnavailableError."""
+        key = keys.calibration(tenant, calibration.space_id)
+        self._blobs.put([(key, msgspec.msgpack.encode(calibration))])
+        with self._lock:
+            self._held.pop((tenant, calibration.space_id), None)
+
+    def get(self, tenant: str, space_id: str) -> Calibration | None:
+        """None where nobody calibrated that space; while the store is away, the last one known."""
+        return self._look(tenant, space_id).calibration
+
+    def all(self) -> Iterator[tuple[str, Calibration]]:
+        """Every one that is stored, with its tenant. Raise StoreUnavailableError."""
+        for tenant in self._blobs.folders("calibration/"):
+            prefix = keys.calibration(tenant, "")
+            for key in self._blobs.keys(prefix):
+                calibration = self.get(tenant, key.removeprefix(prefix))
+                if calibration is not None:
+                    yield tenant, calibration
+
+    def bank(self, tenant: str, space_id: str) -> Matrix | None:
+        """(n, d) unit vectors of texts that hubs among the pictures are known by."""
+        return self._look(tenant, space_id).bank
+
+    def bands(self, tenant: str, space_id: str, way: Way) -> Bands | None:
+        """Where "close" begins for this tenant; None where it was not measured."""
+        calibration = self.get(tenant, space_id)
+        cut = calibration.ways.get(way) if calibration is not None else None
+        return cut.bands if cut is not None else None
+
+    def _look(self, tenant: str, space_id: str) -> _Held:
+        now = time.monotonic()
+        with self._lock:
+            held = self._held.get((tenant, space_id))
+        if held is not None and now - held.read_at < self._seconds:
+            return held
+        try:
+            data = self._blobs.get(keys.calibration(tenant, space_id))
+            calibration = _calibration.decode(data)
+            held = _Held(calibration, calibration.bank if calibration.texts else None, now)
+        except MissingError:
+            held = _Held(None, None, now)
+        except StoreUnavailableError:
+            held = held._replace(read_at=now) if held is not None else _Held(None, None, now)
+        except msgspec.MsgspecError as error:
+            logger.warning("the calibration of %s cannot be read: %s", space_id, error)
+            held = _Held(None, None, now)
+        with self._lock:
+            self._held.pop((tenant, space_id), None)
+            self._held[tenant, space_id] = held
+            while len(self._held) > HELD:
+                del self._held[next(iter(self._held))]
+        return held

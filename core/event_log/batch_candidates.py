@@ -1,0 +1,73 @@
+"""A pool that measures only where something can come of it: a batch meets itself pair by pair."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.event_log.pending_anchors import Measure, Pool
+from core.matching.hough_voting import SHARED
+from core.matching.policy import Policy
+from core.types import Hit, Query, Vector
+
+
+class Crowd(Pool):
+    """Finds by hash, vector or words whom to measure; gives what `Pool` gives."""
+
+    def __init__(self, measure: Measure, policy: Policy) -> None:
+        super().__init__(measure)
+        self._policy = policy
+        self._order: list[Query] = []
+        self._hashes: NDArray[np.uint64] = np.zeros(16, np.uint64)
+        self._spaces: dict[str, tuple[list[int], list[Vector]]] = {}
+        self._words: list[frozenset[int]] = []
+        self._all: set[int] = set()
+
+    def add(self, anchor: Query) -> None:
+        """Hold it by its hash, its vector and its words."""
+        super().add(anchor)
+        slot = len(self._order)
+        if slot == len(self._hashes):
+            self._hashes = np.concatenate([self._hashes, np.zeros_like(self._hashes)])
+        self._order.append(anchor)
+        self._hashes[slot] = int(anchor.fingerprint.phash, 16)
+        if anchor.vector is not None and anchor.space_id is not None:
+            slots, vectors = self._spaces.setdefault(anchor.space_id, ([], []))
+            slots.append(slot)
+            vectors.append(anchor.vector)
+        words = _words(anchor.fingerprint.features.words)
+        self._words.append(words)
+        self._all |= words
+
+    def near(self, query: Query) -> list[Hit]:
+        """Every anchor that some source finds near the query, itself left out."""
+        slots = self._by_hash(query) | self._by_vector(query) | self._by_words(query)
+        return self.measured(query, (self._order[slot] for slot in sorted(slots)))
+
+    def _by_hash(self, query: Query) -> set[int]:
+        turns = np.array([int(turn, 16) for turn in query.fingerprint.turns], np.uint64)
+        apart = np.bitwise_count(self._hashes[: len(self._order), None] ^ turns).min(axis=1)
+        return set(np.flatnonzero(apart <= self._policy.phash_radius).tolist())
+
+    def _by_vector(self, query: Query) -> set[int]:
+        slots, vectors = self._spaces.get(query.space_id or "", ((), ()))
+        if query.vector is None or not slots:
+            return set()
+        # A hair below the floor, as another order of adding may round otherwise.
+        near = np.stack(vectors) @ query.vector >= self._policy.visual_floor - 1e-4
+        return {slots[n] for n in np.flatnonzero(near)}
+
+    def _by_words(self, query: Query) -> set[int]:
+        features = query.fingerprint.features
+        found: set[int] = set()
+        for asked in (features.words, features.mirrored):
+            known = _words(asked) & self._all
+            if len(known) >= SHARED:
+                found.update(
+                    slot for slot, words in enumerate(self._words) if len(known & words) >= SHARED
+                )
+        return found
+
+
+def _words(words: bytes) -> frozenset[int]:
+    return frozenset(np.frombuffer(words, np.uint32).tolist())

@@ -1,0 +1,236 @@
+"""Settling: what becomes of one job among the live records, and what that leaves.
+
+Both are pure. `decide` reads a view and writes an operation; `apply` lays the operation's states
+over what came before. Workers and the serial specification run both, replay only `apply`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec import UNSET, Struct
+from msgspec.structs import replace
+
+from core.errors import ConflictError, GoneError, MissingError
+from core.event_log.group_operations import decide_on, delete
+from core.event_log.operations import Now, View, absent, held, operation, problem_of, refused, stale
+from core.event_log.overlay_state import Layer
+from core.event_log.space_operations import choose
+from core.keys import is_caption
+from core.matching.verdict import Rules, Sees, look
+from core.records import (
+    Embedded,
+    Entry,
+    Fields,
+    Job,
+    Operation,
+    Outcome,
+    Place,
+    Problem,
+    State,
+    Tombstone,
+)
+from core.types import Absent, Decision, Fingerprint, Query, Vector, Verdict
+
+
+class Claim(Struct, frozen=True, kw_only=True):
+    """One job and all that was found out about it before settling."""
+
+    job: Job
+    fingerprint: Fingerprint | None = None
+    """Of an upload that was decoded."""
+    vector: Vector | None = None
+    """In `space_id`."""
+    space_id: str | None = None
+    """The active visual space."""
+    spaces: tuple[str, ...] = ()
+    """Those it has vectors in; of an edit, those that its new caption has one in."""
+    embedded: tuple[Embedded, ...] = ()
+    """Of an `embed`: the vectors that were written."""
+    problem: Problem | None = None
+    """Why an upload failed."""
+    missing: tuple[Absent, ...] = ()
+    fields: Fields | None = None
+    """Those of the job, where they are at hand."""
+
+    @property
+    def query(self) -> Query | None:
+        """The picture as it asks for candidates, None where there is none."""
+        if self.fingerprint is None:
+            return None
+        return Query(
+            image_id=self.job.image_id,
+            fingerprint=self.fingerprint,
+            vector=self.vector,
+            space_id=self.space_id if self.vector is not None else None,
+        )
+
+
+def decide(view: View, claim: Claim, now: Now, rules: Rules) -> Operation:
+    """The operation that a job comes to, its first or next step where it takes several."""
+    match claim.job.kind:
+        case "ingest":
+            return _ingest(view, claim, now, rules)
+        case "delete":
+            return delete(view, claim.job, now, rules)
+        case "decide":
+            return decide_on(view, claim.job, now, rules)
+        case "purge":
+            return _purge(view, claim.job, now)
+        case "edit":
+            return _edit(view, claim, now)
+        case _:
+            return choose(view, claim.job, claim.embedded, now)
+
+
+def apply(layer: Layer, operation: Operation, seq: int) -> None:
+    """Lay an operation of entry `seq` over what came before."""
+    layer.put(operation.states, tombstones(operation, seq))
+    if operation.standing is not None:
+        layer.standings[operation.standing.kind] = operation.standing
+    for outcome in outcomes(operation, seq):
+        layer.outcomes[outcome.job_id] = outcome
+
+
+def laid(entry: Entry) -> Layer:
+    """What one entry left."""
+    layer = Layer()
+    for one in entry.operations:
+        apply(layer, one, entry.seq)
+    return layer
+
+
+def tombstones(operation: Operation, seq: int) -> list[Tombstone]:
+    """What stays of the records that an operation removed."""
+    return [Tombstone(one, seq, operation.finished_at) for one in operation.removed]
+
+
+def outcomes(operation: Operation, seq: int) -> Iterator[Outcome]:
+    """Of every job that an operation ended."""
+    if not operation.last:
+        return
+    state = next((s for s in operation.states if s.image_id == operation.image_id), None)
+    told = state if operation.kind == "settled" else None
+    yield Outcome(
+        job_id=operation.job,
+        image_id=operation.image_id,
+        kind=operation.job_kind,
+        seq=seq,
+        accepted_at=operation.accepted_at,
+        finished_at=operation.finished_at,
+        verdict=told.verdict if told is not None else None,
+        decision=state.decision if state is not None else None,
+        problem=operation.problem,
+    )
+    for ended in operation.also:
+        yield Outcome(
+            job_id=ended.job_id,
+            image_id=operation.image_id,
+            kind="ingest",
+            seq=seq,
+            accepted_at=ended.accepted_at,
+            finished_at=operation.finished_at,
+            problem=problem_of(GoneError("it was deleted before it was settled")),
+        )
+
+
+def first_verdict(
+    view: Sees,
+    query: Query,
+    rules: Rules,
+    at: str,
+    *,
+    missing: tuple[Absent, ...] = (),
+    fields: str | None = None,
+) -> tuple[Verdict, Decision]:
+    """What a picture that was never settled is told."""
+    finding = look(view, query, rules, fields=fields)
+    verdict = Verdict(
+        kind=finding.kind,
+        original=finding.original,
+        matches=finding.matches,
+        missing=missing,
+        comparable=query.fingerprint.comparable,
+        candidates_truncated=finding.truncated,
+        policy_version=rules.policy_version,
+        pipeline_version=rules.pipeline_version,
+        decided_at=at,
+    )
+    return verdict, Decision(value=finding.value, by="policy", at=at)
+
+
+# --- uploads ------------------------------------------------------------------------------------
+
+
+def _ingest(view: View, claim: Claim, now: Now, rules: Rules) -> Operation:
+    job = claim.job
+    if job.job_id != job.image_id:
+        if view.gone(job.image_id):
+            return refused(job, now, GoneError(f"picture {job.image_id} was deleted"))
+        if view.state(job.image_id) is not None:
+            return refused(job, now, ConflictError(f"picture {job.image_id} was settled before"))
+    query = claim.query
+    if query is None:
+        problem = claim.problem or problem_of(MissingError("nothing is known of the picture"))
+        return operation(job, now, "failed", problem=problem)
+    verdict, decision = first_verdict(
+        view, query, rules, now.at, missing=claim.missing, fields=job.fields
+    )
+    copy = verdict.original is not None
+    state = State(
+        image_id=job.image_id,
+        sha256=query.fingerprint.sha256,
+        pixels=query.fingerprint.pixels_sha256,
+        accepted_at=job.accepted_at,
+        updated_at=now.at,
+        verdict=verdict,
+        decision=decision,
+        anchor=None if copy else Place(now.seq, now.n),
+        content="stored" if job.keep_bytes or not _stored(view, query) else "discarded",
+        fields=job.fields,
+        spaces=claim.spaces,
+    )
+    return operation(job, now, "settled", states=(state,))
+
+
+def _stored(view: View, query: Query) -> bool:
+    """Whether the same bytes are stored with another record, so that these may go."""
+    return any(
+        state.content == "stored" and state.image_id != query.image_id and not state.closed
+        for state in view.same_bytes(query.fingerprint.sha256)
+    )
+
+
+# --- operations ---------------------------------------------------------------------------------
+
+
+def _purge(view: View, job: Job, now: Now) -> Operation:
+    state = view.state(job.image_id)
+    if state is None:
+        return absent(view, job, now)
+    wrong = stale(state, job, now) or held(state, job, now)
+    if wrong is not None:
+        return wrong
+    if state.content == "purged":
+        return operation(job, now, "purged")
+    purged = replace(state, content="purged", updated_at=now.at, revision=state.revision + 1)
+    return operation(job, now, "purged", states=(purged,))
+
+
+def _edit(view: View, claim: Claim, now: Now) -> Operation:
+    job = claim.job
+    state = view.state(job.image_id)
+    if state is None:
+        return absent(view, job, now)
+    wrong = stale(state, job, now)
+    if wrong is not None:
+        return wrong
+    edited = replace(state, updated_at=now.at, revision=state.revision + 1)
+    if job.fields is not None:
+        visual = (one for one in state.spaces if not is_caption(one))
+        edited = replace(edited, fields=job.fields, spaces=(*visual, *claim.spaces))
+    if job.hold_until is not UNSET:
+        if job.hold_until is not None and state.closed:
+            return refused(job, now, ConflictError("its delete has begun: it cannot be held"))
+        edited = replace(edited, hold_until=job.hold_until)
+    return operation(job, now, "edited", states=(edited,))

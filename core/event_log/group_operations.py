@@ -1,0 +1,112 @@
+"""Operations on an original concern its copies too: deleting it, and deciding on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from core.event_log.operations import Now, View, absent, held, operation, stale
+from core.matching.verdict import Rules, inherited, look, proof_of, stricter
+from core.records import Job, Operation, Place, State, Tombstone
+from core.types import Decision
+
+
+def delete(view: View, job: Job, now: Now, rules: Rules) -> Operation:
+    """A large star goes in steps: closed, its copies settled anew, then gone."""
+    image_id = job.image_id
+    state = view.state(image_id)
+    if state is None:
+        upload = None if view.gone(image_id) else view.upload(image_id)
+        if upload is None:
+            return absent(view, job, now)
+        own, ended = upload
+        also = () if ended else (own,)
+        return operation(job, now, "deleted", removed=(image_id,), also=also)
+    wrong = stale(state, job, now) or held(state, job, now)
+    if wrong is not None:
+        return wrong
+    copies = _in_order(view.copies(image_id))
+    inner = view.fork()
+    if len(copies) <= rules.copies:
+        inner.put((), (Tombstone(image_id, now.seq, now.at),))
+        states = _settle_anew(inner, copies, now, rules)
+        return operation(job, now, "deleted", states=states, removed=(image_id,))
+    if not state.closed:
+        closed = (replace(state, closed=True),)
+        return operation(job, now, "closed", states=closed, last=False)
+    states = _settle_anew(inner, copies[: rules.copies], now, rules)
+    return operation(job, now, "resettled", states=states, last=False)
+
+
+def _settle_anew(view: View, copies: Sequence[State], now: Now, rules: Rules) -> tuple[State, ...]:
+    """Copies of an original that goes, one after the other, each seeing what the last became."""
+    settled = []
+    for n, old in enumerate(copies):
+        query = view.query(old.image_id)
+        blind = old.content == "purged"
+        finding = look(view, query, rules, fields=old.fields, before=old.anchor, blind=blind)
+        copy = finding.original is not None
+        verdict = replace(
+            old.verdict,
+            kind=finding.kind,
+            original=finding.original,
+            matches=finding.matches,
+            candidates_truncated=finding.truncated,
+            policy_version=rules.policy_version,
+            pipeline_version=rules.pipeline_version,
+            revision=old.verdict.revision + 1,
+            decided_at=now.at,
+            decided_by="machine",
+        )
+        value = stricter(old.decision.value, finding.value)
+        keep = old.decision.by == "person" or value == old.decision.value
+        state = replace(
+            old,
+            updated_at=now.at,
+            verdict=verdict,
+            decision=old.decision if keep else Decision(value=value, by="policy", at=now.at),
+            anchor=old.anchor if copy or old.anchor else Place(now.seq, now.n + n),
+            revision=old.revision + 1,
+        )
+        view.put((state,), ())
+        settled.append(state)
+    return tuple(settled)
+
+
+def decide_on(view: View, job: Job, now: Now, rules: Rules) -> Operation:
+    """A person's word; on an original also for its copies, in steps where they are many."""
+    state = view.state(job.image_id)
+    if state is None:
+        return absent(view, job, now)
+    begun = job.job_id in state.spreading  # then it spreads whatever was decided last
+    if not begun:
+        wrong = stale(state, job, now)
+        if wrong is not None:
+            return wrong
+        state = replace(
+            state,
+            decision=Decision(
+                value=job.value or "review", by="person", at=now.at, reason=job.fields
+            ),
+            updated_at=now.at,
+            revision=state.revision + 1,
+        )
+    value = state.decision.value
+    left = []
+    for copy in _in_order(view.copies(job.image_id)):
+        due = inherited(value, proof_of(copy), rules.decisions)
+        if copy.decision.by != "person" and copy.decision.value != due:
+            decision = Decision(value=due, by="policy", at=now.at)
+            left.append(
+                replace(copy, decision=decision, updated_at=now.at, revision=copy.revision + 1)
+            )
+    last = len(left) <= rules.copies
+    others = tuple(one for one in state.spreading if one != job.job_id)
+    state = replace(state, spreading=others if last else (*others, job.job_id))
+    states = (state, *left[: rules.copies])
+    return operation(job, now, "decided", states=states, last=last)
+
+
+def _in_order(states: Sequence[State]) -> list[State]:
+    return sorted(states, key=lambda state: (state.accepted_at, state.image_id))

@@ -1,0 +1,285 @@
+"""The protocol of the log: read its tail, decide, append, and bring the index up to it.
+
+Any number of workers may run this at once, die at any point, and be given the same jobs again.
+One create-only put decides every race; everything else may be done twice.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+
+import msgspec
+from msgspec.structs import replace
+
+from core import clock, keys
+from core.errors import (
+    CorruptError,
+    ExistsError,
+    IndexUnavailableError,
+    MissingError,
+    StoreUnavailableError,
+    UnavailableError,
+)
+from core.event_log import audit
+from core.event_log.decide import Claim, apply, decide, first_verdict
+from core.event_log.operations import Now
+from core.event_log.overlay_state import Layer
+from core.event_log.pending_anchors import Pool
+from core.event_log.projector import Objects, Projector
+from core.event_log.settle_reads import Fuse, Sight, Source
+from core.event_log.settle_view import IndexView
+from core.event_log.tail import BehindError, Follower, Tail, ending, format_of
+from core.matching.verdict import Rules
+from core.metrics import UNMETERED, Meter, timed
+from core.ports import Blobs, Index, Log
+from core.records import Entry, Operation
+from core.types import Absent, Decision, Query, Verdict
+
+JOBS = 64
+"""Most operations of one entry."""
+BYTES = 1_000_000
+"""Most an entry may hold, so that a tail is read quickly."""
+TRIES = 12
+"""Appends of one entry that neither land nor find another: then the store counts as down."""
+PAUSE = 0.02
+"""Seconds of the first random pause between two such tries; it doubles, up to a second."""
+ENOUGH = 500
+"""Entries the index may be behind before settling waits for it."""
+
+logger = logging.getLogger(__name__)
+
+_encoder = msgspec.json.Encoder()
+
+
+def _nonce() -> str:
+    return secrets.token_hex(8)
+
+
+def _pause(attempt: int) -> None:
+    time.sleep(min(1.0, PAUSE * 2**attempt) * random.random())  # noqa: S311  jitter
+
+
+class Ledger(Projector):
+    """Settles jobs in the order of the log, then projects the log onto the index."""
+
+    def __init__(
+        self,
+        *,
+        log: Log,
+        blobs: Blobs,
+        index: Index,
+        sight: Sight,
+        shelf: Objects,
+        rules: Rules,
+        pool: Callable[[], Pool],
+        fuse: Fuse,
+        follower: Follower | None = None,
+        meter: Meter = UNMETERED,
+        now: Callable[[], str] = clock.now,
+        nonce: Callable[[], str] = _nonce,
+        pause: Callable[[int], None] = _pause,
+    ) -> None:
+        super().__init__(
+            log=log,
+            blobs=blobs,
+            index=index,
+            shelf=shelf,
+            follower=follower or Follower(log, index),
+            meter=meter,
+        )
+        self._sight = sight
+        self._rules = rules
+        self._pool = pool
+        self._fuse = fuse
+        self._now = now
+        self._nonce = nonce
+        self._pause = pause
+
+    def settle(self, tenant: str, claims: Sequence[Claim]) -> list[Operation | None]:
+        """The operation that ended each job, in order, whoever settled it.
+
+        Raise StoreUnavailableError, IndexUnavailableError (jobs not in the log yet are still
+        pending, and may be given again), CorruptError.
+        """
+        waiting = {claim.job.job_id: claim for claim in claims}
+        tail = self._tail(tenant)
+        ended = self._ended(tenant, tail, waiting)
+        source = self._source(tenant)
+        queries = [
+            query
+            for claim in claims
+            if claim.job.job_id not in ended and (query := claim.query) is not None
+        ]
+        with timed(self._meter, "candidates", len(queries)):
+            source.prefetch(queries)
+        with timed(self._meter, "settle", len(waiting.keys() - ended.keys())):
+            while True:
+                for job_id in waiting.keys() - ended.keys():
+                    operation = tail.operation(job_id)
+                    if operation is not None:
+                        ended[job_id] = operation
+                left = [claim for job_id, claim in waiting.items() if job_id not in ended]
+                if not left:
+                    break
+                tail = self._step(tail, source, left)
+                self._follower.offer(tail)
+        self._project_soon(tenant, list(waiting))
+        return [ended.get(claim.job.job_id) for claim in claims]
+
+    def check(
+        self, tenant: str, query: Query, missing: tuple[Absent, ...] = ()
+    ) -> tuple[Verdict, Decision]:
+        """What a picture would be told if it were settled now."""
+        tail = self._follower.tail(tenant)
+        source = self._source(tenant)
+        source.prefetch([query])
+        view = IndexView(source, (Layer(), tail.layer))
+        return first_verdict(view, query, self._rules, self._now(), missing=missing)
+
+    def settled(self, tenant: str) -> AbstractSet[str]:
+        """Jobs that the log has and the index has not.
+
+        Raise StoreUnavailableError, IndexUnavailableError (also where it is too far behind for
+        anything to be settled), CorruptError.
+        """
+        return self._tail(tenant).outcomes.keys()
+
+    def _tail(self, tenant: str) -> Tail:
+        """W from the index, then the log after it; wait where the index is too far behind."""
+        for attempt in range(2):
+            try:
+                tail = self._follower.tail(tenant)
+            except BehindError:
+                if attempt:
+                    raise
+            else:
+                if tail.lag <= ENOUGH:
+                    return tail
+            self.advance(tenant)
+        raise BehindError(f"the index is {tail.lag} entries behind the log of {tenant}")
+
+    def _ended(
+        self, tenant: str, tail: Tail, waiting: dict[str, Claim]
+    ) -> dict[str, Operation | None]:
+        """Jobs with a done mark. Once W has passed them nothing needs their pending object."""
+        asked = [job_id for job_id in waiting if job_id not in tail.outcomes]
+        marks = self._blobs.get_many([keys.done(tenant, job_id) for job_id in asked])
+        ended: dict[str, Operation | None] = {}
+        for job_id, mark in zip(asked, marks, strict=True):
+            if mark is None:
+                continue
+            seq = int(mark)
+            entry = self._log.read(tenant, seq)
+            if entry is None:
+                raise CorruptError(f"entry {seq} of {tenant} is gone, and a done mark names it")
+            ended[job_id] = operation = ending(entry, job_id)
+            if operation is not None:  # a repeat under its key may have brought bytes back
+                self._discard(tenant, [operation])
+            if seq <= tail.watermark:
+                self._blobs.delete([keys.pending(tenant, job_id)])
+        return ended
+
+    def _project_soon(self, tenant: str, job_ids: list[str]) -> None:
+        """Bring the index up, unless that has just failed; what is settled can wait for it."""
+        if self.rests(tenant):
+            self._falls_behind(tenant)
+            return
+        try:
+            self.advance(tenant)
+        except UnavailableError as error:
+            self._meter.count("unavailable", reason=error.type, at="project")
+            about = {"tenant": tenant, "job_ids": job_ids}
+            logger.warning("settled, not projected yet: %s", error, extra=about)
+
+    def _source(self, tenant: str) -> Source:
+        return Source(
+            tenant,
+            index=self._index,
+            blobs=self._blobs,
+            sight=self._sight,
+            pool=self._pool(),
+            fuse=self._fuse,
+        )
+
+    def _step(self, tail: Tail, source: Source, claims: Sequence[Claim]) -> Tail:
+        """Decide and append; the tail with whatever entry took the next number."""
+        try:
+            entry = self._entry(tail, source, claims)
+        except MissingError as missing:
+            # A picture is gone that the log up to here still has: the log must have gone on.
+            ahead = self._log.read(tail.tenant, tail.head + 1)
+            if ahead is None:
+                raise CorruptError(f"{missing}, and the log of {tail.tenant} has it") from missing
+            return tail.plus(ahead)
+        if self._index.watermark(tail.tenant) < tail.watermark:
+            # What was found in it since was not all that lies below the tail.
+            raise IndexUnavailableError(f"the index of {tail.tenant} has lost what it held")
+        return self._append(tail, entry)
+
+    def _entry(self, tail: Tail, source: Source, claims: Sequence[Claim]) -> Entry:
+        """The outcomes of as many jobs as one entry takes, each seeing those before it."""
+        seq, at = tail.head + 1, self._now()
+        batch = Layer()
+        view = IndexView(source, (batch, tail.layer))
+        operations: list[Operation] = []
+        states = size = 0
+        for claim in claims:
+            if claim.job.job_id in batch.outcomes:
+                continue
+            operation, weight = self._decide(view, claim, Now(seq, states, at))
+            if operations and size + weight > BYTES:
+                break
+            apply(batch, operation, seq)
+            operations.append(operation)
+            states += len(operation.states)
+            size += weight
+            if len(operations) == JOBS:
+                break
+        return Entry(
+            seq=seq,
+            nonce=self._nonce(),
+            previous=tail.nonce,
+            at=at,
+            format=format_of(operations),
+            pipeline_version=self._rules.pipeline_version,
+            policy_version=self._rules.policy_version,
+            operations=tuple(operations),
+        )
+
+    def _decide(self, view: IndexView, claim: Claim, now: Now) -> tuple[Operation, int]:
+        """An operation that fits into an entry, if with fewer copies or matches; and its size."""
+        rules = self._rules
+        while True:
+            operation = decide(view, claim, now, rules)
+            size = len(_encoder.encode(operation)) + 1
+            if size <= BYTES or rules.matches == 1:
+                return operation, size
+            if rules.copies > 1:
+                rules = replace(rules, copies=rules.copies // 2)
+            else:
+                rules = replace(rules, matches=rules.matches // 2)
+
+    def _append(self, tail: Tail, entry: Entry) -> Tail:
+        """Append, or find what stands at that number: one's own, or another's.
+
+        A number is never skipped: where the put failed and nothing is there, it is tried again.
+        """
+        for attempt in range(TRIES):
+            try:
+                self._log.append(tail.tenant, entry)
+            except (ExistsError, StoreUnavailableError):
+                there = self._log.read(tail.tenant, entry.seq)
+                if there is None:
+                    self._pause(attempt)
+                    continue
+                if there.nonce != entry.nonce:
+                    self._meter.count("conflicts")
+                    return tail.plus(there)
+            audit.appended(self._meter, tail.tenant, entry)
+            return tail.plus(entry)
+        raise StoreUnavailableError(f"entry {entry.seq} of {tail.tenant} could not be appended")

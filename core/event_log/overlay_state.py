@@ -1,0 +1,60 @@
+"""What some operations of the log left: the newest of everything that they touched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from core.records import Outcome, State, Tombstone
+from core.types import SpaceKind, Standing
+
+
+class Layer:
+    """States, tombstones and outcomes, laid over something older; the newest wins."""
+
+    __slots__ = ("_bytes", "_pixels", "anchors", "outcomes", "removed", "standings", "states")
+
+    def __init__(self) -> None:
+        self.states: dict[str, State] = {}
+        self.removed: dict[str, Tombstone] = {}
+        self.outcomes: dict[str, Outcome] = {}
+        self.standings: dict[SpaceKind, Standing] = {}
+        self.anchors: dict[str, None] = {}
+        """Every record that was an anchor in one of these states, in order; never taken out."""
+        self._bytes: dict[str, tuple[str, ...]] = {}
+        self._pixels: dict[str, tuple[str, ...]] = {}
+
+    def put(self, states: Iterable[State], removed: Iterable[Tombstone]) -> None:
+        """Lay these on top. What is removed never comes back."""
+        for state in states:
+            image_id = state.image_id
+            if image_id in self.removed:
+                continue
+            if image_id not in self.states:
+                self._bytes[state.sha256] = (*self._bytes.get(state.sha256, ()), image_id)
+                self._pixels[state.pixels] = (*self._pixels.get(state.pixels, ()), image_id)
+            self.states[image_id] = state
+            if state.anchor is not None:
+                self.anchors[image_id] = None
+        for tombstone in removed:
+            self.states.pop(tombstone.image_id, None)
+            self.removed.setdefault(tombstone.image_id, tombstone)
+
+    def same_bytes(self, sha256: str) -> Iterator[State]:
+        """Those of the states with that digest."""
+        return (self.states[one] for one in self._bytes.get(sha256, ()) if one in self.states)
+
+    def same_pixels(self, pixels: str) -> Iterator[State]:
+        """Those of the states with that digest."""
+        return (self.states[one] for one in self._pixels.get(pixels, ()) if one in self.states)
+
+    def copy(self) -> Layer:
+        """One of its own, to be laid upon without touching this one."""
+        other = Layer()
+        other.states = self.states.copy()
+        other.removed = self.removed.copy()
+        other.outcomes = self.outcomes.copy()
+        other.standings = self.standings.copy()
+        other.anchors = self.anchors.copy()
+        other._bytes = self._bytes.copy()
+        other._pixels = self._pixels.copy()
+        return other

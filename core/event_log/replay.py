@@ -1,0 +1,70 @@
+"""Filling an index from the log: what was decided is applied, nothing is decided again."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from core.errors import CorruptError
+from core.event_log.decide import laid
+from core.event_log.tail import check
+from core.ports import Index, Log
+from core.records import Record, State
+
+logger = logging.getLogger(__name__)
+
+
+class Joins(Protocol):
+    """Reads what lies beside each picture."""
+
+    def join(self, tenant: str, seq: int, states: Sequence[State]) -> list[Record]:
+        """Each state with fingerprint, fields and vectors; without those of pictures now gone."""
+
+
+def replay(log: Log, shelf: Joins, index: Index, tenant: str, until: int) -> Iterator[int]:
+    """Project the entries after the index's watermark; yields the records each one left.
+
+    No further than `until`, which is to be what `Projector.marked` says: a watermark beyond would
+    hide jobs that have no done mark yet, and they would be settled again.
+
+    A picture that a later entry deletes has nothing to be joined with any more: it is left out
+    from the start. Raise CorruptError, StoreUnavailableError, IndexUnavailableError.
+    """
+    seq = index.watermark(tenant)
+    nonce = _nonce(log, tenant, seq)
+    lost: set[str] = set()
+    while seq < until:
+        seq += 1
+        entry = log.read(tenant, seq)
+        if entry is None:
+            raise CorruptError(f"the log of {tenant} has a gap at entry {seq}")
+        check(tenant, entry, seq, nonce)
+        nonce = entry.nonce
+        layer = laid(entry)
+        records = shelf.join(tenant, seq, list(layer.states.values()))
+        lost |= layer.states.keys() - {record.state.image_id for record in records}
+        lost -= layer.removed.keys()
+        index.project(
+            tenant,
+            seq,
+            records,
+            list(layer.removed.values()),
+            list(layer.outcomes.values()),
+            standings=list(layer.standings.values()),
+        )
+        yield len(records)
+    while lost and (entry := log.read(tenant, seq + 1)) is not None:
+        seq += 1  # what a later entry deletes may be gone already
+        lost -= laid(entry).removed.keys()
+    if lost:
+        logger.error("%d pictures of %s have lost their fingerprints: %s", len(lost), tenant, lost)
+
+
+def _nonce(log: Log, tenant: str, seq: int) -> str:
+    if not seq:
+        return ""
+    entry = log.read(tenant, seq)
+    if entry is None:
+        raise CorruptError(f"entry {seq} of {tenant} is gone, and the index has it")
+    return entry.nonce

@@ -1,0 +1,220 @@
+"""What settling reads: the index, the pictures, and what lies pending; each thing once a call."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Protocol
+
+import msgspec
+
+from core import keys
+from core.errors import MissingError
+from core.event_log.overlay_state import Layer
+from core.event_log.pending_anchors import Pool
+from core.keys import is_caption
+from core.ports import Blobs, Index
+from core.records import Ended, Fields, Job, State, caption
+from core.types import Candidates, Comparison, Hit, Query, SpaceKind, Standing
+
+Kind = list[State]
+"""Records of one digest that stand for the same original with the same decision, oldest first: of a
+hundred thousand copies of one file a verdict looks at one."""
+Fuse = Callable[[Sequence[Hit]], Candidates]
+Layers = tuple[Layer, ...]
+PART = 1_000
+"""Records without a vector that are read at a time."""
+
+logger = logging.getLogger(__name__)
+
+_job = msgspec.json.Decoder(Job)
+
+
+def lacking(index: Index, tenant: str, space_id: str) -> Iterator[State]:
+    """Records of an index that could have a vector in a space and have none, read in parts."""
+    place: int | None = -1
+    while place is not None:
+        states, place = index.lacking(tenant, space_id, PART, place)
+        yield from states
+
+
+class Sight(Protocol):
+    """What settling may look at beyond states: pictures, and what was said of them."""
+
+    def compare(self, tenant: str, query: Query, candidate_id: str, hit: Hit) -> Comparison:
+        """One picture laid over another: a pure function of the two."""
+
+    def query(self, tenant: str, image_id: str) -> Query:
+        """A stored picture as it asks for candidates. Raise MissingError."""
+
+    def fields(self, tenant: str, image_id: str, op_id: str | None) -> Fields:
+        """What the caller said of it in one call."""
+
+
+class Source:
+    """What one call has read so far; asked again, it answers the same."""
+
+    def __init__(
+        self,
+        tenant: str,
+        *,
+        index: Index,
+        blobs: Blobs,
+        sight: Sight,
+        pool: Pool,
+        fuse: Fuse,
+    ) -> None:
+        self.tenant = tenant
+        self.fuse = fuse
+        self.pool = pool
+        self._index = index
+        self._blobs = blobs
+        self._sight = sight
+        self._states: dict[str, State | None] = {}
+        self._same: dict[str, list[Kind]] = {}
+        self._copies: dict[str, list[State]] = {}
+        self._gone: dict[str, bool] = {}
+        self._queries: dict[str, Query] = {}
+        self._hits: dict[tuple[str, tuple[str, ...]], list[Hit]] = {}
+        self._compared: dict[tuple[str, str], Comparison] = {}
+        self._gathered: dict[Layer, int] = {}
+
+    def prefetch(self, queries: Sequence[Query]) -> None:
+        """Ask for a whole batch at once what it will need."""
+        if not queries:
+            return
+        for query in queries:
+            self._queries[query.image_id] = query
+        self._ask_same(
+            [query.fingerprint.sha256 for query in queries],
+            [query.fingerprint.pixels_sha256 for query in queries],
+        )
+        alone = [
+            query
+            for query in queries
+            if query.fingerprint.comparable
+            and not self._same[query.fingerprint.sha256]
+            and not self._same[query.fingerprint.pixels_sha256]
+        ]
+        if alone:
+            found = self._index.hits(self.tenant, alone)
+            for query, hits in zip(alone, found, strict=True):
+                self._hits[query.image_id, ()] = hits
+
+    def state(self, image_id: str) -> State | None:
+        """As the index has it."""
+        if image_id not in self._states:
+            self._states[image_id] = self._index.states(self.tenant, [image_id])[0]
+        return self._states[image_id]
+
+    def same(self, sha256: str, pixels: str) -> list[Kind]:
+        """Records of the index with either digest, "" for none, by what a verdict asks of them."""
+        digest = sha256 or pixels
+        if digest not in self._same:
+            self._ask_same([sha256] if sha256 else [], [pixels] if pixels else [])
+        return self._same[digest]
+
+    def copies(self, image_id: str) -> list[State]:
+        """As the index has them."""
+        if image_id not in self._copies:
+            self._copies[image_id] = self._index.copies(self.tenant, image_id)
+        return self._copies[image_id]
+
+    def gone(self, image_id: str) -> bool:
+        """Whether the index has a tombstone."""
+        if image_id not in self._gone:
+            self._gone[image_id] = self._index.tombstones(self.tenant, [image_id])[0] is not None
+        return self._gone[image_id]
+
+    def upload(self, image_id: str) -> tuple[Ended, bool] | None:
+        """An upload that the layers do not hold: ended, still pending, or never there.
+
+        The done mark is asked for first: a pending job goes away only after it has one. An
+        operation has either as well, and is no upload.
+        """
+        pending = keys.pending(self.tenant, image_id)
+        if self._blobs.exists([keys.done(self.tenant, image_id)])[0]:
+            (outcome,) = self._index.outcomes(self.tenant, [image_id])
+            other = outcome is not None and outcome.kind != "ingest"
+            return None if other else (Ended(image_id, ""), True)
+        try:
+            job = _job.decode(self._blobs.get(pending))
+        except MissingError:
+            return None
+        return (Ended(job.job_id, job.accepted_at), False) if job.kind == "ingest" else None
+
+    def standing(self, kind: SpaceKind) -> Standing | None:
+        """As the index has it."""
+        return self._index.standings(self.tenant).get(kind)
+
+    def lacking(self, space_id: str) -> Iterator[State]:
+        """Records of the index without a vector in a space, those alone that could have one."""
+        return lacking(self._index, self.tenant, space_id)
+
+    def able(self, state: State, space_id: str) -> bool:
+        """Whether a record could have a vector in a space: it has pixels, or words."""
+        if is_caption(space_id):
+            fields = self._sight.fields(self.tenant, state.image_id, state.fields)
+            return bool(caption(fields))
+        return state.content != "purged"
+
+    def query(self, image_id: str) -> Query:
+        """A stored picture, or one of this call. Raise MissingError."""
+        if image_id not in self._queries:
+            self._queries[image_id] = self._sight.query(self.tenant, image_id)
+        return self._queries[image_id]
+
+    def hits(self, query: Query, shut: Callable[[str], bool], layers: Layers) -> list[Hit]:
+        """Anchors of the index near a query; where one that is `shut` took a place, ask for more.
+
+        What may be shut is only what one of the layers speaks of.
+        """
+        hits = self._asked(query, ())
+        if not any(shut(hit.image_id) for hit in hits):
+            return hits
+        spoken = {one for layer in layers for one in (*layer.removed, *layer.states)}
+        return self._asked(query, tuple(sorted(filter(shut, spoken))))
+
+    def _asked(self, query: Query, without: tuple[str, ...]) -> list[Hit]:
+        """Kept by what was left out: an attempt that is given up must leave nothing behind."""
+        key = (query.image_id, without)
+        if key not in self._hits:
+            self._hits[key] = self._index.hits(self.tenant, [query], without=without)[0]
+        return self._hits[key]
+
+    def gather(self, layers: Layers) -> None:
+        """Put every anchor of the layers into the pool."""
+        for layer in layers:
+            for image_id in islice(layer.anchors, self._gathered.get(layer, 0), None):
+                if image_id in self.pool:
+                    continue
+                try:
+                    self.pool.add(self.query(image_id))
+                except MissingError:
+                    # Deleted by an entry that was not read yet: the append will find it.
+                    about = {"tenant": self.tenant, "image_id": image_id}
+                    logger.info("gone already", extra=about)
+            self._gathered[layer] = len(layer.anchors)
+
+    def compare(self, query: Query, hit: Hit) -> Comparison:
+        """One picture laid over another."""
+        pair = (query.image_id, hit.image_id)
+        if pair not in self._compared:
+            self._compared[pair] = self._sight.compare(self.tenant, query, hit.image_id, hit)
+        return self._compared[pair]
+
+    def owner(self, image_id: str, fields: str | None) -> str | None:
+        """The caller's own owner_id."""
+        return self._sight.fields(self.tenant, image_id, fields).owner_id
+
+    def _ask_same(self, sha256: Sequence[str], pixels: Sequence[str]) -> None:
+        found: dict[str, dict[tuple[object, ...], Kind]] = {one: {} for one in (*sha256, *pixels)}
+        states = self._index.by_content(self.tenant, sha256, pixels)
+        for state in sorted(states, key=lambda one: (one.accepted_at, one.image_id)):
+            self._states[state.image_id] = state
+            decision = state.decision
+            kind = state.original, state.anchor, decision.by, decision.value
+            for digest in {state.sha256, state.pixels} & found.keys():
+                found[digest].setdefault(kind, []).append(state)
+        self._same.update((digest, list(kinds.values())) for digest, kinds in found.items())

@@ -1,0 +1,175 @@
+"""The live records of one tenant at one moment: the index, overlaid with what it lacks.
+
+Everything is read from the index after its watermark W was, and the layers hold every entry after
+W: so what the index says may be old or even newer than the log that was read, but where it is
+old, a layer has the newer state, and where it is newer, the append will find its number taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import chain, islice
+
+from core.event_log.overlay_state import Layer
+from core.event_log.settle_reads import Kind, Layers, Source
+from core.records import Ended, State, Tombstone
+from core.types import Candidates, Comparison, Hit, Query, SpaceKind, Standing
+
+ENOUGH = 100
+"""Records without a vector that are counted: more are as bad."""
+
+
+class IndexView:
+    """A source under some layers, the newest first; writing goes to the topmost."""
+
+    def __init__(self, source: Source, layers: Layers) -> None:
+        self._source = source
+        self._layers = layers
+
+    def state(self, image_id: str) -> State | None:
+        """The newest of a live record."""
+        for layer in self._layers:
+            if image_id in layer.removed:
+                return None
+            state = layer.states.get(image_id)
+            if state is not None:
+                return state
+        return self._source.state(image_id)
+
+    def gone(self, image_id: str) -> bool:
+        """Whether it was deleted."""
+        return any(image_id in layer.removed for layer in self._layers) or self._source.gone(
+            image_id
+        )
+
+    def upload(self, image_id: str) -> tuple[Ended, bool] | None:
+        """An upload's own job and whether it has ended; None where there never was one."""
+        for layer in self._layers:
+            outcome = layer.outcomes.get(image_id)
+            if outcome is not None:
+                upload = outcome.kind == "ingest"
+                return (Ended(image_id, outcome.accepted_at), True) if upload else None
+        return self._source.upload(image_id)
+
+    def same_bytes(self, sha256: str) -> list[State]:
+        """Live records of that digest; of many that a verdict cannot tell apart the first two."""
+        return self._first(
+            (layer.same_bytes(sha256) for layer in self._layers), self._source.same(sha256, "")
+        )
+
+    def same_pixels(self, pixels: str) -> list[State]:
+        """Likewise."""
+        return self._first(
+            (layer.same_pixels(pixels) for layer in self._layers), self._source.same("", pixels)
+        )
+
+    def copies(self, image_id: str) -> list[State]:
+        """Live records whose original it is, itself left out."""
+        states = self._newest(
+            (layer.states.values() for layer in self._layers), self._source.copies(image_id)
+        )
+        return [
+            state for state in states if state.original == image_id and state.image_id != image_id
+        ]
+
+    def near(self, query: Query) -> Candidates:
+        """Live anchors other than itself that take new copies."""
+        hits = {
+            hit.image_id: hit
+            for hit in self._source.hits(query, self._shut, self._layers)
+            if hit.image_id != query.image_id
+        }
+        self._source.gather(self._layers)
+        for hit in self._source.pool.near(query):
+            if hit.image_id not in hits and self._open(hit.image_id):
+                hits[hit.image_id] = hit
+        return self._source.fuse(list(hits.values()))
+
+    def compare(self, query: Query, hit: Hit) -> Comparison:
+        """The picture laid over a candidate."""
+        return self._source.compare(query, hit)
+
+    def owner(self, image_id: str, fields: str | None) -> str | None:
+        """The caller's own owner_id."""
+        return self._source.owner(image_id, fields)
+
+    def query(self, image_id: str) -> Query:
+        """A stored picture as it asks for candidates."""
+        return self._source.query(image_id)
+
+    def standing(self, kind: SpaceKind) -> Standing | None:
+        """The newest that the log says."""
+        for layer in self._layers:
+            if kind in layer.standings:
+                return layer.standings[kind]
+        return self._source.standing(kind)
+
+    def lacking(self, space_id: str) -> int:
+        """Live records that could have a vector in a space and have none; stops at a hundred."""
+        found: set[str] = set()
+        layered = {one for layer in self._layers for one in layer.states}
+        below = (state.image_id for state in self._source.lacking(space_id))
+        for image_id in chain(layered, below):
+            state = self.state(image_id)
+            if state is None or space_id in state.spaces:
+                continue
+            if self._source.able(state, space_id):
+                found.add(image_id)
+            if len(found) == ENOUGH:
+                break
+        return len(found)
+
+    def fork(self) -> IndexView:
+        """The same view, to be written upon."""
+        return IndexView(self._source, (Layer(), *self._layers))
+
+    def put(self, states: Sequence[State], removed: Sequence[Tombstone]) -> None:
+        """Lay these over the view."""
+        self._layers[0].put(states, removed)
+
+    def _first(self, layers: Iterable[Iterable[State]], below: Iterable[Kind]) -> list[State]:
+        """All that the layers hold, and of each kind below the first two that they do not speak of.
+
+        One is enough for a verdict, unless it is the very picture that is judged.
+        """
+        untouched = (
+            islice((one for one in kind if not self._spoken(one.image_id)), 2) for kind in below
+        )
+        return self._newest(layers, chain.from_iterable(untouched))
+
+    def _spoken(self, image_id: str) -> bool:
+        """Whether a layer has something newer to say of a record."""
+        return any(image_id in layer.states or image_id in layer.removed for layer in self._layers)
+
+    def _newest(self, layers: Iterable[Iterable[State]], below: Iterable[State]) -> list[State]:
+        """Of every record among these the newest state, where it is live."""
+        found: dict[str, State | None] = {}
+        for states in (*layers, below):
+            for state in states:
+                if state.image_id not in found:
+                    found[state.image_id] = self._over(state)
+        return [state for state in found.values() if state is not None]
+
+    def _over(self, state: State) -> State | None:
+        """What the layers say of a record, else the state itself."""
+        for layer in self._layers:
+            if state.image_id in layer.removed:
+                return None
+            newer = layer.states.get(state.image_id)
+            if newer is not None:
+                return newer
+        return state
+
+    def _open(self, image_id: str) -> bool:
+        state = self.state(image_id)
+        return state is not None and state.anchor is not None and not state.closed
+
+    def _shut(self, image_id: str) -> bool:
+        """What the index may still give as a candidate although it is none any more."""
+        for layer in self._layers:
+            if image_id in layer.removed:
+                return True
+            state = layer.states.get(image_id)
+            if state is not None:
+                return state.closed or state.anchor is None
+        return False

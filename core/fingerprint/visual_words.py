@@ -1,0 +1,182 @@
+"""Local features as words: what finds a crop, a frame or a small turn without any model.
+
+Up to 200 SIFT keypoints of a 224-pixel grey preview (Lowe 2004), as RootSIFT (Arandjelovic and
+Zisserman 2012) less a fixed mean; signs of fixed random projections (Charikar 2002) make two
+words of 24 bits a keypoint. Nothing is trained. A mirrored picture has the same keypoints with
+permuted descriptors, so both are made at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import cache
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from core.types import Features, Pixels
+
+SIDE = 224
+"""Long side of the preview in pixels: query and index have to use the same (a 512-pixel query
+against a 224-pixel index lost up to 9 points of recall, measured)."""
+KEYPOINTS = 200
+_CONTRAST = 0.01
+"""A quarter of what Lowe used: only pictures of few keypoints get more of them, and a crop to a
+quarter is found in 95 instead of 93 of 100 photos (measured)."""
+_HELD = 255
+"""Keypoints that are kept: among equals OpenCV gives more than it was asked for."""
+TABLES = 2
+BITS = 24
+"""Bits of a word; the table's number lies above them, so that words of two tables never meet."""
+
+_MEAN = np.frombuffer(
+    bytes.fromhex(
+        "3f413d352c26242b805d3b2b24232b4a804b2b23232a3a5d402c25252a333c43"
+        "51423e3d39332e34af683e352e2e335faf60332d2d343e6954352e31353b3e44"
+        "51342e33393d3e42af5f332e2e353e68af693e342d2d336054443e3b35312e35"
+        "3f2b24262c353d41804a2b23242b3b5d805d3a2a23232b4b40433c332a25252c"
+    ),
+    np.uint8,
+).astype(np.float32) / np.float32(1000)
+"""Mean RootSIFT descriptor in thousandths, from 8,000 keypoints of 40 pictures of
+`evaluation.synthetic_photos` (seeds 1000 to 1039), made symmetric under the mirror."""
+_MIRROR = np.arange(128).reshape(4, 4, 8)[::-1][:, :, -np.arange(8) % 8].reshape(128)
+"""Where each of the 128 numbers of a descriptor lies in that of the mirrored picture."""
+
+
+@cache
+def _projections() -> NDArray[np.float32]:
+    """(128, TABLES * BITS) of +1 and -1: bits of SHAKE-128, the same for ever and everywhere."""
+    count = 128 * TABLES * BITS
+    drawn = hashlib.shake_128(b"seenit words 1").digest(count // 8)
+    signs = np.unpackbits(np.frombuffer(drawn, np.uint8)).astype(np.float32)
+    return (2 * signs - 1).reshape(128, TABLES * BITS)
+
+
+class Keypoints(NamedTuple):
+    """What was found in a preview."""
+
+    descriptors: NDArray[np.float32]
+    """(n, 128), as SIFT gives them."""
+    points: NDArray[np.float32]
+    """(n, 4): x and y in pixels, size in pixels, angle in degrees."""
+    width: int
+    height: int
+
+
+def extract(preview: Pixels) -> Features:
+    """Make the features of an upright 8-bit RGB preview, (height, width, 3), in about 7 ms.
+
+    It is brought to 224 pixels on its long side by area, never enlarged. A picture without
+    texture has none. Safe to call from many threads.
+    """
+    return described(detect(preview))
+
+
+def described(found: Keypoints) -> Features:
+    """Make the features of a preview's keypoints: words, also of the mirrored picture's."""
+    return Features(
+        words=_words(rooted(found.descriptors)).tobytes(),
+        mirrored=_words(rooted(found.descriptors[:, _MIRROR])).tobytes(),
+        points=found.points.tobytes(),
+        width=found.width,
+        height=found.height,
+    )
+
+
+def detect(preview: Pixels) -> Keypoints:
+    """Find the keypoints of a preview, as `extract` does."""
+    grey = cv2.cvtColor(preview, cv2.COLOR_RGB2GRAY)
+    height, width = grey.shape
+    scale = SIDE / max(height, width)
+    if scale < 1:
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+    sift = cv2.SIFT_create(KEYPOINTS, contrastThreshold=_CONTRAST)  # type: ignore[attr-defined]
+    found, descriptors = sift.detectAndCompute(grey, None)
+    found = found[:_HELD]
+    points = np.array(
+        [(*point.pt, point.size, point.angle) for point in found], np.float32
+    ).reshape(-1, 4)
+    if descriptors is None:
+        descriptors = np.zeros((0, 128), np.float32)
+    return Keypoints(descriptors[:_HELD], points, grey.shape[1], grey.shape[0])
+
+
+def rooted(descriptors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n, 128) RootSIFT less its fixed mean."""
+    total = np.maximum(descriptors.sum(axis=1, keepdims=True), 1e-6)
+    centred: NDArray[np.float32] = np.sqrt(descriptors / total) - _MEAN
+    return centred
+
+
+def _words(centred: NDArray[np.float32]) -> NDArray[np.uint32]:
+    """(n, TABLES) words of (n, 128) rooted descriptors."""
+    bits = (centred @ _projections() > 0).reshape(-1, TABLES, BITS)
+    values = bits @ (1 << np.arange(BITS, dtype=np.uint32))
+    return np.asarray(values + (np.arange(TABLES, dtype=np.uint32) << BITS), np.uint32)
+
+
+class Sketch(NamedTuple):
+    """One picture's keypoints as the vote reads them."""
+
+    codes: NDArray[np.uint64]
+    """(n,): all bits of a keypoint, table above table."""
+    points: NDArray[np.int16]
+    """(n, 4): x and y in 1/64 pixel, size in 1/1024 octave, angle in 1/64 degree."""
+    side: int
+    """Long side in pixels."""
+
+
+def sketch(features: Features) -> Sketch:
+    """Read stored features."""
+    return sketches([features])[0]
+
+
+def sketches(features: Sequence[Features]) -> list[Sketch]:
+    """Read stored features of many pictures at once, about 100,000 a second."""
+    codes = _codes(b"".join(one.words for one in features))
+    points = _rounded(np.frombuffer(b"".join(one.points for one in features), np.float32))
+    made, start = [], 0
+    for one in features:
+        end = start + len(one.points) // 16
+        made.append(Sketch(codes[start:end], points[start:end], max(one.width, one.height)))
+        start = end
+    return made
+
+
+def reflected(features: Features) -> Sketch:
+    """Read stored features as those of the mirrored picture."""
+    points = np.frombuffer(features.points, np.float32).reshape(-1, 4).copy()
+    points[:, 0] = features.width - 1 - points[:, 0]
+    points[:, 3] = (180 - points[:, 3]) % 360
+    side = max(features.width, features.height)
+    return Sketch(_codes(features.mirrored), _rounded(points), side)
+
+
+def _codes(words: bytes) -> NDArray[np.uint64]:
+    pair = np.frombuffer(words, np.uint32).reshape(-1, TABLES).astype(np.uint64)
+    mask = np.uint64((1 << BITS) - 1)
+    return (pair[:, 0] & mask) | ((pair[:, 1] & mask) << np.uint64(BITS))
+
+
+def _rounded(points: NDArray[np.float32]) -> NDArray[np.int16]:
+    made = points.reshape(-1, 4) * np.array([64, 64, 1, 64], np.float32)
+    made[:, 2] = np.log2(np.maximum(made[:, 2], 0.01)) * 1024
+    return np.round(made).astype(np.int16)
+
+
+def terms(codes: NDArray[np.uint64]) -> NDArray[np.uint32]:
+    """(2n,) words of (n,) codes, table after table."""
+    low = codes & np.uint64((1 << BITS) - 1)
+    high = codes >> np.uint64(BITS) | np.uint64(1 << BITS)
+    return np.concatenate([low, high]).astype(np.uint32)
+
+
+def vocabulary(codes: NDArray[np.uint64]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """The different words of (n,) codes, sorted, and for each the first keypoint that has it."""
+    words, first = np.unique(terms(codes), return_index=True)
+    return words, first % max(1, len(codes))

@@ -1,0 +1,320 @@
+"""What a file says of itself: format, size and frames, read by hand and without a decoder.
+
+Plain Python over bytes: a hostile file can at worst be misread here, it cannot run off with the
+process, and `read` turns whatever a format's reader raises into an error of this file alone. The
+formats are those that people upload and that one decode turns into pixels: JPEG, PNG, GIF, WebP,
+AVIF, HEIF, TIFF, BMP and binary PPM. Layouts are those of the formats' specifications (ITU T.81,
+RFC 2083, GIF89a, RFC 9649, ISO 14496-12 and 23008-12, TIFF 6.0 and BigTIFF).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
+
+from core import image_formats
+from core.errors import BrokenError, SeenitError, TooLargeError, UnsupportedError
+from core.imaging import isobmff, tiff
+from core.imaging.byte_reader import Reader
+from core.types import Header, Limits
+
+_SIGNED = 64
+"""Bytes looked at for a signature."""
+_BRANDS = 1024
+"""Bytes of an AVIF or HEIF file in which its brands are looked for."""
+_LONGEST = 2**31 - 1
+"""Pixels of a side above which a size is not even told: the formats' own fields end there."""
+_DIGITS = len(str(_LONGEST)) + 1
+"""Digits of a number that is written as text: with these it is past _LONGEST already."""
+_AVIF_BRANDS = {b"avif", b"avis"}
+_HEIF_BRANDS = {
+    *(b"heic", b"heix", b"heim", b"heis", b"hevc"),
+    *(b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"),
+}
+_OTHERS = (
+    (b"8BPS", "Photoshop"),
+    (b"%PDF", "PDF"),
+    (b"%!PS", "PostScript"),
+    (b"\x00\x00\x00\x0cjP  ", "JPEG 2000"),
+    (b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (b"\xff\x0a", "JPEG XL"),
+    (b"\x00\x00\x00\x0cJXL ", "JPEG XL"),
+    (b"\x00\x00\x01\x00", "icon"),
+    (b"DDS ", "DirectDraw"),
+    (b"BLP", "Blizzard"),
+    (b"qoif", "QOI"),
+    (b"\x76\x2f\x31\x01", "OpenEXR"),
+    (b"SIMPLE  =", "FITS"),
+)
+"""Signatures of formats that are not read, so that the answer can name them."""
+
+logger = logging.getLogger(__name__)
+
+
+def read(stream: BinaryIO, limits: Limits) -> Header:
+    """Name the format and give its declared size, within `limits`.
+
+    Raise TooLargeError, UnsupportedError or BrokenError, in words for the person who sent it.
+    """
+    source = Reader(stream)
+    if source.size == 0:
+        raise BrokenError("the file is empty")
+    if source.size > limits.bytes:
+        raise TooLargeError(
+            f"the file has {_megabytes(source.size)}; the limit is {_megabytes(limits.bytes)}"
+        )
+    name, reading = _recognise(source, limits)
+    allow(name, limits)
+    with _translated(name):
+        width, height, frames = reading(source, limits.frames)
+    header = Header(format=name, width=width, height=height, frames=frames)
+    within(header, limits)
+    return header
+
+
+def allow(name: str, limits: Limits) -> None:
+    """Raise UnsupportedError where files of a format, as Pillow names it, are not decoded here."""
+    wanted = image_formats.setting(name)
+    if wanted not in limits.formats:
+        raise UnsupportedError(
+            f"{image_formats.titles([wanted])} is off here; what is read: "
+            f"{image_formats.titles(limits.formats)}. Send the picture as one of these, or "
+            f"have the operator add {wanted} to SEENIT_FORMATS"
+        )
+
+
+@contextmanager
+def _translated(name: str) -> Iterator[None]:
+    """Turn a fault that a format's reader did not foresee into an error of this file alone.
+
+    OSError is left as it is: the disk's fault, not the file's.
+    """
+    try:
+        yield
+    except (SeenitError, OSError):
+        raise
+    except Exception:  # one file never fails its neighbours, whatever its header does to us
+        logger.warning("header_reader_failed", exc_info=True, extra={"format": name})
+        title = image_formats.titles([image_formats.setting(name)])
+        raise BrokenError(f"the {title} file's header makes no sense") from None
+
+
+def within(header: Header, limits: Limits) -> None:
+    """Raise TooLargeError or BrokenError unless the declared size is one to decode."""
+    if header.width < 1 or header.height < 1:
+        raise BrokenError(
+            f"the picture says that it is {header.width} by {header.height} pixels large"
+        )
+    if max(header.width, header.height) > _LONGEST:
+        raise TooLargeError(
+            f"the picture says that a side of it has over {_LONGEST:,} pixels; "
+            f"the limit is {limits.pixels / 1e6:,.10g} million in all"
+        )
+    if header.width * header.height > limits.pixels:
+        raise TooLargeError(
+            f"the picture has {header.width} by {header.height} pixels, that is "
+            f"{header.width * header.height / 1e6:,.1f} million; "
+            f"the limit is {limits.pixels / 1e6:,.10g} million"
+        )
+    if header.frames > limits.frames:
+        raise TooLargeError(f"the animation has more than {limits.frames:,} frames")
+
+
+def cut_off(data: bytes) -> bool:
+    """Whether a container says that it goes on after the file's end, where its decoder is silent.
+
+    The others say so themselves, or hold nothing that could be asked.
+    """
+    if data.startswith(b"RIFF"):
+        return int.from_bytes(data[4:8], "little") + 8 > len(data)
+    return data[4:8] == b"ftyp" and isobmff.beyond(data)
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 2**20:,.10g} MB" if count % 2**20 == 0 else f"{count / 2**20:,.2f} MB"
+
+
+def recognises(start: bytes) -> bool:
+    """Return whether a file that begins so is of a format that is read here."""
+    return _known(start) is not None
+
+
+def foreign(start: bytes) -> str | None:
+    """Name the format of a file that begins so, if it is known and not read here."""
+    known = next((name for signature, name in _OTHERS if start.startswith(signature)), None)
+    return "SVG" if known is None and b"<svg" in start.lower() else known
+
+
+_Reading = Callable[[Reader, int], tuple[int, int, int]]
+
+
+def _recognise(source: Reader, limits: Limits) -> tuple[str, _Reading]:
+    """Format name as Pillow gives it, and what reads its header."""
+    start = source.start(_BRANDS)
+    found = _known(start)
+    if found is not None:
+        return found
+    named = foreign(start[:_SIGNED])
+    what = f"{named} files are" if named else "this kind of file is"
+    raise UnsupportedError(
+        f"{what} not read here; what is read: {image_formats.titles(limits.formats)}"
+    )
+
+
+def _known(start: bytes) -> tuple[str, _Reading] | None:
+    for signatures, name, reading in _FORMATS:
+        if start.startswith(signatures):
+            return name, reading
+    if start.startswith(b"RIFF") and start[8:12] == b"WEBP":
+        return "WEBP", _webp
+    if start[:2] in (b"P4", b"P5", b"P6") and start[2:3].isspace():
+        return "PPM", _ppm
+    if start[4:8] == b"ftyp" and (brand := _brand(start)):
+        return brand, isobmff.measure
+    return None
+
+
+def _brand(start: bytes) -> str | None:
+    """AVIF and HEIF share a container; the major brand tells, else the compatible ones."""
+    length = min(int.from_bytes(start[:4], "big"), len(start))
+    brands = [start[8:12], *(start[i : i + 4] for i in range(16, length - 3, 4))]
+    if brands[0] in _AVIF_BRANDS:
+        return "AVIF"
+    if brands[0] in _HEIF_BRANDS:
+        return "AVIF" if _AVIF_BRANDS.intersection(brands) else "HEIF"
+    return None
+
+
+def _jpeg(source: Reader, _: int) -> tuple[int, int, int]:
+    """Walk the segments to the frame header (SOF0 to SOF15 but DHT, JPG and DAC)."""
+    offset = 2
+    while True:
+        marker = source.at(offset, 2)
+        if marker[0] != 0xFF:  # noqa: PLR2004 - every marker starts with it
+            offset += 1  # stray bytes between segments, which decoders skip too
+        elif marker[1] == 0xFF:  # noqa: PLR2004 - fill byte
+            offset += 1
+        elif marker[1] in (0x00, 0x01) or 0xD0 <= marker[1] <= 0xD8:  # noqa: PLR2004 - no length
+            offset += 2
+        elif 0xC0 <= marker[1] <= 0xCF and marker[1] not in (0xC4, 0xC8, 0xCC):  # noqa: PLR2004
+            return source.number(offset + 7, 2), source.number(offset + 5, 2), 1
+        elif marker[1] in (0xD9, 0xDA):
+            raise BrokenError("the picture's data begin before its size is told")
+        else:
+            offset += 2 + max(2, source.number(offset + 2, 2))
+
+
+def _png(source: Reader, _: int) -> tuple[int, int, int]:
+    """IHDR comes first; acTL, where it is an animation, before the first IDAT."""
+    if source.at(12, 4) != b"IHDR":
+        raise BrokenError("the PNG's header is not where it must be")
+    width, height, frames = source.number(16, 4), source.number(20, 4), 1
+    offset = 33
+    while offset + 8 <= source.size:
+        kind = source.at(offset + 4, 4)
+        if kind == b"acTL":
+            # at least two: its default image need not be one of the frames that are shown
+            frames = max(2, source.number(offset + 8, 4))
+        if kind in (b"IDAT", b"IEND"):
+            break
+        offset += 12 + source.number(offset, 4)
+    return width, height, frames
+
+
+def _gif(source: Reader, most: int) -> tuple[int, int, int]:
+    """Walk the blocks; the canvas grows with a frame that goes beyond it."""
+    width, height = source.number(6, 2, big=False), source.number(8, 2, big=False)
+    offset, frames = 13 + _table(source.number(10, 1)), 0
+    while offset < source.size and frames <= most:
+        kind = source.number(offset, 1)
+        if kind == 0x21:  # noqa: PLR2004 - extension: a label, then blocks
+            offset = _blocks(source, offset + 2)
+        elif kind == 0x2C and offset + 10 <= source.size:  # noqa: PLR2004 - a frame
+            left, top, across, down = (
+                source.number(offset + i, 2, big=False) for i in (1, 3, 5, 7)
+            )
+            width, height = max(width, left + across), max(height, top + down)
+            frames += 1
+            offset = _blocks(source, offset + 11 + _table(source.number(offset + 9, 1)))
+        elif kind == 0x3B:  # noqa: PLR2004 - the trailer
+            break
+        else:
+            offset += 1  # padding, which decoders skip too
+    return width, height, max(1, frames)
+
+
+def _table(flags: int) -> int:
+    """Bytes of a GIF's colour table."""
+    return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
+
+
+def _blocks(source: Reader, offset: int) -> int:
+    """Offset after a chain of data blocks, or the end of a file that is cut off."""
+    while offset < source.size:
+        length = source.number(offset, 1)
+        offset += 1 + length
+        if length == 0:
+            break
+    return offset
+
+
+def _webp(source: Reader, most: int) -> tuple[int, int, int]:
+    """VP8 (lossy), VP8L (lossless) or VP8X (extended: canvas, then frames)."""
+    kind = source.at(12, 4)
+    if kind == b"VP8 ":
+        if source.at(23, 3) != b"\x9d\x01\x2a":
+            raise BrokenError("the WebP's first frame has no start code")
+        across, down = source.number(26, 2, big=False), source.number(28, 2, big=False)
+        return across & 0x3FFF, down & 0x3FFF, 1
+    if kind == b"VP8L":
+        bits = source.number(21, 4, big=False)
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1, 1
+    if kind != b"VP8X":
+        raise BrokenError("the WebP's first chunk is of an unknown kind")
+    width, height = (source.number(offset, 3, big=False) + 1 for offset in (24, 27))
+    frames = 0
+    for chunk in _chunks(source, 12):
+        frames += chunk == b"ANMF"
+        if frames > most:
+            break
+    return width, height, max(1, frames)
+
+
+def _chunks(source: Reader, offset: int) -> Iterator[bytes]:
+    """Kinds of a RIFF file's chunks."""
+    while offset + 8 <= source.size:
+        yield source.at(offset, 4)
+        length = source.number(offset + 4, 4, big=False)
+        offset += 8 + length + (length & 1)
+
+
+def _bmp(source: Reader, _: int) -> tuple[int, int, int]:
+    """OS/2's header has 16-bit sizes, all others 32-bit ones; a negative height is upside down."""
+    if source.number(14, 4, big=False) == 12:  # noqa: PLR2004 - OS/2
+        return source.number(18, 2, big=False), source.number(20, 2, big=False), 1
+    height = int.from_bytes(source.at(22, 4), "little", signed=True)
+    return source.number(18, 4, big=False), abs(height), 1
+
+
+def _ppm(source: Reader, _: int) -> tuple[int, int, int]:
+    """Width and height are the first two numbers; comments run to the end of their line."""
+    words: list[bytes] = []
+    for line in source.start(4096)[2:].splitlines():
+        words += line.split(b"#", 1)[0].split()
+        if len(words) >= 2:  # noqa: PLR2004 - width and height
+            break
+    if len(words) < 2 or not all(word.isdigit() for word in words[:2]):  # noqa: PLR2004
+        raise BrokenError("the PPM does not tell its size")
+    width, height = (int(word.lstrip(b"0")[:_DIGITS] or b"0") for word in words[:2])
+    return width, height, 1
+
+
+_FORMATS: tuple[tuple[tuple[bytes, ...], str, _Reading], ...] = (
+    ((b"\xff\xd8\xff",), "JPEG", _jpeg),
+    ((b"\x89PNG\r\n\x1a\n",), "PNG", _png),
+    ((b"GIF87a", b"GIF89a"), "GIF", _gif),
+    ((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), "TIFF", tiff.measure),
+    ((b"BM",), "BMP", _bmp),
+)

@@ -1,0 +1,74 @@
+"""Size and frames of an AVIF or HEIF file, out of its boxes (ISO 14496-12, 23008-12)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from core.errors import BrokenError
+from core.imaging.byte_reader import Reader
+
+_DEEPEST = 6
+_MOST = 4096
+"""Boxes looked at: real files have a few dozen."""
+_INSIDE = {b"meta": 4, b"iprp": 0, b"ipco": 0, b"moov": 0, b"trak": 0, b"mdia": 0} | {
+    b"minf": 0,
+    b"stbl": 0,
+}
+"""Boxes that hold others, and the bytes of their own before those."""
+
+
+def measure(source: Reader, _: int) -> tuple[int, int, int]:
+    """Width, height and frames: the largest picture in the file, the longest track.
+
+    Tiles, thumbnails and masks have sizes of their own, never larger than what they belong to.
+    Raise BrokenError where none is told.
+    """
+    sizes: list[tuple[int, int]] = []
+    frames = 1
+    for kind, offset, length in _walk(source, 0, source.size, 0, [0]):
+        if kind == b"ispe" and length >= 12:  # noqa: PLR2004 - version, flags, width, height
+            sizes.append((source.number(offset + 4, 4), source.number(offset + 8, 4)))
+        elif kind == b"tkhd" and length >= 84:  # noqa: PLR2004 - 16.16 fixed point at its end
+            sizes.append(
+                (source.number(offset + length - 8, 2), source.number(offset + length - 4, 2))
+            )
+        elif kind == b"stsz" and length >= 12:  # noqa: PLR2004 - samples of a track
+            # at least two: the picture that is decoded need not be one of a track's
+            frames = max(frames, 2, source.number(offset + 8, 4))
+    if not sizes:
+        raise BrokenError("the file does not tell the picture's size")
+    width, height = max(sizes, key=lambda size: size[0] * size[1])
+    return width, height, frames
+
+
+def beyond(data: bytes) -> bool:
+    """Whether the last of the outermost boxes ends after the file does."""
+    offset = 0
+    for _ in range(_MOST):
+        length = int.from_bytes(data[offset : offset + 4], "big")
+        if length == 1:
+            length = int.from_bytes(data[offset + 8 : offset + 16], "big")
+        if length < 8 or offset + length >= len(data):  # noqa: PLR2004 - a box's own head
+            return offset + length > len(data)
+        offset += length
+    return False
+
+
+def _walk(
+    source: Reader, offset: int, end: int, depth: int, seen: list[int]
+) -> Iterator[tuple[bytes, int, int]]:
+    """Kind, offset and length of each box's content, those within others included."""
+    while offset + 8 <= end and seen[0] < _MOST:
+        seen[0] += 1
+        length, kind, head = source.number(offset, 4), source.at(offset + 4, 4), 8
+        if length == 1 and offset + 16 <= end:
+            length, head = source.number(offset + 8, 8), 16
+        elif length == 0:
+            length = end - offset
+        stop = min(offset + length, end)
+        if length < head:
+            break
+        yield kind, offset + head, stop - offset - head
+        if kind in _INSIDE and depth < _DEEPEST:
+            yield from _walk(source, offset + head + _INSIDE[kind], stop, depth + 1, seen)
+        offset = stop

@@ -1,0 +1,332 @@
+"""Accepting: once this returns, an upload or an operation is never lost.
+
+Only the blob store is needed. The order of writes is bytes and fields, then the pending job, then
+the queue: whatever is cut off in between is either finished by the caller's repeat (under the same
+Idempotency-Key it gets the same ids) or was never promised.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from core import clock, keys
+from core.errors import (
+    BrokenError,
+    ConflictError,
+    ExistsError,
+    GoneError,
+    MalformedError,
+    MissingError,
+    SeenitError,
+    StoreUnavailableError,
+    UnavailableError,
+)
+from core.event_log import audit
+from core.imaging.decoding import inspect
+from core.ingest.backpressure import Backlog
+from core.metrics import UNMETERED, Meter
+from core.ports import Blobs, Queue
+from core.records import Fields, Job, JobKind
+from core.storage.picture_store import Shelf
+from core.task_names import picture_of
+from core.types import Limits, Value
+
+KEY_SECONDS = 24 * 3600.0
+"""How long an Idempotency-Key is kept."""
+FREE_BYTES = 256 * 1024 * 1024
+"""Less than this left on the device, and nothing more is accepted."""
+
+logger = logging.getLogger(__name__)
+
+
+class Upload(msgspec.Struct, frozen=True, kw_only=True):
+    """A file already on disk and hashed by the door; accepting takes it over."""
+
+    path: Path
+    filename: str | None
+    sha256: str
+    md5: str
+    bytes: int
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """One job or error an upload, in order, and whether an earlier call had made them."""
+
+    items: list[Job | SeenitError]
+    replayed: bool = False
+
+
+class Used(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept of an Idempotency-Key."""
+
+    ids: tuple[str, ...]
+    digest: str
+    at: str
+
+
+class Acceptor:
+    """Makes uploads and operations durable and hands them to the queue."""
+
+    def __init__(
+        self,
+        blobs: Blobs,
+        shelf: Shelf,
+        queue: Queue,
+        limits: Limits,
+        new_id: Callable[[], str],
+        *,
+        meter: Meter = UNMETERED,
+        backlog: Backlog | None = None,
+    ) -> None:
+        """Without a `backlog` uploads are accepted however many wait."""
+        self._meter = meter
+        self._blobs = blobs
+        self._shelf = shelf
+        self._queue = queue
+        self._limits = limits
+        self._new_id = new_id
+        self._backlog = backlog
+
+    def admit(self, *, repeat: bool = False) -> None:
+        """Whether uploads are accepted at all: asked before any byte of them is read.
+
+        Raise StoreUnavailableError where the disk is full, BacklogError where too much waits. What
+        may be a `repeat` of an accepted upload is told its ids however much waits.
+        """
+        free = self._blobs.free()
+        if free is not None and free < FREE_BYTES:
+            raise StoreUnavailableError("the disk is full: uploads are not accepted at present")
+        if self._backlog is not None and not repeat:
+            self._backlog.check()
+
+    def uploads(
+        self,
+        tenant: str,
+        uploads: Sequence[Upload | SeenitError],
+        fields: Fields,
+        *,
+        keep_bytes: bool = True,
+        key: str | None = None,
+    ) -> Accepted:
+        """Accept the files that are pictures by their headers; an error stands for each other one.
+
+        Raises MalformedError where `external_id` comes with several files, BrokenError where the
+        Idempotency-Key was used for other content, StoreUnavailableError where the disk is full,
+        BacklogError where too much waits.
+        """
+        if fields.external_id is not None and len(uploads) > 1:
+            raise MalformedError("external_id takes one file a request", field="external_id")
+        self.admit(repeat=key is not None)
+        checked = [self._inspect(upload) for upload in uploads]
+        wanted = [pair for pair in checked if not isinstance(pair, SeenitError)]
+        ids = tuple(self._new_id() for _ in wanted)
+        replayed = False
+        if key is not None:
+            used, replayed = self._claim(tenant, key, _digest(uploads, fields, keep_bytes), ids)
+            if len(used.ids) != len(ids):
+                raise BrokenError(
+                    "other files were accepted under this Idempotency-Key: the limits "
+                    "have changed since, so send these under a new one"
+                )
+            ids = used.ids
+        jobs = [
+            Job(
+                job_id=image_id,
+                tenant=tenant,
+                image_id=image_id,
+                kind="ingest",
+                accepted_at=clock.now(),
+                fields=image_id,
+                sha256=upload.sha256,
+                md5=upload.md5,
+                bytes=upload.bytes,
+                format=name,
+                keep_bytes=keep_bytes,
+            )
+            for image_id, (upload, name) in zip(ids, wanted, strict=True)
+        ]
+        files = [upload for upload, _ in wanted]
+        if replayed:
+            ended = self._ended(tenant, jobs)
+            self._write(
+                tenant,
+                [(j, u) for j, u, e in zip(jobs, files, ended, strict=True) if not e],
+                fields,
+            )
+        else:
+            self._write(tenant, list(zip(jobs, files, strict=True)), fields)
+        made = iter(jobs)
+        items = [item if isinstance(item, SeenitError) else next(made) for item in checked]
+        return Accepted(items=items, replayed=replayed)
+
+    def operate(
+        self,
+        tenant: str,
+        kind: JobKind,
+        image_id: str,
+        *,
+        fields: Fields | None = None,
+        if_match: int | None = None,
+        value: Value | None = None,
+        hold_until: str | UnsetType | None = UNSET,
+    ) -> Job:
+        """Leave an operation to be settled in the order of the log, however much waits."""
+        op_id = self._new_id()
+        if fields is not None:
+            self._shelf.write_fields(tenant, [(image_id, op_id, fields)])
+        job = Job(
+            job_id=op_id,
+            tenant=tenant,
+            image_id=image_id,
+            kind=kind,
+            accepted_at=clock.now(),
+            fields=op_id if fields is not None else None,
+            if_match=if_match,
+            value=value,
+            hold_until=hold_until,
+        )
+        self._promise(tenant, [job])
+        return job
+
+    def operations(self, tenant: str, wanted: Sequence[tuple[JobKind, str]]) -> list[Job]:
+        """Leave one operation for each of many pictures, in order, with one flush for all."""
+        jobs = [
+            Job(
+                job_id=self._new_id(),
+                tenant=tenant,
+                image_id=image_id,
+                kind=kind,
+                accepted_at=clock.now(),
+            )
+            for kind, image_id in wanted
+        ]
+        if jobs:
+            self._promise(tenant, jobs)
+        return jobs
+
+    def retry(self, tenant: str, job_id: str) -> Job:
+        """Try a failed upload again. Raise MissingError, GoneError, ConflictError."""
+        image_id = picture_of(job_id)
+        if self._blobs.exists([keys.tombstone(tenant, image_id)])[0]:
+            raise GoneError(f"picture {image_id} was deleted")
+        if not self._blobs.exists([keys.blob(tenant, image_id)])[0]:
+            raise MissingError(f"no bytes are stored for job {job_id}")
+        tries = [image_id, *self._tries(tenant, image_id)]
+        if job_id not in tries:
+            raise MissingError(f"there is no job {job_id}")
+        if self._blobs.exists([keys.pending(tenant, tries[-1])])[0]:
+            raise ConflictError(f"job {tries[-1]} has not ended yet")
+        data = self._blobs.get(keys.blob(tenant, image_id))
+        header = inspect(data, self._limits)
+        job = Job(
+            job_id=f"{image_id}.{len(tries)}",
+            tenant=tenant,
+            image_id=image_id,
+            kind="ingest",
+            accepted_at=clock.now(),
+            fields=image_id,
+            sha256=hashlib.sha256(data).hexdigest(),
+            md5=hashlib.md5(data, usedforsecurity=False).hexdigest(),
+            bytes=len(data),
+            format=header.format,
+            keep_bytes=self._shelf.fields(tenant, image_id, image_id).keep_bytes,
+        )
+        self._promise(tenant, [job])
+        return job
+
+    # --- steps ----------------------------------------------------------------------------------
+
+    def _tries(self, tenant: str, image_id: str) -> list[str]:
+        """The retries there have been, oldest first: each left a done mark or is pending."""
+        n = 1
+        tries: list[str] = []
+        while True:
+            job_id = f"{image_id}.{n}"
+            if not any(
+                self._blobs.exists([keys.done(tenant, job_id), keys.pending(tenant, job_id)])
+            ):
+                return tries
+            tries.append(job_id)
+            n += 1
+
+    def _inspect(self, upload: Upload | SeenitError) -> tuple[Upload, str] | SeenitError:
+        if isinstance(upload, SeenitError):
+            return upload
+        try:
+            return upload, inspect(upload.path, self._limits).format
+        except SeenitError as error:
+            return error
+
+    def _claim(self, tenant: str, key: str, digest: str, ids: tuple[str, ...]) -> tuple[Used, bool]:
+        name = hashlib.sha256(key.encode()).hexdigest()
+        mine = Used(ids=ids, digest=digest, at=clock.now())
+        while True:
+            taken = list(self._blobs.keys(f"keys/{tenant}/{name}/"))
+            n = 0
+            if taken:
+                last = msgspec.json.decode(self._blobs.get(taken[-1]), type=Used)
+                if clock.seconds_since(last.at) < KEY_SECONDS:
+                    if last.digest != digest:
+                        raise BrokenError("this Idempotency-Key was used for other content")
+                    return last, True
+                n = len(taken)
+            self.admit()
+            try:
+                self._blobs.create(keys.idempotency(tenant, name, n), msgspec.json.encode(mine))
+            except ExistsError:
+                continue
+            return mine, False
+
+    def _ended(self, tenant: str, jobs: Sequence[Job]) -> list[bool]:
+        done = self._blobs.exists([keys.done(tenant, job.job_id) for job in jobs])
+        dead = self._blobs.exists([keys.tombstone(tenant, job.image_id) for job in jobs])
+        return [a or b for a, b in zip(done, dead, strict=True)]
+
+    def _write(self, tenant: str, pairs: Sequence[tuple[Job, Upload]], fields: Fields) -> None:
+        if not pairs:
+            return
+        self._blobs.put([(keys.blob(tenant, job.image_id), upload.path) for job, upload in pairs])
+        self._shelf.write_fields(
+            tenant,
+            [
+                (
+                    job.image_id,
+                    job.image_id,
+                    msgspec.structs.replace(
+                        fields, filename=upload.filename, keep_bytes=job.keep_bytes
+                    ),
+                )
+                for job, upload in pairs
+            ],
+        )
+        self._promise(tenant, [job for job, _ in pairs])
+
+    def _promise(self, tenant: str, jobs: Sequence[Job]) -> None:
+        self._blobs.create_many(
+            [(keys.pending(tenant, job.job_id), msgspec.json.encode(job)) for job in jobs]
+        )
+        for job in jobs:
+            audit.accepted(self._meter, job)
+        try:
+            self._queue.enqueue([(tenant, job.job_id) for job in jobs])
+        except UnavailableError as error:
+            self._meter.count("unavailable", reason=error.type, at="accept")
+            logger.warning(
+                "not enqueued, the sweeper will: %s",
+                error,
+                extra={"tenant": tenant, "job_ids": [job.job_id for job in jobs]},
+            )
+
+
+def _digest(uploads: Sequence[Upload | SeenitError], fields: Fields, keep_bytes: bool) -> str:
+    """Of files and fields, so that the same key with other content is told apart."""
+    parts = [
+        upload.detail if isinstance(upload, SeenitError) else upload.sha256 for upload in uploads
+    ]
+    return hashlib.sha256(msgspec.json.encode([parts, fields, keep_bytes])).hexdigest()

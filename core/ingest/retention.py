@@ -1,0 +1,187 @@
+"""Retention: what has been kept long enough is purged or deleted, as a caller would do it.
+
+The blob store says what there is to lose: bytes and previews lie under the ids of their pictures,
+which begin with their time, and are gone once they were purged or deleted. So the oldest come
+first, what was done is not met again, and the index, should it be lost, has no say.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import time
+from collections.abc import Callable, Collection, Iterator
+from datetime import UTC, datetime
+from itertools import groupby, islice
+from typing import Protocol
+
+import msgspec
+
+from core import clock
+from core.errors import SeenitError
+from core.ingest.accept import Acceptor
+from core.ports import Blobs
+from core.queries.jobs import Tracked
+from core.queries.snapshot import Overlay
+from core.records import Job, JobKind, Record
+
+MOST = 1_000
+"""Operations asked for in one pass over a tenant: some sixteen entries of its log."""
+BUSY = 500
+"""With more than this waiting, a tenant's pass is put off: nothing that is old is urgent."""
+PART = 200
+"""Pictures looked up at once."""
+EVERY_SECONDS = 3600.0
+"""Between two passes that found all that was due: a period is counted in days."""
+SHARE = 24
+"""Of a shorter period than a day, passes in it."""
+SOON_SECONDS = 10.0
+"""After a pass that left something."""
+_DAY = 86_400.0
+
+_job = msgspec.json.Decoder(Job)
+
+logger = logging.getLogger(__name__)
+
+
+class Reads(Protocol):
+    """What retention asks of a reader: the index as of now, and how uploads ended."""
+
+    def overlay(self, tenant: str) -> Overlay:
+        """The index as of now. Raise BehindError where it cannot be told."""
+
+    def latest(self, tenant: str, image_id: str) -> Tracked | None:
+        """The newest attempt at a picture."""
+
+
+class Retention:
+    """Leaves purges and deletes to be settled; what is held is passed over until it is not."""
+
+    def __init__(
+        self,
+        reader: Reads,
+        acceptor: Acceptor,
+        blobs: Blobs,
+        *,
+        bytes_days: float | None,
+        records_days: float | None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """Days after which bytes are purged and records deleted, None: never. `now` in seconds."""
+        self._reader = reader
+        self._acceptor = acceptor
+        self._blobs = blobs
+        self._bytes = bytes_days
+        self._records = records_days
+        self._now = now
+        self._due = float("-inf")
+
+    def sweep(self) -> int:
+        """A pass over every tenant when it is time for one; how many operations were asked for.
+
+        Cheap to call at any time. A tenant that cannot be read is left for the next pass.
+        """
+        days = [one for one in (self._bytes, self._records) if one is not None]
+        if not days or self._now() < self._due:
+            return 0
+        asked = 0
+        left = False
+        for tenant in self._blobs.folders("log/"):
+            try:
+                found = self.retain(tenant)
+            except SeenitError as error:
+                logger.warning("retention of %s put off: %s", tenant, error)
+                left = True
+                continue
+            asked += found or 0
+            left = left or found is None or found == MOST
+        pause = min(EVERY_SECONDS, min(days) * _DAY / SHARE)
+        self._due = self._now() + (min(pause, SOON_SECONDS) if left else pause)
+        return asked
+
+    def retain(self, tenant: str) -> int | None:
+        """One pass over a tenant: operations asked for, None where too much waits already.
+
+        Raise SeenitError where the store or the index cannot be read.
+        """
+        busy = self._busy(tenant)
+        if busy is None:
+            return None
+        wanted = list(islice(self._wanted(tenant, busy), MOST))
+        # A copy goes before its original, which then has fewer copies to be judged anew.
+        self._acceptor.operations(tenant, wanted[::-1])
+        if wanted:
+            kinds = [kind for kind, _ in wanted]
+            counts = {kind: kinds.count(kind) for kind in ("delete", "purge")}
+            logger.info("retention", extra={"tenant": tenant, **counts})
+        return len(wanted)
+
+    # --- steps ----------------------------------------------------------------------------------
+
+    def _busy(self, tenant: str) -> Collection[str] | None:
+        """Pictures for which something waits, None where very much does."""
+        waiting = list(islice(self._blobs.keys(f"pending/{tenant}/"), BUSY + 1))
+        if len(waiting) > BUSY:
+            return None
+        jobs = self._blobs.get_many(waiting)
+        return {_job.decode(data).image_id for data in jobs if data is not None}
+
+    def _wanted(self, tenant: str, busy: Collection[str]) -> Iterator[tuple[JobKind, str]]:
+        """What is due, oldest first."""
+        overlay = self._reader.overlay(tenant)
+        now = self._now()
+        at = clock.stamp(datetime.fromtimestamp(now, UTC))
+        records = "" if self._records is None else bound(now - self._records * _DAY)
+        stored = "" if self._bytes is None else bound(now - self._bytes * _DAY)
+        for image_id, record in self._found(overlay, self._below("fields", tenant, records), busy):
+            if _free(record, at) if record else self._failed(overlay, image_id):
+                yield "delete", image_id
+        for image_id, record in self._found(
+            overlay,
+            heapq.merge(
+                self._below("blobs", tenant, stored), self._below("derived", tenant, stored)
+            ),
+            busy,
+        ):
+            if image_id < records:
+                continue
+            if record is None:
+                if self._failed(overlay, image_id):  # it is nothing but its bytes
+                    yield "delete", image_id
+            elif record.state.content != "purged" and _free(record, at):
+                yield "purge", image_id
+
+    def _below(self, kind: str, tenant: str, until: str) -> Iterator[str]:
+        """Pictures older than a bound that have objects of a kind, oldest first."""
+        prefix = f"{kind}/{tenant}/"
+        for key in self._blobs.keys(prefix) if until else ():
+            image_id = key[len(prefix) :].partition("/")[0]
+            if image_id >= until:
+                return
+            yield image_id
+
+    def _found(
+        self, overlay: Overlay, ids: Iterator[str], busy: Collection[str]
+    ) -> Iterator[tuple[str, Record | None]]:
+        """Each once, with its record, those left out for which something waits."""
+        fresh = (image_id for image_id, _ in groupby(ids) if image_id not in busy)
+        while part := list(islice(fresh, PART)):
+            yield from zip(part, overlay.records(part), strict=True)
+
+    def _failed(self, overlay: Overlay, image_id: str) -> bool:
+        """Whether it was set aside. That it has no record shows nothing: an index may be behind."""
+        if overlay.removed(image_id) is not None:
+            return False
+        job = self._reader.latest(overlay.tenant, image_id)
+        return job is not None and job.status == "failed"
+
+
+def bound(seconds: float) -> str:
+    """What every UUIDv7 made before this time (since the epoch) sorts below."""
+    digits = f"{max(0, int(seconds * 1000)):012x}"
+    return f"{digits[:8]}-{digits[8:]}"
+
+
+def _free(record: Record, at: str) -> bool:
+    """Whether it may go: not held, and not on its way already."""
+    return not record.state.closed and not record.state.held(at)

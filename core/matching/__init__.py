@@ -1,0 +1,4 @@
+"""The duplicate check: candidates, alignment, block comparison, verdict and explanation.
+
+Pure: imports values and fingerprint, never storage or the event log.
+"""

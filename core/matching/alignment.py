@@ -1,0 +1,234 @@
+"""Confirmation: lay a picture over a candidate and say whether they are one, and why."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from msgspec import Struct
+
+from core.fingerprint import keypoints
+from core.fingerprint.keypoints import Detail
+from core.matching import affine, block_comparison
+from core.matching.affine import Map, Size
+from core.matching.block_comparison import Laid
+from core.matching.block_decision import Judgement, judge
+from core.matching.explanation import words
+from core.matching.policy import Policy
+from core.types import Comparison, Evidence, Hit, Pixels, Transform, Uncompared
+
+TURNS = (
+    "none",
+    "turned 90",
+    "turned 180",
+    "turned 270",
+    "mirrored",
+    "mirrored turned 90",
+    "mirrored turned 180",
+    "mirrored turned 270",
+)
+"""The eight ways a whole picture can lie, in the order of `Fingerprint.turns`."""
+
+
+class Picture(Struct, frozen=True, kw_only=True):
+    """What a comparison needs of one side."""
+
+    preview: Pixels
+    """Long side at most 512 pixels."""
+    width: int
+    height: int
+    """Of the whole picture, in pixels."""
+    uncompared: tuple[Uncompared, ...] = ()
+    turns: tuple[str, ...]
+    """phash of the eight turns, 16 hex digits each; of a candidate only the first is read."""
+    detail: Callable[[], Detail]
+    """Called at most once, and only when keypoints are needed; may store what it makes."""
+
+
+class _Trial(Struct, frozen=True):
+    laid: Laid
+    judgement: Judgement
+    inliers: int | None = None
+
+    @property
+    def rank(self) -> tuple[bool, bool, float, int]:
+        verdict = self.judgement
+        return verdict.confirmed, not verdict.changed, verdict.overlap, verdict.agreeing
+
+
+def compare(query: Picture, candidate: Picture, hit: Hit, policy: Policy) -> Comparison:
+    """Lay the query over the candidate by the closest turn, else by matching keypoints; compare.
+
+    Pure and without chance: the same two pictures always give the same answer, in any thread.
+    """
+    size = _size(query.preview), _size(candidate.preview)
+    distances = hammings(query.turns, candidate.turns[0])
+    nearest = int(np.argmin(distances))
+    best: _Trial | None = None
+    for turn in _turns(distances, policy):
+        trial = _try(query, candidate, affine.turned(turn, *size), policy)
+        best = _better(best, trial)
+    if not _clean(best):
+        for fit in _fits(query, candidate, policy, mirrored=hit.mirrored):
+            trial = _try(query, candidate, fit.matrix, policy, fit.inliers)
+            best = _better(best, trial)
+            if _clean(best):
+                break
+    return _told(query, candidate, hit, policy, best, distances[nearest], nearest)
+
+
+def hammings(turns: tuple[str, ...], phash: str) -> list[int]:
+    """Bits in which each of the turns differs from a hash."""
+    value = int(phash, 16)
+    return [(int(turn, 16) ^ value).bit_count() for turn in turns]
+
+
+def _size(pixels: Pixels) -> Size:
+    return pixels.shape[1], pixels.shape[0]
+
+
+def _turns(distances: list[int], policy: Policy) -> list[int]:
+    """Turns worth trying, closest first; at most two."""
+    reach = min(policy.turn_radius, min(distances) + policy.turn_slack)
+    near = [turn for turn, bits in enumerate(distances) if bits <= reach]
+    return sorted(near, key=lambda turn: (distances[turn], turn))[:2]
+
+
+def _clean(best: _Trial | None) -> bool:
+    """Confirmed, and nothing left to be explained."""
+    return best is not None and best.judgement.confirmed and not best.judgement.changed
+
+
+def _fits(
+    query: Picture, candidate: Picture, policy: Policy, *, mirrored: bool
+) -> Iterator[affine.Fit]:
+    """Maps that keypoints follow, of the picture and of its mirror image; the likelier first."""
+    here, there = keypoints.unpack(query.detail()), keypoints.unpack(candidate.detail())
+    for flipped in (mirrored, not mirrored):
+        points = keypoints.mirror(here) if flipped else here
+        pairs = keypoints.match(points, there, policy.ratio)
+        fit = affine.from_points(
+            points.points[pairs[:, 0]], there.points[pairs[:, 1]], policy.inliers, policy.tolerance
+        )
+        if fit is not None and flipped:
+            matrix = affine.compose(fit.matrix, affine.mirroring(here.width))
+            fit = affine.Fit(matrix=matrix, inliers=fit.inliers)
+        if fit is not None:
+            yield fit
+
+
+def _try(
+    query: Picture, candidate: Picture, matrix: Map, policy: Policy, inliers: int | None = None
+) -> _Trial | None:
+    laid = block_comparison.lay(query.preview, candidate.preview, matrix, policy.drift)
+    if laid is None:
+        return None
+    return _Trial(laid=laid, judgement=judge(laid, policy), inliers=inliers)
+
+
+def _better(best: _Trial | None, trial: _Trial | None) -> _Trial | None:
+    if best is None or (trial is not None and trial.rank > best.rank):
+        return trial
+    return best
+
+
+def _told(  # noqa: PLR0917 - private, one caller
+    query: Picture,
+    candidate: Picture,
+    hit: Hit,
+    policy: Policy,
+    best: _Trial | None,
+    hamming: int,
+    turn: int,
+) -> Comparison:
+    confirmed = best is not None and best.judgement.confirmed
+    signals = []
+    if hamming <= policy.phash_radius:
+        signals.append("phash")
+    if hit.similarity is not None:
+        signals.append("visual")
+    if hit.votes is not None:
+        signals.append("features")
+    if confirmed:
+        signals.append("alignment")
+    evidence = Evidence(
+        signals=tuple(signals),
+        hamming=hamming,
+        turn=TURNS[turn] if hamming <= policy.turn_radius else None,
+        similarity=hit.similarity,
+        votes=hit.votes,
+        inliers=best.inliers if best else None,
+        overlap=best.judgement.overlap if best else None,
+    )
+    if best is None or not confirmed:
+        return Comparison(confirmed=False, evidence=evidence)
+    transform, stretch = _transform(query, candidate, best.laid)
+    judgement = best.judgement
+    uncompared = tuple(dict.fromkeys((*query.uncompared, *candidate.uncompared)))
+    evidence = Evidence(
+        signals=evidence.signals,
+        hamming=evidence.hamming,
+        turn=evidence.turn,
+        similarity=evidence.similarity,
+        votes=evidence.votes,
+        inliers=evidence.inliers,
+        overlap=evidence.overlap,
+        transform=transform,
+        changed_regions=judgement.changed,
+        changed_share=judgement.changed_share,
+        uncompared=uncompared,
+        words=words(
+            transform,
+            judgement.changed,
+            framed=_framed(query, candidate, best.laid.matrix),
+            veiled=judgement.veiled,
+            stretch=stretch,
+            gain=best.laid.light.gain,
+            offset=best.laid.light.offset,
+            saturation=best.laid.light.saturation,
+            sharpness=best.laid.sharpness,
+            uncompared=uncompared,
+        ),
+    )
+    return Comparison(confirmed=True, evidence=evidence)
+
+
+def _transform(query: Picture, candidate: Picture, laid: Laid) -> tuple[Transform, float]:
+    """The map in the words of the contract, and the ratio of its two scales."""
+    (w, h), (cw, ch) = _size(query.preview), _size(candidate.preview)
+    matrix = laid.matrix
+    linear = matrix[:, :2]
+    mirrored = bool(np.linalg.det(linear) < 0)
+    upright = linear @ np.diag([-1.0, 1.0]) if mirrored else linear
+    # the turn nearest to a linear map: of its polar form
+    rotation = math.degrees(
+        math.atan2(upright[0, 1] - upright[1, 0], upright[0, 0] + upright[1, 1])
+    )
+    values = np.linalg.svd(linear, compute_uv=False)
+    preview = math.sqrt(abs(float(np.linalg.det(linear))))
+    scale = preview * (candidate.width / cw) / (query.width / w)
+    corner = affine.apply(matrix, np.array([[-0.5, -0.5]]))[0] + 0.5
+    shares = linear @ np.diag([float(w), float(h)]) / np.array([[cw], [ch]])
+    a, b, d, e = (round(float(value), 5) for value in shares.ravel())
+    c, f = round(float(corner[0]) / cw, 5), round(float(corner[1]) / ch, 5)
+    transform = Transform(
+        mirrored=mirrored,
+        rotation=round(rotation, 1) + 0.0,
+        scale=round(scale, 3),
+        seen=round(laid.seen, 4),
+        filled=round(laid.filled, 4),
+        matrix=(a, b, c, d, e, f),
+    )
+    return transform, float(values[0] / values[1])
+
+
+def _framed(query: Picture, candidate: Picture, matrix: Map) -> bool:
+    """Whether something of the picture lies around the original, not only at its turned corners."""
+    width, height = _size(query.preview)
+    back = affine.invert(matrix)
+    shape = affine.polygon(back, _size(candidate.preview), (width, height))
+    if not len(shape):
+        return False
+    reach = (shape.max(axis=0) - shape.min(axis=0)) / (width, height)
+    return bool(reach.min() < 0.97)  # noqa: PLR2004 - JPEG and rounding leave 1 %

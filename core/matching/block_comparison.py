@@ -1,0 +1,269 @@
+"""Two pictures laid over each other, measured block by block."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from core.matching import affine
+from core.matching.affine import Map, Size
+from core.matching.photometric import Light, fit
+from core.types import Pixels
+
+Floats = NDArray[np.float32]
+Flags = NDArray[np.bool_]
+
+GRID = 256
+"""Long side of the overlap when compared, in pixels; measured: more gains nothing, and costs."""
+LEAST = 32
+"""Pixels that the shorter side of the overlap must have for blocks to mean anything."""
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_GROUND = 243.0
+"""Grey level from which a pixel counts as white ground; JPEG leaves 245 to 255 there."""
+_WHOLE = 0.99
+"""Share of a pixel that must lie inside both pictures."""
+_EDGE = 0.6
+"""Share of a block that must lie inside both pictures."""
+_FINE, _ALIKE, _FEW = 2.0, 0.5, 4
+"""Grey levels of fine texture and correlation from which a block tells how sharp; how many do."""
+_SHARP = 0.16
+"""Logarithm of a ratio of fine texture up to which two are alike sharp."""
+_SOFT, _COARSE = 0.8, 1.8
+"""Blur in grid pixels before blocks are compared, and on top of it for coarse texture alone."""
+
+
+class Laid(Struct, frozen=True):
+    """What each block of the overlap says; arrays are (rows, columns) of blocks."""
+
+    matrix: Map
+    """Picture to original, in preview pixels, after refinement."""
+    drift: float
+    """How far refinement moved a corner, as a share of the overlap's long side."""
+    seen: float
+    filled: float
+    frame: tuple[float, float, float, float]
+    """Left, top, width and height of the grid in shares of the original."""
+    light: Light
+    sharpness: float
+    """Fine texture of the picture, as a multiple of the original's in the same light."""
+    inside: Flags
+    deviation: tuple[Floats, Floats]
+    """Standard deviation of grey in original (in the picture's light) and picture, grey levels."""
+    correlation: Floats
+    """Of grey, -1 to 1, whatever the light."""
+    coarse: tuple[Floats, Floats, Floats]
+    """Deviations and correlation of coarse texture alone."""
+    level: Floats
+    """Mean grey of the picture less that of the original in its light."""
+    chroma: tuple[Floats, Floats]
+    """(rows, columns, 2): mean red and blue less grey, of original and picture."""
+    ground: Floats
+    """Share of the block that is white ground in both, or within four pixels of it."""
+    grey: tuple[Floats, Floats]
+    """Both planes, pixel by pixel, for the exact bounds of what differs."""
+
+
+def lay(query: Pixels, candidate: Pixels, matrix: Map, drift: float) -> Laid | None:
+    """Lay a picture over an original by a map of preview pixels, refine the map, measure blocks.
+
+    A refinement that moves a corner by more than `drift` of the side is not believed. None where
+    the two hardly touch.
+    """
+    size, whole = (query.shape[1], query.shape[0]), (candidate.shape[1], candidate.shape[0])
+    shape = affine.polygon(matrix, size, whole)
+    if len(shape) < 3:  # noqa: PLR2004 - a polygon
+        return None
+    left, top = np.maximum(np.floor(shape.min(axis=0) + 0.5), 0).astype(int)
+    right, bottom = np.minimum(np.ceil(shape.max(axis=0) + 0.5), whole).astype(int)
+    wide, high = int(right - left), int(bottom - top)
+    pixel = max(1.0, math.sqrt(abs(float(np.linalg.det(matrix[:, :2])))), max(wide, high) / GRID)
+    if min(wide, high) < LEAST * pixel:
+        return None
+    block = 16 if max(wide, high) >= 160 * pixel else 8
+    columns, rows = (max(2, round(side / pixel / block)) for side in (wide, high))
+    frame = (columns * block, rows * block)
+    base = _resized(candidate[top:bottom, left:right], frame)
+    onto = _stretch((wide, high), frame)
+    onto[:, 2] += (left, top)
+    lead = affine.compose(affine.invert(matrix), onto)
+    picture, shrink = _reduced(query, lead)
+    lead = affine.compose(shrink, lead)
+    grey, plain = _grey(base), _grey(picture)
+    better, moved = _refined(lead, plain, grey)
+    if moved <= drift:
+        lead = better
+    laid = affine.warp(picture, lead, frame)
+    mask = _eroded(inside(plain.shape, lead, frame))
+    light = fit(base, laid, mask)
+    lit = light.expected(base)
+    first, second = _soft(_grey(lit), _SOFT), _soft(_grey(laid), _SOFT)
+    weights = _resized(mask, (columns, rows))
+    first, second, sharpness = _equalled(first, second, _Cut(mask, weights))
+    matrix = affine.compose(onto, affine.invert(affine.compose(affine.invert(shrink), lead)))
+    shape = affine.polygon(matrix, size, whole)
+    area = float(cv2.contourArea(shape)) if len(shape) else 0.0
+    full = abs(float(np.linalg.det(matrix[:, :2]))) * size[0] * size[1]
+    cut = _Cut(mask, weights)
+    m0, m1, d0, d1, alike = cut.both(first, second)
+    _, _, c0, c1, coarse = cut.both(_soft(first, _COARSE), _soft(second, _COARSE))
+    colour = [
+        np.stack([cut(p[..., 0] - g), cut(p[..., 2] - g)], axis=-1)
+        for p, g in ((base, grey), (laid, _grey(laid)))
+    ]
+    return Laid(
+        matrix=matrix,
+        drift=moved,
+        seen=min(1.0, area / (whole[0] * whole[1])),
+        filled=min(1.0, area / full),
+        frame=(left / whole[0], top / whole[1], wide / whole[0], high / whole[1]),
+        light=light,
+        sharpness=sharpness,
+        inside=weights > _EDGE,
+        deviation=(d0, d1),
+        correlation=alike,
+        coarse=(c0, c1, coarse),
+        level=m1 - m0,
+        chroma=(colour[0], colour[1]),
+        ground=cut(_near_ground(grey, _grey(laid))),
+        grey=(first, second),
+    )
+
+
+class _Cut:
+    """Means over blocks, of the pixels inside both pictures alone."""
+
+    def __init__(self, mask: Floats, weights: Floats) -> None:
+        self.mask = mask
+        self.weights = np.maximum(weights, 1e-3)
+        self.size = weights.shape[1], weights.shape[0]
+
+    def __call__(self, plane: Floats) -> Floats:
+        return np.asarray(_resized(plane * self.mask, self.size) / self.weights, np.float32)
+
+    def deviation(self, plane: Floats) -> Floats:
+        mean = self(plane)
+        power = self(plane * plane) - mean * mean
+        return np.asarray(np.sqrt(np.maximum(power, 0.0)), np.float32)
+
+    def both(self, x: Floats, y: Floats) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+        """Means, deviations and correlation."""
+        mx, my = self(x), self(y)
+        vx = np.maximum(self(x * x) - mx * mx, 0.0)
+        vy = np.maximum(self(y * y) - my * my, 0.0)
+        shared: Floats = (self(x * y) - mx * my) / np.sqrt(np.maximum(vx * vy, 1e-3))
+        return (
+            mx,
+            my,
+            np.asarray(np.sqrt(vx), np.float32),
+            np.asarray(np.sqrt(vy), np.float32),
+            shared,
+        )
+
+
+def _eroded(mask: Floats) -> Floats:
+    """Leave out what lies so near to the edge of either that the outside bleeds in."""
+    whole = (mask > _WHOLE).astype(np.uint8)
+    whole[[0, -1]] = 0
+    whole[:, [0, -1]] = 0
+    return np.asarray(cv2.erode(whole, np.ones((5, 5), np.uint8)), np.float32)
+
+
+def _equalled(first: Floats, second: Floats, cut: _Cut) -> tuple[Floats, Floats, float]:
+    """Blur the sharper of the two until both are alike fine; and how sharp the second was.
+
+    Copies are often smaller, blurred or strongly compressed: what one has lost says nothing.
+    """
+
+    def fine(plane: Floats) -> Floats:
+        return cut.deviation(plane - _soft(plane, 2.5))
+
+    here, there = fine(first), fine(second)
+    # an overlay's own texture says nothing of sharpness: only where the two are alike at all
+    telling = (np.maximum(here, there) > _FINE) & (cut.both(first, second)[4] > _ALIKE)
+    if int(telling.sum()) < _FEW:
+        return first, second, 1.0
+    ratio = float(np.median((there[telling] + 0.3) / (here[telling] + 0.3)))
+    if abs(math.log(ratio)) < _SHARP:
+        return first, second, ratio
+    sharp = first if ratio < 1 else second
+    target = float(np.median((there if ratio < 1 else here)[telling]))
+    best, off = sharp, abs(math.log(ratio))
+    for sigma in (0.6, 0.9, 1.3, 1.8, 2.5, 3.5):
+        soft = _soft(sharp, sigma)
+        miss = abs(math.log((float(np.median(fine(soft)[telling])) + 0.3) / (target + 0.3)))
+        if miss >= off:
+            break
+        best, off = soft, miss
+    return (best, second, ratio) if ratio < 1 else (first, best, ratio)
+
+
+def inside(shape: tuple[int, ...], lead: Map, frame: Size) -> Floats:
+    """1 where the map leads into a picture of that shape, 0 elsewhere."""
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    ones = np.ones(shape, np.float32)
+    laid = cv2.warpAffine(ones, lead, frame, flags=flags, borderMode=cv2.BORDER_CONSTANT)
+    return np.asarray(laid, np.float32)
+
+
+def _near_ground(first: Floats, second: Floats) -> Floats:
+    """1 on and beside what is white in both."""
+    white = ((first > _GROUND) & (second > _GROUND)).astype(np.uint8)
+    return np.asarray(cv2.dilate(white, np.ones((9, 9), np.uint8)), np.float32)
+
+
+def _stretch(inner: Size, outer: Size) -> Map:
+    """Pixels of a resized plane (`outer`) to those of the plane it came from (`inner`)."""
+    x, y = inner[0] / outer[0], inner[1] / outer[1]
+    return np.array([[x, 0.0, x / 2 - 0.5], [0.0, y, y / 2 - 0.5]])
+
+
+def _reduced(query: Pixels, lead: Map) -> tuple[Floats, Map]:
+    """The query at about the grid's scale, so that warping it skips no pixel; and the map there."""
+    reach = np.linalg.norm(np.linalg.inv(lead[:, :2]), axis=0)
+    height, width = query.shape[:2]
+    small = max(1, round(width * min(1.0, reach[0]))), max(1, round(height * min(1.0, reach[1])))
+    if small[0] > 0.85 * width and small[1] > 0.85 * height:
+        return query.astype(np.float32), np.eye(2, 3)
+    plane = _resized(query, small)
+    return plane, _stretch(small, (width, height))
+
+
+def _grey(pixels: Floats) -> Floats:
+    grey: Floats = pixels @ _LUMA
+    return grey
+
+
+def _soft(plane: Floats, sigma: float) -> Floats:
+    return np.asarray(cv2.GaussianBlur(plane, (0, 0), sigma), np.float32)
+
+
+def _resized(plane: Pixels | Floats, size: Size) -> Floats:
+    """By the mean of the area each new pixel covers."""
+    return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _normal(plane: Floats) -> Floats:
+    """Local mean 0 and deviation 1, so that light and contrast do not matter."""
+    mean = np.asarray(cv2.blur(plane, (13, 13)), np.float32)
+    power = np.asarray(cv2.blur(plane * plane, (13, 13)), np.float32) - mean * mean
+    return np.asarray((plane - mean) / (np.sqrt(np.maximum(power, 0.0)) + 4.0), np.float32)
+
+
+def _refined(lead: Map, query: Floats, candidate: Floats) -> tuple[Map, float]:
+    """Refine at half size, where a few steps reach far and a tenth of a pixel is still seen."""
+    height, width = candidate.shape
+    frame = (width // 2, height // 2)
+    rows, columns = query.shape
+    small = (max(1, columns // 2), max(1, rows // 2))
+    there = _resized(candidate, frame)
+    here = _resized(query, small)
+    down, up = _stretch(small, (columns, rows)), _stretch((width, height), frame)
+    start = affine.compose(down, affine.compose(lead, up))
+    mask = inside(here.shape, start, frame)
+    found, far = affine.sharpen(start, _normal(here), _normal(there), mask, 8)
+    back = affine.compose(affine.invert(down), affine.compose(found, affine.invert(up)))
+    return back, far / max(frame)

@@ -1,0 +1,159 @@
+"""Whether two pictures laid over each other are one: from the blocks to a yes or no."""
+
+from __future__ import annotations
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from core.matching import changed_regions
+from core.matching.block_comparison import Laid
+from core.matching.policy import Policy
+from core.types import Box
+
+Flags = NDArray[np.bool_]
+
+_REGION = 0.015
+"""Share of the overlap's blocks under which a disagreement is no region; at least three blocks."""
+_GROUND = 0.02
+"""Share of plain ground from which a block may be mere outline."""
+
+
+class Judgement(Struct, frozen=True):
+    """What the blocks come to."""
+
+    confirmed: bool
+    overlap: float
+    """Share of the textured blocks that agree."""
+    agreeing: int
+    veiled: bool
+    """Something half transparent lies over it, as a watermark does."""
+    changed: tuple[Box, ...]
+    changed_share: float
+    why: str
+    """The first demand that was not met, "" where all were."""
+
+
+def judge(laid: Laid, policy: Policy) -> Judgement:
+    """Decide by the blocks alone; `Policy` says what each number means."""
+    telling = laid.inside & (np.maximum(*laid.deviation) >= policy.texture)
+    agree = telling & _agreeing(laid, policy)
+    disagree = (telling & ~agree) | _relit(laid, telling, policy)
+    total, agreeing = int((agree | disagree).sum()), int(agree.sum())
+    found = changed_regions.regions(disagree, agree, max(3, round(_REGION * laid.inside.sum())))
+    laid_over = [region for region in found if region.solid >= policy.solid]
+    covered = np.zeros(agree.shape, bool)
+    for region in laid_over:
+        covered |= changed_regions.inside(region, agree.shape)
+    why = _missing(laid, agree, disagree, covered, policy)
+    veiled = why in ("cover", "share", "inner") and _veiled(laid, telling, policy)
+    if veiled:
+        why, laid_over = "", found
+    changed: tuple[Box, ...] = ()
+    if not why and laid_over:
+        differs = _differs(laid, policy)
+        changed = tuple(changed_regions.box(r, agree.shape, laid.frame, differs) for r in laid_over)
+    return Judgement(
+        confirmed=not why,
+        overlap=round(agreeing / total, 4) if total else 0.0,
+        agreeing=agreeing,
+        veiled=veiled,
+        changed=changed,
+        changed_share=round(min(1.0, sum(b.width * b.height for b in changed)), 4),
+        why=why,
+    )
+
+
+def _agreeing(laid: Laid, policy: Policy) -> Flags:
+    """Blocks alike as they are; or as alike as strong compression lets faint ones be.
+
+    It leaves coarse texture whole, and what it adds to the fine stays within some grey levels.
+    """
+    alike = laid.correlation >= policy.agreeing
+    first, second, coarse = laid.coarse
+    kept = (np.minimum(first, second) >= policy.coarse_texture) & (coarse >= policy.coarse)
+    most = np.maximum(*laid.deviation)
+    left = most * np.sqrt(np.clip(1.0 - laid.correlation * laid.correlation, 0.0, 1.0))
+    spoilt: Flags = alike | (
+        (kept | (left <= policy.noise)) & (laid.correlation >= policy.half_agreeing)
+    )
+    return spoilt
+
+
+def _missing(  # noqa: C901, PLR0911 - one demand after another
+    laid: Laid, agree: Flags, disagree: Flags, covered: Flags, policy: Policy
+) -> str:
+    """The first demand that is not met."""
+    total, agreeing = int((agree | disagree).sum()), int(agree.sum())
+    if max(laid.seen, laid.filled) < policy.whole or min(laid.seen, laid.filled) < policy.part:
+        return "reach"
+    if laid.drift > policy.drift:
+        return "drift"
+    if agreeing < policy.blocks:
+        return "blocks"
+    if _exact(laid, agree, total, policy):
+        return ""
+    inner = laid.ground < _GROUND
+    if int((agree & inner).sum()) < policy.inner_blocks:
+        return "inner blocks"
+    clean = agreeing >= policy.share * total
+    if clean and _share(agree & inner, disagree & inner) >= policy.inner_share:
+        return ""
+    if covered.sum() > policy.cover * laid.inside.sum():
+        return "cover"
+    rest = ~covered
+    if _share(agree & rest, disagree & rest) < policy.rest_share:
+        return "share"
+    if int((agree & rest & inner).sum()) < policy.inner_blocks:
+        return "inner blocks"
+    if _share(agree & rest & inner, disagree & rest & inner) < policy.rest_share:
+        return "inner"
+    return ""
+
+
+def _exact(laid: Laid, agree: Flags, total: int, policy: Policy) -> bool:
+    """Whether outlines lie on each other as only copies' do; in a thumbnail, all alike do."""
+    if max(laid.grey[0].shape) < policy.exact_side or laid.drift > policy.exact_drift:
+        return False
+    exact = int((agree & (laid.correlation >= policy.exact)).sum())
+    return total >= policy.exact_blocks and exact >= policy.exact_share * total
+
+
+def _veiled(laid: Laid, telling: Flags, policy: Policy) -> bool:
+    """Whether all that differs is lighter, or all is darker, and most still shows through.
+
+    A watermark only lightens, or only darkens. Where other words stand in the same form, the old
+    ones are gone and the new ones there: both ways.
+    """
+    inner = telling & (laid.ground < _GROUND)
+    if int(inner.sum()) < policy.veil_blocks:
+        return False
+    for blocks in (telling, inner):
+        alike = laid.correlation[blocks]
+        if float(np.clip(alike, 0.0, 1.0).mean()) < policy.veil_alike:
+            return False
+        if float((alike < policy.veil_gone).mean()) > policy.veil_gone_share:
+            return False
+    height, width = laid.grey[0].shape
+    rows, columns = laid.inside.shape
+    within = laid.inside.repeat(height // rows, axis=0).repeat(width // columns, axis=1)
+    off = (laid.grey[1] - laid.grey[0])[within]
+    lighter = float(np.maximum(off - policy.veil_noise, 0.0).sum())
+    darker = float(np.maximum(-off - policy.veil_noise, 0.0).sum())
+    return min(lighter, darker) <= policy.veil_back * max(lighter, darker)
+
+
+def _share(agree: Flags, disagree: Flags) -> float:
+    total = int(agree.sum()) + int(disagree.sum())
+    return int(agree.sum()) / total if total else 0.0
+
+
+def _relit(laid: Laid, telling: Flags, policy: Policy) -> Flags:
+    """Blocks without texture whose grey is not what the light of the others makes of it."""
+    far: Flags = np.abs(laid.level) > policy.level
+    return laid.inside & ~telling & far
+
+
+def _differs(laid: Laid, policy: Policy) -> Flags:
+    differs: Flags = np.abs(laid.grey[1] - laid.grey[0]) > policy.level
+    return differs

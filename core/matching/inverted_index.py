@@ -1,0 +1,258 @@
+"""The inverted table: which stored pictures have words of a query, and which of them agree.
+
+Postings lie in sorted runs that are merged four to one, so that adding is cheap at any size and a
+look-up touches a few runs only. What it answers depends on what it holds, never on the order in
+which that came or on what was there before.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.fingerprint.visual_words import Sketch, reflected, sketch, sketches, terms, vocabulary
+from core.matching.hough_voting import SHARED, Ints, promising, sifted, tally
+from core.types import Features
+
+Arrays = dict[str, NDArray[Any]]
+Found = tuple[int, int, bool]
+"""Row, votes, and whether the mirrored question brought them."""
+
+_MERGE = 4
+"""Runs of one size that become one of the next."""
+_COMMON = 0.005
+"""Words of more than this share of the pictures say nothing and are left out of the score."""
+_ENOUGH = 2_000
+"""Pictures from which on a word can be common: below, that share is fewer than ten of them."""
+_MOST = 512
+"""Pictures with words in common that are looked at, the rarest words first: up to so many what is
+found is exact."""
+_DEAD = 1_024
+"""Removed pictures that are worth making the table anew, once they are a quarter of it."""
+
+
+class _Run(NamedTuple):
+    """Postings sorted by word: those of `words[k]` are `held[starts[k] : starts[k + 1]]`."""
+
+    words: NDArray[np.uint32]
+    starts: NDArray[np.int64]
+    held: NDArray[np.uint32]
+    """The slot of a picture above the number of its first keypoint with that word, 8 bits."""
+    pictures: int
+
+
+class _Met(NamedTuple):
+    """Postings that a query met, (n,) each."""
+
+    slots: Ints
+    ours: Ints
+    theirs: Ints
+    weights: NDArray[np.float64]
+
+
+class Terms:
+    """Pictures by their words, in memory, 4 to 5 KB each. The caller locks."""
+
+    def __init__(self) -> None:
+        self._slots: dict[int, int] = {}
+        self._rows = np.zeros(0, np.int64)
+        self._live = np.zeros(0, bool)
+        self._sketches: list[Sketch | None] = []
+        self._runs: list[_Run] = []
+        self._gone: Counter[int] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def __contains__(self, row: object) -> bool:
+        return row in self._slots
+
+    def add(self, row: int, features: Features) -> None:
+        """Hold a picture under a number of the caller's; what was held under it is replaced."""
+        self.extend([row], [features])
+
+    def extend(self, rows: Sequence[int], features: Sequence[Features]) -> None:
+        """Hold many pictures, as `add` would one after another: over 20,000 a second."""
+        newest = dict(zip(rows, features, strict=True))
+        self._hold(list(newest), sketches(list(newest.values())))
+
+    def remove(self, row: int) -> None:
+        """Let go of a picture; one that is not held is no error."""
+        slot = self._slots.pop(row, None)
+        if slot is None:
+            return
+        held = self._sketches[slot]
+        if held is not None:
+            self._gone.update(np.unique(terms(held.codes)).tolist())
+        self._sketches[slot] = None
+        self._live[slot] = False
+        dead = len(self._sketches) - len(self._slots)
+        if dead > max(_DEAD, len(self._sketches) // 4):
+            self._renew()
+
+    def search(self, features: Features, top: int = 20) -> list[Found]:
+        """Pictures that agree with this one or with its mirror image: at most `top`, most first.
+
+        Those with words in common are looked at, up to 512 by the sum of the idf of these words;
+        what has no vote is left out; equal votes come in the order of their rows.
+        """
+        best: dict[int, tuple[int, bool]] = {}
+        for mirrored, way in enumerate((sketch(features), reflected(features))):
+            for slot, count in self._ask(way):
+                if count > best.get(slot, (0, False))[0]:
+                    best[slot] = count, bool(mirrored)
+        found = [(int(self._rows[slot]), *won) for slot, won in best.items()]
+        return sorted(found, key=lambda one: (-one[1], one[0]))[:top]
+
+    def dump(self) -> Arrays:
+        """Everything held, as arrays for `load`; its size is about 3 KB a picture."""
+        slots = np.flatnonzero(self._live)
+        held = [one for one in map(self._sketches.__getitem__, slots.tolist()) if one is not None]
+        return {
+            "rows": self._rows[slots],
+            "sides": np.array([one.side for one in held], np.int32),
+            "lengths": np.array([len(one.codes) for one in held], np.int64),
+            "codes": np.concatenate([np.zeros(0, np.uint64), *(one.codes for one in held)]),
+            "points": np.concatenate([np.zeros((0, 4), np.int16), *(one.points for one in held)]),
+        }
+
+    @classmethod
+    def load(cls, arrays: Mapping[str, NDArray[Any]]) -> Terms:
+        """What `dump` gave, ready to be asked."""
+        made = cls()
+        ends = np.cumsum(arrays["lengths"]).tolist()
+        held = [
+            Sketch(arrays["codes"][end - length : end], arrays["points"][end - length : end], side)
+            for end, length, side in zip(
+                ends, arrays["lengths"].tolist(), arrays["sides"].tolist(), strict=True
+            )
+        ]
+        made._hold(arrays["rows"].tolist(), held)
+        return made
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _hold(self, rows: list[int], held: list[Sketch]) -> None:
+        for row in rows:
+            self.remove(row)
+        if not rows:
+            return
+        first = len(self._sketches)
+        if first + len(rows) > len(self._rows):
+            size = max(64, 2 * len(self._rows), first + len(rows))
+            self._rows = np.resize(self._rows, size)
+            self._live = np.concatenate([self._live, np.zeros(size - len(self._live), bool)])
+        place = slice(first, first + len(rows))
+        self._rows[place] = rows
+        self._live[place] = True
+        self._sketches.extend(held)
+        self._slots.update(zip(rows, range(first, first + len(rows)), strict=True))
+        lengths = np.array([len(one.codes) for one in held])
+        words = terms(np.concatenate([one.codes for one in held])).astype(np.uint64)
+        slots = np.repeat(np.arange(first, first + len(rows)), lengths)
+        owners = np.arange(len(slots)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        postings = (slots << 8 | np.minimum(owners, 255)).astype(np.uint64)
+        keys = words << np.uint64(32) | np.tile(postings, 2)
+        # Sorted and then thinned: numpy's own `unique` hashes first and takes three times as long.
+        keys.sort()
+        self._runs.append(_run(keys[_new(keys >> np.uint64(8))], len(rows)))
+        self._merge()
+
+    def _merge(self) -> None:
+        """Make one of any four runs of about one size."""
+        while True:
+            sizes = Counter(_level(run) for run in self._runs)
+            full = [level for level, count in sizes.items() if count >= _MERGE]
+            if not full:
+                return
+            mine = [run for run in self._runs if _level(run) == min(full)]
+            self._runs = [run for run in self._runs if _level(run) != min(full)]
+            keys = np.concatenate([_keys(run) for run in mine])
+            keys.sort()
+            self._runs.append(_run(keys, sum(run.pictures for run in mine)))
+
+    def _renew(self) -> None:
+        """Make the table anew of what is still held."""
+        self.__dict__.update(Terms.load(self.dump()).__dict__)
+
+    def _ask(self, way: Sketch) -> Iterator[tuple[int, int]]:
+        """Slots and their votes, asked one way."""
+        met = self._meet(way)
+        counts = np.bincount(met.slots, minlength=len(self._sketches))
+        slots = np.flatnonzero((counts >= SHARED) & self._live[: len(counts)])
+        if len(slots) > _MOST:
+            # Rounded, so that the order in which a sum was made cannot show.
+            scores = np.round(np.bincount(met.slots, met.weights), 6)[slots]
+            slots = slots[np.lexsort((self._rows[slots], -scores))][:_MOST]
+            slots.sort()
+        place = np.full(len(counts), -1)
+        place[slots] = np.arange(len(slots))
+        kept = place[met.slots] >= 0
+        pairs = sifted(place[met.slots[kept]], met.ours[kept], met.theirs[kept])
+        stored = [one for one in map(self._sketches.__getitem__, slots.tolist()) if one is not None]
+        slots = slots[promising(way, stored, pairs)]
+        stored = [one for one in map(self._sketches.__getitem__, slots.tolist()) if one is not None]
+        return zip(slots.tolist(), tally(way, stored).tolist(), strict=True)
+
+    def _meet(self, way: Sketch) -> _Met:
+        """Every posting of the words of a query, but for those of common ones."""
+        asked, owners = vocabulary(way.codes)
+        places = [_find(run, asked) for run in self._runs]
+        frequency = sum((counts for _, counts in places), np.zeros(len(asked), np.int64))
+        if self._gone:
+            frequency -= [self._gone[word] for word in asked.tolist()]
+        pictures = len(self._slots)
+        used = frequency > 0
+        if pictures >= _ENOUGH:
+            used &= frequency <= _COMMON * pictures
+        weight = np.log(max(1, pictures) / np.maximum(frequency, 1))
+        held, whose = [np.zeros(0, np.uint32)], [np.zeros(0, np.int64)]
+        for run, (starts, counts) in zip(self._runs, places, strict=True):
+            many = np.where(used, counts, 0)
+            ends = np.cumsum(many)
+            total = int(ends[-1]) if len(ends) else 0
+            held.append(run.held[np.arange(total) + np.repeat(starts - ends + many, many)])
+            whose.append(np.repeat(np.arange(len(asked)), many))
+        found, word = np.concatenate(held).astype(np.int64), np.concatenate(whose)
+        return _Met(found >> 8, owners[word], found & 255, weight[word])
+
+
+def _level(run: _Run) -> int:
+    return (run.pictures.bit_length() - 1) // 2
+
+
+def _run(keys: NDArray[np.uint64], pictures: int) -> _Run:
+    """Make a run of sorted keys: word above posting."""
+    words = (keys >> np.uint64(32)).astype(np.uint32)
+    starts = np.flatnonzero(_new(words))
+    return _Run(
+        words[starts],
+        np.append(starts, len(words)),
+        (keys & np.uint64(0xFFFFFFFF)).astype(np.uint32),
+        pictures,
+    )
+
+
+def _new(ordered: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which of some sorted numbers differ from the one before."""
+    flags = np.ones(len(ordered), bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=flags[1:])
+    return flags
+
+
+def _keys(run: _Run) -> NDArray[np.uint64]:
+    words = np.repeat(run.words.astype(np.uint64), np.diff(run.starts))
+    return words << np.uint64(32) | run.held
+
+
+def _find(run: _Run, asked: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where the postings of each word begin, and how many there are."""
+    if not len(run.words):
+        return np.zeros(len(asked), np.int64), np.zeros(len(asked), np.int64)
+    place = np.minimum(np.searchsorted(run.words, asked), len(run.words) - 1)
+    held = run.words[place] == asked
+    return run.starts[place], np.where(held, run.starts[place + 1] - run.starts[place], 0)

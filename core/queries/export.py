@@ -1,0 +1,266 @@
+"""Every record of a tenant, one after the other: as it is told, with its vectors, as of now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from heapq import merge
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from core.filters import card, passes
+from core.ports import Filters, Index
+from core.queries import joined_views
+from core.queries.joined_views import Original, Seen
+from core.queries.snapshot import Follows, Overlay
+from core.records import State
+from core.storage.picture_store import Shelf
+from core.types import Decision, Vector
+
+PAGE = 200
+"""Records held at a time."""
+
+Holds = Literal["text", "integer", "boolean", "time", "json", "texts"]
+"""time: RFC 3339 with milliseconds; json: a document as text; texts: a list of them."""
+
+COLUMNS: Mapping[str, Holds] = {
+    "image_id": "text",
+    "owner_id": "text",
+    "external_id": "text",
+    "title": "text",
+    "description": "text",
+    "category": "text",
+    "tags": "texts",
+    "source_url": "text",
+    "metadata": "json",
+    "filename": "text",
+    "sha256": "text",
+    "phash": "text",
+    "pdq": "text",
+    "pdq_quality": "integer",
+    "md5": "text",
+    "pixels_sha256": "text",
+    "pixels_version": "integer",
+    "width": "integer",
+    "height": "integer",
+    "format": "text",
+    "frames": "integer",
+    "bytes": "integer",
+    "content": "text",
+    "accepted_at": "time",
+    "updated_at": "time",
+    "visual_space": "text",
+    "caption_space": "text",
+    "verdict": "text",
+    "original_id": "text",
+    "verdict_details": "json",
+    "decision": "text",
+    "decision_reason": "text",
+    "decision_by": "text",
+    "decision_at": "time",
+    "anchor": "boolean",
+    "hold_until": "time",
+    "revision": "integer",
+}
+"""Of a table: what `row` gives. `verdict` is its kind, `verdict_details` the whole of it, and
+`original_id` is there for copies alone."""
+
+
+class Exported(NamedTuple):
+    """A record and its vectors by space_id."""
+
+    seen: Seen
+    vectors: dict[str, Vector]
+
+
+class Exporter:
+    """Reads all there is of one tenant: the index, overlaid with the log after its watermark.
+
+    What the tail touched is told from the tail alone, also where the index does not know it yet;
+    so no record comes twice, whatever is projected meanwhile. Uploads that are settled after the
+    first page was read may be left out.
+    """
+
+    def __init__(
+        self, index: Index, follower: Follows, shelf: Shelf, tenant: str, filters: Filters
+    ) -> None:
+        """Fix the moment. Raise StoreUnavailableError, IndexUnavailableError, CorruptError."""
+        self._index = index
+        self._tenant = tenant
+        self._filters = filters
+        self._overlay = Overlay(index, shelf, tenant, follower.tail(tenant))
+        states = self._overlay.tail.states.values()
+        self._fresh = sorted(states, key=_place, reverse=True)
+        counted = index.stats(tenant).total
+        self.total = None if filters != Filters() else counted.images
+        """Records, about; None where filters leave it open."""
+        held = {space for state in states for space in state.spaces}
+        self.spaces = tuple(sorted(held | counted.spaces.keys()))
+        """space_ids in which there are vectors."""
+
+    def records(self, *, vectors: bool) -> Iterator[Exported]:
+        """Newest first by (accepted_at, image_id), two pages of them held at a time."""
+        spaces = self.spaces if vectors else ()
+        return merge(
+            self._projected(spaces),
+            self._joined(spaces),
+            key=lambda one: _place(one.seen.record.state),
+            reverse=True,
+        )
+
+    def _projected(self, spaces: Sequence[str]) -> Iterator[Exported]:
+        """What the index has and the tail does not touch."""
+        tail = self._overlay.tail
+        before, more = None, True
+        while more:
+            page = self._index.page(self._tenant, self._filters, PAGE, before)
+            found = [
+                record
+                for record in page.records
+                if record.state.image_id not in tail.states
+                and record.state.image_id not in tail.removed
+            ]
+            ids = [one.state.image_id for one in found]
+            stored: dict[str, dict[str, Vector]] = {}
+            for space in spaces:
+                vectors = self._index.vectors(self._tenant, space, ids)
+                for image_id, vector in zip(ids, vectors, strict=True):
+                    if vector is not None:
+                        stored.setdefault(image_id, {})[space] = vector
+            for seen in joined_views.records(self._overlay, found):
+                yield Exported(seen, stored.get(seen.record.state.image_id, {}))
+            more = page.more and bool(page.records)
+            before = _place(page.records[-1].state) if page.records else None
+
+    def _joined(self, spaces: Sequence[str]) -> Iterator[Exported]:
+        """What the tail touched."""
+        overlay = self._overlay
+        for first in range(0, len(self._fresh), PAGE):
+            states = self._fresh[first : first + PAGE]
+            gone = overlay.gone([state.image_id for state in states])
+            live = [state for state in states if state.image_id not in gone]
+            joined = overlay.shelf.join(self._tenant, overlay.tail.head, live)
+            records = [one for one in joined if passes(card(one), self._filters)]
+            for record, seen in zip(records, joined_views.records(overlay, records), strict=True):
+                held = record.vectors
+                yield Exported(seen, {space: held[space] for space in spaces if space in held})
+
+
+def document(exported: Exported, *, vectors: bool) -> bytes:
+    """One line of JSON: the record as the service answers it, and `vectors` by space."""
+    told = _document(exported.seen)
+    if vectors:
+        held = exported.vectors.items()
+        told["vectors"] = {space: msgspec.Raw(numbers(one)) for space, one in held}
+    return msgspec.json.encode(told)
+
+
+def numbers(vector: Vector) -> bytes:
+    """A vector as a JSON list, which read as float32 is the same again bit for bit.
+
+    Nine digits tell any two float32 apart (IEEE 754-2019, 5.12.2); those of a double, which each
+    number is written with otherwise, nearly double the file. A zero keeps its sign only so.
+    """
+    values = vector.tolist()
+    if not all(values):
+        return msgspec.json.encode(values)
+    return f"[{','.join(map('%.9g'.__mod__, values))}]".encode()
+
+
+def row(exported: Exported) -> dict[str, Any]:
+    """The values of `COLUMNS`, in their order, JSON as text."""
+    told = _document(exported.seen)
+    state = exported.seen.record.state
+    prints, spaces = told["fingerprints"], told["spaces"]
+    verdict, decision = told["verdict"], told["decision"]
+    told |= {
+        "tags": list(told["tags"]),
+        "metadata": _text(told["metadata"]),
+        "phash": prints["phash"]["hex"],
+        "pdq": prints["pdq"]["hex"],
+        "pdq_quality": prints["pdq"]["quality"],
+        "md5": prints["md5"],
+        "pixels_sha256": prints["pixels_sha256"],
+        "pixels_version": prints["pixels_version"],
+        "visual_space": spaces["visual"],
+        "caption_space": spaces["caption"],
+        "verdict": verdict["kind"],
+        "original_id": None if state.original == state.image_id else state.original,
+        "verdict_details": _text(verdict),
+        "decision": decision["value"],
+        "decision_reason": decision["reason"],
+        "decision_by": decision["by"],
+        "decision_at": decision["at"],
+    }
+    return {name: told[name] for name in COLUMNS}
+
+
+def _document(seen: Seen) -> dict[str, Any]:
+    record, state, fields = seen.record, seen.record.state, seen.record.fields
+    prints = record.fingerprint
+    return {
+        "image_id": state.image_id,
+        "owner_id": fields.owner_id,
+        "external_id": fields.external_id,
+        "title": fields.title,
+        "description": fields.description,
+        "category": fields.category,
+        "tags": fields.tags,
+        "source_url": fields.source_url,
+        "metadata": fields.metadata,
+        "filename": fields.filename,
+        "sha256": state.sha256,
+        "fingerprints": {
+            "phash": {"hex": prints.phash, "bits": 64},
+            "pdq": {"hex": prints.pdq, "bits": 256, "quality": prints.pdq_quality},
+            "md5": prints.md5,
+            "pixels_sha256": prints.pixels_sha256,
+            "pixels_version": prints.pixels_version,
+        },
+        "width": prints.width,
+        "height": prints.height,
+        "format": prints.format,
+        "frames": prints.frames,
+        "bytes": prints.bytes,
+        "content": state.content,
+        "accepted_at": state.accepted_at,
+        "updated_at": state.updated_at,
+        "spaces": {kind: _newest(state.spaces, kind) for kind in ("visual", "caption")},
+        "verdict": {
+            name: _original(seen.original) if name == "original" else value
+            for name, value in msgspec.structs.asdict(state.verdict).items()
+        },
+        "decision": _decision(state.decision, seen.reason),
+        "anchor": state.anchor is not None,
+        "hold_until": state.hold_until,
+        "revision": state.revision,
+    }
+
+
+def _original(original: Original | None) -> dict[str, Any] | None:
+    if original is None:
+        return None
+    decision = original.decision
+    return {
+        "image_id": original.image_id,
+        "external_id": original.external_id,
+        "owner_id": original.owner_id,
+        "decision": None if decision is None else _decision(decision, original.reason),
+        "accepted_at": original.accepted_at,
+    }
+
+
+def _decision(decision: Decision, reason: str | None) -> dict[str, Any]:
+    return {"value": decision.value, "reason": reason, "by": decision.by, "at": decision.at}
+
+
+def _newest(spaces: Sequence[str], kind: str) -> str | None:
+    return next((one for one in reversed(spaces) if one.startswith(f"{kind}-")), None)
+
+
+def _text(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _place(state: State) -> tuple[str, str]:
+    return state.accepted_at, state.image_id

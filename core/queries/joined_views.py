@@ -1,0 +1,157 @@
+"""How settled things are told: what a verdict names only by id is joined from its record.
+
+The log holds ids alone; whose picture the original was, and why a person decided so, is looked up
+when it is read, so that a delete takes it along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from core.filters import SHOWN, shows
+from core.keys import is_caption
+from core.queries.jobs import Tracked
+from core.queries.snapshot import Overlay
+from core.records import Record
+from core.types import Decision, SpaceKind, Verdict
+
+
+class Original(Struct, frozen=True, kw_only=True):
+    """Whose picture it was: what a verdict tells of the record that copies point at."""
+
+    image_id: str
+    external_id: str | None = None
+    owner_id: str | None = None
+    decision: Decision | None = None
+    reason: str | None = None
+    """Of its decision."""
+    accepted_at: str | None = None
+    """None, like the others, where that record was deleted since."""
+    revision: int = 0
+
+
+class Seen(Struct, frozen=True, kw_only=True):
+    """A record with its original and the reason of its decision."""
+
+    record: Record
+    original: Original | None
+    reason: str | None
+    spaces: dict[SpaceKind, str] = {}
+    """By kind, the space that it has a vector in: the one that is asked, or, where the log says
+    nothing of that, the newest."""
+    chosen: bool = False
+    """Whether the log says which space is asked."""
+    gone: int = 0
+    """Matches of its verdict that are left out: those pictures were deleted since."""
+
+
+class Told(Struct, frozen=True, kw_only=True):
+    """A job with the original its verdict names and the reason of its decision."""
+
+    job: Tracked
+    original: Original | None
+    reason: str | None
+
+
+def records(overlay: Overlay, found: Sequence[Record]) -> list[Seen]:
+    """Each record as it is told, in order."""
+    _fetch_reasons(overlay, ((one.state.image_id, one.state.decision) for one in found))
+    joined = originals(overlay, [record.state.verdict for record in found])
+    named = {match.image_id for record in found for match in record.state.verdict.matches}
+    gone = overlay.gone(sorted(named))
+    asked = overlay.asked()
+    return [
+        Seen(
+            record=_without(record, gone),
+            original=joined.get(record.state.verdict.original or ""),
+            reason=reason(overlay, record.state.image_id, record.state.decision),
+            spaces=_spaces(record.state.spaces, asked),
+            chosen=bool(asked),
+            gone=sum(match.image_id in gone for match in record.state.verdict.matches),
+        )
+        for record in found
+    ]
+
+
+def shown(seen: Seen, wanted: Collection[str] = SHOWN) -> bool:
+    """Whether a picture may be shown to a caller who asks for these decisions.
+
+    A copy whose original was deleted a moment ago is held back until it is settled anew.
+    """
+    state = seen.record.state
+    originals: str | None = state.decision.value
+    if state.original != state.image_id:
+        made = seen.original.decision if seen.original is not None else None
+        originals = None if made is None else made.value
+    return shows(state.decision.value, originals, wanted)
+
+
+def _spaces(held: Sequence[str], asked: Mapping[SpaceKind, str]) -> dict[SpaceKind, str]:
+    """The space of each kind that is to be told of a record with vectors in these."""
+    found: dict[SpaceKind, str] = {}
+    for space_id in held:
+        kind: SpaceKind = "caption" if is_caption(space_id) else "visual"
+        if asked.get(kind, space_id) == space_id:
+            found[kind] = space_id
+    return found
+
+
+def _without(record: Record, gone: AbstractSet[str]) -> Record:
+    """Drop matches with pictures that were deleted since: nothing points at what is gone."""
+    verdict = record.state.verdict
+    left = tuple(match for match in verdict.matches if match.image_id not in gone)
+    if len(left) == len(verdict.matches):
+        return record
+    return replace(record, state=replace(record.state, verdict=replace(verdict, matches=left)))
+
+
+def jobs(overlay: Overlay, found: Sequence[Tracked]) -> list[Told]:
+    """Each job as it is told, in order."""
+    _fetch_reasons(overlay, ((job.image_id, job.decision) for job in found))
+    joined = originals(overlay, [job.verdict for job in found])
+    return [
+        Told(
+            job=job,
+            original=joined.get(job.verdict.original or "") if job.verdict else None,
+            reason=reason(overlay, job.image_id, job.decision),
+        )
+        for job in found
+    ]
+
+
+def originals(overlay: Overlay, verdicts: Iterable[Verdict | None]) -> dict[str, Original]:
+    """The originals that some verdicts name, by image_id."""
+    ids = list(dict.fromkeys(v.original for v in verdicts if v is not None and v.original))
+    told = {}
+    held = overlay.records(ids)
+    _fetch_reasons(overlay, ((r.state.image_id, r.state.decision) for r in held if r is not None))
+    for image_id, record in zip(ids, held, strict=True):
+        told[image_id] = Original(image_id=image_id)
+        if record is not None:
+            told[image_id] = Original(
+                image_id=image_id,
+                external_id=record.fields.external_id,
+                owner_id=record.fields.owner_id,
+                decision=record.state.decision,
+                reason=reason(overlay, image_id, record.state.decision),
+                accepted_at=record.state.accepted_at,
+                revision=record.state.revision,
+            )
+    return told
+
+
+def reason(overlay: Overlay, image_id: str, decision: Decision | None) -> str | None:
+    """Why a person decided so."""
+    if decision is None or decision.reason is None:
+        return None
+    return overlay.shelf.fields(overlay.tenant, image_id, decision.reason).reason
+
+
+def _fetch_reasons(overlay: Overlay, decided: Iterable[tuple[str, Decision | None]]) -> None:
+    """Read side by side what `reason` is about to read."""
+    said = [(one, made.reason) for one, made in decided if made is not None and made.reason]
+    overlay.shelf.fetch_fields(overlay.tenant, said)

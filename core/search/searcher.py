@@ -1,0 +1,230 @@
+"""Searching: by words, by meaning, by example, and by all of them at once."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from msgspec.structs import replace
+
+from core.errors import (
+    ConflictError,
+    EmbedderUnavailableError,
+    GoneError,
+    MissingError,
+    SeenitError,
+)
+from core.filters import SHOWN
+from core.ports import Embedder, Index, TextEmbedder
+from core.queries.snapshot import Follows, Overlay
+from core.records import Record
+from core.search import request
+from core.search.execution import Answer, Found, Hubs, Question, Results, Scale, Sought
+from core.search.fusion import Mode, Way
+from core.search.request import Ask
+from core.storage.picture_store import Remembered, Shelf
+from core.types import Absent, SpaceKind, Vector
+
+__all__ = ["Ask", "Embedders", "Found", "Hubs", "Results", "Scale", "Searcher", "Sees"]
+
+
+class Embedders(Protocol):
+    """Which embedder asks a tenant's active space."""
+
+    def visual(self, tenant: str) -> Embedder:
+        """Of pictures and texts."""
+
+    def caption(self, tenant: str) -> TextEmbedder:
+        """Of texts alone."""
+
+    def space_id(self, tenant: str, kind: SpaceKind) -> str | None:
+        """Of the active space, None where there is none."""
+
+
+class Sees(Protocol):
+    """Looks at a picture that is not stored."""
+
+    def see(self, tenant: str, data: bytes) -> tuple[str, Vector]:
+        """The tenant's active visual space, and its vector there.
+
+        Raise EmbedderUnavailableError, and an InputError for a bad file.
+        """
+
+
+REMEMBERED = 256
+"""Questions in words whose vectors are kept: half a megabyte."""
+
+
+class Searcher:
+    """Search as of now: the index, overlaid with the log after its watermark.
+
+    What the tail deleted is not found, and what it changed must pass the filters as it is now; what
+    is only in the tail is found once it is projected.
+    """
+
+    def __init__(
+        self,
+        index: Index,
+        follower: Follows,
+        shelf: Shelf,
+        embedders: Embedders,
+        sight: Sees,
+        *,
+        hubs: Hubs | None = None,
+        scale: Scale | None = None,
+    ) -> None:
+        """`hubs` mends the visual list of a text in hybrid, `scale` words similarities."""
+        self._index = index
+        self._follower = follower
+        self._shelf = shelf
+        self._embedders = embedders
+        self._sight = sight
+        self._hubs = hubs
+        self._scale = scale
+        self._read: Remembered[Vector] = Remembered(REMEMBERED)
+
+    def read(self, tenant: str, kind: SpaceKind, text: str) -> tuple[str, Vector]:
+        """The active space of a kind, and a question in words as it lies in it.
+
+        The last few are remembered: who pages, or asks for prompts, asks the same again. Each
+        tenant's for itself, for a quick answer would tell that another one had asked. Raise
+        EmbedderUnavailableError.
+        """
+        embedder = self._embedder(tenant, kind)
+        if embedder.absent is not None:
+            raise EmbedderUnavailableError(embedder.absent, field="mode")
+        space_id = embedder.space.space_id
+        known = self._read.get((tenant, space_id, text))
+        if known is None:
+            made = embedder.embed_texts([text], urgent=True)[0]
+            known = self._read.put((tenant, space_id, text), np.asarray(made, np.float32))
+        return space_id, known
+
+    def see(self, tenant: str, data: bytes) -> Vector:
+        """The visual vector of a picture that is not stored; nothing of it is kept.
+
+        Raise EmbedderUnavailableError, and an InputError for a bad file.
+        """
+        space_id, vector = self._sight.see(tenant, data)
+        if space_id != self.space_id(tenant, "visual"):
+            raise EmbedderUnavailableError("the model was changed this very moment", field="mode")
+        return vector
+
+    def space_id(self, tenant: str, name: str) -> str:
+        """The active space that `visual`, `caption` or an id names.
+
+        Raise EmbedderUnavailableError where there is none, ConflictError where it is another.
+        """
+        kind: SpaceKind = "caption" if name.partition("-")[0] == "caption" else "visual"
+        active = self._embedders.space_id(tenant, kind)
+        if active is None:
+            reason = self._embedder(tenant, kind).absent or f"there is no {kind} model"
+            raise EmbedderUnavailableError(reason, field="space")
+        if name not in (kind, active):
+            raise ConflictError(f"the active {kind} space is {active}", field="space")
+        return active
+
+    def search(self, tenant: str, ask: Ask) -> Results:
+        """The best pictures for a question, of the decisions that its filters ask for.
+
+        Raise MalformedError for what cannot be asked, EmbedderUnavailableError for a mode whose
+        model is absent, ConflictError for a space that is not the active one or a picture without a
+        vector, MissingError or GoneError for the picture that asks.
+        """
+        request.check(ask)
+        if not ask.filters.decision:
+            ask = replace(ask, filters=ask.filters._replace(decision=SHOWN))
+        if ask.space is not None:
+            self.space_id(tenant, ask.space)
+        tail = self._follower.tail(tenant)
+        overlay = Overlay(self._index, self._shelf, tenant, tail)
+        sought = self._sought(overlay, ask)
+        return Answer(
+            self._index, overlay, ask, sought, hubs=self._hubs, scale=self._scale
+        ).results()
+
+    # --- what to ask ----------------------------------------------------------------------------
+
+    def _sought(self, overlay: Overlay, ask: Ask) -> Sought:
+        own = None if ask.image_id is None else self._record(overlay, ask.image_id)
+        ways: list[tuple[Mode, Way]] = []
+        if ask.vector is not None or own is not None:
+            ways.append(("visual", "picture"))
+        if own is not None:
+            ways.append(("caption", "picture"))
+        if ask.text and ask.text.strip():
+            ways += [("visual", "text"), ("caption", "text"), ("keyword", "text")]
+        questions: list[Question] = []
+        refused: list[tuple[Mode, SeenitError]] = []
+        for mode, way in ways:
+            if ask.mode not in ("hybrid", mode):
+                continue
+            try:
+                questions += self._questions(overlay, ask, mode, way, own)
+            except (EmbedderUnavailableError, ConflictError) as error:
+                refused.append((mode, error))
+        if not questions:
+            raise refused[0][1]
+        used = {question.mode for question in questions}
+        missing = {mode: Absent(mode, why.detail) for mode, why in refused if mode not in used}
+        without = () if own is None else (own.state.image_id, own.state.original)
+        return Sought(
+            questions=questions, missing=tuple(missing.values()), without=tuple(sorted({*without}))
+        )
+
+    def _questions(
+        self, overlay: Overlay, ask: Ask, mode: Mode, way: Way, own: Record | None
+    ) -> list[Question]:
+        if mode == "keyword":
+            return [Question(mode=mode, way=way, text=ask.text or "")]
+        tenant = overlay.tenant
+        if way == "text":
+            space_id, vector = self.read(tenant, mode, ask.text or "")
+            vectors = [vector]
+        else:
+            space_id = self._active(tenant, mode)
+            vectors = [] if ask.vector is None or mode == "caption" else [ask.vector]
+            if own is not None:
+                vectors.append(self._stored(overlay, own, space_id, mode))
+        return [
+            Question(mode=mode, way=way, space_id=space_id, vector=np.asarray(vector, np.float32))
+            for vector in vectors
+        ]
+
+    def _stored(self, overlay: Overlay, own: Record, space_id: str, kind: SpaceKind) -> Vector:
+        """A picture's own vector; what a copy shows, its original stands for."""
+        image_id = own.state.image_id
+        vector = self._vector(overlay, own, space_id)
+        if vector is None and kind == "visual" and own.state.original != image_id:
+            original = overlay.records([own.state.original])[0]
+            vector = None if original is None else self._vector(overlay, original, space_id)
+        if vector is None:
+            raise ConflictError(
+                f"picture {image_id} has no vector in the space {space_id}", field="image_id"
+            )
+        return vector
+
+    def _vector(self, overlay: Overlay, record: Record, space_id: str) -> Vector | None:
+        held = record.vectors.get(space_id)  # where the tail has it
+        if held is not None:
+            return held
+        return self._index.vector(overlay.tenant, space_id, record.state.image_id)
+
+    def _record(self, overlay: Overlay, image_id: str) -> Record:
+        record = overlay.records([image_id])[0]
+        if record is not None:
+            return record
+        if overlay.removed(image_id) is not None:
+            raise GoneError(f"picture {image_id} was deleted", field="image_id")
+        raise MissingError(f"there is no picture {image_id}", field="image_id")
+
+    def _active(self, tenant: str, kind: SpaceKind) -> str:
+        active = self._embedders.space_id(tenant, kind)
+        if active is None:
+            reason = self._embedder(tenant, kind).absent or f"there is no {kind} model"
+            raise EmbedderUnavailableError(reason, field="mode")
+        return active
+
+    def _embedder(self, tenant: str, kind: SpaceKind) -> TextEmbedder:
+        embedders = self._embedders
+        return embedders.visual(tenant) if kind == "visual" else embedders.caption(tenant)

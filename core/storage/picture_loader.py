@@ -1,0 +1,146 @@
+"""Stored pictures at hand for comparing: previews and keypoints, loaded when an alignment asks."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from core.errors import CorruptError, MissingError
+from core.fingerprint.fingerprint import decode_preview
+from core.fingerprint.keypoints import Detail, detail
+from core.matching.alignment import Picture, compare
+from core.matching.policy import Policy
+from core.records import Fields
+from core.storage.picture_store import Remembered, Shelf
+from core.types import Comparison, Evidence, Hit, Pixels, Query
+
+logger = logging.getLogger(__name__)
+
+
+class Held(tuple[Query, bytes]):
+    """A picture in hand: its query, and its preview as JPEG."""
+
+    __slots__ = ()
+
+
+class Gallery:
+    """What settling may look at: pictures in hand and pictures on the shelf.
+
+    Every picture is compared as its stored JPEG preview shows it, also one still in hand, so that
+    a verdict does not depend on whether the other was stored a second or a year ago.
+    """
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        policy: Policy,
+        space: Callable[[str], str | None],
+        *,
+        remembered: int = 32,
+    ) -> None:
+        self._shelf = shelf
+        self._policy = policy
+        self._space = space
+        self._held: dict[tuple[str, str], Held] = {}
+        self._pictures: Remembered[Picture] = Remembered(remembered)
+
+    @contextmanager
+    def holding(
+        self, tenant: str, items: Sequence[tuple[Query, bytes]], *, stored: bool
+    ) -> Iterator[None]:
+        """Have these at hand meanwhile; keypoints of those not `stored` are never written down."""
+        mine = [(tenant, query.image_id) for query, _ in items]
+        for key, (query, preview) in zip(mine, items, strict=True):
+            self._held[key] = Held((query, preview))
+            if not stored:
+                self._pictures.put(key, self._lay(query, preview, None))
+        try:
+            yield
+        finally:
+            for key in mine:
+                self._held.pop(key, None)
+            if not stored:
+                gone = set(mine)
+                self._pictures.forget(lambda key: key in gone)
+
+    def compare(self, tenant: str, query: Query, candidate_id: str, hit: Hit) -> Comparison:
+        """Lay the query over a stored picture; one without pixels is never confirmed."""
+        one = self._picture(tenant, query.image_id)
+        other = self._picture(tenant, candidate_id)
+        if one is None or other is None:
+            return Comparison(confirmed=False, evidence=_unseen(hit))
+        return compare(one, other, hit, self._policy)
+
+    def query(self, tenant: str, image_id: str) -> Query:
+        """A picture as it asks for candidates. Raise MissingError where nothing is kept of it."""
+        held = self._held.get((tenant, image_id))
+        if held is not None:
+            return held[0]
+        fingerprint = self._shelf.fingerprints(tenant, [image_id])[0]
+        if fingerprint is None:
+            raise MissingError(f"nothing is kept of picture {image_id}")
+        space = self._space(tenant)
+        vectors = self._shelf.vectors(tenant, image_id, [space] if space else [])
+        return Query(
+            image_id=image_id,
+            fingerprint=fingerprint,
+            vector=vectors.get(space) if space else None,
+            space_id=space if space in vectors else None,
+        )
+
+    def fields(self, tenant: str, image_id: str, op_id: str | None) -> Fields:
+        """What the caller said of a picture."""
+        return self._shelf.fields(tenant, image_id, op_id)
+
+    def _picture(self, tenant: str, image_id: str) -> Picture | None:
+        known = self._pictures.get((tenant, image_id))
+        if known is not None:
+            return known
+        try:
+            held = self._held.get((tenant, image_id))
+            if held is not None:
+                query, preview = held
+            else:
+                query, preview = self.query(tenant, image_id), self._shelf.preview(tenant, image_id)
+            return self._pictures.put((tenant, image_id), self._lay(query, preview, tenant))
+        except MissingError:
+            return None
+        except CorruptError as error:  # one spoilt preview must not hold up all that meet it
+            about = {"tenant": tenant, "image_id": image_id}
+            logger.error("a spoilt preview: %s", error, extra=about)  # noqa: TRY400  in words
+            return None
+
+    def _lay(self, query: Query, preview: bytes, tenant: str | None) -> Picture:
+        pixels = decode_preview(preview)
+
+        def keypoints() -> Detail:
+            return self._detail(tenant, query.image_id, pixels)
+
+        fingerprint = query.fingerprint
+        return Picture(
+            preview=pixels,
+            width=fingerprint.width,
+            height=fingerprint.height,
+            uncompared=fingerprint.uncompared,
+            turns=fingerprint.turns,
+            detail=keypoints,
+        )
+
+    def _detail(self, tenant: str | None, image_id: str, pixels: Pixels) -> Detail:
+        if tenant is None:
+            return detail(pixels)
+        known = self._shelf.detail(tenant, image_id)
+        if known is None:
+            known = detail(pixels)
+            self._shelf.write_detail(tenant, image_id, known)
+        return known
+
+
+def _unseen(hit: Hit) -> Evidence:
+    return Evidence(
+        hamming=hit.hamming,
+        similarity=hit.similarity,
+        votes=hit.votes,
+        words="there are no pixels left to lay it over",
+    )

@@ -1,0 +1,312 @@
+"""Per-picture objects of the blob store: one place knows their keys, formats and lifetimes."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Generic, NamedTuple, TypeVar
+
+import msgspec
+import numpy as np
+
+from core import keys
+from core.errors import MissingError
+from core.fingerprint.fingerprint import decode_preview, thumb
+from core.fingerprint.keypoints import Detail
+from core.ports import Blobs
+from core.records import Fields, Record, State
+from core.types import Fingerprint, Pixels, Vector
+
+V = TypeVar("V")
+
+_fingerprint = msgspec.msgpack.Decoder(Fingerprint)
+_fields = msgspec.json.Decoder(Fields)
+_detail = msgspec.msgpack.Decoder(Detail)
+
+
+class Remembered(Generic[V]):
+    """The last few values read, by key; safe from several threads."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._values: OrderedDict[tuple[str, ...], V] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: tuple[str, ...]) -> V | None:
+        """The value, now the youngest, or None."""
+        with self._lock:
+            value = self._values.get(key)
+            if value is not None:
+                self._values.move_to_end(key)
+            return value
+
+    def put(self, key: tuple[str, ...], value: V) -> V:
+        """Remember a value; the oldest goes."""
+        with self._lock:
+            self._values[key] = value
+            self._values.move_to_end(key)
+            while len(self._values) > self._size:
+                self._values.popitem(last=False)
+        return value
+
+    def forget(self, mine: Callable[[tuple[str, ...]], bool]) -> None:
+        """Drop every key that is `mine`."""
+        with self._lock:
+            for key in [key for key in self._values if mine(key)]:
+                del self._values[key]
+
+
+class Written(msgspec.Struct, frozen=True, kw_only=True):
+    """What the fingerprint stage found out about one picture."""
+
+    image_id: str
+    fingerprint: Fingerprint
+    preview: bytes
+    """JPEG."""
+    vectors: dict[str, Vector] = {}
+    """By visual space."""
+
+
+class Made(NamedTuple):
+    """A vector, and what it is of."""
+
+    image_id: str
+    space_id: str
+    said: str | None
+    """op_id of the fields, where it is of a caption."""
+    vector: Vector
+
+
+class Shelf:
+    """Reads and writes what lies beside each picture; remembers the last few fingerprints."""
+
+    def __init__(self, blobs: Blobs, *, remembered: int = 512) -> None:
+        self._blobs = blobs
+        self._fingerprints: Remembered[Fingerprint] = Remembered(remembered)
+        self._vectors: Remembered[Vector] = Remembered(remembered)
+        self._fields: Remembered[Fields] = Remembered(remembered)
+
+    # --- writing --------------------------------------------------------------------------------
+
+    def write(self, tenant: str, items: Sequence[Written]) -> None:
+        """Put what was found out, durably; what belongs to a deleted picture goes again at once."""
+        objects: list[tuple[str, bytes]] = []
+        for item in items:
+            objects.append(
+                (
+                    keys.derived(tenant, item.image_id, "fingerprint"),
+                    msgspec.msgpack.encode(item.fingerprint),
+                )
+            )
+            objects.append((keys.derived(tenant, item.image_id, "preview"), item.preview))
+            objects += [
+                self._vector(tenant, Made(item.image_id, space, None, vector))
+                for space, vector in item.vectors.items()
+            ]
+        self._blobs.put(objects)
+        ids = [item.image_id for item in items]
+        for item in items:
+            self._fingerprints.put((tenant, item.image_id), item.fingerprint)
+        self.revisit(tenant, ids)
+
+    def write_vectors(self, tenant: str, made: Sequence[Made]) -> None:
+        """Put vectors that were made apart from the pictures' fingerprints, durably."""
+        self._blobs.put([self._vector(tenant, one) for one in made])
+        self.revisit(tenant, list(dict.fromkeys(one.image_id for one in made)))
+
+    def _vector(self, tenant: str, made: Made) -> tuple[str, bytes]:
+        key = keys.vector(tenant, made.image_id, made.space_id, made.said)
+        self._vectors.put((tenant, made.image_id, key), made.vector)
+        return key, made.vector.astype("<f4").tobytes()
+
+    def write_detail(self, tenant: str, image_id: str, detail: Detail) -> None:
+        """Keep the keypoints that an alignment asked for, so that the next costs one read."""
+        key = keys.derived(tenant, image_id, "detail")
+        self._blobs.put([(key, msgspec.msgpack.encode(detail))])
+        self.revisit(tenant, [image_id])
+
+    def write_fields(self, tenant: str, items: Sequence[tuple[str, str, Fields]]) -> None:
+        """Put (image_id, op_id, fields), durably; never overwritten, as op_ids are never reused."""
+        self._blobs.put(
+            [
+                (keys.fields(tenant, image_id, op_id), msgspec.json.encode(fields))
+                for image_id, op_id, fields in items
+            ]
+        )
+        for image_id, op_id, fields in items:
+            self._fields.put((tenant, image_id, op_id), fields)
+        self.revisit(tenant, [image_id for image_id, _, _ in items])
+
+    def revisit(self, tenant: str, ids: Sequence[str]) -> None:
+        """Remove what was written beside pictures that are deleted or purged by now."""
+        dead = self._blobs.exists([keys.tombstone(tenant, image_id) for image_id in ids])
+        self.remove(tenant, [image_id for image_id, gone in zip(ids, dead, strict=True) if gone])
+        purged = self._blobs.exists([keys.purged(tenant, image_id) for image_id in ids])
+        for image_id, gone in zip(ids, purged, strict=True):
+            if gone:
+                self._strip(tenant, image_id)
+
+    # --- reading --------------------------------------------------------------------------------
+
+    def fingerprints(self, tenant: str, ids: Sequence[str]) -> list[Fingerprint | None]:
+        """In order; of a purged picture the kept one, None where there is neither."""
+        found = [self._fingerprints.get((tenant, image_id)) for image_id in ids]
+        for places in (
+            [keys.derived(tenant, image_id, "fingerprint") for image_id in ids],
+            [keys.kept(tenant, image_id) for image_id in ids],
+        ):
+            lacking = [n for n, fingerprint in enumerate(found) if fingerprint is None]
+            objects = self._blobs.get_many([places[n] for n in lacking]) if lacking else []
+            for n, data in zip(lacking, objects, strict=True):
+                if data is not None:
+                    made = _fingerprint.decode(data)
+                    found[n] = self._fingerprints.put((tenant, ids[n]), made)
+        return found
+
+    def vectors(
+        self, tenant: str, image_id: str, spaces: Iterable[str], said: str | None = None
+    ) -> dict[str, Vector]:
+        """Those of the spaces that there are, each (d,) float32; of captions those of `said`."""
+        vectors: dict[str, Vector] = {}
+        for space in spaces:
+            key = keys.vector(tenant, image_id, space, said)
+            vector = self._vectors.get((tenant, image_id, key))
+            if vector is None:
+                try:
+                    data = self._blobs.get(key)
+                except MissingError:
+                    continue
+                vector = np.frombuffer(data, "<f4").astype(np.float32)
+                self._vectors.put((tenant, image_id, key), vector)
+            vectors[space] = vector
+        return vectors
+
+    def fields(self, tenant: str, image_id: str, op_id: str | None) -> Fields:
+        """What the caller said in that call; nothing where it was deleted meanwhile."""
+        if op_id is None:
+            return Fields()
+        key = (tenant, image_id, op_id)
+        known = self._fields.get(key)
+        if known is not None:
+            return known
+        try:
+            data = self._blobs.get(keys.fields(tenant, image_id, op_id))
+        except MissingError:
+            return Fields()
+        return self._fields.put(key, _fields.decode(data))
+
+    def fetch_fields(self, tenant: str, said: Iterable[tuple[str, str | None]]) -> None:
+        """Remember the fields of (image_id, op_id) pairs, read side by side: a bucket is slow."""
+        unknown = [
+            (tenant, image_id, op_id)
+            for image_id, op_id in dict.fromkeys(said)
+            if op_id is not None and self._fields.get((tenant, image_id, op_id)) is None
+        ]
+        found = self._blobs.get_many([keys.fields(*key) for key in unknown]) if unknown else ()
+        for key, data in zip(unknown, found, strict=True):
+            if data is not None:
+                self._fields.put(key, _fields.decode(data))
+
+    def _fetch_vectors(self, tenant: str, states: Sequence[State]) -> None:
+        """Likewise the vectors that records of these states have."""
+        unknown = [
+            known
+            for state in states
+            for space in _spaces(state)
+            if self._vectors.get(
+                known := (
+                    tenant,
+                    state.image_id,
+                    keys.vector(tenant, state.image_id, space, state.fields),
+                )
+            )
+            is None
+        ]
+        found = self._blobs.get_many([key for _, _, key in unknown]) if unknown else ()
+        for known, data in zip(unknown, found, strict=True):
+            if data is not None:
+                self._vectors.put(known, np.frombuffer(data, "<f4").astype(np.float32))
+
+    def preview(self, tenant: str, image_id: str) -> bytes:
+        """JPEG, long side at most 512. Raise MissingError."""
+        return self._blobs.get(keys.derived(tenant, image_id, "preview"))
+
+    def thumb(self, tenant: str, image_id: str) -> bytes:
+        """JPEG, long side at most 160, made from the preview. Raise MissingError."""
+        return thumb(self.pixels(tenant, image_id))
+
+    def pixels(self, tenant: str, image_id: str) -> Pixels:
+        """The preview, decoded. Raise MissingError."""
+        return decode_preview(self.preview(tenant, image_id))
+
+    def detail(self, tenant: str, image_id: str) -> Detail | None:
+        """The keypoints of the preview, None where no alignment has asked for them yet."""
+        try:
+            return _detail.decode(self._blobs.get(keys.derived(tenant, image_id, "detail")))
+        except MissingError:
+            return None
+
+    def join(self, tenant: str, seq: int, states: Sequence[State]) -> list[Record]:
+        """Each state with its fingerprint, fields and vectors.
+
+        A copy has those of its caption alone: what it shows, its original stands for, but two
+        sellers of one photo write two titles.
+        """
+        fingerprints = self.fingerprints(tenant, [state.image_id for state in states])
+        self.fetch_fields(tenant, [(state.image_id, state.fields) for state in states])
+        self._fetch_vectors(tenant, states)
+        return [
+            Record(
+                tenant=tenant,
+                seq=seq,
+                state=state,
+                fingerprint=fingerprint,
+                fields=self.fields(tenant, state.image_id, state.fields),
+                vectors=self.vectors(tenant, state.image_id, _spaces(state), state.fields),
+            )
+            for state, fingerprint in zip(states, fingerprints, strict=True)
+            if fingerprint is not None
+        ]
+
+    # --- removing -------------------------------------------------------------------------------
+
+    def remove(self, tenant: str, ids: Sequence[str]) -> None:
+        """Take away every per-picture object: bytes, derived, vectors, fields, what was kept."""
+        for image_id in ids:
+            doomed = [keys.blob(tenant, image_id), keys.kept(tenant, image_id)]
+            for prefix in keys.of_picture(tenant, image_id):
+                doomed += self._blobs.keys(prefix)
+            self._blobs.delete(doomed)
+        self._forget(tenant, ids)
+
+    def discard(self, tenant: str, ids: Sequence[str]) -> None:
+        """Take away the uploaded bytes alone."""
+        self._blobs.delete([keys.blob(tenant, image_id) for image_id in ids])
+
+    def purge(self, tenant: str, image_id: str) -> None:
+        """Keep the fingerprint, mark the purge, then take away bytes, previews and keypoints."""
+        kept = self.fingerprints(tenant, [image_id])[0]
+        if kept is not None:
+            self._blobs.put([(keys.kept(tenant, image_id), msgspec.msgpack.encode(kept))])
+        self._blobs.create_many([(keys.purged(tenant, image_id), b"")])
+        self._strip(tenant, image_id)
+
+    def _strip(self, tenant: str, image_id: str) -> None:
+        self._blobs.delete(
+            [
+                keys.blob(tenant, image_id),
+                *self._blobs.keys(f"derived/{tenant}/{image_id}/"),
+            ]
+        )
+
+    def _forget(self, tenant: str, ids: Sequence[str]) -> None:
+        gone = {(tenant, image_id) for image_id in ids}
+        self._fingerprints.forget(lambda key: key[:2] in gone)
+        self._vectors.forget(lambda key: key[:2] in gone)
+        self._fields.forget(lambda key: key[:2] in gone)
+
+
+def _spaces(state: State) -> list[str]:
+    """Those that its record has a vector in: of a copy, its captions' alone."""
+    return [space for space in state.spaces if state.anchor is not None or keys.is_caption(space)]

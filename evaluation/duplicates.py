@@ -1,0 +1,304 @@
+"""How well copies are told, on anybody's own photos: recall, candidates and false verdicts.
+
+Every photo is stored, edited in each of the named ways, and checked. Every photo is then checked as
+a mere re-encoding, and whatever else confirms it is named. Photos are split by the SHA-256 of their
+name, so that thresholds tuned on the even ones are judged on the odd ones.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from msgspec import Struct
+from PIL import Image
+
+from core.imaging.decoding import beginning, whole
+from core.matching.candidates import worth
+from core.matching.policy import Policy
+from core.types import Candidates, Decision, Evidence, Hit, Limits, Verdict
+from evaluation import pairwise
+from evaluation.edits import EDITS, Edit, jpeg
+from evaluation.report import (
+    Confirmed,
+    EditFound,
+    Looked,
+    Paired,
+    Report,
+    Share,
+    Template,
+    Wrong,
+    confirmed,
+    is_odd,
+    mean,
+    paired,
+    share,
+    shown,
+)
+from evaluation.synthetic_templates import TEMPLATES
+
+_BATCH = 64
+_REENCODED = 95
+"""JPEG quality at which a photo is checked again: other bytes, other pixels, the same picture."""
+_DRAWN = 12
+"""Pictures of each template."""
+_EXAMPLES = 3
+
+Told = Callable[[str, int, int], None]
+"""Hears a stage's name, how much of it is done, and of how much."""
+
+
+class Stored(NamedTuple):
+    """What became of a picture that was taken in."""
+
+    image_id: str
+    verdict: Verdict | None
+    decision: Decision | None
+    error: str = ""
+
+
+class Instance(Protocol):
+    """A service to measure, private and empty at first."""
+
+    @property
+    def model(self) -> str:
+        """Of the visual space, or why there is none."""
+
+    @property
+    def limits(self) -> Limits:
+        """What it decodes, and at what cost."""
+
+    def ingest(self, items: Sequence[bytes]) -> list[Stored]:
+        """Take pictures in, in this order, and wait until they are settled."""
+
+    def check(self, data: bytes) -> Verdict:
+        """The verdict it would get. Raise an InputError."""
+
+    def near(self, data: bytes) -> Candidates:
+        """What would be looked at for it. Raise an InputError."""
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """What to measure, on which files."""
+
+    photos: tuple[Path, ...]
+    distractors: tuple[Path, ...] = ()
+    lookalikes: tuple[Path, ...] = ()
+    known: frozenset[frozenset[str]] = frozenset()
+    """Names of two files each that show the same photo."""
+    edits: tuple[str, ...] = tuple(EDITS)
+    all_pairs: bool = False
+    templates: bool = True
+    processes: int = 1
+
+
+class Evaluation:
+    """One run over one instance; `wrong` fills with what was called wrongly on the way."""
+
+    def __init__(self, instance: Instance, plan: Plan, policy: Policy, told: Told) -> None:
+        self._instance = instance
+        self._plan = plan
+        self._policy = policy
+        self._told = told
+        self._ids: dict[Path, str] = {}
+        self._refused: dict[str, str] = {}
+        self._copies: dict[str, str] = {}
+        self._anchors: dict[Path, str] = {}
+        self.wrong: list[Wrong] = []
+
+    def run(self) -> Report:
+        """Everything the plan asks for, in order."""
+        began = time.monotonic()
+        plan = self._plan
+        self._store((*plan.photos, *plan.lookalikes, *plan.distractors))
+        photos = [path for path in plan.photos if path in self._ids]
+        alike = [path for path in plan.lookalikes if path in self._ids]
+        edits = tuple(self._edit(EDITS[name], photos) for name in plan.edits)
+        looked, settled = [], []
+        for label, paths in (("photos", photos), ("look-alikes", alike)):
+            if paths:
+                seen, found = self._again(label, paths)
+                looked.append(seen)
+                settled.append(found)
+        if plan.all_pairs:
+            for label, paths in (("photos", photos), ("look-alikes", alike)):
+                if paths:
+                    settled.append(self._all_pairs(label, paths))
+        kinds = TEMPLATES if plan.templates else {}
+        templates = tuple(self._template(kind) for kind in kinds)
+        return Report(
+            photos=len(photos),
+            stored=len(self._ids),
+            refused=self._refused,
+            copies=self._copies,
+            model=self._instance.model,
+            policy_version=self._policy.version,
+            edits=edits,
+            looked=tuple(looked),
+            pairs=tuple(settled),
+            templates=templates,
+            seconds=round(time.monotonic() - began, 1),
+        )
+
+    # --- storing --------------------------------------------------------------------------------
+
+    def _store(self, paths: Sequence[Path]) -> None:
+        paths = list(dict.fromkeys(paths))
+        for start in range(0, len(paths), _BATCH):
+            batch = paths[start : start + _BATCH]
+            stored = self._instance.ingest(
+                [beginning(path, self._instance.limits) for path in batch]
+            )
+            for path, one in zip(batch, stored, strict=True):
+                if one.verdict is None:
+                    self._refused[path.name] = one.error
+                    continue
+                self._ids[path] = self._anchors[path] = one.image_id
+                if one.verdict.original and one.verdict.kind in ("exact", "near_duplicate"):
+                    self._anchors[path] = one.verdict.original
+            self._told("storing", min(start + _BATCH, len(paths)), len(paths))
+        names = {image_id: path.name for path, image_id in self._ids.items()}
+        self._copies.update(
+            (path.name, names.get(anchor, anchor))
+            for path, anchor in self._anchors.items()
+            if anchor != self._ids[path]
+        )
+
+    # --- recall ---------------------------------------------------------------------------------
+
+    def _edit(self, edit: Edit, photos: Sequence[Path]) -> EditFound:
+        right: dict[Path, bool] = {}
+        hits: dict[Path, Hit | None] = {}
+        for done, path in enumerate(photos, 1):
+            data = edit.apply(self._opened(path), path.name)
+            verdict = self._instance.check(data)
+            near = self._instance.near(data).hits
+            anchor = self._anchors[path]
+            hits[path] = next((hit for hit in near if hit.image_id == anchor), None)
+            copy = verdict.kind in ("exact", "near_duplicate")
+            right[path] = copy and verdict.original == anchor
+            if not right[path] and edit.expected is not None:
+                self._show(f"{edit.title}: {_called(verdict)}", data, path.read_bytes())
+            self._told(edit.title, done, len(photos))
+        found = [hit for hit in hits.values() if hit is not None]
+        return EditFound(
+            name=edit.name,
+            title=edit.title,
+            expected=edit.expected,
+            all=share(right.values()),
+            odd=share(flag for path, flag in right.items() if is_odd(path.name)),
+            even=share(flag for path, flag in right.items() if not is_odd(path.name)),
+            candidate=Share(len(found), len(photos)),
+            by_hash=Share(sum(hit.hamming is not None for hit in found), len(photos)),
+            by_visual=Share(sum(hit.similarity is not None for hit in found), len(photos)),
+            by_features=Share(sum(hit.votes is not None for hit in found), len(photos)),
+            missed=tuple(path.name for path, flag in right.items() if not flag),
+        )
+
+    # --- what is not a copy ---------------------------------------------------------------------
+
+    def _again(self, label: str, paths: Sequence[Path]) -> tuple[Looked, Paired]:
+        """Check each as a re-encoding: candidates and confirmations besides itself."""
+        names = {self._ids[path]: path for path in paths}
+        counted: list[list[Hit]] = []
+        pairs_found: dict[frozenset[str], Confirmed] = {}
+        for done, path in enumerate(paths, 1):
+            data = jpeg(self._opened(path), _REENCODED)
+            own = {self._ids[path], self._anchors[path]}
+            near = self._instance.near(data).hits
+            counted.append([hit for hit in near if hit.image_id not in own])
+            for match in self._instance.check(data).matches:
+                other = names.get(match.image_id)
+                if match.confirmed and other is not None and match.image_id not in own:
+                    self._pair(pairs_found, path, other, match.evidence, label)
+            self._told(f"{label} again", done, len(paths))
+        for name, other_name in self._copies.items():
+            both = frozenset((name, other_name))
+            if both not in pairs_found and {name, other_name} <= {p.name for p in paths}:
+                pairs_found[both] = confirmed(name, other_name, Evidence(), self._plan.known)
+        total = len(paths)
+        looked = Looked(
+            label=label,
+            pictures=total,
+            by_hash=mean(sum(h.hamming is not None for h in hits) for hits in counted),
+            by_visual=mean(sum(h.similarity is not None for h in hits) for hits in counted),
+            by_features=mean(sum(h.votes is not None for h in hits) for hits in counted),
+            together=mean(len(hits) for hits in counted),
+            laid_over=mean(len(worth(hits, self._policy)) for hits in counted),
+            most=max(map(len, counted)),
+        )
+        return looked, paired(label, "pipeline", total, pairs_found)
+
+    def _all_pairs(self, label: str, paths: Sequence[Path]) -> Paired:
+        stage = f"{label}, all pairs"
+        found: dict[frozenset[str], Confirmed] = {}
+        laid = pairwise.confirmed(
+            [path.read_bytes() for path in paths],
+            self._policy,
+            lambda done: self._told(stage, done, len(paths)),
+            self._instance.limits,
+            processes=self._plan.processes,
+        )
+        for one in laid:
+            evidence = one.comparison.evidence
+            self._pair(found, paths[one.one], paths[one.other], evidence, stage)
+        return paired(label, "all pairs", len(paths), found)
+
+    def _pair(
+        self,
+        found: dict[frozenset[str], Confirmed],
+        one: Path,
+        other: Path,
+        evidence: Evidence,
+        label: str,
+    ) -> None:
+        both = frozenset((one.name, other.name))
+        if both in found:
+            return
+        found[both] = confirmed(one.name, other.name, evidence, self._plan.known)
+        if not found[both].known:
+            self._show(f"{label}: {one.name}, {other.name}", one.read_bytes(), other.read_bytes())
+
+    # --- templates ------------------------------------------------------------------------------
+
+    def _template(self, kind: str) -> Template:
+        drawn = [jpeg(TEMPLATES[kind](seed)) for seed in range(_DRAWN)]
+        stored = self._instance.ingest(drawn)
+        regions: dict[frozenset[int], Evidence] = {}
+        for laid in pairwise.confirmed(
+            drawn,
+            self._policy,
+            lambda done: self._told(kind, done, len(drawn)),
+            self._instance.limits,
+        ):
+            regions.setdefault(frozenset((laid.one, laid.other)), laid.comparison.evidence)
+        changed = [one for one in regions.values() if one.changed_regions]
+        total = _DRAWN * (_DRAWN - 1) // 2
+        return Template(
+            kind=kind,
+            pictures=len(drawn),
+            pairs=total,
+            unconfirmed=total - len(regions),
+            changed=len(changed),
+            plain=len(regions) - len(changed),
+            regions=mean(len(one.changed_regions) for one in changed),
+            share=mean(one.changed_share for one in changed),
+            verdicts=dict(Counter(one.verdict.kind for one in stored if one.verdict)),
+            decisions=dict(Counter(one.decision.value for one in stored if one.decision)),
+            examples=tuple(one.changed_regions for one in changed[:_EXAMPLES]),
+        )
+
+    def _show(self, label: str, one: bytes, other: bytes) -> None:
+        limits = self._instance.limits
+        first, second = (shown(whole(data, limits)) for data in (one, other))
+        self.wrong.append(Wrong(label=label, one=first, other=second))
+
+    def _opened(self, path: Path) -> Image.Image:
+        return whole(path.read_bytes(), self._instance.limits)
+
+
+def _called(verdict: Verdict) -> str:
+    return verdict.kind if verdict.original is None else f"{verdict.kind} of another"

@@ -1,0 +1,99 @@
+"""Every pair of some pictures laid over each other, both ways, without asking for candidates."""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+
+import cv2
+from msgspec import Struct
+
+from core.errors import SeenitError
+from core.fingerprint.fingerprint import decode_preview, encode_preview, fingerprint
+from core.fingerprint.keypoints import detail
+from core.matching.alignment import Picture, compare
+from core.matching.policy import Policy
+from core.types import Comparison, Hit, Limits
+
+_FEW = 40
+"""Pictures below which other processes take longer to start than the work takes here."""
+
+_held: list[Picture | None] = []
+"""What a process of the pool compares; filled when it starts."""
+
+
+class Laid(Struct, frozen=True):
+    """Two pictures that confirmed each other, by their numbers, and the comparison."""
+
+    one: int
+    other: int
+    comparison: Comparison
+
+
+def prepare(data: bytes, limits: Limits) -> Picture | None:
+    """Make a picture ready for comparing, as it would be stored; None where it is not to be.
+
+    None stands for what cannot be decoded, and for flat and tiny pictures.
+    """
+    try:
+        canonical, made = fingerprint(data, limits)
+    except SeenitError:
+        return None
+    if not made.comparable:
+        return None
+    preview = decode_preview(encode_preview(canonical.preview))
+    return Picture(
+        preview=preview,
+        width=made.width,
+        height=made.height,
+        turns=made.turns,
+        detail=functools.cache(lambda: detail(preview)),
+    )
+
+
+def confirmed(
+    items: Sequence[bytes],
+    policy: Policy,
+    told: Callable[[int], None],
+    limits: Limits,
+    *,
+    processes: int = 1,
+) -> Iterator[Laid]:
+    """Lay every picture over every other one; gives those that confirm, in order.
+
+    `told` hears how many pictures have been laid over all others.
+    """
+    if processes <= 1 or len(items) < _FEW:
+        _load(items, limits)
+        for row in range(len(items)):
+            found = _row(policy, row)
+            told(row + 1)
+            yield from found
+        _held.clear()
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, context, _load, (items, limits)) as pool:
+        rows = pool.map(functools.partial(_row, policy), range(len(items)))
+        for row, found in enumerate(rows, 1):
+            told(row)
+            yield from found
+
+
+def _load(items: Sequence[bytes], limits: Limits) -> None:
+    cv2.setNumThreads(1)
+    _held[:] = [prepare(data, limits) for data in items]
+
+
+def _row(policy: Policy, row: int) -> list[Laid]:
+    """One picture laid over all others."""
+    one = _held[row]
+    found = []
+    for number, other in enumerate(_held):
+        if one is None or other is None or number == row:
+            continue
+        comparison = compare(one, other, Hit(image_id=str(number)), policy)
+        if comparison.confirmed:
+            found.append(Laid(row, number, comparison))
+    return found

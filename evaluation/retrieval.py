@@ -1,0 +1,343 @@
+"""How well pictures are found by words, and left alone by questions they do not answer.
+
+Every picture is stored with its first few captions as its description, and the others ask for it.
+Some pictures are left out at first: their captions are questions that nothing stored was written
+for. The cut-off is calibrated on half of the stored pictures; the other half's captions ask, and so
+do those of what was left out. Then the rest is stored, and all of them are searched for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from core.calibration.thresholds import CROWD, SHARE, Calibration, crowd
+from core.errors import InputError
+from core.imaging.decoding import beginning
+from core.types import Limits, Matrix, SpaceKind, Vector
+from evaluation.duplicates import Stored, Told
+from evaluation.report import Share, share
+
+Mode = Literal["visual", "caption", "keyword", "hybrid"]
+
+AT = (1, 5, 10)
+"""Ranks that recall is told at."""
+_BATCH = 64
+_POINTS = 51
+"""Thresholds that a curve is drawn through."""
+
+
+class Library(Protocol):
+    """A service to measure, private and empty at first."""
+
+    @property
+    def limits(self) -> Limits:
+        """What it decodes, and at what cost."""
+
+    def named(self, kind: SpaceKind) -> str:
+        """The model of a space, or why there is none."""
+
+    def embeds(self, kind: SpaceKind) -> bool:
+        """Whether it has that model."""
+
+    def store(self, items: Sequence[tuple[bytes, str]]) -> list[Stored]:
+        """Take at most 64 pictures in, each with its description."""
+
+    def calibrate(self, among: Collection[str] | None) -> dict[SpaceKind, Calibration]:
+        """Those spaces that could be measured, by questions of these pictures."""
+
+    def search(self, text: str, mode: Mode, limit: int) -> list[str]:
+        """Image ids, best first."""
+
+    def answers(self, text: str) -> list[str]:
+        """What a model would be shown, best first; nothing where nothing is near enough."""
+
+    def texts(self, kind: SpaceKind, texts: Sequence[str]) -> Matrix:
+        """(n, d) in order."""
+
+    def vectors(self, kind: SpaceKind, ids: Sequence[str]) -> list[Vector | None]:
+        """As they are stored, in order."""
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """What to measure, on which pictures."""
+
+    pictures: Mapping[str, tuple[Path, tuple[str, ...]]]
+    """File and captions by name."""
+    descriptions: int = 2
+    """Captions that are stored; the others ask."""
+    leave_out: float = 0.2
+    """Share of the pictures that are not there at first."""
+
+
+class Found(Struct, frozen=True, kw_only=True):
+    """How often what a question was written about is among the first so many."""
+
+    asked: str
+    """`text to image` or `image to text`."""
+    mode: str
+    by: str
+    """`search`, or `numpy`: plain products of the same vectors."""
+    questions: int
+    at: dict[str, float]
+    """Share by rank: 1, 5 and 10."""
+
+
+class Point(Struct, frozen=True):
+    """Where a threshold leaves both kinds of question."""
+
+    empty: Share
+    """Of the questions that nothing stored was written for, those answered with nothing."""
+    wrongly: Share
+    """The same of those that something stored was written for."""
+
+
+class Curve(Struct, frozen=True, kw_only=True):
+    """What every threshold on one figure would do."""
+
+    label: str
+    points: tuple[tuple[float, float], ...]
+    """(empty, wrongly empty), each a share, from the lowest threshold to the highest."""
+    at_nine_tenths: float
+    """Wrongly empty where nine of ten unanswerable questions are empty."""
+    at_one_tenth: float
+    """Empty where one of ten answerable questions is wrongly so."""
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """All of it."""
+
+    pictures: int
+    left_out: int
+    refused: dict[str, str]
+    copies: int
+    """Pictures that were told to be copies of another: found where that one is."""
+    models: dict[str, str]
+    calibrated: dict[str, dict[str, float | None]]
+    """By space: the cut-off for texts, and the share of answers it was foreseen to keep."""
+    told: Point | None
+    """What the retriever did, calibrated; None without pictures left out."""
+    curves: tuple[Curve, ...]
+    found: tuple[Found, ...]
+    seconds: float
+
+
+class Recall:
+    """One run over one library."""
+
+    def __init__(self, library: Library, plan: Plan, told: Told) -> None:
+        """Raise InputError where a picture has no caption left to ask with."""
+        self._library = library
+        self._plan = plan
+        self._told = told
+        names = sorted(plan.pictures, key=lambda name: hashlib.sha256(name.encode()).digest())
+        short = [name for name in names if len(plan.pictures[name][1]) <= plan.descriptions]
+        if short or not names:
+            raise InputError(
+                f"{short[0]} has no caption left to ask with" if short else "there is no picture"
+            )
+        cut = round(plan.leave_out * len(names))
+        self._out, self._in = names[:cut], names[cut:]
+        self._ids: dict[str, str] = {}
+        self._anchors: dict[str, str] = {}
+        self._refused: dict[str, str] = {}
+
+    def run(self) -> Report:
+        """Everything, in order."""
+        began = time.monotonic()
+        self._store("storing", self._in)
+        half = self._in[: len(self._in) // 2]
+        calibrated = self._library.calibrate({self._ids[n] for n in half if n in self._ids})
+        left = self._unanswerable(self._in[len(half) :]) if self._out else None
+        self._store("storing the rest", self._out)
+        self._library.calibrate(None)
+        return Report(
+            pictures=len(self._ids),
+            left_out=len(self._out),
+            refused=self._refused,
+            copies=sum(self._anchors[name] != one for name, one in self._ids.items()),
+            models={kind: self._library.named(kind) for kind in ("visual", "caption")},
+            calibrated={
+                kind: {"needed": made.ways["text"].needed, "kept": made.ways["text"].kept}
+                for kind, made in calibrated.items()
+            },
+            told=left[0] if left else None,
+            curves=left[1] if left else (),
+            found=(*self._plain(), *self._searched()),
+            seconds=round(time.monotonic() - began, 1),
+        )
+
+    # --- storing --------------------------------------------------------------------------------
+
+    def _store(self, stage: str, names: Sequence[str]) -> None:
+        for start in range(0, len(names), _BATCH):
+            batch = names[start : start + _BATCH]
+            items = [
+                (
+                    beginning(path, self._library.limits),
+                    "\n".join(captions[: self._plan.descriptions]),
+                )
+                for path, captions in (self._plan.pictures[name] for name in batch)
+            ]
+            for name, one in zip(batch, self._library.store(items), strict=True):
+                if one.verdict is None:
+                    self._refused[name] = one.error
+                    continue
+                self._ids[name] = self._anchors[name] = one.image_id
+                if one.verdict.original and one.verdict.kind in ("exact", "near_duplicate"):
+                    self._anchors[name] = one.verdict.original
+            self._told(stage, min(start + _BATCH, len(names)), len(names))
+
+    # --- better nothing than something irrelevant -----------------------------------------------
+
+    def _unanswerable(self, names: Sequence[str]) -> tuple[Point, tuple[Curve, ...]]:
+        answerable = self._questions([name for name in names if name in self._ids])
+        unanswerable = self._questions(self._out)
+        total, done = len(answerable) + len(unanswerable), 0
+        empty: list[list[bool]] = []
+        for questions in (unanswerable, answerable):
+            empty.append([])
+            for _, text in questions:
+                empty[-1].append(not self._library.answers(text))
+                done += 1
+                self._told("asking what is not there", done, total)
+        curves = []
+        for kind in self._kinds():
+            pictures = self._stored(kind)[0]
+            out, held = (
+                -np.sort(-(self._library.texts(kind, [text for _, text in asked]) @ pictures.T))
+                for asked in (unanswerable, answerable)
+            )
+            curves.append(curve(f"{kind} similarity", held[:, 0], out[:, 0]))
+            excess = [near[:, 0] - SHARE * crowd(near[:, :CROWD]) for near in (held, out)]
+            curves.append(curve(f"{kind}, how far it stands out", *excess))
+        return Point(share(empty[0]), share(empty[1])), tuple(curves)
+
+    # --- recall ---------------------------------------------------------------------------------
+
+    def _searched(self) -> list[Found]:
+        asked = self._questions(self._named)
+        modes: list[Mode] = [*self._kinds(), "keyword", "hybrid"]
+        plan: list[tuple[str, Mode, list[tuple[str, str]]]] = [
+            ("text to image", mode, asked) for mode in modes
+        ]
+        if self._library.embeds("visual"):
+            plan.insert(0, ("text to image, every caption", "visual", self._every))
+        total, done = sum(len(questions) for *_, questions in plan), 0
+        found = []
+        for label, mode, questions in plan:
+            ranked = np.full(len(questions), np.inf)
+            for n, (name, text) in enumerate(questions):
+                hits = self._library.search(text, mode, max(AT))
+                if self._anchors[name] in hits:
+                    ranked[n] = hits.index(self._anchors[name])
+                done += 1
+                self._told("searching", done, total)
+            found.append(_found(label, mode, "search", ranked))
+        return found
+
+    def _plain(self) -> list[Found]:
+        """The same, and image to text, by plain products of the stored vectors."""
+        found = []
+        for kind in self._kinds():
+            pictures, ids = self._stored(kind)
+            near, right = self._near(kind, self._questions(self._named), pictures, ids)
+            found.append(_found("text to image", kind, "numpy", ranks(near, right)))
+            if kind == "visual":
+                near, right = self._near(kind, self._every, pictures, ids)
+                label = "text to image, every caption"
+                found.insert(0, _found(label, kind, "numpy", ranks(near, right)))
+                own = [np.flatnonzero(right[:, 0] == row) for row in range(len(ids))]
+                captions = np.full((len(ids), max(map(len, own))), -1)
+                for row, columns in enumerate(own):
+                    captions[row, : len(columns)] = columns
+                found.append(_found("image to text", kind, "numpy", ranks(near.T, captions)))
+        return found
+
+    def _near(
+        self, kind: SpaceKind, asked: Sequence[tuple[str, str]], pictures: Matrix, ids: list[str]
+    ) -> tuple[Matrix, NDArray[np.integer]]:
+        """(n, m) similarities of questions and pictures, and (n, 1) columns of the right ones."""
+        place = {image_id: n for n, image_id in enumerate(ids)}
+        near = self._library.texts(kind, [text for _, text in asked]) @ pictures.T
+        right = [place.get(self._anchors[name], -1) for name, _ in asked]
+        return near, np.array(right)[:, None]
+
+    # --- what there is --------------------------------------------------------------------------
+
+    def _kinds(self) -> list[SpaceKind]:
+        kinds: tuple[SpaceKind, ...] = ("visual", "caption")
+        return [kind for kind in kinds if self._library.embeds(kind)]
+
+    def _questions(self, names: Sequence[str]) -> list[tuple[str, str]]:
+        """(name, caption) of those that were not stored."""
+        held = self._plan.pictures
+        return [(name, text) for name in names for text in held[name][1][self._plan.descriptions :]]
+
+    @property
+    def _named(self) -> list[str]:
+        """Of all that are stored."""
+        return [name for name in self._plan.pictures if name in self._ids]
+
+    @property
+    def _every(self) -> list[tuple[str, str]]:
+        """(name, caption) of all captions of what is stored."""
+        return [(name, text) for name in self._named for text in self._plan.pictures[name][1]]
+
+    def _stored(self, kind: SpaceKind) -> tuple[Matrix, list[str]]:
+        """The vectors of all pictures that are no copies, and their ids."""
+        originals = [one for name, one in self._ids.items() if self._anchors[name] == one]
+        vectors = self._library.vectors(kind, originals)
+        held = [
+            (one, vector)
+            for one, vector in zip(originals, vectors, strict=True)
+            if vector is not None
+        ]
+        return np.array([vector for _, vector in held], np.float32), [one for one, _ in held]
+
+
+def ranks(near: NDArray[np.floating], right: NDArray[np.integer]) -> NDArray[np.float64]:
+    """(n,) how many lie before the best right one of each row, counted from 0.
+
+    `near` is (n, m) similarities, `right` (n, k) columns, -1 for none; infinite without any. Of
+    equals, the one stored first lies before, as in a search.
+    """
+    best = np.where(right >= 0, np.take_along_axis(near, np.maximum(right, 0), axis=1), -np.inf)
+    top = best.max(axis=1, keepdims=True)
+    column = np.where(best == top, right, near.shape[1]).min(axis=1, keepdims=True)
+    earlier = np.arange(near.shape[1]) < column
+    before = ((near > top) | ((near == top) & earlier)).sum(axis=1).astype(np.float64)
+    before[~np.isfinite(top[:, 0])] = np.inf
+    return np.asarray(before)
+
+
+def curve(
+    label: str, answerable: NDArray[np.floating], unanswerable: NDArray[np.floating]
+) -> Curve:
+    """What every threshold would do to questions whose best picture has such a figure."""
+    both = np.concatenate([answerable, unanswerable])
+    thresholds = np.quantile(both, np.linspace(0, 1, _POINTS))
+    thresholds = np.append(thresholds, np.nextafter(both.max(), np.inf))
+    points = [
+        (float((unanswerable < at).mean()), float((answerable < at).mean())) for at in thresholds
+    ]
+    ninth = np.quantile(unanswerable, 0.9)
+    first = np.quantile(answerable, 0.1)
+    return Curve(
+        label=label,
+        points=tuple(points),
+        at_nine_tenths=float((answerable < ninth).mean()),
+        at_one_tenth=float((unanswerable < first).mean()),
+    )
+
+
+def _found(asked: str, mode: str, by: str, ranks_: NDArray[np.floating]) -> Found:
+    at = {str(k): round(float((ranks_ < k).mean()), 5) for k in AT}
+    return Found(asked=asked, mode=mode, by=by, questions=len(ranks_), at=at)
