@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from adapters.spaces import space_id
+from adapters.embedding.space_id import space_id
 from core.types import Matrix, Space
 
 SIDE = 4

@@ -8,21 +8,29 @@ from typing import Literal
 from celery import Celery
 from uuid_utils import uuid7
 
-from adapters.absent_decoder import AbsentDecoder
-from adapters.blobs import open_blobs, probe
+from adapters.blobs.opening import open_blobs, probe
 from adapters.broker import Broker, open_broker
-from adapters.calls import Calls, Replies, budget
-from adapters.decoder import Decoders
-from adapters.errands import Desk
-from adapters.lock import EngineLock
-from adapters.log import BlobLog
-from adapters.meter import PrometheusMeter
-from adapters.opening import Opens, open_index, shared
-from adapters.rebuilding import rebuild
-from adapters.remote import OWN, Checked, Remote, RemoteOpens, RemoteSight, Told, Vectors
-from adapters.ruling import measured, rules
-from adapters.secret import url_secret
+from adapters.broker.admin_tasks import Desk
+from adapters.decoding.none import AbsentDecoder
+from adapters.decoding.pool import Decoders
+from adapters.event_log import BlobLog
+from adapters.factories import Opens, open_index, shared
+from adapters.process_lock import EngineLock
+from adapters.prometheus import PrometheusMeter
+from adapters.reindex import rebuild
+from adapters.rules import measured, rules
 from adapters.settings import Settings
+from adapters.url_secret import url_secret
+from adapters.worker_rpc.remote_models import (
+    OWN,
+    Checked,
+    Remote,
+    RemoteOpens,
+    RemoteSight,
+    Told,
+    Vectors,
+)
+from adapters.worker_rpc.rpc import Calls, Replies, budget
 from core.calibration.calibrate import Tuner
 from core.calibration.store import Calibrations
 from core.embedding.backfill import Backfill

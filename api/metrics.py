@@ -10,7 +10,7 @@ from litestar.params import SkipValidation
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from adapters.meter import Watched
+from adapters.prometheus import Watched
 from api.auth import KEYED
 from api.problems import documented
 from core.errors import SeenitError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from adapters import settings, wiring
-from adapters.exposing import exposed
+from adapters.metrics_server import exposed
 from cli import logs
 from cli.stopping import told_to_stop
 from worker.beat import Beat

@@ -75,7 +75,7 @@ def _look(data: str | None, model: str | None) -> Iterator[Finding]:
 
 
 def _parts(read: Settings) -> Iterator[Finding]:
-    from adapters.opening import shared
+    from adapters.factories import shared
     from cli import elsewhere
 
     over_redis = shared(read)
@@ -225,7 +225,7 @@ def _folder(data: Path) -> Finding:
 
 
 def _engine(data: Path) -> Finding:
-    from adapters.lock import EngineLock
+    from adapters.process_lock import EngineLock
 
     if not data.exists():
         return Finding(name="engine", state="ok", says="none has run here")
@@ -240,7 +240,7 @@ def _calibration(read: Settings) -> Finding:
     """What was measured by `seenit calibrate`, a line for each way of asking each space."""
     from urllib.parse import unquote, urlsplit
 
-    from adapters.blobs import open_blobs
+    from adapters.blobs.opening import open_blobs
     from core.calibration.store import Calibrations
 
     where = urlsplit(read.blobs_url)

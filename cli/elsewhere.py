@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
-from adapters.blobs import open_blobs, probe
+from adapters.blobs.opening import open_blobs, probe
 from adapters.broker import open_broker
-from adapters.opening import index_path, open_index
+from adapters.factories import index_path, open_index
 from adapters.settings import Settings
 from adapters.wiring import Services, build
 from cli.finding import Finding, checked, unwritable

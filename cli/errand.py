@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from adapters.broker import open_broker
-from adapters.errands import Desk, Errand, Report
+from adapters.broker.admin_tasks import Desk, Errand, Report
 from adapters.settings import Settings
 from cli import show
 from core.errors import QueueUnavailableError, UnavailableError

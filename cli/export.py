@@ -12,7 +12,7 @@ from typing import BinaryIO, Unpack, cast, get_args
 import click
 
 from adapters import settings, wiring
-from adapters.exports import TABLE, Format, writer
+from adapters.export_writers import TABLE, Format, writer
 from cli import filters, service, show
 from core.errors import SeenitError
 from core.ports import Filters

@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from adapters.model_files import check_files, weights
-from adapters.packaged import package, packaged
+from adapters.embedding.model_files import check_files, weights
+from adapters.embedding.packaged_weights import package, packaged
 from cli.finding import Finding
 from core.errors import EmbedderUnavailableError
 

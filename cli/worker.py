@@ -7,7 +7,7 @@ import logging
 import click
 
 from adapters import settings, wiring
-from adapters.exposing import exposed
+from adapters.metrics_server import exposed
 from cli import logs
 from cli.stopping import told_to_stop
 from core.task_names import QUEUES

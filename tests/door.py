@@ -16,14 +16,14 @@ from typing import Any, NamedTuple
 import msgspec
 from uuid_utils import uuid7
 
-from adapters.blobs import open_blobs
-from adapters.local_index import LocalIndex
-from adapters.lock import EngineLock
-from adapters.meter import PrometheusMeter
-from adapters.progress import MemoryProgress
-from adapters.secret import url_secret
+from adapters.blobs.opening import open_blobs
+from adapters.broker.memory_progress import MemoryProgress
+from adapters.process_lock import EngineLock
+from adapters.prometheus import PrometheusMeter
 from adapters.settings import Settings
+from adapters.sqlite_index import LocalIndex
 from adapters.toy_embedder import ToyEmbedder
+from adapters.url_secret import url_secret
 from core import clock, keys
 from core.calibration.store import Calibrations
 from core.embedding.pipeline import Perceiver

@@ -19,9 +19,9 @@ from pathlib import Path
 import pytest
 
 from adapters import settings
-from adapters.blobs import open_blobs
+from adapters.blobs.opening import open_blobs
 from adapters.broker import Broker, open_broker
-from adapters.broker.leases import SharedHand
+from adapters.broker.redis_leases import SharedHand
 from adapters.settings import Settings
 from core import keys
 from core.ingest.sweeper import Handle, Sweeper
@@ -190,7 +190,7 @@ def pit(folder: Path, url: str, *, door_seconds: float = 5.0, **changes: object)
     )
     (folder / "store").mkdir(parents=True, exist_ok=True)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("adapters.broker.clients.DOOR_SECONDS", door_seconds)
+        patched.setattr("adapters.broker.connections.DOOR_SECONDS", door_seconds)
         made = Pit(folder, read)
         assert made.broker.redis is not None
         made.broker.redis.flushdb()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 
-from adapters.broker.desk import RedisErrands
-from adapters.broker.held import SharedHeld
+from adapters.broker.redis_admin_tasks import RedisErrands
+from adapters.broker.redis_sweep_state import SharedHeld
 from adapters.wiring import Services
 from core.errors import SeenitError, SettingsError
 from core.ingest.orphans import clear

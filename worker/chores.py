@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from adapters.errands import Errand, Report
+from adapters.broker.admin_tasks import Errand, Report
 from adapters.wiring import Services, rebuild
 from core.errors import MalformedError, SeenitError
 from worker import filling, measuring

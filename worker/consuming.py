@@ -21,7 +21,7 @@ from celery.concurrency.thread import TaskPool
 from celery.exceptions import WorkerShutdown
 from celery.worker.consumer import Consumer
 
-from adapters.celery_queue import TICK_SECONDS
+from adapters.broker.celery_app import TICK_SECONDS
 from worker.batching import Batched
 
 LONGEST_PAUSE = 1

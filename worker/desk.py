@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 from celery import Celery
 
-from adapters.broker.desk import RedisErrands
-from adapters.errands import Errand, Report
+from adapters.broker.admin_tasks import Errand, Report
+from adapters.broker.redis_admin_tasks import RedisErrands
 from adapters.wiring import Services
 from core.errors import QueueUnavailableError
 from core.supervision import SupervisedThread

@@ -6,7 +6,7 @@ import logging
 import threading
 from functools import partial
 
-from adapters.errands import Errand, Report
+from adapters.broker.admin_tasks import Errand, Report
 from adapters.wiring import Services
 from core.errors import SeenitError, SettingsError
 from core.ingest.sweeper import Hand

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from adapters.broker.desk import RedisErrands
-from adapters.broker.leases import SharedHand
+from adapters.broker.redis_admin_tasks import RedisErrands
+from adapters.broker.redis_leases import SharedHand
 from adapters.wiring import Services
 from core.errors import SeenitError, SettingsError
 from core.supervision import SupervisedThread

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import chain
 
-from adapters.broker.leases import NEVER, SharedHand, Tried
+from adapters.broker.redis_leases import NEVER, SharedHand, Tried
 from core.ingest.sweeper import Handle
 from core.metrics import UNMETERED, Meter
 from core.supervision import SupervisedThread

@@ -9,16 +9,16 @@ from urllib.parse import urlsplit
 from celery import Celery
 from redis import Redis
 
-from adapters.broker import clients
-from adapters.broker.breaker import Breaker
-from adapters.broker.desk import RedisErrands
-from adapters.broker.held import SharedHeld
-from adapters.broker.leases import SharedHand
-from adapters.broker.news import RedisProgress
-from adapters.broker.queue import RedisQueue
-from adapters.celery_queue import CeleryQueue, create_celery
-from adapters.errands import Desk, Errands
-from adapters.progress import MemoryProgress
+from adapters.broker import connections
+from adapters.broker.admin_tasks import Desk, Errands
+from adapters.broker.celery_app import CeleryQueue, create_celery
+from adapters.broker.circuit_breaker import Breaker
+from adapters.broker.memory_progress import MemoryProgress
+from adapters.broker.redis_admin_tasks import RedisErrands
+from adapters.broker.redis_leases import SharedHand
+from adapters.broker.redis_progress import RedisProgress
+from adapters.broker.redis_queue import RedisQueue
+from adapters.broker.redis_sweep_state import SharedHeld
 from adapters.settings import Settings
 from core.ingest.sweeper import EVERY_SECONDS, Hand, Held
 from core.metrics import UNMETERED, Meter
@@ -92,8 +92,8 @@ def _within(settings: Settings) -> Broker:
 def _over_redis(settings: Settings, meter: Meter) -> Broker:
     url = settings.broker_url
     celery = create_celery(url, batch=settings.batch)
-    door = clients.door(url)
-    patient = clients.patient(url, clients.WORKER_SECONDS + settings.query_seconds)
+    door = connections.door(url)
+    patient = connections.patient(url, connections.WORKER_SECONDS + settings.query_seconds)
     breaker = Breaker()
     progress = RedisProgress(url, door, breaker, meter)
     sweep = settings.sweep_seconds or SWEEP_SECONDS

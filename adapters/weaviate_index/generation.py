@@ -5,15 +5,15 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from adapters.weaviate_index import schema
-from adapters.weaviate_index.head import Head
-from adapters.weaviate_index.nearby import Nearby
-from adapters.weaviate_index.neighbours import Neighbours
-from adapters.weaviate_index.reading import Reading
+from adapters.weaviate_index.candidates import Nearby
+from adapters.weaviate_index.cleanup import Tidying
+from adapters.weaviate_index.collections import Store
+from adapters.weaviate_index.projection import Writing
+from adapters.weaviate_index.record_reads import Reading
 from adapters.weaviate_index.replicas import Replicas
 from adapters.weaviate_index.schema import Layout
-from adapters.weaviate_index.store import Store
-from adapters.weaviate_index.tidying import Tidying
-from adapters.weaviate_index.writing import Writing
+from adapters.weaviate_index.tenant_state import Head
+from adapters.weaviate_index.vector_search import Neighbours
 from core.matching.policy import Policy
 
 

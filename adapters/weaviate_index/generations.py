@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from weaviate import WeaviateClient
 
-from adapters.weaviate_index.cluster import Cluster
+from adapters.weaviate_index.client import Cluster
 from adapters.weaviate_index.generation import Generation
 from adapters.weaviate_index.schema import Meta
 from core.errors import IndexUnavailableError

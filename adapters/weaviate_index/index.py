@@ -8,15 +8,15 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from adapters.weaviate_index import listing, texts
-from adapters.weaviate_index.cluster import Cluster
-from adapters.weaviate_index.counts import stats
+from adapters.weaviate_index import keyword_search, lists
+from adapters.weaviate_index.client import Cluster
+from adapters.weaviate_index.collections import Level, Store
+from adapters.weaviate_index.counters import stats
 from adapters.weaviate_index.generation import Generation
 from adapters.weaviate_index.generations import Generations
 from adapters.weaviate_index.nodes import Node
+from adapters.weaviate_index.projection import Entry
 from adapters.weaviate_index.schema import Layout, Meta
-from adapters.weaviate_index.store import Level, Store
-from adapters.weaviate_index.writing import Entry
 from core.errors import IndexUnavailableError
 from core.matching.policy import Policy
 from core.ports import Card, Filters, Index, Lacking, Neighbour, Page, Stats
@@ -133,7 +133,7 @@ class WeaviateIndex:
         limit: int,
     ) -> list[str]:
         """Values that records have, sorted, at most so many."""
-        return listing.values(self._now.reading, self._now.head, tenant, by, limit)
+        return lists.values(self._now.reading, self._now.head, tenant, by, limit)
 
     # --- records --------------------------------------------------------------------------------
 
@@ -210,11 +210,11 @@ class WeaviateIndex:
         before: tuple[str, str] | None = None,
     ) -> Page:
         """Records older than (accepted_at, image_id) `before` that pass every filter."""
-        return listing.page(self._now.reading, tenant, filters, limit, before)
+        return lists.page(self._now.reading, tenant, filters, limit, before)
 
     def lacking(self, tenant: str, space_id: str, limit: int, after: int = -1) -> Lacking:
         """Records that could have a vector in a space and have none, in the order they came."""
-        return listing.lacking(self._now.reading, tenant, space_id, limit, after)
+        return lists.lacking(self._now.reading, tenant, space_id, limit, after)
 
     def outcomes(self, tenant: str, job_ids: Sequence[str]) -> list[Outcome | None]:
         """In order."""
@@ -229,7 +229,7 @@ class WeaviateIndex:
         before: tuple[str, str] | None = None,
     ) -> tuple[list[Outcome], bool]:
         """Ended jobs older than (accepted_at, job_id) `before`, and whether more follow."""
-        return listing.outcomes(self._now.reading, tenant, status, limit, before)
+        return lists.outcomes(self._now.reading, tenant, status, limit, before)
 
     # --- searches -------------------------------------------------------------------------------
 
@@ -278,7 +278,7 @@ class WeaviateIndex:
         filters: Filters | None = None,
     ) -> list[Neighbour]:
         """Records with any of a text's words, most relevant first, by Weaviate's BM25."""
-        return texts.search(
+        return keyword_search.search(
             self._now.reading, tenant, text, limit=limit, without=without, filters=filters
         )
 

@@ -15,8 +15,8 @@ from typing import Any, Final
 from weaviate import WeaviateClient
 from weaviate.connect.v4 import _ExpectedStatusCodes
 
-from adapters.weaviate_index import objects, store
-from adapters.weaviate_index.store import Made, Store
+from adapters.weaviate_index import collections, mapping
+from adapters.weaviate_index.collections import Made, Store
 from core.errors import IndexUnavailableError
 
 MARK: Final = "mark"
@@ -42,7 +42,7 @@ class Replicas:
     def count(self) -> int:
         """Copies that there are of each shard."""
         if self._count == 0:
-            name = self._store.name(store.RECORD)
+            name = self._store.name(collections.RECORD)
             told = self._store.cluster.run(lambda client: client.collections.use(name).config.get())
             self._count = told.replication_config.factor
         return self._count
@@ -102,8 +102,8 @@ class Replicas:
             if now < self._seen.get(tenant, -_SECONDS) + _SECONDS:
                 return
         if not self.kept(tenant):
-            made = Made(uuid=objects.key(tenant, MARK), properties={"image_id": MARK})
-            self._store.put(store.ANCHOR, tenant, [made])
+            made = Made(uuid=mapping.key(tenant, MARK), properties={"image_id": MARK})
+            self._store.put(collections.ANCHOR, tenant, [made])
         with self._lock:
             self._seen[tenant] = now
 
@@ -125,14 +125,14 @@ class Replicas:
 
     def _marked(self, client: WeaviateClient, tenant: str) -> dict[str, bool]:
         """By node that has a replica of a tenant's anchors, whether the mark is there."""
-        name = self._store.name(store.ANCHOR)
+        name = self._store.name(collections.ANCHOR)
         nodes = client.cluster.nodes(collection=name, shard=tenant, output="verbose")
         connection: Any = client._connection  # noqa: SLF001  # the client cannot ask one node
         found: dict[str, bool] = {}
         for node in nodes:
             if node.status == "HEALTHY" and node.shards:
                 answer = connection.get(
-                    path=f"/objects/{name}/{objects.key(tenant, MARK)}",
+                    path=f"/objects/{name}/{mapping.key(tenant, MARK)}",
                     params={"tenant": tenant, "node_name": node.name},
                     error_msg="a node was asked for its mark",
                     status_codes=_ExpectedStatusCodes(ok_in=[_FOUND, 404], error="mark"),

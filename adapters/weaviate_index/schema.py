@@ -23,10 +23,10 @@ from weaviate.classes.config import (
 from weaviate.classes.query import Filter
 from weaviate.exceptions import UnexpectedStatusCodeError, WeaviateBaseError
 
-from adapters.weaviate_index import features, store
-from adapters.weaviate_index.objects import WORDS, key
-from adapters.weaviate_index.refused import Refused
-from adapters.weaviate_index.store import META, Made, Store
+from adapters.weaviate_index import collections, visual_words
+from adapters.weaviate_index.collections import META, Made, Store
+from adapters.weaviate_index.grpc_errors import Refused
+from adapters.weaviate_index.mapping import WORDS, key
 from core.errors import IndexUnavailableError
 
 CONNECTIONS = 32
@@ -128,7 +128,7 @@ def space(client: WeaviateClient, held: Store, layout: Layout, space_id: str, wi
     """The collection of one space: vectors of so many dimensions, and what filters look at."""
     create(
         client,
-        held.name(store.space(space_id)),
+        held.name(collections.space(space_id)),
         layout,
         description=f"{wide} dimensions of {space_id}",
         properties=_FILTERS,
@@ -144,7 +144,7 @@ def space(client: WeaviateClient, held: Store, layout: Layout, space_id: str, wi
 def _first(client: WeaviateClient, held: Store, layout: Layout) -> None:
     create(
         client,
-        held.name(store.HEAD),
+        held.name(collections.HEAD),
         layout,
         properties=[
             _exact("tenant"),
@@ -156,7 +156,7 @@ def _first(client: WeaviateClient, held: Store, layout: Layout) -> None:
     )
     create(
         client,
-        held.name(store.RECORD),
+        held.name(collections.RECORD),
         layout,
         properties=[
             *_FILTERS,
@@ -178,16 +178,16 @@ def _first(client: WeaviateClient, held: Store, layout: Layout) -> None:
     )
     create(
         client,
-        held.name(store.PRINT),
+        held.name(collections.PRINT),
         layout,
         properties=[_exact("image_id"), _kept("data")],
         multi_tenancy_config=_tenants(),
     )
     create(
         client,
-        held.name(store.ANCHOR),
+        held.name(collections.ANCHOR),
         layout,
-        properties=[_exact("image_id"), _kept("phash"), *features.PROPERTIES],
+        properties=[_exact("image_id"), _kept("phash"), *visual_words.PROPERTIES],
         vector_config=[
             Configure.Vectors.self_provided(
                 name="phash",
@@ -202,7 +202,7 @@ def _first(client: WeaviateClient, held: Store, layout: Layout) -> None:
     )
     create(
         client,
-        held.name(store.JOB),
+        held.name(collections.JOB),
         layout,
         properties=[
             _exact("job_id"),
@@ -299,7 +299,7 @@ class Meta:
         held = client.collections.use(self._name)
         try:
             answer = held.query.fetch_objects(
-                filters=Filter.by_property("kind").equal(kind), limit=store.MOST
+                filters=Filter.by_property("kind").equal(kind), limit=collections.MOST
             )
         except (WeaviateBaseError, Refused) as error:
             if LOST not in str(error):
@@ -307,7 +307,8 @@ class Meta:
             self._there = False  # the servers have lost it, or a node has not heard of it yet
             return []
         return [
-            (store.number(one, "generation"), store.number(one, "number")) for one in answer.objects
+            (collections.number(one, "generation"), collections.number(one, "number"))
+            for one in answer.objects
         ]
 
     def _say(self, client: WeaviateClient, kind: str, generation: int, number: int) -> None:

@@ -141,7 +141,7 @@ def decode(data: bytes, limits: Limits) -> Canonical:
     """Bring a picture to canonical pixels.
 
     Raise TooLargeError, UnsupportedError, BrokenError or DecoderKilledError, nothing else. It runs
-    the decoders' C code in this process: hostile bytes belong into `adapters.decoder`.
+    the decoders' C code in this process: hostile bytes belong into `adapters.decoding.pool`.
     """
     header = inspect(data, limits)
     with _opened(data, header, limits) as image:

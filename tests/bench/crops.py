@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 from rich.progress import Progress
 
-from adapters.visual_embedder import VisualEmbedder
+from adapters.embedding.visual import VisualEmbedder
 from core.fingerprint.fingerprint import fingerprint
 from core.types import Fingerprint, Limits, Matrix
 from evaluation.edits import jpeg

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PIL import Image
 
-from adapters.visual_embedder import BATCHES, VisualEmbedder
+from adapters.embedding.visual import BATCHES, VisualEmbedder
 from evaluation.synthetic_photos import photo
 from tests.bench import photos, weights
 from tests.bench.rows import Row, Run, ratio

@@ -33,7 +33,7 @@ from weaviate.classes.data import DataObject
 from weaviate.classes.init import AdditionalConfig, Timeout
 from weaviate.collections import Collection
 
-from adapters.weaviate_index import features as source
+from adapters.weaviate_index import visual_words as source
 from core.fingerprint import visual_words, word_rarity
 from core.matching.hough_voting import votes
 from core.matching.policy import POLICY

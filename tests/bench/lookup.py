@@ -10,8 +10,8 @@ import numpy as np
 import psutil
 from rich.progress import Progress
 
-from adapters.local_index.hashes import Hashes
-from adapters.local_index.vectors import Vectors
+from adapters.sqlite_index.hash_search import Hashes
+from adapters.sqlite_index.vector_search import Vectors
 from core.fingerprint import visual_words
 from core.fingerprint.visual_words import sketch
 from core.matching.inverted_index import Terms

@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 from rich.progress import Progress
 
-from adapters.local_index import LocalIndex
+from adapters.sqlite_index import LocalIndex
 from adapters.weaviate_index import WeaviateIndex, parse
 from core.matching.policy import POLICY
 from core.ports import Index

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from rich.progress import Progress
 
 from adapters.broker import open_broker
-from adapters.broker.leases import SharedHand
-from adapters.celery_queue import CeleryQueue, create_celery
+from adapters.broker.celery_app import CeleryQueue, create_celery
+from adapters.broker.redis_leases import SharedHand
 from adapters.settings import Settings
 from core.ingest.sweeper import Hand
 from core.task_names import INGEST_QUEUE

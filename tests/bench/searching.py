@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from adapters.blobs import open_blobs
-from adapters.caption_embedder import CaptionEmbedder
-from adapters.local_index import LocalIndex
+from adapters.blobs.opening import open_blobs
+from adapters.embedding.caption import CaptionEmbedder
+from adapters.embedding.visual import VisualEmbedder
 from adapters.settings import Settings
-from adapters.visual_embedder import VisualEmbedder
+from adapters.sqlite_index import LocalIndex
 from core.matching.policy import POLICY
 from core.ports import Filters
 from core.records import Fields, Record

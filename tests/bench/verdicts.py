@@ -12,8 +12,8 @@ import imagehash
 from PIL import Image
 from rich.progress import Progress
 
-from adapters.towers import has_bfloat16
-from adapters.visual_embedder import VisualEmbedder
+from adapters.embedding.dual_encoder import has_bfloat16
+from adapters.embedding.visual import VisualEmbedder
 from evaluation.edits import jpeg
 from evaluation.synthetic_photos import photo
 from tests.bench import photos, weights

@@ -12,10 +12,10 @@ import pytest
 import weaviate
 from weaviate.classes.query import Filter
 
-from adapters.blobs import open_blobs
-from adapters.local_index import LocalIndex
+from adapters.blobs.opening import open_blobs
+from adapters.sqlite_index import LocalIndex
 from adapters.weaviate_index import Node, WeaviateIndex, parse
-from adapters.weaviate_index.store import HEAD, META, OF_TENANTS
+from adapters.weaviate_index.collections import HEAD, META, OF_TENANTS
 from core.matching.policy import Policy
 from core.ports import Blobs, Index
 from tests import servers

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from adapters.blobs import open_blobs, probe
-from adapters.bucket import Bucket
-from adapters.directory import Directory
+from adapters.blobs.directory import Directory
+from adapters.blobs.object_store import Bucket
+from adapters.blobs.opening import open_blobs, probe
 from core.errors import ExistsError, MissingError, StoreUnavailableError
 from core.ports import Blobs
 

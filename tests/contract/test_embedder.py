@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adapters import loading, scenery, towers, turns
-from adapters.absent_embedder import AbsentEmbedder
-from adapters.preprocess import Preprocess
+from adapters.embedding import base, dual_encoder, priority_lock, sample_images
+from adapters.embedding.none import AbsentEmbedder
+from adapters.embedding.preprocess import Preprocess
+from adapters.embedding.priority_lock import Turns
+from adapters.embedding.visual import VisualEmbedder
 from adapters.toy_embedder import ToyEmbedder
-from adapters.turns import Turns
-from adapters.visual_embedder import VisualEmbedder
 from core.errors import EmbedderUnavailableError
 from core.ports import Embedder
 from core.types import Matrix
@@ -56,7 +56,7 @@ def _images() -> list[Image.Image]:
     shapes = ((512, 384), (300, 512), (64, 64), (512, 200), (20, 90))
     return [
         picture.resize(shape)
-        for picture, shape in zip(scenery.pictures(), shapes * 2, strict=False)
+        for picture, shape in zip(sample_images.pictures(), shapes * 2, strict=False)
     ]
 
 
@@ -174,15 +174,15 @@ def test_fewer_bits_that_change_vectors_are_not_used(
     """A chip whose bfloat16 moves a vector further than 0.999 gets float32, and a line says so."""
     import torch
 
-    plain = towers.Towers.forward
+    plain = dual_encoder.Towers.forward
 
-    def coarse(self: towers.Towers, inputs: dict[str, Any]) -> Any:
+    def coarse(self: dual_encoder.Towers, inputs: dict[str, Any]) -> Any:
         features = plain(self, inputs)
         if self.dtype == torch.bfloat16:
             features = features + features.abs().max()
         return features
 
-    monkeypatch.setattr(towers.Towers, "forward", coarse)
+    monkeypatch.setattr(dual_encoder.Towers, "forward", coarse)
     with caplog.at_level(logging.WARNING):
         embedder = _loaded(clip, dtype="bfloat16")
     assert embedder.running["dtype"] == "float32"
@@ -208,14 +208,14 @@ def test_out_of_memory_halves_the_batch(
     embedder = _loaded(clip, dtype="float32")
     images = _images() * 3
     expected = embedder.embed_images(images)
-    plain = towers.Towers.forward
+    plain = dual_encoder.Towers.forward
 
-    def narrow(self: towers.Towers, inputs: dict[str, Any]) -> Any:
+    def narrow(self: dual_encoder.Towers, inputs: dict[str, Any]) -> Any:
         if len(inputs["pixel_values"]) > 3:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return plain(self, inputs)
 
-    monkeypatch.setattr(towers.Towers, "forward", narrow)
+    monkeypatch.setattr(dual_encoder.Towers, "forward", narrow)
     actual = embedder.embed_images(images)
     assert np.allclose(actual, expected, atol=1e-5)
     assert "batches of 2 from now on" in caplog.text
@@ -226,21 +226,21 @@ def test_a_check_leaves_cores_to_the_decoders(clip: Path, monkeypatch: pytest.Mo
     import torch
 
     embedder = _loaded(clip)
-    monkeypatch.setattr(loading, "_threads", lambda: 2)
-    monkeypatch.setattr(turns, "SHARED", Turns())
+    monkeypatch.setattr(base, "_threads", lambda: 2)
+    monkeypatch.setattr(priority_lock, "SHARED", Turns())
     before = torch.get_num_threads()
-    plain = towers.Towers.forward
+    plain = dual_encoder.Towers.forward
     taken: list[int] = []
 
-    def counted(self: towers.Towers, inputs: dict[str, Any]) -> Any:
+    def counted(self: dual_encoder.Towers, inputs: dict[str, Any]) -> Any:
         taken.append(torch.get_num_threads())
         return plain(self, inputs)
 
-    monkeypatch.setattr(towers.Towers, "forward", counted)
+    monkeypatch.setattr(dual_encoder.Towers, "forward", counted)
     try:
         for urgent in (False, True, False):
             embedder.embed_images(_images()[:1], urgent=urgent)
-        monkeypatch.setattr(turns, "CALM", 0.0)
+        monkeypatch.setattr(priority_lock, "CALM", 0.0)
         embedder.embed_texts(["red"])
     finally:
         torch.set_num_threads(before)
@@ -258,7 +258,7 @@ def test_no_room_for_one_picture_is_unavailable(
     def full(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(towers.Towers, "forward", full)
+    monkeypatch.setattr(dual_encoder.Towers, "forward", full)
     with pytest.raises(EmbedderUnavailableError, match="out of memory"):
         embedder.embed_images(_images())
 
@@ -367,7 +367,7 @@ def test_the_toy_sees_where_a_colour_is() -> None:
 
 
 def _dtype() -> str:
-    return "bfloat16" if towers.has_bfloat16("cpu") else "float32"
+    return "bfloat16" if dual_encoder.has_bfloat16("cpu") else "float32"
 
 
 def _copied(folder: Path, to: Path) -> Path:

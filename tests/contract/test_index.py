@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from adapters.local_index import LocalIndex
+from adapters.sqlite_index import LocalIndex
 from core.errors import IndexUnavailableError
 from core.ports import Filters, Index, Page
 from core.records import EXTERNAL_ID, Fields

@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from adapters.blobs import open_blobs
-from adapters.log import BlobLog
+from adapters.blobs.opening import open_blobs
+from adapters.event_log import BlobLog
 from core import keys
 from core.errors import CorruptError, ExistsError
 from core.ports import Blobs, Log

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.local_index import LocalIndex
+from adapters.sqlite_index import LocalIndex
 from core.filters import card, passes
 from core.matching.policy import POLICY
 from core.ports import Filters, Index

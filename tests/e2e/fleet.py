@@ -13,8 +13,8 @@ from pathlib import Path
 import httpx
 import psutil
 
-from adapters.blobs import open_blobs
-from adapters.log import BlobLog
+from adapters.blobs.opening import open_blobs
+from adapters.event_log import BlobLog
 from core.ports import Blobs
 from tests import servers
 from tests.e2e.talking import Talking, until

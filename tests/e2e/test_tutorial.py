@@ -14,7 +14,7 @@ import httpx
 import numpy as np
 import pytest
 
-from adapters.packaged import MINILM, packaged
+from adapters.embedding.packaged_weights import MINILM, packaged
 from core.types import Matrix
 from tests.absent import absent
 from tests.e2e.service import Service, serving

@@ -10,7 +10,7 @@ import numpy as np
 import psutil
 import pytest
 
-from adapters.decoder import Decoders
+from adapters.decoding.pool import Decoders
 from core.errors import InputError, SeenitError
 from core.fingerprint.phash import hamming
 from core.imaging.decoding import inspect

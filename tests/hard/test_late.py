@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from adapters import wiring
-from adapters.local_index import LocalIndex
 from adapters.settings import Settings
+from adapters.sqlite_index import LocalIndex
 from core.matching.policy import POLICY
 from tests.e2e.talking import until
 from tests.e2e.test_serial import mixture

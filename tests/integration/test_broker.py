@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from adapters.broker import clients, names
-from adapters.broker.breaker import FIRST_PAUSE, LONGEST_PAUSE, Breaker
-from adapters.broker.desk import RedisErrands
-from adapters.broker.held import SharedHeld
-from adapters.broker.leases import SharedHand, Tried
-from adapters.errands import Report
+from adapters.broker import connections, redis_keys
+from adapters.broker.admin_tasks import Report
+from adapters.broker.circuit_breaker import FIRST_PAUSE, LONGEST_PAUSE, Breaker
+from adapters.broker.redis_admin_tasks import RedisErrands
+from adapters.broker.redis_leases import SharedHand, Tried
+from adapters.broker.redis_sweep_state import SharedHeld
 from core.errors import QueueUnavailableError
 from core.ingest.sweeper import Handle
 from core.records import JobStatus
@@ -100,7 +100,7 @@ def test_a_broker_that_is_away_costs_an_upload_little(
         for _ in range(
             5
         ):  # a machine that is busy adds to what is measured, and takes nothing away
-            with pit(tmp_path, url, door_seconds=clients.DOOR_SECONDS) as made:
+            with pit(tmp_path, url, door_seconds=connections.DOOR_SECONDS) as made:
                 wait(lambda made=made: _sent(made), 30.0, lambda: "no connection")  # type: ignore[misc]
                 getattr(link, fault)(*((2_000,) if fault == "slow" else ()))
                 took = _away(made)
@@ -138,8 +138,8 @@ def _sent(made: Pit) -> bool:
 def pass_by(made: Pit, seconds: float) -> None:
     """As if so much time had gone by for every lease."""
     redis = redis_of(made)
-    for word in redis.zrange(names.LEASES, 0, -1):
-        redis.zincrby(names.LEASES, -seconds, word)
+    for word in redis.zrange(redis_keys.LEASES, 0, -1):
+        redis.zincrby(redis_keys.LEASES, -seconds, word)
 
 
 def test_a_lease_is_one_workers_until_it_ends_or_runs_out(dug: Pit) -> None:
@@ -288,7 +288,7 @@ def test_of_two_beats_one_sweeps_and_the_other_takes_over(dug: Pit) -> None:
     assert [one.leads(), two.leads(), one.leads()] == [True, False, True]
     one.resign()
     assert [two.leads(), one.leads(), three.leads()] == [True, False, False]
-    redis.pexpire(names.BEAT, 50)  # as if it had not been heard of for most of its minute
+    redis.pexpire(redis_keys.BEAT, 50)  # as if it had not been heard of for most of its minute
     wait(three.leads, 20.0, lambda: "the lead of a dead beat does not run out")
     assert not two.leads()
 

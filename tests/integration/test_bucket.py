@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from adapters import wiring
-from adapters.blobs import open_blobs
-from adapters.log import BlobLog
+from adapters.blobs.opening import open_blobs
+from adapters.event_log import BlobLog
 from adapters.settings import Settings
 from core import keys
 from core.errors import ExistsError, SeenitError, StoreUnavailableError
@@ -180,8 +180,8 @@ def test_a_bucket_that_is_silent_is_given_up(
 ) -> None:
     """A half-open connection ends a call; the next one, once the server goes on, works."""
     open_blobs(own.url).put([("a/x/1", b"1")])
-    monkeypatch.setattr("adapters.blobs.STALL", timedelta(seconds=0.5))
-    monkeypatch.setattr("adapters.blobs.RETRY_FOR", timedelta(seconds=1))
+    monkeypatch.setattr("adapters.blobs.opening.STALL", timedelta(seconds=0.5))
+    monkeypatch.setattr("adapters.blobs.opening.RETRY_FOR", timedelta(seconds=1))
     blobs = open_blobs(own.url)
     own.pause()
     for ask in (lambda: blobs.get("a/x/1"), lambda: blobs.create("a/x/2", b"2")):

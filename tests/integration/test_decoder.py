@@ -17,9 +17,9 @@ import numpy as np
 import psutil
 import pytest
 
-from adapters.child import Ask, Done, Failed, send
-from adapters.decoder import Decoders
-from adapters.lane import Child
+from adapters.decoding.child_process import Child
+from adapters.decoding.pool import Decoders
+from adapters.decoding.sandbox import Ask, Done, Failed, send
 from core.errors import (
     BrokenError,
     DecoderKilledError,
@@ -60,7 +60,7 @@ def children() -> list[psutil.Process]:
     return [
         process
         for process in psutil.Process().children()
-        if "adapters.child" in " ".join(process.cmdline())
+        if "adapters.decoding.sandbox" in " ".join(process.cmdline())
     ]
 
 
@@ -308,7 +308,7 @@ def test_a_child_that_cannot_start_is_told(
 
 PARENT = """
     import signal, sys, time
-    from adapters.decoder import Decoders
+    from adapters.decoding.pool import Decoders
     from core.types import Limits
     from tests.attacks import order
     from tests.pictures import jpeg, photo

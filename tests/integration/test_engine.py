@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from adapters import wiring
-from adapters.errands import Errand
-from adapters.lock import EngineLock
+from adapters.broker.admin_tasks import Errand
+from adapters.process_lock import EngineLock
 from adapters.settings import Settings
 from adapters.wiring import Services
 from core.errors import StoreUnavailableError

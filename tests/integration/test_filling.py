@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from adapters import wiring
-from adapters.errands import Errand, Report
+from adapters.broker.admin_tasks import Errand, Report
 from adapters.settings import Settings
 from adapters.toy_embedder import ToyEmbedder
 from adapters.wiring import Services

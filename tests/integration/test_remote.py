@@ -17,12 +17,13 @@ import pytest
 from litestar.testing import TestClient
 from PIL import Image
 
-from adapters import calls, wiring
-from adapters.calls import Budget
-from adapters.remote import OWN, RemoteTexts
+from adapters import wiring
 from adapters.settings import Settings
 from adapters.toy_embedder import ToyEmbedder
 from adapters.wiring import Services
+from adapters.worker_rpc import rpc
+from adapters.worker_rpc.remote_models import OWN, RemoteTexts
+from adapters.worker_rpc.rpc import Budget
 from api.app import create_app
 from api.health import Health
 from api.spool import Spool
@@ -387,10 +388,10 @@ def test_readiness_tells_of_workers(
         "visual": "down",
         "caption": "down",
     }
-    monkeypatch.setattr("adapters.remote.FRESH_SECONDS", 0.2)
+    monkeypatch.setattr("adapters.worker_rpc.remote_models.FRESH_SECONDS", 0.2)
     work = alone.start()
     until(lambda: set(states().values()) == {"ok"})
-    monkeypatch.setattr("adapters.remote.FRESH_SECONDS", 600.0)
+    monkeypatch.setattr("adapters.worker_rpc.remote_models.FRESH_SECONDS", 600.0)
     states()
     before = counted(work, kind="space", outcome="answered")
     for _ in range(3):
@@ -475,7 +476,7 @@ def test_a_question_without_time_shuts_nobody_else_out(alone: Pair) -> None:
     def late() -> None:
         spent = Budget()
         spent.left(0.1)
-        calls._budget.set(spent)
+        rpc._budget.set(spent)
         alone.visual.seconds = 0.4
         with pytest.raises(EmbedderUnavailableError):
             alone.api.visual.embed_texts(["late"])

@@ -12,9 +12,16 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from adapters.weaviate_index import WeaviateIndex, generations, parse, schema, store, writing
+from adapters.weaviate_index import (
+    WeaviateIndex,
+    collections,
+    generations,
+    parse,
+    projection,
+    schema,
+)
 from adapters.weaviate_index.generation import Generation
-from adapters.weaviate_index.writing import Entry, Plan
+from adapters.weaviate_index.projection import Entry, Plan
 from core.errors import IndexUnavailableError
 from core.matching.policy import Policy
 from core.ports import Filters
@@ -36,7 +43,7 @@ def put(index: WeaviateIndex, tenant: str, seq: int) -> None:
 def statuses(index: WeaviateIndex, tenant: str) -> set[str]:
     """How a tenant stands in each collection that knows it."""
     kept = index._now.store
-    names = [kept.name(kind) for kind in store.OF_TENANTS]
+    names = [kept.name(kind) for kind in collections.OF_TENANTS]
     told = index._cluster.run(
         lambda held: [held.collections.use(name).tenants.get().get(tenant) for name in names]
     )
@@ -189,7 +196,7 @@ def test_upkeep_neither_keeps_nor_wakes_who_rests(
     now = time.time()
     for minutes in (20, 40, 70):
         later = now + 60 * minutes
-        monkeypatch.setattr(f"{store.__name__}.time.time", lambda later=later: later)
+        monkeypatch.setattr(f"{collections.__name__}.time.time", lambda later=later: later)
         index.tidy("default")
     assert index.rest() == ["default"]
     assert statuses(index, "default") == {"INACTIVE"}
@@ -225,7 +232,7 @@ def test_an_entry_under_way_is_no_disorder(opens: Opens, monkeypatch: pytest.Mon
     stale = replace(record(2, 1), state=replace(record(2, 1).state, revision=0))
     at_work = Entry("default", 1, [stale], [], [], [])
     put_back = now.writing._objects(at_work, Plan({image_id(2): 1}, {image_id(2): {}}, {}, {}))
-    now.store.put(store.RECORD, "default", put_back[store.RECORD])
+    now.store.put(collections.RECORD, "default", put_back[collections.RECORD])
     assert index.tidy("default") == 1
     assert sorted(looked) == [image_id(1), image_id(2)]
 
@@ -243,23 +250,26 @@ def test_slow_servers_hold_no_large_entry_up_for_ever(
 
     def slow(seconds: float, call: Callable[..., Any]) -> Callable[..., Any]:
         def later(*given: object) -> object:
-            if given[0] in ("default", store.RECORD):  # other kinds are written beside records
+            if given[0] in (
+                "default",
+                collections.RECORD,
+            ):  # other kinds are written beside records
                 clock.sleep(seconds)
             return call(*given)
 
         return later
 
-    monkeypatch.setattr(writing, "time", clock)
-    monkeypatch.setattr(store, "PART", 2)
+    monkeypatch.setattr(projection, "time", clock)
+    monkeypatch.setattr(collections, "PART", 2)
     monkeypatch.setattr(now.replicas, "count", lambda: 2)
     monkeypatch.setattr(now.replicas, "visible", lambda kind, _: seen.append(kind))
-    monkeypatch.setattr(now.reading, "jobs", slow(writing._BLINK + 1, jobs))
-    monkeypatch.setattr(now.store, "put", slow(writing._LATE + 1, put_))
+    monkeypatch.setattr(now.reading, "jobs", slow(projection._BLINK + 1, jobs))
+    monkeypatch.setattr(now.store, "put", slow(projection._LATE + 1, put_))
     many = [record(n, 2) for n in range(2, 10)]
     index.project("default", 2, many, [], [])
     assert index.watermark("default") == 2
-    assert seen.count(store.RECORD) > 3
-    monkeypatch.setattr(now.store, "put", slow(writing._BLINK + 1, put_))
+    assert seen.count(collections.RECORD) > 3
+    monkeypatch.setattr(now.store, "put", slow(projection._BLINK + 1, put_))
     with pytest.raises(IndexUnavailableError, match="which replicas"):
         index.project("default", 3, [record(11, 3)], [], [])
 
@@ -285,7 +295,7 @@ def test_tenants_are_told_however_many_they_are(
     names = [f"t{n}-{n % 3}" for n in range(7)]
     for name in names:
         put(index, name, 1)
-    monkeypatch.setattr(store, "MOST", 3)
+    monkeypatch.setattr(collections, "MOST", 3)
     assert index.tenants() == names
     assert sorted(index._now.head.used()) == names
 
@@ -298,7 +308,7 @@ def test_categories_are_counted_however_many_they_are(
     names = ["c", "Z", "a ", "a", "B", "b", "Zz", "y", "0"]
     for seq, name in enumerate(names, 1):
         index.project("default", seq, [record(seq, seq, fields=Fields(category=name))], [], [])
-    monkeypatch.setattr(store, "MOST", 4)
+    monkeypatch.setattr(collections, "MOST", 4)
     counted = index.stats("default")
     assert counted.total.images == 9
     assert sorted(counted.categories) == sorted(names)
@@ -310,7 +320,7 @@ def test_as_many_may_be_left_out_as_there_are(opens: Opens) -> None:
     """While W stands still, the records that the log has changed since may be ten thousands."""
     index = opens()
     put(index, "default", 1)
-    without = [f"nobody-{n}" for n in range(store.MOST + 500)]
+    without = [f"nobody-{n}" for n in range(collections.MOST + 500)]
     asked = query(2, fingerprint=fingerprint(1))
     (found,) = index.hits("default", [asked], without=without)
     assert [hit.image_id for hit in found] == [image_id(1)]
@@ -321,7 +331,7 @@ def test_a_tenant_that_a_node_does_not_know_is_not_an_empty_one(opens: Opens) ->
     index = opens()
     assert index.hits("default", [query(1)]) == [[]]
     put(index, "default", 1)
-    name = index._now.store.name(store.ANCHOR)
+    name = index._now.store.name(collections.ANCHOR)
     index._cluster.run(lambda held: held.collections.use(name).tenants.remove(["default"]))
     with pytest.raises(IndexUnavailableError):
         index.hits("default", [query(1)])

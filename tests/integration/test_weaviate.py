@@ -14,9 +14,17 @@ import pytest
 from weaviate.classes.data import DataObject
 from weaviate.classes.query import Filter
 
-from adapters.weaviate_index import Node, WeaviateIndex, generations, parse, schema, store, walking
-from adapters.weaviate_index.cluster import Cluster
-from adapters.weaviate_index.objects import key
+from adapters.weaviate_index import (
+    Node,
+    WeaviateIndex,
+    collections,
+    generations,
+    parse,
+    range_paging,
+    schema,
+)
+from adapters.weaviate_index.client import Cluster
+from adapters.weaviate_index.mapping import key
 from core.errors import IndexUnavailableError, SettingsError
 from core.matching.policy import Policy
 from core.ports import Filters, Rebuildable
@@ -168,7 +176,12 @@ class Held:
         really = held.put
 
         def stalls(kind: str, tenant: str | None, some: list[object]) -> None:
-            if kind in (store.RECORD, store.ANCHOR, store.PRINT, store.space(SPACE)):
+            if kind in (
+                collections.RECORD,
+                collections.ANCHOR,
+                collections.PRINT,
+                collections.space(SPACE),
+            ):
                 self.reached.set()
                 assert self.go.wait(60)
             really(kind, tenant, some)  # type: ignore[arg-type]  # passed on
@@ -196,9 +209,9 @@ def test_a_writer_that_was_held_up_brings_nothing_back(
     assert whole(slow) == expected
     records = Filter.by_property("born").greater_than(-1)
     count = quick._now.store.count
-    assert count(store.RECORD, "default", records) > quick.stats("default").total.images
+    assert count(collections.RECORD, "default", records) > quick.stats("default").total.images
     assert quick.tidy("default") > 0
-    assert count(store.RECORD, "default", records) == quick.stats("default").total.images
+    assert count(collections.RECORD, "default", records) == quick.stats("default").total.images
     assert quick.tidy("default") == 0
     assert whole(quick) == expected
 
@@ -256,8 +269,8 @@ def test_a_fresh_index_takes_the_place_of_the_old_one(
 
 def test_long_lists_walk_in_windows(opens: Opens, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the spread of times, ties included: nothing twice, nothing left out."""
-    monkeypatch.setattr(walking, "WIDE", 4)
-    monkeypatch.setattr(walking, "TIES", 3)
+    monkeypatch.setattr(range_paging, "WIDE", 4)
+    monkeypatch.setattr(range_paging, "TIES", 3)
     index = opens()
     times = [n**3 % 50_000 if n % 3 else 700 for n in range(60)]
     stored = [
@@ -300,7 +313,7 @@ def test_servers_that_say_nothing_hold_nobody_up(
     Else every thread of an API would soon wait for them, and uploads for a thread.
     """
     for name in ("CONNECT", "QUERY"):
-        monkeypatch.setattr(f"adapters.weaviate_index.cluster.{name}", 1.5)
+        monkeypatch.setattr(f"adapters.weaviate_index.client.{name}", 1.5)
 
     def ask(asked: Cluster) -> float:
         began = time.monotonic()
@@ -330,10 +343,10 @@ def test_idle_tenants_rest_until_somebody_asks(
     before = whole(index)
     assert index.rest() == []
     later = time.time() + 7200
-    monkeypatch.setattr("adapters.weaviate_index.tidying.time.time", lambda: later)
+    monkeypatch.setattr("adapters.weaviate_index.cleanup.time.time", lambda: later)
     assert index.rest() == ["default"]
     told = index._cluster.run(
-        lambda held: held.collections.use(index._now.store.name(store.RECORD)).tenants.get()
+        lambda held: held.collections.use(index._now.store.name(collections.RECORD)).tenants.get()
     )
     assert [one.activity_status.value for one in told.values()] == ["INACTIVE"]
     assert whole(index) == before
@@ -395,5 +408,5 @@ def test_an_object_of_nobody_harms_nobody(opens: Opens) -> None:
         properties={"image_id": image_id(7), "phash": made.fingerprint(7).phash},
         vector={"phash": [1.0] * 64},
     )
-    index._now.store.put(store.ANCHOR, "default", [stray])
+    index._now.store.put(collections.ANCHOR, "default", [stray])
     assert whole(index) == before

@@ -14,8 +14,8 @@ from weaviate.classes.config import Configure, DataType, Property, StopwordsPres
 from weaviate.classes.data import DataObject
 from weaviate.collections import Collection
 
-from adapters.weaviate_index import features as source
 from adapters.weaviate_index import parse
+from adapters.weaviate_index import visual_words as source
 from core.fingerprint.visual_words import extract
 from core.types import Features
 from tests.pictures import flat, photo

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from adapters.weaviate_index import WeaviateIndex, store
+from adapters.weaviate_index import WeaviateIndex, collections
 from core.ports import Filters
 from core.records import Fields
 from tests import records as made
@@ -49,7 +49,7 @@ def test_what_passes_by_itself_is_found_however_far_it_is(
     copy = record(31, 1, original=5, decision="block")
     put(index, 1, *near, far, copy)
     index._now.neighbours._standins = 0
-    monkeypatch.setattr(store, "MOST", 12)
+    monkeypatch.setattr(collections, "MOST", 12)
     found = index.neighbours("default", SPACE, asked, limit=2, filters=Filters(decision=("block",)))
     assert [one.image_id for one in found] == [image_id(5), image_id(30)]
 
@@ -64,7 +64,7 @@ def test_older_objects_take_no_place_in_a_keyword_search(
         put(index, 1, record(1, 1, fields=Fields(title="dog and cat and fish")))
         for seq in range(2, 12):
             put(index, seq, record(2, seq, fields=Fields(title="dog")))
-    monkeypatch.setattr("adapters.weaviate_index.texts._MORE", 0)
-    monkeypatch.setattr("adapters.weaviate_index.texts._EQUAL", 2)
+    monkeypatch.setattr("adapters.weaviate_index.keyword_search._MORE", 0)
+    monkeypatch.setattr("adapters.weaviate_index.keyword_search._EQUAL", 2)
     found = index.keyword("default", "dog", limit=2)
     assert [one.image_id for one in found] == [image_id(2), image_id(1)]

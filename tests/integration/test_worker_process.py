@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters.broker.desk import RedisErrands
-from adapters.errands import Report
+from adapters.broker.admin_tasks import Report
+from adapters.broker.redis_admin_tasks import RedisErrands
 from adapters.wiring import build
 from core import keys
 from core.task_names import DEFAULT_QUEUE

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from adapters.blobs import open_blobs
+from adapters.blobs.opening import open_blobs
 from core import keys
 from core.errors import (
     BacklogError,

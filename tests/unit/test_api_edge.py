@@ -16,7 +16,7 @@ from litestar import Litestar
 from litestar.testing import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from adapters.lock import EngineLock
+from adapters.process_lock import EngineLock
 from api import examples, schemas
 from api.app import create_app
 from core.engine_status import EngineStatus

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from adapters.blobs import open_blobs
+from adapters.blobs.opening import open_blobs
 from core import keys
 from core.calibration.pseudo_queries import question
 from core.calibration.store import Calibrations

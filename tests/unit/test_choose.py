@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from adapters.local_index import LocalIndex
+from adapters.sqlite_index import LocalIndex
 from core import clock
 from core.event_log.decide import apply, decide
 from core.event_log.operations import Now

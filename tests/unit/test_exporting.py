@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.exports import Format, column, writer
+from adapters.export_writers import Format, column, writer
 from api import rendering
 from core import clock, keys
 from core.errors import MalformedError, SettingsError
@@ -222,7 +222,7 @@ def test_a_parquet_file_of_many_row_groups_is_whole(
 ) -> None:
     """None lost between two of them."""
     parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
-    monkeypatch.setattr("adapters.exports.ROWS", 3)
+    monkeypatch.setattr("adapters.export_writers.ROWS", 3)
     project(service, *(record(n, 1) for n in range(10)))
     file = parquet.ParquetFile(io.BytesIO(written(service, "parquet")))
     assert file.num_row_groups == 4

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from adapters.local_index.hashes import Hashes, Near
+from adapters.sqlite_index.hash_search import Hashes, Near
 
 RNG = np.random.default_rng(3)
 

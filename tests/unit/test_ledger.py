@@ -13,9 +13,9 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from adapters.directory import Directory
-from adapters.local_index import LocalIndex
-from adapters.log import BlobLog
+from adapters.blobs.directory import Directory
+from adapters.event_log import BlobLog
+from adapters.sqlite_index import LocalIndex
 from core import keys
 from core.errors import (
     CorruptError,

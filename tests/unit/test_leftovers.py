@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.blobs import open_blobs
+from adapters.blobs.opening import open_blobs
 from core import keys
 from core.ingest import orphans
 from core.ingest.orphans import BACK_SECONDS, KEPT_SECONDS, Unpromised

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adapters.local_index import LocalIndex, listing, migrations, texts
+from adapters.sqlite_index import LocalIndex, keyword_search, lists, schema
 from core.errors import IndexUnavailableError
 from core.fingerprint.visual_words import extract
 from core.matching.policy import POLICY
@@ -70,7 +70,7 @@ def test_every_pair_of_filters_walks_an_index_in_order(
         [()], itertools.combinations(NAMED, 1), itertools.combinations(NAMED, 2)
     ):
         filters = Filters(**{name: NAMED[name] for name in names})
-        statement, values = listing.query(1, filters, 50, before)
+        statement, values = lists.query(1, filters, 50, before)
         plan = [str(row[3]) for row in ask(path, f"EXPLAIN QUERY PLAN {statement}", *values)]
         assert [line for line in plan if "B-TREE" in line or line.startswith("SCAN")] == [], names
         assert "(tenant=?" in plan[0], names
@@ -81,7 +81,7 @@ def test_a_list_starts_where_the_last_page_ended(path: Path, index: LocalIndex) 
     index.project("default", 1, [record(1, 1)], [], [])
     before = (made.moment(5), image_id(5))
     for filters in (Filters(), Filters(tags=("t",)), Filters(category="c"), Filters(verdict="new")):
-        statement, values = listing.query(1, filters, 50, before)
+        statement, values = lists.query(1, filters, 50, before)
         plan = [str(row[3]) for row in ask(path, f"EXPLAIN QUERY PLAN {statement}", *values)]
         assert "(accepted_at,image_id)<(?,?)" in plan[0].replace(" ", ""), filters
 
@@ -137,22 +137,22 @@ def test_a_file_of_a_newer_version_is_refused(path: Path) -> None:
     """With a sentence that says what to do; the file is left as it is."""
     LocalIndex(path, POLICY).close()
     with closing(sqlite3.connect(path)) as db:
-        db.execute(f"PRAGMA user_version = {len(migrations.STEPS) + 1}")
+        db.execute(f"PRAGMA user_version = {len(schema.STEPS) + 1}")
     with pytest.raises(IndexUnavailableError, match="use the newer Seenit"):
         LocalIndex(path, POLICY)
-    assert ask(path, "PRAGMA user_version") == [(len(migrations.STEPS) + 1,)]
+    assert ask(path, "PRAGMA user_version") == [(len(schema.STEPS) + 1,)]
 
 
 def test_a_migration_that_was_cut_off_left_nothing(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A step is taken whole or not at all, and the next start takes it."""
-    whole = migrations.STEPS
-    monkeypatch.setattr(migrations, "STEPS", (whole[0] + "CREATE TABLE records (a);", *whole[1:]))
+    whole = schema.STEPS
+    monkeypatch.setattr(schema, "STEPS", (whole[0] + "CREATE TABLE records (a);", *whole[1:]))
     with pytest.raises(IndexUnavailableError, match="already exists"):
         LocalIndex(path, POLICY)
     assert ask(path, "SELECT name FROM sqlite_master") == []
-    monkeypatch.setattr(migrations, "STEPS", whole)
+    monkeypatch.setattr(schema, "STEPS", whole)
     opened = LocalIndex(path, POLICY)
     assert opened.tenants() == []
     opened.close()
@@ -279,7 +279,7 @@ def test_a_swap_that_cannot_be_changes_nothing(path: Path, tmp_path: Path) -> No
 READER = """
 import sys
 from pathlib import Path
-from adapters.local_index import LocalIndex
+from adapters.sqlite_index import LocalIndex
 from core.matching.policy import POLICY
 from tests import records as made
 index = LocalIndex(Path(sys.argv[1]), POLICY)
@@ -338,11 +338,11 @@ def test_weighing_fewer_records_gives_the_same_relevances(
     index.project("default", 1, stored, [], [])
     for question in ("w1 w2 w25", "w3 w29 w28", "w1 w2", "w27", "w1 unheard w20", "unheard"):
         for filters in (None, Filters(category="c")):
-            monkeypatch.setattr(texts, "ENOUGH", 10**9)
+            monkeypatch.setattr(keyword_search, "ENOUGH", 10**9)
             every = index.keyword("default", question, limit=400, filters=filters)
             relevance = {one.image_id: one.similarity for one in every}
             for enough in (1, 10, 100):
-                monkeypatch.setattr(texts, "ENOUGH", enough)
+                monkeypatch.setattr(keyword_search, "ENOUGH", enough)
                 for limit in (1, 5, 400):
                     found = index.keyword("default", question, limit=limit, filters=filters)
                     assert len(found) == min(limit, len(every))

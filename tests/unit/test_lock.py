@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import pytest
 
-from adapters.lock import EngineLock
+from adapters.process_lock import EngineLock
 from core.errors import EngineUnavailableError
 
 

@@ -12,11 +12,11 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from adapters.directory import Directory
-from adapters.exposing import exposed
-from adapters.local_index import LocalIndex
-from adapters.log import BlobLog
-from adapters.meter import PrometheusMeter
+from adapters.blobs.directory import Directory
+from adapters.event_log import BlobLog
+from adapters.metrics_server import exposed
+from adapters.prometheus import PrometheusMeter
+from adapters.sqlite_index import LocalIndex
 from core.errors import IndexUnavailableError, QueueUnavailableError, SettingsError
 from core.event_log.batch_candidates import Crowd
 from core.event_log.decide import Claim

@@ -10,7 +10,7 @@ from litestar import Litestar
 from litestar.testing import TestClient
 from uuid_utils import uuid7
 
-from adapters.local_index import LocalIndex
+from adapters.sqlite_index import LocalIndex
 from core import keys
 from core.ingest import retention as retain
 from core.ingest.accept import Acceptor

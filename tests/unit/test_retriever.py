@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from adapters.blobs import open_blobs
-from adapters.local_index import LocalIndex
+from adapters.blobs.opening import open_blobs
+from adapters.sqlite_index import LocalIndex
 from core.calibration.store import Calibrations
 from core.calibration.thresholds import Calibration, Cut
 from core.errors import (

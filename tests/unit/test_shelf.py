@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from adapters.blobs import open_blobs
+from adapters.blobs.opening import open_blobs
 from core import keys
 from core.errors import MissingError
 from core.fingerprint.fingerprint import encode_preview, fingerprint

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.secret import url_secret
+from adapters.url_secret import url_secret
 from core.errors import ForbiddenError, MalformedError, SettingsError
 from core.storage.signed_urls import Signer
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.meter import PrometheusMeter
+from adapters.prometheus import PrometheusMeter
 from core import backoff, supervision
 from core.backoff import pause_after
 from core.errors import StoreUnavailableError

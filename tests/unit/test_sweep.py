@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from adapters.blobs import open_blobs
-from adapters.meter import PrometheusMeter
+from adapters.blobs.opening import open_blobs
+from adapters.prometheus import PrometheusMeter
 from core import keys
 from core.ingest.sweeper import Hand, Sweeper
 

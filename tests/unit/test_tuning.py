@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from adapters.blobs import open_blobs
-from adapters.local_index import LocalIndex
+from adapters.blobs.opening import open_blobs
+from adapters.sqlite_index import LocalIndex
 from core.calibration.calibrate import Tuner
 from core.calibration.pseudo_queries import question
 from core.calibration.store import Calibrations

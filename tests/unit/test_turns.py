@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from adapters import turns
-from adapters.turns import LEEWAY, Turns
+from adapters.embedding import priority_lock
+from adapters.embedding.priority_lock import LEEWAY, Turns
 
 PATIENCE = 10.0
 
@@ -76,7 +76,7 @@ def test_an_error_gives_the_turn_on() -> None:
 
 def test_batches_know_of_checks_around_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """For a while after one, and no longer."""
-    monkeypatch.setattr(turns, "CALM", 60.0)
+    monkeypatch.setattr(priority_lock, "CALM", 60.0)
     line = Turns()
     with line.take() as busy:
         assert not busy
@@ -84,6 +84,6 @@ def test_batches_know_of_checks_around_them(monkeypatch: pytest.MonkeyPatch) -> 
         assert busy
     with line.take() as busy:
         assert busy
-    monkeypatch.setattr(turns, "CALM", 0.0)
+    monkeypatch.setattr(priority_lock, "CALM", 0.0)
     with line.take() as busy:
         assert not busy

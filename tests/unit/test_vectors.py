@@ -7,7 +7,7 @@ import threading
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.local_index.vectors import Near, Vectors
+from adapters.sqlite_index.vector_search import Near, Vectors
 
 RNG = np.random.default_rng(5)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from adapters.progress import MemoryProgress
+from adapters.broker.memory_progress import MemoryProgress
 from core.queries.wait import Waiter
 from core.records import JobStatus
 

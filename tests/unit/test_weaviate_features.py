@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from adapters.weaviate_index import features as source
+from adapters.weaviate_index import visual_words as source
 from core.fingerprint import visual_words, word_rarity
 from tests.pictures import flat, photo
 

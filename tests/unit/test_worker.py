@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from adapters import wiring
-from adapters.celery_queue import CeleryQueue, create_celery
+from adapters.broker.celery_app import CeleryQueue, create_celery
 from adapters.settings import Settings
 from adapters.wiring import Services
 from core.embedding.pipeline import Digests

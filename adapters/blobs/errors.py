@@ -1,0 +1,44 @@
+"""Translation of errors of the file system and of obstore into those of core.errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from obstore.exceptions import AlreadyExistsError, BaseError
+
+from adapters.error_lines import first_line
+from core.errors import ExistsError, MissingError, StoreUnavailableError
+
+
+@contextmanager
+def filesystem(key: str) -> Iterator[None]:
+    """Errors of the operating system while working on `key` in a directory."""
+    try:
+        yield
+    except FileExistsError as error:
+        raise ExistsError(f"{key} already exists") from error
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        raise MissingError(f"no object {key}") from error
+    except OSError as error:
+        raise StoreUnavailableError(f"the directory refused {key}: {error.strerror}") from error
+
+
+@contextmanager
+def object_store(key: str) -> Iterator[None]:
+    """Errors of obstore while working on `key`.
+
+    Whatever is neither "not found" nor "already exists" leaves the outcome unknown. obstore says
+    "already exists" for its own retry of a put whose first answer was lost, and for a 409 where
+    nothing landed: whoever is told so must read the key.
+    """
+    try:
+        yield
+    except AlreadyExistsError as error:
+        raise ExistsError(f"{key} already exists") from error
+    except FileNotFoundError as error:
+        raise MissingError(f"no object {key}") from error
+    except (BaseError, OSError, ValueError) as error:
+        raise StoreUnavailableError(
+            f"the blob store failed on {key}: {first_line(error)}"
+        ) from error

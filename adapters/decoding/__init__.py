@@ -1,0 +1,4 @@
+"""Decoding in child processes under limits of time and memory.
+
+Imported by adapters.wiring alone; the child imports core.imaging.
+"""

@@ -1,0 +1,210 @@
+"""One decoding child at a time, seen from its parent: started, asked, killed and replaced."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from adapters.decoding.sandbox import Answer, Ask, Done, Failed, Ready, receive, send
+from core import errors
+from core.errors import BrokenError, DecoderKilledError, InputError, UnavailableError
+from core.imaging.decoding import PREVIEW
+from core.types import Canonical, Fingerprint, Limits
+
+logger = logging.getLogger(__name__)
+
+Printed = tuple[Canonical, Fingerprint]
+
+_START = 30.0
+"""Seconds a child may take to be ready; a quarter of one is usual."""
+_TASKS = 2_000
+"""Pictures after which a child is replaced: whatever leaks in a decoder is bounded."""
+_ANSWER = PREVIEW * PREVIEW * 3 + 1_000_000
+"""Bytes of the largest answer: a preview, and a fingerprint of under 10 KB."""
+_KEPT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR")
+"""Of the environment, what a child may see: no keys, no passwords."""
+_SETTINGS = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MALLOC_MMAP_THRESHOLD_": str(4 * 2**20),
+    "MALLOC_TRIM_THRESHOLD_": str(16 * 2**20),
+}
+"""One thread a child. And its C library keeps up to 16 MB that it has freed: else each picture's
+buffers come from the system anew, which cost 6 of 48 ms (measured)."""
+_SYSTEM = (9, 15)
+"""SIGKILL and SIGTERM not sent from here: the system wanted its memory, or a person meant it."""
+
+
+class StarvedError(Exception):
+    """It ran out of the address space it was given, or crashed, perhaps of that.
+
+    `cause` is how it crashed, empty where it said that memory ran out.
+    """
+
+    def __init__(self, cause: str = "") -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+
+class Child:
+    """One process and the socket to it."""
+
+    def __init__(self, work: str, limits: Limits) -> None:
+        self._line, theirs = socket.socketpair()
+        self.served = 0
+        bare = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        bare |= {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        bare |= _SETTINGS
+        told = json.dumps(msgspec.to_builtins(limits))
+        command = (sys.executable, "-P", "-m", "adapters.decoding.sandbox")
+        with theirs:
+            number = theirs.fileno()
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                (*command, str(number), str(os.getpid()), work, told),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=(number,),
+                env=bare,
+                start_new_session=True,  # Ctrl-C is for the parent alone
+            )
+
+    @property
+    def gone(self) -> bool:
+        """Whether it has ended."""
+        return self._process.poll() is not None
+
+    def wait(self) -> str:
+        """Wait until it is ready; why it is unbounded, or nothing. Raise UnavailableError."""
+        try:
+            answer = self._receive(time.monotonic() + _START)
+        except (EOFError, OSError, msgspec.MsgspecError):
+            raise UnavailableError(f"a decoder did not start ({_named(self.end())})") from None
+        return answer.unbounded if isinstance(answer, Ready) else ""
+
+    def ask(self, asked: Ask, seconds: float) -> Done | Failed:
+        """Answer within `seconds`. Raise TimeoutError, EOFError, OSError or MsgspecError."""
+        self.served += 1
+        until = time.monotonic() + seconds
+        self._line.settimeout(seconds)
+        send(self._line, asked)
+        answer = self._receive(until)
+        if isinstance(answer, Done | Failed):
+            return answer
+        raise EOFError
+
+    def _receive(self, until: float) -> Answer:
+        answer: Answer = msgspec.msgpack.decode(receive(self._line, _ANSWER, until), type=Answer)
+        return answer
+
+    def end(self) -> int:
+        """Exit status, the signal negative; 0 where it has to be killed, as it hung up alive."""
+        try:
+            return self._process.wait(0.5)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return 0
+
+    def kill(self) -> None:
+        """End it for good; whoever waits for its answer sees the end of the line."""
+        self._process.kill()
+        self._process.wait()
+
+    def hang_up(self) -> None:
+        """Kill it and let go of the line; only for the thread that asks."""
+        self.kill()
+        self._line.close()
+
+
+class Lane:
+    """A child and its successors, attended by one thread."""
+
+    def __init__(
+        self, limits: Limits, start: Callable[[], Child], forget: Callable[[Child], None]
+    ) -> None:
+        self._limits = limits
+        self._start = start
+        self._forget = forget
+        self._child: Child | None = None
+
+    def fill(self) -> Child:
+        """A child that is ready. Raise UnavailableError."""
+        if self._child is None or self._child.gone:
+            self.drop()
+            self._child = self._start()
+        return self._child
+
+    def drop(self) -> None:
+        """Have none."""
+        if self._child:
+            self._child.hang_up()
+            self._forget(self._child)
+            self._child = None
+
+    def run(self, item: bytes | Path, extra: int | None, seconds: float) -> Printed:
+        """Have one picture done; once more where the system, not the picture, ended the child.
+
+        Raise the picture's own error, DecoderKilledError, StarvedError or UnavailableError.
+        """
+        path = str(item.absolute()) if isinstance(item, Path) else ""
+        data = b"" if isinstance(item, Path) else item
+        for again in (True, False):
+            child = self.fill()
+            try:
+                answer = child.ask(Ask(data=data, path=path, extra=extra), seconds)
+            except TimeoutError:
+                self.drop()
+                raise DecoderKilledError(
+                    f"decoding took over {self._limits.seconds:g} s and was stopped"
+                ) from None
+            except (EOFError, OSError, msgspec.MsgspecError):
+                status = child.end()
+                self.drop()
+                if -status not in _SYSTEM:
+                    raise StarvedError(_named(status)) from None
+                if again:
+                    continue
+                raise DecoderKilledError(
+                    "the system stopped decoding it twice, probably for want of memory"
+                ) from None
+            if answer.last or child.served >= _TASKS:
+                self.drop()
+            return _result(answer)
+        raise UnavailableError("decoding came to no end")
+
+
+def _result(answer: Done | Failed) -> Printed:
+    """What a child answered. Raise the error it names, StarvedError where memory ran out."""
+    if isinstance(answer, Failed):
+        if answer.kind == DecoderKilledError.__name__:
+            raise StarvedError
+        if not answer.kind:
+            logger.error("a decoder failed in a way that nobody foresaw: %s", answer.detail)
+            raise StarvedError("a fault that the log names")
+        kind = getattr(errors, answer.kind, BrokenError)
+        fits = isinstance(kind, type) and issubclass(kind, InputError)
+        raise (kind if fits else BrokenError)(answer.detail)
+    printed = answer.fingerprint
+    shape = answer.rows, answer.columns, 3
+    if not 0 < min(shape) <= max(shape) <= PREVIEW or math.prod(shape) != len(answer.preview):
+        raise StarvedError(_named(0))
+    preview = np.frombuffer(answer.preview, np.uint8).reshape(shape).copy()
+    canonical = Canonical(preview, printed.width, printed.height, printed.format, printed.frames)
+    return canonical, printed
+
+
+def _named(status: int) -> str:
+    """An exit status in words."""
+    if status == 0:
+        return "its answer made no sense"
+    return f"signal {-status}" if status < 0 else f"exit status {status}"

@@ -1,0 +1,226 @@
+"""Decoding in child processes: a picture that crashes, stalls or eats memory costs itself alone.
+
+One thread here attends to one child, over a socket of their own: nothing is shared between
+children, so that one may die at any moment, even in the middle of an answer, and no other notices.
+"""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import logging
+import os
+import queue
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+
+from adapters.decoding.child_process import Child, Lane, Printed, StarvedError
+from core.errors import BrokenError, DecoderKilledError, SeenitError, UnavailableError
+from core.imaging.decoding import inspect
+from core.metrics import UNMETERED, Meter
+from core.supervision import SupervisedThread
+from core.types import Header, Limits
+
+logger = logging.getLogger(__name__)
+
+_WORK = "core.fingerprint.fingerprint:fingerprint"
+_MOST = 8
+"""Children unless told otherwise: beyond that, embedding is what a machine is busy with."""
+_LIGHT = 300_000_000
+"""Address space in bytes above a child at rest that most pictures do with. One that needs more is
+decoded alone, so that all children together take the limit once and this much for each other."""
+_BYTES_A_PIXEL = {"JPEG": 6, "GIF": 8, "BMP": 8, "PPM": 8}
+"""Decoder and picture together: a progressive JPEG holds all its coefficients."""
+_BYTES_A_PIXEL_ELSE = 24
+"""WebP, AVIF and HEIF hold planes, canvas and picture; TIFF and PNG may be 16-bit or masked."""
+_LEAST = 1.0
+"""Seconds for the second try of one that used up most of its time on the first."""
+_URGENT, _PATIENT, _LAST = range(3)
+
+_Waiting = tuple[bytes | Path, Future[Printed]]
+
+
+class Decoders:
+    """Implements the port `Decoder`; one object serves any number of threads.
+
+    Children start with the first picture, `workers` of them (as many as there are cores, at most
+    eight). `work` names the function they run, "module:name". Make it after forking, not before.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        workers: int | None = None,
+        work: str = _WORK,
+        *,
+        meter: Meter = UNMETERED,
+    ) -> None:
+        self._limits = limits
+        self._work = work
+        self._workers = workers or min(_MOST, _cores())
+        self._jobs: queue.PriorityQueue[tuple[int, int, _Waiting | None]] = queue.PriorityQueue()
+        self._count = itertools.count()
+        self._lanes: list[SupervisedThread] = []
+        self._over = threading.Event()
+        self._meter = meter
+        self._children: set[Child] = set()
+        self._guard = threading.Lock()
+        self._heavy = threading.Lock()
+        self._closed = False
+        self._told = False
+
+    def fingerprint(
+        self, items: Sequence[bytes | Path], *, urgent: bool = False
+    ) -> list[Printed | SeenitError]:
+        """Decode and fingerprint in parallel; in input order, an error where one could not be.
+
+        Urgent ones go before all that wait: somebody is waiting for the answer.
+        """
+        return list(self.each(items, urgent=urgent))
+
+    def each(
+        self, items: Sequence[bytes | Path], *, urgent: bool = False
+    ) -> Iterator[Printed | SeenitError]:
+        """Yield each result in input order, as soon as it and those before it are there."""
+        for future in [self.submit(item, urgent=urgent) for item in items]:
+            try:
+                yield future.result()
+            except SeenitError as error:
+                yield error
+
+    def submit(self, item: bytes | Path, *, urgent: bool = False) -> Future[Printed]:
+        """Queue one picture; the future raises what `fingerprint` would return.
+
+        Raise UnavailableError once closed.
+        """
+        future: Future[Printed] = Future()
+        with self._guard:
+            if self._closed:
+                raise UnavailableError("the decoders are closed")
+            self._open()
+            self._put(_URGENT if urgent else _PATIENT, (item, future))
+        return future
+
+    def start(self) -> None:
+        """Start the children now instead of with the first picture."""
+        with self._guard:
+            if not self._closed:
+                self._open()
+
+    def close(self) -> None:
+        """End the children; what they were at, and what still waits, fails as unavailable."""
+        with self._guard:
+            if self._closed:
+                return
+            self._closed = True
+            self._over.set()
+            for child in self._children:
+                child.kill()
+        atexit.unregister(self.close)
+        for _ in self._lanes:
+            self._put(_LAST, None)
+        for lane in self._lanes:
+            lane.join()
+        while not self._jobs.empty():  # where lanes had failed
+            if job := self._jobs.get()[2]:
+                job[1].set_exception(UnavailableError("the decoders were closed"))
+
+    def _put(self, rank: int, job: _Waiting | None) -> None:
+        self._jobs.put((rank, next(self._count), job))
+
+    def _open(self) -> None:
+        if self._lanes:
+            return
+        atexit.register(self.close)
+        for number in range(self._workers):
+            name = f"decoder-{number}"
+            lane = SupervisedThread(name, self._attend, self._over, meter=self._meter)
+            self._lanes.append(lane)
+            lane.start()
+
+    def _attend(self) -> None:
+        """Serve one lane until told to stop."""
+        lane = Lane(self._limits, self._child, self._forget)
+        try:
+            lane.fill()
+        except UnavailableError as error:
+            if not self._closed:
+                logger.warning("%s", error.detail)
+        while job := self._jobs.get()[2]:
+            item, future = job
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(self._decode(lane, item))
+                except SeenitError as error:
+                    future.set_exception(error)
+                except BaseException:  # a lane outlives whatever happens in it
+                    logger.exception("a decoding lane failed")
+                    future.set_exception(UnavailableError("decoding failed; the log says how"))
+        lane.drop()
+
+    def _decode(self, lane: Lane, item: bytes | Path) -> Printed:
+        if self._closed:
+            raise UnavailableError("the decoders were closed")
+        try:
+            header = inspect(item, self._limits)
+        except OSError as error:
+            raise BrokenError(f"the file cannot be read ({error.strerror})") from error
+        seconds = self._limits.seconds
+        if _needs(header) < _LIGHT:
+            begun = time.monotonic()
+            try:
+                return lane.run(item, _LIGHT, seconds)
+            except StarvedError:
+                logger.info("a picture needs more memory than most, or crashes: decoding it alone")
+                seconds = max(_LEAST, seconds - (time.monotonic() - begun))
+        with self._heavy:
+            try:
+                return lane.run(item, None, seconds)
+            except StarvedError as starved:
+                if starved.cause:
+                    said = f"it crashed its decoder ({starved.cause})"
+                else:
+                    most = self._limits.memory / 1e9
+                    said = f"decoding needed more than {most:.3g} GB and was stopped"
+                raise DecoderKilledError(said) from None
+
+    def _child(self) -> Child:
+        """Start one and wait until it is ready. Raise UnavailableError."""
+        with self._guard:
+            if self._closed:
+                raise UnavailableError("the decoders were closed")
+            try:
+                child = Child(self._work, self._limits)
+            except OSError as error:
+                raise UnavailableError(f"a decoder cannot be started ({error})") from error
+            self._children.add(child)
+        try:
+            unbounded = child.wait()
+        except UnavailableError:
+            child.hang_up()
+            self._forget(child)
+            raise
+        if unbounded and not self._told:
+            self._told = True
+            logger.warning("decoding children run without a limit on memory: %s", unbounded)
+        return child
+
+    def _forget(self, child: Child) -> None:
+        with self._guard:
+            self._children.discard(child)
+
+
+def _needs(header: Header) -> int:
+    """Bytes that decoding it is likely to take."""
+    each = _BYTES_A_PIXEL.get(header.format, _BYTES_A_PIXEL_ELSE)
+    return header.width * header.height * each
+
+
+def _cores() -> int:
+    """Cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,234 @@
+"""A decoding child: takes pictures from its socket, one at a time, and answers with fingerprints.
+
+Started as `python -P -m adapters.decoding.sandbox FD PARENT WORK LIMITS`, with a bare environment.
+It bounds itself before the first byte arrives: no files written, no core dumps, an address space,
+an alarm that ends it even where nobody is left to kill it, and death with its parent. Answers are
+msgpack, not pickle: whoever takes over a child through a decoder's fault can send data, and no
+code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib
+import os
+import resource
+import signal
+import socket
+import struct
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from core.errors import BrokenError, DecoderKilledError, SeenitError
+from core.types import Canonical, Fingerprint, Limits
+
+Work = Callable[[bytes, Limits], tuple[Canonical, Fingerprint]]
+
+_LENGTH = struct.Struct(">Q")
+_PR_SET_PDEATHSIG = 1
+_GROWTH = 150_000_000
+"""Bytes of resident memory above the start at which a child ends after its answer: a decoder that
+does not give memory back costs a start of a quarter of a second instead."""
+
+
+class Ready(Struct, frozen=True, tag="ready"):
+    """Said once, when everything is imported and bounded."""
+
+    unbounded: str = ""
+    """Why the address space could not be limited; empty where it is."""
+
+
+class Ask(Struct, frozen=True, tag="ask"):
+    """A picture to be fingerprinted: its bytes, or where they lie."""
+
+    data: bytes = b""
+    path: str = ""
+    extra: int | None = None
+    """Address space it may use above what the child has at rest; None: all of the limit."""
+
+
+class Done(Struct, frozen=True, tag="done"):
+    """A fingerprint, and the preview's pixels row by row."""
+
+    fingerprint: Fingerprint
+    preview: bytes
+    rows: int
+    columns: int
+    last: bool = False
+    """The child ends after this answer."""
+
+
+class Failed(Struct, frozen=True, tag="failed"):
+    """One of our errors, by its class's name; no name: a fault that nobody foresaw."""
+
+    kind: str
+    detail: str
+    last: bool = False
+
+
+Answer = Ready | Done | Failed
+
+
+def send(line: socket.socket, message: Struct) -> None:
+    """Write one message, its length before it."""
+    body = msgspec.msgpack.encode(message)
+    line.sendall(_LENGTH.pack(len(body)))
+    line.sendall(body)
+
+
+def receive(line: socket.socket, most: int, until: float | None = None) -> bytearray:
+    """Read one message of at most `most` bytes, by `until` on the monotonic clock.
+
+    Raise EOFError where the other side is gone or says too much, TimeoutError.
+    """
+    length = _LENGTH.unpack(_exactly(line, _LENGTH.size, until))[0]
+    if length > most:
+        raise EOFError
+    return _exactly(line, length, until)
+
+
+def _exactly(line: socket.socket, count: int, until: float | None) -> bytearray:
+    held = bytearray(count)
+    view, at = memoryview(held), 0
+    while at < count:
+        if until is not None:
+            line.settimeout(max(0.001, until - time.monotonic()))
+        read = line.recv_into(view[at:])
+        if read == 0:
+            raise EOFError
+        at += read
+    return held
+
+
+def main(arguments: list[str]) -> None:
+    """Serve until the parent hangs up."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    number, parent, work, limits = arguments
+    _die_with(int(parent))
+    line = socket.socket(fileno=int(number))
+    line.setblocking(True)  # noqa: FBT003  it came so as the parent's sockets are by default
+    read = msgspec.json.decode(limits, type=Limits)
+    with contextlib.suppress(EOFError, OSError):
+        _serve(line, _find(work, read), read)
+
+
+def _serve(line: socket.socket, work: Work, limits: Limits) -> None:
+    unbounded = _bound(limits)
+    send(line, Ready(unbounded))
+    _silence()
+    rest, resident = _memory()
+    ask = msgspec.msgpack.Decoder(Ask)
+    while True:
+        asked = ask.decode(receive(line, limits.bytes + 4096))
+        if rest and not unbounded:
+            room = limits.memory if asked.extra is None else rest + asked.extra
+            _soften(min(limits.memory, room))
+        signal.alarm(int(limits.seconds) + 2)
+        answer = _answer(asked, work, limits)
+        if rest and not unbounded:
+            _soften(limits.memory)
+        grown = _memory()[1] > resident + _GROWTH
+        if grown:
+            answer = msgspec.structs.replace(answer, last=True)
+        send(line, answer)
+        signal.alarm(0)
+        if answer.last:
+            return
+
+
+def _answer(asked: Ask, work: Work, limits: Limits) -> Done | Failed:
+    try:
+        data = Path(asked.path).read_bytes() if asked.path else asked.data
+        canonical, fingerprint = work(data, limits)
+    except MemoryError:
+        return Failed(DecoderKilledError.__name__, "", last=True)
+    except DecoderKilledError as error:
+        return Failed(type(error).__name__, error.detail, last=True)
+    except SeenitError as error:
+        return Failed(type(error).__name__, error.detail)
+    except OSError as error:  # ours come translated: this one is the file's
+        return Failed(BrokenError.__name__, f"the file cannot be read ({error.strerror})")
+    except Exception as error:  # noqa: BLE001 - the process's edge: the parent has to be told
+        return Failed("", f"{type(error).__name__}: {error}", last=True)
+    rows, columns = canonical.preview.shape[:2]
+    return Done(fingerprint, canonical.preview.tobytes(), rows, columns)
+
+
+def _find(work: str, limits: Limits) -> Work:
+    """`module:function`; imported here, so that the import's time and memory are the child's."""
+    module, name = work.split(":")
+    found: Work = getattr(importlib.import_module(module), name)
+    with contextlib.suppress(ImportError):
+        _single_threaded(limits)
+    return found
+
+
+def _single_threaded(limits: Limits) -> None:
+    """One thread a child: the children are the parallelism, and each thread takes address space."""
+    import cv2  # noqa: PLC0415 - a child that does not use it need not load it
+    from PIL import AvifImagePlugin  # noqa: PLC0415 - likewise
+
+    cv2.setNumThreads(1)
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+    if "heic" in limits.formats:
+        import pi_heif  # noqa: PLC0415 - it loads libheif: not where no HEIC file is decoded
+
+        pi_heif.options.DECODE_THREADS = 1
+
+
+def _die_with(parent: int) -> None:
+    """On Linux the kernel kills a child whose parent goes; elsewhere end of file and alarm do."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit(0)
+
+
+def _bound(limits: Limits) -> str:
+    """Bound what the child may take; say why where the address space cannot be."""
+    for name in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE):
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(name, (0, 0))
+    try:
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        if sys.platform == "darwin":
+            return "macOS does not limit address space"
+        most = limits.memory if hard == resource.RLIM_INFINITY else min(limits.memory, hard)
+        resource.setrlimit(resource.RLIMIT_AS, (most, hard))
+    except (OSError, ValueError) as error:
+        return str(error) or "not supported"
+    return ""
+
+
+def _soften(room: int) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        most = room if hard == resource.RLIM_INFINITY else min(room, hard)
+        resource.setrlimit(resource.RLIMIT_AS, (most, hard))
+
+
+def _memory() -> tuple[int, int]:
+    """Address space and resident memory in bytes; zeros where there is no /proc."""
+    try:
+        pages = Path("/proc/self/statm").read_text("ascii").split()
+    except OSError:
+        return 0, 0
+    page = os.sysconf("SC_PAGESIZE")
+    return int(pages[0]) * page, int(pages[1]) * page
+
+
+def _silence() -> None:
+    """C libraries complain on standard error about every damaged file."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,106 @@
+"""Pictures and texts into one space, by any dual encoder that transformers loads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from adapters.embedding import sample_images
+from adapters.embedding.base import Device, Dtype, Loading, read, shape
+from adapters.embedding.dual_encoder import Towers
+from adapters.embedding.space_id import digest, space_id
+from core.types import Matrix, Space
+
+if TYPE_CHECKING:
+    import torch
+
+SIMILAR_AT = 0.9
+"""Least cosine of `similar`, where nobody set one; see docs/why.md for what it lets through."""
+BATCHES = {"cpu": 16, "mps": 32, "cuda": 128}
+"""Pictures in one forward pass; on a CPU no more, so that a waiting check gets its turn."""
+PREPROCESSING = 1
+"""Raised when the way from a preview to the model's input, or from its output to a unit vector,
+changes any number."""
+
+
+class VisualEmbedder(Loading[Towers]):
+    """Port Embedder over a local folder or a hub id; made in no time, loaded by `load`."""
+
+    lack = (
+        "NO VISUAL MODEL: %s. Hashes, features and geometry go on without it; "
+        "search by picture or text does not."
+    )
+    batches = BATCHES
+
+    def __init__(
+        self,
+        model: str,
+        device: Device = "auto",
+        dtype: Dtype = "auto",
+        similar_at: float | None = None,
+    ) -> None:
+        super().__init__(model, device, dtype)
+        self._similar_at = similar_at
+
+    def embed_images(self, images: Sequence[Image.Image], *, urgent: bool = False) -> Matrix:
+        """(n, d) float32 of unit length, in input order. Raise EmbedderUnavailableError."""
+        return self._embed(images, Towers.pre, urgent=urgent)
+
+    def embed_texts(self, texts: Sequence[str], *, urgent: bool = False) -> Matrix:
+        """(n, d) float32 of unit length, in input order, cut at the model's limit."""
+        return self._embed(texts, Towers.tokens, urgent=urgent)
+
+    def _open(self, folder: Path) -> Towers:
+        return Towers(folder, self._device)
+
+    def _trial(self) -> list[dict[str, torch.Tensor]]:
+        return [
+            self._network.pre(sample_images.pictures()),
+            self._network.tokens(sample_images.TEXTS),
+        ]
+
+    def _describe(self, folder: Path, tried: Sequence[Matrix]) -> Space:
+        pictures = tried[0]
+        named = space_id(
+            "visual",
+            **shape(folder),
+            tokenizer=[digest(path) for path in sorted(folder.glob("*token*.json"))],
+            preprocessing=[
+                read(folder / "preprocessor_config.json"),
+                read(folder / "processor_config.json"),
+                PREPROCESSING,
+            ],
+            pooling="projected",
+            template="{}",
+            dimensions=pictures.shape[1],
+        )
+        return Space(
+            space_id=named,
+            kind="visual",
+            model=self._title(folder),
+            dimensions=pictures.shape[1],
+            similar_at=_similar_at(pictures) if self._similar_at is None else self._similar_at,
+        )
+
+    def _running(self) -> dict[str, str]:
+        """Device, dtype and way of resizing."""
+        return {
+            **super()._running(),
+            "resizing": "own" if self._network.quick else "the model's",
+        }
+
+
+def _similar_at(pictures: Matrix) -> float:
+    """0.9, or more for a model that puts any two pictures close together.
+
+    An untrained tower gives 0.92 and more to whatever it sees: the threshold then lies half-way
+    between the median of our made pictures, which are nothing alike, and 1.
+    """
+    cosines = pictures @ pictures.T
+    median = float(np.median(cosines[~np.eye(len(pictures), dtype=bool)]))
+    return max(SIMILAR_AT, math.ceil(50 * (1 + median)) / 100)

@@ -1,0 +1,101 @@
+"""Parts by what the settings name: an index by its URL, a model by its source."""
+
+from __future__ import annotations
+
+import logging
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from adapters.embedding.caption import CaptionEmbedder
+from adapters.embedding.none import AbsentEmbedder
+from adapters.embedding.visual import VisualEmbedder
+from adapters.settings import Settings
+from adapters.sqlite_index import LocalIndex
+from core.errors import SettingsError
+from core.matching.policy import POLICY
+from core.ports import Embedder, Rebuildable, TextEmbedder
+
+NEEDED = ("torch", "transformers")
+"""What models run on, and the extra `gpu` brings."""
+
+logger = logging.getLogger(__name__)
+
+
+def shared(settings: Settings) -> bool:
+    """Whether the broker, and so the work, is shared between processes."""
+    return urlsplit(settings.broker_url).scheme in ("redis", "rediss")
+
+
+def lacking() -> str:
+    """What has to be installed before a model can run here, empty for nothing."""
+    names = [name for name in NEEDED if find_spec(name) is None]
+    if not names:
+        return ""
+    return (
+        f"{' and '.join(names)} not installed: `make setup` does it, or pip install '.[gpu]' "
+        "in the folder of Seenit"
+    )
+
+
+def index_path(settings: Settings) -> Path:
+    """The file of the embedded index. Raise SettingsError where it is another one."""
+    parts = urlsplit(settings.index_url)
+    if parts.scheme != "sqlite":
+        raise SettingsError(f"SEENIT_INDEX_URL: an index of scheme {parts.scheme!r} has no file")
+    return Path(unquote(parts.path))
+
+
+def open_index(settings: Settings) -> Rebuildable:
+    """The index that the URL names; a server need not be there yet. Raise SettingsError."""
+    scheme = urlsplit(settings.index_url).scheme
+    if scheme != "sqlite":
+        from adapters.weaviate_index import WeaviateIndex, parse  # noqa: PLC0415 - a second
+
+        return WeaviateIndex(
+            parse(settings.index_url),
+            POLICY,
+            key=settings.index_key.get_secret_value(),
+            secure=scheme == "weaviates",
+            prefix=settings.index_prefix,
+            consistency=settings.index_consistency,
+            replication=settings.index_replication,
+            features=settings.features,
+            idle_hours=settings.index_idle_hours,
+        )
+    path = index_path(settings)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return LocalIndex(path, POLICY, durable=settings.durable, features=settings.features)
+
+
+class Opens:
+    """Embedders by the names of their models, run in this process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def visual(self, source: str) -> Embedder:
+        """A hub id, a folder, or none."""
+        if source == "none":
+            return AbsentEmbedder("SEENIT_MODEL=none: no visual model is wanted")
+        if reason := lacking():
+            return _loudly("visual", reason)
+        return VisualEmbedder(
+            source,
+            device=self._settings.device,
+            dtype=self._settings.dtype,
+            similar_at=self._settings.similar_at,
+        )
+
+    def caption(self, source: str) -> TextEmbedder:
+        """A hub id, a folder, or none."""
+        if source == "none":
+            return AbsentEmbedder("SEENIT_CAPTION_MODEL=none: no caption model is wanted")
+        if reason := lacking():
+            return _loudly("caption", reason)
+        return CaptionEmbedder(source, device=self._settings.device, dtype=self._settings.dtype)
+
+
+def _loudly(kind: str, reason: str) -> AbsentEmbedder:
+    logger.warning("NO %s MODEL: %s", kind.upper(), reason)
+    return AbsentEmbedder(reason)

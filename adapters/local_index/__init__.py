@@ -1,5 +1,0 @@
-"""The embedded index: SQLite and numpy, exact, one file."""
-
-from adapters.local_index.index import LocalIndex
-
-__all__ = ["LocalIndex"]

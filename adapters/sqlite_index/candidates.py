@@ -1,0 +1,144 @@
+"""What lies near a picture: the sources asked, and their answers put together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adapters.sqlite_index import vector_search as nearest
+from adapters.sqlite_index.slot_map import Ints
+from adapters.sqlite_index.tenant_cache import Memory
+from adapters.sqlite_index.vector_search import Vectors
+from core.errors import MalformedError
+from core.matching.policy import Policy
+from core.ports import Neighbour
+from core.types import Hit, Query, Vector
+
+FEW = 16
+"""Where filters let through less than one in so many, those are read alone."""
+
+
+def hits(
+    memory: Memory,
+    spaces: Mapping[str, Vectors | None],
+    queries: Sequence[Query],
+    hidden: Sequence[frozenset[int]],
+    policy: Policy,
+    *,
+    words: bool,
+) -> list[list[Hit]]:
+    """Candidates near each query, in order of slots, without the slots `hidden` from it.
+
+    A flat or tiny query has none. `words`: local features are asked as well.
+    """
+    similar = _similar(memory, spaces, queries, hidden, policy)
+    found: list[list[Hit]] = []
+    for query, nears, without in zip(queries, similar, hidden, strict=True):
+        by_slot: dict[int, dict[str, object]] = {}
+        for slot, similarity in nears:
+            by_slot.setdefault(slot, {}).update(similarity=similarity)
+        if query.fingerprint.comparable:
+            turns = np.array([int(turn, 16) for turn in query.fingerprint.turns], np.uint64)
+            for near in memory.hashes.search(turns, policy.phash_radius):
+                if near.slot not in without:
+                    by_slot.setdefault(near.slot, {}).update(hamming=near.hamming, turn=near.turn)
+            features = query.fingerprint.features
+            if words and features.words:
+                voted = memory.words.search(features, policy.feature_top, without)
+                for slot, votes, mirrored in voted:
+                    if votes < policy.feature_votes:
+                        break
+                    by_slot.setdefault(slot, {}).update(votes=votes, mirrored=mirrored)
+        found.append(
+            [
+                Hit(image_id=memory.ids[slot], **by_slot[slot])  # type: ignore[arg-type]  # gathered above
+                for slot in sorted(by_slot)
+            ]
+        )
+    return found
+
+
+def neighbours(
+    memory: Memory,
+    vectors: Vectors | None,
+    vector: Vector,
+    *,
+    limit: int,
+    min_similarity: float,
+    hidden: frozenset[int],
+    passes: NDArray[np.bool_] | None = None,
+    alone: bool = False,
+) -> list[Neighbour]:
+    """Nearest records of a space, best first, without the slots `hidden`.
+
+    `passes` is (slots,) whether each passes the filters by itself, None where there are none.
+    `alone`: no original passes for a copy.
+    """
+    if vectors is None:
+        return []
+    _same_dimensions(vectors, vector)
+    query = np.asarray(vector, np.float32)[None, :]
+    without = np.array(sorted(hidden), np.int64)
+
+    standing = passes
+    if passes is not None and not alone:
+        standing = memory.columns.standing(passes, vectors)
+    if standing is not None and FEW * np.count_nonzero(standing) <= len(vectors):
+        slots = np.setdiff1d(np.flatnonzero(standing), without)
+        near = vectors.among(query[0], slots, limit, min_similarity)
+        return [Neighbour(memory.ids[slot], similarity) for slot, similarity in near]
+
+    def keep(_: int, slots: Ints) -> NDArray[np.bool_]:
+        good = ~np.isin(slots, without)
+        if standing is not None:
+            inside = slots < len(standing)
+            good &= inside
+            good[inside] &= standing[slots[inside]]
+        return good
+
+    keeping = keep if hidden or standing is not None else None
+    found = vectors.search(query, limit, min_similarity, keeping)[0]
+    return [Neighbour(memory.ids[slot], similarity) for slot, similarity in found]
+
+
+def _similar(
+    memory: Memory,
+    spaces: Mapping[str, Vectors | None],
+    queries: Sequence[Query],
+    hidden: Sequence[frozenset[int]],
+    policy: Policy,
+) -> list[list[nearest.Near]]:
+    """For each query the nearest of its vector's space; queries of a space go together."""
+    found: list[list[nearest.Near]] = [[] for _ in queries]
+    asking: dict[str, list[int]] = {}
+    for n, query in enumerate(queries):
+        if query.vector is not None and query.fingerprint.comparable:
+            if query.space_id is None:
+                raise MalformedError("a vector must name its space", field="space_id")
+            asking.setdefault(query.space_id, []).append(n)
+    for space_id, asked in asking.items():
+        vectors = spaces[space_id]
+        if vectors is None:
+            continue
+        matrix = np.stack([_same_dimensions(vectors, queries[n].vector) for n in asked])
+        without = [np.array(sorted(hidden[n]), np.int64) for n in asked]
+
+        def keep(q: int, slots: Ints, without: list[Ints] = without) -> NDArray[np.bool_]:
+            return memory.candidates[slots] & ~np.isin(slots, without[q])
+
+        near = vectors.search(matrix, policy.visual_top, policy.visual_floor, keep)
+        for n, those in zip(asked, near, strict=True):
+            found[n] = those
+    return found
+
+
+def _same_dimensions(vectors: Vectors, vector: Vector | None) -> Vector:
+    given = np.asarray(vector, np.float32)
+    if given.shape != (vectors.dimensions,):
+        raise MalformedError(
+            f"the space has {vectors.dimensions} dimensions, the vector {given.shape}",
+            field="vector",
+        )
+    return given

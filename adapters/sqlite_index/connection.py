@@ -1,0 +1,149 @@
+"""One SQLite file: a writer under a lock, readers from a pool, vendor errors translated."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from adapters.sqlite_index import schema
+from core.errors import IndexUnavailableError
+
+PATIENCE = 30.0
+"""Seconds to wait for another process's write; a batch takes milliseconds, a swap seconds."""
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Raise IndexUnavailableError for whatever SQLite or the file system says."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise IndexUnavailableError(f"the index {path.name} does not answer: {error}") from error
+
+
+class Database:
+    """Connections to one file, safe for threads; several processes may have one each."""
+
+    def __init__(self, path: Path, *, durable: bool) -> None:
+        self.path = path
+        self._durable = durable
+        self._writing = threading.Lock()
+        self._pool_lock = threading.Lock()
+        self._pool: list[sqlite3.Connection] = []
+        self._closed = False
+        with translated(path):
+            self._writer = self._prepared()
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection inside a read transaction: all it sees is of one moment."""
+        with translated(self.path):
+            with self._pool_lock:
+                self._refuse_closed()
+                db = self._pool.pop() if self._pool else None
+            if db is None:
+                db = self._connect()
+                db.execute("PRAGMA query_only = ON")
+            try:
+                db.execute("BEGIN")
+                yield db
+            finally:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                with self._pool_lock:
+                    if self._closed:
+                        db.close()
+                    else:
+                        self._pool.append(db)
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """The writer inside a transaction: committed at the end, rolled back on an error."""
+        with translated(self.path), self._writing:
+            self._refuse_closed()
+            db = self._writer
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+                db.execute("COMMIT")
+            finally:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+
+    def take(self, path: Path) -> None:
+        """Replace everything by what another index file holds, in one transaction.
+
+        The pages are copied into this file (SQLite's online backup), so that readers, in other
+        processes too, go on with the old moment until they begin their next transaction.
+        """
+        with translated(self.path), self._writing:
+            self._refuse_closed()
+            if not path.is_file():
+                raise IndexUnavailableError(f"there is no index at {path.name}")
+            with closing(self._connect(path)) as source, closing(self._connect()) as target:
+                schema.migrate(source)
+                source.backup(target)
+                self._truncate(target)
+            # the full-text tables keep what they know of their own connection's past
+            self._writer.close()
+            self._writer = self._prepared()
+
+    def close(self) -> None:
+        """Close every connection; those in use close when they come back."""
+        with translated(self.path), self._writing, self._pool_lock:
+            if not self._closed:
+                self._closed = True
+                for db in [*self._pool, self._writer]:
+                    db.close()
+                self._pool.clear()
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise IndexUnavailableError(f"the index {self.path.name} is closed")
+
+    def _connect(self, path: Path | None = None) -> sqlite3.Connection:
+        db = sqlite3.connect(
+            path or self.path,
+            timeout=PATIENCE,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+        )
+        try:
+            db.execute("PRAGMA temp_store = MEMORY")
+            db.execute("PRAGMA cache_size = -16384")  # KiB
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _prepared(self) -> sqlite3.Connection:
+        """A connection that may write, to a file that has every table."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            db = self._connect()
+            try:
+                db.execute(f"PRAGMA page_size = {schema.PAGE:d}")
+                db.execute("PRAGMA journal_mode = WAL")
+                db.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'NORMAL'}")
+                schema.migrate(db)
+            except sqlite3.OperationalError as error:
+                db.close()
+                # changing to WAL answers "locked" at once while another process does the same
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+            except BaseException:
+                db.close()
+                raise
+            else:
+                return db
+
+    @staticmethod
+    def _truncate(db: sqlite3.Connection) -> None:
+        db.execute("PRAGMA busy_timeout = 0")
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

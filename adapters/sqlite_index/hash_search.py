@@ -1,0 +1,104 @@
+"""64-bit hashes of the anchors in one array, searched whole."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adapters.sqlite_index.slot_map import Ints, Places
+
+Hash64 = NDArray[np.uint64]
+_Bytes = NDArray[np.uint8]
+
+_CHUNK = 16_384
+"""Hashes looked at in one go: they and their distances stay in a core's own cache."""
+
+
+class Near(NamedTuple):
+    """A stored hash near a question: the closest turn, the first of equals."""
+
+    slot: int
+    hamming: int
+    turn: int
+
+
+class _View(NamedTuple):
+    """What a search sees: arrays that only grow past `filled`, or lose an owner."""
+
+    bits: Hash64
+    owners: Ints
+    filled: int
+
+
+class Hashes:
+    """Hashes by slot; one writer at a time, any number of searches beside it."""
+
+    def __init__(self) -> None:
+        self._view = _View(np.empty(256, np.uint64), np.empty(256, np.int64), 0)
+        self._places = Places()
+
+    def __len__(self) -> int:
+        return self._places.count
+
+    def extend(self, slots: Ints, bits: Hash64) -> None:
+        """Put (n,) hashes at (n,) different slots; what was there is replaced."""
+        places = self._places.of(slots)
+        changed = (places < 0) | (self._view.bits[places] != bits)
+        slots, bits = slots[changed], bits[changed]
+        self.remove(slots)
+        view = self._room(len(slots))
+        start, end = view.filled, view.filled + len(slots)
+        view.bits[start:end] = bits
+        view.owners[start:end] = slots
+        self._places.put(slots, np.arange(start, end))
+        self._view = view._replace(filled=end)
+
+    def remove(self, slots: Ints) -> None:
+        """Take (n,) slots out; one that is not there is no error."""
+        places = self._places.of(slots)
+        self._view.owners[places[places >= 0]] = -1
+        self._places.put(slots, np.full(len(slots), -1))
+
+    def search(self, turns: Hash64, radius: int) -> list[Near]:
+        """Everything within `radius` bits of any of (t,) hashes, in order of slots."""
+        bits, owners, count = self._view
+        size = min(_CHUNK, count)
+        work = np.empty(size, np.uint64), np.empty(size, np.uint8), np.empty(size, np.uint8)
+        found = [np.empty(0, np.int64)]
+        for start in range(0, count, _CHUNK):
+            part = bits[start : min(start + _CHUNK, count)]
+            found.append(np.flatnonzero(_nearest(part, turns, *work) <= radius) + start)
+        places = np.concatenate(found)
+        distances = np.bitwise_count(bits[places, None] ^ turns[None, :])
+        turn = distances.argmin(axis=1)
+        return sorted(
+            Near(int(slot), int(distances[n, turn[n]]), int(turn[n]))
+            for n, slot in enumerate(owners[places])
+            if slot >= 0
+        )
+
+    def _room(self, more: int) -> _View:
+        """A view with room for `more`; a larger one leaves out what was removed."""
+        bits, owners, count = self._view
+        if count + more <= len(bits):
+            return self._view
+        kept = np.flatnonzero(owners[:count] >= 0)
+        capacity = 2 * (len(kept) + more)
+        view = _View(np.empty(capacity, np.uint64), np.empty(capacity, np.int64), len(kept))
+        view.bits[: len(kept)] = bits[kept]
+        view.owners[: len(kept)] = owners[kept]
+        self._places.put(owners[kept], np.arange(len(kept)))
+        return view
+
+
+def _nearest(part: Hash64, turns: Hash64, space: Hash64, each: _Bytes, best: _Bytes) -> _Bytes:
+    """(n,) least distances of (n,) hashes to any of the turns; the last three are room to work."""
+    space, each, best = space[: len(part)], each[: len(part)], best[: len(part)]
+    best.fill(64)
+    for turn in turns:
+        np.bitwise_xor(part, turn, out=space)
+        np.bitwise_count(space, out=each)
+        np.minimum(best, each, out=best)
+    return best

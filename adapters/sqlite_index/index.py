@@ -1,0 +1,386 @@
+"""The port `Index` on one SQLite file and numpy: exact, for one machine."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from adapters.sqlite_index import candidates, keyword_search, lists, mapping, projection, statistics
+from adapters.sqlite_index.connection import Database
+from adapters.sqlite_index.filter_masks import Mask, rare
+from adapters.sqlite_index.read_snapshot import Moment
+from adapters.sqlite_index.tenant_cache import Memory
+from adapters.sqlite_index.vector_search import Vectors
+from core.errors import IndexUnavailableError
+from core.filters import ALLOWED
+from core.matching.policy import Policy
+from core.ports import Card, Filters, Index, Lacking, Neighbour, Page, Stats
+from core.records import Outcome, Record, State, Tombstone
+from core.types import Fingerprint, Hit, Query, SpaceKind, Standing, Vector
+
+_FILES = ("", "-wal", "-shm")
+"""What SQLite appends to the names of the files of one database."""
+
+
+class LocalIndex:
+    """An index in a file; several processes may read it while one writes."""
+
+    def __init__(
+        self, path: Path, policy: Policy, *, durable: bool = True, features: bool = True
+    ) -> None:
+        """Open or create. `durable`: what `project` wrote outlasts a loss of power.
+
+        `features`: local features are a source of candidates.
+        """
+        self._database = Database(path, durable=durable)
+        self._policy = policy
+        self._features = features
+        self._memories: dict[str, Memory] = {}
+        self._lock = threading.Lock()
+        self._lagging: dict[str, int] | None = None
+
+    def watermark(self, tenant: str) -> int:
+        """W: every entry up to it is visible. 0 for an unknown tenant."""
+        with self._at(tenant) as now:
+            return now.watermark
+
+    def whole(self) -> None:
+        """It is one file: there is no part of it to be away."""
+
+    def tenants(self) -> list[str]:
+        """Those that have a watermark, sorted."""
+        with self._database.reading() as db:
+            return [row[0] for row in db.execute("SELECT tenant FROM tenants ORDER BY tenant")]
+
+    def project(
+        self,
+        tenant: str,
+        seq: int,
+        records: Sequence[Record],
+        removed: Sequence[Tombstone],
+        outcomes: Sequence[Outcome],
+        *,
+        standings: Sequence[Standing] = (),
+    ) -> None:
+        """Write what entry `seq` left and W = seq, in one transaction; nothing if not the next."""
+        with self._database.writing() as db:
+            projection.project(
+                db,
+                tenant,
+                seq,
+                records=records,
+                removed=removed,
+                outcomes=outcomes,
+                standings=standings,
+            )
+
+    def standings(self, tenant: str) -> dict[SpaceKind, Standing]:
+        """By kind; none of a kind that the log says nothing of."""
+        with self._at(tenant) as now:
+            found = now.db.execute(
+                "SELECT data FROM standings WHERE tenant = ?", (now.number,)
+            ).fetchall()
+        return {one.kind: one for one in (mapping.read_standing(*row) for row in found)}
+
+    def lacking(self, tenant: str, space_id: str, limit: int, after: int = -1) -> Lacking:
+        """Records that could have a vector in a space and have none, in the order they came."""
+        with self._at(tenant) as now:
+            found = now.db.execute(
+                "SELECT slot, state FROM records INDEXED BY record_by_slot "
+                "WHERE tenant = ? AND slot > ? AND able & ? "
+                "AND instr(' ' || held || ' ', ' ' || ? || ' ') = 0 ORDER BY slot LIMIT ?",
+                (now.number, after, mapping.ABLE[space_id.partition("-")[0]], space_id, limit),
+            ).fetchall()
+        states = [mapping.read_state(state) for _, state in found]
+        return Lacking(states, found[-1][0] if len(found) == limit else None)
+
+    def states(self, tenant: str, image_ids: Sequence[str]) -> list[State | None]:
+        """In order; None for unknown and deleted ones."""
+        with self._at(tenant) as now:
+            found = now.by_id(image_ids, "r.state")
+        return [None if row is None else mapping.read_state(*row) for row in found]
+
+    def by_content(self, tenant: str, sha256: Sequence[str], pixels: Sequence[str]) -> list[State]:
+        """Every live record with one of these digests, in the order they came to be."""
+        found: dict[int, bytes] = {}
+        with self._at(tenant) as now:
+            for column, digests in (("sha256", sha256), ("pixels", pixels)):
+                found.update(
+                    now.db.execute(
+                        f"SELECT slot, state FROM records INDEXED BY record_by_{column} "  # noqa: S608  # constants
+                        f"WHERE tenant = ? AND {column} IN (SELECT value FROM json_each(?))",
+                        (now.number, json.dumps(list(digests))),
+                    ).fetchall()
+                )
+        return [mapping.read_state(found[slot]) for slot in sorted(found)]
+
+    def copies(self, tenant: str, image_id: str) -> list[State]:
+        """Live records whose original it is, in the order they came to be."""
+        with self._at(tenant) as now:
+            found = now.db.execute(
+                "SELECT state FROM records INDEXED BY record_by_original_id "
+                "WHERE tenant = ? AND original_id = ? ORDER BY slot",
+                (now.number, image_id),
+            ).fetchall()
+        return [mapping.read_state(*row) for row in found]
+
+    def hits(
+        self, tenant: str, queries: Sequence[Query], *, without: Sequence[str] = ()
+    ) -> list[list[Hit]]:
+        """Anchors near each query from every source, in the order they came to be.
+
+        Closed and flat ones, those in `without` and the query's own picture are left out; a flat
+        query has none. Raise MalformedError for a vector without its space or of other dimensions
+        than the space has.
+        """
+        spaces = {q.space_id for q in queries if q.vector is not None and q.space_id is not None}
+        named = [query.image_id for query in queries]
+        words = self._features and any(query.fingerprint.features.words for query in queries)
+        with self._ready(tenant, spaces, words=words) as (now, memory, vectors):
+            slots = now.slots([*named, *without])
+        gone = {slots[image_id] for image_id in without if image_id in slots}
+        hidden = [frozenset(gone | {slots.get(image_id, -1)}) for image_id in named]
+        return candidates.hits(memory, vectors, queries, hidden, self._policy, words=words)
+
+    def fingerprints(self, tenant: str, image_ids: Sequence[str]) -> list[Fingerprint | None]:
+        """In order; None for unknown and deleted ones."""
+        with self._at(tenant) as now:
+            found = now.by_id(image_ids, "r.fingerprint, f.data")
+        return [None if row is None else mapping.read_fingerprint(*row) for row in found]
+
+    def records(
+        self, tenant: str, image_ids: Sequence[str], *, vectors: bool = False
+    ) -> list[Record | None]:
+        """In order; None for unknown and deleted ones."""
+        with self._at(tenant) as now:
+            found = now.by_id(image_ids, mapping.JOINED)
+            records = [None if row is None else mapping.read_record(tenant, row) for row in found]
+            if not vectors:
+                return records
+            return [
+                record and msgspec.structs.replace(record, vectors=now.vectors_of(image_id))
+                for image_id, record in zip(image_ids, records, strict=True)
+            ]
+
+    def tombstones(self, tenant: str, image_ids: Sequence[str]) -> list[Tombstone | None]:
+        """In order."""
+        with self._at(tenant) as now:
+            found = now.db.execute(
+                "SELECT image_id, seq, deleted_at FROM tombstones "
+                "WHERE tenant = ? AND image_id IN (SELECT value FROM json_each(?))",
+                (now.number, json.dumps(list(image_ids))),
+            ).fetchall()
+        by_id = {row[0]: Tombstone(*row) for row in found}
+        return [by_id.get(image_id) for image_id in image_ids]
+
+    def page(
+        self,
+        tenant: str,
+        filters: Filters,
+        limit: int,
+        before: tuple[str, str] | None = None,
+    ) -> Page:
+        """Records older than (accepted_at, image_id) `before` that pass every filter.
+
+        `accepted_after` and `accepted_before` exclude the moment itself; `original_id` finds
+        the copies of an original, not the original.
+        """
+        with self._at(tenant) as now:
+            found = now.db.execute(*lists.query(now.number, filters, limit, before)).fetchall()
+        records = [mapping.read_record(tenant, row) for row in found[:limit]]
+        return Page(records, len(found) > limit)
+
+    def outcomes(self, tenant: str, job_ids: Sequence[str]) -> list[Outcome | None]:
+        """In order."""
+        with self._at(tenant) as now:
+            found = now.db.execute(
+                "SELECT job_id, data FROM outcomes "
+                "WHERE tenant = ? AND job_id IN (SELECT value FROM json_each(?))",
+                (now.number, json.dumps(list(job_ids))),
+            ).fetchall()
+        by_id = {job_id: mapping.read_outcome(data) for job_id, data in found}
+        return [by_id.get(job_id) for job_id in job_ids]
+
+    def outcome_page(
+        self,
+        tenant: str,
+        status: Literal["done", "failed"] | None,
+        limit: int,
+        before: tuple[str, str] | None = None,
+    ) -> tuple[list[Outcome], bool]:
+        """Ended jobs older than (accepted_at, job_id) `before`, and whether more follow."""
+        with self._at(tenant) as now:
+            found = now.db.execute(*lists.outcomes(now.number, status, limit, before)).fetchall()
+        return [mapping.read_outcome(*row) for row in found[:limit]], len(found) > limit
+
+    def neighbours(
+        self,
+        tenant: str,
+        space_id: str,
+        vector: Vector,
+        *,
+        limit: int,
+        min_similarity: float = -1.0,
+        without: Sequence[str] = (),
+        filters: Filters | None = None,
+    ) -> list[Neighbour]:
+        """Exact nearest records of a space, best first, of equals the one that came to be first.
+
+        A record passes the filters by itself, or for a copy without a vector of its own there.
+        Raise MalformedError for a vector of other dimensions than the space has.
+        """
+        with self._ready(tenant, {space_id}, columns=filters is not None) as (now, memory, spaces):
+            hidden = frozenset(now.slots(without).values())
+            passes = self._passing(now, memory, filters)
+        return candidates.neighbours(
+            memory,
+            spaces[space_id],
+            vector,
+            limit=limit,
+            min_similarity=min_similarity,
+            hidden=hidden,
+            passes=passes,
+            alone=filters == ALLOWED,
+        )
+
+    def keyword(
+        self,
+        tenant: str,
+        text: str,
+        *,
+        limit: int,
+        without: Sequence[str] = (),
+        filters: Filters | None = None,
+    ) -> list[Neighbour]:
+        """Records with any of a text's words, most relevant first, by `texts.search`.
+
+        Similarity is BM25 over the stored words alone: 0 or above, and no measure across questions.
+        """
+        with self._ready(tenant, set(), columns=filters is not None) as (now, memory, _):
+            if not now.watermark:
+                return []
+            passes = self._passing(now, memory, filters)
+            among = None if passes is None else memory.columns.rows(passes)
+            return keyword_search.search(
+                now.db, now.number, text, limit=limit, without=without, among=among
+            )
+
+    def values(
+        self,
+        tenant: str,
+        by: Literal["category", "owner_id", "decision", "verdict", "tag"],
+        limit: int,
+    ) -> list[str]:
+        """Values that records have, sorted, at most so many; one look into an index each."""
+        with self._at(tenant) as now:
+            found = now.db.execute(lists.values(by), {"tenant": now.number, "limit": limit})
+            return [row[0] for row in found]
+
+    def cards(self, tenant: str, image_ids: Sequence[str]) -> list[Card | None]:
+        """In order; None for unknown and deleted ones."""
+        with self._at(tenant) as now:
+            return now.cards(image_ids)
+
+    def stars(self, tenant: str, image_ids: Sequence[str]) -> list[list[Card]]:
+        """In order, the copies of each in the order they came to be."""
+        with self._at(tenant) as now:
+            return now.stars(image_ids)
+
+    def vector(self, tenant: str, space_id: str, image_id: str) -> Vector | None:
+        """A record's stored vector; a copy has none, its original stands for it."""
+        with self._at(tenant) as now:
+            return now.vectors_of(image_id).get(space_id)
+
+    def vectors(self, tenant: str, space_id: str, image_ids: Sequence[str]) -> list[Vector | None]:
+        """Stored vectors of one space, in order."""
+        with self._at(tenant) as now:
+            return now.vectors_in(space_id, image_ids)
+
+    def stats(self, tenant: str, spaces: Sequence[str] = ()) -> Stats:
+        """Counts as of W; of these spaces also where no record has a vector in them."""
+        with self._at(tenant) as now:
+            return statistics.stats(now.db, now.number, now.watermark, spaces)
+
+    def fresh(self) -> LocalIndex:
+        """An empty index in a file beside this one's; what an earlier one left is removed."""
+        path = self._database.path
+        beside = path.with_name(f"{path.name}.new")
+        for suffix in _FILES:
+            beside.with_name(beside.name + suffix).unlink(missing_ok=True)
+        return LocalIndex(beside, self._policy, durable=False)
+
+    def swap(self, fresh: Index) -> bool:
+        """Hold what `fresh`, made by this one's `fresh`, holds, and remove its file.
+
+        False where it lags behind; what lags as far when it is asked again is all the log holds.
+        """
+        if not isinstance(fresh, LocalIndex):
+            raise IndexUnavailableError("only an index of the same kind can take its place")
+        marks = {tenant: fresh.watermark(tenant) for tenant in self.tenants()}
+        behind = any(mark < self.watermark(tenant) for tenant, mark in marks.items())
+        if behind and marks != self._lagging:
+            self._lagging = marks
+            return False
+        fresh.close()
+        self.take(fresh._database.path)  # noqa: SLF001  # of the same class
+        return True
+
+    def take(self, path: Path) -> None:
+        """Hold what the closed index file at `path` holds, and remove that file.
+
+        Every reader, in this process and in others, sees either all of the old or all of the
+        new. Raise IndexUnavailableError, with nothing changed, where that fails.
+        """
+        self._database.take(path)
+        for suffix in _FILES:
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Let go of files and memory; whatever is asked afterwards is refused."""
+        self._database.close()
+        with self._lock:
+            self._memories.clear()
+
+    @contextmanager
+    def _at(self, tenant: str) -> Iterator[Moment]:
+        with self._database.reading() as db:
+            yield Moment.of(db, tenant)
+
+    @contextmanager
+    def _ready(
+        self,
+        tenant: str,
+        spaces: AbstractSet[str],
+        *,
+        words: bool = False,
+        columns: bool = False,
+    ) -> Iterator[tuple[Moment, Memory, dict[str, Vectors | None]]]:
+        """A moment, a tenant's memory up to it at least, and the vectors of these spaces."""
+        while True:
+            with self._at(tenant) as now:
+                with self._lock:
+                    memory = self._memories.get(tenant)
+                    if memory is None or memory.generation != now.generation:
+                        memory = Memory(now.generation, now.number)
+                        if now.number:
+                            self._memories[tenant] = memory
+                vectors = memory.prepare(
+                    now.db, now.watermark, spaces, words=words, columns=columns
+                )
+                if vectors is not None:
+                    yield now, memory, vectors
+                    return
+
+    @staticmethod
+    def _passing(now: Moment, memory: Memory, filters: Filters | None) -> Mask | None:
+        """(slots,) which records pass, None where all do."""
+        if filters is None:
+            return None
+        return memory.columns.passing(filters, rare(now.db, now.number, filters))

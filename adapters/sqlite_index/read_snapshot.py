@@ -1,0 +1,101 @@
+"""A tenant as one read transaction sees it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from adapters.sqlite_index import mapping
+from core.ports import Card
+from core.types import Vector
+
+
+class Moment(NamedTuple):
+    """Where a read stands: the connection, the tenant's number and W, and which file it is."""
+
+    db: sqlite3.Connection
+    number: int
+    """0 for an unknown tenant: it owns no row."""
+    watermark: int
+    generation: str
+    """Made with the file; a swapped-in file has another."""
+
+    @classmethod
+    def of(cls, db: sqlite3.Connection, tenant: str) -> Moment:
+        """The moment that `db`'s transaction sees."""
+        generation, number, watermark = db.execute(
+            "SELECT a.generation, ifnull(t.number, 0), ifnull(t.watermark, 0) "
+            "FROM about a LEFT JOIN tenants t ON t.tenant = ?",
+            (tenant,),
+        ).fetchone()
+        return cls(db, number, watermark, generation)
+
+    def by_id(self, image_ids: Sequence[str], columns: str) -> list[tuple[Any, ...] | None]:
+        """Columns of records r and their features f, in order of the ids."""
+        joined = " JOIN features f ON f.row = r.row" if "f." in columns else ""
+        found = self.db.execute(
+            f"SELECT r.image_id, {columns} FROM json_each(?) j CROSS JOIN records r "  # noqa: S608  # constants
+            f"INDEXED BY record_by_id ON r.tenant = ? AND r.image_id = j.value{joined}",
+            (json.dumps(list(image_ids)), self.number),
+        )
+        by_id = {row[0]: row[1:] for row in found}
+        return [by_id.get(image_id) for image_id in image_ids]
+
+    def slots(self, image_ids: Sequence[str]) -> dict[str, int]:
+        """By id, of those that are live."""
+        found = self.db.execute(
+            "SELECT r.image_id, r.slot FROM json_each(?) j CROSS JOIN records r "
+            "INDEXED BY record_by_id ON r.tenant = ? AND r.image_id = j.value",
+            (json.dumps(list(image_ids)), self.number),
+        )
+        return dict(found.fetchall())
+
+    def vectors_in(self, space_id: str, image_ids: Sequence[str]) -> list[Vector | None]:
+        """Vectors of one space, in order of the ids."""
+        found = self.db.execute(
+            "SELECT r.image_id, v.data FROM json_each(?) j CROSS JOIN records r "
+            "INDEXED BY record_by_id ON r.tenant = ? AND r.image_id = j.value "
+            "CROSS JOIN vectors v ON v.tenant = r.tenant AND v.space_id = ? AND v.slot = r.slot",
+            (json.dumps(list(image_ids)), self.number, space_id),
+        )
+        by_id = {image_id: mapping.read_vector(data) for image_id, data in found}
+        return [by_id.get(image_id) for image_id in image_ids]
+
+    def cards(self, image_ids: Sequence[str]) -> list[Card | None]:
+        """In order of the ids."""
+        found = self.db.execute(
+            f"SELECT {mapping.CARD} FROM json_each(?) j CROSS JOIN records r "  # noqa: S608  # constants
+            "INDEXED BY record_by_id ON r.tenant = ? AND r.image_id = j.value",
+            (json.dumps(list(image_ids)), self.number),
+        )
+        by_id = {card.image_id: card for card in map(mapping.read_card, found)}
+        return [by_id.get(image_id) for image_id in image_ids]
+
+    def stars(self, image_ids: Sequence[str]) -> list[list[Card]]:
+        """Copies of each, in order of their slots."""
+        found = self.db.execute(
+            f"SELECT {mapping.CARD} FROM json_each(?) j CROSS JOIN records r "  # noqa: S608  # constants
+            "INDEXED BY record_by_original_id ON r.tenant = ? AND r.original_id = j.value "
+            "ORDER BY r.slot",
+            (json.dumps(list(image_ids)), self.number),
+        )
+        stars: dict[str, list[Card]] = {image_id: [] for image_id in image_ids}
+        for card in map(mapping.read_card, found):
+            stars[card.original].append(card)
+        return [stars[image_id] for image_id in image_ids]
+
+    def vectors_of(self, image_id: str) -> dict[str, Vector]:
+        """A record's vectors by space; none for an unknown one."""
+        found = self.db.execute(
+            "SELECT slot, spaces FROM records WHERE tenant = ? AND image_id = ?",
+            (self.number, image_id),
+        ).fetchone()
+        slot, spaces = found or (None, "")
+        stored = self.db.execute(
+            "SELECT space_id, data FROM vectors WHERE tenant = ? AND slot = ? "
+            "AND space_id IN (SELECT value FROM json_each(?))",
+            (self.number, slot, json.dumps(spaces.split())),
+        )
+        return {space_id: mapping.read_vector(data) for space_id, data in stored}

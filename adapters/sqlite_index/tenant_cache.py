@@ -1,0 +1,178 @@
+"""What one process keeps of a tenant in memory, brought up to the tables by seq."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterable, Sequence
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adapters.sqlite_index.filter_masks import COLUMNS, LATE, Columns
+from adapters.sqlite_index.hash_search import Hashes
+from adapters.sqlite_index.slot_map import Ints
+from adapters.sqlite_index.vector_search import Vectors
+from adapters.sqlite_index.visual_words import Words
+
+_BATCH = 4_096
+"""Rows read in one go: 8 MB of 512-dimensional vectors."""
+
+
+class Memory:
+    """Ids and candidates of one tenant, and the vectors of the spaces that were asked for.
+
+    `prepare` takes the lock only where there is something to bring up; searches run outside of it,
+    on what they saw when they began.
+    """
+
+    def __init__(self, generation: str, number: int) -> None:
+        self.generation = generation
+        """Of the file it was read from; another one makes it worthless."""
+        self.hashes = Hashes()
+        self.words = Words()
+        self.columns = Columns()
+        self.ids: list[str] = []
+        """By slot; "" for a slot that was deleted before it was read."""
+        self.candidates: NDArray[np.bool_] = np.zeros(256, np.bool_)
+        """By slot; replaced by a longer one when it is full."""
+        self._number = number
+        self._seen = -1
+        self._vectors: dict[str, Vectors] = {}
+        self._lock = threading.Lock()
+
+    def prepare(
+        self,
+        db: sqlite3.Connection,
+        watermark: int,
+        spaces: Iterable[str],
+        *,
+        words: bool = False,
+        columns: bool = False,
+    ) -> dict[str, Vectors | None] | None:
+        """Bring everything up to the moment of `db`'s transaction, at which W is `watermark`.
+
+        Gives the vectors of the spaces, None for one that has none. A space, the words and the
+        columns are read whole when first asked for, at the moment of all else; where another thread
+        is past this moment already, the answer is None: ask again in a new transaction.
+        """
+        wanted = set(spaces)
+        words = words and not self.words.ready
+        columns = columns and not self.columns.ready
+        if words or columns or self._seen < watermark or not wanted <= self._vectors.keys():
+            with self._lock:
+                self._bring_up(db, watermark)
+                missing = wanted - self._vectors.keys()
+                words = words and not self.words.ready
+                columns = columns and not self.columns.ready
+                if (missing or words or columns) and self._seen > watermark:
+                    return None
+                if words:
+                    self.words.read(self._features(db, -1))
+                if columns:
+                    everything = db.execute(COLUMNS.format("", ""), (self._number,))
+                    self.columns.extend(everything, len(self.ids))
+                    self.columns.ready = True
+                for space_id in missing:
+                    vectors = self._read(db, space_id)
+                    if vectors is not None:
+                        self._vectors[space_id] = vectors
+        return {space_id: self._vectors.get(space_id) for space_id in wanted}
+
+    def _bring_up(self, db: sqlite3.Connection, watermark: int) -> None:
+        if self._seen >= watermark:
+            return
+        since = (self._number, self._seen)
+        gone = _column(
+            db.execute(
+                "SELECT slot FROM tombstones WHERE tenant = ? AND seq > ? AND slot IS NOT NULL",
+                since,
+            )
+        )
+        changed = db.execute(
+            "SELECT slot, image_id, phash FROM records INDEXED BY record_by_seq "
+            "WHERE tenant = ? AND seq > ?",
+            since,
+        ).fetchall()
+        slots = _column(changed)
+        fresh = [image_id for slot, image_id, _ in changed if slot >= len(self.ids)]
+        self._reach(int(max(slots.max(initial=-1), gone.max(initial=-1))) + 1)
+        for slot, image_id, _ in changed:
+            self.ids[slot] = image_id
+        hashed = [(slot, phash) for slot, _, phash in changed if phash is not None]
+        candidates = _column(hashed)
+        others = np.concatenate([gone, np.setdiff1d(slots, candidates)])
+        self.hashes.extend(
+            candidates, np.array([phash for _, phash in hashed], np.int64).view(np.uint64)
+        )
+        self.hashes.remove(others)
+        if self.words.ready:
+            self.words.change(self._features(db, self._seen), others)
+        if self.columns.ready:
+            changes = COLUMNS.format("INDEXED BY record_by_seq", "AND r.seq > ?")
+            self.columns.extend(db.execute(changes, since), len(self.ids))
+            copies = COLUMNS.format("INDEXED BY record_by_original_id", LATE)
+            waiting = db.execute(copies, (self._number, json.dumps(fresh)))
+            self.columns.extend(waiting, len(self.ids))
+            self.columns.remove(gone)
+        for space_id, vectors in self._vectors.items():
+            self._change(db, space_id, vectors, slots, gone)
+        self.candidates[candidates] = True
+        self.candidates[others] = False
+        self._seen = watermark
+
+    def _features(self, db: sqlite3.Connection, since: int) -> sqlite3.Cursor:
+        """(slot, stored features) of the candidates that changed since an entry."""
+        return db.execute(
+            "SELECT r.slot, f.data FROM records r INDEXED BY record_by_seq "
+            "JOIN features f ON f.row = r.row "
+            "WHERE r.tenant = ? AND r.seq > ? AND r.phash IS NOT NULL",
+            (self._number, since),
+        )
+
+    def _change(
+        self, db: sqlite3.Connection, space_id: str, vectors: Vectors, slots: Ints, gone: Ints
+    ) -> None:
+        """Bring a space up: of (n,) changed slots some have a vector, some have none any more."""
+        found: list[tuple[int, bytes]] = []
+        for slot in slots.tolist():
+            found += db.execute(
+                "SELECT slot, data FROM vectors WHERE tenant = ? AND space_id = ? AND slot = ?",
+                (self._number, space_id, slot),
+            )
+        have = _column(found)
+        vectors.remove(np.concatenate([gone, np.setdiff1d(slots, have)]))
+        if found:
+            vectors.extend(have, _matrix(found))
+
+    def _read(self, db: sqlite3.Connection, space_id: str) -> Vectors | None:
+        cursor = db.execute(
+            "SELECT slot, data FROM vectors WHERE tenant = ? AND space_id = ? ORDER BY slot",
+            (self._number, space_id),
+        )
+        vectors = None
+        while batch := list(islice(cursor, _BATCH)):
+            matrix = _matrix(batch)
+            vectors = vectors or Vectors(matrix.shape[1])
+            vectors.extend(_column(batch), matrix)
+        return vectors
+
+    def _reach(self, slots: int) -> None:
+        self.ids.extend([""] * (slots - len(self.ids)))
+        if slots > len(self.candidates):
+            grown = np.zeros(max(slots, 2 * len(self.candidates)), np.bool_)
+            grown[: len(self.candidates)] = self.candidates
+            self.candidates = grown
+
+
+def _column(found: Iterable[Sequence[object]]) -> Ints:
+    """(n,) first values."""
+    return np.array([row[0] for row in found], np.int64)
+
+
+def _matrix(found: Sequence[tuple[int, bytes]]) -> NDArray[np.float32]:
+    """(n, d) from stored vectors."""
+    joined = np.frombuffer(b"".join(data for _, data in found), "<f4")
+    return joined.reshape(len(found), -1).astype(np.float32, copy=False)

@@ -1,0 +1,236 @@
+"""Unit vectors of one space in memory, searched whole: exact nearest neighbours."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adapters.sqlite_index.slot_map import Ints, Places
+from core.types import Matrix, Vector
+
+_BLOCK = 32_768
+"""Rows of a block: 64 MB of 512 dimensions, a few milliseconds' work."""
+
+WIDE = 8
+"""Blocks from which more than one core is used: below 200,000 rows waking them costs as much."""
+CORES = 4
+"""Most cores of one search: two to four read memory as fast as it comes."""
+
+Keep = Callable[[int, Ints], NDArray[np.bool_]]
+"""Number of the query and (n,) slots to (n,): which of them may be found."""
+
+
+class Near(NamedTuple):
+    """A stored vector near a question."""
+
+    slot: int
+    similarity: float
+
+
+class _View(NamedTuple):
+    """What a search sees: blocks that only grow past `filled`, owners that may become -1."""
+
+    blocks: tuple[Matrix, ...]
+    starts: tuple[int, ...]
+    """First place of each block, and at the end the places there are in all."""
+    owners: Ints
+    filled: int
+
+    def rows(self, places: Ints) -> Matrix:
+        """(n, d) vectors at (n,) places."""
+        inside = np.searchsorted(self.starts, places, side="right") - 1
+        found = np.empty((len(places), self.blocks[0].shape[1]), np.float32)
+        for n in np.unique(inside):
+            mine = inside == n
+            found[mine] = self.blocks[n][places[mine] - self.starts[n]]
+        return found
+
+
+class Vectors:
+    """Vectors by slot; one writer at a time, any number of searches beside it.
+
+    Blocks are added, never moved: a search that began goes on with what it saw.
+    """
+
+    def __init__(self, dimensions: int, *, block: int = _BLOCK) -> None:
+        self.dimensions = dimensions
+        self._block = block
+        self._places = Places()
+        self._view = _View((), (0,), np.empty(0, np.int64), 0)
+
+    def __len__(self) -> int:
+        return self._places.count
+
+    def extend(self, slots: Ints, matrix: Matrix) -> None:
+        """Put (n, d) vectors at (n,) different slots; what was there is replaced."""
+        places = self._places.of(slots)
+        changed = places < 0
+        known = np.flatnonzero(places >= 0)
+        if len(known):
+            changed[known] = np.any(self._view.rows(places[known]) != matrix[known], axis=1)
+        slots, matrix = slots[changed], matrix[changed]
+        self.remove(slots)
+        self._append(slots, matrix)
+
+    def remove(self, slots: Ints) -> None:
+        """Take (n,) slots out; one that is not there is no error."""
+        places = self._places.of(slots)
+        self._view.owners[places[places >= 0]] = -1
+        self._places.put(slots, np.full(len(slots), -1))
+        view = self._view
+        if view.filled > self._block and 2 * len(self) < view.filled:
+            kept = np.flatnonzero(view.owners[: view.filled] >= 0)
+            anew = Vectors(self.dimensions, block=self._block)
+            for part in np.array_split(kept, len(kept) // self._block + 1):
+                anew._append(view.owners[part], view.rows(part))
+            self._places, self._view = anew._places, anew._view
+
+    def have(self, slots: Ints) -> NDArray[np.bool_]:
+        """(n,) whether each of (n,) slots has a vector."""
+        return np.asarray(self._places.find(slots) >= 0)
+
+    def search(
+        self, queries: Matrix, top: int, floor: float, keep: Keep | None = None
+    ) -> list[list[Near]]:
+        """For each of (m, d) queries the `top` nearest at or above `floor`, best first.
+
+        Exact: the matrix product only narrows down; what is left is measured by `numpy.dot`, row
+        by row, as any two vectors are, so that an answer depends on neither batch nor block.
+        Equal ones come in order of slots.
+        """
+        view = self._view
+        if top <= 0:
+            return [[] for _ in queries]
+        # what two float32 dot products of unit vectors may each be off (Higham 2002, 3.1), twice:
+        # for the one that is kept and for the one that is dropped
+        slack = 4 * self.dimensions * 2.0**-24
+        found = [_Best(n, top, floor, slack, keep) for n in range(len(queries))]
+        parts = [
+            (start, block[: view.filled - start])
+            for block, start in zip(view.blocks, view.starts, strict=False)
+            if start < view.filled
+        ]
+        for (start, block), product in zip(parts, _all(queries, parts), strict=True):
+            owners = view.owners[start : start + len(block)]
+            for best, row in zip(found, product, strict=True):
+                best.offer(row, owners, start)
+        return [best.measured(view, query) for best, query in zip(found, queries, strict=True)]
+
+    def among(self, query: Vector, slots: Ints, top: int, floor: float) -> list[Near]:
+        """As `search` for one query, of (n,) slots alone: no other vector is read."""
+        if top <= 0:
+            return []
+        while True:
+            view = self._view
+            places = self._places.find(slots)
+            seen = (places >= 0) & (places < view.filled)
+            places, owners = places[seen], view.owners[places[seen]]
+            if np.all((owners == slots[seen]) | (owners < 0)):  # else it was packed meanwhile
+                return _measured(view, query, places, top, floor)
+
+    def _append(self, slots: Ints, matrix: Matrix) -> None:
+        blocks, starts, owners, count = self._view
+        end = count + len(slots)
+        while starts[-1] < end:
+            rows = min(self._block, max(256, starts[-1]))
+            blocks = (*blocks, np.empty((rows, self.dimensions), np.float32))
+            starts = (*starts, starts[-1] + rows)
+        if len(owners) < starts[-1]:
+            grown = np.empty(max(starts[-1], 2 * len(owners)), np.int64)
+            grown[:count] = owners[:count]
+            owners = grown
+        owners[count:end] = slots
+        for n, block in enumerate(blocks):
+            low, high = max(count, starts[n]), min(end, starts[n + 1])
+            if low < high:
+                block[low - starts[n] : high - starts[n]] = matrix[low - count : high - count]
+        self._places.put(slots, np.arange(count, end))
+        self._view = _View(blocks, starts, owners, end)
+
+
+class _Best:
+    """The best of one query so far: all that the rounding of float32 does not rule out."""
+
+    def __init__(self, query: int, top: int, floor: float, slack: float, keep: Keep | None) -> None:
+        self._query = query
+        self._keep = keep
+        self._top = top
+        self._floor = floor
+        self._slack = slack
+        self._least = floor - slack
+        self._similarities = np.empty(0, np.float32)
+        self._places = np.empty(0, np.int64)
+
+    def offer(self, similarities: NDArray[np.float32], owners: Ints, start: int) -> None:
+        """Look at a block's (n,) similarities; `owners` are its slots, `start` its first place."""
+        near = np.flatnonzero(similarities >= self._least)
+        wanted = 2 * self._top + 64
+        while len(near):
+            some, all_of_them = near, True
+            if len(near) > wanted:
+                values = similarities[near]
+                least = np.partition(values, -wanted)[-wanted]
+                some = near[values >= least - self._slack]
+                all_of_them = len(some) == len(near)
+            slots = owners[some]
+            good = slots >= 0
+            if self._keep is not None:
+                good[good] = self._keep(self._query, slots[good])
+            some = some[good]
+            if all_of_them or len(some) >= self._top:
+                self._take(similarities[some], some + start)
+                return
+            wanted *= 4
+
+    def _take(self, similarities: NDArray[np.float32], places: Ints) -> None:
+        self._similarities = np.concatenate([self._similarities, similarities])
+        self._places = np.concatenate([self._places, places])
+        if len(self._places) > self._top:
+            last = np.partition(self._similarities, -self._top)[-self._top]
+            self._least = max(self._least, float(last) - self._slack)
+            left = self._similarities >= self._least
+            self._similarities, self._places = self._similarities[left], self._places[left]
+
+    def measured(self, view: _View, query: Vector) -> list[Near]:
+        """What is left, measured one by one."""
+        return _measured(view, query, self._places, self._top, self._floor)
+
+
+def _measured(view: _View, query: Vector, places: Ints, top: int, floor: float) -> list[Near]:
+    """The best of the vectors at (n,) places, by `numpy.dot` row by row."""
+    if not len(places):
+        return []
+    exact = np.array([float(np.dot(query, row)) for row in view.rows(places)])
+    slots = view.owners[places]
+    order = np.lexsort((slots, -exact))
+    return [
+        Near(int(slots[n]), float(exact[n])) for n in order if exact[n] >= floor and slots[n] >= 0
+    ][:top]
+
+
+def _all(queries: Matrix, parts: Sequence[tuple[int, Matrix]]) -> Iterable[Matrix]:
+    """The products of all parts, in order; many parts are shared by several cores.
+
+    numpy lets go of the interpreter meanwhile, and one core multiplies slower than memory is read.
+    """
+    if len(parts) < WIDE:
+        return (_products(queries, block) for _, block in parts)
+    return _cores().map(lambda part: _products(queries, part[1]), parts)
+
+
+@cache
+def _cores() -> ThreadPoolExecutor:
+    """Made when first needed."""
+    return ThreadPoolExecutor(min(CORES, os.cpu_count() or 1), thread_name_prefix="vectors")
+
+
+def _products(queries: Matrix, block: Matrix) -> Matrix:
+    """(m, n) dot products; one query is a product with a vector, which reads the block once."""
+    product = (block @ queries[0])[None, :] if len(queries) == 1 else queries @ block.T
+    return np.asarray(product, np.float32)

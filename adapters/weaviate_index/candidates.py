@@ -1,0 +1,309 @@
+"""What lies near a picture: each source asked, what it finds looked at, measured as pairs are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any, NamedTuple, TypeVar
+from uuid import UUID
+
+import numpy as np
+
+from adapters.weaviate_index import collections, mapping, visual_words
+from adapters.weaviate_index.mapping import ANCHOR, Held, key
+from adapters.weaviate_index.record_reads import LEAN, Reading, all_of
+from core.errors import MalformedError
+from core.matching.inverted_index import Terms
+from core.matching.policy import Policy
+from core.types import Hit, Query, Vector
+
+_HASHES = 256
+"""Anchors that each turn may bring; the nearest 32 of all sources are looked at."""
+_VOTERS = 48
+"""Anchors whose local features are laid beside those of a query."""
+_MORE = 16
+"""Asked for beyond what is wanted: for what falls out."""
+
+T = TypeVar("T")
+
+
+class Near(NamedTuple):
+    """An object found near a question, not yet looked at: it may be older than its record."""
+
+    image_id: str
+    uuid: UUID
+    similarity: float
+
+
+class Hashed(NamedTuple):
+    """Likewise, by its hash."""
+
+    image_id: str
+    uuid: UUID
+    phash: str
+
+
+class Answers(NamedTuple):
+    """What the sources said of one query."""
+
+    hashed: list[Hashed]
+    worded: list[tuple[str, str]]
+    alike: list[Near]
+
+
+class Nearby:
+    """Asks one generation for candidates."""
+
+    def __init__(self, reading: Reading, policy: Policy, *, words: bool) -> None:
+        """`words`: whether local features are a source."""
+        self._reading = reading
+        self._store = reading.store
+        self._policy = policy
+        self._words = words
+        self._source = visual_words.Source()
+
+    def hits(
+        self, tenant: str, queries: Sequence[Query], without: Sequence[str]
+    ) -> list[list[Hit]]:
+        """Candidates near each query, in the order they came to be."""
+        self._check(queries)
+        hidden = [{*without, query.image_id} for query in queries]
+        answers = self._answers(tenant, queries, [len(hide) for hide in hidden])
+        named = {
+            image_id
+            for one in answers
+            for image_id in (
+                *(near.image_id for near in one.hashed),
+                *(image_id for _, image_id in one.worded),
+                *(near.image_id for near in one.alike),
+            )
+        }
+        anchors = self._anchors(tenant, sorted(named))
+        table, rows = self._table(tenant, answers, anchors)
+        found: list[list[Hit]] = []
+        for query, hide, answer in zip(queries, hidden, answers, strict=True):
+            by_id: dict[str, dict[str, Any]] = {}
+            for image_id, hamming, turn in self._close(query, answer.hashed, anchors):
+                by_id[image_id] = {"hamming": hamming, "turn": turn}
+            for image_id, similarity in self._similar(tenant, query, hide, answer.alike, anchors):
+                by_id.setdefault(image_id, {}).update(similarity=similarity)
+            for image_id, votes, mirrored in self._voted(query, hide, table, rows):
+                by_id.setdefault(image_id, {}).update(votes=votes, mirrored=mirrored)
+            ordered = sorted(by_id.keys() - hide, key=lambda one: anchors[one].born)
+            found.append([Hit(image_id=one, **by_id[one]) for one in ordered])
+        return found
+
+    def _anchors(self, tenant: str, image_ids: Sequence[str]) -> dict[str, Held]:
+        live = self._reading.live(tenant, image_ids, LEAN)
+        return {image_id: one for image_id, one in live.items() if ANCHOR in one.parts}
+
+    # --- asking ---------------------------------------------------------------------------------
+
+    def _answers(
+        self, tenant: str, queries: Sequence[Query], hidden: Sequence[int]
+    ) -> list[Answers]:
+        """Every source of every query at once: each answer takes some milliseconds of waiting."""
+        pool = self._reading.pool
+        asked: list[tuple[list[Future[list[Hashed]]], list[Future[Any]], list[Future[Any]]]] = []
+        for query, hide in zip(queries, hidden, strict=True):
+            print_ = query.fingerprint
+            if not print_.comparable:
+                asked.append(([], [], []))
+                continue
+            hashes = [
+                pool.submit(self._hashed, tenant, turn, _HASHES + hide)
+                for turn in dict.fromkeys(print_.turns)
+            ]
+            seen = self._words and print_.features.words
+            worded = [pool.submit(self._worded, tenant, query, _VOTERS + hide)] if seen else []
+            wanted = self._policy.visual_top + hide + _MORE
+            alike = (
+                [pool.submit(self._alike, tenant, query, wanted)]
+                if query.vector is not None
+                else []
+            )
+            asked.append((hashes, worded, alike))
+        all_of(one for of_one in asked for source in of_one for one in source)
+        return [
+            Answers(_flat(hashes), _flat(worded), _flat(alike)) for hashes, worded, alike in asked
+        ]
+
+    def _hashed(self, tenant: str, turn: str, limit: int) -> list[Hashed]:
+        answer = self._store.many(
+            collections.ANCHOR,
+            tenant,
+            lambda held: (
+                held.query.near_vector(
+                    mapping.bits(turn),
+                    target_vector="phash",
+                    distance=self._policy.phash_radius,
+                    limit=min(limit, collections.MOST),
+                    return_properties=["image_id", "phash"],
+                ).objects
+            ),
+        )
+        return [
+            Hashed(str(one.properties["image_id"]), one.uuid, str(one.properties["phash"]))
+            for one in answer
+        ]
+
+    def _worded(self, tenant: str, query: Query, limit: int) -> list[tuple[str, str]]:
+        return self._store.many(
+            collections.ANCHOR,
+            tenant,
+            lambda held: self._source.ask(
+                held, query.fingerprint.features, min(limit, collections.MOST)
+            ),
+        )
+
+    def _alike(self, tenant: str, query: Query, limit: int) -> list[Near]:
+        if query.vector is None or query.space_id is None:
+            return []
+        return nearest(self._reading, tenant, query.space_id, query.vector, limit=limit)
+
+    # --- looking --------------------------------------------------------------------------------
+
+    def _close(
+        self, query: Query, hashed: Iterable[Hashed], anchors: Mapping[str, Held]
+    ) -> Iterable[tuple[str, int, int]]:
+        """(image_id, hamming, turn): the first of the closest turns."""
+        turns = [int(turn, 16) for turn in query.fingerprint.turns]
+        for near in dict.fromkeys(hashed):
+            if not current(near, anchors.get(near.image_id), ANCHOR):
+                continue
+            apart = [(turn ^ int(near.phash, 16)).bit_count() for turn in turns]
+            if min(apart) <= self._policy.phash_radius:
+                yield near.image_id, min(apart), apart.index(min(apart))
+
+    def _similar(
+        self,
+        tenant: str,
+        query: Query,
+        hide: set[str],
+        alike: list[Near],
+        anchors: dict[str, Held],
+    ) -> list[tuple[str, float]]:
+        """(image_id, similarity) of the policy's top; more are asked for until they are enough."""
+        policy, space_id = self._policy, query.space_id
+        if space_id is None or not alike:
+            return []
+        asked = policy.visual_top + len(hide) + _MORE
+        while True:
+            kept = [
+                near
+                for near in alike
+                if near.image_id not in hide
+                and near.similarity >= policy.visual_floor
+                and current(near, anchors.get(near.image_id), space_id)
+            ]
+            enough = (
+                len(kept) >= policy.visual_top or len(alike) < asked or asked >= collections.MOST
+            )
+            if enough or alike[-1].similarity < policy.visual_floor:
+                kept.sort(key=lambda near: (-near.similarity, anchors[near.image_id].born))
+                return [(near.image_id, near.similarity) for near in kept[: policy.visual_top]]
+            asked = min(collections.MOST, 4 * asked)
+            alike = self._alike(tenant, query, asked)
+            anchors.update(self._anchors(tenant, [near.image_id for near in alike]))
+
+    def _table(
+        self, tenant: str, answers: Iterable[Answers], anchors: Mapping[str, Held]
+    ) -> tuple[Terms, list[str]]:
+        """Everything found by words, to be voted on as in any inverted table."""
+        found = {
+            image_id: anchors[image_id]
+            for one in answers
+            for uuid, image_id in one.worded
+            if image_id in anchors and uuid == str(_key(anchors[image_id], ANCHOR))
+        }
+        ids = sorted(found, key=lambda image_id: found[image_id].born)
+        prints = self._reading.fingerprints(tenant, [found[one] for one in ids])
+        ids = [one for one in ids if one in prints]
+        table = Terms()
+        table.extend(range(len(ids)), [prints[one].features for one in ids])
+        return table, ids
+
+    def _voted(
+        self, query: Query, hide: set[str], table: Terms, ids: Sequence[str]
+    ) -> Iterable[tuple[str, int, bool]]:
+        """(image_id, votes, mirrored), at most the policy's top."""
+        words = query.fingerprint.features
+        if not len(table) or not words.words or not query.fingerprint.comparable:
+            return
+        found = table.search(words, self._policy.feature_top + len(hide))
+        kept = [one for one in found if ids[one[0]] not in hide]
+        for row, votes, mirrored in kept[: self._policy.feature_top]:
+            if votes >= self._policy.feature_votes:
+                yield ids[row], votes, mirrored
+
+    def _check(self, queries: Sequence[Query]) -> None:
+        for query in queries:
+            if query.vector is None or not query.fingerprint.comparable:
+                continue
+            if query.space_id is None:
+                raise MalformedError("a vector must name its space", field="space_id")
+            check(self._reading, query.space_id, query.vector)
+
+
+def nearest(
+    reading: Reading,
+    tenant: str,
+    space_id: str,
+    vector: Vector,
+    *,
+    limit: int,
+    condition: Any | None = None,  # noqa: ANN401  # private type
+) -> list[Near]:
+    """Objects of a space, best first, measured by `numpy.dot` as any two vectors are."""
+    if not check(reading, space_id, vector):
+        return []
+    query = np.asarray(vector, np.float32)
+    answer = reading.store.many(
+        collections.space(space_id),
+        tenant,
+        lambda held: (
+            held.query.near_vector(
+                query.tolist(),
+                target_vector="vector",
+                filters=condition,
+                limit=min(limit, collections.MOST),
+                include_vector=True,
+                return_properties=["image_id"],
+            ).objects
+        ),
+    )
+    found = [
+        Near(
+            str(one.properties["image_id"]),
+            one.uuid,
+            float(np.dot(query, mapping.read_vector(one.vector["vector"]))),
+        )
+        for one in answer
+    ]
+    return sorted(found, key=lambda near: -near.similarity)
+
+
+def check(reading: Reading, space_id: str, vector: Vector) -> bool:
+    """Whether there is such a space. Raise MalformedError for a vector of other dimensions."""
+    dimensions = reading.store.dimensions(space_id)
+    given = np.asarray(vector).shape
+    if dimensions is not None and given != (dimensions,):
+        raise MalformedError(
+            f"the space has {dimensions} dimensions, the vector {given}", field="vector"
+        )
+    return dimensions is not None
+
+
+def current(near: Near | Hashed, held: Held | None, part: str) -> bool:
+    """Whether an object found is the one that its record has as a part."""
+    return held is not None and near.uuid == _key(held, part)
+
+
+def _key(held: Held, part: str) -> UUID | None:
+    """The object of a record's part, None where it has none."""
+    there = held.parts.get(part)
+    return None if there is None else key(held.image_id, part, there[0])
+
+
+def _flat(asked: Iterable[Future[list[T]]]) -> list[T]:
+    return [one for future in asked for one in future.result()]

@@ -1,0 +1,109 @@
+"""What writers that died or were held up left behind, and tenants that nobody asks any more."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from uuid import UUID
+
+from weaviate import WeaviateClient
+from weaviate.classes.query import Filter
+from weaviate.classes.tenants import TenantActivityStatus
+
+from adapters.weaviate_index import collections, counters, lists
+from adapters.weaviate_index.collections import outdated
+from adapters.weaviate_index.record_reads import Reading
+from adapters.weaviate_index.tenant_state import Head
+
+_PART = 512
+"""Records looked at in one go."""
+_LOOKS = 8
+_PAUSE = 0.25
+"""Looks at a tenant that is being written to, and seconds between them."""
+
+
+class Tidying:
+    """In one generation."""
+
+    def __init__(self, reading: Reading, head: Head) -> None:
+        self._reading = reading
+        self._store = reading.store
+        self._head = head
+
+    def tidy(self, tenant: str) -> int:
+        """Delete what is older than its record, or of one that is gone; how many objects.
+
+        Where there are as many objects as records, as there mostly are, nothing is looked at. A
+        tenant at rest is not woken: nobody has written to it.
+        """
+        deleted = self._head.tidy(tenant)
+        if self._store.rests(collections.RECORD, tenant):
+            return deleted
+        if self._tidy(tenant) is not False:  # also where nobody could tell
+            return deleted
+        every = lists.BIRTHS
+        for part in every.parts(self._store, tenant, None, _PART):
+            ids = {str(one.properties["image_id"]) for one in part}
+            deleted += self._clear(tenant, sorted(ids))
+        return deleted
+
+    def _tidy(self, tenant: str) -> bool | None:
+        """Whether there are as many objects as records; None while entry after entry is written.
+
+        Of one that is under way there are some more: no reason to look at every record there is.
+        """
+        every = Filter.by_property("born").greater_than(-1)
+        for attempt in range(_LOOKS):
+            if attempt:
+                time.sleep(_PAUSE)
+            before = self._head.read(tenant)
+            told = self._head.tallies(tenant, before.watermark, [counters.ALL])
+            expected = told[counters.ALL][1].total() if told else 0
+            if self._store.count(collections.RECORD, tenant, every) == expected:
+                return True
+            after = self._head.read(tenant)
+            under_way = before.watermark + 1 in {*before.plans, *after.plans}
+            if after.watermark == before.watermark and not under_way:
+                return False
+        return None
+
+    def rest(self, hours: float) -> list[str]:
+        """Put tenants to rest that nobody wrote to or asked for so long; 0: none."""
+        if hours <= 0:
+            return []
+        idle = [
+            tenant
+            for tenant, used in self._head.used().items()
+            if used < time.time() - 3600 * hours
+        ]
+        if idle:
+            self._store.cluster.run(lambda client: self._deactivate(client, idle))
+        return idle
+
+    def _clear(self, tenant: str, image_ids: Sequence[str]) -> int:
+        """Of these records; parts first, so that what is left of them can be found again."""
+        gone: dict[str, list[UUID]] = {}
+        for those in self._reading.objects(tenant, image_ids).values():
+            newest = max(those, key=lambda one: one.rank)
+            for old in those:
+                if old is not newest:
+                    for kind, uuid in outdated(old, newest.parts):
+                        gone.setdefault(kind, []).append(uuid)
+        records = gone.pop(collections.RECORD, [])
+        for kind, keys in gone.items():
+            self._store.delete(kind, tenant, keys)
+        self._store.delete(collections.RECORD, tenant, records)
+        return len(records) + sum(len(keys) for keys in gone.values())
+
+    def _deactivate(self, client: WeaviateClient, tenants: Sequence[str]) -> None:
+        for name in client.collections.list_all(simple=True):
+            if self._store.owns(name) and name != self._store.name(collections.HEAD):
+                held = client.collections.use(name)
+                told = held.tenants.get_by_names(list(tenants))
+                awake = [
+                    name
+                    for name, one in told.items()
+                    if one.activity_status == TenantActivityStatus.ACTIVE
+                ]
+                if awake:
+                    held.tenants.deactivate(awake)

@@ -1,0 +1,172 @@
+"""One connection to any of several nodes; what fails on one is asked of the next."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import weaviate
+from weaviate.auth import Auth
+from weaviate.classes.init import AdditionalConfig, Timeout
+
+from adapters.weaviate_index.errors import weaviate_errors
+from adapters.weaviate_index.grpc_errors import Prompt
+from adapters.weaviate_index.nodes import Node
+from core.errors import IndexUnavailableError
+
+CONNECT = 5.0
+QUERY = 8.0
+WRITE = 30.0
+"""Seconds until a node that says nothing is left for the next one: a node that needs 2 s an
+answer is slow, not dead, and a write waits for every replica."""
+ALONE = 1.5
+"""Seconds in which a call to a single node is tried again."""
+TOGETHER = 20.0
+"""The same of several: one may be half dead, and a new Raft leader takes 2 to 5 s to be found."""
+_PAUSE = 0.05
+"""Seconds before the second try; doubled each time, up to a second."""
+_SILENT = 1.0
+"""Seconds after which a connection that failed was not refused: the node says nothing."""
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class _Link:
+    """A connected client and how many calls use it: a retired one is closed by the last of them."""
+
+    def __init__(self, client: weaviate.WeaviateClient) -> None:
+        self.client = client
+        self.users = 0
+        self.retired = False
+
+
+class Cluster:
+    """Safe to use from any thread; connects when first asked."""
+
+    def __init__(self, nodes: Sequence[Node], *, key: str = "", secure: bool = False) -> None:
+        self._nodes = list(nodes)
+        self._key = key
+        self._secure = secure
+        self._at = 0
+        self._link: _Link | None = None
+        self._lock = threading.Lock()
+        self._connecting = threading.Lock()
+        self._silent = 0
+        """Nodes in a row that said nothing when they were tried."""
+        self._closed = False
+
+    def run(self, ask: Callable[[weaviate.WeaviateClient], T], *, seconds: float = -1.0) -> T:
+        """Ask, of another node where one fails; IndexUnavailableError once the time is up.
+
+        `ask` may run several times, also after one whose answer was lost. `seconds` stands for
+        `ALONE` or `TOGETHER`. Other errors, for which no node can help, pass at once.
+        """
+        given = ALONE if len(self._nodes) == 1 else TOGETHER
+        deadline = time.monotonic() + (given if seconds < 0 else seconds)
+        pause, tried = _PAUSE, 0
+        while True:
+            link: _Link | None = None
+            try:
+                with weaviate_errors(), self._using() as link:
+                    return ask(link.client)
+            except IndexUnavailableError as error:
+                tried += 1
+                logger.info("asked %d times: %s", tried, error)
+                late = time.monotonic() + pause > deadline
+                if self._closed or self._away or (late and tried >= len(self._nodes)):
+                    raise
+                self._leave(link)
+                if not late:
+                    time.sleep(pause)
+                pause = min(1.0, 2 * pause)
+
+    @property
+    def _away(self) -> bool:
+        """Whether no node says anything: then one call tries, and the others do not wait for it."""
+        return self._silent >= len(self._nodes)
+
+    def close(self) -> None:
+        """Let go; whatever is asked afterwards is refused."""
+        with self._connecting:
+            self._closed = True
+            self._leave(self._link)
+
+    @contextmanager
+    def _using(self) -> Iterator[_Link]:
+        link = self._connected()
+        try:
+            yield link
+        finally:
+            with self._lock:
+                link.users -= 1
+                last = link.retired and link.users == 0
+            if last:
+                link.client.close()
+
+    def _connected(self) -> _Link:
+        """The link, with one more user."""
+        while True:
+            with self._lock:
+                if self._closed:
+                    raise IndexUnavailableError("the index is closed")
+                link = self._link
+                if link is not None:
+                    link.users += 1
+                    return link
+            waited = not self._connecting.acquire(blocking=False)
+            if waited and (self._away or not self._connecting.acquire(timeout=CONNECT + QUERY)):
+                raise IndexUnavailableError("Weaviate does not answer")
+            try:
+                if self._link is not None or self._closed:
+                    continue
+                if waited and self._away:
+                    raise IndexUnavailableError("Weaviate does not answer")
+                made = _Link(self._connect(self._nodes[self._at % len(self._nodes)]))
+                with self._lock:
+                    self._link = made
+            finally:
+                self._connecting.release()
+
+    def _connect(self, node: Node) -> weaviate.WeaviateClient:
+        began = time.monotonic()
+        try:
+            client = weaviate.connect_to_custom(
+                http_host=node.host,
+                http_port=node.http,
+                http_secure=self._secure,
+                grpc_host=node.host,
+                grpc_port=node.grpc,
+                grpc_secure=self._secure,
+                auth_credentials=Auth.api_key(self._key) if self._key else None,
+                skip_init_checks=True,  # they ask PyPI for the newest client
+                additional_config=AdditionalConfig(
+                    timeout=Timeout(init=CONNECT, query=QUERY, insert=WRITE)
+                ),
+            )
+        except BaseException:
+            self._at += 1
+            self._silent = self._silent + 1 if time.monotonic() > began + _SILENT else 0
+            raise
+        self._silent = 0
+        connection: Any = client._connection  # noqa: SLF001  # see Prompt
+        connection._grpc_stub = Prompt(connection.grpc_stub)  # noqa: SLF001  # likewise
+        return client
+
+    def _leave(self, link: _Link | None) -> None:
+        """Go to the next node, unless another thread has done so."""
+        if link is None:
+            return
+        with self._lock:
+            if self._link is link:
+                self._link = None
+                self._at += 1
+            close = not link.retired and link.users == 0
+            link.retired = True
+        if close:
+            link.client.close()

@@ -1,0 +1,30 @@
+"""Translation of errors of weaviate-client into those of core.errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from adapters.error_lines import first_line
+from core.errors import IndexUnavailableError, MissingError
+
+
+@contextmanager
+def weaviate_errors() -> Iterator[None]:
+    """Errors of Weaviate; MissingError for a tenant that a collection does not know.
+
+    Whatever else it is, another try or another node may do better.
+
+    weaviate-client's errors have one root, but for those of the HTTP library below it.
+    """
+    from httpx import HTTPError  # noqa: PLC0415 - heavy, and absent from the embedded default
+    from weaviate.exceptions import WeaviateBaseError  # noqa: PLC0415 - likewise
+
+    from adapters.weaviate_index.grpc_errors import Refused  # noqa: PLC0415 - it imports gRPC
+
+    try:
+        yield
+    except (WeaviateBaseError, Refused, HTTPError, OSError) as error:
+        if "tenant not found" in str(error):
+            raise MissingError("no such tenant in the index") from error
+        raise IndexUnavailableError(f"Weaviate failed: {first_line(error)}") from error

@@ -1,0 +1,109 @@
+"""Keyword search: any of a question's words, ranked by Weaviate's BM25."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from adapters.sqlite_index import keyword_search
+from adapters.weaviate_index import collections
+from adapters.weaviate_index import filters as passing
+from adapters.weaviate_index.mapping import WORDS, Held
+from adapters.weaviate_index.record_reads import LEAN, Reading
+from adapters.weaviate_index.stemming import stemmed
+from core.filters import passes
+from core.ports import Filters, Neighbour
+
+_WEIGHTED = [
+    f"{name}^{weight:g}" for name, weight in zip(WORDS, keyword_search.WEIGHTS, strict=True)
+]
+_MORE = 16
+"""Records asked for beyond those wanted: for what falls out, and for equals at the end."""
+_EQUAL = 512
+"""So many more at most, to tell the first of equals; beyond, Weaviate's own order decides."""
+
+
+def search(
+    reading: Reading,
+    tenant: str,
+    text: str,
+    *,
+    limit: int,
+    without: Sequence[str],
+    filters: Filters | None,
+) -> list[Neighbour]:
+    """The most relevant records, equal ones in the order they came to be."""
+    asked = stemmed([[" ".join(word.strip('"') for word in keyword_search.words(text))]])[0][0]
+    if not asked or limit <= 0:
+        return []
+    condition, hidden = passing.condition(filters), frozenset(without)
+    most = limit + len(hidden) + _MORE
+    while True:
+        found = _ask(reading, tenant, asked, condition, min(most, collections.MOST))
+        live = reading.live(tenant, list({image_id for image_id, _, _ in found}), LEAN)
+        kept = [
+            (relevance, live[image_id])
+            for image_id, seq, relevance in found
+            if image_id in live and live[image_id].seq == seq and image_id not in hidden
+        ]
+        kept.sort(key=lambda one: (-one[0], one[1].born))
+        # the first of equals may be among those that were not asked for
+        last = found[-1][2] if found else 0.0
+        sure = sum(relevance > last for relevance, _ in kept) >= limit
+        equals = limit + len(hidden) + _EQUAL
+        enough = sure or (len(kept) >= limit and most >= equals)
+        if enough or len(found) < most or most >= collections.MOST:
+            return _passing(reading, tenant, kept, limit, filters)
+        most = min(4 * most, equals if len(kept) >= limit else collections.MOST)
+
+
+def _passing(
+    reading: Reading,
+    tenant: str,
+    found: Sequence[tuple[float, Held]],
+    limit: int,
+    filters: Filters | None,
+) -> list[Neighbour]:
+    """The first ones that pass, looked at by hand as well: Weaviate overlooks blanks."""
+    kept: list[Neighbour] = []
+    for start in range(0, len(found), limit):
+        some = found[start : start + limit]
+        if filters is not None:
+            live = reading.live(tenant, [one.image_id for _, one in some])
+            some = [
+                (relevance, one)
+                for relevance, one in some
+                if one.image_id in live and passes(live[one.image_id].card, filters)
+            ]
+        kept += [Neighbour(one.image_id, max(0.0, relevance)) for relevance, one in some]
+        if len(kept) >= limit:
+            break
+    return kept[:limit]
+
+
+def _ask(
+    reading: Reading,
+    tenant: str,
+    words: str,
+    condition: Any | None,  # noqa: ANN401  # private type
+    limit: int,
+) -> list[tuple[str, int, float]]:
+    """(image_id, seq, relevance), best first."""
+    found = reading.store.many(
+        collections.RECORD,
+        tenant,
+        lambda held: (
+            held.query.bm25(
+                words,
+                query_properties=_WEIGHTED,
+                filters=condition,
+                limit=limit,
+                return_properties=["image_id", "seq"],
+                return_metadata=["score"],
+            ).objects
+        ),
+    )
+    return [
+        (str(one.properties["image_id"]), int(one.properties["seq"]), one.metadata.score or 0.0)
+        for one in found
+    ]

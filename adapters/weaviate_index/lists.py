@@ -1,0 +1,144 @@
+"""The lists there are: records, what lacks a vector, jobs, values."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from weaviate.classes.aggregate import GroupByAggregate
+from weaviate.classes.query import Filter
+
+from adapters.weaviate_index import collections, counters, mapping
+from adapters.weaviate_index import filters as passing
+from adapters.weaviate_index.mapping import milliseconds
+from adapters.weaviate_index.range_paging import Walk
+from adapters.weaviate_index.record_reads import Reading
+from adapters.weaviate_index.tenant_state import Head
+from core.filters import passes
+from core.ports import Filters, Lacking, Page
+from core.records import Outcome, Record, State
+
+RECORDS: Final = Walk(collections.RECORD, "accepted", "image_id", newest=True)
+BIRTHS: Final = Walk(collections.RECORD, "born", "image_id", newest=False)
+JOBS: Final = Walk(collections.JOB, "accepted", "job_id", newest=True)
+
+
+def page(
+    reading: Reading,
+    tenant: str,
+    filters: Filters,
+    limit: int,
+    before: tuple[str, str] | None,
+) -> Page:
+    """Records that pass every filter, newest first."""
+    found: list[Record] = []
+    start = None if before is None else (milliseconds(before[0]), before[1])
+    walk = RECORDS._replace(condition=passing.condition(filters))
+    for part in walk.parts(reading.store, tenant, start, limit + 1):
+        ids = list(dict.fromkeys(str(one.properties["image_id"]) for one in part))
+        live = reading.live(tenant, ids)
+        kept = [live[one] for one in ids if one in live and passes(live[one].card, filters)]
+        records = reading.records(tenant, kept)
+        known = {one.state.image_id for one in found}
+        found += [
+            records[one.image_id]
+            for one in kept
+            if one.image_id in records and one.image_id not in known
+        ]
+        if len(found) > limit:
+            break
+    return Page(found[:limit], len(found) > limit)
+
+
+def lacking(reading: Reading, tenant: str, space_id: str, limit: int, after: int) -> Lacking:
+    """Records without a vector in a space that could have one, in the order they came to be.
+
+    The place is that of the last one's birth.
+    """
+    kind = space_id.partition("-")[0]
+    condition = Filter.by_property("able").equal(kind) & Filter.not_(
+        Filter.by_property("held").equal(space_id)
+    )
+    found: dict[int, State] = {}
+    start = None if after < 0 else (after, "\uffff")
+    walk = BIRTHS._replace(condition=condition)
+    for part in walk.parts(reading.store, tenant, start, limit + 1):
+        ids = list(dict.fromkeys(str(one.properties["image_id"]) for one in part))
+        live = reading.live(tenant, ids)
+        for image_id in ids:
+            held = live.get(image_id)
+            if held is None or held.born in found:
+                continue
+            state = held.state
+            if space_id not in state.spaces and kind in mapping.able(state, held.fields):
+                found[held.born] = state
+        if len(found) >= limit:
+            break
+    told = list(found.items())[:limit]
+    return Lacking([one for _, one in told], told[-1][0] if len(told) == limit else None)
+
+
+def outcomes(
+    reading: Reading,
+    tenant: str,
+    status: str | None,
+    limit: int,
+    before: tuple[str, str] | None,
+) -> tuple[list[Outcome], bool]:
+    """Ended jobs, newest first."""
+    found: dict[str, Outcome] = {}
+    start = None if before is None else (milliseconds(before[0]), before[1])
+    condition = None if status is None else Filter.by_property("status").equal(status)
+    walk = JOBS._replace(condition=condition)
+    for part in walk.parts(reading.store, tenant, start, limit + 1):
+        ids = list(dict.fromkeys(str(one.properties["job_id"]) for one in part))
+        ended = reading.outcomes(tenant, ids)
+        for job_id in ids:
+            one = ended.get(job_id)
+            if one is not None and status in (None, "done" if one.problem is None else "failed"):
+                found[job_id] = one
+        if len(found) > limit:
+            break
+    ordered = list(found.values())
+    return ordered[:limit], len(ordered) > limit
+
+
+def values(
+    reading: Reading,
+    head: Head,
+    tenant: str,
+    by: Literal["category", "owner_id", "decision", "verdict", "tag"],
+    limit: int,
+) -> list[str]:
+    """Different values of a property, sorted.
+
+    Categories, decisions and verdicts are those that are counted. For owners and tags Weaviate
+    groups all records and reads each for that (of 10,000 values it may leave some out); then each
+    one told is looked at, for what is older than its record is grouped with them.
+    """
+    if by in ("category", "decision", "verdict"):
+        held = head.tallies(tenant, head.watermark(tenant), None if by == "category" else [""])
+        told = counters.stats({name: tally for name, (_, tally) in held.items()}, 0, ())
+        found = {
+            "category": told.categories.keys(),
+            "decision": told.total.decisions.keys(),
+            "verdict": told.total.verdicts.keys(),
+        }[by]
+        return sorted(found)[:limit]
+    name = "tags" if by == "tag" else by
+    grouped = reading.store.many(
+        collections.RECORD,
+        tenant,
+        lambda held: (
+            held.aggregate.over_all(
+                group_by=GroupByAggregate(prop=name, limit=collections.MOST), total_count=True
+            ).groups
+        ),
+    )
+    kept: list[str] = []
+    for value in sorted(str(one.grouped_by.value) for one in grouped):
+        if len(kept) == limit:
+            break
+        filters = Filters(tags=(value,)) if by == "tag" else Filters(owner_id=value)
+        if page(reading, tenant, filters, 1, None).records:
+            kept.append(value)
+    return kept

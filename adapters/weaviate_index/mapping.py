@@ -1,0 +1,253 @@
+"""Records as objects, and back.
+
+Everything is keyed by what it is and the entry that left it, so that a writer that was held up can
+never undo a newer state: a record by its seq; what hangs on a record (its fingerprint, its place
+among the candidates, its vectors: its parts) by the seq since which it has been as it is. A newer
+record that changes none of a part keeps it, and its object is not written again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b64decode, b64encode
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
+from uuid import UUID, uuid5
+
+import msgspec
+import numpy as np
+from msgspec import Raw, Struct
+
+from adapters.sqlite_index import mapping
+from adapters.weaviate_index import visual_words
+from core.filters import card_of
+from core.ports import Card
+from core.records import Fields, Outcome, Record, State, Tombstone
+from core.types import Fingerprint, Standing, Vector
+
+_NAMESPACE = UUID("5ee1a0f2-7d1c-5e0b-9a53-0d5c6f1b2a77")
+"""Of every object's id."""
+
+PRINT: Final = "print"
+ANCHOR: Final = "anchor"
+"""Parts; the others are vectors, under their space_id."""
+
+Part = tuple[int, str]
+"""Since which entry, and a digest of what it is."""
+
+_json = msgspec.json.Encoder()
+_bytes = msgspec.msgpack.Encoder()
+_fingerprint = msgspec.msgpack.Decoder(Fingerprint)
+_state = msgspec.json.Decoder(State)
+_fields = msgspec.json.Decoder(Fields)
+_tombstone = msgspec.json.Decoder(Tombstone)
+_outcome = msgspec.json.Decoder(Outcome)
+_standing = msgspec.json.Decoder(Standing)
+
+
+class _Data(Struct, frozen=True):
+    """What a record's object holds besides what is asked by: each part read when wanted."""
+
+    state: Raw
+    fields: Raw
+
+
+_data = msgspec.json.Decoder(_Data)
+_parts = msgspec.json.Decoder(dict[str, Part])
+
+
+class Held(NamedTuple):
+    """The newest object of a record."""
+
+    image_id: str
+    seq: int
+    born: int
+    """Where in the log it came to be: entries first, then states."""
+    gone: bool
+    told: str
+    """Its parts, as JSON."""
+    data: str
+    """Empty where it was not asked for."""
+
+    @property
+    def rank(self) -> tuple[bool, int]:
+        """The largest of a record's holds: a tombstone wins."""
+        return self.gone, self.seq
+
+    @property
+    def state(self) -> State:
+        """Of a live one."""
+        return _state.decode(_data.decode(self.data).state)
+
+    @property
+    def fields(self) -> Fields:
+        """Of a live one."""
+        return _fields.decode(_data.decode(self.data).fields)
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        """What hangs on it; nothing on one that is gone."""
+        return {} if self.gone else _parts.decode(self.told)
+
+    @property
+    def spaces(self) -> tuple[str, ...]:
+        """Those that it has a vector of its own in, sorted."""
+        return tuple(sorted(name for name in self.parts if name not in (PRINT, ANCHOR)))
+
+    @property
+    def tombstone(self) -> Tombstone:
+        """Of one that is gone."""
+        return _tombstone.decode(self.data)
+
+    @property
+    def card(self) -> Card:
+        """What filters look at."""
+        read = _data.decode(self.data)
+        state, fields = _state.decode(read.state), _fields.decode(read.fields)
+        return card_of(state, fields, self.spaces)
+
+
+def key(*parts: object) -> UUID:
+    """The id of an object; parts are ids, numbers and constants, none with a slash."""
+    return uuid5(_NAMESPACE, "/".join(map(str, parts)))
+
+
+def milliseconds(moment: str) -> int:
+    """Since the epoch, of an RFC 3339 time in UTC."""
+    read = datetime.fromisoformat(moment)
+    return round((read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def asked_by(state: State, fields: Fields) -> dict[str, Any]:
+    """Properties that filters look at, of records and of vectors alike; none where unknown."""
+    copy_of = state.original if state.original != state.image_id else None
+    found = {
+        "image_id": state.image_id,
+        "accepted": milliseconds(state.accepted_at),
+        "sha256": state.sha256,
+        "original_id": copy_of,
+        "verdict": state.verdict.kind,
+        "decision": state.decision.value,
+        "category": fields.category,
+        "owner_id": fields.owner_id,
+        "external_id": fields.external_id,
+        "tags": list(dict.fromkeys(fields.tags)) or None,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def digests(record: Record) -> dict[str, str]:
+    """What hangs on a record, each with a digest of what its object holds."""
+    found = {PRINT: digest(_bytes.encode(record.fingerprint))}
+    if mapping.candidate(record.state, record.fingerprint):
+        held = record.fingerprint
+        found[ANCHOR] = digest(held.phash.encode(), _bytes.encode(held.features))
+    if record.vectors:
+        asked = _json.encode(asked_by(record.state, record.fields))
+        for space_id, vector in record.vectors.items():
+            found[space_id] = digest(asked, np.ascontiguousarray(vector, "<f4").tobytes())
+    return found
+
+
+def able(state: State, fields: Fields) -> list[str]:
+    """Kinds of spaces that it could have a vector in."""
+    told = mapping.able(state, fields)
+    return [kind for kind, bit in mapping.ABLE.items() if told & bit]
+
+
+def record(
+    record: Record, born: int, parts: Mapping[str, Part], words: Sequence[str]
+) -> dict[str, Any]:
+    """The properties of its object; `words` are those of `WORDS`, stemmed."""
+    state, fields = record.state, record.fields
+    found = {
+        **asked_by(state, fields),
+        "seq": record.seq,
+        "born": born,
+        "pixels": state.pixels,
+        "spaces": sorted(record.vectors) or None,
+        "held": list(state.spaces) or None,
+        "able": able(state, fields) or None,
+        **dict(zip(WORDS, words, strict=False)),
+        "parts": _json.encode(dict(parts)).decode(),
+        "data": _json.encode({"state": state, "fields": fields}).decode(),
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+WORDS: Final = ("title", "description", "tag_words", "category_words")
+"""Properties of the words of a record, stemmed."""
+
+
+def tombstone(stone: Tombstone) -> dict[str, Any]:
+    """The properties of what stays of a record."""
+    return {
+        "image_id": stone.image_id,
+        "seq": stone.seq,
+        "gone": True,
+        "data": _json.encode(stone).decode(),
+    }
+
+
+def fingerprint(record: Record) -> dict[str, Any]:
+    """The properties of its object."""
+    return {"data": b64encode(_bytes.encode(record.fingerprint)).decode()}
+
+
+def read_fingerprint(data: str) -> Fingerprint:
+    """What `fingerprint` made of it."""
+    return _fingerprint.decode(b64decode(data))
+
+
+def anchor(record: Record) -> tuple[dict[str, Any], dict[str, list[float]]]:
+    """Properties and vectors of a candidate."""
+    held = record.fingerprint
+    words = visual_words.stored(held.features)
+    found = {"image_id": record.state.image_id, "phash": held.phash, **words}
+    return found, {"phash": bits(held.phash)}
+
+
+def bits(phash: str) -> list[float]:
+    """A 64-bit hash of 16 hex digits as 64 numbers, 1 and -1."""
+    value = int(phash, 16)
+    return [1.0 if value >> n & 1 else -1.0 for n in range(64)]
+
+
+def outcome(outcome: Outcome) -> dict[str, Any]:
+    """The properties of its object."""
+    return {
+        "job_id": outcome.job_id,
+        "seq": outcome.seq,
+        "status": "done" if outcome.problem is None else "failed",
+        "accepted": milliseconds(outcome.accepted_at),
+        "data": _json.encode(outcome).decode(),
+    }
+
+
+def read_outcome(data: str) -> Outcome:
+    """What `outcome` made of it."""
+    return _outcome.decode(data)
+
+
+def standing(standing: Standing) -> str:
+    """As text."""
+    return _json.encode(standing).decode()
+
+
+def read_standing(data: str) -> Standing:
+    """What `standing` made of it."""
+    return _standing.decode(data)
+
+
+def read_vector(values: object) -> Vector:
+    """A stored vector, to the last bit: float32 comes back as the same numbers."""
+    return np.array(values, np.float32)
+
+
+def digest(*parts: bytes) -> str:
+    """A short name of some bytes."""
+    made = hashlib.blake2b(digest_size=12)
+    for part in parts:
+        made.update(part)
+    return made.hexdigest()

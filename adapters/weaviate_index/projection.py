@@ -1,0 +1,347 @@
+"""One log entry into the index: a plan, what it says, and only then W.
+
+Whatever is written is decided by the plan, which is made of what the entries before left and is
+written before anything else. So whoever projects the same entry, at the same time or later, writes
+the same, and one that was held up writes what is older than all that came since.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from adapters.sqlite_index import mapping as sqlite_mapping
+from adapters.weaviate_index import collections, counters, mapping
+from adapters.weaviate_index.collections import Made, kind_of, outdated
+from adapters.weaviate_index.counters import Change, Kin, Tally
+from adapters.weaviate_index.mapping import Held, Part, key
+from adapters.weaviate_index.record_reads import Reading, all_of
+from adapters.weaviate_index.replicas import Replicas
+from adapters.weaviate_index.stemming import stemmed
+from adapters.weaviate_index.tenant_state import Head
+from core.errors import IndexUnavailableError
+from core.records import Fields, Outcome, Record, State, Tombstone
+from core.types import Standing
+
+logger = logging.getLogger(__name__)
+
+_STATES = 1 << 20
+"""More than an entry holds: a record's birth is its entry times this, and its place in it."""
+
+
+_BLINK = 5.0
+"""Seconds in which no node can be forgotten by gossip, come back, and so miss a write unnoticed:
+it was forgotten after 4.9 s (measured), and has to start besides."""
+_LATE = 1.0
+"""Seconds after which it is looked again before more is written: an entry may leave two thousand
+records, and servers may be slow."""
+
+
+class Plan(Struct, frozen=True):
+    """What becomes of each record of an entry: where it came to be, and its parts."""
+
+    born: dict[str, int]
+    parts: dict[str, dict[str, Part]]
+    counts: dict[str, dict[str, int]]
+    """By category, of those that it changes."""
+    older: dict[str, int]
+    """Which entry left the counts before, where there were any."""
+
+
+class Entry(Struct, frozen=True):
+    """What an entry left."""
+
+    tenant: str
+    seq: int
+    records: Sequence[Record]
+    removed: Sequence[Tombstone]
+    outcomes: Sequence[Outcome]
+    standings: Sequence[Standing]
+
+
+class Writing:
+    """Projects into one generation."""
+
+    def __init__(
+        self,
+        reading: Reading,
+        head: Head,
+        replicas: Replicas,
+        prepare: Callable[[str, int], None],
+    ) -> None:
+        """`prepare` makes the collection of a space for vectors of so many dimensions."""
+        self._reading = reading
+        self._store = reading.store
+        self._pool = reading.pool
+        self._head = head
+        self._replicas = replicas
+        self._prepare = prepare
+
+    def project(self, entry: Entry) -> None:
+        """Write what an entry left if it is the next one, else nothing."""
+        tenant, seq = entry.tenant, entry.seq
+        now = self._head.read(tenant)
+        if seq != now.watermark + 1:
+            return
+        began = time.monotonic()
+        self._ready(entry)
+        ids = [*(r.state.image_id for r in entry.records), *(t.image_id for t in entry.removed)]
+        ended = [one.job_id for one in entry.outcomes]
+        told = self._pool.submit(self._reading.jobs, tenant, ended)
+        known = self._reading.objects(tenant, ids)
+        jobs = told.result()
+        before = {image_id: _before(known.get(image_id, []), seq) for image_id in ids}
+        entry = _live(entry, before)
+        text = now.plans.get(seq)
+        if text is None:
+            made = self._planned(entry, before)
+            now = self._head.read(tenant)
+            text = now.plans.get(seq)
+            if text is None:
+                if now.watermark != seq - 1:
+                    return  # another one projected it meanwhile
+                self._head.plan(tenant, seq, msgspec.json.encode(made).decode())
+        plan = made if text is None else msgspec.json.decode(text, type=Plan)
+        self._write(entry, plan, began)
+        self._head.advance(tenant, seq)
+        self._clear(entry, plan, known, jobs)
+
+    # --- deciding -------------------------------------------------------------------------------
+
+    def _planned(self, entry: Entry, before: Mapping[str, Held | None]) -> Plan:
+        born: dict[str, int] = {}
+        parts: dict[str, dict[str, Part]] = {}
+        for n, record in enumerate(entry.records):
+            image_id = record.state.image_id
+            old = before[image_id]
+            born[image_id] = old.born if old is not None else entry.seq * _STATES + n
+            had = old.parts if old is not None else {}
+            parts[image_id] = {
+                name: had[name] if name in had and had[name][1] == digest else (entry.seq, digest)
+                for name, digest in mapping.digests(record).items()
+            }
+        changed = counters.changed(self._change(entry, before))
+        held = self._head.tallies(entry.tenant, entry.seq - 1, changed)
+        sums = {
+            name: _sum(held[name][1] if name in held else None, more)
+            for name, more in changed.items()
+        }
+        return Plan(born, parts, sums, {name: seq for name, (seq, _) in held.items()})
+
+    def _change(self, entry: Entry, before: Mapping[str, Held | None]) -> Change:
+        was = {
+            image_id: None if old is None or old.gone else _kin_of(old)
+            for image_id, old in before.items()
+        }
+        becomes: dict[str, Kin | None] = dict(was)
+        becomes.update({one.image_id: None for one in entry.removed})
+        for record in entry.records:
+            becomes[record.state.image_id] = _kin(record.state, record.fields, record.vectors)
+        spaces = {
+            image_id: [one.spaces if one is not None else () for one in (was[image_id], kin_)]
+            for image_id, kin_ in becomes.items()
+        }
+        moved = [image_id for image_id, (old, new) in spaces.items() if old != new]
+        originals = {
+            one.original
+            for view in (was, becomes)
+            for one in view.values()
+            if one is not None and one.original is not None
+        } - was.keys()
+        others = {
+            image_id: _kin_of(one)
+            for image_id, one in self._reading.newest(entry.tenant, sorted(originals)).items()
+            if not one.gone
+        }
+        for copy in self._reading.copies(entry.tenant, moved):
+            if copy.image_id not in was:
+                others[copy.image_id] = _kin_of(copy)
+        return Change(was, becomes, others)
+
+    # --- writing --------------------------------------------------------------------------------
+
+    def _write(self, entry: Entry, plan: Plan, began: float) -> None:
+        tenant = entry.tenant
+        made = self._objects(entry, plan)
+        kinds = [kind for kind, some in made.items() if some]
+        many = self._replicas.count() > 1
+        tell: tuple[Any, ...] = (tenant, entry.seq, plan.counts, entry.standings)
+        puts: list[Future[None]] = [self._pool.submit(self._head.tell, *tell)]
+        for start in range(0, max(map(len, made.values())), collections.PART):
+            if many and time.monotonic() > began + _LATE:
+                began = time.monotonic()
+                self._visible(tenant, kinds)
+            puts += [
+                self._pool.submit(self._store.put, kind, tenant, some)
+                for kind in kinds
+                if (some := made[kind][start : start + collections.PART])
+            ]
+            all_of(puts)
+            took = time.monotonic() - began
+            if many and took > _BLINK:
+                raise IndexUnavailableError(
+                    f"Weaviate took {took:.1f} s to write: which replicas did?"
+                )
+            puts = []
+        all_of(puts)
+        self._visible(tenant, kinds if many else [kind for kind in kinds if made[kind][0].vector])
+
+    def _ready(self, entry: Entry) -> None:
+        """Room for the tenant and its spaces on every replica, each of which is there."""
+        spaces = _dimensions(entry.records)
+        for space_id, wide in spaces.items():
+            self._prepare(space_id, wide)
+        kinds = [*collections.OF_TENANTS, *map(collections.space, spaces)]
+        for kind in kinds:
+            self._store.welcome(kind, entry.tenant)
+        if self._replicas.count() > 1:
+            self._visible(entry.tenant, kinds)
+            self._replicas.check(entry.tenant)
+
+    def _visible(self, tenant: str, kinds: Sequence[str]) -> None:
+        """On every replica, and past every queue."""
+        all_of(self._pool.submit(self._replicas.visible, kind, tenant) for kind in kinds)
+
+    def _objects(self, entry: Entry, plan: Plan) -> dict[str, list[Made]]:
+        made: dict[str, list[Made]] = {
+            collections.RECORD: [
+                Made(uuid=key(stone.image_id, "gone"), properties=mapping.tombstone(stone))
+                for stone in entry.removed
+            ],
+            collections.PRINT: [],
+            collections.ANCHOR: [],
+            collections.JOB: [
+                Made(uuid=key(one.job_id, one.seq), properties=mapping.outcome(one))
+                for one in entry.outcomes
+            ],
+        }
+        texts = [sqlite_mapping.words(record.fields) or ("",) * 4 for record in entry.records]
+        for record, words in zip(entry.records, stemmed(texts), strict=True):
+            image_id = record.state.image_id
+            parts = plan.parts[image_id]
+            made[collections.RECORD].append(
+                Made(
+                    uuid=key(image_id, record.seq),
+                    properties=mapping.record(record, plan.born[image_id], parts, words),
+                )
+            )
+            for name, (since, _) in parts.items():
+                if since == entry.seq:
+                    made.setdefault(kind_of(name), []).append(_part(record, name, since))
+        return made
+
+    def _clear(
+        self,
+        entry: Entry,
+        plan: Plan,
+        known: Mapping[str, Sequence[Held]],
+        jobs: Mapping[str, Sequence[int]],
+    ) -> None:
+        """Delete what is older than what was written: readers overlook it, so it may fail."""
+        gone: dict[str, list[UUID]] = {collections.RECORD: [], collections.JOB: []}
+        written = {(record.state.image_id, record.seq) for record in entry.records}
+        touched = {*plan.parts, *(stone.image_id for stone in entry.removed)}
+        for image_id, olds in known.items():
+            if image_id not in touched:
+                continue  # what was to be written of it is older than what is there
+            keep = plan.parts.get(image_id, {})
+            for old in olds:
+                if old.gone or old.seq >= entry.seq or (image_id, old.seq) in written:
+                    continue
+                for kind, uuid in outdated(old, keep):
+                    gone.setdefault(kind, []).append(uuid)
+        for one in entry.outcomes:
+            older = (seq for seq in jobs.get(one.job_id, ()) if seq < one.seq)
+            gone[collections.JOB].extend(key(one.job_id, seq) for seq in older)
+        try:
+            records = gone.pop(collections.RECORD)
+            all_of(
+                self._pool.submit(self._store.delete, kind, entry.tenant, keys)
+                for kind, keys in gone.items()
+                if keys
+            )
+            # records last: what is left of their parts is found through them
+            last = self._pool.submit(self._store.delete, collections.RECORD, entry.tenant, records)
+            head = self._pool.submit(self._head.clear, entry.tenant, entry.seq, plan.older)
+            all_of([last, head])
+        except IndexUnavailableError as error:
+            logger.warning("left to be tidied in %s: %s", entry.tenant, error)
+
+
+def _kin(state: State, fields: Fields, spaces: Iterable[str]) -> Kin:
+    """What counts look at in a record with vectors in these spaces."""
+    return Kin(
+        category=fields.category or "",
+        verdict=state.verdict.kind,
+        decision=state.decision.value,
+        spaces=tuple(sorted(spaces)),
+        able=tuple(mapping.able(state, fields)),
+        original=state.original if state.original != state.image_id else None,
+    )
+
+
+def _kin_of(held: Held) -> Kin:
+    """The same of one that is there."""
+    return _kin(held.state, held.fields, held.spaces)
+
+
+def _before(found: Iterable[Held], seq: int) -> Held | None:
+    """What the entries before `seq` left of a record; one that is gone stays gone."""
+    older = [one for one in found if one.seq < seq]
+    return max(older, key=lambda one: one.rank, default=None)
+
+
+def _live(entry: Entry, before: Mapping[str, Held | None]) -> Entry:
+    """Without what is gone, goes with it, or is newer already."""
+    leaving = {one.image_id for one in entry.removed}
+
+    def wanted(record: Record) -> bool:
+        old = before[record.state.image_id]
+        if record.state.image_id in leaving:
+            return False
+        return old is None or (not old.gone and old.seq <= record.seq)
+
+    def fresh(stone: Tombstone) -> bool:
+        old = before[stone.image_id]
+        return old is None or not old.gone
+
+    last = {record.state.image_id: record for record in entry.records}
+    return msgspec.structs.replace(
+        entry,
+        records=[record for record in last.values() if wanted(record)],
+        removed=[stone for stone in entry.removed if fresh(stone)],
+    )
+
+
+def _part(record: Record, name: str, since: int) -> Made:
+    image_id = record.state.image_id
+    made = key(image_id, name, since)
+    if name == mapping.PRINT:
+        told = {"image_id": image_id, **mapping.fingerprint(record)}
+        return Made(uuid=made, properties=told)
+    if name == mapping.ANCHOR:
+        properties, vectors = mapping.anchor(record)
+        return Made(uuid=made, properties=properties, vector=vectors)
+    return Made(
+        uuid=made,
+        properties=mapping.asked_by(record.state, record.fields),
+        vector={"vector": record.vectors[name].tolist()},
+    )
+
+
+def _dimensions(records: Sequence[Record]) -> dict[str, int]:
+    return {name: len(vector) for record in records for name, vector in record.vectors.items()}
+
+
+def _sum(one: Tally | None, other: Tally) -> dict[str, int]:
+    made = Counter(one or {})
+    made.update(other)
+    return {name: n for name, n in made.items() if n}

@@ -1,0 +1,206 @@
+"""Records by their ids, and what hangs on them: the newest of each, whatever else is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor, Future, wait
+from typing import Any, TypeVar
+
+from weaviate.classes.query import Filter
+
+from adapters.weaviate_index import collections, mapping
+from adapters.weaviate_index.collections import Found, Store
+from adapters.weaviate_index.mapping import Held, key
+from core.records import Outcome, Record, State
+from core.types import Fingerprint, Vector
+
+T = TypeVar("T")
+
+LEAN = ("image_id", "seq", "born", "gone", "parts")
+"""What tells whether an object found is still so."""
+HELD = (*LEAN, "data")
+"""With all that a record is."""
+_MANY = 2_000
+"""Objects of one look at what points at records, before it is cut into smaller ones."""
+
+
+class Reading:
+    """Looks into one generation."""
+
+    def __init__(self, held: Store, pool: Executor) -> None:
+        self.store = held
+        self.pool = pool
+
+    def objects(
+        self, tenant: str, image_ids: Sequence[str], properties: Sequence[str] = HELD
+    ) -> dict[str, list[Held]]:
+        """Every object of each record, older ones included, and tombstones."""
+        found: dict[str, list[Held]] = {}
+        wanted = list(dict.fromkeys(image_ids))
+        for one in self.store.find(collections.RECORD, tenant, "image_id", wanted, properties):
+            read = _held(one)
+            found.setdefault(read.image_id, []).append(read)
+        return found
+
+    def newest(
+        self, tenant: str, image_ids: Sequence[str], properties: Sequence[str] = HELD
+    ) -> dict[str, Held]:
+        """Of each that is or was there; a tombstone wins."""
+        return {
+            image_id: max(those, key=lambda one: one.rank)
+            for image_id, those in self.objects(tenant, image_ids, properties).items()
+        }
+
+    def live(
+        self, tenant: str, image_ids: Sequence[str], properties: Sequence[str] = HELD
+    ) -> dict[str, Held]:
+        """The newest of those that are there."""
+        newest = self.newest(tenant, image_ids, properties)
+        return {image_id: one for image_id, one in newest.items() if not one.gone}
+
+    def copies(self, tenant: str, image_ids: Sequence[str]) -> list[Held]:
+        """Live records whose original is one of these, in the order they came to be."""
+        found = self._with(tenant, "original_id", image_ids)
+        wanted = set(image_ids)
+        live = self.live(tenant, found).values()
+        kept = [
+            one
+            for one in live
+            if (state := one.state).original in wanted and state.original != one.image_id
+        ]
+        return sorted(kept, key=lambda one: one.born)
+
+    def by_content(self, tenant: str, sha256: Sequence[str], pixels: Sequence[str]) -> list[State]:
+        """Live records with one of these digests, in the order they came to be."""
+        found = [*self._with(tenant, "sha256", sha256), *self._with(tenant, "pixels", pixels)]
+        live = sorted(self.live(tenant, found).values(), key=lambda one: one.born)
+        states = (one.state for one in live)
+        return [one for one in states if one.sha256 in sha256 or one.pixels in pixels]
+
+    def records(self, tenant: str, held: Iterable[Held]) -> dict[str, Record]:
+        """By image_id, without vectors."""
+        those = list(held)
+        prints = self.fingerprints(tenant, those)
+        return {
+            one.image_id: Record(
+                tenant=tenant,
+                seq=one.seq,
+                state=one.state,
+                fingerprint=prints[one.image_id],
+                fields=one.fields,
+            )
+            for one in those
+            if one.image_id in prints
+        }
+
+    def all_vectors(self, tenant: str, held: Iterable[Held]) -> dict[str, dict[str, Vector]]:
+        """Of every space, by image_id."""
+        those = list(held)
+        found: dict[str, dict[str, Vector]] = {one.image_id: {} for one in those}
+        for space_id in sorted({name for one in those for name in one.spaces}):
+            for image_id, vector in self.vectors(tenant, space_id, those).items():
+                found[image_id][space_id] = vector
+        return found
+
+    def ids(self, tenant: str, condition: Any) -> list[str]:  # noqa: ANN401  # private type
+        """Of all records that fulfil a condition, found in slices of their births where many."""
+        found = self.store.where(collections.RECORD, tenant, condition, _MANY, ["image_id"])
+        if len(found) < _MANY:
+            return list({str(one.properties["image_id"]) for one in found})
+        return [str(one.properties["image_id"]) for one in self.slices(tenant, condition)]
+
+    def slices(self, tenant: str, condition: Any) -> Iterable[Found]:  # noqa: ANN401  # private type
+        """All of them, some thousand at a time, in the order they came to be."""
+        after = -1
+        while True:
+            more = condition & Filter.by_property("born").greater_than(after)
+            found = self.store.where(
+                collections.RECORD,
+                tenant,
+                more,
+                _MANY,
+                ["image_id", "born"],
+                sort=collections.by("born"),
+            )
+            yield from found
+            if len(found) < _MANY:
+                return
+            after = int(found[-1].properties["born"])
+
+    def jobs(self, tenant: str, job_ids: Sequence[str]) -> dict[str, list[int]]:
+        """Under which entries there is an outcome of each."""
+        found: dict[str, list[int]] = {}
+        for one in self.store.find(collections.JOB, tenant, "job_id", job_ids, ["job_id", "seq"]):
+            told = found.setdefault(str(one.properties["job_id"]), [])
+            told.append(int(one.properties["seq"]))
+        return found
+
+    def outcomes(self, tenant: str, job_ids: Sequence[str]) -> dict[str, Outcome]:
+        """The newest of each."""
+        best: dict[str, Found] = {}
+        for one in self.store.find(
+            collections.JOB, tenant, "job_id", job_ids, ["job_id", "seq", "data"]
+        ):
+            job_id = str(one.properties["job_id"])
+            known = best.get(job_id)
+            if known is None or int(known.properties["seq"]) < int(one.properties["seq"]):
+                best[job_id] = one
+        return {
+            job_id: mapping.read_outcome(str(one.properties["data"]))
+            for job_id, one in best.items()
+        }
+
+    def fingerprints(self, tenant: str, held: Iterable[Held]) -> dict[str, Fingerprint]:
+        """By image_id."""
+        keys = {
+            key(one.image_id, mapping.PRINT, one.parts[mapping.PRINT][0]): one.image_id
+            for one in held
+        }
+        found = self.store.by_key(collections.PRINT, tenant, keys, ["data"])
+        return {
+            keys[uuid]: mapping.read_fingerprint(str(one.properties["data"]))
+            for uuid, one in found.items()
+        }
+
+    def vectors(self, tenant: str, space_id: str, held: Iterable[Held]) -> dict[str, Vector]:
+        """By image_id, of those that have one in the space."""
+        keys = {
+            key(one.image_id, space_id, parts[space_id][0]): one.image_id
+            for one in held
+            if space_id in (parts := one.parts)
+        }
+        if not keys or self.store.dimensions(space_id) is None:
+            return {}
+        found = self.store.by_key(
+            collections.space(space_id), tenant, keys, [], include_vector=True
+        )
+        return {
+            keys[uuid]: mapping.read_vector(one.vector["vector"]) for uuid, one in found.items()
+        }
+
+    def _with(self, tenant: str, column: str, values: Sequence[str]) -> list[str]:
+        """Ids of all records with one of these values in a property; of some perhaps twice."""
+        found: list[str] = []
+        for start in range(0, len(values), collections.PART):
+            some = list(values[start : start + collections.PART])
+            found += self.ids(tenant, Filter.by_property(column).contains_any(some))
+        return found
+
+
+def all_of(futures: Iterable[Future[T]]) -> list[T]:
+    """What each gave, once all have ended: an error of one leaves none running."""
+    those = list(futures)
+    wait(those)
+    return [one.result() for one in those]
+
+
+def _held(one: Found) -> Held:
+    told = one.properties
+    return Held(
+        image_id=str(told["image_id"]),
+        seq=int(told["seq"]),
+        born=int(told.get("born") or 0),
+        gone=bool(told.get("gone")),
+        told=str(told.get("parts") or "{}"),
+        data=str(told.get("data") or ""),
+    )

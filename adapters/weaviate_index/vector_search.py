@@ -1,0 +1,165 @@
+"""Nearest records of a space that pass filters, each by itself or by a copy it stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from weaviate.classes.query import Filter
+
+from adapters.weaviate_index import collections
+from adapters.weaviate_index import filters as passing
+from adapters.weaviate_index.candidates import Near, check, current, nearest
+from adapters.weaviate_index.mapping import Held
+from adapters.weaviate_index.record_reads import HELD, LEAN, Reading
+from core.filters import ALLOWED, passes
+from core.ports import Filters, Neighbour
+from core.types import Vector
+
+_MORE = 16
+"""Asked for beyond what is wanted: for what falls out."""
+STANDINS = 2_000
+"""Copies that pass by themselves up to which their originals are named in the question."""
+
+
+Ranked = tuple[float, int, str]
+"""Similarity, negative, when it came to be, and image_id: best first, of equals the older one."""
+
+
+class Neighbours:
+    """Asks one generation."""
+
+    def __init__(self, reading: Reading, *, standins: int = STANDINS) -> None:
+        self._reading = reading
+        self._standins = standins
+
+    def search(
+        self,
+        tenant: str,
+        space_id: str,
+        vector: Vector,
+        *,
+        limit: int,
+        min_similarity: float,
+        without: Sequence[str],
+        filters: Filters | None,
+    ) -> list[Neighbour]:
+        """Best first, of equals the one that came to be first.
+
+        Where the copies that pass are few, Weaviate's own filter finds all that they stand for;
+        where they are many, only among those near, looked at until enough pass. What passes by
+        itself is always found by the filter.
+        """
+        if not check(self._reading, space_id, vector) or limit <= 0:
+            return []
+        wanted = limit, min_similarity, without
+        condition = passing.condition(filters)
+        if filters is None or condition is None:
+            return _told(self._grown(tenant, space_id, vector, wanted=wanted), limit)
+        if filters == ALLOWED:
+            found = self._grown(
+                tenant, space_id, vector, wanted=wanted, condition=condition, among=(filters, set())
+            )
+            return _told(found, limit)
+        copies = self._copies(condition, space_id)
+        standing = self._reading.store.count(collections.RECORD, tenant, copies)
+        if standing <= self._standins:
+            stood = self._originals(tenant, copies, filters, space_id) if standing else set()
+            if stood:
+                condition |= Filter.by_property("image_id").contains_any(sorted(stood))
+            found = self._grown(
+                tenant, space_id, vector, wanted=wanted, condition=condition, among=(filters, stood)
+            )
+            return _told(found, limit)
+        alone = self._grown(
+            tenant, space_id, vector, wanted=wanted, condition=condition, among=(filters, set())
+        )
+        # one that a copy stands for is wanted where it is nearer than the last of these
+        least = min_similarity if len(alone) < limit else max(min_similarity, -alone[-1][0])
+        near = self._grown(
+            tenant, space_id, vector, wanted=(limit, least, without), among=(filters, None)
+        )
+        return _told(sorted({*alone, *near}), limit)
+
+    def _grown(
+        self,
+        tenant: str,
+        space_id: str,
+        vector: Vector,
+        *,
+        wanted: tuple[int, float, Sequence[str]],
+        condition: Any | None = None,  # noqa: ANN401  # private type
+        among: tuple[Filters, set[str] | None] | None = None,
+    ) -> list[Ranked]:
+        """Ask for more and more until enough of what was found is still so, and passes.
+
+        `among` are the filters and the originals that pass for a copy; None where those are too
+        many to name: then the copies of whatever is near are looked at.
+        """
+        limit, least, without = wanted
+        hidden = set(without)
+        asked = limit + len(hidden) + _MORE
+        while True:
+            found = nearest(
+                self._reading, tenant, space_id, vector, limit=asked, condition=condition
+            )
+            near = [one for one in found if one.similarity >= least]
+            told = LEAN if among is None else HELD
+            live = self._reading.live(tenant, [one.image_id for one in near], told)
+            kept = [
+                one
+                for one in near
+                if one.image_id not in hidden and current(one, live.get(one.image_id), space_id)
+            ]
+            if among is not None:
+                kept = self._passing(tenant, space_id, kept, live, among)
+            exhausted = len(found) < asked or len(near) < len(found) or asked >= collections.MOST
+            if len(kept) >= limit or exhausted:
+                return sorted(
+                    (-one.similarity, live[one.image_id].born, one.image_id) for one in kept
+                )[:limit]
+            asked = min(collections.MOST, 4 * asked)
+
+    def _passing(
+        self,
+        tenant: str,
+        space_id: str,
+        near: Sequence[Near],
+        live: dict[str, Held],
+        among: tuple[Filters, set[str] | None],
+    ) -> list[Near]:
+        filters, stood = among
+        alone = {one.image_id for one in near if passes(live[one.image_id].card, filters)}
+        if stood is None:
+            others = [one.image_id for one in near if one.image_id not in alone]
+            stood = {
+                card.original
+                for copy in self._reading.copies(tenant, others)
+                if space_id not in (card := copy.card).spaces and passes(card, filters)
+            }
+        return [one for one in near if one.image_id in alone or one.image_id in stood]
+
+    def _originals(
+        self,
+        tenant: str,
+        copies: Any,  # noqa: ANN401  # private type
+        filters: Filters,
+        space_id: str,
+    ) -> set[str]:
+        """Of copies without a vector of their own that pass."""
+        live = self._reading.live(tenant, self._reading.ids(tenant, copies))
+        cards = (one.card for one in live.values())
+        return {
+            card.original for card in cards if space_id not in card.spaces and passes(card, filters)
+        } - {""}
+
+    @staticmethod
+    def _copies(condition: Any, space_id: str) -> Any:  # noqa: ANN401  # private type
+        """Copies without a vector of their own in a space."""
+        is_copy = Filter.by_property("verdict").contains_any(["exact", "near_duplicate"])
+        own = Filter.by_property("spaces").equal(space_id)
+        return condition & is_copy & Filter.not_(own)
+
+
+def _told(found: Sequence[Ranked], limit: int) -> list[Neighbour]:
+    return [Neighbour(image_id, -similarity) for similarity, _, image_id in found[:limit]]

@@ -1,0 +1,238 @@
+"""Models that live in workers: what an API asks instead of having them."""
+
+from __future__ import annotations
+
+import base64
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+from msgspec import Struct
+from PIL import Image
+
+from adapters.worker_rpc.rpc import Calls
+from core import keys
+from core.errors import (
+    EmbedderUnavailableError,
+    StoreUnavailableError,
+    TooLargeError,
+    UnavailableError,
+)
+from core.imaging.decoding import inspect
+from core.ports import Blobs
+from core.task_names import CHECK_TASK, EMBED_TASK, SEE_TASK, SPACE_TASK
+from core.types import Decision, Limits, Matrix, Space, SpaceKind, Vector, Verdict
+
+OWN = ""
+"""Stands for the model of the worker's own settings: the API's may name another."""
+SPACE_SECONDS = 1.5
+"""A space is told at once or nobody is there; readiness has two seconds in all."""
+FRESH_SECONDS = 5.0
+"""For so long what workers said of a model, or that none answered, is not asked again."""
+KINDS: tuple[SpaceKind, ...] = ("visual", "caption")
+
+
+class Told(Struct, frozen=True):
+    """Of one model: its space, or why there is none."""
+
+    space: Space | None = None
+    absent: str = ""
+
+
+class Vectors(Struct, frozen=True):
+    """Rows of a matrix of float32, little-endian, and the space they lie in."""
+
+    space: Space
+    rows: str
+    """In base64."""
+
+    @classmethod
+    def of(cls, space: Space, matrix: Matrix) -> Vectors:
+        """Pack them."""
+        data = np.ascontiguousarray(matrix, "<f4").tobytes()
+        return cls(space, base64.b64encode(data).decode("ascii"))
+
+    def matrix(self) -> Matrix:
+        """(n, d) float32."""
+        data = np.frombuffer(base64.b64decode(self.rows), "<f4")
+        return data.reshape(-1, self.space.dimensions).astype(np.float32)
+
+
+class Checked(Struct, frozen=True):
+    """What a picture would be told."""
+
+    verdict: Verdict
+    decision: Decision
+
+
+class Remote:
+    """What workers say of their models, asked for at most once in some seconds a model."""
+
+    def __init__(self, calls: Calls) -> None:
+        self.calls = calls
+        self._known: dict[tuple[SpaceKind, str], tuple[float, Told]] = {}
+        self._failed: tuple[float, UnavailableError] | None = None
+        self._lock = threading.Lock()
+
+    def told(self, kind: SpaceKind, source: str) -> Told:
+        """Of a model. A space that is known stays known: a worker that has another says so."""
+        with self._lock:
+            at, known = self._known.get((kind, source), (float("-inf"), Told()))
+        if known.space is not None or time.monotonic() - at < FRESH_SECONDS:
+            return known
+        try:
+            return self._ask({kind: source})[kind]
+        except UnavailableError as error:
+            return Told(absent=error.detail)
+
+    def parts(self) -> dict[SpaceKind, Told]:
+        """Of the workers' own models, as of the last few seconds.
+
+        Raise WorkerUnavailableError, QueueUnavailableError where nobody answers.
+        """
+        with self._lock:
+            held = {kind: self._known.get((kind, OWN)) for kind in KINDS}
+        now = time.monotonic()
+        fresh = {kind: one[1] for kind, one in held.items() if one and now - one[0] < FRESH_SECONDS}
+        return fresh if len(fresh) == len(KINDS) else self._ask(dict.fromkeys(KINDS, OWN))
+
+    def note(self, kind: SpaceKind, source: str, told: Told) -> None:
+        """Take down what was heard of a model."""
+        with self._lock:
+            self._known[kind, source] = time.monotonic(), told
+
+    def _ask(self, sources: Mapping[SpaceKind, str]) -> dict[SpaceKind, Told]:
+        with self._lock:
+            failed = self._failed
+        if failed is not None and time.monotonic() - failed[0] < FRESH_SECONDS:
+            raise failed[1]
+        try:
+            told = self.calls.ask(
+                SPACE_TASK, {"sources": sources}, dict[SpaceKind, Told], seconds=SPACE_SECONDS
+            )
+        except UnavailableError as error:
+            with self._lock:
+                self._failed = time.monotonic(), error
+            raise
+        for kind, source in sources.items():
+            self.note(kind, source, told[kind])
+        with self._lock:
+            self._failed = None
+        return told
+
+
+class RemoteTexts:
+    """Port TextEmbedder over a worker's model."""
+
+    def __init__(self, remote: Remote, kind: SpaceKind, source: str = OWN) -> None:
+        self._remote = remote
+        self._kind: SpaceKind = kind
+        self._source = source
+
+    @property
+    def space(self) -> Space:
+        """As workers tell it. Raise EmbedderUnavailableError."""
+        told = self._remote.told(self._kind, self._source)
+        if told.space is None:
+            raise EmbedderUnavailableError(told.absent)
+        return told.space
+
+    @property
+    def absent(self) -> str | None:
+        """Why there is no model, as workers tell it, or that no worker answers."""
+        told = self._remote.told(self._kind, self._source)
+        return None if told.space is not None else told.absent
+
+    def load(self) -> None:
+        """Ask what space it has; it is loaded elsewhere."""
+        self._remote.told(self._kind, self._source)
+
+    def embed_texts(self, texts: Sequence[str], *, urgent: bool = False) -> Matrix:  # noqa: ARG002 - who asks a worker is waiting
+        """(n, d) float32, in input order. Raise EmbedderUnavailableError."""
+        asked = self.space
+        arguments = {"kind": self._kind, "source": self._source, "texts": list(texts)}
+        try:
+            came = self._remote.calls.ask(EMBED_TASK, arguments, Vectors)
+        except UnavailableError as error:
+            raise EmbedderUnavailableError(error.detail) from error
+        self._remote.note(self._kind, self._source, Told(came.space))
+        if came.space.space_id != asked.space_id:
+            raise EmbedderUnavailableError(f"the model was changed to {came.space.model} meanwhile")
+        return came.matrix()
+
+
+class RemoteEmbedder(RemoteTexts):
+    """Port Embedder over a worker's model: texts are sent to it, pictures it reads by itself."""
+
+    def __init__(self, remote: Remote, source: str = OWN) -> None:
+        super().__init__(remote, "visual", source)
+
+    def embed_images(self, images: Sequence[Image.Image], *, urgent: bool = False) -> Matrix:  # noqa: ARG002 - the port's
+        """Raise EmbedderUnavailableError: pictures do not travel."""
+        raise EmbedderUnavailableError("pictures are embedded by workers alone")
+
+
+class RemoteOpens:
+    """Embedders by the names of the models that workers are to open."""
+
+    def __init__(self, remote: Remote) -> None:
+        self._remote = remote
+
+    def visual(self, source: str) -> RemoteEmbedder:
+        """Of pictures and texts."""
+        return RemoteEmbedder(self._remote, source)
+
+    def caption(self, source: str) -> RemoteTexts:
+        """Of texts alone."""
+        return RemoteTexts(self._remote, "caption", source)
+
+
+class RemoteSight:
+    """Has workers look at pictures that are not stored: each lies in the store meanwhile."""
+
+    def __init__(
+        self, remote: Remote, blobs: Blobs, limits: Limits, new_id: Callable[[], str]
+    ) -> None:
+        self._remote = remote
+        self._blobs = blobs
+        self._limits = limits
+        self._new_id = new_id
+
+    def check(self, tenant: str, data: bytes | Path) -> tuple[Verdict, Decision]:
+        """Verdict and the decision it would get.
+
+        Raise an InputError for a bad file, WorkerUnavailableError, QueueUnavailableError,
+        StoreUnavailableError.
+        """
+        with self._lying(tenant, data) as arguments:
+            told = self._remote.calls.ask(CHECK_TASK, arguments, Checked)
+        return told.verdict, told.decision
+
+    def see(self, tenant: str, data: bytes) -> tuple[str, Vector]:
+        """The tenant's active visual space, and its vector there.
+
+        Raise EmbedderUnavailableError, WorkerUnavailableError, and an InputError for a bad file.
+        """
+        with self._lying(tenant, data) as arguments:
+            seen = self._remote.calls.ask(SEE_TASK, arguments, Vectors)
+        return seen.space.space_id, np.asarray(seen.matrix()[0], np.float32)
+
+    @contextmanager
+    def _lying(self, tenant: str, data: bytes | Path) -> Iterator[dict[str, str]]:
+        """A picture in the store, as a worker is told of it. Its header is looked at first."""
+        if isinstance(data, Path):
+            data = data.read_bytes()
+        if len(data) > self._limits.bytes:
+            raise TooLargeError(f"the file is over {self._limits.bytes} bytes")
+        inspect(data, self._limits)
+        asked_id = self._new_id()
+        key = keys.asked(tenant, asked_id)
+        self._blobs.put([(key, data)])
+        try:
+            yield {"tenant": tenant, "asked_id": asked_id}
+        finally:
+            with suppress(StoreUnavailableError):  # then it is swept
+                self._blobs.delete([key])
