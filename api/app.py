@@ -19,21 +19,21 @@ from litestar.openapi.spec import Components, SecurityScheme, Tag
 
 from adapters.wiring import Services, budget
 from api.auth import Guard, caller_of
-from api.changes import Changes
-from api.check import Check, Checks
-from api.content import Content
-from api.edge import Edge
 from api.forwarding import Proxies
-from api.health import Health, Probes, stats
-from api.images import Images
-from api.intake import Intake
-from api.jobs import Jobs
-from api.metrics import Metrics, metrics
+from api.middleware import Edge
 from api.operations import Turns
 from api.problems import crashed, problem_type, refused, told
-from api.rag import Rag
-from api.search import Search
-from api.spool import Spool
+from api.routes.changes import Changes
+from api.routes.check import Check, Checks
+from api.routes.content import Content
+from api.routes.health import Health, Probes, stats
+from api.routes.images import Images
+from api.routes.jobs import Jobs
+from api.routes.metrics import Metrics, metrics
+from api.routes.rag import Rag
+from api.routes.search import Search
+from api.routes.uploads import Intake
+from api.upload_spool import Spool
 from core.errors import SeenitError
 from rag import assembly
 

@@ -10,7 +10,7 @@ from litestar.datastructures import ResponseHeader
 from litestar.openapi.spec import Example
 from litestar.params import HeaderParameter
 
-from api import rendering, schemas
+from api.schemas import images, render
 from core.errors import PreconditionError
 from core.queries.joined_views import Seen
 
@@ -56,7 +56,7 @@ def holds(header: str | None, etag: str) -> bool:
     return "*" in held or etag in held
 
 
-def answer(seen: Seen, held: str | None = None) -> Response[schemas.Image]:
+def answer(seen: Seen, held: str | None = None) -> Response[images.Image]:
     """A record with its ETag, or 304 where the caller holds it."""
     state = seen.record.state
     below = f"-{seen.original.revision}" if seen.original is not None else ""
@@ -66,4 +66,4 @@ def answer(seen: Seen, held: str | None = None) -> Response[schemas.Image]:
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
     if holds(held, etag):
         return Response(None, status_code=304, headers=headers)  # type: ignore[arg-type]
-    return Response(rendering.image(seen), headers=headers)
+    return Response(render.image(seen), headers=headers)

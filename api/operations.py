@@ -13,9 +13,9 @@ from msgspec.structs import replace
 from adapters.wiring import Services
 from api.auth import RANK, Caller
 from api.etags import matched
-from api.fields import HOLD, held, merged
 from api.problems import BusyError, FullerError
-from api.schemas import Erased
+from api.schemas.fields import HOLD, held, merged
+from api.schemas.images import Erased
 from core.errors import ConflictError, ForbiddenError, PendingError, PreconditionError, named
 from core.queries.jobs import Tracked
 from core.queries.joined_views import Seen

@@ -23,8 +23,8 @@ from litestar.types import (
     Send,
 )
 
-from api import rendering
-from api.schemas import Problem
+from api.schemas import render
+from api.schemas.images import Problem
 from core.errors import (
     CorruptError,
     ForbiddenError,
@@ -106,7 +106,7 @@ def refusing(error: SeenitError) -> ASGIApp:
         del receive
         scope["state"]["problem"] = error.type
         request_id = scope["state"].get("request_id")
-        problem = msgspec.structs.replace(rendering.problem(error), request_id=request_id)
+        problem = msgspec.structs.replace(render.problem(error), request_id=request_id)
         body = msgspec.json.encode(problem)
         headers = [
             (b"content-type", MEDIA_TYPE.encode()),
@@ -148,7 +148,7 @@ def _answer(request: Requested, error: SeenitError) -> Response[Problem]:
     state = request.scope.get("state", {})
     state["problem"] = whole.type  # counted and logged at the edge
     request_id = state.get("request_id")
-    problem = msgspec.structs.replace(rendering.problem(whole), request_id=request_id, **more)
+    problem = msgspec.structs.replace(render.problem(whole), request_id=request_id, **more)
     return Response(
         problem, status_code=problem.status, media_type=MEDIA_TYPE, headers=_headers(whole)
     )

@@ -25,8 +25,8 @@ from adapters.worker_rpc import rpc
 from adapters.worker_rpc.remote_models import OWN, RemoteTexts
 from adapters.worker_rpc.rpc import Budget
 from api.app import create_app
-from api.health import Health
-from api.spool import Spool
+from api.routes.health import Health
+from api.upload_spool import Spool
 from core import keys
 from core.embedding.pipeline import digests
 from core.errors import (

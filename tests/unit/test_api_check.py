@@ -9,7 +9,7 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from api.check import LINE
+from api.routes.check import LINE
 from tests.door import BROKEN, MAX_BYTES, Service
 from tests.pictures import photo, png
 

@@ -17,8 +17,8 @@ from litestar.testing import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from adapters.process_lock import EngineLock
-from api import examples, schemas
 from api.app import create_app
+from api.schemas import examples, images
 from core.engine_status import EngineStatus
 from core.errors import (
     CorruptError,
@@ -236,7 +236,7 @@ def test_ready_is_503_only_when_uploads_cannot_be_accepted(
 
     monkeypatch.setattr(service.blobs, "free", lambda: free)
     monkeypatch.setattr(service.blobs, "put", put)
-    monkeypatch.setattr("api.health.FRESH", -1.0)
+    monkeypatch.setattr("api.routes.health.FRESH", -1.0)
     response = client.get("/health/ready")
     assert (response.status_code, response.headers["retry-after"]) == (503, "5")
     assert response.headers["content-type"] == "application/problem+json"
@@ -331,10 +331,10 @@ def test_the_reference_is_there(client: TestClient[Litestar]) -> None:
 def test_examples_are_what_is_answered() -> None:
     """Each is a value of its wire type, with no name that the type has not."""
     pairs: list[tuple[dict[str, Any], Any]] = [
-        (examples.JOB, schemas.Job),
-        (examples.QUEUED, schemas.Accepted),
-        (examples.ENDED, schemas.Accepted),
-        (examples.CHECKED, schemas.Checked),
+        (examples.JOB, images.Job),
+        (examples.QUEUED, images.Accepted),
+        (examples.ENDED, images.Accepted),
+        (examples.CHECKED, images.Checked),
     ]
     for example, kind in pairs:
         told = msgspec.to_builtins(msgspec.convert(example, kind))

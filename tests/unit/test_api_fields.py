@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api import fields
+from api.schemas import fields
 from cli.names import external_id
 from core.errors import MalformedError
 from core.records import EXTERNAL_ID, Fields

@@ -10,7 +10,7 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from api import jobs
+from api.routes import jobs
 from core.errors import StoreUnavailableError
 from tests.door import BROKEN, Service
 from tests.pictures import photo, png

@@ -13,7 +13,7 @@ from litestar import Litestar
 from litestar.testing import TestClient
 from PIL import Image
 
-from api.questions import MOST, TEXT
+from api.schemas.search import MOST, TEXT
 from core.records import Fields
 from tests.door import MAX_BYTES, Service
 from tests.pictures import png

@@ -17,8 +17,8 @@ from litestar import Litestar
 from litestar.testing import TestClient
 
 from api.app import create_app
-from api.spool import Spool
-from api.uploads import CHUNK, TEXT, TEXTS, Bounds, Form, Receiver
+from api.multipart import CHUNK, TEXT, TEXTS, Bounds, Form, Receiver
+from api.upload_spool import Spool
 from core.errors import MalformedError, SeenitError, TooLargeError
 from core.ingest.accept import Upload
 from tests.door import Service
@@ -131,7 +131,7 @@ def test_nothing_is_written_on_a_full_disk(
 ) -> None:
     """503 with Retry-After before the body is looked at; readiness says the same."""
     monkeypatch.setattr(service.blobs, "free", lambda: 1_000_000)
-    monkeypatch.setattr("api.intake.received", None)
+    monkeypatch.setattr("api.routes.uploads.received", None)
     for body in (part("file", PICTURE) + END, b"no form"):
         response = post(client, body)
         assert (response.status_code, response.headers["retry-after"]) == (503, "5")

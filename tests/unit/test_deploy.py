@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from adapters import wiring
 from adapters.settings import Settings
-from api.metrics import Metrics
+from api.routes.metrics import Metrics
 from core.metrics import Span, Stage
 from tests.process import ROOT
 

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.export_writers import Format, column, writer
-from api import rendering
+from api.schemas import render
 from core import clock, keys
 from core.errors import MalformedError, SettingsError
 from core.ports import Filters
@@ -155,7 +155,7 @@ def test_each_record_is_told_as_the_service_tells_it(service: Service) -> None:
     for line in lines:
         held = line.pop("vectors")
         seen = service.reader.record(TENANT, line["image_id"])
-        assert line == json.loads(msgspec.json.encode(rendering.image(seen)))
+        assert line == json.loads(msgspec.json.encode(render.image(seen)))
         expected = vectors.get(line["image_id"], {})
         assert held.keys() == expected.keys()
         for space, vector in expected.items():

@@ -17,7 +17,7 @@ from litestar.testing import TestClient
 from multipart import MultipartError  # type: ignore[import-untyped]
 
 from api.form_parser import HEADER, FormParser, why
-from api.uploads import FILENAME, Bounds, Form, Receiver
+from api.multipart import FILENAME, Bounds, Form, Receiver
 from core.errors import MalformedError
 from core.ingest.accept import Upload
 from tests.door import Service

@@ -12,11 +12,12 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from adapters.wiring import Services, Told
-from api import rendering, standing
 from api.auth import KEYED
-from api.given import Who, Wired
+from api.dependencies import Who, Wired
 from api.problems import FullerError, documented, errors
-from api.spool import Spool
+from api.schemas import render
+from api.schemas import stats as standing
+from api.upload_spool import Spool
 from core.errors import (
     EngineUnavailableError,
     SeenitError,
@@ -160,7 +161,7 @@ def stats(services: Wired, caller: Who) -> standing.Statistics:
     `lag` says how many entries of the log the index does not hold yet.
     """
     named = services.models.spaces(caller.tenant)
-    return rendering.statistics(services.reader.counts(caller.tenant, named))
+    return render.statistics(services.reader.counts(caller.tenant, named))
 
 
 def _model(absent: str | None) -> tuple[Part, str]:

@@ -15,14 +15,14 @@ from litestar.exceptions import InternalServerException
 from litestar.params import HeaderParameter, QueryParameter, SkipValidation
 
 from adapters.wiring import Services
-from api import examples, fields, rendering, schemas
 from api.auth import KEYED, Caller
-from api.bodies import UploadBody
-from api.given import Requested, Spooled, Who, Wired, number
-from api.metrics import Metrics
+from api.dependencies import Requested, Spooled, Who, Wired, number
+from api.multipart import Bounds, Form, received
 from api.problems import FullerError, documented
-from api.spool import Spool
-from api.uploads import Bounds, Form, received
+from api.routes.metrics import Metrics
+from api.schemas import examples, fields, images, render
+from api.schemas.requests import UploadBody
+from api.upload_spool import Spool
 from core.errors import (
     BacklogError,
     BrokenError,
@@ -71,7 +71,7 @@ class Intake(Controller):
             **documented(
                 TooLargeError, UnsupportedError, BrokenError, StoreUnavailableError, BacklogError
             ),
-            200: examples.spec(schemas.Accepted, "With `wait`: all have ended.", examples.ENDED),
+            200: examples.spec(images.Accepted, "With `wait`: all have ended.", examples.ENDED),
         },
     )
     async def upload(
@@ -96,7 +96,7 @@ class Intake(Controller):
                 " with `Idempotent-Replay: true`; other content answers 422.",
             ),
         ] = None,
-    ) -> Response[schemas.Accepted]:
+    ) -> Response[images.Accepted]:
         """Take pictures in. A 202 is a promise: what it names is never lost.
 
         At once only size, signature, header, declared pixels and frames are looked at; a fault
@@ -145,7 +145,7 @@ def _accept(
         raise FullerError(
             _whole(errors),
             errors=[
-                rendering.problem(error, filename=name)
+                render.problem(error, filename=name)
                 for error, name in zip(errors, form.names, strict=True)
             ],
         )
@@ -158,14 +158,14 @@ async def _answer(
     accepted: Accepted,
     names: Sequence[str | None],
     wait: float,
-) -> Response[schemas.Accepted]:
+) -> Response[images.Accepted]:
     """Ids at once; how each job stands, where the caller waits or asks again.
 
     What was accepted is told so even where nothing more can be read, as while the index is down.
     """
     ids = [item.job_id for item in accepted.items if isinstance(item, Job)]
     structlog.contextvars.bind_contextvars(job_ids=ids)  # this request's lines name its jobs
-    now: dict[str, schemas.Item] = {}
+    now: dict[str, images.Item] = {}
     try:
         if wait:
             await services.waiter.ended(caller.tenant, ids, wait)
@@ -178,13 +178,13 @@ async def _answer(
         logger.warning("accepted, and cannot say more", why=str(error) or "no answer in time")
     ended = bool(wait) and all(one in now and now[one].status in ENDED for one in ids)
     items = [
-        rendering.refused(item, name)
+        render.refused(item, name)
         if isinstance(item, SeenitError)
-        else now.get(item.job_id) or rendering.queued(item)
+        else now.get(item.job_id) or render.queued(item)
         for item, name in zip(accepted.items, names, strict=True)
     ]
     return Response(
-        schemas.Accepted(items),
+        images.Accepted(items),
         status_code=200 if ended else 202,
         headers={"Idempotent-Replay": "true"} if accepted.replayed else {},
     )
@@ -192,13 +192,11 @@ async def _answer(
 
 def _now(
     services: Services, tenant: str, ids: Sequence[str], *, in_full: bool
-) -> dict[str, schemas.Item]:
+) -> dict[str, images.Item]:
     jobs = [job for job in services.reader.jobs(tenant, ids) if job is not None]
     if in_full:
-        return {
-            told.job.job_id: rendering.ended(told) for told in services.reader.told(tenant, jobs)
-        }
-    return {job.job_id: rendering.queued(job) for job in jobs}
+        return {told.job.job_id: render.ended(told) for told in services.reader.told(tenant, jobs)}
+    return {job.job_id: render.queued(job) for job in jobs}
 
 
 def _whole(errors: Sequence[SeenitError]) -> SeenitError:

@@ -16,8 +16,8 @@ from litestar.openapi.spec import (
     Schema,
 )
 
-from api import examples, questions
-from api.fields import HOLD, LENGTHS, METADATA, NESTED, TAG, TAGS
+from api.schemas import examples, search
+from api.schemas.fields import HOLD, LENGTHS, METADATA, NESTED, TAG, TAGS
 from core.ports import Filters
 
 FILE = Schema(
@@ -119,10 +119,10 @@ def _question() -> dict[str, Any]:
     filters: dict[str, Any] = dict.fromkeys(Filters._fields, text)
     filters |= {
         name: Schema(type=OpenAPIType.STRING, enum=list(values))
-        for name, values in questions.FILTERED.items()
+        for name, values in search.FILTERED.items()
     }
     filters |= {"accepted_after": moment, "accepted_before": moment}
-    value = Schema(type=OpenAPIType.STRING, enum=list(questions.DECISIONS))
+    value = Schema(type=OpenAPIType.STRING, enum=list(search.DECISIONS))
     filters["decision"] = Schema(
         description="One or several; `allow` unless named. Others take the role moderate.",
         one_of=[value, Schema(type=OpenAPIType.ARRAY, items=value, min_items=1)],
@@ -132,15 +132,15 @@ def _question() -> dict[str, Any]:
     )
     choices = {
         name: Schema(type=OpenAPIType.STRING, enum=list(values))
-        for name, values in questions.CHOICES.items()
+        for name, values in search.CHOICES.items()
     }
     return {
-        "text": Schema(type=OpenAPIType.STRING, max_length=questions.TEXT),
+        "text": Schema(type=OpenAPIType.STRING, max_length=search.TEXT),
         "image_id": text,
         **choices,
         "filters": Schema(type=OpenAPIType.OBJECT, properties=filters, additional_properties=False),
         "limit": Schema(
-            type=OpenAPIType.INTEGER, minimum=1, maximum=questions.MOST, default=questions.LIMIT
+            type=OpenAPIType.INTEGER, minimum=1, maximum=search.MOST, default=search.LIMIT
         ),
         "min_similarity": Schema(
             description="Least cosine: a number with one mode, by space with hybrid.",

@@ -8,12 +8,13 @@ from litestar import Controller, Response, delete, patch, post, put
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter, SkipValidation
 
-from api import examples, fields, operations, schemas
+from api import operations
 from api.auth import KEYED
-from api.bodies import DecisionBody, PatchBody
+from api.dependencies import ImageId, Requested, Who, Wired
 from api.etags import ETAG, IfMatch, answer
-from api.given import ImageId, Requested, Who, Wired
 from api.problems import documented
+from api.schemas import examples, fields, images
+from api.schemas.requests import DecisionBody, PatchBody
 from core.errors import (
     ConflictError,
     GoneError,
@@ -38,7 +39,7 @@ class Changes(Controller):
         response_description="Every delete is settled.",
         responses={
             **documented(ConflictError),
-            202: examples.spec(schemas.Erased, "Accepted; `waiting` of them are not settled yet."),
+            202: examples.spec(images.Erased, "Accepted; `waiting` of them are not settled yet."),
         },
     )
     async def erase(
@@ -46,7 +47,7 @@ class Changes(Controller):
         services: Wired,
         caller: Who,
         owner_id: Annotated[str, QueryParameter(min_length=1, max_length=200)],
-    ) -> Response[schemas.Erased]:
+    ) -> Response[images.Erased]:
         """Delete every picture of an owner: settled, still waiting, or set aside as failed.
 
         One operation a picture. What is not settled within ten seconds follows: the answer is 202
@@ -78,7 +79,7 @@ class Changes(Controller):
         turns: NamedDependency[SkipValidation[operations.Turns]],
         image_id: ImageId,
         if_match: IfMatch = None,
-    ) -> Response[schemas.Image]:
+    ) -> Response[images.Image]:
         """JSON merge patch (RFC 7396): null takes a field away, `metadata` is merged within.
 
         Editable are title, description, category, tags, owner_id, external_id, source_url and
@@ -114,7 +115,7 @@ class Changes(Controller):
     )
     async def purge(
         self, services: Wired, caller: Who, image_id: ImageId, if_match: IfMatch = None
-    ) -> Response[schemas.Image]:
+    ) -> Response[images.Image]:
         """Take bytes and previews away, and keep the fingerprint: it is known if it comes back.
 
         Held: 409, naming the time.
@@ -135,7 +136,7 @@ class Changes(Controller):
         caller: Who,
         image_id: ImageId,
         if_match: IfMatch = None,
-    ) -> Response[schemas.Image]:
+    ) -> Response[images.Image]:
         """A person's decision; on an original it holds for its copies without one of their own."""
         value, reason = fields.decided(await request.body())
         seen = await operations.change(

@@ -12,7 +12,7 @@ from litestar.params import PathParameter, QueryParameter, SkipValidation
 
 from adapters.wiring import Services
 from api.auth import Caller
-from api.spool import Spool
+from api.upload_spool import Spool
 from core.errors import MalformedError
 
 Wired: TypeAlias = NamedDependency[SkipValidation[Services]]

@@ -15,12 +15,12 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from adapters.wiring import Services
-from api import rendering, schemas
 from api.auth import KEYED, Caller
-from api.bodies import CheckBody
-from api.given import Spooled, Who, Wired
+from api.dependencies import Spooled, Who, Wired
+from api.multipart import Bounds, received
 from api.problems import BusyError, documented
-from api.uploads import Bounds, received
+from api.schemas import images, render
+from api.schemas.requests import CheckBody
 from core.errors import (
     BrokenError,
     DecoderKilledError,
@@ -94,7 +94,7 @@ class Check(Controller):
         caller: Who,
         spool: Spooled,
         checks: NamedDependency[SkipValidation[Checks]],
-    ) -> schemas.Checked:
+    ) -> images.Checked:
         """The verdict and decision that this picture would get if it were uploaded now."""
         limits = services.settings
         bounds = Bounds(1, int(limits.max_bytes), frozenset())
@@ -107,7 +107,7 @@ class Check(Controller):
             return await checks.run(lambda: _check(services, caller, file.path))
 
 
-def _check(services: Services, caller: Caller, path: Path) -> schemas.Checked:
+def _check(services: Services, caller: Caller, path: Path) -> images.Checked:
     verdict, decision = services.checker.check(caller.tenant, path.read_bytes())
     original = services.reader.original(caller.tenant, verdict)
-    return schemas.Checked(rendering.verdict(verdict, original), rendering.decision(decision, None))
+    return images.Checked(render.verdict(verdict, original), render.decision(decision, None))

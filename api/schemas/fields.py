@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from api.schemas import Image
+from api.schemas.images import Image
 from core import clock
 from core.errors import MalformedError
 from core.records import EXTERNAL_ID, Fields

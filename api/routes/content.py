@@ -11,11 +11,11 @@ from litestar.params import QueryParameter
 from litestar.response import Stream
 
 from adapters.wiring import Services
-from api import examples
 from api.auth import KEYED
+from api.dependencies import ImageId, Who, Wired
 from api.etags import IfNoneMatch, holds
-from api.given import ImageId, Who, Wired
 from api.problems import documented
+from api.schemas import examples
 from core.errors import ForbiddenError, GoneError, MissingError
 from core.queries.joined_views import Seen
 from rag.relevant import allowed

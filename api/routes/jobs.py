@@ -13,10 +13,10 @@ from litestar.params import HeaderParameter, QueryParameter
 from litestar.response import Stream
 
 from adapters.wiring import Services
-from api import examples, rendering, schemas
 from api.auth import KEYED
-from api.given import Cursor, JobId, Limit, Who, Wired
+from api.dependencies import Cursor, JobId, Limit, Who, Wired
 from api.problems import documented
+from api.schemas import examples, images, render
 from core import cursor as cursors
 from core.errors import ConflictError, GoneError, MissingError
 from core.queries.jobs import Tracked
@@ -43,13 +43,13 @@ class Jobs(Controller):
         status: Annotated[JobStatus | None, QueryParameter()] = None,
         limit: Limit = 50,
         cursor: Cursor = None,
-    ) -> schemas.Jobs:
+    ) -> images.Jobs:
         """Waiting, running and ended jobs, newest first. Works with the broker down."""
         before = None if cursor is None else cursors.decode(cursor)
         page = services.reader.job_page(caller.tenant, status, limit, before)
         told = services.reader.told(caller.tenant, page.items)
         onward = None if page.after is None else cursors.encode(*page.after)
-        return schemas.Jobs([rendering.job(one) for one in told], onward)
+        return images.Jobs([render.job(one) for one in told], onward)
 
     @get(
         "/{job_id:str}",
@@ -58,7 +58,7 @@ class Jobs(Controller):
         responses=documented(MissingError),
         sync_to_thread=True,
     )
-    def job(self, services: Wired, caller: Who, job_id: JobId) -> schemas.Job:
+    def job(self, services: Wired, caller: Who, job_id: JobId) -> images.Job:
         """How far it has come; when it has ended, its verdict or its error."""
         return _told(services, caller.tenant, services.reader.job(caller.tenant, job_id))
 
@@ -105,7 +105,7 @@ class Jobs(Controller):
         responses=documented(MissingError, GoneError, ConflictError),
         sync_to_thread=True,
     )
-    def retry(self, services: Wired, caller: Who, job_id: JobId) -> schemas.Job:
+    def retry(self, services: Wired, caller: Who, job_id: JobId) -> images.Job:
         """A new job `<image_id>.<n>` for the same bytes; 409 unless the upload has failed."""
         present = services.reader.job(caller.tenant, job_id)
         if present.kind != "ingest" or present.status != "failed":
@@ -114,8 +114,8 @@ class Jobs(Controller):
         return _told(services, caller.tenant, services.reader.job(caller.tenant, job.job_id))
 
 
-def _told(services: Services, tenant: str, job: Tracked) -> schemas.Job:
-    return rendering.job(services.reader.told(tenant, [job])[0])
+def _told(services: Services, tenant: str, job: Tracked) -> images.Job:
+    return render.job(services.reader.told(tenant, [job])[0])
 
 
 def _is_over(status: JobStatus) -> bool:

@@ -7,12 +7,12 @@ from typing import Annotated
 from litestar import Controller, Response, get
 from litestar.params import QueryParameter
 
-from api import examples, fields, rendering, schemas
 from api.auth import KEYED, check_decisions
+from api.dependencies import Cursor, ImageId, Limit, Who, Wired, number
 from api.etags import ETAG, IfNoneMatch, answer
-from api.given import Cursor, ImageId, Limit, Who, Wired, number
 from api.problems import documented
-from api.questions import decisions
+from api.schemas import examples, fields, images, render
+from api.schemas.search import decisions
 from core.errors import (
     ConflictError,
     EmbedderUnavailableError,
@@ -58,7 +58,7 @@ class Images(Controller):
         accepted_before: Annotated[str | None, QueryParameter(description="RFC 3339.")] = None,
         limit: Limit = 50,
         cursor: Cursor = None,
-    ) -> schemas.Images:
+    ) -> images.Images:
         """Settled pictures that pass every filter, newest first."""
         filters = Filters(
             category=category,
@@ -72,7 +72,7 @@ class Images(Controller):
             accepted_after=_moment("accepted_after", accepted_after),
             accepted_before=_moment("accepted_before", accepted_before),
         )
-        return rendering.images(services.reader.pictures(caller.tenant, filters, limit, cursor))
+        return render.images(services.reader.pictures(caller.tenant, filters, limit, cursor))
 
     @get(
         "/{image_id:str}",
@@ -87,7 +87,7 @@ class Images(Controller):
     )
     def picture(
         self, services: Wired, caller: Who, image_id: ImageId, held: IfNoneMatch = None
-    ) -> Response[schemas.Image]:
+    ) -> Response[images.Image]:
         """The record. Not settled yet: 404 with the `job`. Deleted: 410."""
         return answer(services.reader.record(caller.tenant, image_id), held)
 
@@ -118,7 +118,7 @@ class Images(Controller):
                 "others are named, which takes the role `moderate`."
             ),
         ] = None,
-    ) -> schemas.Neighbours:
+    ) -> images.Neighbours:
         """Neighbours in an embedding space, best first, itself left out.
 
         Only those whose decision and original's are `allow` are found, unless a key of role
@@ -135,7 +135,7 @@ class Images(Controller):
         found = services.reader.similar(
             caller.tenant, image_id, space_id, limit, least, decisions=wanted
         )
-        return rendering.neighbours(space_id, found)
+        return render.neighbours(space_id, found)
 
     @get(
         "/{image_id:str}/duplicates",
@@ -151,9 +151,9 @@ class Images(Controller):
         image_id: ImageId,
         limit: Limit = 50,
         cursor: Cursor = None,
-    ) -> schemas.Star:
+    ) -> images.Star:
         """The original of a picture (itself, where it is no copy) and its copies, newest first."""
-        return rendering.star(services.reader.star(caller.tenant, image_id, limit, cursor))
+        return render.star(services.reader.star(caller.tenant, image_id, limit, cursor))
 
 
 def _moment(name: str, value: str | None) -> str | None:

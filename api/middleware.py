@@ -15,8 +15,8 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
 from api import framing
-from api.metrics import Metrics
 from api.problems import METHODS, refusing
+from api.routes.metrics import Metrics
 from core.errors import MalformedError
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from api import schemas, standing
+from api.schemas import images as schemas
+from api.schemas import stats as standing
 from core import records, types
 from core.errors import SeenitError
 from core.ports import Group

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, get_args
 
 import msgspec
 
-from api.fields import LENGTHS, TAG, TAGS
+from api.schemas.fields import LENGTHS, TAG, TAGS
 from core import clock
 from core.errors import MalformedError
 from core.ports import Filters

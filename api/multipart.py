@@ -17,7 +17,7 @@ from litestar.exceptions import InternalServerException
 from multipart import MultipartError  # type: ignore[import-untyped]
 
 from api.form_parser import FormParser, Part, why
-from api.spool import Spool
+from api.upload_spool import Spool
 from core.errors import (
     InputError,
     MalformedError,

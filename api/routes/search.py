@@ -15,13 +15,14 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from adapters.wiring import Services
-from api import questions, rendering, schemas
 from api.auth import KEYED, Caller, check_decisions
-from api.bodies import SearchBody
-from api.check import Checks
-from api.given import Spooled, Who, Wired
+from api.dependencies import Spooled, Who, Wired
+from api.multipart import Bounds, received, whole
 from api.problems import BusyError, documented
-from api.uploads import Bounds, received, whole
+from api.routes.check import Checks
+from api.schemas import images, render
+from api.schemas import search as questions
+from api.schemas.requests import SearchBody
 from core.errors import (
     BrokenError,
     ConflictError,
@@ -78,7 +79,7 @@ class Search(Controller):
         caller: Who,
         spool: Spooled,
         checks: NamedDependency[SkipValidation[Checks]],
-    ) -> schemas.Hits:
+    ) -> images.Hits:
         """Pictures that match a text, a stored picture (`image_id`) or a `file`.
 
         `hybrid`, the default, asks every space and the words of the records, and fuses the lists by
@@ -95,7 +96,7 @@ class Search(Controller):
         if kind == "application/json":
             ask = _permitted(caller, questions.of_json(await whole(request, BODY)))
             found = await asyncio.to_thread(services.searcher.search, caller.tenant, ask)
-            return rendering.hits(found, time.perf_counter() - begun)
+            return render.hits(found, time.perf_counter() - begun)
         if kind != "multipart/form-data":
             raise UnsupportedError(
                 "send application/json or multipart/form-data", field="Content-Type"
@@ -106,13 +107,13 @@ class Search(Controller):
             ask = _permitted(caller, questions.of_form(form.texts))
             if not form.files:
                 found = await asyncio.to_thread(services.searcher.search, caller.tenant, ask)
-                return rendering.hits(found, time.perf_counter() - begun)
+                return render.hits(found, time.perf_counter() - begun)
             file = form.files[0]
             if isinstance(file, SeenitError):
                 raise file
             asking.check(msgspec.structs.replace(ask, vector=NOTHING))
             found = await checks.run(lambda: _shown(services, caller.tenant, ask, file.path))
-            return rendering.hits(found, time.perf_counter() - begun)
+            return render.hits(found, time.perf_counter() - begun)
 
 
 def _permitted(caller: Caller, ask: Ask) -> Ask:

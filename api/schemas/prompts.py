@@ -16,8 +16,8 @@ from litestar.openapi.spec import (
 )
 from msgspec import Meta, Struct
 
-from api import questions
-from api.bodies import FILE
+from api.schemas import search
+from api.schemas.requests import FILE
 from core.ports import Filters
 from rag.context import LIMIT, MOST
 from rag.fitting import Deliver
@@ -129,7 +129,7 @@ def _fields() -> dict[str, Any]:
     filters: dict[str, Any] = dict.fromkeys(Filters._fields, text)
     filters["decision"] = Schema(
         type=OpenAPIType.STRING,
-        enum=list(questions.DECISIONS),
+        enum=list(search.DECISIONS),
         description="Pictures of any other than `allow` never reach a prompt.",
     )
     filters["tags"] = Schema(type=OpenAPIType.ARRAY, items=text)

@@ -14,13 +14,13 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from adapters.wiring import Services
-from api import prompts, questions
 from api.auth import KEYED
-from api.check import Checks
+from api.dependencies import Spooled, Who, Wired
 from api.forwarding import Proxies
-from api.given import Spooled, Who, Wired
+from api.multipart import Bounds, received, whole
 from api.problems import BusyError, documented
-from api.uploads import Bounds, received, whole
+from api.routes.check import Checks
+from api.schemas import prompts, search
 from core.errors import (
     BrokenError,
     ConflictError,
@@ -60,7 +60,7 @@ NAMES = (
 WRITTEN = frozenset({"filters", "limit", "token_budget", "byte_budget"})
 """Form fields that hold JSON."""
 CHOICES: Mapping[str, tuple[str, ...]] = {"format": get_args(Name), "deliver": get_args(Deliver)}
-LONGEST = {"query": questions.TEXT, "model": MODEL}
+LONGEST = {"query": search.TEXT, "model": MODEL}
 
 
 class Rag(Controller):
@@ -170,7 +170,7 @@ def _field(name: str, value: object) -> object:
             raise MalformedError(f"{name} is one of {', '.join(CHOICES[name])}", field=name)
         return value
     if name == "filters":
-        return questions.filters(value)
+        return search.filters(value)
     if name == "images":
         return _ids(value)
     if name in LONGEST:
