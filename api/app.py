@@ -35,7 +35,7 @@ from api.routes.search import Search
 from api.routes.uploads import Intake
 from api.upload_spool import Spool
 from core.errors import SeenitError
-from rag import assembly
+from rag import factory
 
 BODY = 1024 * 1024
 """Bytes of a body that is not a form: sixty times the largest that makes sense."""
@@ -57,7 +57,7 @@ def create_app(services: Services) -> Litestar:
     spool = Spool(services.settings.data / "spool")
     health = Health(services, spool)
     turns = Turns()
-    contexts = assembly.context(services)
+    contexts = factory.context(services)
     proxies = Proxies(services.settings.proxies)
 
     @asynccontextmanager

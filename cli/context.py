@@ -9,9 +9,9 @@ import click
 from adapters import settings
 from cli import answers, filters, service, show
 from cli.similar import named
-from rag.context import LIMIT, MOST
-from rag.fitting import Deliver
-from rag.prompt.formats import Name
+from rag.budget_packing import Deliver
+from rag.prompt_builder import LIMIT, MOST
+from rag.providers.registry import Name
 
 
 @click.command()

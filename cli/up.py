@@ -19,7 +19,7 @@ from cli import logs, serving
 from cli.client import Client
 from core.errors import SettingsError, UnavailableError
 from core.types import SpaceKind
-from worker.engine import Engine
+from worker.embedded import Engine
 
 _START_SECONDS = 60.0
 

@@ -11,7 +11,7 @@ from adapters.metrics_server import exposed
 from cli import logs
 from cli.stopping import told_to_stop
 from core.task_names import QUEUES
-from worker.fleet import Worker
+from worker.worker import Worker
 
 LOOK_SECONDS = 1.0
 """How often it looks whether it was told to stop."""

@@ -12,9 +12,9 @@ from core.search.fusion import K, Way, fuse
 from core.search.request import Ask
 from core.search.searcher import Embedders, Found, Searcher
 from core.types import SpaceKind, Vector
-from rag.bars import Asked, Bars, Measured, bars
-from rag.ranking import diverse
-from rag.relevant import Dropped, Relevant, Retrieved, allowed
+from rag.mmr import diverse
+from rag.thresholds import Asked, Bars, Measured, bars
+from rag.types import Dropped, Relevant, Retrieved, allowed
 
 POOL = 50
 """Least pictures looked at: what is unlike the rest must be among them to be chosen."""

@@ -21,10 +21,10 @@ from core.queries.joined_views import Original, Seen
 from core.search.request import Ask
 from core.search.searcher import Results
 from core.types import Decision, Verdict
-from rag import schema
-from rag.labels import quoted, texts
-from rag.prompt.formats import Name
-from rag.relevant import allowed
+from rag import json_schema
+from rag.providers.registry import Name
+from rag.sanitize import quoted, texts
+from rag.types import allowed
 from rag.visible import visible
 
 LIMIT = 8
@@ -149,8 +149,8 @@ class Tools:
             if name not in DEFINITIONS:
                 known = ", ".join(DEFINITIONS)
                 raise MalformedError(f"there is no tool {name!r:.80}; {known}", field="name")
-            given = schema.without_nulls(arguments)
-            schema.check(DEFINITIONS[name][1], given)
+            given = json_schema.without_nulls(arguments)
+            json_schema.check(DEFINITIONS[name][1], given)
             return self._calls[name](tenant, given)
         except SeenitError as error:
             return {"error": _problem(error)}
@@ -239,7 +239,7 @@ def definitions(name: Name) -> list[dict[str, Any]]:
     """The tools as a provider's `tools` parameter takes them."""
     if name == "gemini":
         declared = [
-            {"name": tool, "description": told, "parametersJsonSchema": schema.strict(given)}
+            {"name": tool, "description": told, "parametersJsonSchema": json_schema.strict(given)}
             for tool, (told, given) in DEFINITIONS.items()
         ]
         return [{"functionDeclarations": declared}]
@@ -252,7 +252,7 @@ def _definition(name: Name, tool: str, told: str, given: dict[str, Any]) -> dict
     function = {
         "name": tool,
         "description": told,
-        "parameters": schema.strict(given),
+        "parameters": json_schema.strict(given),
         "strict": True,
     }
     if name == "openai":

@@ -27,9 +27,9 @@ from core import keys
 from core.ingest.sweeper import Handle, Sweeper
 from core.task_names import INGEST_QUEUE
 from tests.process import ROOT, outside, wait
-from worker.app import ThreadWorker
-from worker.batching import gather
-from worker.flights import Flights
+from worker.batch_scheduler import Flights
+from worker.batch_task import gather
+from worker.thread_worker import ThreadWorker
 
 
 class Toil:

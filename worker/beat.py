@@ -11,7 +11,7 @@ from adapters.wiring import Services
 from core.errors import SeenitError, SettingsError
 from core.ingest.orphans import clear
 from core.supervision import SupervisedThread
-from worker.rounds import Chore, Rounds, upkeep
+from worker.periodic import Chore, Rounds, upkeep
 
 CLEAR_SECONDS = 300.0
 """Between two looks for pictures that a killed process left."""

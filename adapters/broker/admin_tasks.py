@@ -25,7 +25,7 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
 
     errand_id: str
     kind: str
-    """One of those that `worker/chores.py` carries out."""
+    """One of those that `worker/admin_tasks.py` carries out."""
     arguments: dict[str, str] = {}
 
 

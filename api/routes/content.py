@@ -18,7 +18,7 @@ from api.problems import documented
 from api.schemas import examples
 from core.errors import ForbiddenError, GoneError, MissingError
 from core.queries.joined_views import Seen
-from rag.relevant import allowed
+from rag.types import allowed
 
 MEDIA_TYPES = {
     "JPEG": "image/jpeg",

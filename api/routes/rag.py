@@ -33,9 +33,9 @@ from core.errors import (
     TooLargeError,
     UnsupportedError,
 )
-from rag.context import MOST, Built, Context, Wanted
-from rag.fitting import Deliver
-from rag.prompt.formats import Name
+from rag.budget_packing import Deliver
+from rag.prompt_builder import MOST, Built, Context, Wanted
+from rag.providers.registry import Name
 
 BODY = 1024 * 1024
 """Bytes of a question as JSON."""

@@ -19,9 +19,9 @@ from msgspec import Meta, Struct
 from api.schemas import search
 from api.schemas.requests import FILE
 from core.ports import Filters
-from rag.context import LIMIT, MOST
-from rag.fitting import Deliver
-from rag.prompt.formats import Name
+from rag.budget_packing import Deliver
+from rag.prompt_builder import LIMIT, MOST
+from rag.providers.registry import Name
 
 _ID = "01980a5e-7c1d-7b6a-9f0e-3f6f0c1f2a44"
 _OTHER = "01980a11-02aa-7cc3-8d11-90b1f7a3c001"

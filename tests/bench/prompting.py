@@ -9,9 +9,9 @@ import msgspec
 
 from adapters.wiring import Services
 from core.records import Fields
-from rag import assembly
-from rag.context import Wanted
-from rag.prompt.formats import Name
+from rag import factory
+from rag.prompt_builder import Wanted
+from rag.providers.registry import Name
 from tests.bench import photos, running, weights
 from tests.bench.photos import Source
 from tests.bench.rows import Row, Run, seconds
@@ -92,7 +92,7 @@ def _fill(run: Run, built: Services, folder: Path, files: list[bytes]) -> None:
 
 def _taken(run: Run, built: Services, name: Name, questions: int) -> tuple[list[float], int]:
     """Milliseconds of each question, sorted, and the fewest pictures that one brought."""
-    context = assembly.context(built)
+    context = factory.context(built)
     fewest = SHOWN
 
     def ask(n: int) -> None:

@@ -17,9 +17,9 @@ from core.task_names import INGEST_QUEUE
 from tests import servers
 from tests.bench import photos
 from tests.bench.rows import Row, Run
-from worker.app import ThreadWorker
-from worker.batching import gather, register
-from worker.flights import Flights
+from worker.batch_scheduler import Flights
+from worker.batch_task import gather, register
+from worker.thread_worker import ThreadWorker
 
 BATCH = 64
 BATCHES, BATCHES_QUICK = 30, 2

@@ -25,7 +25,7 @@ from core import keys
 from tests.e2e.talking import until
 from tests.pictures import flat, jpeg, photo, png, tiny
 from tests.toys import ToyCaptions
-from worker.engine import Engine
+from worker.embedded import Engine
 
 MAX_BYTES = 2_000_000
 WAIT = "/v1/images?wait=60"

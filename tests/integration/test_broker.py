@@ -22,8 +22,8 @@ from tests import servers
 from tests.faults import toxiproxy
 from tests.process import wait
 from tests.toil import Pit, pit
-from worker.batching import Received
-from worker.flights import Flights
+from worker.batch_scheduler import Flights
+from worker.batch_task import Received
 
 AT_MOST = 0.2
 """Seconds that an upload may wait for a broker that is not there."""

@@ -21,10 +21,10 @@ from core.ingest.accept import Upload
 from core.records import Fields, Job
 from tests.e2e.talking import until
 from tests.pictures import photo, png
-from worker import chores
-from worker.consuming import Patient
-from worker.engine import Engine
-from worker.rounds import Chore, Rounds
+from worker import admin_tasks
+from worker.consumer import Patient
+from worker.embedded import Engine
+from worker.periodic import Chore, Rounds
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         times.append(1)
         return {"times": len(times)}
 
-    monkeypatch.setitem(chores.CHORES, "count", count)
+    monkeypatch.setitem(admin_tasks.CHORES, "count", count)
     return times
 
 
@@ -173,7 +173,7 @@ def test_a_chore_with_a_defect_does_not_fill_the_log(
 ) -> None:
     """A traceback now and then, not one with every round."""
     clock = [0.0]
-    monkeypatch.setattr("worker.rounds.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("worker.periodic.time.monotonic", lambda: clock[0])
     runs: list[float] = []
 
     def fail() -> None:

@@ -20,8 +20,8 @@ from core.records import Fields, Operation
 from tests import models
 from tests.e2e.talking import until
 from tests.pictures import jpeg, photo
-from worker.chores import carry_out
-from worker.engine import Engine
+from worker.admin_tasks import carry_out
+from worker.embedded import Engine
 
 TENANT = "default"
 

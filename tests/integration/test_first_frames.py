@@ -16,7 +16,7 @@ from adapters import wiring
 from adapters.settings import Settings
 from api.app import create_app
 from tests.pictures import flat, photo, png
-from worker.engine import Engine
+from worker.embedded import Engine
 
 ANIMATED = ("GIF", "PNG", "TIFF", "WEBP")
 FIRST = {"blank": flat("white", 320, 240), "black": flat("black", 320, 240)}

@@ -19,7 +19,7 @@ from api.app import create_app
 from core.image_formats import BY_DEFAULT, FORMATS
 from tests.files import HEIC, HEIC_TURNED
 from tests.pictures import photo, png
-from worker.engine import Engine
+from worker.embedded import Engine
 
 GOOD = png(photo(1, 96, 64))
 OFF = (

@@ -20,7 +20,7 @@ from core import keys
 from core.errors import BacklogError
 from core.ingest.retention import Retention
 from tests.pictures import photo, png
-from worker.engine import Engine
+from worker.embedded import Engine
 
 HELD = "2999-01-01T00:00:00.000Z"
 PICTURES = [png(photo(seed, 96, 64)) for seed in range(3)]

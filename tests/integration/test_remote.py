@@ -51,8 +51,8 @@ from tests import servers
 from tests.e2e.talking import until
 from tests.pictures import flat, jpeg, photo
 from tests.toys import ToyCaptions
-from worker.consuming import Patient
-from worker.fleet import Worker
+from worker.consumer import Patient
+from worker.worker import Worker
 
 TENANT = "default"
 WORDS = "a red dog on a sunny beach"

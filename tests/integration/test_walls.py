@@ -30,7 +30,7 @@ from api.app import create_app
 from tests.e2e.talking import until
 from tests.pictures import jpeg, photo
 from tests.toys import ToyCaptions
-from worker.engine import Engine
+from worker.embedded import Engine
 
 WORD = "quokka"
 """In every text that alpha has given."""

@@ -25,9 +25,9 @@ from tests.e2e.fleet import fleet
 from tests.pictures import jpeg, photo
 from tests.process import wait
 from tests.toil import Pit, pit
-from worker import chores
-from worker.app import ThreadWorker
-from worker.desk import Desk
+from worker import admin_tasks
+from worker.admin_runner import Desk
+from worker.thread_worker import ThreadWorker
 
 Server = servers.Redis | servers.Given
 
@@ -251,7 +251,7 @@ def test_an_errand_is_done_by_a_worker_and_left_to_the_next_by_one_that_stops(
         told(1, 2)
         return {"went": "well"}
 
-    monkeypatch.setitem(chores.CHORES, "slow", slow)
+    monkeypatch.setitem(admin_tasks.CHORES, "slow", slow)
     first, second = (Desk(services, errands, one) for one in (stop, threading.Event()))
     app = dug.broker.consumer(DEFAULT_QUEUE, 1)
     try:

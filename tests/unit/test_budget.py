@@ -6,20 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag import budget
-from rag.prompt.formats import FORMATS, Name
+from rag import token_costs
+from rag.providers.registry import FORMATS, Name
 
 
 def test_the_examples_that_providers_publish() -> None:
     """Each of them, as their pages work it out."""
-    assert budget.tiles(1024, 1024, 85, 170) == 765
-    assert budget.tiles(2048, 4096, 85, 170) == 1105
-    assert budget.patches(1024, 1024) == 1024
-    assert budget.patches(1800, 2400) == 1452
-    assert budget.claude(200, 200) == 64  # the page of patches; about 54 on the one before
-    assert budget.claude(1000, 1000) == 1334
-    assert budget.gemini(384, 384) == 258
-    assert budget.gemini(960, 540) == 6 * 258
+    assert token_costs.tiles(1024, 1024, 85, 170) == 765
+    assert token_costs.tiles(2048, 4096, 85, 170) == 1105
+    assert token_costs.patches(1024, 1024) == 1024
+    assert token_costs.patches(1800, 2400) == 1452
+    assert token_costs.claude(200, 200) == 64  # the page of patches; about 54 on the one before
+    assert token_costs.claude(1000, 1000) == 1334
+    assert token_costs.gemini(384, 384) == 258
+    assert token_costs.gemini(960, 540) == 6 * 258
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_the_examples_that_providers_publish() -> None:
 )
 def test_a_model_is_counted_by_its_own_formula(name: Name, model: str, tokens: int) -> None:
     """For a preview of 512 x 384 pixels, without a note."""
-    scale = budget.scale(name, model)
+    scale = token_costs.scale(name, model)
     assert (scale.cost(512, 384), scale.note) == (tokens, None)
 
 
@@ -50,11 +50,11 @@ def test_a_model_is_counted_by_its_own_formula(name: Name, model: str, tokens: i
 @pytest.mark.parametrize("model", [None, "", "gpt-5.7", "gpt-4o-mini-turbo", "llava", "gemini-x"])
 def test_an_unknown_model_costs_the_most(name: Name, model: str | None) -> None:
     """As much as any of its provider's, and the answer says so."""
-    unknown = budget.scale(name, model)
+    unknown = token_costs.scale(name, model)
     assert unknown.note is not None
     assert name in unknown.note
     for known in ("gpt-4o-mini", "gpt-4.1-nano", "o4-mini", "claude-3-opus", "gemini-2.0-flash"):
-        scale = budget.scale(name, known)
+        scale = token_costs.scale(name, known)
         if scale.note is None:
             for size in ((512, 512), (512, 100), (384, 384), (40, 512), (1, 1)):
                 assert unknown.cost(*size) >= scale.cost(*size)
@@ -65,7 +65,7 @@ def test_an_unknown_model_costs_the_most(name: Name, model: str | None) -> None:
 def test_any_preview_has_a_cost(name: Name, width: int, height: int) -> None:
     """Whatever its shape."""
     for model in ("gpt-4o", "gpt-5-nano", "claude-3-haiku", "gemini-2.5-pro", "gemini-3-pro", None):
-        assert budget.scale(name, model).cost(width, height) > 0
+        assert token_costs.scale(name, model).cost(width, height) > 0
 
 
 @pytest.mark.parametrize(
@@ -82,14 +82,14 @@ def test_any_preview_has_a_cost(name: Name, width: int, height: int) -> None:
 )
 def test_a_text_is_never_counted_under(words: str, tokens: int) -> None:
     """Nor by more than three times."""
-    assert tokens <= budget.text(words) <= 3 * tokens
+    assert tokens <= token_costs.text(words) <= 3 * tokens
 
 
 @given(st.text())
 def test_a_text_costs_at_most_its_bytes(words: str) -> None:
     """No vocabulary over bytes can need more."""
-    assert budget.text(words) <= len(words.encode("utf-8", "replace"))
-    assert budget.text(words + "x") >= budget.text(words)
+    assert token_costs.text(words) <= len(words.encode("utf-8", "replace"))
+    assert token_costs.text(words + "x") >= token_costs.text(words)
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 4, 1000])
@@ -97,4 +97,4 @@ def test_base64_is_measured_with_its_padding(size: int) -> None:
     """As it is sent."""
     from base64 import b64encode  # noqa: PLC0415 - beside its own name
 
-    assert budget.base64(size) == len(b64encode(b"x" * size))
+    assert token_costs.base64(size) == len(b64encode(b"x" * size))

@@ -20,11 +20,11 @@ from core.ports import Filters
 from core.records import Fields, Record, Tombstone
 from core.storage.signed_urls import Signer
 from core.types import Vector
-from rag import budget
-from rag.context import Built, Context, Wanted
-from rag.prompt.formats import FORMATS
-from rag.prompt.shape import GUIDE
-from rag.relevant import Dropped, Relevant, Retrieved
+from rag import token_costs
+from rag.prompt_builder import Built, Context, Wanted
+from rag.providers.base import GUIDE
+from rag.providers.registry import FORMATS
+from rag.types import Dropped, Relevant, Retrieved
 from tests.door import Service, Tail
 from tests.pictures import photo
 from tests.records import image_id, record
@@ -287,7 +287,7 @@ def test_a_budget_too_small_for_one_picture_says_so(
         True,
         False,
     )
-    assert built.estimated_tokens == budget.message(QUESTION)
+    assert built.estimated_tokens == token_costs.message(QUESTION)
 
 
 def test_nothing_relevant_says_why(setting: Setting) -> None:
@@ -310,7 +310,7 @@ def test_the_estimate_is_of_all_that_is_sent(setting: Setting) -> None:
         for part in (message["content"] if isinstance(message["content"], list) else [])
     ]
     texts = [part["text"] for part in parts if part["type"] == "text"] + [GUIDE]
-    least = sum(map(budget.text, texts)) + 85 * 2
+    least = sum(map(token_costs.text, texts)) + 85 * 2
     assert least <= built.estimated_tokens <= least + 20 * (len(parts) + 1)
     assert built.notes == []
 

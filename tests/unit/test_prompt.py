@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from rag.prompt.formats import FORMATS, Name
-from rag.prompt.shape import GUIDE, Picture, Prompt
+from rag.providers.base import GUIDE, Picture, Prompt
+from rag.providers.registry import FORMATS, Name
 from tests.absent import absent
 
 DATA = b"\xff\xd8\xff\xe0 not really a picture"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.ranking import DIVERSITY, diverse
+from rag.mmr import DIVERSITY, diverse
 from tests.records import random_vector, unit
 
 ONE, OTHER = unit([1, 0, 0]), unit([0, 1, 0])

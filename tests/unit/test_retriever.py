@@ -26,8 +26,8 @@ from core.records import Fields, Record, caption
 from core.search.searcher import Searcher
 from core.storage.picture_store import Shelf, Written
 from core.types import Decision, SpaceKind, Value
-from rag.relevant import Retrieved
 from rag.retriever import Retriever
+from rag.types import Retrieved
 from tests.door import Tail
 from tests.records import fingerprint, image_id, moment, record, tombstone
 from tests.texts import DIMENSIONS, Pair, WordEmbedder, words

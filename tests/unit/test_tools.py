@@ -13,8 +13,8 @@ from pydantic import TypeAdapter
 
 from core.errors import MalformedError
 from core.records import Fields, Record
-from rag import schema
-from rag.prompt.formats import FORMATS, Name
+from rag import json_schema
+from rag.providers.registry import FORMATS, Name
 from rag.tools import DEFINITIONS, Tools, definitions, said
 from tests.absent import absent
 from tests.door import Service
@@ -179,7 +179,7 @@ def test_the_tools_are_in_each_sdks_shape(name: Name) -> None:
 def test_strict_schemas_keep_to_what_strict_modes_know() -> None:
     """Every name required, what may be left out nullable, no bounds."""
     for _, given in DEFINITIONS.values():
-        made = schema.strict(given)
+        made = json_schema.strict(given)
         assert set(made["required"]) == set(made["properties"])
         assert made["additionalProperties"] is False
         for name, one in made["properties"].items():
@@ -208,5 +208,5 @@ def test_strict_schemas_keep_to_what_strict_modes_know() -> None:
 def test_a_value_is_held_to_its_schema(given: dict[str, Any], value: object, path: str) -> None:
     """The first part that is wrong is named."""
     with pytest.raises(MalformedError) as raised:
-        schema.check(given, value)
+        json_schema.check(given, value)
     assert (raised.value.field or "") == path

@@ -21,12 +21,12 @@ from core.fingerprint.fingerprint import encode_preview
 from core.imaging.previews import Previews
 from core.records import Fields
 from core.storage.signed_urls import Signer
-from rag.context import Built, Context, Wanted
-from rag.fitting import Deliver
-from rag.labels import facts, label
-from rag.prompt.formats import FORMATS, Name
-from rag.relevant import Relevant, Retrieved
+from rag.budget_packing import Deliver
+from rag.prompt_builder import Built, Context, Wanted
+from rag.providers.registry import FORMATS, Name
+from rag.sanitize import facts, label
 from rag.tools import said
+from rag.types import Relevant, Retrieved
 from rag.visible import hidden, one_line, visible
 from tests.door import Service
 from tests.pictures import photo

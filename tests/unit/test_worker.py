@@ -21,9 +21,9 @@ from core.ingest.sweeper import Hand
 from core.records import Fields, Job
 from core.types import Canonical, Fingerprint
 from tests.pictures import jpeg, photo
-from worker.app import ThreadWorker
-from worker.batching import register
-from worker.tasks import Settling
+from worker.batch_task import register
+from worker.settle_task import Settling
+from worker.thread_worker import ThreadWorker
 
 Settle = Callable[[str, Sequence[str]], list[Exception | None]]
 

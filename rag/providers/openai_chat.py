@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rag.prompt.shape import MEDIA_TYPE, Block, Picture, Prompt
+from rag.providers.base import MEDIA_TYPE, Block, Picture, Prompt
 
 DETAIL = "low"
 """The model then sees the picture in 512 x 512 pixels: all that a preview has."""

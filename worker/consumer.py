@@ -22,7 +22,7 @@ from celery.exceptions import WorkerShutdown
 from celery.worker.consumer import Consumer
 
 from adapters.broker.celery_app import TICK_SECONDS
-from worker.batching import Batched
+from worker.batch_task import Batched
 
 LONGEST_PAUSE = 1
 """Seconds between two tries to reach a broker that is away: a restarted one is found at once."""

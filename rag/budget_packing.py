@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from core.imaging.previews import Preview, Previews
-from rag import budget
+from rag import token_costs
 
 Deliver = Literal["inline", "url", "reference"]
 Size = Literal["preview", "thumb"]
@@ -57,14 +57,14 @@ class Room:
 class Fitter:
     """The ways to send one picture, for one model and delivery."""
 
-    def __init__(self, previews: Previews, deliver: Deliver, scale: budget.Scale) -> None:
+    def __init__(self, previews: Previews, deliver: Deliver, scale: token_costs.Scale) -> None:
         self._previews = previews
         self._deliver = deliver
         self._scale = scale
 
     def ways(self, tenant: str, image_id: str, text: str) -> Iterator[Fit]:
         """Largest first, each made only when it is asked for. Raise MissingError, CorruptError."""
-        said = budget.message(text)
+        said = token_costs.message(text)
         if self._deliver == "reference":
             yield Fit(said, 0)
         elif self._deliver == "url":
@@ -80,7 +80,7 @@ class Fitter:
                 if shown != (made.width, made.height):  # else it was that small already
                     shown = made.width, made.height
                     tokens = said + self._cost(made)
-                    yield Fit(tokens, budget.base64(len(made.data)), data=made.data)
+                    yield Fit(tokens, token_costs.base64(len(made.data)), data=made.data)
 
     def _cost(self, made: Preview) -> int:
-        return self._scale.cost(made.width, made.height) + budget.PART
+        return self._scale.cost(made.width, made.height) + token_costs.PART

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from rag.prompt import anthropic, gemini, openai_chat, openai_responses
-from rag.prompt.shape import Format
+from rag.providers import anthropic, gemini, openai_chat, openai_responses
+from rag.providers.base import Format
 
 Name = Literal["openai", "openai-responses", "anthropic", "gemini"]
 

@@ -14,7 +14,7 @@ from celery.worker import WorkController
 
 from core.errors import EngineUnavailableError
 from core.supervision import describe
-from worker.consuming import Patient, Threads
+from worker.consumer import Patient, Threads
 
 READY_SECONDS = 30.0
 LOOK_SECONDS = 0.1

@@ -15,11 +15,11 @@ from core.queries import joined_views
 from core.queries.snapshot import Overlay
 from core.storage.signed_urls import Signer
 from core.types import Vector
-from rag import budget, labels
-from rag.fitting import Deliver, Fit, Fitter, Room
-from rag.prompt.formats import FORMATS, Name
-from rag.prompt.shape import GUIDE, Block, Picture, Prompt
-from rag.relevant import Dropped, Relevant, Retrieved, Retrieves, allowed
+from rag import sanitize, token_costs
+from rag.budget_packing import Deliver, Fit, Fitter, Room
+from rag.providers.base import GUIDE, Block, Picture, Prompt
+from rag.providers.registry import FORMATS, Name
+from rag.types import Dropped, Relevant, Retrieved, Retrieves, allowed
 from rag.visible import visible
 
 LIMIT = 8
@@ -122,7 +122,7 @@ class Context:
             filters=wanted.filters,
             limit=wanted.limit,
         )
-        scale = budget.scale(wanted.format, wanted.model)
+        scale = token_costs.scale(wanted.format, wanted.model)
         fitter = Fitter(self._previews, wanted.deliver, scale)
         hidden: list[Dropped] = []
         items = self._live(tenant, retrieved.items, hidden)
@@ -151,12 +151,12 @@ class Context:
         self, tenant: str, wanted: Wanted, fitter: Fitter, items: Sequence[Relevant]
     ) -> _Filled:
         """As many as there is room for, best first, labelled in that order."""
-        spent = _asked(wanted) + budget.message(GUIDE)
+        spent = _asked(wanted) + token_costs.message(GUIDE)
         room = Room(wanted.token_budget, wanted.byte_budget, spent)
         shown: list[_Shown] = []
         dropped: list[Dropped] = []
         for found in items:
-            name = labels.label(len(shown) + 1)
+            name = sanitize.label(len(shown) + 1)
             image_id = found.seen.record.state.image_id
             text = _text(name, found, wanted.deliver)
             fit = self._fit(fitter, room, tenant, found, text)
@@ -242,12 +242,12 @@ def withheld(seen: joined_views.Seen | None) -> str | None:
 
 
 def _asked(wanted: Wanted) -> int:
-    return budget.message(wanted.query) if wanted.query else 0
+    return token_costs.message(wanted.query) if wanted.query else 0
 
 
 def _text(name: str, found: Relevant, deliver: Deliver) -> str:
     record = found.seen.record
-    told = labels.facts(name, record.fields)
+    told = sanitize.facts(name, record.fields)
     if deliver != "reference":
         return told
     return f"{told}\nThe picture is not attached: seenit:{record.state.image_id}"

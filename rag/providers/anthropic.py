@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rag.prompt.shape import MEDIA_TYPE, Block, Picture, Prompt
+from rag.providers.base import MEDIA_TYPE, Block, Picture, Prompt
 
 
 def blocks(prompt: Prompt) -> list[Block]:

@@ -10,7 +10,7 @@ from typing import Any
 from adapters.broker.admin_tasks import Errand, Report
 from adapters.wiring import Services, rebuild
 from core.errors import MalformedError, SeenitError
-from worker import filling, measuring
+from worker import calibrate_task, space_tasks
 
 Told = Callable[[int, int], None]
 """Hears how far it has come: done, and in all."""
@@ -72,9 +72,9 @@ def _reindex(services: Services, _: Mapping[str, str], told: Told) -> dict[str, 
 
 CHORES: dict[str, Chore] = {
     "reindex": _reindex,
-    "backfill": filling.backfill,
-    "calibrate": measuring.calibrate,
-    "model-add": filling.add,
-    "model-activate": filling.activate,
-    "model-list": filling.spaces,
+    "backfill": space_tasks.backfill,
+    "calibrate": calibrate_task.calibrate,
+    "model-add": space_tasks.add,
+    "model-activate": space_tasks.activate,
+    "model-list": space_tasks.spaces,
 }

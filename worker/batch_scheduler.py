@@ -20,7 +20,7 @@ from adapters.broker.redis_leases import NEVER, SharedHand, Tried
 from core.ingest.sweeper import Handle
 from core.metrics import UNMETERED, Meter
 from core.supervision import SupervisedThread
-from worker.batching import Received, Settle
+from worker.batch_task import Received, Settle
 
 TOGETHER = 2
 """Batches without an outcome after which a job goes alone."""

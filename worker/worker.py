@@ -12,12 +12,12 @@ from adapters.wiring import Services
 from core.errors import SeenitError, SettingsError
 from core.supervision import SupervisedThread
 from core.task_names import DEFAULT_QUEUE, INGEST_QUEUE, QUERY_QUEUE, QUEUES
-from worker.answering import register_answers
-from worker.app import ThreadWorker
-from worker.batching import gather
-from worker.desk import Desk
-from worker.flights import Flights
-from worker.tasks import Settling
+from worker.admin_runner import Desk
+from worker.batch_scheduler import Flights
+from worker.batch_task import gather
+from worker.query_tasks import register_answers
+from worker.settle_task import Settling
+from worker.thread_worker import ThreadWorker
 
 FLIGHTS = 3
 """Batches at once on a GPU: one is decoded and one settled while one is on the device. On a CPU

@@ -15,7 +15,7 @@ from adapters.wiring import Services
 from core.errors import QueueUnavailableError
 from core.supervision import SupervisedThread
 from core.task_names import ERRAND_TASK
-from worker.chores import attempt
+from worker.admin_tasks import attempt
 
 PATIENCE_SECONDS = 60.0
 """How long it tries to say what came of it; what nobody could be told is done again."""

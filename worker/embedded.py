@@ -11,11 +11,11 @@ from adapters.wiring import Services
 from core.errors import SeenitError, SettingsError
 from core.ingest.sweeper import Hand
 from core.supervision import SupervisedThread
-from worker.app import ThreadWorker
-from worker.batching import register
-from worker.chores import attempt
-from worker.rounds import Chore, Rounds, upkeep
-from worker.tasks import Settling
+from worker.admin_tasks import attempt
+from worker.batch_task import register
+from worker.periodic import Chore, Rounds, upkeep
+from worker.settle_task import Settling
+from worker.thread_worker import ThreadWorker
 
 LOOK_SECONDS = 0.5
 """How often the holder looks for errands, and another process for the lock."""

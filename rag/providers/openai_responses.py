@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rag.prompt.openai_chat import DETAIL, address
-from rag.prompt.shape import Block, Prompt
+from rag.providers.base import Block, Prompt
+from rag.providers.openai_chat import DETAIL, address
 
 
 def blocks(prompt: Prompt) -> list[Block]:

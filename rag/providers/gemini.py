@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rag.prompt.shape import MEDIA_TYPE, Block, Prompt
+from rag.providers.base import MEDIA_TYPE, Block, Prompt
 
 
 def blocks(prompt: Prompt) -> list[Block]:

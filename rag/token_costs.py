@@ -25,7 +25,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from rag.prompt.formats import Name
+from rag.providers.registry import Name
 
 Cost = Callable[[int, int], int]
 """Tokens of a picture of so many pixels in width and height."""

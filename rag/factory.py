@@ -10,9 +10,9 @@ from core.ports import Index
 from core.queries.records import Reader
 from core.search.searcher import Embedders, Searcher
 from core.storage.signed_urls import Signer
-from rag.bars import Measured
-from rag.context import Context
+from rag.prompt_builder import Context
 from rag.retriever import Retriever
+from rag.thresholds import Measured
 from rag.tools import Tools
 
 
