@@ -1,7 +1,7 @@
 """`uvicorn --factory api.asgi:create`: one API process out of the environment.
 
 Run it with `--http h11 --no-proxy-headers`: else uvicorn believes any process on the machine that
-says it is a proxy. `seenit api` does, and refuses more (`cli.protocol`).
+says it is a proxy. `seenit api` does, and refuses more (`cli.server.http_protocol`).
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ from typing import Any, Self
 
 import httpx
 
-from cli.names import form_name
-from cli.reading import MOST, printed, read
+from cli.file_names import form_name
+from cli.file_reading import MOST, printed, read
 from core import errors
 from core.errors import (
     ForbiddenError,

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from cli import names
-from cli.reading import SPECIAL, UnreadError, opened
+from cli import file_names
+from cli.file_reading import SPECIAL, UnreadError, opened
 from core.imaging import headers
 
 _PICTURE = re.compile(
@@ -83,7 +83,7 @@ def listed(paths: Sequence[Path]) -> Listing:
     """
     listing = Listing([], [])
     roots = {path for path in paths if path.is_dir()}
-    given = {names.path_name(path) for path in paths if path not in roots}
+    given = {file_names.path_name(path) for path in paths if path not in roots}
     met: set[str] = set()
     for path in paths:
         entries = _below(path) if path in roots else [_named(path)]
@@ -111,7 +111,7 @@ def unread(file: Found, error: UnreadError) -> Skipped:
 
 def _named(path: Path) -> Found | Skipped:
     """Look at what the command line names: a pipe is refused, a link is followed."""
-    name = names.path_name(path)
+    name = file_names.path_name(path)
     try:
         status = path.stat()
     except OSError as error:
@@ -134,7 +134,7 @@ def _below(root: Path) -> Iterator[Found | Skipped]:
                 entries = sorted(listing, key=lambda entry: entry.name)
         except OSError as error:
             failed = UnreadError.of(error)
-            name = f"{names.path_name(parent)}/"
+            name = f"{file_names.path_name(parent)}/"
             yield Skipped(name, failed.kind, failed.detail, named=parent is root)
             continue
         folders = []
@@ -150,7 +150,7 @@ def _below(root: Path) -> Iterator[Found | Skipped]:
 
 def _look(path: Path, entry: os.DirEntry[str]) -> Found | Skipped | None:
     """Say what an entry is; None for a folder to be walked."""
-    name = names.path_name(path)
+    name = file_names.path_name(path)
     try:
         status = entry.stat(follow_symlinks=False)
         if stat.S_ISDIR(status.st_mode):

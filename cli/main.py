@@ -13,7 +13,7 @@ import sys
 
 import click
 
-from cli.printable import printable
+from cli.rendering.printable import printable
 from core.errors import (
     ForbiddenError,
     SeenitError,
@@ -43,7 +43,7 @@ _COMMANDS = {
 }
 """Told here, so that `seenit --help` imports none of them."""
 
-_OURS = {"adapters", "api", "cli", "core", "demo", "rag", "worker"}
+_OURS = {"adapters", "api", "cli", "core", "demo", "evaluation", "rag", "worker"}
 
 FAILED, WRONG, UNAVAILABLE, INTERRUPTED = 1, 2, 3, 130
 
@@ -57,11 +57,11 @@ class Lazy(click.Group):
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import `cli.<name>` and take its `command`; None for an unknown name."""
+        """Import `cli.commands.<name>` and take its `command`; None for an unknown name."""
         del ctx
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"cli.commands.{cmd_name}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

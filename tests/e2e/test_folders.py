@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from cli.names import external_id, path_name
+from cli.file_names import external_id, path_name
 from tests import odd_tree
 from tests.e2e import command
 from tests.e2e.service import Service, serving

@@ -10,11 +10,11 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from cli import sheets
-from cli.evaluate import command
+from cli.commands.evaluate import command
 from core.errors import SettingsError
 from core.matching.policy import POLICY
 from core.types import Candidates, Limits, Verdict
+from evaluation import plots
 from evaluation.duplicates import Evaluation, Plan, Stored
 from evaluation.report import Wrong, is_odd, share, shown
 from tests.files import HEIC
@@ -163,7 +163,7 @@ def test_sheets_hold_every_pair(tmp_path: Path) -> None:
     (tmp_path / "wrong-9.png").write_bytes(b"old")
     small = shown(photo(1, 320, 240))
     wrong = [Wrong(label=f"pair {n}", one=small, other=small) for n in range(25)]
-    paths = sheets.contact(wrong, tmp_path)
+    paths = plots.contact(wrong, tmp_path)
     assert [path.name for path in paths] == ["wrong-1.png", "wrong-2.png"]
     assert sorted(tmp_path.iterdir()) == paths
 
@@ -172,4 +172,4 @@ def test_missing_matplotlib_is_said_first(monkeypatch: pytest.MonkeyPatch) -> No
     """Without matplotlib the command refuses at once and says how to get it."""
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(SettingsError, match="pip install"):
-        sheets.need_plotting()
+        plots.need_plotting()

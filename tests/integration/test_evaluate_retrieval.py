@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from cli.evaluate import command
+from cli.commands.evaluate import command
 from core.errors import InputError
 from evaluation.retrieval import curve, ranks
 from tests.models import WORDS, clip, sentences

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from api.schemas import fields
-from cli.names import external_id
+from cli.file_names import external_id
 from core.errors import MalformedError
 from core.records import EXTERNAL_ID, Fields
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from cli import show
 from cli.client import Client
 from cli.files import listed
 from cli.main import run
+from cli.rendering import verdicts
 from core.errors import MissingError, SettingsError, UnavailableError
 
 
@@ -113,20 +113,25 @@ def test_folders_are_walked_in_order_and_named_files_always_taken(tmp_path: Path
 def test_the_evidence_told_is_that_of_the_original() -> None:
     """Other matches were looked at; they are not the reason."""
     copy = row("f", "near_duplicate", original="photos/a.jpg")
-    told = (show.kind(copy), show.original(copy), show.why(copy), show.decision(copy))
+    told = (
+        verdicts.kind(copy),
+        verdicts.original(copy),
+        verdicts.why(copy),
+        verdicts.decision(copy),
+    )
     assert told == ("near_duplicate", "photos/a.jpg", "mirrored", "allow")
 
 
 def test_an_original_without_a_name_is_told_by_its_id() -> None:
     """Nobody needs to name pictures."""
-    assert show.original(row("f", "exact")) == "o"
+    assert verdicts.original(row("f", "exact")) == "o"
 
 
 def test_failures_are_counted_and_explained() -> None:
     """Beside the verdicts, most frequent first."""
     rows = [row("a", "new"), row("b", None), row("c", "new")]
-    assert show.summary(rows) == "3 files: 2 new, 1 failed"
-    assert show.why(rows[1]) == "cut off"
+    assert verdicts.summary(rows) == "3 files: 2 new, 1 failed"
+    assert verdicts.why(rows[1]) == "cut off"
 
 
 @pytest.mark.parametrize("width", ["80", "160"])
@@ -136,7 +141,7 @@ def test_tables_say_the_common_folder_once(
     """On a narrow terminal in lines, on a wide one in a table."""
     monkeypatch.setenv("COLUMNS", width)
     copy = row("/photos/b.jpg", "near_duplicate", original="/photos/a.jpg")
-    show.verdicts([row("/photos/a.jpg", "new"), copy])
+    verdicts.verdicts([row("/photos/a.jpg", "new"), copy])
     told = capsys.readouterr().out
     assert told.count("/photos/") == 1
     for word in ("a.jpg", "b.jpg", "near duplicate", "mirrored"):

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from cli import answers, filters
+from cli import filter_options
 from cli.main import run
+from cli.rendering import results
 
 ID = "01980a5e-7c1d-7b6a-9f0e-3f6f0c1f2a44"
 
@@ -45,7 +46,7 @@ def test_a_hit_says_all_that_matters(
     monkeypatch.setenv("COLUMNS", width)
     missing = [{"signal": "visual", "reason": "no weights"}]
     dog = hit(2, image={"title": "A dog"}, group="pets")
-    answers.hits(found(hit(1, group="cars"), dog, missing=missing))
+    results.hits(found(hit(1, group="cars"), dog, missing=missing))
     said = capsys.readouterr().out
     for words in ("a.jpg", "A dog", "pets", "visual 0.30, caption 0.70 very close", "keyword", ID):
         assert words in said
@@ -60,7 +61,7 @@ def test_of_one_space_the_number_alone_is_said(capsys: pytest.CaptureFixture[str
     one = hit(1, similarities={"caption": 0.512}, band="close")
     other = hit(2, similarities={}, matched_by=["keyword"])
     del other["band"]
-    answers.hits(found(one, other))
+    results.hits(found(one, other))
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"1 a.jpg; 0.51 close; visual, keyword; {ID}"
     assert lines[1] == f"2 a.jpg; keyword; {ID}"
@@ -73,7 +74,7 @@ def test_a_title_moves_nothing_on_a_terminal(
     """Neither markup nor control, bidirectional or invisible characters, nor another line."""
     monkeypatch.setenv("COLUMNS", width)
     title = "[red]a\n9 b\u202e\u200b\x9b31m\x1b[2Jc"
-    answers.hits(found(hit(1, image={"title": title})))
+    results.hits(found(hit(1, image={"title": title})))
     said = capsys.readouterr().out
     assert "[red]a 9 b 31m [2Jc" in said
     assert all(letter.isprintable() or letter == "\n" for letter in said)
@@ -81,7 +82,7 @@ def test_a_title_moves_nothing_on_a_terminal(
 
 def test_nothing_found_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     """Rather than an empty table."""
-    answers.hits(found())
+    results.hits(found())
     assert capsys.readouterr().out.startswith("nothing was found\n")
 
 
@@ -97,14 +98,14 @@ def test_a_prompt_tells_its_citations_and_what_was_left_out(
         "reason": None,
         "notes": ["counted by the costliest"],
     }
-    answers.citations(answer)
+    results.citations(answer)
     assert capsys.readouterr().out.splitlines() == [
         f"[img-1] A dog; caption 0.70; {ID}",
         "left out: other: it takes 300 tokens",
         "1 pictures, about 667 tokens",
         "counted by the costliest",
     ]
-    answers.citations({**answer, "citations": [], "reason": "nothing is near enough"})
+    results.citations({**answer, "citations": [], "reason": "nothing is near enough"})
     assert capsys.readouterr().out.startswith("no picture: nothing is near enough\n")
 
 
@@ -112,7 +113,7 @@ def test_counts_are_told_by_space_and_category(capsys: pytest.CaptureFixture[str
     """With what is missing, what waits, and how far the index is behind."""
     spaces = {"visual-1": {"with": 3, "missing": 2, "represented_by_original": 1}}
     group = {"images": 6, "verdicts": {"near_duplicate": 1}, "decisions": {"allow": 6}}
-    answers.statistics(
+    results.statistics(
         {
             "total": {**group, "spaces": spaces},
             "categories": {"pets": {**group, "images": 4, "spaces": {}}},
@@ -171,7 +172,7 @@ def test_a_day_is_one_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "America/New_York")
     time.tzset()
     try:
-        read = filters.Time().convert
+        read = filter_options.Time().convert
         assert read("2026-03-01", None, None) == "2026-03-01T05:00:00.000Z"
         assert read("2026-03-01T00:00:00+02:00", None, None) == "2026-02-28T22:00:00.000Z"
     finally:

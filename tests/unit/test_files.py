@@ -15,11 +15,13 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from cli import files, ingest, names, show
+from cli import file_names, files
 from cli.client import Client
+from cli.commands import ingest
+from cli.file_reading import UnreadError, read, read_text
 from cli.files import KINDS, Found, Skipped, failing, listed
-from cli.printable import printable
-from cli.reading import UnreadError, read, read_text
+from cli.rendering import verdicts
+from cli.rendering.printable import printable
 from core.errors import InputError, TooLargeError
 from core.records import EXTERNAL_ID
 from tests import odd_tree
@@ -57,7 +59,7 @@ told_names = st.one_of(
 @hypothesis.given(st.lists(told_names, min_size=2, max_size=2, unique=True))
 def test_a_name_is_lossless_printable_and_its_own(pair: list[bytes]) -> None:
     """Any bytes come back from it, and no two paths share one."""
-    told = [names.path_name(Path("in", os.fsdecode(raw))) for raw in pair]
+    told = [file_names.path_name(Path("in", os.fsdecode(raw))) for raw in pair]
     for raw, name in zip(pair, told, strict=True):
         assert bytes_of(name) == b"in/" + raw or raw in (b".", b"..")
         name.encode()  # no surrogate is left
@@ -68,21 +70,21 @@ def test_a_name_is_lossless_printable_and_its_own(pair: list[bytes]) -> None:
 
 def test_names_of_latin1_and_of_utf8() -> None:
     """Those that are UTF-8 stay as they are, so that what is stored is found again."""
-    assert names.path_name(Path("photos") / LATIN) == r"photos/latin1 \xe9\xf1.jpg"
-    assert names.path_name(Path("Fotos/Möwe \\ 100 %.jpg")) == "Fotos/Möwe \\ 100 %.jpg"
-    assert names.form_name(LATIN) == "latin1 \ufffd\ufffd.jpg"
+    assert file_names.path_name(Path("photos") / LATIN) == r"photos/latin1 \xe9\xf1.jpg"
+    assert file_names.path_name(Path("Fotos/Möwe \\ 100 %.jpg")) == "Fotos/Möwe \\ 100 %.jpg"
+    assert file_names.form_name(LATIN) == "latin1 \ufffd\ufffd.jpg"
 
 
 @hypothesis.given(st.text("aé/", min_size=1, max_size=3_000), st.text("b.", max_size=20))
 def test_an_id_is_as_long_as_a_service_takes(start: str, end: str) -> None:
     """A longer path is told by a digest and its end, always the same and for it alone."""
     name = start + end
-    told = names.external_id(name)
+    told = file_names.external_id(name)
     assert len(told) <= EXTERNAL_ID
-    assert told == names.external_id(name)
+    assert told == file_names.external_id(name)
     assert told.endswith(name[-900:])
     if len(name) > EXTERNAL_ID:
-        assert told != names.external_id(f"x{name}")
+        assert told != file_names.external_id(f"x{name}")
     else:
         assert told == name
 
@@ -145,7 +147,7 @@ def test_every_entry_is_accounted_for_once(
     assert {one.path for one in found.files} == good
     assert len(found.files) == len(good)
     assert sorted((one.kind, one.name.rstrip("/")) for one in found.skipped) == sorted(
-        (kind, names.path_name(path)) for kind, path in skipped
+        (kind, file_names.path_name(path)) for kind, path in skipped
     )
     assert {one.kind for one in found.skipped} <= set(KINDS)
     assert not any(one.named for one in found.skipped)
@@ -311,7 +313,7 @@ def test_a_long_list_is_cut_on_a_terminal_and_whole_in_json(
     skipped = [Skipped(f"notes {n}\x1b[2J.txt", "not_a_picture", "…") for n in range(7)]
     skipped.append(Skipped("b.jpg", "unreadable", "permission denied"))
     rows = [{"file": "x\n.jpg", "error": {"type": "too-large", "detail": "too\x07 large"}}]
-    show.outcome(rows, skipped, json_wanted=False)
+    verdicts.outcome(rows, skipped, json_wanted=False)
     told = capsys.readouterr().out
     assert "skipped: 7 not a picture: notes 0\\x1b[2J.txt" in told
     assert "and 4 more\n" in told
@@ -319,7 +321,7 @@ def test_a_long_list_is_cut_on_a_terminal_and_whole_in_json(
     assert "failed: 1 too large: x\\x0a.jpg\n" in told
     assert told.endswith("1 files: 1 failed; 8 skipped: 7 not a picture, 1 unreadable\n")
     assert not re.search("[\x07\x1b]", told)
-    show.outcome(rows, skipped, json_wanted=True)
+    verdicts.outcome(rows, skipped, json_wanted=True)
     assert capsys.readouterr().out.count("not_a_picture") == 8
 
 

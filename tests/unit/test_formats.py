@@ -183,7 +183,7 @@ print("pi_heif" in sys.modules, "heif" in maps)
 
 
 @pytest.mark.parametrize(
-    "module", ["api.app", "worker.embedded", "cli.up", "adapters.decoding.sandbox"]
+    "module", ["api.app", "worker.embedded", "cli.commands.up", "adapters.decoding.sandbox"]
 )
 def test_libheif_is_not_loaded_where_heic_is_off(module: str) -> None:
     """In an API, a worker and a decoding child, whatever was decoded or refused."""

@@ -80,7 +80,7 @@ def test_nothing_of_a_model_is_imported_by_an_api_or_a_beat(tmp_path: Path) -> N
     code = f"""
 import json, sys
 import psutil
-import cli.api, cli.beat
+import cli.commands.api, cli.commands.beat
 from adapters import settings, wiring
 from api.app import create_app
 for role in ("api", "beat"):

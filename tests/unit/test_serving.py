@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from cli.serving import listener, url
+from cli.server.http_server import listener, url
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])

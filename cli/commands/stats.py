@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
-from cli import answers, service, show
+from cli import connection
+from cli.rendering import results, verdicts
 
 
 @click.command()
-@service.options
+@connection.options
 def command(
     *,
     url: str | None,
@@ -19,9 +20,9 @@ def command(
     as_json: bool,
 ) -> None:
     """Count pictures by verdict, decision, category and space, and what still waits."""
-    with service.connect(url, key, data, model, tenant, asked=()) as client:
+    with connection.connect(url, key, data, model, tenant, asked=()) as client:
         answer = client.stats()
     if as_json:
-        show.as_json(answer)
+        verdicts.as_json(answer)
     else:
-        answers.statistics(answer)
+        results.statistics(answer)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from adapters import settings
-from cli import errand, show
+from cli import admin
+from cli.rendering import verdicts
 
 
 @click.command()
@@ -26,9 +27,9 @@ def command(
     read = settings.load(data=data, model=model, log_level="warning")
     named = {"space": space, "tenant": tenant}
     arguments = {name: value for name, value in named.items() if value is not None}
-    told = errand.carried_out(read, "backfill", arguments, unit="pictures", show_bar=not as_json)
+    told = admin.carried_out(read, "backfill", arguments, unit="pictures", show_bar=not as_json)
     if as_json:
-        show.as_json(told)
+        verdicts.as_json(told)
     else:
         for one in told["spaces"]:
             failed = f", {one['failed']} could not be" if one["failed"] else ""

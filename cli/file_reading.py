@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from cli.names import path_name
-from cli.printable import printable
+from cli.file_names import path_name
+from cli.rendering.printable import printable
 from core.errors import InputError, TooLargeError
 
 MOST = 1 << 30

@@ -20,16 +20,17 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from cli import sheets, show, tables
-from cli.album import album
+from cli.file_reading import UnreadError, opened, printed, read_text
 from cli.files import listed, unread
-from cli.private import private
-from cli.reading import UnreadError, opened, printed, read_text
+from cli.rendering import verdicts
 from core.errors import InputError
 from core.matching.policy import POLICY
+from evaluation import plots, tables
 from evaluation import retrieval as recall
 from evaluation.duplicates import Evaluation, Plan
 from evaluation.edits import EDITS
+from evaluation.scratch_library import album
+from evaluation.scratch_service import private
 
 _FILE = click.Path(exists=True, path_type=Path)
 
@@ -94,7 +95,7 @@ def duplicates(
     mark or different pictures were called copies.
     """
     if plot:
-        sheets.need_plotting()
+        plots.need_plotting()
     plan = Plan(
         photos=_files([folder])[:limit],
         distractors=_files(distractors),
@@ -109,12 +110,12 @@ def duplicates(
         evaluation = Evaluation(instance, plan, POLICY, told)
         report = evaluation.run()
     out.mkdir(parents=True, exist_ok=True)
-    written = [out / "report.json", *sheets.contact(evaluation.wrong, out)]
+    written = [out / "report.json", *plots.contact(evaluation.wrong, out)]
     written[0].write_text(json.dumps(to_builtins(report), indent=2) + "\n")
     if plot:
-        written.append(sheets.plot(report, out / "plot.png"))
+        written.append(plots.plot(report, out / "plot.png"))
     if as_json:
-        show.as_json(to_builtins(report))
+        verdicts.as_json(to_builtins(report))
     else:
         tables.duplicates(report)
         click.echo("written: " + ", ".join(str(path) for path in written))
@@ -171,7 +172,7 @@ def retrieval(
     a temporary folder.
     """
     if plot:
-        sheets.need_plotting()
+        plots.need_plotting()
     plan = recall.Plan(
         pictures=tables.captioned(captions, folder, limit),
         descriptions=descriptions,
@@ -183,9 +184,9 @@ def retrieval(
     written = [out / "report.json"]
     written[0].write_text(json.dumps(to_builtins(report), indent=2) + "\n")
     if plot and report.told is not None:
-        written.append(sheets.curves(report, out / "curve.png"))
+        written.append(plots.curves(report, out / "curve.png"))
     if as_json:
-        show.as_json(to_builtins(report))
+        verdicts.as_json(to_builtins(report))
     else:
         tables.retrieval(report)
         click.echo("written: " + ", ".join(str(path) for path in written))
@@ -201,7 +202,7 @@ def _files(paths: Sequence[Path]) -> tuple[Path, ...]:
                 readable.append(file.path)
         except UnreadError as error:
             skipped.append(unread(file, error))
-    show.not_taken([], skipped, err=True)
+    verdicts.not_taken([], skipped, err=True)
     if paths and not readable:
         raise InputError(f"no pictures in {', '.join(map(printed, paths))}")
     return tuple(readable)

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from adapters import settings
-from cli import errand, show
+from cli import admin
+from cli.rendering import verdicts
 
 
 @click.group()
@@ -40,7 +41,7 @@ def listed(tenant: str | None, data: str | None, *, as_json: bool) -> None:
     """Say which spaces there are, which one is asked, and what is missing."""
     told = _carried_out("model-list", data, tenant, {}, show_bar=not as_json)
     if as_json:
-        show.as_json(told)
+        verdicts.as_json(told)
         return
     for one in told["spaces"]:
         state = "active" if one["active"] else "added"
@@ -59,7 +60,7 @@ def add(model: str, tenant: str | None, data: str | None, *, caption: bool, as_j
     arguments = _named(model, caption=caption)
     told = _carried_out("model-add", data, tenant, arguments, show_bar=not as_json)
     if as_json:
-        show.as_json(told)
+        verdicts.as_json(told)
     else:
         click.echo(
             f"{told['space_id']} is filled from now on. Next: seenit backfill, then "
@@ -78,7 +79,7 @@ def activate(
     arguments = _named(model, caption=caption)
     told = _carried_out("model-activate", data, tenant, arguments, show_bar=not as_json)
     if as_json:
-        show.as_json(told)
+        verdicts.as_json(told)
     else:
         name = "SEENIT_CAPTION_MODEL" if caption else "SEENIT_MODEL"
         click.echo(
@@ -104,4 +105,4 @@ def _carried_out(
     read = settings.load(data=data, log_level="warning")
     if tenant is not None:
         arguments = {**arguments, "tenant": tenant}
-    return errand.carried_out(read, kind, arguments, unit="tenants", show_bar=show_bar)
+    return admin.carried_out(read, kind, arguments, unit="tenants", show_bar=show_bar)

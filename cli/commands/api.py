@@ -8,7 +8,7 @@ import click
 
 from adapters import settings, wiring
 from api.app import create_app
-from cli import logs, serving
+from cli.server import http_server, logs
 
 logger = logging.getLogger(__name__)
 
@@ -27,8 +27,8 @@ def command(host: str | None, port: int | None, data: str | None, *, as_json: bo
     read = settings.load(host=host, port=port, data=data)
     read.check_address()
     logs.log_to(read)
-    serving.stoppable()
-    with serving.listener(read.host, read.port) as listener:
+    http_server.stoppable()
+    with http_server.listener(read.host, read.port) as listener:
         services = wiring.build(read, role="api")
         try:
             if not read.url_secret.get_secret_value():
@@ -36,6 +36,6 @@ def command(host: str | None, port: int | None, data: str | None, *, as_json: bo
                     "SEENIT_URL_SECRET is not set: an address of a picture that this process signs "
                     "opens nothing at one with another SEENIT_DATA"
                 )
-            serving.serve(create_app(services), listener, as_json=as_json)
+            http_server.serve(create_app(services), listener, as_json=as_json)
         finally:
             services.close()

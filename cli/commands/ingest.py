@@ -12,11 +12,12 @@ from typing import Any
 
 import click
 
-from cli import service, show
+from cli import connection
 from cli.client import Answer, Client, problem
+from cli.file_names import external_id
+from cli.file_reading import UnreadError, read
 from cli.files import Found, Skipped, failing, listed, unread
-from cli.names import external_id
-from cli.reading import UnreadError, read
+from cli.rendering import verdicts
 from core.errors import SeenitError
 
 _ENDED = ("done", "failed")
@@ -40,7 +41,7 @@ _Ready = tuple[str, Answer | None] | SeenitError
     show_default=True,
     help="Most uploads that are accepted and not settled yet.",
 )
-@service.options
+@connection.options
 def command(
     paths: tuple[Path, ...],
     category: str | None,
@@ -72,11 +73,11 @@ def command(
         "on_duplicate": "discard_bytes" if discard else None,
     }
     sending = {name: value for name, value in fields.items() if value}
-    with service.connect(url, key, data, model, tenant) as client:
+    with connection.connect(url, key, data, model, tenant) as client:
         done = list(_rows(client, files, sending, at_once, show_bar=not as_json))
     rows = [one for one in done if isinstance(one, dict)]
     skipped += [one for one in done if isinstance(one, Skipped)]
-    show.outcome(rows, skipped, json_wanted=as_json)
+    verdicts.outcome(rows, skipped, json_wanted=as_json)
     failed = any(row["status"] == "failed" for row in rows)
     return 1 if failed or failing(skipped) else 0
 
@@ -91,7 +92,7 @@ def _rows(
     """
     waiting: deque[Answer | Skipped] = deque()
     with (
-        show.progress(wanted=show_bar) as bar,
+        verdicts.progress(wanted=show_bar) as bar,
         ThreadPoolExecutor(_AHEAD, thread_name_prefix="read") as pool,
     ):
         task = bar.add_task("pictures", total=len(files))

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.client import Answer
-from cli.show import NARROW
+from cli.rendering.verdicts import NARROW
 from core.errors import EmbedderUnavailableError
 
 ADVICE = "`seenit doctor` says how to get a model"

@@ -13,7 +13,8 @@ import click
 
 from adapters import settings, wiring
 from adapters.export_writers import TABLE, Format, writer
-from cli import filters, service, show
+from cli import connection, filter_options
+from cli.rendering import verdicts
 from core.errors import SeenitError
 from core.ports import Filters
 from core.queries.export import Exporter
@@ -29,7 +30,7 @@ _SUFFIXES: dict[str, Format] = {".jsonl": "jsonl", ".parquet": "parquet", ".sql"
     help="JSON lines, Parquet or SQL inserts; by the file's suffix, else jsonl.",
 )
 @click.option("--out", default="-", show_default=True, help="File to write, - for standard output.")
-@filters.options
+@filter_options.options
 @click.option("--vectors/--no-vectors", default=True, show_default=True, help="Vectors as well.")
 @click.option("--table", default="images", show_default=True, help="With sql: the table's name.")
 @click.option("--tenant", default="default", show_default=True, help="Whose pictures.")
@@ -44,7 +45,7 @@ def command(
     *,
     vectors: bool,
     as_json: bool,
-    **chosen: Unpack[filters.Chosen],
+    **chosen: Unpack[filter_options.Chosen],
 ) -> int:
     """Write every record, newest first: all the service tells of it, and its vectors.
 
@@ -57,7 +58,7 @@ def command(
         raise click.BadParameter(f"{table!r} is no plain name of a table", param_hint="--table")
     kind = kind or _SUFFIXES.get(Path(out).suffix.lower(), "jsonl")
     read = settings.load(data=data, log_level="warning")
-    service.present(read)
+    connection.present(read)
     services = wiring.build(read)
     try:
         with _sink(out) as file:
@@ -65,7 +66,7 @@ def command(
             exporter = Exporter(services.index, services.follower, services.shelf, tenant, asked)
             written = writer(kind, file, exporter.spaces, vectors=vectors, table=table)
             records = 0
-            with show.progress(wanted=not as_json) as bar:
+            with verdicts.progress(wanted=not as_json) as bar:
                 task = bar.add_task("records", total=exporter.total)
                 for one in exporter.records(vectors=vectors):
                     written.write(one)
@@ -80,7 +81,7 @@ def command(
     finally:
         services.close()
     if as_json:
-        show.as_json({"records": records, "format": kind, "out": out, "tenant": tenant})
+        verdicts.as_json({"records": records, "format": kind, "out": out, "tenant": tenant})
     else:
         where = "" if out == "-" else f" in {out}"
         click.echo(f"{records} records{where}", err=True)

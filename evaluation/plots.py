@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from cli.printable import printable
+from cli.rendering.printable import printable
 from core.errors import SettingsError
 from evaluation import retrieval
 from evaluation.report import Report, Wrong

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.finding import Finding, checked, unwritable
+from cli.doctor_finding import Finding, checked, unwritable
 from core.errors import SeenitError, SettingsError
 from core.image_formats import FORMATS, titles
 
@@ -76,22 +76,22 @@ def _look(data: str | None, model: str | None) -> Iterator[Finding]:
 
 def _parts(read: Settings) -> Iterator[Finding]:
     from adapters.factories import shared
-    from cli import elsewhere
+    from cli import doctor_remote
 
     over_redis = shared(read)
-    yield from elsewhere.look(read, shared=over_redis)
+    yield from doctor_remote.look(read, shared=over_redis)
     if not over_redis:
         yield from checked("engine", partial(_engine, read.data), _LOCK)
 
 
 def _models(read: Settings) -> Iterator[Finding]:
-    from cli import model_findings
+    from cli import doctor_models
 
-    yield from checked("device", model_findings.device)
-    yield from checked("model", partial(model_findings.visual, read.model), "SEENIT_MODEL")
+    yield from checked("device", doctor_models.device)
+    yield from checked("model", partial(doctor_models.visual, read.model), "SEENIT_MODEL")
     yield from checked(
         "caption model",
-        partial(model_findings.caption, read.caption_model),
+        partial(doctor_models.caption, read.caption_model),
         "SEENIT_CAPTION_MODEL",
     )
 

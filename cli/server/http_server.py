@@ -14,7 +14,7 @@ from typing import NoReturn
 import click
 import uvicorn
 
-from cli.protocol import Protocol
+from cli.server.http_protocol import Protocol
 from core.errors import SettingsError
 
 GRACE_SECONDS = 10

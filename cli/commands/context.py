@@ -7,8 +7,9 @@ from typing import Any, Unpack, get_args
 import click
 
 from adapters import settings
-from cli import answers, filters, service, show
-from cli.similar import named
+from cli import connection, filter_options
+from cli.commands.similar import named
+from cli.rendering import results, verdicts
 from rag.budget_packing import Deliver
 from rag.prompt_builder import LIMIT, MOST
 from rag.providers.registry import Name
@@ -32,7 +33,7 @@ from rag.providers.registry import Name
     help="Whose messages.",
 )
 @click.option("--model", "reader", help="The model that will read it, for the count of tokens.")
-@filters.options
+@filter_options.options
 @click.option(
     "--limit",
     type=click.IntRange(1, MOST),
@@ -50,7 +51,7 @@ from rag.providers.registry import Name
     help="Pictures as they are, as signed addresses, or by id alone.",
 )
 @click.option("--blocks", is_flag=True, help="Print the blocks alone, as JSON.")
-@service.connected
+@connection.connected
 def command(
     question: tuple[str, ...],
     *,
@@ -67,7 +68,7 @@ def command(
     data: str | None,
     tenant: str,
     as_json: bool,
-    **chosen: Unpack[filters.Chosen],
+    **chosen: Unpack[filter_options.Chosen],
 ) -> None:
     """Answer a question with the pictures that help, in the shape that a model's provider takes.
 
@@ -84,7 +85,7 @@ def command(
     asked: dict[str, Any] = {
         "query": " ".join(question),
         "images": [stored for stored, _ in pictures if stored is not None],
-        "filters": filters.sent(chosen),
+        "filters": filter_options.sent(chosen),
         "limit": limit,
         "token_budget": token_budget,
         "byte_budget": byte_budget,
@@ -94,11 +95,11 @@ def command(
     }
     sending = {name: value for name, value in asked.items() if value not in (None, "", {}, [])}
     files = [file for _, file in pictures if file is not None]
-    with service.connect(url, key, data, None, tenant, asked=("visual", "caption")) as client:
-        answer = answers.advised(lambda: client.context(sending, files))
+    with connection.connect(url, key, data, None, tenant, asked=("visual", "caption")) as client:
+        answer = results.advised(lambda: client.context(sending, files))
     if as_json:
-        show.as_json(answer)
+        verdicts.as_json(answer)
     elif blocks:
-        show.as_json(answer["blocks"])
+        verdicts.as_json(answer["blocks"])
     else:
-        answers.citations(answer)
+        results.citations(answer)

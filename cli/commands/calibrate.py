@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from adapters import settings
-from cli import errand, show
+from cli import admin
+from cli.rendering import verdicts
 
 
 @click.command()
@@ -37,9 +38,9 @@ def command(
     """
     read = settings.load(data=data, model=model, log_level="warning")
     arguments = {"rate": str(rate)} | ({} if tenant is None else {"tenant": tenant})
-    told = errand.carried_out(read, "calibrate", arguments, unit="questions", show_bar=not as_json)
+    told = admin.carried_out(read, "calibrate", arguments, unit="questions", show_bar=not as_json)
     if as_json:
-        show.as_json(told)
+        verdicts.as_json(told)
     else:
         _print(told["spaces"])
     return 0 if any("refused" not in one for one in told["spaces"]) else 1

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from cli.reading import read_text
+from cli.file_reading import read_text
 from core.errors import InputError
 from evaluation import retrieval as recall
 from evaluation.report import Report

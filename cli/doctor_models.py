@@ -9,7 +9,7 @@ from typing import Any
 
 from adapters.embedding.model_files import check_files, weights
 from adapters.embedding.packaged_weights import package, packaged
-from cli.finding import Finding
+from cli.doctor_finding import Finding
 from core.errors import EmbedderUnavailableError
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from cli import answers, filters, service, show
+from cli import connection, filter_options
+from cli.rendering import results, verdicts
 from core.types import SpaceKind
 
 ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -28,8 +29,8 @@ ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
     "--limit", type=click.IntRange(1, 200), default=10, show_default=True, help="Most pictures."
 )
 @click.option("--min-similarity", type=click.FloatRange(-1, 1), help="Least cosine.")
-@filters.decision
-@service.options
+@filter_options.decision
+@connection.options
 def command(
     picture: str,
     space: SpaceKind,
@@ -57,12 +58,12 @@ def command(
     stored, file = named(picture, "IMAGE_ID|FILE")
     if stored is not None:
         asked["image_id"] = stored
-    with service.connect(url, key, data, model, tenant, asked=[space]) as client:
-        answer = answers.advised(lambda: client.search(asked, file))
+    with connection.connect(url, key, data, model, tenant, asked=[space]) as client:
+        answer = results.advised(lambda: client.search(asked, file))
     if as_json:
-        show.as_json(answer)
+        verdicts.as_json(answer)
     else:
-        answers.hits(answer)
+        results.hits(answer)
 
 
 def named(picture: str, hint: str) -> tuple[str | None, Path | None]:

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from adapters.wiring import Services
-from cli.private import TENANT, Private, services
 from core.calibration.thresholds import Calibration
 from core.matching.policy import POLICY
 from core.ports import TextEmbedder
@@ -16,6 +15,7 @@ from core.search.request import Ask
 from core.types import Matrix, SpaceKind, Vector
 from evaluation.duplicates import Stored
 from evaluation.retrieval import Mode
+from evaluation.scratch_service import TENANT, Private, services
 from rag.retriever import Retriever
 
 

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from cli.client import Answer
 from cli.files import KINDS, UNREAD, Skipped
-from cli.printable import printable
+from cli.rendering.printable import printable
 
 _COLOURS = {
     "new": "green",

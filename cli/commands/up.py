@@ -15,8 +15,8 @@ from adapters import settings, wiring
 from adapters.settings import Settings
 from adapters.wiring import Services
 from api.app import create_app
-from cli import logs, serving
 from cli.client import Client
+from cli.server import http_server, logs
 from core.errors import SettingsError, UnavailableError
 from core.types import SpaceKind
 from worker.embedded import Engine
@@ -46,9 +46,9 @@ def command(
             "`seenit worker` and `seenit beat`; `seenit up` is all in one, with memory://"
         )
     logs.log_to(read)
-    serving.stoppable()
-    with serving.listener(read.host, read.port) as listener, holding(read) as services:
-        serving.serve(create_app(services), listener, as_json=as_json)
+    http_server.stoppable()
+    with http_server.listener(read.host, read.port) as listener, holding(read) as services:
+        http_server.serve(create_app(services), listener, as_json=as_json)
 
 
 @contextmanager
@@ -105,8 +105,8 @@ def beside(
     )
     up = threading.Event()
     connected = holding(own) if asked is None else reading(own, tenant, asked)
-    with serving.listener(own.host, own.port) as listener, connected as services:
-        server = serving.Server(create_app(services), up.set)
+    with http_server.listener(own.host, own.port) as listener, connected as services:
+        server = http_server.Server(create_app(services), up.set)
         thread = threading.Thread(
             target=server.run, kwargs={"sockets": [listener]}, name="api", daemon=True
         )
@@ -116,7 +116,7 @@ def beside(
             while not up.wait(0.05):
                 if not thread.is_alive() or time.monotonic() > until:
                     raise UnavailableError("the service inside this process did not start")
-            with Client(serving.url(listener), key) as client:
+            with Client(http_server.url(listener), key) as client:
                 yield client
         finally:
             server.should_exit = True

@@ -8,8 +8,8 @@ import click
 
 from adapters import settings, wiring
 from adapters.metrics_server import exposed
-from cli import logs
-from cli.stopping import told_to_stop
+from cli.server import logs
+from cli.server.signals import told_to_stop
 from core.task_names import QUEUES
 from worker.worker import Worker
 

@@ -6,16 +6,17 @@ from pathlib import Path
 
 import click
 
-from cli import service, show
+from cli import connection
 from cli.client import Answer, Client, problem
+from cli.file_reading import UnreadError
 from cli.files import Found, Skipped, failing, listed, unread
-from cli.reading import UnreadError
+from cli.rendering import verdicts
 from core.errors import SeenitError
 
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@service.options
+@connection.options
 def command(
     paths: tuple[Path, ...],
     *,
@@ -28,11 +29,11 @@ def command(
 ) -> int:
     """Say of each file which verdict it would get now, keeping nothing of it."""
     files, skipped = listed(paths)
-    with service.connect(url, key, data, model, tenant) as client:
+    with connection.connect(url, key, data, model, tenant) as client:
         done = [_check(client, file) for file in files]
     rows = [one for one in done if isinstance(one, dict)]
     skipped += [one for one in done if isinstance(one, Skipped)]
-    show.outcome(rows, skipped, json_wanted=as_json)
+    verdicts.outcome(rows, skipped, json_wanted=as_json)
     return 1 if any("error" in row for row in rows) or failing(skipped) else 0
 
 

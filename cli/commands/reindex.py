@@ -7,7 +7,8 @@ import time
 import click
 
 from adapters import settings
-from cli import errand, show
+from cli import admin
+from cli.rendering import verdicts
 
 
 @click.command()
@@ -23,10 +24,10 @@ def command(data: str | None, model: str | None, *, as_json: bool) -> None:
     """
     read = settings.load(data=data, model=model, log_level="warning")
     started = time.monotonic()
-    told = errand.carried_out(read, "reindex", unit="log entries", show_bar=not as_json)
+    told = admin.carried_out(read, "reindex", unit="log entries", show_bar=not as_json)
     seconds = time.monotonic() - started
     if as_json:
-        show.as_json({**told, "seconds": round(seconds, 3)})
+        verdicts.as_json({**told, "seconds": round(seconds, 3)})
     else:
         click.echo(
             f"{told['records']} records out of {told['entries']} entries of the log, "

@@ -12,7 +12,7 @@ import click
 from adapters.broker import open_broker
 from adapters.broker.admin_tasks import Desk, Errand, Report
 from adapters.settings import Settings
-from cli import show
+from cli.rendering import verdicts
 from core.errors import QueueUnavailableError, UnavailableError
 
 _LOOK_SECONDS = 0.1
@@ -32,7 +32,8 @@ def carried_out(
 
     `unit` is what the bar counts. Raise UnavailableError with the reason where it was not done.
     """
-    from cli import logs, up  # noqa: PLC0415  it loads API and worker: not to say --help
+    from cli.commands import up  # noqa: PLC0415  it loads API and worker: not to say --help
+    from cli.server import logs  # noqa: PLC0415  likewise
 
     logs.log_to(read)
     broker = open_broker(read)
@@ -54,7 +55,7 @@ def carried_out(
 
 def _watch(errands: Desk, errand: Errand, unit: str, *, show_bar: bool) -> Report:
     patient_until: float | None = time.monotonic() + _PATIENCE_SECONDS
-    with show.progress(wanted=show_bar) as bar:
+    with verdicts.progress(wanted=show_bar) as bar:
         task = bar.add_task(unit, total=None)
         while True:
             try:

@@ -7,7 +7,8 @@ from typing import Any, Unpack
 
 import click
 
-from cli import answers, filters, service, show
+from cli import connection, filter_options
+from cli.rendering import results, verdicts
 from core.types import SpaceKind
 
 ASKED: dict[str, tuple[SpaceKind, ...]] = {
@@ -54,7 +55,7 @@ class Least(click.ParamType[tuple[str, float]]):
     show_default=True,
     help="What is asked: all together, pixels, what words mean, or the words themselves.",
 )
-@filters.options
+@filter_options.options
 @click.option(
     "--limit", type=click.IntRange(1, 200), default=10, show_default=True, help="Most pictures."
 )
@@ -71,7 +72,7 @@ class Least(click.ParamType[tuple[str, float]]):
     help="Only the best of each.",
 )
 @click.option("--collapse/--no-collapse", default=True, help="Show copies as their original.")
-@service.options
+@connection.options
 def command(
     text: tuple[str, ...],
     *,
@@ -87,7 +88,7 @@ def command(
     model: str | None,
     tenant: str,
     as_json: bool,
-    **chosen: Unpack[filters.Chosen],
+    **chosen: Unpack[filter_options.Chosen],
 ) -> None:
     """Find pictures by words, by what words mean, by a picture, or by all of them at once.
 
@@ -99,19 +100,19 @@ def command(
     asked: dict[str, Any] = {
         "text": " ".join(text),
         "mode": mode,
-        "filters": filters.sent(chosen),
+        "filters": filter_options.sent(chosen),
         "limit": limit,
         "min_similarity": _least(least, mode),
         "group_by": group_by,
         "collapse": collapse,
     }
     sending = {name: value for name, value in asked.items() if value not in (None, "", {})}
-    with service.connect(url, key, data, model, tenant, asked=ASKED[mode]) as client:
-        answer = answers.advised(lambda: client.search(sending, image))
+    with connection.connect(url, key, data, model, tenant, asked=ASKED[mode]) as client:
+        answer = results.advised(lambda: client.search(sending, image))
     if as_json:
-        show.as_json(answer)
+        verdicts.as_json(answer)
     else:
-        answers.hits(answer)
+        results.hits(answer)
 
 
 def _least(given: tuple[tuple[str, float], ...], mode: str) -> float | dict[str, float] | None:

@@ -14,7 +14,7 @@ from adapters.broker import open_broker
 from adapters.factories import index_path, open_index
 from adapters.settings import Settings
 from adapters.wiring import Services, build
-from cli.finding import Finding, checked, unwritable
+from cli.doctor_finding import Finding, checked, unwritable
 from core.errors import UnavailableError
 
 _SERVERS = "SEENIT_BROKER_URL, SEENIT_INDEX_URL: docs/operations.md says how they are run"

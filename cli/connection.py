@@ -56,7 +56,8 @@ def connect(
         with Client(url, key or None) as client:
             yield client
         return
-    from cli import logs, up  # noqa: PLC0415  it loads API and worker: not for a client of another
+    from cli.commands import up  # noqa: PLC0415  it loads API and worker: not for a client of another
+    from cli.server import logs  # noqa: PLC0415  likewise
 
     # An absent model is told by the answer itself, where somebody only looks.
     level: Literal["warning", "error"] = "warning" if asked is None else "error"
