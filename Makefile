@@ -38,7 +38,7 @@ lint: setup ## format, rules, types and layers
 	@$(bin)/lint-imports
 
 bench: setup ## the speed table, also as out/bench.json; QUICK=1: all topics, tiny, in minutes
-	@$(bin)/python -m tests.bench $(if $(QUICK),--quick)
+	@$(bin)/python -m benchmarks $(if $(QUICK),--quick)
 
 evaluate: setup ## recall and false verdicts on photos of yours: make evaluate PHOTOS=folder
 	@test -n "$(PHOTOS)" || { echo "make evaluate PHOTOS=folder: name a folder of photos" >&2; exit 2; }

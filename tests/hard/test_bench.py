@@ -75,7 +75,7 @@ def bench(folder: Path, *words: str, photos: Path | None) -> Told:
     else:
         named.pop("SEENIT_TEST_SHARED", None)
     run = subprocess.run(
-        [sys.executable, "-m", "tests.bench", "--quick", *words, "--out", str(out)],
+        [sys.executable, "-m", "benchmarks", "--quick", *words, "--out", str(out)],
         env={**outside(), **named, "COLUMNS": "240"},
         cwd=ROOT,
         capture_output=True,

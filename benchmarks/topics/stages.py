@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from adapters.wiring import Services
+from benchmarks.data import photos
+from benchmarks.data.photos import Source
+from benchmarks.report import Row, Run
+from benchmarks.service import TENANT, fill, services
 from core.fingerprint import phash, visual_words
 from core.fingerprint.fingerprint import encode_preview, fingerprint
 from core.fingerprint.pdq import pdq
 from core.imaging.decoding import decode
 from core.types import Limits, Query
-from tests.bench import photos
-from tests.bench.photos import Source
-from tests.bench.rows import Row, Run
-from tests.bench.running import TENANT, fill, services
 
 STORED, STORED_QUICK = 1_600, 24
 ASKED, ASKED_QUICK = 48, 6

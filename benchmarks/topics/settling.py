@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 
 from adapters.wiring import Services
+from benchmarks.data import photos
+from benchmarks.report import Row, Run
+from benchmarks.service import BATCH, TENANT, services
 from core.errors import ExistsError
 from core.event_log.decide import Claim
 from core.fingerprint import visual_words
@@ -24,9 +27,6 @@ from core.records import Entry, Fields, Job
 from core.storage.picture_store import Written
 from core.types import Features, Fingerprint
 from tests import servers
-from tests.bench import photos
-from tests.bench.rows import Row, Run
-from tests.bench.running import BATCH, TENANT, services
 
 Times = NDArray[np.float64]
 """(2,) seconds: CPU of this thread, and by the clock."""

@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 from rich.progress import Progress
 
+from benchmarks.data import models, photos
+from benchmarks.data.photos import Kind
+from benchmarks.report import Row, Run
+from benchmarks.topics import check_latency
 from tests import servers
-from tests.bench import checking, photos, weights
-from tests.bench.photos import Kind
-from tests.bench.rows import Row, Run
 from tests.e2e.fleet import Fleet, fleet
 from tests.e2e.service import Service, serving
 
@@ -35,20 +36,20 @@ QUICK = Size(8, 4, 4, (1,))
 def rows(run: Run) -> list[Row]:
     """In one run, on the same files; and checks of the distributed service beside its ingest."""
     size = QUICK if run.quick else FULL
-    model = weights.mini()
+    model = models.mini()
     made = {
         source.kind: source.uploads(run.progress, size.files + size.warm) for source in run.sources
     }
     found: dict[Kind, dict[str, float]] = {kind: {} for kind in made}
 
     def rate(service: Service | Fleet, name: str) -> None:
-        checking.until_loaded(service, model)
+        check_latency.until_loaded(service, model)
         for kind, files in made.items():
             found[kind][name] = _rate(run.progress, service, files, size, f"{name}, {kind}")
 
     with (
         photos.folder() as folder,
-        serving(folder / "data", SEENIT_MODEL=checking.named(model)) as service,
+        serving(folder / "data", SEENIT_MODEL=check_latency.named(model)) as service,
     ):
         rate(service, "embedded")
     checks = []
@@ -64,13 +65,13 @@ def rows(run: Run) -> list[Row]:
                     weaviate=weaviate.url,
                     workers=workers,
                     SEENIT_DURABLE="true",
-                    SEENIT_MODEL=checking.named(model),
+                    SEENIT_MODEL=check_latency.named(model),
                 )
             )
             name = f"{workers} worker{'s' * (workers > 1)}"
             rate(running, name)
             where = f", over Redis and Weaviate, {name}"
-            checks += [checking.row(run, running, one, model, where) for one in run.sources]
+            checks += [check_latency.row(run, running, one, model, where) for one in run.sources]
     return [
         *(
             Row(

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from tests.bench.photos import Kind, Source
+from benchmarks.data.photos import Kind, Source
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,14 +14,14 @@ from rich.progress import Progress
 
 from adapters.sqlite_index import LocalIndex
 from adapters.weaviate_index import WeaviateIndex, parse
+from benchmarks.data import crops, models, photos
+from benchmarks.data.photos import Kind, Source
+from benchmarks.report import Row, Run
 from core.matching.policy import POLICY
 from core.ports import Index
 from core.records import Record
 from core.types import Fingerprint, Hit, Query, Vector
 from tests import servers
-from tests.bench import crops, photos, weights
-from tests.bench.photos import Kind, Source
-from tests.bench.rows import Row, Run
 from tests.records import image_id, record
 
 TENANT = "default"
@@ -80,8 +80,8 @@ def _row(run: Run, source: Source) -> Row:
     progress = run.progress
     with ExitStack() as stack:
         folder = stack.enter_context(photos.folder())
-        trained = weights.trained("dual-encoder")
-        model = trained or weights.tiny(folder / "model")
+        trained = models.trained("dual-encoder")
+        model = trained or models.tiny(folder / "model")
         kept = folder if run.quick else KEPT
         made = crops.crops(progress, source, model, size.stored + size.asked, kept)
         local = LocalIndex(folder / "index.sqlite", POLICY, durable=False)

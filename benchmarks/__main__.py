@@ -1,4 +1,4 @@
-"""`python -m tests.bench [--quick] [TOPIC…]`: every promised speed, as ratios of one run."""
+"""`python -m benchmarks [--quick] [TOPIC…]`: every promised speed, as ratios of one run."""
 
 from __future__ import annotations
 
@@ -14,44 +14,44 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from tests.bench import (
-    checking,
+from benchmarks.data import photos
+from benchmarks.data.photos import Made, PhotosError, Real, Source
+from benchmarks.report import Row, Run, Topic, show, write
+from benchmarks.topics import (
+    bytes_to_verdict,
+    check_latency,
     decoding,
-    drawing,
+    drawing_recall,
     embedding,
-    indexing,
+    exact_search,
+    hybrid_search,
     keepalive,
-    lookup,
-    nearest,
-    photos,
-    prompting,
+    prompt_building,
     queueing,
-    scaling,
-    searching,
     settling,
     stages,
-    verdicts,
+    weaviate_features,
+    weaviate_recall,
+    worker_scaling,
 )
-from tests.bench.photos import Made, PhotosError, Real, Source
-from tests.bench.rows import Row, Run, Topic, show, write
 
 TOPICS: dict[str, Topic] = {
     "decoding": decoding.rows,
-    "lookup": lookup.rows,
-    "searching": searching.rows,
+    "lookup": exact_search.rows,
+    "searching": hybrid_search.rows,
     "settling": settling.rows,
     "queueing": queueing.rows,
     "stages": stages.rows,
     "embedding": embedding.rows,
-    "verdicts": verdicts.rows,
+    "verdicts": bytes_to_verdict.rows,
     "keepalive": keepalive.rows,
-    "checking": checking.rows,
-    "scaling": scaling.rows,
-    "nearest": nearest.rows,
-    "features": indexing.rows,
-    "drawings": drawing.rows,
-    "prompts": prompting.rows,
-    "million": nearest.million,
+    "checking": check_latency.rows,
+    "scaling": worker_scaling.rows,
+    "nearest": weaviate_recall.rows,
+    "features": weaviate_features.rows,
+    "drawings": drawing_recall.rows,
+    "prompts": prompt_building.rows,
+    "million": weaviate_recall.million,
 }
 LONG = ("features", "million")
 """Hours each: only where they are named, or in the quick form."""
@@ -94,7 +94,7 @@ def main() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("topics", nargs="*", choices=[[], *TOPICS], default=[], metavar="TOPIC")
     parser.add_argument(
         "--quick",

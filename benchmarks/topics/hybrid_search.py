@@ -15,6 +15,8 @@ from adapters.embedding.caption import CaptionEmbedder
 from adapters.embedding.visual import VisualEmbedder
 from adapters.settings import Settings
 from adapters.sqlite_index import LocalIndex
+from benchmarks.data import models, photos
+from benchmarks.report import Row, Run
 from core.matching.policy import POLICY
 from core.ports import Filters
 from core.records import Fields, Record
@@ -22,8 +24,6 @@ from core.search.request import Ask, Mode
 from core.search.searcher import Searcher
 from core.storage.picture_store import Shelf
 from core.types import Matrix, Space, SpaceKind, Vector
-from tests.bench import photos, weights
-from tests.bench.rows import Row, Run
 from tests.door import Follower
 from tests.records import moment, record
 
@@ -201,11 +201,11 @@ def _measured(run: Run, size: Size, index: LocalIndex, world: World, folder: Pat
             _row(f"{title}, {size.pictures:,} records, the question embedded before", search, texts)
         )
     work = f"hybrid, {size.pictures:,} records, from the text on"
-    clip = weights.untrained(folder / "clip", quick=run.quick)
+    clip = models.untrained(folder / "clip", quick=run.quick)
     return [*found, _embedded(work, searcher, clip, texts)]
 
 
-def _embedded(work: str, searcher: Searcher, clip: weights.Model, texts: list[str]) -> Row:
+def _embedded(work: str, searcher: Searcher, clip: models.Model, texts: list[str]) -> Row:
     """The models that the settings name, or of their shape; only their time is added."""
     caption = CaptionEmbedder(Settings.model_fields["caption_model"].default, device="cpu")
     visual = VisualEmbedder(str(clip.folder), device="cpu")

@@ -8,13 +8,14 @@ from typing import NamedTuple, get_args
 import msgspec
 
 from adapters.wiring import Services
+from benchmarks import service
+from benchmarks.data import models, photos
+from benchmarks.data.photos import Source
+from benchmarks.report import Row, Run, seconds
 from core.records import Fields
 from rag import factory
 from rag.prompt_builder import Wanted
 from rag.providers.registry import Name
-from tests.bench import photos, running, weights
-from tests.bench.photos import Source
-from tests.bench.rows import Row, Run, seconds
 
 SUBJECTS = (
     "a red bicycle leaning on a brick wall",
@@ -55,10 +56,10 @@ def rows(run: Run) -> list[Row]:
 def _row(run: Run, source: Source) -> Row:
     size = QUICK if run.quick else FULL
     files = source.stored(run.progress, size.pictures)
-    small = weights.mini()
+    small = models.mini()
     with (
         photos.folder() as folder,
-        running.services(folder, str(small.folder) if small else "none", durable=False) as built,
+        service.services(folder, str(small.folder) if small else "none", durable=False) as built,
     ):
         built.caption.load()
         _fill(run, built, folder, files)
@@ -87,7 +88,7 @@ def _fill(run: Run, built: Services, folder: Path, files: list[bytes]) -> None:
     told = run.progress.track(files, description=f"storing {len(files)} pictures")
     for n, data in enumerate(told):
         fields = Fields(title=f"{SUBJECTS[n % len(SUBJECTS)]}, number {n}")
-        running.ingest(built, folder, [data], fields)
+        service.ingest(built, folder, [data], fields)
 
 
 def _taken(run: Run, built: Services, name: Name, questions: int) -> tuple[list[float], int]:
@@ -99,7 +100,7 @@ def _taken(run: Run, built: Services, name: Name, questions: int) -> tuple[list[
         nonlocal fewest
         query = f"is there {SUBJECTS[n % len(SUBJECTS)]}?"
         wanted = Wanted(query=query, limit=SHOWN, format=name, model=MODELS[name])
-        answered = context.build(running.TENANT, wanted)
+        answered = context.build(service.TENANT, wanted)
         msgspec.json.encode(answered)
         fewest = min(fewest, len(answered.citations))
 

@@ -12,12 +12,12 @@ from rich.progress import Progress
 
 from adapters.sqlite_index.hash_search import Hashes
 from adapters.sqlite_index.vector_search import Vectors
+from benchmarks.report import Row, Run, fastest
 from core.fingerprint import visual_words
 from core.fingerprint.visual_words import sketch
 from core.matching.inverted_index import Terms
 from core.types import Features
 from evaluation.synthetic_photos import photo
-from tests.bench.rows import Row, Run, fastest
 
 DIMENSIONS = 512
 CHANCE = 0.5

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import httpx
 
-from tests.bench import photos, weights
-from tests.bench.checking import named, until_loaded
-from tests.bench.photos import Source
-from tests.bench.rows import Row, Run, seconds
+from benchmarks.data import models, photos
+from benchmarks.data.photos import Source
+from benchmarks.report import Row, Run, seconds
+from benchmarks.topics.check_latency import named, until_loaded
 from tests.e2e.service import serving
 
 FILES, FILES_QUICK = 48, 6
@@ -23,7 +23,7 @@ def rows(run: Run) -> list[Row]:
 
 
 def _rows(run: Run, source: Source) -> list[Row]:
-    model = weights.mini()
+    model = models.mini()
     files = source.uploads(run.progress, FILES_QUICK if run.quick else FILES)
     with photos.folder() as folder, serving(folder / "data", SEENIT_MODEL=named(model)) as service:
         until_loaded(service, model)

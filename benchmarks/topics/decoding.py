@@ -6,12 +6,12 @@ import io
 
 from PIL import Image
 
+from benchmarks.data.photos import Kind
+from benchmarks.report import Row, Run, ratio
 from core.fingerprint import phash
 from core.fingerprint.pdq import pdq
 from core.imaging.decoding import decode
 from core.types import Limits
-from tests.bench.photos import Kind
-from tests.bench.rows import Row, Run, ratio
 
 COUNT, COUNT_QUICK = 12, 2
 TIMES, TIMES_QUICK = 9, 2

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.bench.crowding import Crowd
+from benchmarks.data.keypoint_collection import Crowd
 
 CENTRES = 64
 SHORT = 64

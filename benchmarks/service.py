@@ -11,10 +11,10 @@ from rich.progress import Progress
 from adapters import wiring
 from adapters.settings import Settings
 from adapters.wiring import Services
+from benchmarks.data import photos
 from core.errors import SeenitError
 from core.ports import Embedder
 from core.records import Fields, Operation
-from tests.bench import photos
 
 TENANT = "default"
 BATCH = 64

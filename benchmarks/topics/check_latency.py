@@ -9,10 +9,10 @@ from itertools import count
 
 import httpx
 
-from tests.bench import photos, weights
-from tests.bench.photos import Source
-from tests.bench.rows import Row, Run
-from tests.bench.weights import Model
+from benchmarks.data import models, photos
+from benchmarks.data.models import Model
+from benchmarks.data.photos import Source
+from benchmarks.report import Row, Run
 from tests.e2e.fleet import Fleet
 from tests.e2e.service import Service, serving
 
@@ -30,7 +30,7 @@ def rows(run: Run) -> list[Row]:
 
 
 def _row(run: Run, source: Source) -> Row:
-    model = weights.mini()
+    model = models.mini()
     with photos.folder() as folder, serving(folder / "data", SEENIT_MODEL=named(model)) as service:
         task = run.progress.add_task("waiting for the model", total=None)
         until_loaded(service, model)

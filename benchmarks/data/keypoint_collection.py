@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import Progress
 
+from benchmarks.data import photos
 from core.fingerprint import visual_words
 from core.fingerprint.visual_words import Keypoints
 from core.imaging.decoding import decode
 from core.types import Features, Limits
 from evaluation.edits import EDITS
-from tests.bench import photos
 
 MIXED = 0.3
 """Share of a third keypoint in a made one; the squares of both shares are 1."""

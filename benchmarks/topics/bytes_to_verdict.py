@@ -14,14 +14,14 @@ from rich.progress import Progress
 
 from adapters.embedding.dual_encoder import has_bfloat16
 from adapters.embedding.visual import VisualEmbedder
+from benchmarks.data import models, photos
+from benchmarks.data.models import Model
+from benchmarks.data.photos import Source
+from benchmarks.report import Row, Run
+from benchmarks.service import BATCH, fill, ingest, services
+from benchmarks.topics.stages import counted
 from evaluation.edits import jpeg
 from evaluation.synthetic_photos import photo
-from tests.bench import photos, weights
-from tests.bench.photos import Source
-from tests.bench.rows import Row, Run
-from tests.bench.running import BATCH, fill, ingest, services
-from tests.bench.stages import counted
-from tests.bench.weights import Model
 
 BATCHED = 32
 
@@ -54,11 +54,11 @@ def rows(run: Run) -> list[Row]:
     every = [_pictures(run, source) for source in run.sources]
     found = []
     with photos.folder() as folder:
-        model = weights.untrained(folder, quick=run.quick)
+        model = models.untrained(folder, quick=run.quick)
         for one in every:  # the promise is of made ones, two megapixels each
             target = 3.0 if one.source.kind == "made" else None
             found.append(_compared(run.progress, model, one, target))
-    if small := weights.mini():
+    if small := models.mini():
         found += [_compared(run.progress, small, one, None) for one in every]
     return found
 

@@ -9,14 +9,14 @@ import numpy as np
 from rich.progress import Progress
 
 from adapters.wiring import Services
+from benchmarks.data import line_drawings, photos
+from benchmarks.data import models as weights
+from benchmarks.data.models import Model
+from benchmarks.report import Row, Run
+from benchmarks.service import TENANT, fill, ingest, services
 from core.ports import Filters
 from core.search.searcher import Ask
 from evaluation.edits import EDITS, jpeg
-from tests import drawings
-from tests.bench import photos, weights
-from tests.bench.rows import Row, Run
-from tests.bench.running import TENANT, fill, ingest, services
-from tests.bench.weights import Model
 
 TRAINED = ("dual-encoder", "mini-clip")
 COPIES = ("jpeg-30", "half", "grey", "mirror", "quarter-turn", "turn-10", "crop-70", "border")
@@ -61,13 +61,13 @@ def _measure(run: Run, size: Size, model: Model) -> list[Row]:
         services(folder, str(model.folder), durable=False) as built,
     ):
         fill(run.progress, built, folder, around)
-        for kind, make in drawings.KINDS.items():
+        for kind, make in line_drawings.KINDS.items():
             lines = [make(seed) for seed in range(size.made)]
-            ids = _store(built, folder, [jpeg(drawings.drawn(one), 92) for one in lines])
+            ids = _store(built, folder, [jpeg(line_drawings.drawn(one), 92) for one in lines])
             ranks = []
             told = f"redrawn: {kind}, {model.name}"
             for n in run.progress.track(range(size.made), description=told):
-                asked = jpeg(drawings.redrawn(lines[n], n), 85)
+                asked = jpeg(line_drawings.redrawn(lines[n], n), 85)
                 vector = built.searcher.see(TENANT, asked)
                 ask = Ask(vector=vector, mode="visual", limit=200, filters=Filters())
                 hits = built.searcher.search(TENANT, ask).hits
@@ -96,8 +96,8 @@ def _store(built: Services, folder: Path, files: list[bytes]) -> list[str]:
 
 def _copies(progress: Progress, size: Size, built: Services, folder: Path, name: str) -> list[Row]:
     measured: list[Row] = []
-    for kind, make in drawings.KINDS.items():
-        drawn = [drawings.drawn(make(seed)) for seed in range(size.made)]
+    for kind, make in line_drawings.KINDS.items():
+        drawn = [line_drawings.drawn(make(seed)) for seed in range(size.made)]
         ids = _store(built, folder, [jpeg(one, 92) for one in drawn])
         shares: dict[str, object] = {}
         wrong = 0
@@ -115,7 +115,7 @@ def _copies(progress: Progress, size: Size, built: Services, folder: Path, name:
                 built,
                 folder,
                 [
-                    jpeg(drawings.drawn(make(seed)), 92)
+                    jpeg(line_drawings.drawn(make(seed)), 92)
                     for seed in range(size.made, size.made + size.fresh)
                 ],
             )

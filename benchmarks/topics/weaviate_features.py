@@ -34,6 +34,10 @@ from weaviate.classes.init import AdditionalConfig, Timeout
 from weaviate.collections import Collection
 
 from adapters.weaviate_index import visual_words as source
+from benchmarks.data import keypoint_collection, photos
+from benchmarks.data.aggregated_vectors import Aggregate
+from benchmarks.data.keypoint_collection import Asked, Crowd
+from benchmarks.report import Row, Run
 from core.fingerprint import visual_words, word_rarity
 from core.matching.hough_voting import votes
 from core.matching.policy import POLICY
@@ -41,10 +45,6 @@ from core.types import Features
 from evaluation.edits import jpeg
 from evaluation.synthetic_photos import photo
 from tests import servers
-from tests.bench import crowding, photos
-from tests.bench.aggregates import Aggregate
-from tests.bench.crowding import Asked, Crowd
-from tests.bench.rows import Row, Run
 
 TOP = 20
 BATCH = 500
@@ -101,10 +101,10 @@ def rows(run: Run) -> list[Row]:
     progress = run.progress
     own, lending = run.best.apart(size.photos)
     told = progress.track(own, description="photos to be found")
-    stored = [crowding.detect(data) for data in told]
+    stored = [keypoint_collection.detect(data) for data in told]
     told = progress.track(lending, description="photos that lend keypoints")
-    lenders = crowding.real([crowding.detect(data) for data in told])
-    edited = list(crowding.edited(progress, own, size.every))
+    lenders = keypoint_collection.real([keypoint_collection.detect(data) for data in told])
+    edited = list(keypoint_collection.edited(progress, own, size.every))
     known = [visual_words.described(one) for one in stored]
     asked = [
         (one, votes(one.features, known[one.number])[0] >= POLICY.feature_votes)
@@ -118,8 +118,8 @@ def rows(run: Run) -> list[Row]:
             for way in _ways(progress, size.learnt):
                 if way.collection not in costs:
                     crowd = chain(
-                        [crowding.real(stored), lenders],
-                        crowding.made(lenders, size.pictures - len(own) - len(lending)),
+                        [keypoint_collection.real(stored), lenders],
+                        keypoint_collection.made(lenders, size.pictures - len(own) - len(lending)),
                     )
                     costs[way.collection] = _store(progress, client, server, way, crowd)
                 row = _row(progress, client, way, asked, costs[way.collection])
@@ -141,14 +141,14 @@ def _ways(progress: Progress, learnt: int) -> Iterator[Way]:
         yield Way(name, "Kept", vectors=False, stored=_each(_kept), asked=_both(asked))
     yield Way("all words", "Every", vectors=False, stored=_each(_every), asked=_both(_every))
     seeds = progress.track(range(learnt), description="drawing pictures to learn from")
-    seen = [crowding.detect(jpeg(photo(10_000 + seed, 320, 240))) for seed in seeds]
+    seen = [keypoint_collection.detect(jpeg(photo(10_000 + seed, 320, 240))) for seed in seeds]
     turned = [one._replace(descriptors=one.descriptors[:, visual_words._MIRROR]) for one in seen]
-    one = Aggregate(crowding.real([*seen, *turned]))
+    one = Aggregate(keypoint_collection.real([*seen, *turned]))
 
     def vectors(asked: Asked) -> list[Any]:
         found = asked.found
         mirrored = found._replace(descriptors=found.descriptors[:, visual_words._MIRROR])
-        return list(one.of(crowding.real([found, mirrored])))
+        return list(one.of(keypoint_collection.real([found, mirrored])))
 
     yield Way("one aggregated vector", "Vector", vectors=True, stored=one.of, asked=vectors)
 

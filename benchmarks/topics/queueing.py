@@ -12,11 +12,11 @@ from adapters.broker import open_broker
 from adapters.broker.celery_app import CeleryQueue, create_celery
 from adapters.broker.redis_leases import SharedHand
 from adapters.settings import Settings
+from benchmarks.data import photos
+from benchmarks.report import Row, Run
 from core.ingest.sweeper import Hand
 from core.task_names import INGEST_QUEUE
 from tests import servers
-from tests.bench import photos
-from tests.bench.rows import Row, Run
 from worker.batch_scheduler import Flights
 from worker.batch_task import gather, register
 from worker.thread_worker import ThreadWorker

@@ -5,9 +5,9 @@ from __future__ import annotations
 from PIL import Image
 
 from adapters.embedding.visual import BATCHES, VisualEmbedder
+from benchmarks.data import models, photos
+from benchmarks.report import Row, Run, ratio
 from evaluation.synthetic_photos import photo
-from tests.bench import photos, weights
-from tests.bench.rows import Row, Run, ratio
 
 TIMES, TIMES_QUICK = 7, 2
 
@@ -19,17 +19,17 @@ def rows(run: Run) -> list[Row]:
     previews = [photo(seed, *photos.PREVIEW) for seed in range(batch)]
     found = []
     with photos.folder() as folder:
-        model = weights.untrained(folder, quick=run.quick)
+        model = models.untrained(folder, quick=run.quick)
         task = run.progress.add_task(model.name, total=None)
         found.append(_measured(model, previews, times, 0.9))
         run.progress.remove_task(task)
-    if small := weights.mini():
+    if small := models.mini():
         found.append(_measured(small, previews, times, None))
     return found
 
 
 def _measured(
-    model: weights.Model, previews: list[Image.Image], times: int, target: float | None
+    model: models.Model, previews: list[Image.Image], times: int, target: float | None
 ) -> Row:
     import torch  # noqa: PLC0415 - seconds to import
 

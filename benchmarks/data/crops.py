@@ -14,12 +14,12 @@ from PIL import Image
 from rich.progress import Progress
 
 from adapters.embedding.visual import VisualEmbedder
+from benchmarks.data import photos
+from benchmarks.data.models import Model
+from benchmarks.data.photos import Real, Source
 from core.fingerprint.fingerprint import fingerprint
 from core.types import Fingerprint, Limits, Matrix
 from evaluation.edits import jpeg
-from tests.bench import photos
-from tests.bench.photos import Real, Source
-from tests.bench.weights import Model
 
 BATCH = 64
 SCENES = 1_600
