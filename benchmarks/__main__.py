@@ -122,7 +122,7 @@ def _rows(name: str, run: Run) -> list[Row]:
     """Measure one topic; what fails, or lacks a server, is a row without a figure."""
     try:
         rows = TOPICS[name](run)
-    except pytest.skip.Exception as skipped:  # what tests.absent raises
+    except pytest.skip.Exception as skipped:  # what tests.backends.requirements raises
         rows = [Row(work=name, unit="", value=None, details={"needs": str(skipped)})]
     except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 - the others are measured
         run.progress.console.print_exception()

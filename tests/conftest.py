@@ -14,8 +14,8 @@ from typing import TypeVar
 import hypothesis
 import pytest
 
-from tests import process, servers
-from tests.absent import absent
+from tests.backends import server_process, servers
+from tests.backends.requirements import absent
 
 S = TypeVar("S")
 
@@ -91,9 +91,9 @@ def pytest_configure() -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say in one block which servers the tests ran against, and what was not run, and why."""
-    if process.USED:
+    if server_process.USED:
         terminalreporter.section("servers", sep="-")
-        for name, versions in sorted(process.USED.items()):
+        for name, versions in sorted(server_process.USED.items()):
             terminalreporter.write_line(f"{name:>10}  {', '.join(versions)}")
     reasons: Counter[str] = Counter()
     for report in terminalreporter.stats.get("skipped", []):

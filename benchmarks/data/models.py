@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from tests import models
+from tests.doubles import tiny_models
 
 
 class Model(NamedTuple):
@@ -26,13 +26,13 @@ def untrained(folder: Path, *, quick: bool) -> Model:
     torch.manual_seed(0)
     CLIPModel(CLIPConfig()).save_pretrained(folder)  # transformers' own defaults are that shape
     CLIPImageProcessor().save_pretrained(folder)
-    models.tokenizer(folder, limit=77)
+    tiny_models.tokenizer(folder, limit=77)
     return Model("ViT-B/32's shape", folder)
 
 
 def tiny(folder: Path) -> Model:
     """Make an untrained CLIPModel of a few layers."""
-    return Model("a tiny untrained CLIP", models.clip(folder))
+    return Model("a tiny untrained CLIP", tiny_models.clip(folder))
 
 
 def mini() -> Model | None:

@@ -24,8 +24,8 @@ from core.search.request import Ask, Mode
 from core.search.searcher import Searcher
 from core.storage.picture_store import Shelf
 from core.types import Matrix, Space, SpaceKind, Vector
-from tests.door import Follower
-from tests.records import moment, record
+from tests.doubles.records import moment, record
+from tests.doubles.small_service import Follower
 
 TENANT = "default"
 SUBJECTS = 2_000

@@ -16,7 +16,7 @@ from benchmarks.data import photos
 from benchmarks.report import Row, Run
 from core.ingest.sweeper import Hand
 from core.task_names import INGEST_QUEUE
-from tests import servers
+from tests.backends import servers
 from worker.batch_scheduler import Flights
 from worker.batch_task import gather, register
 from worker.thread_worker import ThreadWorker

@@ -26,7 +26,7 @@ from core.ports import Log
 from core.records import Entry, Fields, Job
 from core.storage.picture_store import Written
 from core.types import Features, Fingerprint
-from tests import servers
+from tests.backends import servers
 
 Times = NDArray[np.float64]
 """(2,) seconds: CPU of this thread, and by the clock."""

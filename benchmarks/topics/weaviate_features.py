@@ -44,7 +44,7 @@ from core.matching.policy import POLICY
 from core.types import Features
 from evaluation.edits import jpeg
 from evaluation.synthetic_photos import photo
-from tests import servers
+from tests.backends import servers
 
 TOP = 20
 BATCH = 500

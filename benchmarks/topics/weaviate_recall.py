@@ -21,8 +21,8 @@ from core.matching.policy import POLICY
 from core.ports import Index
 from core.records import Record
 from core.types import Fingerprint, Hit, Query, Vector
-from tests import servers
-from tests.records import image_id, record
+from tests.backends import servers
+from tests.doubles.records import image_id, record
 
 TENANT = "default"
 SURE = 5

@@ -13,7 +13,7 @@ from benchmarks.data import models, photos
 from benchmarks.data.photos import Kind
 from benchmarks.report import Row, Run
 from benchmarks.topics import check_latency
-from tests import servers
+from tests.backends import servers
 from tests.e2e.fleet import Fleet, fleet
 from tests.e2e.service import Service, serving
 

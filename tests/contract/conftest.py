@@ -18,7 +18,7 @@ from adapters.weaviate_index import Node, WeaviateIndex, parse
 from adapters.weaviate_index.collections import HEAD, META, OF_TENANTS
 from core.matching.policy import Policy
 from core.ports import Blobs, Index
-from tests import servers
+from tests.backends import servers
 
 Opens = Callable[[], Index]
 

@@ -19,15 +19,15 @@ from adapters.embedding.caption import CaptionEmbedder
 from adapters.embedding.errors import torch_errors
 from adapters.embedding.visual import VisualEmbedder
 from core.errors import EmbedderUnavailableError
-from tests import models
+from tests.doubles import tiny_models
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"a" * 64 + b"\nsize 600\n"
 PAGE = b"<!DOCTYPE html><html><body>404</body></html>"
 MAKES: dict[str, tuple[Callable[[Path], Path], Callable[[str], Loading[Any]]]] = {
-    "clip": (models.clip, VisualEmbedder),
-    "sentences": (models.sentences, CaptionEmbedder),
+    "clip": (tiny_models.clip, VisualEmbedder),
+    "sentences": (tiny_models.sentences, CaptionEmbedder),
 }
 Break = Callable[[Path], object]
 

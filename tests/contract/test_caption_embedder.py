@@ -23,8 +23,8 @@ from adapters.embedding.caption import CaptionEmbedder, Encoder
 from core.errors import EmbedderUnavailableError
 from core.ports import TextEmbedder
 from core.types import Matrix
-from tests import models
-from tests.absent import absent
+from tests.backends.requirements import absent
+from tests.doubles import tiny_models
 
 pytestmark = pytest.mark.filterwarnings(
     # torch's own JIT, on Python versions that it does not know yet
@@ -37,7 +37,7 @@ MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny sentence encoder that reads 8 tokens."""
-    return models.sentences(tmp_path_factory.mktemp("sentences"))
+    return tiny_models.sentences(tmp_path_factory.mktemp("sentences"))
 
 
 @pytest.fixture(scope="module")
@@ -88,9 +88,9 @@ def test_it_keeps_the_contract(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "limit"),
     [
-        (models.sentences, 8),
-        (lambda folder: models.sentences(folder, limit=None), 12),
-        (models.offset_sentences, 11),
+        (tiny_models.sentences, 8),
+        (lambda folder: tiny_models.sentences(folder, limit=None), 12),
+        (tiny_models.offset_sentences, 11),
     ],
     ids=["stated", "positions", "offset"],
 )
@@ -164,10 +164,10 @@ def test_the_space_is_named_by_what_shapes_it(folder: Path, tmp_path: Path) -> N
     """Dtype leaves the name; another limit, tokenizer, weights or template changes it."""
     name = _loaded(folder).space.space_id
     assert _loaded(folder, dtype="float32").space.space_id == name
-    assert _loaded(models.sentences(tmp_path / "same")).space.space_id == name
-    limit = models.sentences(tmp_path / "limit", limit=7)
-    wide = models.sentences(tmp_path / "wide", width=64)
-    tokens = models.sentences(tmp_path / "tokens")
+    assert _loaded(tiny_models.sentences(tmp_path / "same")).space.space_id == name
+    limit = tiny_models.sentences(tmp_path / "limit", limit=7)
+    wide = tiny_models.sentences(tmp_path / "wide", width=64)
+    tokens = tiny_models.sentences(tmp_path / "tokens")
     config = tokens / "tokenizer_config.json"
     config.write_text(json.dumps({**json.loads(config.read_text()), "model_max_length": 99}))
     others = {_loaded(changed).space.space_id for changed in (limit, wide, tokens)}
@@ -183,7 +183,7 @@ def test_a_template_is_part_of_the_name(folder: Path, monkeypatch: pytest.Monkey
 
 def test_no_tokens_at_all_are_a_full_stop(tmp_path: Path) -> None:
     """A tokenizer that puts nothing around a text leaves nothing of an empty one."""
-    folder = models.sentences(tmp_path)
+    folder = tiny_models.sentences(tmp_path)
     file = folder / "tokenizer.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "post_processor": None}))
     embedder = _loaded(folder, dtype="float32")
@@ -215,9 +215,9 @@ def test_a_broken_folder_is_an_absent_model(
 ) -> None:
     """Whatever is wrong with the files: absent with a reason, said once, loudly."""
     if broken == "kind":
-        folder = models.clip(tmp_path)
+        folder = tiny_models.clip(tmp_path)
     else:
-        folder = models.sentences(tmp_path)
+        folder = tiny_models.sentences(tmp_path)
         kinds = {"weights": "model.safetensors", "tokenizer": "*token*"}
         for file in folder.glob(kinds[broken]):
             file.write_bytes(b"\x10")

@@ -21,11 +21,11 @@ from adapters.embedding.none import AbsentEmbedder
 from adapters.embedding.preprocess import Preprocess
 from adapters.embedding.priority_lock import Turns
 from adapters.embedding.visual import VisualEmbedder
-from adapters.toy_embedder import ToyEmbedder
 from core.errors import EmbedderUnavailableError
 from core.ports import Embedder
 from core.types import Matrix
-from tests import models
+from tests.doubles import tiny_models
+from tests.doubles.toy_embedder import ToyEmbedder
 
 pytestmark = pytest.mark.filterwarnings(
     # torch's own JIT, on Python versions that it does not know yet
@@ -34,16 +34,16 @@ pytestmark = pytest.mark.filterwarnings(
 TEXTS = ("a photo of a cat", "red", "the sky of a dog " * 20)
 
 
-@pytest.fixture(scope="module", params=models.FAMILIES)
+@pytest.fixture(scope="module", params=tiny_models.FAMILIES)
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny model of each family."""
-    return models.FAMILIES[request.param](tmp_path_factory.mktemp(request.param))
+    return tiny_models.FAMILIES[request.param](tmp_path_factory.mktemp(request.param))
 
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny CLIP."""
-    return models.clip(tmp_path_factory.mktemp("clip"))
+    return tiny_models.clip(tmp_path_factory.mktemp("clip"))
 
 
 def _loaded(folder: Path | str, **options: Any) -> VisualEmbedder:
@@ -161,7 +161,7 @@ def test_the_space_is_named_by_what_shapes_it(clip: Path, tmp_path: Path) -> Non
     assert _loaded(_copied(clip, tmp_path / "same")).space.space_id == name
     other = _copied(clip, tmp_path / "mean")
     _edit(other / "preprocessor_config.json", image_mean=[0.5, 0.5, 0.5])
-    weights = models.clip(tmp_path / "weights", projection=23)
+    weights = tiny_models.clip(tmp_path / "weights", projection=23)
     tokens = _copied(clip, tmp_path / "tokens")
     _edit(tokens / "tokenizer_config.json", model_max_length=11)
     names = {name, *(_loaded(changed).space.space_id for changed in (other, weights, tokens))}

@@ -13,8 +13,8 @@ from adapters.sqlite_index import LocalIndex
 from core.errors import IndexUnavailableError
 from core.ports import Filters, Index, Page
 from core.records import EXTERNAL_ID, Fields
-from tests import records as made
-from tests.records import OTHER, SPACE, image_id, outcome, put, query, record, tombstone
+from tests.doubles import records as made
+from tests.doubles.records import OTHER, SPACE, image_id, outcome, put, query, record, tombstone
 
 Opens = Callable[[], Index]
 

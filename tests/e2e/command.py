@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
-from tests.process import ROOT, outside
+from tests.backends.server_process import ROOT, outside
 
 SECONDS = 600.0
 """A command that hangs ends a test all the same."""

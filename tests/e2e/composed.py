@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.process import BINARIES, ROOT, Server, binary, built, free_ports, used
+from tests.backends.server_process import BINARIES, ROOT, Server, binary, built, free_ports, used
 
 FILES = ("compose.yaml", "compose.platform.yaml")
 SECRETS = {

@@ -16,9 +16,9 @@ import psutil
 from adapters.blobs.opening import open_blobs
 from adapters.event_log import BlobLog
 from core.ports import Blobs
-from tests import servers
+from tests.backends import servers
+from tests.backends.server_process import ROOT, free_ports, outside
 from tests.e2e.talking import Talking, until
-from tests.process import ROOT, free_ports, outside
 
 READY_SECONDS = 90.0
 

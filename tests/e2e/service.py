@@ -13,8 +13,8 @@ from pathlib import Path
 import httpx
 import psutil
 
+from tests.backends.server_process import ROOT, free_ports, outside
 from tests.e2e.talking import Talking, until
-from tests.process import ROOT, free_ports, outside
 
 READY_SECONDS = 90.0
 

@@ -14,11 +14,11 @@ from typing import Any
 import httpx
 import pytest
 
-from tests import files
+from tests.backends.server_process import ROOT, outside
 from tests.e2e.service import Service, serving
 from tests.e2e.talking import until
-from tests.pictures import photo, png
-from tests.process import ROOT, outside
+from tests.samples import image_files
+from tests.samples.pictures import photo, png
 
 A, B = "the-key-of-tenant-a-long", "the-key-of-tenant-b-long"
 SECONDS = 20.0
@@ -245,14 +245,14 @@ def test_originals_are_served_as_what_they_are(keyed: Service) -> None:
     """Whatever the upload said: by what its bytes show, with a name of ours, never sniffed."""
     served = set()
     with httpx.Client(base_url=keyed.url, headers={"Authorization": f"Bearer {A}"}) as client:
-        for name, data in files.every().items():
+        for name, data in image_files.every().items():
             sent = client.post(
                 "/v1/images?wait=60", files={"file": ('x".svg', data, "image/svg+xml")}
             )
-            if files.NAMES[name] == "HEIF" and sent.status_code == 415:
+            if image_files.NAMES[name] == "HEIF" and sent.status_code == 415:
                 continue  # not read unless a setting says so
             image_id = sent.json()["items"][0]["image_id"]
-            media, ending = MEDIA[files.NAMES[name]]
+            media, ending = MEDIA[image_files.NAMES[name]]
             url = f"/v1/images/{image_id}/content?size=original"
             for answer in (client.get(url), client.head(url)):
                 assert answer.status_code == 200, (name, answer.text)

@@ -15,10 +15,10 @@ import pytest
 
 from cli.main import run
 from core.queries.export import Exporter
-from tests import models
+from tests.doubles import tiny_models
 from tests.e2e.service import Service, serving
 from tests.e2e.talking import until
-from tests.pictures import EDITS, jpeg, photo
+from tests.samples.pictures import EDITS, jpeg, photo
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -182,8 +182,8 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service with a tiny model of each kind, two photos and a mirrored copy."""
     folder = tmp_path_factory.mktemp("shown")
     seeing, reading = (folder / name for name in ("clip", "sentences"))
-    models.clip(seeing)
-    models.sentences(reading)
+    tiny_models.clip(seeing)
+    tiny_models.sentences(reading)
     settings = {"SEENIT_MODEL": str(seeing), "SEENIT_CAPTION_MODEL": str(reading)}
     with serving(folder / "data", **settings) as service:
         first = photo(1)

@@ -16,10 +16,10 @@ import pytest
 from PIL.Image import Image
 
 from cli.main import seenit
+from tests.backends.server_process import ROOT
 from tests.e2e import composed
 from tests.e2e.composed import FILES, SECRETS, Process, compose, config, project, running
-from tests.pictures import jpeg, photo
-from tests.process import ROOT
+from tests.samples.pictures import jpeg, photo
 
 LIGHT = {"SEENIT_MODEL": "none", "SEENIT_CAPTION_MODEL": "none", "SEENIT_LOG_LEVEL": "warning"}
 

@@ -17,7 +17,7 @@ import pytest
 
 from tests.e2e.service import Service, serving
 from tests.e2e.test_serial import mixture, verdicts
-from tests.hard.serial import serial
+from tests.hard.serial_run import serial
 
 GIVE_BACK = ":".join(
     f"glibc.malloc.{name}" for name in ("arena_max=1", "mmap_threshold=32768", "trim_threshold=0")

@@ -15,7 +15,7 @@ import pytest
 
 from demo.asking import QUERIES
 from demo.photos import COPIES, PHOTOS
-from tests.process import outside
+from tests.backends.server_process import outside
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.process import ROOT, free_ports, outside
+from tests.backends.server_process import ROOT, free_ports, outside
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"a" * 64 + b"\nsize 600\n"
 BLOCKER = """

@@ -14,9 +14,9 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from tests.backends.server_process import ROOT
 from tests.e2e.composed import FILES, SECRETS, compose, config, running
-from tests.pictures import jpeg, photo
-from tests.process import ROOT
+from tests.samples.pictures import jpeg, photo
 
 NAMES = sorted(SECRETS)
 LIGHT = "SEENIT_MODEL=none\nSEENIT_CAPTION_MODEL=none\nSEENIT_LOG_LEVEL=warning\n"

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from cli.file_names import external_id, path_name
-from tests import odd_tree
+from tests.backends.server_process import ROOT, outside
 from tests.e2e import command
 from tests.e2e.service import Service, serving
-from tests.pictures import jpeg, photo
-from tests.process import ROOT, outside
+from tests.samples import odd_tree
+from tests.samples.pictures import jpeg, photo
 
 pytestmark = pytest.mark.timeout(300)
 SETTINGS = {"SEENIT_MODEL": "none", "SEENIT_CAPTION_MODEL": "none", "SEENIT_MAX_BYTES": "1MiB"}

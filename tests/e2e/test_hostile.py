@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.service import Service, serving
-from tests.pictures import jpeg, photo
+from tests.samples.pictures import jpeg, photo
 
 LONGEST_SECONDS = 10.0
 MOST_BYTES = 1_500_000_000

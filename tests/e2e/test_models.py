@@ -11,13 +11,13 @@ from typing import Any, Self
 
 import pytest
 
-from tests import models
+from tests.backends.server_process import ROOT, outside
+from tests.doubles import tiny_models
 from tests.e2e.command import line, ran
 from tests.e2e.service import Service, serving
 from tests.e2e.talking import until
 from tests.e2e.test_serial import mixture
-from tests.pictures import jpeg, photo
-from tests.process import ROOT, outside
+from tests.samples.pictures import jpeg, photo
 
 
 def seenit(service: Service, *words: str, fails: bool = False) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def changed(
 @pytest.mark.timeout(600)
 def test_a_model_is_changed_while_uploads_and_searches_go_on(tmp_path: Path) -> None:
     """No upload fails, every search answers, a copy of an old picture is not told new."""
-    old, new = models.two_towers(tmp_path / "old"), models.clip(tmp_path / "new")
+    old, new = tiny_models.two_towers(tmp_path / "old"), tiny_models.clip(tmp_path / "new")
     settings: Mapping[str, str] = {"SEENIT_MODEL": str(old), "SEENIT_SIMILAR_AT": "0.9999"}
     # few: an untrained model finds any two pictures alike, and all that is alike is laid over
     stored = [(jpeg(photo(n), 92), jpeg(photo(n), 40)) for n in range(8)]
@@ -164,7 +164,7 @@ def test_a_model_is_changed_under_a_thousand_pictures(tmp_path: Path, shared: Pa
 @pytest.mark.timeout(600)
 def test_a_backfill_outlives_the_process_that_does_it(tmp_path: Path) -> None:
     """Kill -9 of the holder in the middle: the command that waits takes over and ends it."""
-    old, new = models.two_towers(tmp_path / "old"), models.clip(tmp_path / "new")
+    old, new = tiny_models.two_towers(tmp_path / "old"), tiny_models.clip(tmp_path / "new")
     settings: Mapping[str, str] = {"SEENIT_MODEL": str(old), "SEENIT_SIMILAR_AT": "0.99999"}
     files = [(f"{n}.jpg", jpeg(photo(n, 160, 120), 80)) for n in range(300)]
     with serving(tmp_path / "data", **settings) as service:

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from tests.backends.servers import Weaviate
 from tests.e2e.service import serving
 from tests.e2e.test_rebuild import answers, fill, seenit
 from tests.e2e.test_serial import mixture
-from tests.pictures import jpeg, photo
-from tests.servers import Weaviate
+from tests.samples.pictures import jpeg, photo
 
 
 @pytest.mark.hard

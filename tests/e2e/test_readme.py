@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.absent import absent
+from tests.backends.requirements import absent
 from tests.e2e.service import serving
-from tests.pictures import EDITS, jpeg, photo
+from tests.samples.pictures import EDITS, jpeg, photo
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,7 +11,7 @@ from tests.e2e.command import ran
 from tests.e2e.service import Service, serving
 from tests.e2e.talking import until
 from tests.e2e.test_serial import mixture
-from tests.pictures import jpeg, photo
+from tests.samples.pictures import jpeg, photo
 
 
 def seenit(service: Service, *words: str, **settings: str) -> None:

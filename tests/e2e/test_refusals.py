@@ -13,10 +13,10 @@ import httpx
 import pytest
 from redis import Redis as Client
 
-from tests import servers
+from tests.backends import servers
 from tests.e2e.fleet import fleet
 from tests.e2e.talking import until
-from tests.pictures import photo, png
+from tests.samples.pictures import photo, png
 
 Turn = Callable[[Client, servers.Redis], object]
 

@@ -15,8 +15,8 @@ from PIL import Image, ImageEnhance
 
 from tests.e2e.service import Service, serving
 from tests.e2e.talking import Talking
-from tests.hard.serial import Told, serial
-from tests.pictures import jpeg, photo
+from tests.hard.serial_run import Told, serial
+from tests.samples.pictures import jpeg, photo
 
 THREADS = 20
 

@@ -11,7 +11,7 @@ import pytest
 
 from cli.main import run
 from tests.e2e.fleet import Fleet, fleet
-from tests.pictures import jpeg, photo
+from tests.samples.pictures import jpeg, photo
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.e2e.service import Service, serving
 from tests.e2e.talking import until
-from tests.pictures import jpeg, photo
+from tests.samples.pictures import jpeg, photo
 
 
 def kind(service: Service, data: bytes) -> str:

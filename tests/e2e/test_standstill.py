@@ -8,10 +8,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests import models
+from tests.doubles import tiny_models
 from tests.e2e.service import Service, serving
 from tests.e2e.talking import until
-from tests.pictures import photo, png
+from tests.samples.pictures import photo, png
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"a" * 64 + b"\nsize 600\n"
 
@@ -20,7 +20,7 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"a" * 64
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny model that loads."""
     pytest.importorskip("torch")
-    return models.clip(tmp_path_factory.mktemp("clip"))
+    return tiny_models.clip(tmp_path_factory.mktemp("clip"))
 
 
 def test_a_lock_that_cannot_be_opened_is_told_and_waited_for(tmp_path: Path) -> None:

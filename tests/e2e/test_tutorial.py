@@ -16,10 +16,10 @@ import pytest
 
 from adapters.embedding.packaged_weights import MINILM, packaged
 from core.types import Matrix
-from tests.absent import absent
+from tests.backends.requirements import absent
 from tests.e2e.service import Service, serving
 from tests.e2e.talking import until
-from tests.pictures import jpeg, photo
+from tests.samples.pictures import jpeg, photo
 
 pytestmark = [
     pytest.mark.timeout(300),

@@ -11,10 +11,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests import servers
+from tests.backends import servers
 from tests.e2e.fleet import Fleet, fleet
 from tests.e2e.talking import until
-from tests.hard.enduring import Uploads, endure
+from tests.hard.persistent_clients import Uploads, endure
 
 pytestmark = [pytest.mark.hard, pytest.mark.timeout(900)]
 

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 
 from core.image_formats import FORMATS
 from tests.e2e.service import Service, serving
-from tests.extremes import headers
-from tests.pictures import photo, png
+from tests.samples.extreme_headers import headers
+from tests.samples.pictures import photo, png
 
 pytestmark = [pytest.mark.hard, pytest.mark.timeout(900)]
 GOOD = png(photo(1, 96, 64))

@@ -17,10 +17,10 @@ import httpx
 import pytest
 import redis as driver
 
-from tests import servers
+from tests.backends import servers
 from tests.e2e.fleet import Fleet, fleet
 from tests.e2e.talking import until
-from tests.hard.enduring import Uploads, endure, equals
+from tests.hard.persistent_clients import Uploads, endure, equals
 
 pytestmark = [pytest.mark.hard, pytest.mark.timeout(900)]
 

@@ -19,7 +19,7 @@ from adapters.sqlite_index import LocalIndex
 from core.matching.policy import POLICY
 from tests.e2e.talking import until
 from tests.e2e.test_serial import mixture
-from tests.hard.serial import Told, plain, serial
+from tests.hard.serial_run import Told, plain, serial
 from tests.hard.test_races import accepted
 
 pytestmark = [pytest.mark.hard, pytest.mark.timeout(600)]

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from core import keys
-from tests import servers
-from tests.process import wait
-from tests.toil import Pit, pit
+from tests.backends import servers
+from tests.backends.server_process import wait
+from tests.doubles.line_worker import Pit, pit
 
 pytestmark = [pytest.mark.hard, pytest.mark.timeout(600)]
 

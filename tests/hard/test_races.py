@@ -17,7 +17,7 @@ from adapters.settings import Settings
 from adapters.wiring import Services
 from core.ingest.accept import Upload
 from core.records import Fields, Job, Operation
-from tests import servers
+from tests.backends import servers
 from tests.e2e.test_serial import variants
 
 pytestmark = [pytest.mark.hard, pytest.mark.timeout(900)]

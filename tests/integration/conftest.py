@@ -10,8 +10,8 @@ import pytest
 
 from adapters.weaviate_index import WeaviateIndex, parse
 from core.matching.policy import Policy
-from tests import servers
-from tests.toil import Pit, pit
+from tests.backends import servers
+from tests.doubles.line_worker import Pit, pit
 
 LEASE_SECONDS = 15.0
 """As shipped: no job is taken from a worker of a machine that is busy with something else."""

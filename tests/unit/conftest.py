@@ -11,7 +11,7 @@ from litestar import Litestar
 from litestar.testing import TestClient
 
 from api.app import create_app
-from tests.door import KEYS, MAX_BYTES, Service
+from tests.doubles.small_service import KEYS, MAX_BYTES, Service
 
 _tests = itertools.count()
 

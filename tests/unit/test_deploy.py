@@ -15,7 +15,7 @@ from adapters import wiring
 from adapters.settings import Settings
 from api.routes.metrics import Metrics
 from core.metrics import Span, Stage
-from tests.process import ROOT
+from tests.backends.server_process import ROOT
 
 SUFFIXES = {
     "counter": ("_total",),

@@ -1,0 +1,381 @@
+"""A service small enough to read, for tests of its HTTP door.
+
+Store, index, acceptor, reader and waiter are the real ones. In place of worker and log stands a
+queue that settles each job as it is handed in: equal bytes are exact copies, all else is new.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+from uuid_utils import uuid7
+
+from adapters.blobs.opening import open_blobs
+from adapters.broker.memory_progress import MemoryProgress
+from adapters.process_lock import EngineLock
+from adapters.prometheus import PrometheusMeter
+from adapters.settings import Settings
+from adapters.sqlite_index import LocalIndex
+from adapters.url_secret import url_secret
+from core import clock, keys
+from core.calibration.store import Calibrations
+from core.embedding.pipeline import Perceiver
+from core.engine_status import EngineStatus
+from core.errors import (
+    BrokenError,
+    ConflictError,
+    GoneError,
+    PreconditionError,
+    QueueUnavailableError,
+)
+from core.imaging.decoding import inspect
+from core.imaging.previews import Previews
+from core.ingest.accept import Acceptor
+from core.ingest.backpressure import Backlog
+from core.matching.policy import POLICY
+from core.queries.records import Reader
+from core.queries.wait import Waiter
+from core.records import Job, Outcome, Place, Problem, Record, State, Tombstone
+from core.search.searcher import Searcher
+from core.storage.picture_store import Shelf
+from core.storage.signed_urls import Signer
+from core.types import Decision, Space, SpaceKind, Standing, Verdict
+from tests.doubles.records import fingerprint
+from tests.doubles.toy_embedder import ToyEmbedder
+from tests.doubles.toys import Decoder, ToyCaptions
+
+SPACE = Space(space_id="visual-0a0a0a0a", kind="visual", model="toy", dimensions=8, similar_at=0.9)
+KEYS = tuple(f"key-of-tenant-t{n}:t{n}:admin" for n in range(400))
+"""One a test."""
+MAX_BYTES = 100_000
+BROKEN = b"broken inside"
+"""A file that ends so fails when it is settled."""
+
+
+class Tail(NamedTuple):
+    """What the index does not hold yet."""
+
+    states: Mapping[str, State] = {}
+    removed: Mapping[str, Tombstone] = {}
+    outcomes: Mapping[str, Outcome] = {}
+    head: int = 0
+    watermark: int = 0
+    standings: Mapping[SpaceKind, Standing] = {}
+
+
+@dataclass
+class Follower:
+    """Tails that a test may set; none by default."""
+
+    index: LocalIndex
+    tails: dict[str, Tail] = field(default_factory=dict)
+    fails: Exception | None = None
+
+    def tail(self, tenant: str) -> Tail:
+        """That of a tenant."""
+        if self.fails is not None:
+            raise self.fails
+        watermark = self.index.watermark(tenant)
+        return self.tails.get(tenant, Tail(head=watermark, watermark=watermark))
+
+
+class Queue:
+    """Settles at once, or lets jobs lie until `run`, or is down."""
+
+    def __init__(self, settle: Callable[[str, str], None]) -> None:
+        self._settle = settle
+        self.paused = False
+        self.down = False
+        self.held: list[tuple[str, str]] = []
+
+    def enqueue(self, jobs: Sequence[tuple[str, str]]) -> None:
+        """Settle them, or hold them."""
+        if self.down:
+            raise QueueUnavailableError("the broker does not answer")
+        self.held += jobs
+        if not self.paused:
+            self.run()
+
+    def run(self) -> None:
+        """Settle what is held."""
+        held, self.held = self.held, []
+        for tenant, job_id in held:
+            self._settle(tenant, job_id)
+
+    def depth(self) -> int:
+        """Jobs held."""
+        if self.down:
+            raise QueueUnavailableError("the broker does not answer")
+        return len(self.held)
+
+    def check_writable(self) -> None:
+        """Like `depth`."""
+        self.depth()
+
+
+class Checker:
+    """The verdict by bytes alone."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def check(self, tenant: str, data: bytes) -> tuple[Verdict, Decision]:
+        """After the gate is open."""
+        self.gate.wait(10)
+        inspect(data, self._service.settings.limits)
+        if data.endswith(BROKEN):
+            raise BrokenError("the data ends too early")
+        found = self._service.judge(tenant, hashlib.sha256(data).hexdigest())
+        return found, decision("allow")
+
+
+class Colours(ToyEmbedder):
+    """Pictures by their colours, absent until a test wants it."""
+
+    absent: str | None = "no visual model is wanted"
+
+
+class Models:
+    """One of each kind, which every tenant asks."""
+
+    def __init__(self, visual: Colours, caption: ToyCaptions) -> None:
+        self._visual = visual
+        self._caption = caption
+
+    def visual(self, _: str) -> Colours:
+        """Of pictures and texts."""
+        return self._visual
+
+    def caption(self, _: str) -> ToyCaptions:
+        """Of texts alone."""
+        return self._caption
+
+    def spaces(self, _: str) -> list[str]:
+        """Nothing is counted by space."""
+        return []
+
+    def space_id(self, _: str, kind: str) -> str | None:
+        """Of the one that is there."""
+        embedder = self._visual if kind == "visual" else self._caption
+        return None if embedder.absent else embedder.space.space_id
+
+
+class Service:
+    """What `create_app` is given."""
+
+    def __init__(self, folder: Path, **settings: Any) -> None:  # noqa: ANN401  # any setting
+        self.settings = Settings(
+            data=folder, model="none", durable=False, operation_seconds=0.3, **settings
+        )
+        self.meter = PrometheusMeter()
+        self.blobs = open_blobs(self.settings.blobs_url, durable=False)
+        self.index = LocalIndex(folder / "index.sqlite", POLICY, durable=False)
+        self.shelf = Shelf(self.blobs)
+        self.follower = Follower(self.index)
+        self.progress = MemoryProgress()
+        self.queue = Queue(self._settle)
+        self.moment = 0.0
+        """By which the queue's depth is asked again."""
+        self.acceptor = Acceptor(
+            self.blobs,
+            self.shelf,
+            self.queue,
+            self.settings.limits,
+            lambda: str(uuid7()),
+            backlog=Backlog(self.queue.depth, self.settings.backlog, clock=lambda: self.moment),
+        )
+        self.reader = Reader(self.index, self.follower, self.shelf, self.blobs, self.progress)
+        self.waiter = Waiter(self.progress, self.reader.ended)
+        self.checker = Checker(self)
+        self.visual = Colours()
+        self.caption = ToyCaptions()
+        self.caption.absent = "no caption model is wanted"
+        self.models = Models(self.visual, self.caption)
+        self.searcher = Searcher(
+            self.index, self.follower, self.shelf, self.models, Perceiver(Decoder(), self.models)
+        )
+        self.signer = Signer(url_secret(folder))
+        self.previews = Previews(self.reader)
+        self.calibrations = Calibrations(self.blobs)
+        self.remote = None
+        self.engine = EngineStatus()
+        self.lock = EngineLock(folder)
+        self.tenant = "default"
+        self._lock = threading.Lock()
+
+    def mend(self) -> None:
+        """Undo what a test did to the parts."""
+        self.engine.running(lambda: None)
+        self.queue.paused = self.queue.down = False
+        self.queue.held.clear()
+        self.follower.tails.clear()
+        self.follower.fails = None
+        self.visual.absent = "no visual model is wanted"
+        self.caption.absent = "no caption model is wanted"
+        self.checker.gate.set()
+
+    def close(self) -> None:
+        """Close the index."""
+        self.index.close()
+
+    def judge(self, tenant: str, sha256: str) -> Verdict:
+        """Exact where the bytes are known, else new."""
+        same = self.index.by_content(tenant, [sha256], [])
+        return verdict("exact", same[0].original) if same else verdict("new", None)
+
+    # --- the settling of one job ----------------------------------------------------------------
+
+    def _settle(self, tenant: str, job_id: str) -> None:
+        with self._lock:
+            key = keys.pending(tenant, job_id)
+            job = msgspec.json.decode(self.blobs.get(key), type=Job)
+            try:
+                records, removed = getattr(self, f"_{job.kind}")(tenant, job)
+                self._project(tenant, job, records, removed, None)
+            except (BrokenError, ConflictError, GoneError, PreconditionError) as error:
+                problem = Problem(
+                    type=error.type, title=error.title, status=error.status, detail=error.detail
+                )
+                self._project(tenant, job, [], [], problem)
+            self.blobs.create_many([(keys.done(tenant, job_id), b"1")])
+            self.blobs.delete([key])
+
+    def _ingest(self, tenant: str, job: Job) -> tuple[list[Record], list[str]]:
+        data = self.blobs.get(keys.blob(tenant, job.image_id))
+        if data.endswith(BROKEN):
+            raise BrokenError("the data ends too early")
+        found = self.judge(tenant, job.sha256)
+        print_ = fingerprint(
+            int(job.sha256[:6], 16),
+            sha256=job.sha256,
+            md5=job.md5,
+            bytes=job.bytes,
+            format=job.format,
+            pixels_sha256=job.sha256,
+        )
+        self.blobs.put(
+            [
+                (
+                    keys.derived(tenant, job.image_id, "fingerprint"),
+                    msgspec.msgpack.encode(print_),
+                ),
+                (keys.derived(tenant, job.image_id, "preview"), data),
+            ]
+        )
+        keep = job.keep_bytes or found.kind == "new"
+        if not keep:
+            self.shelf.discard(tenant, [job.image_id])
+        state = State(
+            image_id=job.image_id,
+            sha256=job.sha256,
+            pixels=job.sha256,
+            accepted_at=job.accepted_at,
+            updated_at=clock.now(),
+            verdict=found,
+            decision=decision("allow"),
+            anchor=Place(self.index.watermark(tenant) + 1, 0) if found.kind == "new" else None,
+            content="stored" if keep else "discarded",
+            fields=job.fields,
+        )
+        return self.shelf.join(tenant, 1, [state]), []
+
+    def _delete(self, tenant: str, job: Job) -> tuple[list[Record], list[str]]:
+        if self.index.tombstones(tenant, [job.image_id])[0] is not None:
+            raise GoneError("it was deleted")
+        if job.if_match is not None:
+            self._present(tenant, job)
+        self._check_hold(tenant, job)
+        self.blobs.create_many([(keys.tombstone(tenant, job.image_id), b"")])
+        self.shelf.remove(tenant, [job.image_id])
+        return [], [job.image_id]
+
+    def _edit(self, tenant: str, job: Job) -> tuple[list[Record], list[str]]:
+        changes: dict[str, Any] = {} if job.fields is None else {"fields": job.fields}
+        if job.hold_until is not msgspec.UNSET:
+            changes["hold_until"] = job.hold_until
+        return self._changed(tenant, job, **changes)
+
+    def _decide(self, tenant: str, job: Job) -> tuple[list[Record], list[str]]:
+        made = decision(job.value or "review", by="person", reason=job.fields)
+        return self._changed(tenant, job, decision=made)
+
+    def _purge(self, tenant: str, job: Job) -> tuple[list[Record], list[str]]:
+        self._check_hold(tenant, job)
+        self.shelf.purge(tenant, job.image_id)
+        return self._changed(tenant, job, content="purged")
+
+    def _changed(
+        self,
+        tenant: str,
+        job: Job,
+        **changes: Any,  # noqa: ANN401  # any part of a state
+    ) -> tuple[list[Record], list[str]]:
+        state = self._present(tenant, job)
+        changed = msgspec.structs.replace(
+            state, revision=state.revision + 1, updated_at=clock.now(), **changes
+        )
+        return self.shelf.join(tenant, 1, [changed]), []
+
+    def _check_hold(self, tenant: str, job: Job) -> None:
+        state = self.index.states(tenant, [job.image_id])[0]
+        if state is not None and state.held(clock.now()):
+            raise ConflictError(f"held until {state.hold_until}")
+
+    def _present(self, tenant: str, job: Job) -> State:
+        state = self.index.states(tenant, [job.image_id])[0]
+        if state is None:
+            raise GoneError("it was deleted")
+        if job.if_match not in (None, state.revision):
+            raise PreconditionError("another revision")
+        return state
+
+    def _project(
+        self,
+        tenant: str,
+        job: Job,
+        records: Iterable[Record],
+        removed: Iterable[str],
+        problem: Problem | None,
+    ) -> None:
+        seq = self.index.watermark(tenant) + 1
+        at = clock.now()
+        kept = [msgspec.structs.replace(record, seq=seq) for record in records]
+        told = kept[0].state if kept else None
+        ended = Outcome(
+            job_id=job.job_id,
+            image_id=job.image_id,
+            kind=job.kind,
+            seq=seq,
+            accepted_at=job.accepted_at,
+            finished_at=at,
+            verdict=told.verdict if told is not None else None,
+            decision=told.decision if told is not None else None,
+            problem=problem,
+        )
+        stones = [Tombstone(image_id, seq, at) for image_id in removed]
+        self.index.project(tenant, seq, kept, stones, [ended])
+        self.progress.publish(tenant, [job.job_id], "failed" if problem else "done")
+
+
+def verdict(kind: Any, original: str | None) -> Verdict:  # noqa: ANN401  # a literal
+    """One without matches."""
+    return Verdict(
+        kind=kind,
+        original=original,
+        policy_version="1",
+        pipeline_version="1",
+        decided_at=clock.now(),
+    )
+
+
+def decision(value: Any, *, by: Any = "policy", reason: str | None = None) -> Decision:  # noqa: ANN401  # literals
+    """One of now."""
+    return Decision(value=value, by=by, at=clock.now(), reason=reason)

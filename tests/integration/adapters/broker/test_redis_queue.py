@@ -1,0 +1,355 @@
+"""The queue on a real Redis: what it costs, what it knows, and what it does when it is cut."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from adapters.broker import connections, redis_keys
+from adapters.broker.admin_tasks import Report
+from adapters.broker.circuit_breaker import FIRST_PAUSE, LONGEST_PAUSE, Breaker
+from adapters.broker.redis_admin_tasks import RedisErrands
+from adapters.broker.redis_leases import SharedHand, Tried
+from adapters.broker.redis_sweep_state import SharedHeld
+from core.errors import QueueUnavailableError
+from core.ingest.sweeper import Handle
+from core.records import JobStatus
+from tests.backends import servers
+from tests.backends.faults import toxiproxy
+from tests.backends.server_process import wait
+from tests.doubles.line_worker import Pit, pit
+from worker.batch_scheduler import Flights
+from worker.batch_task import Received
+
+AT_MOST = 0.2
+"""Seconds that an upload may wait for a broker that is not there."""
+
+Server = servers.Redis | servers.Given
+
+
+def redis_of(made: Pit) -> Redis:
+    """The connection that may wait."""
+    assert made.broker.redis is not None
+    return made.broker.redis
+
+
+def test_a_hundred_jobs_are_one_command(dug: Pit) -> None:
+    """An upload of a hundred files must not wait for a hundred answers."""
+    redis = redis_of(dug)
+    before = int(redis.info("commandstats").get("cmdstat_lpush", {"calls": 0})["calls"])
+    dug.broker.queue.enqueue([("a", str(n)) for n in range(100)])
+    assert int(redis.info("commandstats")["cmdstat_lpush"]["calls"]) == before + 1
+    assert dug.broker.queue.depth() == 100
+    assert set(dug.broker.held.queued()) == {("a", str(n)) for n in range(100)}
+
+
+class Clock:
+    """Seconds that pass when told."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_the_breaker_asks_once_and_then_ever_more_seldom() -> None:
+    """Open for 1 s, 2 s, 4 s … 10 s, a single trial each time, and closed by one success."""
+    clock = Clock()
+    breaker = Breaker(clock)
+    asked = 0
+
+    def ask(*, fails: bool) -> bool:
+        nonlocal asked
+        try:
+            with breaker.guard():
+                asked += 1
+                if fails:
+                    raise OSError
+        except QueueUnavailableError:
+            return False
+        return True
+
+    pause = FIRST_PAUSE
+    for _ in range(6):
+        before = asked
+        assert [ask(fails=True) for _ in range(5)] == [False] * 5
+        assert asked == before + 1
+        clock.now += 0.99 * pause
+        assert not ask(fails=False)
+        clock.now += 0.02 * pause
+        pause = min(LONGEST_PAUSE, 2 * pause)
+    assert ask(fails=False)
+    assert ask(fails=False)
+
+
+@pytest.mark.parametrize("fault", ["half_open", "cut", "slow"])
+def test_a_broker_that_is_away_costs_an_upload_little(
+    tmp_path: Path, redis_server: Server, fault: str
+) -> None:
+    """Depth and sending together take under 200 ms, connected before or not, then no time."""
+    port = int(redis_server.url.rpartition(":")[2].partition("/")[0])
+    with toxiproxy(tmp_path / "proxy") as proxy:
+        link = proxy.link("127.0.0.1", port)
+        url = redis_server.url.replace(str(port), str(link.port))
+        took = (AT_MOST, AT_MOST)
+        for _ in range(
+            5
+        ):  # a machine that is busy adds to what is measured, and takes nothing away
+            with pit(tmp_path, url, door_seconds=connections.DOOR_SECONDS) as made:
+                wait(lambda made=made: _sent(made), 30.0, lambda: "no connection")  # type: ignore[misc]
+                getattr(link, fault)(*((2_000,) if fault == "slow" else ()))
+                took = _away(made)
+                link.mend()
+                wait(lambda made=made: _sent(made), 30.0, lambda: "the breaker stays open")  # type: ignore[misc]
+            if max(took) < AT_MOST:
+                break
+        assert max(took) < AT_MOST, took
+
+
+def _away(made: Pit) -> tuple[float, float]:
+    """Seconds of an upload that finds a broker away, and of fifty more."""
+    queue = made.broker.queue
+    began = time.monotonic()
+    with pytest.raises(QueueUnavailableError):
+        queue.depth()
+    with pytest.raises(QueueUnavailableError):
+        queue.enqueue([("a", "2")])
+    assert made.broker.progress.status("a", "2") is None
+    first = time.monotonic() - began
+    for _ in range(50):
+        with pytest.raises(QueueUnavailableError):
+            queue.enqueue([("a", "3")])
+    return first, time.monotonic() - began - first
+
+
+def _sent(made: Pit) -> bool:
+    try:
+        made.broker.queue.enqueue([("a", "4")])
+    except QueueUnavailableError:
+        return False
+    return True
+
+
+def pass_by(made: Pit, seconds: float) -> None:
+    """As if so much time had gone by for every lease."""
+    redis = redis_of(made)
+    for word in redis.zrange(redis_keys.LEASES, 0, -1):
+        redis.zincrby(redis_keys.LEASES, -seconds, word)
+
+
+def test_a_lease_is_one_workers_until_it_ends_or_runs_out(dug: Pit) -> None:
+    """Others are refused what a living worker has; what it ended or gave back is free."""
+    redis = redis_of(dug)
+    mine, other = SharedHand(redis, 60.0), SharedHand(redis, 60.0)
+    jobs = [("a", "1"), ("a", "2"), ("b", "1"), ("b", "2")]
+    assert mine.take(jobs) == dict.fromkeys(jobs, Tried(0, 0))
+    assert (mine.take(jobs), other.take(jobs)) == ({}, {})
+    mine.ended(jobs[:1])
+    mine.give_back(jobs[1:2])
+    assert list(other.take(jobs)) == jobs[:2]
+    assert dug.broker.held.idle([*jobs, ("c", "1")]) == [("c", "1")]
+    pass_by(dug, 59.8)
+    mine.renew()
+    wait(lambda: dug.broker.held.idle(jobs) == jobs[:2], 20.0, lambda: "leased for ever")
+
+
+def test_what_was_begun_and_never_ended_is_remembered(
+    dug: Pit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that dies leaves counts, one that fails in words leaves a pause and no count."""
+    monkeypatch.setattr("core.backoff.FIRST_PAUSE", 60.0)
+    redis = redis_of(dug)
+    hand = SharedHand(redis, 60.0)
+    together, alone, failed = ("a", "1"), ("a", "2"), ("a", "3")
+    hand.take([together, alone, failed])
+    hand.begin([together, failed], alone=False)
+    hand.begin([alone], alone=True)
+    hand.failed([failed], alone=False)
+    assert 0 < redis.ttl("seenit:failures") <= 3600  # another may bring it to its end
+    held = dug.broker.held
+    assert held.idle([together, alone, failed]) == []
+    pass_by(dug, 60.0)
+    assert held.idle([together, alone, failed]) == [together, alone]
+    after = SharedHand(redis, 60.0)
+    assert after.take([together, alone, failed]) == {
+        together: Tried(1, 0),
+        alone: Tried(0, 1),
+        failed: Tried(0, 0),
+    }
+    after.ended([together, alone, failed])
+    assert held.idle([failed]) == [failed]
+    assert [redis.hlen(f"seenit:{name}") for name in ("together", "alone", "failures")] == [0, 0, 0]
+
+
+def test_a_job_is_missing_when_it_was_missed_twice(dug: Pit) -> None:
+    """Kombu pops a message and then notes it down; when all is lost nothing is waited for."""
+    jobs = [("a", str(n)) for n in range(3)]
+    dug.accept(jobs, enqueue=False)
+    assert dug.sweeper.sweep() == 3  # the first sweep over a Redis that knows nothing
+    assert dug.broker.queue.depth() == 3
+    assert [dug.sweeper.sweep() for _ in range(3)] == [0, 0, 0]
+    redis_of(dug).delete("ingest")
+    assert [dug.sweeper.sweep(), dug.sweeper.sweep()] == [0, 3]
+    redis_of(dug).flushdb()
+    assert dug.sweeper.sweep() == 3
+
+
+def test_a_sweep_fills_the_queue_to_its_backlog(tmp_path: Path, redis_server: Server) -> None:
+    """Never more than it is short of, whatever lies pending."""
+    with pit(tmp_path, redis_server.url, backlog=10) as made:
+        made.accept([("a", str(n)) for n in range(4)])
+        made.accept([("b", str(n)) for n in range(30)], enqueue=False)
+        assert made.sweeper.sweep() == 6
+        assert [made.sweeper.sweep() for _ in range(3)] == [0, 0, 0]
+        assert made.broker.queue.depth() == 10
+
+
+def test_a_worker_outlives_a_broker_that_fails_over(tmp_path: Path) -> None:
+    """While another one is made the primary, this one refuses whatever is to be written."""
+    with servers.redis(tmp_path / "redis") as server, pit(tmp_path, server.url) as made:
+        toil = made.thread()
+        try:
+            made.accept([("a", "1")])
+            wait(lambda: not made.pending(), 30.0, lambda: "nothing is settled")
+            redis_of(made).replicaof("127.0.0.1", "1")
+            with pytest.raises(QueueUnavailableError):
+                made.accept([("a", "2")])
+            refused = _refused(made)
+            wait(lambda: _refused(made) > refused + 1, 30.0, lambda: "the consumer asks no more")
+            redis_of(made).replicaof("no", "one")
+            made.empty(60.0)
+            assert toil.worker.alive
+        finally:
+            toil.close()
+
+
+def _refused(made: Pit) -> int:
+    """Writes that Redis refused as one that is no primary."""
+    told = redis_of(made).info("errorstats")
+    return int(told.get("errorstat_READONLY", {"count": 0})["count"])
+
+
+class Stumbles(SharedHand):
+    """Fails once in a way that nobody has thought of."""
+
+    stumbled = False
+
+    def begin(self, jobs: Sequence[Handle], *, alone: bool) -> None:
+        if not self.stumbled:
+            self.stumbled = True
+            raise ValueError("what nobody has thought of")
+        super().begin(jobs, alone=alone)
+
+
+def test_a_flight_outlives_what_nobody_has_thought_of(dug: Pit) -> None:
+    """Its jobs are put off as any that failed; a worker without flights would look alive."""
+    hand = Stumbles(redis_of(dug), 5.0)
+    settled: list[str] = []
+
+    def settle(_: str, jobs: Sequence[str]) -> list[Exception | None]:
+        settled.extend(jobs)
+        return [None] * len(jobs)
+
+    flights = Flights(hand, settle, lambda *_: None, batch=2, flights=1)
+    flights.start()
+    try:
+        for job_id in ("1", "2"):
+            flights.receive([Received(("t", job_id), lambda: None)])
+            wait(lambda: len(hand) == 0, 30.0, lambda: "in hand for ever")
+    finally:
+        flights.close()
+    assert settled == ["2"]
+    assert dug.broker.held.idle([("t", "1"), ("t", "2")]) == [("t", "2")]
+
+
+def test_what_dead_workers_had_does_not_count_as_waiting(
+    tmp_path: Path, redis_server: Server
+) -> None:
+    """A fleet that was killed with as much in its hands as may wait is no full queue."""
+    with pit(tmp_path, redis_server.url, backlog=10) as made:
+        jobs = [("a", str(n)) for n in range(10)]
+        made.accept(jobs, enqueue=False)
+        SharedHand(redis_of(made), 60.0).take(jobs)
+        assert made.broker.queue.depth() == 10
+        pass_by(made, 62.0)
+        assert made.broker.queue.depth() == 0
+        assert made.sweeper.sweep() == 10
+
+
+def test_of_two_beats_one_sweeps_and_the_other_takes_over(dug: Pit) -> None:
+    """By a lease that the first gives up, or lets run out."""
+    redis = redis_of(dug)
+    one, two, three = (SharedHeld(redis, 60.0) for _ in range(3))
+    assert [one.leads(), two.leads(), one.leads()] == [True, False, True]
+    one.resign()
+    assert [two.leads(), one.leads(), three.leads()] == [True, False, False]
+    redis.pexpire(redis_keys.BEAT, 50)  # as if it had not been heard of for most of its minute
+    wait(three.leads, 20.0, lambda: "the lead of a dead beat does not run out")
+    assert not two.leads()
+
+
+def test_news_goes_from_process_to_process(dug: Pit, tmp_path: Path, redis_server: Server) -> None:
+    """A listener elsewhere hears every step; one that comes late is told the last."""
+    heard: list[tuple[str, str, JobStatus]] = []
+    dug.broker.progress.subscribe(lambda *news: heard.append(news))
+    with pit(tmp_path / "beside", redis_server.url) as other:
+        wait(
+            lambda: redis_of(dug).pubsub_numsub("seenit:news")[0][1] > 0,
+            30.0,
+            lambda: "no listener",
+        )
+        other.broker.progress.publish("t", ["1", "2"], "decoding")
+        assert dug.broker.progress.status("t", "1") == "decoding"
+        other.broker.progress.publish("t", ["1"], "done")
+        wait(lambda: len(heard) == 3, 30.0, lambda: f"heard {heard}")
+    assert heard == [("t", "1", "decoding"), ("t", "2", "decoding"), ("t", "1", "done")]
+    assert dug.broker.progress.status("t", "1") is None
+
+
+def test_an_errand_is_sent_again_until_it_ended(dug: Pit) -> None:
+    """One at a time does it; what its worker left is put into the empty queue again."""
+    errands = dug.broker.errands
+    assert isinstance(errands, RedisErrands)
+    errand = errands.ask("reindex", {"a": "b"})
+    assert (errands.waiting(), errands.resend()) == ([errand], 0)
+    assert redis_of(dug).llen("default") == 1
+    redis_of(dug).delete("default")
+    with errands.doing(errand) as renew, errands.doing(errand) as again:
+        assert (again, errands.resend()) == (None, 0)
+        assert renew is not None
+        renew()
+        errands.report(errand, Report(done=1, total=2))
+    assert (errands.look(errand), errands.resend()) == (Report(done=1, total=2), 1)
+    ended = Report(done=2, total=2, ended=True)
+    errands.report(errand, ended)
+    assert (errands.waiting(), errands.look(errand)) == ([], ended)
+    errands.forget(errand)
+    assert errands.look(errand) is None
+
+
+def test_one_reindex_is_done_at_a_time(dug: Pit) -> None:
+    """A second one waits until the first is over; other errands go side by side.
+
+    A Redis that was emptied makes room for nobody while the first goes on saying that it is at it.
+    """
+    errands = dug.broker.errands
+    assert isinstance(errands, RedisErrands)
+    first, second, other = errands.ask("reindex"), errands.ask("reindex"), errands.ask("backfill")
+    redis_of(dug).delete("default")
+    with errands.doing(first) as renew, errands.doing(other) as beside:
+        assert renew is not None
+        assert beside is not None
+        redis_of(dug).delete("seenit:doing:reindex")
+        renew()
+        with errands.doing(second) as too_soon:
+            assert (too_soon, errands.resend()) == (None, 0)
+        for errand in (first, other):
+            errands.report(errand, Report(done=1, total=1, ended=True))
+    assert errands.resend() == 1
+    with errands.doing(second) as now:
+        assert now is not None

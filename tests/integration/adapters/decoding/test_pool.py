@@ -1,0 +1,388 @@
+from __future__ import annotations
+
+import logging
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from adapters.decoding.child_process import Child
+from adapters.decoding.pool import Decoders
+from adapters.decoding.sandbox import Ask, Done, Failed, send
+from core.errors import (
+    BrokenError,
+    DecoderKilledError,
+    SeenitError,
+    TooLargeError,
+    UnavailableError,
+    UnsupportedError,
+)
+from core.fingerprint.fingerprint import fingerprint
+from core.image_formats import BY_DEFAULT, FORMATS, titles
+from core.ports import Decoder
+from core.types import Limits
+from tests.doubles.hostile_decoders import order
+from tests.samples.image_files import every
+from tests.samples.pictures import jpeg, photo
+
+LIMITS = Limits(seconds=3.0, pixels=10_000_000)
+FILES = every()
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's limits and signals")
+
+
+@pytest.fixture(scope="module")
+def pictures() -> list[bytes]:
+    """Made photos as JPEG."""
+    return [jpeg(photo(seed, 320, 240)) for seed in range(6)]
+
+
+@pytest.fixture(scope="module")
+def decoders() -> Iterator[Decoders]:
+    """Two children that obey what pictures tell them."""
+    held = Decoders(LIMITS, workers=2, work="tests.doubles.hostile_decoders:obey")
+    yield held
+    held.close()
+
+
+def children() -> list[psutil.Process]:
+    """Decoding children of this process."""
+    return [
+        process
+        for process in psutil.Process().children()
+        if "adapters.decoding.sandbox" in " ".join(process.cmdline())
+    ]
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 60.0) -> bool:
+    """Whether it comes to hold before the deadline."""
+    until = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def outcomes(found: Sequence[object]) -> list[object]:
+    """Fingerprints, or the kind and words of an error."""
+    return [
+        (type(one), one.detail) if isinstance(one, SeenitError) else one[1]  # type: ignore[index]
+        for one in found
+    ]
+
+
+def test_it_is_a_decoder(decoders: Decoders) -> None:
+    """The port is implemented as it is written."""
+    assert isinstance(decoders, Decoder)
+
+
+def test_children_answer_as_this_process_would(
+    decoders: Decoders, pictures: list[bytes], tmp_path: Path
+) -> None:
+    """Bytes and paths, in input order: pixels and fingerprints are those of a decode in here."""
+    path = tmp_path / "picture.jpg"
+    path.write_bytes(pictures[0])
+    found = decoders.fingerprint([*pictures, path])
+    expected = [fingerprint(data, LIMITS) for data in [*pictures, pictures[0]]]
+    assert outcomes(found) == [printed for _, printed in expected]
+    for one, (canonical, _) in zip(found, expected, strict=True):
+        assert not isinstance(one, SeenitError)
+        assert np.array_equal(one[0].preview, canonical.preview)
+        assert (one[0].width, one[0].height) == (canonical.width, canonical.height)
+
+
+def test_a_child_answers_whatever_sockets_do_by_default() -> None:
+    """Kombu sets a timeout for all new sockets while it waits: a child started then waits as well.
+
+    A line that does not block breaks off in the middle of an answer that nobody reads at once.
+    """
+    socket.setdefaulttimeout(5.0)
+    try:
+        child = Child("core.fingerprint.fingerprint:fingerprint", LIMITS)
+    finally:
+        socket.setdefaulttimeout(None)
+    try:
+        child.wait()
+        send(child._line, Ask(data=jpeg(photo(7, 512, 512), 95)))
+        assert select.select([child._line], [], [], 20.0)[0]
+        time.sleep(0.3)  # its answer is larger than what the line holds: the rest has to wait
+        assert isinstance(child._receive(time.monotonic() + 20.0), Done)
+    finally:
+        child.hang_up()
+
+
+@LINUX
+@pytest.mark.parametrize("formats", [BY_DEFAULT, FORMATS])
+def test_a_child_loads_libheif_only_where_heic_is_on(formats: tuple[str, ...]) -> None:
+    """Refused in parent and child alike where it is off; one child decodes all else."""
+    limits = Limits(formats=formats)
+    others = {child.pid for child in children()}
+    held = Decoders(limits, workers=1)
+    try:
+        found = dict(zip(FILES, held.fingerprint(list(FILES.values())), strict=True))
+        (child,) = (child for child in children() if child.pid not in others)
+        loaded = "heif" in Path(f"/proc/{child.pid}/maps").read_text()
+        line = Child("core.fingerprint.fingerprint:fingerprint", limits)
+        line.wait()
+        asked = line.ask(Ask(data=FILES["heic"]), 20.0)
+        line.hang_up()
+    finally:
+        held.close()
+    refused = [name for name, one in found.items() if isinstance(one, SeenitError)]
+    if formats == FORMATS:
+        assert (refused, loaded, type(asked)) == ([], True, Done)
+        return
+    assert (refused, loaded) == (["heic"], False)
+    assert isinstance(asked, Failed)
+    assert (asked.kind, asked.detail[:16]) == ("UnsupportedError", "HEIC is off here")
+
+
+def test_no_pictures_need_no_child() -> None:
+    """Nothing to do starts nothing."""
+    held = Decoders(LIMITS, workers=1)
+    assert held.fingerprint([]) == []
+    held.close()
+
+
+def test_bad_files_fail_alone(decoders: Decoders, pictures: list[bytes], tmp_path: Path) -> None:
+    """Each gets its own error in words; the good ones between them are fingerprinted."""
+    good = fingerprint(pictures[1], LIMITS)[1]
+    found = decoders.fingerprint(
+        [
+            pictures[1],
+            b"",
+            b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+            pictures[0][: len(pictures[0]) // 2],
+            tmp_path / "missing.jpg",
+            order(pictures[0], "refuse it is green"),
+            b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
+            b"\x00\x01\x00\x00\x00\x00\x01\x00" + b"\x08\x02" + bytes(7),
+            pictures[1],
+        ]
+    )
+    assert outcomes(found) == [
+        good,
+        (BrokenError, "the file is empty"),
+        (
+            UnsupportedError,
+            f"SVG files are not read here; what is read: {titles(BY_DEFAULT)}",
+        ),
+        (BrokenError, "the file ends in the middle of the picture"),
+        (BrokenError, "the file cannot be read (No such file or directory)"),
+        (BrokenError, "it is green"),
+        (
+            TooLargeError,
+            "the picture has 65536 by 256 pixels, that is 16.8 million; the limit is 10 million",
+        ),
+        good,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("attack", "words"),
+    [
+        pytest.param("abort", "it crashed its decoder (signal 6)", marks=LINUX),
+        ("fail", "it crashed its decoder (a fault that the log names)"),
+        ("spin", "decoding took over 3 s and was stopped"),
+        pytest.param("exit", "it crashed its decoder (exit status 3)", marks=pytest.mark.hard),
+        pytest.param("swallow", "decoding took over 3 s and was stopped", marks=pytest.mark.hard),
+        pytest.param(
+            "eat 2000000000", "decoding needed more than 1.5 GB and was stopped", marks=LINUX
+        ),
+    ],
+)
+def test_an_attack_costs_itself_alone(
+    decoders: Decoders, pictures: list[bytes], attack: str, words: str
+) -> None:
+    """A picture that kills, stalls or starves its decoder is told so; its neighbours come whole."""
+    evil = order(pictures[0], attack)
+    found = decoders.fingerprint([*pictures[:3], evil, *pictures[3:], pictures[0]])
+    good = [fingerprint(data, LIMITS)[1] for data in [*pictures, pictures[0]]]
+    assert outcomes(found) == [*good[:3], (DecoderKilledError, words), *good[3:]]
+
+
+@LINUX
+def test_a_picture_that_needs_much_gets_it_alone(decoders: Decoders, pictures: list[bytes]) -> None:
+    """More than most pictures do with, less than the limit: decoded on a second try."""
+    found = decoders.fingerprint([order(pictures[0], "eat 600000000")])
+    assert outcomes(found) == [fingerprint(pictures[0], LIMITS)[1]]
+
+
+def test_a_child_that_the_system_ends_is_replaced(
+    decoders: Decoders, pictures: list[bytes], tmp_path: Path
+) -> None:
+    """The picture it was at is decoded by the next one: it was not to blame."""
+    found = decoders.fingerprint([order(pictures[0], f"once {tmp_path / 'mark'}")])
+    assert outcomes(found) == [fingerprint(pictures[0], LIMITS)[1]]
+    for child in children():
+        child.kill()
+    found = decoders.fingerprint(pictures)
+    assert outcomes(found) == [fingerprint(data, LIMITS)[1] for data in pictures]
+
+
+def test_a_child_writes_nothing_and_sees_no_secret(
+    decoders: Decoders, pictures: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What takes a child over finds no file to write and no key in its environment."""
+    target = tmp_path / "written"
+    found = decoders.fingerprint([order(pictures[0], f"write {target}")])
+    assert isinstance(found[0], SeenitError)
+    assert not target.exists() or target.read_bytes() == b""
+    monkeypatch.setenv("SEENIT_API_KEYS", "secret")
+    held = Decoders(LIMITS, workers=1, work="tests.doubles.hostile_decoders:obey")
+    (seen,) = held.fingerprint([order(pictures[0], "see")])
+    held.close()
+    assert isinstance(seen, BrokenError)
+    assert "PYTHONPATH" in seen.detail
+    assert "SEENIT" not in seen.detail
+
+
+def test_without_a_limit_on_memory_it_works_and_says_so_once(
+    pictures: list[bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Some machines let no address space be limited."""
+    held = Decoders(LIMITS, workers=2, work="tests.doubles.unlimited_decoder:fingerprint")
+    with caplog.at_level(logging.WARNING):
+        found = held.fingerprint(pictures)
+        held.close()
+    assert outcomes(found) == [fingerprint(data, LIMITS)[1] for data in pictures]
+    assert [record.getMessage() for record in caplog.records] == [
+        "decoding children run without a limit on memory: [Errno 1] not here"
+    ]
+
+
+def test_many_threads_share_them(decoders: Decoders, pictures: list[bytes]) -> None:
+    """Each caller gets its own results, in its own order."""
+    good = [fingerprint(data, LIMITS)[1] for data in pictures]
+    found: dict[int, list[object]] = {}
+
+    def call(shift: int) -> None:
+        turned = pictures[shift:] + pictures[:shift]
+        found[shift] = outcomes(list(decoders.fingerprint(turned)))
+
+    threads = [threading.Thread(target=call, args=(shift,)) for shift in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == {shift: good[shift:] + good[:shift] for shift in range(6)}
+
+
+def test_closing_ends_children_and_work(pictures: list[bytes]) -> None:
+    """What runs and what waits fails as unavailable, no process stays, and closing twice is one."""
+    held = Decoders(Limits(), workers=1, work="tests.doubles.hostile_decoders:obey")
+    before = {child.pid for child in children()}
+    stuck = [held.submit(order(pictures[0], "spin")), held.submit(pictures[1])]
+    assert eventually(stuck[0].running)
+    held.close()
+    held.close()
+    assert [type(future.exception(60)) for future in stuck] == [UnavailableError] * 2
+    assert {child.pid for child in children()} <= before
+    with pytest.raises(UnavailableError):
+        held.submit(pictures[0])
+
+
+def test_a_child_that_cannot_start_is_told(
+    pictures: list[bytes], caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Unavailable, to be tried again; the reason is on standard error."""
+    held = Decoders(LIMITS, workers=1, work="tests.doubles.hostile_decoders:missing")
+    with caplog.at_level(logging.WARNING):
+        (found,) = held.fingerprint([pictures[0]])
+    held.close()
+    assert isinstance(found, UnavailableError)
+    assert "a decoder did not start" in found.detail
+    assert "missing" in capfd.readouterr().err
+
+
+PARENT = """
+    import signal, sys, time
+    from adapters.decoding.pool import Decoders
+    from core.types import Limits
+    from tests.doubles.hostile_decoders import order
+    from tests.samples.pictures import jpeg, photo
+
+    picture = jpeg(photo(0, 320, 240))
+    decoders = Decoders(Limits(seconds=60), workers=2, work="tests.doubles.hostile_decoders:obey")
+    decoders.fingerprint([picture] * 4)
+    {then}
+"""
+
+
+def run(then: str) -> subprocess.Popen[str]:
+    """A process of its own that uses decoders."""
+    paths = os.pathsep.join(path for path in sys.path if path)
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(PARENT).format(then=then)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": paths},
+        start_new_session=True,
+    )
+
+
+@pytest.mark.parametrize("work", ["None", 'decoders.submit(order(picture, "spin"))'])
+def test_children_die_with_their_parent(work: str) -> None:
+    """Kill -9 of the parent leaves no child, idle or busy, and nothing on standard error."""
+    parent = run(f"{work}; time.sleep(0.1); print('up', flush=True); time.sleep(60)")
+    assert parent.stdout is not None
+    assert parent.stdout.readline() == "up\n"
+    left = psutil.Process(parent.pid).children(recursive=True)
+    assert len(left) == 2
+    parent.kill()
+    _, errors = parent.communicate()
+    assert eventually(lambda: not any(child.is_running() for child in left))
+    assert errors == ""
+
+
+def test_a_parent_may_end_without_closing() -> None:
+    """At the interpreter's end children are ended too: quietly, and at once."""
+    parent = run("print('done', flush=True)")
+    assert parent.communicate(timeout=60) == ("done\n", "")
+    assert parent.returncode == 0
+
+
+def test_ctrl_c_reaches_the_parent_alone() -> None:
+    """An interrupt of the whole terminal prints the parent's own words and no child's."""
+    parent = run(
+        "hits = []\n"
+        "signal.signal(signal.SIGINT, lambda *_: hits.append(1))\n"
+        "print('up', flush=True)\n"
+        "while not hits: time.sleep(0.01)\n"
+        "print(len(decoders.fingerprint([picture] * 3)))"
+    )
+    assert parent.stdout is not None
+    assert parent.stdout.readline() == "up\n"
+    os.killpg(parent.pid, signal.SIGINT)
+    assert parent.communicate(timeout=60) == ("3\n", "")
+
+
+def test_an_urgent_picture_passes_those_that_wait(pictures: list[bytes]) -> None:
+    """With one child, a check asked after twelve uploads is answered among the first."""
+    held = Decoders(LIMITS, workers=1)
+    ended: list[str] = []
+    try:
+        waiting = [held.submit(picture) for picture in pictures * 2]
+        for future in waiting:
+            future.add_done_callback(lambda _: ended.append("patient"))
+        before = len(ended)
+        urgent = held.submit(pictures[0], urgent=True)
+        urgent.add_done_callback(lambda _: ended.append("urgent"))
+        for future in [*waiting, urgent]:
+            future.result(60)
+    finally:
+        held.close()
+    assert before < 10, "it came too late to pass anything"
+    assert ended.index("urgent") <= before + 2

@@ -1,0 +1,536 @@
+"""What an API asks of workers: a real Redis between them, toy models behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from litestar.testing import TestClient
+from PIL import Image
+
+from adapters import wiring
+from adapters.settings import Settings
+from adapters.wiring import Services
+from adapters.worker_rpc import rpc
+from adapters.worker_rpc.remote_models import OWN, RemoteTexts
+from adapters.worker_rpc.rpc import Budget
+from api.app import create_app
+from api.routes.health import Health
+from api.upload_spool import Spool
+from core import keys
+from core.embedding.pipeline import digests
+from core.errors import (
+    BrokenError,
+    EmbedderUnavailableError,
+    QueueUnavailableError,
+    SeenitError,
+    StoreUnavailableError,
+    TooLargeError,
+    UnsupportedError,
+    WorkerUnavailableError,
+)
+from core.event_log.ledger import Ledger
+from core.ingest.accept import Upload
+from core.ingest.orphans import OLD_SECONDS, clear
+from core.records import Fields, Job
+from core.search.execution import Results
+from core.search.request import Ask
+from core.task_names import QUERY_QUEUE, SPACE_TASK
+from core.types import Matrix, Space
+from tests.backends import servers
+from tests.doubles.toy_embedder import ToyEmbedder
+from tests.doubles.toys import ToyCaptions
+from tests.e2e.talking import until
+from tests.samples.pictures import flat, jpeg, photo
+from worker.consumer import Patient
+from worker.worker import Worker
+
+TENANT = "default"
+WORDS = "a red dog on a sunny beach"
+
+
+class Slow(ToyEmbedder):
+    """Takes its time over texts where a test says so, and may be another model."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.model = "toy"
+        self.asked: list[str] = []
+
+    @property
+    def space(self) -> Space:
+        """One a model."""
+        known = super().space
+        digit = f"{len(self.model):08x}"
+        return Space(f"visual-{digit}", "visual", self.model, known.dimensions, known.similar_at)
+
+    def embed_texts(self, texts: Sequence[str], *, urgent: bool = False) -> Matrix:
+        """After a while."""
+        self.asked += texts
+        time.sleep(self.seconds)
+        return super().embed_texts(texts, urgent=urgent)
+
+
+class Pair:
+    """An API and a worker of one service; the worker may be away."""
+
+    def __init__(self, folder: Path, broker: str, **settings: Any) -> None:  # noqa: ANN401  # any
+        blobs, index = (folder / "blobs").as_uri(), folder / "index.sqlite"
+        self.read = Settings(
+            data=folder / "data",
+            blobs_url=blobs,
+            index_url=index.as_uri().replace("file:", "sqlite:", 1),
+            broker_url=broker,
+            durable=False,
+            decoders=1,
+            **settings,
+        )
+        self.visual = Slow()
+        self.api = wiring.build(self.read, role="api")
+        self.work: Services | None = None
+        self._worker: Worker | None = None
+
+    def start(self) -> Services:
+        """Have a worker, and give what it is made of."""
+        self.work = wiring.build(
+            self.read, role="worker", visual=self.visual, caption=ToyCaptions()
+        )
+        self._worker = Worker(self.work)
+        self._worker.start()
+        until(lambda: self._worker is not None and self._worker.ready)
+        return self.work
+
+    def stop(self) -> None:
+        """Have none."""
+        if self._worker is not None:
+            self._worker.close()
+        if self.work is not None:
+            self.work.close()
+        self._worker = self.work = None
+
+    def ingest(self, data: bytes, folder: Path, **said: str) -> str:
+        """Upload a picture, settle it, and wait for the index to have it."""
+        path = folder / "upload"
+        path.write_bytes(data)
+        made = digests(data)
+        upload = Upload(path=path, filename=None, sha256=made.sha256, md5=made.md5, bytes=len(data))
+        (job,) = self.api.acceptor.uploads(TENANT, [upload], Fields(**said)).items
+        assert isinstance(job, Job)
+        until(lambda: self.api.reader.ended(TENANT, [job.job_id]) == ["done"])
+        until(lambda: self.api.follower.tail(TENANT).lag == 0)  # only then is it searched
+        return job.image_id
+
+    def close(self) -> None:
+        """Let go of all of it."""
+        self.stop()
+        self.api.close()
+
+
+@contextmanager
+def pair(folder: Path, broker: str, **settings: Any) -> Iterator[Pair]:  # noqa: ANN401  # any
+    """One that is closed whatever happens."""
+    made = Pair(folder, broker, **settings)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """An API and a worker, for tests that leave them as they are."""
+    folder = tmp_path_factory.mktemp("remote")
+    with servers.redis(folder / "redis") as redis, pair(folder, redis.url) as made:
+        made.start()
+        yield made
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[Pair]:
+    """An API whose worker a test starts, with a short patience."""
+    with (
+        servers.redis(tmp_path / "redis") as redis,
+        pair(tmp_path, redis.url, query_seconds=1.0) as made,
+    ):
+        yield made
+
+
+def worker(of: Pair) -> Services:
+    """What its worker is made of."""
+    assert of.work is not None
+    return of.work
+
+
+def left(services: Services) -> list[str]:
+    """Pictures that lie about."""
+    return [key for key, _ in services.blobs.modified(keys.ASKED)]
+
+
+def counted(services: Services, **labels: str) -> float:
+    """Questions that a worker took."""
+    return services.meter.registry.get_sample_value("seenit_queries_total", labels) or 0.0
+
+
+# --- models -------------------------------------------------------------------------------------
+
+
+def test_words_are_embedded_by_a_worker(both: Pair) -> None:
+    """Bit for bit as there, in the space that it told."""
+    for kind, there in (("visual", worker(both).visual), ("caption", worker(both).caption)):
+        here = both.api.visual if kind == "visual" else both.api.caption
+        assert here.absent is None
+        assert here.space == there.space
+        texts = [WORDS, "a cat", ""]
+        assert np.array_equal(here.embed_texts(texts), there.embed_texts(texts))
+        space_id, vector = both.api.searcher.read(TENANT, kind, WORDS)  # type: ignore[arg-type]
+        assert space_id == there.space.space_id
+        assert np.array_equal(vector, there.embed_texts([WORDS])[0])
+
+
+def test_a_question_is_embedded_once(both: Pair) -> None:
+    """However often it is asked."""
+    for _ in range(3):
+        both.api.searcher.read(TENANT, "visual", "asked three times")
+    assert both.visual.asked.count("asked three times") == 1
+
+
+def test_a_model_that_was_changed_is_noticed(both: Pair) -> None:
+    """Its vectors are never taken for those of the one before."""
+    before = both.api.visual.space
+    both.visual.model = "another toy"
+    try:
+        with pytest.raises(EmbedderUnavailableError, match="changed to another toy"):
+            both.api.visual.embed_texts(["a dog"])
+        assert both.api.visual.space == both.visual.space != before
+        assert len(both.api.visual.embed_texts(["a dog"])) == 1
+    finally:
+        both.visual.model = "toy"
+        with pytest.raises(EmbedderUnavailableError):
+            both.api.visual.embed_texts(["a dog"])
+
+
+def test_a_model_of_another_name_is_opened_there(both: Pair) -> None:
+    """And why it cannot be comes back in words."""
+    remote = both.api.remote
+    assert remote is not None
+    absent = RemoteTexts(remote, "caption", "none").absent
+    assert absent == "SEENIT_CAPTION_MODEL=none: no caption model is wanted"
+    with pytest.raises(EmbedderUnavailableError, match="no caption model"):
+        RemoteTexts(remote, "caption", "none").embed_texts(["a dog"])
+
+
+# --- pictures -----------------------------------------------------------------------------------
+
+
+def test_a_check_is_what_the_worker_itself_says(both: Pair, tmp_path: Path) -> None:
+    """And neither a picture nor a record of it stays."""
+    picture = photo(3)
+    image_id = both.ingest(jpeg(picture), tmp_path)
+    for data in (jpeg(picture), jpeg(picture.resize((300, 225)), quality=60), jpeg(photo(4))):
+        verdict, decision = both.api.checker.check(TENANT, data)
+        there = worker(both).checker.check(TENANT, data)[0]
+        assert (verdict.kind, verdict.original) == (there.kind, there.original)
+        assert decision.value == "allow"
+    assert both.api.checker.check(TENANT, jpeg(picture))[0].original == image_id
+    assert both.api.checker.check("another", jpeg(picture))[0].kind == "new"
+    until(lambda: left(both.api) == [])
+
+
+def test_a_picture_is_seen_by_a_worker(both: Pair) -> None:
+    """Its vector is bit for bit the one made there."""
+    data = jpeg(flat("red"))
+    vector = both.api.searcher.see(TENANT, data)
+    assert np.array_equal(vector, worker(both).searcher.see(TENANT, data))
+    until(lambda: left(both.api) == [])
+
+
+def test_search_is_the_same_at_both_ends(both: Pair, tmp_path: Path) -> None:
+    """In every mode."""
+    both.ingest(jpeg(flat("red")), tmp_path, title="a dog on the beach")
+    both.ingest(jpeg(photo(8)), tmp_path, title="a mountain trail")
+    ask = Ask(text="a red puppy")
+    here, there = (one.searcher.search(TENANT, ask) for one in (both.api, worker(both)))
+    assert here.used == there.used == ("visual", "caption", "keyword")
+    assert _shown(here) == _shown(there) != []
+
+
+def _shown(found: Results) -> list[tuple[str, dict[str, float]]]:
+    return [(hit.seen.record.state.image_id, hit.similarities) for hit in found.hits]
+
+
+def test_bad_pictures_are_told_by_the_same_errors(both: Pair) -> None:
+    """Those of the header here, those of the pixels there; nothing stays."""
+    whole = jpeg(photo(5))
+    for data, kind in (
+        (b"no picture", UnsupportedError),
+        (whole + bytes(both.read.limits.bytes), TooLargeError),
+        (whole[: len(whole) // 8], BrokenError),
+    ):
+        for ask in (both.api.checker.check, both.api.sight.see):
+            with pytest.raises(kind):
+                ask(TENANT, data)
+    until(lambda: left(both.api) == [])
+
+
+def test_a_defect_there_is_told_without_its_details(both: Pair) -> None:
+    """Its worker goes on."""
+    remote = both.api.remote
+    assert remote is not None
+    with pytest.raises(SeenitError, match="something went wrong in a worker") as told:
+        remote.calls.ask(SPACE_TASK, {"sources": 7}, dict)
+    assert told.value.status == 500
+    assert remote.calls.ask(SPACE_TASK, {"sources": {}}, dict) == {}
+
+
+def test_answers_find_whoever_asked(both: Pair) -> None:
+    """Forty ask at once."""
+    texts = [f"{colour} number {n}" for n in range(10) for colour in ("red", "green", "blue", "x")]
+    with ThreadPoolExecutor(len(texts)) as pool:
+        found = list(pool.map(lambda text: both.api.visual.embed_texts([text]), texts))
+    expected = ToyEmbedder().embed_texts(texts)
+    assert np.array_equal(np.concatenate(found), expected)
+
+
+# --- nobody answers -----------------------------------------------------------------------------
+
+
+def test_nobody_there_is_told_in_time_and_then_at_once(alone: Pair) -> None:
+    """A second question does not wait for what the first found out; a worker is noticed soon."""
+    picture = jpeg(photo(1))
+    begun = time.monotonic()
+    with pytest.raises(WorkerUnavailableError, match="no worker answered within"):
+        alone.api.checker.check(TENANT, picture)
+    assert 0.9 < time.monotonic() - begun < 5.0
+    begun = time.monotonic()
+    with pytest.raises(WorkerUnavailableError, match="tried again"):
+        alone.api.checker.check(TENANT, picture)
+    assert time.monotonic() - begun < 0.9
+    assert left(alone.api) == []
+
+    alone.start()
+    assert until(lambda: _kind(alone, picture)) == "new"
+
+
+def _kind(asked: Pair, picture: bytes) -> str | None:
+    try:
+        return asked.api.checker.check(TENANT, picture)[0].kind
+    except WorkerUnavailableError:
+        return None
+
+
+def test_what_nobody_waits_for_is_not_done(alone: Pair) -> None:
+    """A worker that comes late drops it unrun."""
+    remote = alone.api.remote
+    assert remote is not None
+    with pytest.raises(WorkerUnavailableError):
+        remote.calls.ask(
+            "seenit.embed", {"kind": "visual", "source": OWN, "texts": ["too late"]}, dict
+        )
+    work = alone.start()
+    until(lambda: counted(work, kind="embed", outcome="late"))
+    assert alone.visual.asked == []
+
+
+def test_search_goes_on_with_words_alone(alone: Pair) -> None:
+    """All that one request asks shares one deadline, and `used` says what took part."""
+    work = alone.start()
+    for model in (alone.api.visual, alone.api.caption):  # known, and then it takes too long
+        until(lambda model=model: model.absent is None)  # type: ignore[misc]
+    alone.visual.seconds = 3.0
+    caption = work.caption
+    assert isinstance(caption, ToyCaptions)
+    blocked = threading.Event()
+    quick = caption.embed_texts
+
+    def slowly(texts: Sequence[str], *, urgent: bool = False) -> Matrix:
+        blocked.wait(3.0)
+        return quick(texts, urgent=urgent)
+
+    caption.embed_texts = slowly  # type: ignore[method-assign]
+
+    with TestClient(create_app(alone.api)) as client:
+        found = client.post("/v1/search", json={"text": WORDS}).json()
+    assert found["used"] == ["keyword"]
+    assert {one["signal"] for one in found["missing"]} == {"visual", "caption"}
+    assert found["took_ms"] < 1900, "not a second for each of two spaces"
+    blocked.set()
+    with pytest.raises(EmbedderUnavailableError):
+        alone.api.searcher.search(TENANT, Ask(text="another question", mode="visual"))
+
+
+def test_readiness_tells_of_workers(
+    alone: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within its patience, asking them now and then alone."""
+    health = Health(alone.api, Spool(tmp_path / "spool"))
+
+    def states() -> dict[str, str]:
+        begun = time.monotonic()
+        parts = asyncio.run(health.parts())
+        assert time.monotonic() - begun < 10.0
+        return {name: state for name, (state, _) in parts.items()}
+
+    without = states()
+    assert without == {
+        "blobs": "ok",
+        "index": "ok",
+        "queue": "ok",
+        "worker": "down",
+        "visual": "down",
+        "caption": "down",
+    }
+    monkeypatch.setattr("adapters.worker_rpc.remote_models.FRESH_SECONDS", 0.2)
+    work = alone.start()
+    until(lambda: set(states().values()) == {"ok"})
+    monkeypatch.setattr("adapters.worker_rpc.remote_models.FRESH_SECONDS", 600.0)
+    states()
+    before = counted(work, kind="space", outcome="answered")
+    for _ in range(3):
+        states()
+    assert counted(work, kind="space", outcome="answered") == before
+
+
+def test_a_broker_that_falls_silent_costs_little(tmp_path: Path) -> None:
+    """Half-open, cut, and mended again."""
+    with (
+        servers.redis(tmp_path / "redis") as redis,
+        servers.toxiproxy(tmp_path / "toxiproxy") as proxy,
+    ):
+        link = proxy.link("127.0.0.1", redis.port)
+        with pair(tmp_path, f"redis://127.0.0.1:{link.port}/0") as made:
+            made.read = made.read.model_copy(update={"broker_url": redis.url})
+            made.start()
+            until(lambda: made.api.visual.absent is None)
+            link.half_open()
+            begun = time.monotonic()
+            with pytest.raises(EmbedderUnavailableError, match="broker does not answer"):
+                made.api.visual.embed_texts(["a dog"])
+            assert time.monotonic() - begun < 5.0
+            begun = time.monotonic()
+            with pytest.raises(EmbedderUnavailableError, match="tried again"):
+                made.api.visual.embed_texts(["a dog"])
+            assert time.monotonic() - begun < 0.9
+            link.mend()
+            until(lambda: _embeds(made))
+            link.cut()
+            with pytest.raises(SeenitError):
+                made.api.checker.check(TENANT, jpeg(photo(1)))
+            link.mend()
+            until(lambda: _embeds(made))
+
+
+def _embeds(made: Pair) -> bool:
+    try:
+        return len(made.api.visual.embed_texts(["a dog"])) == 1
+    except EmbedderUnavailableError:
+        return False
+
+
+def test_answers_and_questions_do_not_pile_up(alone: Pair) -> None:
+    """Without a worker hardly anything is asked; answers that nobody fetched go by themselves."""
+    remote, redis = alone.api.remote, alone.api.broker.redis
+    assert remote is not None
+    assert redis is not None
+    for _ in range(50):
+        with pytest.raises((WorkerUnavailableError, QueueUnavailableError)):
+            remote.calls.ask("seenit.check", {"tenant": TENANT, "asked_id": "none"}, dict)
+    assert redis.llen(QUERY_QUEUE) <= 3
+    work = alone.start()
+    replies = work.replies
+    assert replies is not None
+    replies.answer("space", "seenit:reply:nobody", time.time() + 60, dict)
+    assert 0 < int(redis.ttl("seenit:reply:nobody")) <= 30
+
+
+def test_what_was_killed_leaves_nothing_for_long(tmp_path: Path) -> None:
+    """Pictures that were asked about are removed once nobody can be waiting for them."""
+    with pair(tmp_path, "redis://127.0.0.1:1/0") as made:
+        blobs = made.api.blobs
+        blobs.put([(keys.asked("a", "1"), b"x"), (keys.asked("b", "2"), b"y")])
+        assert clear(blobs) == 0
+        assert clear(blobs, now=time.time() + OLD_SECONDS + 5) == 2
+        assert left(made.api) == []
+
+
+def test_no_picture_is_embedded_here(both: Pair) -> None:
+    """Pictures do not travel over the queue."""
+    with pytest.raises(EmbedderUnavailableError):
+        both.api.visual.embed_images([Image.new("RGB", (8, 8))])
+    assert both.api.decoder is None
+
+
+def test_a_question_without_time_shuts_nobody_else_out(alone: Pair) -> None:
+    """The last of eight pictures of a request had milliseconds: no answer to it shows nothing."""
+    alone.start()
+    until(lambda: _embeds(alone))
+
+    def late() -> None:
+        spent = Budget()
+        spent.left(0.1)
+        rpc._budget.set(spent)
+        alone.visual.seconds = 0.4
+        with pytest.raises(EmbedderUnavailableError):
+            alone.api.visual.embed_texts(["late"])
+
+    contextvars.copy_context().run(late)
+    alone.visual.seconds = 0.0
+    assert alone.api.remote is not None
+    alone.api.remote.calls._gate.check()
+
+
+def _embeds(of: Pair) -> bool:
+    """Whether a worker that has just begun answers by now."""
+    with suppress(EmbedderUnavailableError):
+        of.api.visual.embed_texts(["warm"])
+        return True
+    return False
+
+
+@pytest.mark.parametrize("kind", [StoreUnavailableError, SystemExit, ZeroDivisionError])
+def test_a_worker_that_cannot_begin_or_whose_consumers_end_tries_again(
+    alone: Pair,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: type[BaseException],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It says so and goes on: a worker that sits there silently is found by nobody."""
+    monkeypatch.setattr("core.backoff.FIRST_PAUSE", 0.1)
+    faults = dict.fromkeys(("catch_up", "loop"), 2)
+    catch_up, loop = Ledger.catch_up, Patient.loop
+
+    def begin(self: Ledger) -> None:
+        if faults["catch_up"]:
+            faults["catch_up"] -= 1
+            raise kind("not yet")
+        catch_up(self)
+
+    def consume(self: Patient, *arguments: Any) -> None:  # noqa: ANN401 - Celery's own
+        if faults["loop"]:
+            faults["loop"] -= 1
+            raise kind("a defect")
+        loop(self, *arguments)
+
+    monkeypatch.setattr(Ledger, "catch_up", begin)
+    monkeypatch.setattr(Patient, "loop", consume)
+    work = alone.start()
+    alone.ingest(jpeg(photo(5)), tmp_path)
+    assert faults == {"catch_up": 0, "loop": 0}
+    assert "thread worker failed: " in caplog.text
+    restarts = {
+        sample.labels["thread"]: sample.value
+        for metric in work.meter.registry.collect()
+        for sample in metric.samples
+        if sample.name == "seenit_restarts_total"
+    }
+    assert restarts["worker"] == 2
+    assert sum(restarts.values()) == 4

@@ -1,0 +1,415 @@
+"""Each rule of the protocol left out, by overriding the small step that keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from msgspec.structs import replace
+
+from core import keys
+from core.errors import ExistsError, StoreUnavailableError
+from core.event_log.decide import Claim, apply
+from core.event_log.ledger import Ledger
+from core.event_log.operations import Now
+from core.event_log.overlay_state import Layer
+from core.event_log.settle_reads import Layers, Source
+from core.event_log.settle_view import IndexView
+from core.event_log.tail import Follower, Tail
+from core.queries.snapshot import Overlay
+from core.records import Entry, Operation, Outcome, Record, State
+from core.types import Candidates, Hit, Query
+from tests.simulation.play import Parts
+from tests.simulation.stored import Log, MemoryIndex, Replica
+from tests.simulation.world import fuse
+
+
+class Overwriting(Log):
+    """1: the store does not honour create-only."""
+
+    def _land(self, entry: Entry) -> bool:
+        self._store.log[entry.seq] = entry
+        return True
+
+
+class FreesMarks(Ledger):
+    """2: a delete takes the done mark of its upload with it."""
+
+    def _project(self, tenant: str, entry: Entry) -> None:
+        super()._project(tenant, entry)
+        self._blobs.delete(
+            [keys.done(tenant, one.image_id) for one in entry.operations if one.kind == "deleted"]
+        )
+
+
+class SkipsTheTail(Ledger):
+    """3: what the entries after W left is not looked at, only what jobs they ended."""
+
+    def _entry(self, tail: Tail, source: Source, claims: Sequence[Claim]) -> Entry:
+        return super()._entry(tail._replace(layer=Layer()), source, claims)
+
+
+class LooksUpMarksFirst(Ledger):
+    """4: done marks are looked up before W and the tail are read."""
+
+    def settle(self, tenant: str, claims: Sequence[Claim]) -> list[Operation | None]:
+        nothing = Tail(tenant, 0, "", (), Layer())
+        self._before = super()._ended(tenant, nothing, {c.job.job_id: c for c in claims})
+        return super().settle(tenant, claims)
+
+    def _ended(
+        self, tenant: str, tail: Tail, waiting: dict[str, Claim]
+    ) -> dict[str, Operation | None]:
+        del tenant, tail, waiting
+        return self._before
+
+
+class AsksTheIndexFirst(Ledger):
+    """4: the index is asked for candidates before W and the tail are read."""
+
+    def settle(self, tenant: str, claims: Sequence[Claim]) -> list[Operation | None]:
+        self._asked = super()._source(tenant)
+        queries = [query for claim in claims if (query := claim.query) is not None]
+        self._asked.prefetch(queries)
+        for query in queries:
+            self._asked.hits(query, lambda _: False, ())
+        return super().settle(tenant, claims)
+
+    def _source(self, tenant: str) -> Source:
+        del tenant
+        self._asked.prefetch = lambda _: None  # type: ignore[method-assign]
+        return self._asked
+
+
+class NoMarks(Ledger):
+    """4: done marks are not looked at."""
+
+    def _ended(
+        self, tenant: str, tail: Tail, waiting: dict[str, Claim]
+    ) -> dict[str, Operation | None]:
+        del tenant, tail, waiting
+        return {}
+
+
+class KeepsJobsOfTheTail(Ledger):
+    """4: a job that the tail ended is settled all the same."""
+
+    def _tail(self, tenant: str) -> Tail:
+        tail = super()._tail(tenant)
+        layer = tail.layer.copy()
+        layer.outcomes = {}
+        return tail._replace(layer=layer)
+
+
+class IgnoresTheBatch(Ledger):
+    """5: a batch is not overlaid with itself."""
+
+    def _decide(self, view: IndexView, claim: Claim, now: Now) -> tuple[Operation, int]:
+        return super()._decide(IndexView(view._source, (Layer(), *view._layers[1:])), claim, now)
+
+
+class KeepsTheDeleted(Ledger):
+    """5: what the tail deleted stays a candidate."""
+
+    def _entry(self, tail: Tail, source: Source, claims: Sequence[Claim]) -> Entry:
+        layer = tail.layer.copy()
+        layer.removed = {}
+        return super()._entry(tail._replace(layer=layer), source, claims)
+
+
+class AsksOnce(Source):
+    """5: where a list of candidates is exhausted by removals, more is not asked for."""
+
+    def hits(self, query: Query, shut: Callable[[str], bool], layers: Layers) -> list[Hit]:
+        found = super().hits(query, lambda _: False, layers)
+        return [hit for hit in found if not shut(hit.image_id)]
+
+
+class NeverAsksForMore(Ledger):
+    """5: see above."""
+
+    def _source(self, tenant: str) -> Source:
+        return AsksOnce(
+            tenant,
+            index=self._index,
+            blobs=self._blobs,
+            sight=self._sight,
+            pool=self._pool(),
+            fuse=self._fuse,
+        )
+
+
+class KeepsOneCandidate(Ledger):
+    """5 and 6: only the first candidate is kept, whatever its place in the log."""
+
+    def _source(self, tenant: str) -> Source:
+        def first(hits: Sequence[Hit]) -> Candidates:
+            return Candidates(fuse(hits).hits[:1])
+
+        source = super()._source(tenant)
+        source.fuse = first
+        return source
+
+
+class LeavesCopies(Ledger):
+    """6: a delete does not decide its copies anew."""
+
+    def _decide(self, view: IndexView, claim: Claim, now: Now) -> tuple[Operation, int]:
+        operation, size = super()._decide(view, claim, now)
+        if operation.kind == "deleted":
+            operation = replace(operation, states=())
+        return operation, size
+
+
+class LeavesTheUpload(Ledger):
+    """6: the delete of something unsettled does not end its upload."""
+
+    def _decide(self, view: IndexView, claim: Claim, now: Now) -> tuple[Operation, int]:
+        operation, size = super()._decide(view, claim, now)
+        return replace(operation, also=()), size
+
+
+class GoesFirst(Ledger):
+    """6: an original with many copies goes first, its copies are settled anew afterwards."""
+
+    def _decide(self, view: IndexView, claim: Claim, now: Now) -> tuple[Operation, int]:
+        operation, size = super()._decide(view, claim, now)
+        if operation.kind == "closed":
+            operation = replace(operation, states=(), removed=(operation.image_id,))
+        return operation, size
+
+
+class NeverCloses(Ledger):
+    """6: a large star stays open while its copies are settled anew."""
+
+    def _decide(self, view: IndexView, claim: Claim, now: Now) -> tuple[Operation, int]:
+        operation, size = super()._decide(view, claim, now)
+        states = tuple(replace(state, closed=False) for state in operation.states)
+        return replace(operation, states=states), size
+
+
+class Holdless(IndexView):
+    """Does not see what is held."""
+
+    def state(self, image_id: str) -> State | None:
+        state = super().state(image_id)
+        return state and replace(state, hold_until=None)
+
+
+class ForgetsHolds(Ledger):
+    """6: what is held is deleted and purged all the same."""
+
+    def _decide(self, view: IndexView, claim: Claim, now: Now) -> tuple[Operation, int]:
+        if claim.job.kind in ("delete", "purge"):
+            view = Holdless(view._source, view._layers)
+        return super()._decide(view, claim, now)
+
+
+class TakesTheNext(Ledger):
+    """7: on an error the next number is taken, without reading this one."""
+
+    def _append(self, tail: Tail, entry: Entry) -> Tail:
+        for seq in range(entry.seq, entry.seq + 10):
+            try:
+                self._log.append(tail.tenant, replace(entry, seq=seq))
+            except (ExistsError, StoreUnavailableError):
+                continue
+            return tail._replace(
+                nonce=entry.nonce, layer=_laid(tail.layer, entry), entries=(*tail.entries, entry)
+            )
+        raise StoreUnavailableError("never landed")
+
+
+class SkipsANumber(Ledger):
+    """7: where nothing landed, the next number is taken."""
+
+    def _append(self, tail: Tail, entry: Entry) -> Tail:
+        while True:
+            try:
+                self._log.append(tail.tenant, entry)
+            except (ExistsError, StoreUnavailableError):
+                there = self._log.read(tail.tenant, entry.seq)
+                if there is not None:
+                    return tail.plus(there)
+                entry = replace(entry, seq=entry.seq + 1)
+            else:
+                return tail._replace(
+                    nonce=entry.nonce,
+                    layer=_laid(tail.layer, entry),
+                    entries=(*tail.entries, entry),
+                )
+
+
+class KeepsJobsOfOthers(Ledger):
+    """7: what stands at the number is another's, and its jobs are not dropped."""
+
+    def _append(self, tail: Tail, entry: Entry) -> Tail:
+        after = super()._append(tail, entry)
+        if after.entries[-1] is entry:
+            return after
+        layer = after.layer.copy()
+        layer.outcomes = dict(tail.layer.outcomes)
+        return after._replace(layer=layer)
+
+
+class DecidesOnce(Ledger):
+    """7: another's entry is not laid over the candidates."""
+
+    def _append(self, tail: Tail, entry: Entry) -> Tail:
+        after = super()._append(tail, entry)
+        if after.entries[-1] is entry:
+            return after
+        layer = tail.layer.copy()
+        layer.outcomes = after.layer.outcomes
+        return after._replace(layer=layer)
+
+
+class MarksLast(Ledger):
+    """8: the watermark passes an entry before its jobs have their done marks."""
+
+    def _project(self, tenant: str, entry: Entry) -> None:
+        layer = _laid(Layer(), entry)
+        records = self._shelf.join(tenant, entry.seq, list(layer.states.values()))
+        removed, ended = list(layer.removed.values()), list(layer.outcomes.values())
+        self._index.project(tenant, entry.seq, records, removed, ended)
+        super()._project(tenant, entry)
+
+
+class ForgetsPendingFirst(Ledger):
+    """8: the pending objects go before the index is up to their entry."""
+
+    def _project(self, tenant: str, entry: Entry) -> None:
+        jobs = _laid(Layer(), entry).outcomes
+        self._blobs.delete([keys.pending(tenant, job_id) for job_id in jobs])
+        super()._project(tenant, entry)
+
+
+class ProjectsTheHead(Ledger):
+    """8: only the newest entry is projected."""
+
+    def advance(self, tenant: str) -> int:
+        tail = self._follower.tail(tenant)
+        if tail.entries:
+            self._project(tenant, tail.entries[-1])
+        return tail.head
+
+
+class Skipping(Replica):
+    """8: W may skip numbers."""
+
+    def take(self) -> None:
+        seq, written = self.queue[0]
+        super().take()
+        if written is None:
+            self.watermark = max(self.watermark, seq)
+
+
+class Hasty(MemoryIndex):
+    """8: W is what one replica shows."""
+
+    def watermark(self, tenant: str) -> int:
+        super().watermark(tenant)
+        return max(replica.watermark for replica in self._store.replicas)
+
+
+class Unkeyed(Replica):
+    """8: the last write wins, not the highest seq."""
+
+    def write(self, seq: int, state: State) -> None:
+        if state.image_id not in self.tombstones:
+            self.states[state.image_id] = (seq, state)
+
+
+class Unburied(Replica):
+    """8: tombstones do not stay in the index."""
+
+    def write(self, seq: int, state: State) -> None:
+        held = self.states.get(state.image_id)
+        if held is None or held[0] <= seq:
+            self.states[state.image_id] = (seq, state)
+
+
+class NoTombstones(Ledger):
+    """6: a delete leaves no tombstone object."""
+
+    def _project(self, tenant: str, entry: Entry) -> None:
+        super()._project(tenant, entry)
+        self._blobs.delete([keys.tombstone(tenant, one) for one in _laid(Layer(), entry).removed])
+
+
+class AdvancesOnlyItsOwn(Ledger):
+    """9: a worker that finds its jobs settled does not advance."""
+
+    _appended = False
+
+    def _step(self, tail: Tail, source: Source, claims: Sequence[Claim]) -> Tail:
+        self._appended = True
+        return super()._step(tail, source, claims)
+
+    def settle(self, tenant: str, claims: Sequence[Claim]) -> list[Operation | None]:
+        self._appended = False
+        return super().settle(tenant, claims)
+
+    def advance(self, tenant: str) -> int:
+        return super().advance(tenant) if self._appended else 0
+
+
+class IndexAlone(Overlay):
+    """11: readers ask the index without the tail."""
+
+    def records(self, ids: Sequence[str]) -> list[Record | None]:
+        return self._index.records(self.tenant, ids)
+
+    def outcomes(self, job_ids: Sequence[str]) -> list[Outcome | None]:
+        return self._index.outcomes(self.tenant, job_ids)
+
+
+class LooksBack(Follower):
+    """11: a reader keeps the tail that it once read."""
+
+    def tail(self, tenant: str) -> Tail:
+        return self.held(tenant) or super().tail(tenant)
+
+
+def _laid(layer: Layer, entry: Entry) -> Layer:
+    layer = layer.copy()
+    for operation in entry.operations:
+        apply(layer, operation, entry.seq)
+    return layer
+
+
+BREAKS: dict[str, Callable[[], Parts]] = {
+    "1 create-only": lambda: Parts(exactly=False, log=Overwriting),
+    "2 marks stay": lambda: Parts(exactly=False, ledger=FreesMarks),
+    "3 the tail": lambda: Parts(exactly=False, ledger=SkipsTheTail),
+    "4 tail before marks": lambda: Parts(exactly=False, ledger=LooksUpMarksFirst),
+    "4 tail before index": lambda: Parts(exactly=False, ledger=AsksTheIndexFirst),
+    "4 marks": lambda: Parts(exactly=False, ledger=NoMarks),
+    "4 jobs of the tail": lambda: Parts(exactly=False, ledger=KeepsJobsOfTheTail),
+    "5 the batch itself": lambda: Parts(exactly=False, ledger=IgnoresTheBatch),
+    "5 the deleted go": lambda: Parts(exactly=False, ledger=KeepsTheDeleted),
+    "5 ask for more": lambda: Parts(exactly=False, ledger=NeverAsksForMore, top=1),
+    "5 all candidates": lambda: Parts(exactly=False, ledger=KeepsOneCandidate),
+    "6 copies anew": lambda: Parts(exactly=False, ledger=LeavesCopies),
+    "6 unsettled uploads": lambda: Parts(exactly=False, ledger=LeavesTheUpload),
+    "6 tombstones": lambda: Parts(exactly=False, ledger=NoTombstones),
+    "6 it goes last": lambda: Parts(exactly=False, ledger=GoesFirst),
+    "6 it is closed": lambda: Parts(exactly=False, ledger=NeverCloses),
+    "6 it is held": lambda: Parts(exactly=False, ledger=ForgetsHolds),
+    "7 read on error": lambda: Parts(exactly=False, ledger=TakesTheNext),
+    "7 never skip": lambda: Parts(exactly=False, ledger=SkipsANumber),
+    "7 drop their jobs": lambda: Parts(exactly=False, ledger=KeepsJobsOfOthers),
+    "7 decide again": lambda: Parts(exactly=False, ledger=DecidesOnce),
+    "8 marks before W": lambda: Parts(exactly=False, ledger=MarksLast),
+    "8 pending last": lambda: Parts(exactly=False, ledger=ForgetsPendingFirst),
+    "8 every entry": lambda: Parts(exactly=False, ledger=ProjectsTheHead, replica=Skipping),
+    "8 every replica": lambda: Parts(exactly=False, index=Hasty),
+    "8 marks before a new W": lambda: Parts(exactly=False, rash=True),
+    "8 W never goes back": lambda: Parts(exactly=False, catches_up=False),
+    "8 the highest seq wins": lambda: Parts(exactly=False, replica=Unkeyed),
+    "8 tombstones stay": lambda: Parts(exactly=False, replica=Unburied),
+    "9 the sweeper": lambda: Parts(exactly=False, sweeps=False),
+    "9 advance for others": lambda: Parts(exactly=False, ledger=AdvancesOnlyItsOwn),
+    "11 reads overlaid": lambda: Parts(exactly=False, overlay=IndexAlone),
+    "11 reads follow": lambda: Parts(exactly=False, follower=LooksBack),
+}
+"""By the number of the rule."""

@@ -1,0 +1,56 @@
+"""One job after another among the live records, and what was told of each."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from core.event_log.decide import decide
+from core.event_log.operations import Now
+from core.matching.verdict import Rules
+from core.records import Job, Operation, State
+from tests.simulation.world import AT, RULES, Relation, World, claim, operation, upload
+
+ALL = Relation(frozenset(map(frozenset, ("ab", "ac", "bc"))))
+"""Pictures a, b and c confirm each other."""
+CHAIN = Relation(frozenset(map(frozenset, ("ab", "bc"))))
+"""a and b do, b and c do, a and c do not."""
+CAPTION = Relation(frozenset({frozenset("ab")}), frozenset({frozenset("ab")}))
+"""b is a with words laid over it."""
+
+
+class Case:
+    """Settles jobs one after the other and remembers what was decided."""
+
+    def __init__(self, relation: Relation | None = None, rules: Rules = RULES) -> None:
+        self.world = World(relation or Relation(), [])
+        self.rules = rules
+        self.seq = 0
+
+    def settle(self, job: Job, **more: object) -> Operation:
+        """One job, one entry."""
+        self.seq += 1
+        self.world.jobs[job.job_id] = job
+        done = decide(self.world, replace(claim(job), **more), Now(self.seq, 0, AT), self.rules)
+        self.world.take(done, self.seq)
+        return done
+
+    def uploads(self, **pictures: str) -> None:
+        """Each under its id, in order."""
+        for image_id, picture in pictures.items():
+            self.settle(upload(image_id, picture))
+
+    def told(self) -> dict[str, tuple[str, str | None, str]]:
+        """Kind, original and decision of every record."""
+        return {
+            one.image_id: (one.verdict.kind, one.verdict.original, one.decision.value)
+            for one in self.world.states.values()
+        }
+
+    def decided(self, image_id: str, value: str, job_id: str = "d") -> Operation:
+        """A person says so."""
+        return self.settle(operation(job_id, "decide", image_id, value=value))
+
+
+def state(case: Case, image_id: str) -> State:
+    """A live record's."""
+    return case.world.states[image_id]

@@ -1,0 +1,501 @@
+"""A play of the protocol: workers, crashes, lost answers and a late index, by a list of choices."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+from msgspec.structs import replace
+
+from core import keys
+from core.errors import MissingError, UnavailableError
+from core.event_log.decide import Claim, decide
+from core.event_log.ledger import Ledger
+from core.event_log.operations import Now
+from core.event_log.pending_anchors import Pool
+from core.event_log.replay import replay
+from core.event_log.tail import Follower
+from core.queries.snapshot import Overlay
+from core.records import Entry, Job, Operation, State
+from tests.simulation import world
+from tests.simulation.baton import Baton
+from tests.simulation.stored import Blobs, Log, MemoryIndex, Replica, Shelf, Sight, Store
+from tests.simulation.world import AT, RULES, TENANT, Relation, World, claim
+
+FAULTS = ("409, nothing landed", "answer lost", "retried by the client", "lands later")
+
+
+MOST_STEPS = 4_000
+
+
+class CrashError(BaseException):
+    """A worker dies: nothing may catch it."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What is to be settled, and by whom."""
+
+    jobs: tuple[Job, ...]
+    batches: tuple[tuple[tuple[str, ...], ...], ...]
+    """For each worker the batches that it is given, by job_id."""
+    relation: Relation = field(default_factory=Relation)
+    replicas: int = 1
+    reads: int = 0
+    """How often someone looks at everything meanwhile."""
+    swaps: bool = False
+    """Whether the index is made again from the log meanwhile, and swapped in."""
+
+
+@dataclass(frozen=True)
+class Chances:
+    """How likely what is, at each point where it can be."""
+
+    switch: float = 0.3
+    crash: float = 0.01
+    fault: float = 0.15
+    replicate: float = 0.3
+
+
+class Choices:
+    """What chance decides, drawn from a seed; some seeds rarely switch, or never crash."""
+
+    def __init__(self, seed: int, chances: Chances | None = None) -> None:
+        self._random = rng = random.Random(seed)
+        self._chances = chances or Chances(
+            switch=rng.choice((0.02, 0.1, 0.3, 0.6)),
+            crash=rng.choice((0.0, 0.01, 0.03)),
+            fault=rng.choice((0.0, 0.1, 0.5)),
+            replicate=rng.choice((0.03, 0.1, 0.5)),
+        )
+
+    def runner(self, n: int) -> int:
+        """Whose turn it is; 0 goes on with the present one."""
+        if self._random.random() >= self._chances.switch:
+            return 0
+        return self._random.randrange(n)
+
+    def replica(self, n: int) -> int:
+        """Which replica answers."""
+        return self._random.randrange(n)
+
+    def crash(self) -> bool:
+        """Whether the worker dies here."""
+        return self._random.random() < self._chances.crash
+
+    def fault(self) -> str:
+        """What happens to an append."""
+        if self._random.random() >= self._chances.fault:
+            return ""
+        return self._random.choice(FAULTS)
+
+    def happens(self) -> bool:
+        """Whether something of the background happens here."""
+        return self._random.random() < self._chances.replicate
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a reader saw between two moments of the log."""
+
+    since: int
+    until: int
+    states: dict[str, State]
+    missed: set[str]
+    """Jobs that had been told as ended before it looked, and that it found unended."""
+
+
+@dataclass
+class Parts:
+    """What a worker is made of: a test puts a broken one in its place."""
+
+    ledger: type[Ledger] = Ledger
+    follower: type[Follower] = Follower
+    blobs: type[Blobs] = Blobs
+    log: type[Log] = Log
+    index: type[MemoryIndex] = MemoryIndex
+    replica: type[Replica] = Replica
+    rules: world.Rules = RULES
+    overlay: type[Overlay] = Overlay
+    top: int = 0
+    """Candidates that the index gives, the one of the lowest place first; 0 for all there are."""
+    sweeps: bool = True
+    catches_up: bool = True
+    """Whether a new index is swapped in with all that the log has by then."""
+    rash: bool = False
+    """Whether a new index goes to the head of the log, done marks or not."""
+    exactly: bool = True
+    """Whether every outcome and object is compared with the specification, not only the promises
+    kept: that one is new, that nothing comes back, points at what is gone, ends twice or never."""
+
+
+class Play:
+    """One schedule of one scenario."""
+
+    def __init__(self, scenario: Scenario, choices: Choices, parts: Parts | None = None) -> None:
+        self.scenario = scenario
+        self.choices = choices
+        self.parts = parts or Parts()
+        self.store = Store(
+            relation=scenario.relation,
+            replicas=[self.parts.replica() for _ in range(scenario.replicas)],
+        )
+        self.told: dict[str, Operation] = {}
+        """What `settle` answered, by job."""
+        self.seen: list[Seen] = []
+        self._baton = Baton(choices.runner)
+        self._shielded = False
+        self._steps = 0
+        for job in scenario.jobs:
+            self.store.accept(job)
+
+    # --- running --------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """All of it, then sweep until nothing is pending."""
+        bodies = [self._worker(batches) for batches in self.scenario.batches]
+        if self.scenario.reads:
+            bodies.append(self._reader)
+        if self.scenario.swaps:
+            bodies.append(self._reindexer)
+        self._baton.run(bodies)
+        self.settle_down()
+
+    def settle_down(self) -> None:
+        """What the sweeper brings to an end."""
+        self._shielded = True
+        worker = Worker(self)
+        for _ in range(len(self.scenario.jobs) + 3):
+            self._background(everything=True)
+            pending = self.store.pending()
+            if not pending or not self.parts.sweeps:
+                break
+            worker.run(pending)
+        self._background(everything=True)
+
+    def gate(self, name: str) -> None:
+        """A step: others may come first, the worker may die, late things may arrive."""
+        self._steps += 1
+        assert self._steps < MOST_STEPS, "it comes to an end"
+        if self._shielded:
+            return
+        self._baton.gate()
+        if (self.store.late or len(self.store.replicas) > 1) and self.choices.happens():
+            self._background()
+        if name != "quiet" and self.choices.crash():
+            raise CrashError
+
+    def fault(self) -> str:
+        """What happens to the append that is about to be made."""
+        return "" if self._shielded else self.choices.fault()
+
+    def _worker(self, batches: Sequence[Sequence[str]]) -> Callable[[], None]:
+        def body() -> None:
+            worker = Worker(self)
+            for batch in batches:
+                try:
+                    worker.run(batch)
+                except CrashError:
+                    worker = Worker(self)
+                except UnavailableError:
+                    pass
+
+        return body
+
+    def _reader(self) -> None:
+        """Look at every picture and job, again and again; what was seen is judged at the end."""
+        blobs = Blobs(self.store, self._quietly)
+        index = self.parts.index(self.store, self._quietly, self.choices.replica)
+        follower = self.parts.follower(Log(self.store, self._quietly), index)
+        images = list(dict.fromkeys(job.image_id for job in self.scenario.jobs))
+        jobs = [job.job_id for job in self.scenario.jobs]
+        for _ in range(self.scenario.reads):
+            self._quietly("read")
+            known, since = set(self.told), self.store.head
+            overlay = self.parts.overlay(index, Shelf(blobs), TENANT, follower.tail(TENANT))
+            records = overlay.records(images)
+            ended = {
+                job_id
+                for job_id, outcome in zip(jobs, overlay.outcomes(jobs), strict=True)
+                if outcome is not None
+            }
+            states = {record.state.image_id: record.state for record in records if record}
+            self.seen.append(Seen(since, self.store.head, states, known - ended))
+
+    def _reindexer(self) -> None:
+        """Fill a new index from the log while the others go on, then swap it in."""
+        fresh = Store(replicas=[self.parts.replica()])
+        index = MemoryIndex(fresh)
+        worker = Worker(self)
+
+        def catch_up() -> None:
+            until = self.store.head if self.parts.rash else worker.ledger.marked(TENANT)
+            list(replay(worker.log, worker.shelf, index, TENANT, until))
+
+        try:
+            catch_up()
+            self.gate("swap")
+        except CrashError:
+            return
+        self._shielded = True
+        if self.parts.catches_up:
+            catch_up()
+        self._shielded = False
+        self.store.replicas[:] = fresh.replicas
+
+    def _quietly(self, _: str) -> None:
+        self.gate("quiet")
+
+    def _background(self, *, everything: bool = False) -> None:
+        """Late appends land, queues of the index drain."""
+        while self.store.late:
+            entry = self.store.late.pop(0)
+            Log(self.store).land(entry)
+            if not everything:
+                return
+        for replica in self.store.replicas:
+            while replica.queue and (everything or self.choices.happens()):
+                replica.take()
+
+    # --- what must hold -------------------------------------------------------------------------
+
+    def verify(self) -> None:
+        """Compare with the serial run in the order of the log; AssertionError where it differs."""
+        spec, history = self.replay()
+        self._check_reads(history)
+        jobs = {job.job_id for job in self.scenario.jobs}
+        assert set(spec.ended) == jobs, "every job has ended, once"
+        assert self.store.pending() == [], "nothing is pending"
+        for replica in self.store.replicas:
+            assert replica.watermark == self.store.head, "the index is up to the log"
+            held = {image_id: state for image_id, (_, state) in replica.states.items()}
+            assert held == spec.states, "the index holds what the log left"
+            assert replica.tombstones == spec.removed, "and remembers what was deleted"
+            assert set(replica.outcomes) == jobs, "and every outcome"
+        if self.parts.exactly:
+            self._check_objects(spec, jobs)
+        objects = self.store.objects
+        for image_id in spec.removed:
+            assert keys.kept(TENANT, image_id) not in objects, "nothing is left of it"
+            if image_id not in self.store.orphans:
+                derived = keys.derived(TENANT, image_id, "fingerprint")
+                assert derived not in objects, "nothing is left of it"
+        ending = {
+            job_id: done
+            for entry in self.entries()
+            for done in entry.operations
+            if done.last
+            for job_id in (done.job, *(one.job_id for one in done.also))
+        }
+        assert {job_id: ending[job_id] for job_id in self.told} == self.told, "told what was logged"
+
+    def _check_objects(self, spec: World, jobs: set[str]) -> None:
+        objects = self.store.objects
+        marks = {key.rpartition("/")[2] for key in objects if key.startswith("done/")}
+        assert marks == jobs, "every job has its mark"
+        stones = {key.rpartition("/")[2] for key in objects if key.startswith("tombstones/")}
+        assert stones == set(spec.removed), "every deleted picture has its tombstone"
+
+    def entries(self) -> Iterable[Entry]:
+        """The log, from its first entry to its last, in one chain."""
+        nonce = ""
+        for seq in range(1, self.store.head + 1):
+            assert seq in self.store.log, "no number is skipped"
+            entry = self.store.log[seq]
+            assert (entry.seq, entry.previous) == (seq, nonce), "the chain holds"
+            nonce = entry.nonce
+            yield entry
+
+    def replay(self) -> tuple[World, list[dict[str, State]]]:
+        """Decide everything again, one job at a time, and compare; the states after each entry."""
+        spec = World(self.scenario.relation, self.scenario.jobs)
+        history: list[dict[str, State]] = [{}]
+        for entry in self.entries():
+            n = 0
+            for done in entry.operations:
+                wanted = decide(
+                    spec, claim(spec.jobs[done.job]), Now(entry.seq, n, AT), self.parts.rules
+                )
+                if self.parts.exactly:
+                    assert self._told(done) == self._told(wanted), "the outcome is the serial one"
+                before = spec.fork()
+                spec.take(done, entry.seq)
+                self._check(spec, before, done)
+                n += len(done.states)
+            history.append(dict(spec.states))
+        return spec, history
+
+    def _told(self, done: Operation) -> Operation:
+        """An operation as far as it must be the serial one.
+
+        Where the index gives only its best candidates, others may be missing from `matches`.
+        """
+        if not self.parts.top:
+            return done
+        states = (
+            replace(state, verdict=replace(state.verdict, matches=())) for state in done.states
+        )
+        return replace(done, states=tuple(states))
+
+    def _check_reads(self, history: list[dict[str, State]]) -> None:
+        """Each picture was seen as it was at some moment between asking and answering."""
+        for seen in self.seen:
+            assert not seen.missed, "what was told is seen by whoever asks afterwards"
+            for job in self.scenario.jobs:
+                moments = [
+                    _shown(states.get(job.image_id))
+                    for states in history[seen.since : seen.until + 1]
+                ]
+                now = _shown(seen.states.get(job.image_id))
+                assert now in moments, "reads are of the present"
+
+    def _check(self, spec: World, before: World, done: Operation) -> None:
+        """What holds after every operation, said without the code under test."""
+        relation = self.scenario.relation
+        for state in spec.states.values():
+            image_id = state.image_id
+            assert image_id not in spec.removed, "nothing deleted comes back"
+            original = spec.states.get(state.original)
+            assert original is not None, "nothing points at what is gone"
+            if original is not state:
+                assert original.anchor is not None, "a copy's original is an anchor"
+            old = before.states.get(image_id)
+            if old is not None and old.decision.by == "person":
+                own = done.job_kind == "decide" and done.image_id == image_id
+                assert own or state.decision == old.decision, "a person's word stays"
+            if old is not None and _held(old):
+                assert state.content == old.content, "what is held is not purged"
+            if old is None or old.verdict != state.verdict:
+                first = 1 if old is None else old.verdict.revision + 1
+                assert state.verdict.revision == first, "a changed verdict has a new revision"
+        gone = before.states.keys() & set(done.removed)
+        assert not any(_held(before.states[one]) for one in gone), "what is held is not deleted"
+        asked = before.standing("visual")
+        if done.standing is not None and asked is not None and done.standing.active != asked.active:
+            lacking = [s.image_id for s in before.states.values() if not _filled(s)]
+            assert not lacking, "a space is asked once no picture lacks a vector in it"
+        for state in done.states:
+            if done.kind == "settled" or (
+                done.kind in ("deleted", "resettled") and state.image_id != done.image_id
+            ):
+                self._check_original(spec, state, relation)
+            if done.kind == "settled":
+                self._check_bytes(before, state)
+
+    @staticmethod
+    def _check_bytes(before: World, state: State) -> None:
+        """Only equal bytes lose theirs, and only they and whole pictures are blocked by others."""
+        same = [other for other in before.states.values() if other.sha256 == state.sha256]
+        if state.content == "discarded":
+            assert any(other.content == "stored" for other in same), "bytes that nobody else has"
+        if state.decision.value == "block" and "~" in state.sha256:
+            assert any(other.decision.value == "block" for other in same), "unseen frames blocked"
+
+    def _check_original(self, spec: World, state: State, relation: Relation) -> None:
+        """The live open anchor of the lowest place that it repeats is its original."""
+        mine = world.picture_of(world.of_state(state))
+        places = [
+            (other.anchor, other.image_id)
+            for other in spec.states.values()
+            if other.anchor is not None and not other.closed and other.image_id != state.image_id
+            if state.anchor is None or other.anchor < state.anchor
+            if self._repeats(mine, state, other, relation)
+        ]
+        if not places:
+            assert state.original == state.image_id or self._by_twin(spec, state), "an original"
+        elif state.verdict.kind in ("new", "similar"):
+            raise AssertionError("of pictures that confirm each other one is new")
+        elif not self._by_twin(spec, state):
+            assert state.original == min(places)[1], "its original came first"
+
+    @staticmethod
+    def _repeats(mine: str, state: State, other: State, relation: Relation) -> bool:
+        theirs = world.picture_of(world.of_state(other))
+        if mine == theirs:
+            return True
+        if "_" in mine + theirs:
+            return False
+        if mine[0] == theirs[0] and "~" not in mine + theirs:
+            return True
+        if "purged" in (state.content, other.content):
+            return False
+        return relation.confirms(mine, theirs)
+
+    @staticmethod
+    def _by_twin(spec: World, state: State) -> bool:
+        """Whether it has its original through a copy of the same pixels."""
+        return any(
+            other.pixels == state.pixels
+            and other.image_id != state.image_id
+            and other.original == state.original
+            for other in spec.states.values()
+        )
+
+
+def _shown(state: State | None) -> State | None:
+    """What a door tells of a record: not how far a large star has come."""
+    return state and replace(state, closed=False, spreading=())
+
+
+class Worker:
+    """One process: what it keeps in memory is lost when it dies."""
+
+    def __init__(self, play: Play) -> None:
+        parts, store = play.parts, play.store
+        self._play = play
+        self.blobs = parts.blobs(store, play.gate)
+        self.log = parts.log(store, play.gate, play.fault)
+        self.index = parts.index(store, play.gate, play.choices.replica)
+        self.index.top = parts.top
+        self.shelf = Shelf(self.blobs)
+        nonces = iter(range(10**6))
+        self.ledger = parts.ledger(
+            log=self.log,
+            blobs=self.blobs,
+            index=self.index,
+            sight=Sight(store, self.shelf, play.gate),
+            shelf=self.shelf,
+            rules=parts.rules,
+            pool=lambda: Pool(world.measure),
+            fuse=world.fuse,
+            follower=parts.follower(self.log, self.index),
+            now=lambda: AT,
+            nonce=lambda: f"{id(self)}.{next(nonces)}",
+            pause=lambda _: play.gate("quiet"),
+        )
+
+    def run(self, job_ids: Sequence[str]) -> None:
+        """Take a batch: fingerprint what is an upload, then settle."""
+        claims = []
+        for job_id in job_ids:
+            try:
+                data = self.blobs.get(keys.pending(TENANT, job_id))
+            except MissingError:
+                continue
+            job = msgspec.json.decode(data, type=Job)
+            claims.append(self._claim(job))
+        if len(claims) < len(job_ids):
+            self.ledger.advance(TENANT)
+        for one, done in zip(claims, self.ledger.settle(TENANT, claims), strict=True):
+            assert done is not None
+            self._play.told[one.job.job_id] = done
+
+    def _claim(self, job: Job) -> Claim:
+        found = claim(job)
+        if found.fingerprint is not None:
+            try:
+                self.shelf.write(job.image_id, job.sha256)
+            except CrashError:
+                self._play.store.orphans.add(job.image_id)
+                raise
+        return found
+
+
+def _held(state: State) -> bool:
+    return state.hold_until is not None and state.hold_until > AT and not state.closed
+
+
+def _filled(state: State) -> bool:
+    return state.content == "purged" or world.SECOND.space.space_id in state.spaces

@@ -1,0 +1,126 @@
+"""Scenarios made from a seed: what is uploaded, deleted, decided, purged, and who gets it when."""
+
+from __future__ import annotations
+
+import random
+from itertools import combinations
+
+from msgspec.structs import replace
+
+from core.records import Job, JobKind
+from tests.simulation.play import Scenario
+from tests.simulation.world import EARLIER, LATER, Relation, operation, upload
+
+LETTERS = "abcd"
+ANIMATED = 0.15
+"""Share of the uploads that are animations."""
+
+
+def scenario(
+    seed: int,
+    *,
+    uploads: int = 5,
+    operations: int = 4,
+    workers: int = 2,
+    pictures: str = "",
+    deletes: bool = False,
+    spaces: bool = False,
+    replicas: int = 0,
+    swaps: float = 0.2,
+) -> Scenario:
+    """Up to so many of each; every job is given to at least one worker, many to two.
+
+    `spaces`: a second space is added, filled and activated meanwhile.
+
+    `pictures` names the letters that are uploaded, in turns: `abcd` of a family in which every two
+    confirm each other, `bcda` of one in which all confirm `a` and no others.
+    """
+    rng = random.Random(seed)
+    jobs = _uploads(rng, rng.randint(2, uploads), pictures)
+    kinds = ("delete",) if deletes else ("delete",) * 3 + ("decide",) * 2 + ("purge", "edit")
+    if spaces:
+        kinds = ("embed",) * 4 + ("add_space", "activate_space", "activate_space", "delete", "edit")
+    jobs += _operations(rng, [job.image_id for job in jobs], rng.randint(0, operations), kinds)
+    jobs = _held(random.Random(seed ^ 0x401D), jobs)
+    replicas = replicas or rng.choice((1, 1, 2))
+    return Scenario(
+        jobs=tuple(jobs),
+        batches=tuple(_batches(rng, jobs) for _ in range(workers)),
+        relation=_relation(rng, pictures),
+        replicas=replicas,
+        reads=rng.choice((0, 0, 4)),
+        swaps=replicas == 1 and rng.random() < swaps,
+    )
+
+
+def _relation(rng: random.Random, pictures: str) -> Relation:
+    pairs = [frozenset(pair) for pair in combinations(LETTERS, 2)]
+    share = rng.choice((0.3, 0.6, 1.0))
+    confirming = frozenset(
+        pair
+        for pair in pairs
+        if (rng.random() < share if not pictures else pictures == "abcd" or "a" in pair)
+    )
+    return Relation(confirming, frozenset(p for p in confirming if rng.random() < 0.3))
+
+
+def _uploads(rng: random.Random, n: int, pictures: str) -> list[Job]:
+    if pictures:
+        return [upload(f"i{k}", f"{pictures[k % len(pictures)]}1") for k in range(n)]
+    jobs = []
+    for k in range(n):
+        letter = rng.choice(LETTERS + LETTERS[:2] + "_")
+        picture = (
+            "!"
+            if rng.random() < 0.05
+            else f"{letter}{rng.randint(1, 2)}{'~' if rng.random() < ANIMATED else ''}"
+        )
+        jobs.append(upload(f"i{k}", picture, keep=rng.random() < 0.8))
+        if picture == "!" and rng.random() < 0.7:
+            jobs.append(upload(f"i{k}", rng.choice(("!", "a1")), f"i{k}.1"))
+    return jobs
+
+
+def _operations(
+    rng: random.Random, images: list[str], n: int, kinds: tuple[JobKind, ...]
+) -> list[Job]:
+    jobs = []
+    for k in range(n):
+        image_id = rng.choice([*images, images[0], "nobody"])
+        job_id = f"o{k}"
+        if_match = rng.choice((None, None, 1, 2))
+        match rng.choice(kinds):
+            case "decide":
+                value = rng.choice(("allow", "review", "block"))
+                jobs.append(operation(job_id, "decide", image_id, value=value, if_match=if_match))
+            case kind:
+                jobs.append(operation(job_id, kind, image_id, if_match=if_match))
+    return jobs
+
+
+def _held(rng: random.Random, jobs: list[Job]) -> list[Job]:
+    """Some edits say how long a record is to be kept, some of them only that."""
+    return [
+        replace(
+            job,
+            hold_until=rng.choice((LATER, LATER, EARLIER, None)),
+            fields=rng.choice((job.fields, None)),
+        )
+        if job.kind == "edit" and rng.random() < 0.6
+        else job
+        for job in jobs
+    ]
+
+
+def _batches(rng: random.Random, jobs: list[Job]) -> tuple[tuple[str, ...], ...]:
+    """Most jobs, nearly in the order of acceptance, some of them twice."""
+    given = [job.job_id for job in jobs if rng.random() < 0.8]
+    given += rng.choices(given, k=rng.randint(0, 2)) if given else []
+    if rng.random() < 0.3:
+        rng.shuffle(given)
+    batches = []
+    while given:
+        size = rng.randint(1, 4)
+        batches.append(tuple(given[:size]))
+        del given[:size]
+    return tuple(batches)

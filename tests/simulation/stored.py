@@ -1,0 +1,404 @@
+"""All that outlives a worker, in memory: every call on it is a point of interleaving.
+
+What the ledger and its readers need of blobs, log, index, shelf and sight; the pictures are those
+of tests/simulation/world.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from core import keys
+from core.errors import ExistsError, MissingError, StoreUnavailableError
+from core.ports import Lacking
+from core.records import Entry, Fields, Job, Outcome, Record, State, Tombstone
+from core.types import Comparison, Evidence, Hit, Query, Standing
+from tests.simulation.world import TENANT, Relation, fingerprint, measure, of_state, picture_of
+
+Gate = Callable[[str], None]
+"""Called before every step that others can see or be seen by."""
+
+
+@dataclass
+class Replica:
+    """One copy of the index; writes reach it through a queue of its own."""
+
+    states: dict[str, tuple[int, State]] = field(default_factory=dict)
+    tombstones: dict[str, Tombstone] = field(default_factory=dict)
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    watermark: int = 0
+    standings: dict[str, tuple[int, Standing]] = field(default_factory=dict)
+    queue: list[tuple[int, State | Tombstone | Outcome | Standing | None]] = field(
+        default_factory=list
+    )
+
+    def take(self) -> None:
+        """Let the oldest write of the queue become visible."""
+        seq, written = self.queue.pop(0)
+        match written:
+            case None:
+                if seq == self.watermark + 1:
+                    self.watermark = seq
+            case State():
+                self.write(seq, written)
+            case Tombstone():
+                self.states.pop(written.image_id, None)
+                self.tombstones[written.image_id] = written
+            case Outcome():
+                self.outcomes[written.job_id] = written
+            case Standing():
+                self.standings[written.kind] = max(
+                    (seq, written), self.standings.get(written.kind, (0, written)), key=_seq
+                )
+
+    def write(self, seq: int, state: State) -> None:
+        """The highest seq wins, tombstones stay."""
+        held = self.states.get(state.image_id)
+        if state.image_id not in self.tombstones and (held is None or held[0] <= seq):
+            self.states[state.image_id] = (seq, state)
+
+
+def _seq(written: tuple[int, Standing]) -> int:
+    return written[0]
+
+
+@dataclass
+class Store:
+    """All that outlives a worker."""
+
+    relation: Relation = field(default_factory=Relation)
+    objects: dict[str, bytes] = field(default_factory=dict)
+    log: dict[int, Entry] = field(default_factory=dict)
+    replicas: list[Replica] = field(default_factory=lambda: [Replica()])
+    late: list[Entry] = field(default_factory=list)
+    """Appends that will land after their writer has given up waiting."""
+    orphans: set[str] = field(default_factory=set)
+    """Pictures whose writer died before it could look for a tombstone."""
+
+    def accept(self, job: Job) -> None:
+        """Make a job durable."""
+        self.objects[keys.pending(TENANT, job.job_id)] = msgspec.json.encode(job)
+
+    def pending(self) -> list[str]:
+        """What a sweeper finds."""
+        return [
+            key.rpartition("/")[2] for key in self.objects if key.startswith(f"pending/{TENANT}/")
+        ]
+
+    @property
+    def head(self) -> int:
+        """The highest number taken."""
+        return max(self.log, default=0)
+
+
+def no_gate(_: str) -> None:
+    """Nobody else is there."""
+
+
+class Blobs:
+    """What the ledger needs of a blob store."""
+
+    def __init__(self, store: Store, gate: Gate = no_gate) -> None:
+        self._objects = store.objects
+        self._gate = gate
+
+    def get(self, key: str) -> bytes:
+        """Raise MissingError."""
+        (data,) = self.get_many([key])
+        if data is None:
+            raise MissingError(key)
+        return data
+
+    def get_many(self, names: Sequence[str]) -> list[bytes | None]:
+        """In order."""
+        self._gate("get")
+        return [self._objects.get(name) for name in names]
+
+    def exists(self, names: Sequence[str]) -> list[bool]:
+        """In order."""
+        self._gate("exists")
+        return [name in self._objects for name in names]
+
+    def put(self, items: Iterable[tuple[str, bytes]]) -> None:
+        """Overwrites."""
+        for key, data in items:
+            self._gate("put")
+            self._objects[key] = data
+
+    def create_many(self, items: Sequence[tuple[str, bytes]]) -> list[bool]:
+        """One after the other: a crash may come between two."""
+        created = []
+        for key, data in items:
+            self._gate("create")
+            created.append(key not in self._objects)
+            self._objects.setdefault(key, data)
+        return created
+
+    def delete(self, names: Iterable[str]) -> None:
+        """One after the other."""
+        for name in names:
+            self._gate("delete")
+            self._objects.pop(name, None)
+
+
+class Log:
+    """The log; `fault` names what happens to an append instead of landing with an answer."""
+
+    def __init__(
+        self, store: Store, gate: Gate = no_gate, fault: Callable[[], str] = lambda: ""
+    ) -> None:
+        self._store = store
+        self._gate = gate
+        self._fault = fault
+
+    def read(self, tenant: str, seq: int) -> Entry | None:
+        """None where that number is not taken."""
+        assert tenant == TENANT
+        self._gate("read")
+        return self._store.log.get(seq)
+
+    def append(self, tenant: str, entry: Entry) -> None:
+        """Create-only, with the faults that stores were seen to have."""
+        assert tenant == TENANT
+        self._gate("append")
+        fault = self._fault()
+        if fault == "409, nothing landed":
+            raise ExistsError("409")
+        if fault == "lands later":
+            self._store.late.append(entry)
+            raise StoreUnavailableError("timeout")
+        if not self._land(entry):
+            raise ExistsError("taken")
+        self._gate("appended")
+        if fault == "answer lost":
+            raise StoreUnavailableError("timeout")
+        if fault == "retried by the client":
+            raise ExistsError("412 for one's own")
+
+    def head(self, tenant: str) -> int:
+        """The highest number taken."""
+        assert tenant == TENANT
+        self._gate("read")
+        return self._store.head
+
+    def land(self, entry: Entry) -> None:
+        """A put that was thought lost arrives."""
+        self._land(entry)
+
+    def _land(self, entry: Entry) -> bool:
+        if entry.seq in self._store.log:
+            return False
+        self._store.log[entry.seq] = entry
+        return True
+
+
+class MemoryIndex:
+    """What the ledger needs of an index: replicas, each behind a queue, read at random."""
+
+    def __init__(
+        self, store: Store, gate: Gate = no_gate, choose: Callable[[int], int] = lambda _: 0
+    ) -> None:
+        self._store = store
+        self._gate = gate
+        self._choose = choose
+        self.top = 0
+
+    def _replica(self) -> Replica:
+        self._gate("index")
+        replicas = self._store.replicas
+        return replicas[self._choose(len(replicas)) if len(replicas) > 1 else 0]
+
+    def watermark(self, tenant: str) -> int:
+        """What every replica shows."""
+        assert tenant == TENANT
+        self._gate("watermark")
+        return min(replica.watermark for replica in self._store.replicas)
+
+    def project(
+        self,
+        tenant: str,
+        seq: int,
+        records: Sequence[Record],
+        removed: Sequence[Tombstone],
+        outcomes: Sequence[Outcome],
+        *,
+        standings: Sequence[Standing] = (),
+    ) -> None:
+        """One document after the other, then the watermark, to the queue of each replica."""
+        assert tenant == TENANT
+        states = [record.state for record in records]
+        for written in (*removed, *states, *outcomes, *standings, None):
+            self._gate("project")
+            for replica in self._store.replicas:
+                replica.queue.append((seq, written))
+                if len(self._store.replicas) == 1:
+                    replica.take()
+
+    def standings(self, _: str) -> dict[str, Standing]:
+        """By kind."""
+        return {kind: standing for kind, (_, standing) in self._replica().standings.items()}
+
+    def lacking(self, _: str, space_id: str, limit: int, after: int = -1) -> Lacking:
+        """All at once: every picture here has pixels."""
+        del limit, after
+        held = [state for _, state in self._replica().states.values()]
+        return Lacking([state for state in held if space_id not in state.spaces], None)
+
+    def states(self, _: str, image_ids: Sequence[str]) -> list[State | None]:
+        """In order."""
+        held = self._replica().states
+        return [held[one][1] if one in held else None for one in image_ids]
+
+    def records(self, tenant: str, image_ids: Sequence[str]) -> list[Record | None]:
+        """In order."""
+        return [
+            state
+            and Record(
+                tenant=tenant, seq=0, state=state, fingerprint=of_state(state), fields=Fields()
+            )
+            for state in self.states(tenant, image_ids)
+        ]
+
+    def tombstones(self, _: str, image_ids: Sequence[str]) -> list[Tombstone | None]:
+        """In order."""
+        held = self._replica().tombstones
+        return [held.get(one) for one in image_ids]
+
+    def outcomes(self, _: str, job_ids: Sequence[str]) -> list[Outcome | None]:
+        """In order."""
+        held = self._replica().outcomes
+        return [held.get(one) for one in job_ids]
+
+    def by_content(self, _: str, sha256: Sequence[str], pixels: Sequence[str]) -> list[State]:
+        """Live records with one of these digests."""
+        return [
+            state
+            for _, state in self._replica().states.values()
+            if state.sha256 in sha256 or state.pixels in pixels
+        ]
+
+    def copies(self, _: str, image_id: str) -> list[State]:
+        """Live records whose original it is."""
+        return [
+            state
+            for _, state in self._replica().states.values()
+            if state.original == image_id != state.image_id
+        ]
+
+    def hits(
+        self, _: str, queries: Sequence[Query], *, without: Sequence[str] = ()
+    ) -> list[list[Hit]]:
+        """Every open anchor."""
+        anchors = [
+            state
+            for _, state in self._replica().states.values()
+            if state.anchor and not state.closed and state.image_id not in without
+        ]
+        return [self._near(query, anchors) for query in queries]
+
+    def _near(self, query: Query, anchors: Sequence[State]) -> list[Hit]:
+        hits = (
+            measure(query, Query(image_id=anchor.image_id, fingerprint=of_state(anchor)))
+            for anchor in self._best(query, anchors)
+        )
+        return [hit for hit in hits if hit is not None]
+
+    def _best(self, query: Query, anchors: Sequence[State]) -> list[State]:
+        """All there are, or only so many of those that will confirm, the first ones first."""
+        found = [anchor for anchor in anchors if of_state(anchor).comparable]
+        if not self.top:
+            return found
+        mine = picture_of(query.fingerprint)
+        relation = self._store.relation
+        found = [one for one in found if relation.confirms(mine, picture_of(of_state(one)))]
+        return sorted(found, key=lambda one: one.anchor or ())[: self.top]
+
+
+class Shelf:
+    """Per-picture objects, reduced to the one that counts, and what is done to them."""
+
+    def __init__(self, blobs: Blobs) -> None:
+        self._blobs = blobs
+
+    def write(self, image_id: str, picture: str) -> None:
+        """The fingerprint stage: whoever writes then looks for a tombstone and a purge mark."""
+        derived = keys.derived(TENANT, image_id, "fingerprint")
+        self._blobs.put([(derived, picture.encode())])
+        marks = [keys.tombstone(TENANT, image_id), keys.purged(TENANT, image_id)]
+        if any(self._blobs.exists(marks)):
+            self._blobs.delete([derived])
+
+    def picture(self, image_id: str) -> str | None:
+        """Of what is stored or was kept."""
+        found = self._blobs.get_many(
+            [keys.derived(TENANT, image_id, "fingerprint"), keys.kept(TENANT, image_id)]
+        )
+        return next((data.decode() for data in found if data is not None), None)
+
+    def join(self, tenant: str, seq: int, states: Sequence[State]) -> list[Record]:
+        """Without those of which nothing is left."""
+        return [
+            Record(
+                tenant=tenant, seq=seq, state=state, fingerprint=of_state(state), fields=Fields()
+            )
+            for state in states
+            if self.picture(state.image_id) is not None
+        ]
+
+    def remove(self, _: str, ids: Sequence[str]) -> None:
+        """All of it."""
+        self._blobs.delete(
+            [
+                key
+                for image_id in ids
+                for key in (
+                    keys.derived(TENANT, image_id, "fingerprint"),
+                    keys.kept(TENANT, image_id),
+                )
+            ]
+        )
+
+    def discard(self, tenant: str, ids: Sequence[str]) -> None:
+        """The bytes, which this world has none of."""
+
+    def purge(self, _: str, image_id: str) -> None:
+        """Keep, mark, remove."""
+        picture = self.picture(image_id)
+        if picture is not None:
+            self._blobs.put([(keys.kept(TENANT, image_id), picture.encode())])
+        self._blobs.create_many([(keys.purged(TENANT, image_id), b"")])
+        self._blobs.delete([keys.derived(TENANT, image_id, "fingerprint")])
+
+
+class Sight:
+    """Pictures laid over each other as the relation says, while there are pixels."""
+
+    def __init__(self, store: Store, shelf: Shelf, gate: Gate = no_gate) -> None:
+        self._store = store
+        self._shelf = shelf
+        self._gate = gate
+
+    def compare(self, _: str, query: Query, candidate_id: str, hit: Hit) -> Comparison:
+        """A pure function of the two while both are stored."""
+        self._gate("compare")
+        del hit
+        derived = keys.derived(TENANT, candidate_id, "fingerprint")
+        other = self._store.objects.get(derived)
+        if other is None:
+            return Comparison(confirmed=False, evidence=Evidence())
+        return self._store.relation.compare(picture_of(query.fingerprint), other.decode())
+
+    def query(self, _: str, image_id: str) -> Query:
+        """Raise MissingError."""
+        picture = self._shelf.picture(image_id)
+        if picture is None:
+            raise MissingError(image_id)
+        return Query(image_id=image_id, fingerprint=fingerprint(picture))
+
+    def fields(self, tenant: str, image_id: str, op_id: str | None) -> Fields:
+        """Nobody says anything."""
+        del tenant, image_id, op_id
+        return Fields()

@@ -1,0 +1,231 @@
+"""The protocol of the log under every schedule: the same Ledger as in production, in memory.
+
+Each play ends with a comparison to the serial specification in the order of the log, and with the
+promises themselves, said without the code under test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import combinations
+
+import pytest
+
+from core.errors import SeenitError
+from core.event_log.settle_view import IndexView
+from core.event_log.tail import Follower, Tail
+from tests.simulation.breaks import BREAKS
+from tests.simulation.play import Choices, Parts, Play, Scenario
+from tests.simulation.scenarios import scenario
+from tests.simulation.world import SECOND, Relation, operation, upload
+
+PAIR = Relation(frozenset({frozenset("ab")}))
+UPLOADS = (upload("i0", "a1"), upload("i1", "b1"))
+
+SMALL = {
+    "two pictures that confirm each other": Scenario(UPLOADS, ((("i0",),), (("i1",),)), PAIR),
+    "one picture given to both": Scenario(UPLOADS, ((("i0", "i1"),), (("i1", "i0"),)), PAIR),
+    "a delete meets its upload": Scenario(
+        (upload("i0", "a1"), operation("o0", "delete", "i0")), ((("i0",),), (("o0",),))
+    ),
+    "an original goes while a copy comes": Scenario(
+        (*UPLOADS, operation("o0", "delete", "i0")), ((("i0",), ("o0",)), (("i1",),)), PAIR
+    ),
+    "an original goes in the batch of its copy": Scenario(
+        (*UPLOADS, upload("i2", "d1"), operation("o0", "delete", "i0")),
+        ((("i0",), ("i1", "o0")), (("i2",),)),
+        PAIR,
+    ),
+    "a decision meets a copy": Scenario(
+        (*UPLOADS, operation("o0", "decide", "i0", value="block")),
+        ((("i0",), ("o0",)), (("i1",),)),
+        PAIR,
+    ),
+}
+
+SMALLEST = ("two pictures that confirm each other", "a delete meets its upload")
+
+
+class Script(Choices):
+    """Chooses nothing but what it is told: turns given away, and one death."""
+
+    def __init__(self, turns: tuple[int, ...] = (), crash: int = -1) -> None:
+        super().__init__(0)
+        self._turns = frozenset(turns)
+        self._crash = crash
+        self.asked = 0
+        self.steps = 0
+
+    def runner(self, n: int) -> int:
+        """The next one at the turns named."""
+        self.asked += 1
+        return 1 % n if self.asked - 1 in self._turns else 0
+
+    def crash(self) -> bool:
+        """At the step named."""
+        self.steps += 1
+        return self.steps - 1 == self._crash
+
+    def fault(self) -> str:
+        """Never."""
+        return ""
+
+    def happens(self) -> bool:
+        """Always at once."""
+        return True
+
+
+def played(plot: Scenario, choices: Choices) -> None:
+    """Play and verify."""
+    play = Play(plot, choices)
+    play.run()
+    play.verify()
+
+
+def plots(seed: int) -> Scenario:
+    """Of every seed another one."""
+    pictures = ("", "", "abcd", "bcda")[seed % 4]
+    return scenario(seed, workers=2 + seed // 4 % 2, pictures=pictures)
+
+
+@pytest.mark.parametrize("part", range(6))
+def test_any_interleaving_ends_as_the_serial_run(part: int) -> None:
+    """Workers, crashes, redelivery, lost answers, late index: as one at a time in log order."""
+    for seed in range(part * 500, part * 500 + 500):
+        played(plots(seed), Choices(seed))
+
+
+@pytest.mark.parametrize("part", range(2))
+def test_a_space_is_asked_once_it_is_filled(part: int) -> None:
+    """Vectors made later, a second space and the flip, among uploads, edits and deletes."""
+    flipped = 0
+    for seed in range(part * 400, part * 400 + 400):
+        play = Play(
+            scenario(seed, uploads=2, operations=7, workers=2 + seed % 2, spaces=True),
+            Choices(seed),
+        )
+        play.run()
+        play.verify()
+        flipped += any(
+            operation.standing is not None and operation.standing.active == SECOND
+            for entry in play.store.log.values()
+            for operation in entry.operations
+        )
+    assert flipped > 5, "schedules in which nothing flips prove nothing"
+
+
+class Sticky(Follower):
+    """Keeps its tail between batches and does not look for what others appended."""
+
+    def tail(self, tenant: str) -> Tail:
+        """Only the watermark is read."""
+        held = self.held(tenant)
+        watermark = self._index.watermark(tenant)
+        if held is not None and held.watermark <= watermark <= held.head:
+            return held.since(watermark)
+        return super().tail(tenant)
+
+
+def test_a_worker_may_keep_its_tail() -> None:
+    """Not looking for what others appended is merely slower when they did: its number is taken."""
+    for seed in range(400):
+        play = Play(replace(plots(seed), reads=0), Choices(seed), Parts(follower=Sticky))
+        play.run()
+        play.verify()
+
+
+@pytest.mark.hard
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("part", range(20))
+def test_any_interleaving_of_very_many(part: int) -> None:
+    """The same for forty thousand schedules."""
+    for seed in range(10_000 + part * 2000, 10_000 + part * 2000 + 2000):
+        played(plots(seed), Choices(seed))
+
+
+def schedules(plot: Scenario, most: int) -> Iterator[tuple[int, ...]]:
+    """Every way to take the turn away from a worker up to so many times."""
+    for many in range(most + 1):
+        probe = Script()
+        Play(plot, probe).run()
+        # A turn given away leaves fewer or more to be asked; what lies beyond changes nothing.
+        yield from combinations(range(probe.asked), many)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_all_small_schedules(name: str) -> None:
+    """Two workers, the turn taken from one at any step, or at any two: every schedule."""
+    for turns in schedules(SMALL[name], 2 if name in SMALLEST else 1):
+        played(SMALL[name], Script(turns))
+
+
+@pytest.mark.hard
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", SMALL)
+def test_all_small_schedules_of_three_turns(name: str) -> None:
+    """Two workers, the turn taken three times, at all of their steps."""
+    for turns in schedules(SMALL[name], 3 if name in SMALLEST else 2):
+        played(SMALL[name], Script(turns))
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_death_at_any_step(name: str) -> None:
+    """A worker dies between any two steps; the other, then the sweeper, bring it to an end."""
+    probe = Script()
+    Play(SMALL[name], probe).run()
+    for step in range(probe.steps):
+        played(SMALL[name], Script((), step))
+        played(SMALL[name], Script((0,), step))
+
+
+@pytest.mark.hard
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", SMALL)
+def test_a_death_at_any_step_and_a_turn_at_any_other(name: str) -> None:
+    """A worker dies between any two steps while the other stands anywhere."""
+    probe = Script()
+    Play(SMALL[name], probe).run()
+    for step in range(probe.steps):
+        for turn in range(probe.asked):
+            played(SMALL[name], Script((turn,), step))
+
+
+HARDEST = {
+    "5 ask for more": {"pictures": "bca", "deletes": True, "replicas": 1, "operations": 2},
+    "5 all candidates": {"pictures": "bcda", "deletes": True},
+    "5 the deleted go": {"pictures": "abcd", "deletes": True},
+    "8 every replica": {"replicas": 2},
+    "8 marks before a new W": {"replicas": 1, "swaps": 1.0},
+    "8 W never goes back": {"pictures": "abcd", "replicas": 1, "swaps": 1.0},
+    "8 tombstones stay": {"deletes": True, "replicas": 1},
+    "6 tombstones": {"deletes": True, "replicas": 1},
+    "2 marks stay": {"deletes": True, "replicas": 1},
+}
+"""Where chance rarely finds what goes wrong: scenarios that make it likelier."""
+
+
+@pytest.mark.parametrize("rule", BREAKS)
+def test_every_rule_is_needed(rule: str) -> None:
+    """With one rule left out some schedule breaks a promise."""
+    for seed in range(3000):
+        plot = scenario(seed, workers=2 + seed % 2, **HARDEST.get(rule, {}))
+        play = Play(plot, Choices(seed), BREAKS[rule]())
+        try:
+            play.run()
+            play.verify()
+        except (AssertionError, SeenitError):
+            return
+    pytest.fail(f"no schedule of 3,000 needs rule {rule}")
+
+
+def test_what_lacks_a_vector_is_looked_for_in_the_tail_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flip that asks the index alone does not see what came since, and is found out."""
+
+    def index_alone(self: IndexView, space_id: str) -> int:
+        held = self._source.lacking(space_id)
+        return sum(1 for state in held if self._source.able(state, space_id))
+
+    monkeypatch.setattr(IndexView, "lacking", index_alone)
+    with pytest.raises(AssertionError):
+        test_a_space_is_asked_once_it_is_filled(0)

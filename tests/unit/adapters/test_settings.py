@@ -1,0 +1,256 @@
+"""Settings: read once, checked by name, and quiet about secrets."""
+
+from __future__ import annotations
+
+import os
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from adapters import settings
+from core.errors import SettingsError
+from core.types import Limits
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No SEENIT_* variable of the person who runs the tests has a say here."""
+    for name in list(os.environ):
+        if name.startswith("SEENIT_"):
+            monkeypatch.delenv(name)
+
+
+HUSH = "hush-hush-hush-hush"
+"""A key that must not be told."""
+WEAK = "and at least 16 are needed: `openssl rand -hex 32` makes a good one"
+
+
+def digest(key: str) -> str:
+    """Name a key as settings do."""
+    return sha256(key.encode()).hexdigest()
+
+
+def test_the_default_lies_whole_under_the_data_folder(tmp_path: Path) -> None:
+    """One variable moves everything."""
+    read = settings.load(data=tmp_path)
+    found = (read.data, read.blobs_url, read.index_url, read.broker_url)
+    blobs, index = f"file://{tmp_path}/blobs", f"sqlite://{tmp_path}/index.sqlite"
+    assert found == (tmp_path, blobs, index, "memory://")
+
+
+def test_a_relative_folder_is_made_absolute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A later change of the working directory does not move the data."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SEENIT_DATA", "here")
+    assert settings.load().data == tmp_path / "here"
+
+
+def test_the_environment_is_read_and_a_doors_option_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--port` beats SEENIT_PORT; an option that was not given does not."""
+    monkeypatch.setenv("SEENIT_PORT", "9000")
+    assert [settings.load().port, settings.load(port=1).port, settings.load(port=None).port] == [
+        9000,
+        1,
+        9000,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mistyped", "nearest"),
+    [
+        ("SEENIT_MODLE", "SEENIT_MODEL"),
+        ("SEENIT_APIKEYS", "SEENIT_API_KEYS"),
+        ("SEENIT_BLOB_URL", "SEENIT_BLOBS_URL"),
+    ],
+)
+def test_a_mistyped_name_is_an_error_that_names_the_nearest(
+    mistyped: str, nearest: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A setting that is silently ignored is worse than none."""
+    monkeypatch.setenv(mistyped, "x")
+    with pytest.raises(SettingsError) as told:
+        settings.load()
+    assert told.value.detail == f"{mistyped} is not a setting; the nearest one is {nearest}."
+
+
+def test_names_of_tests_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SEENIT_TEST_* is not ours."""
+    monkeypatch.setenv("SEENIT_TEST_ANYTHING", "x")
+    assert settings.load().port == 8000
+
+
+def test_the_photos_of_benchmarks_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SEENIT_PHOTOS is read by `make bench` alone, and may be set for good; one like it is not."""
+    monkeypatch.setenv("SEENIT_PHOTOS", "/photos")
+    assert settings.load().port == 8000
+    monkeypatch.setenv("SEENIT_PHOTO", "/photos")
+    with pytest.raises(SettingsError, match=r"^SEENIT_PHOTO is not a setting;"):
+        settings.load()
+
+
+def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compose files pass empty ones on."""
+    monkeypatch.setenv("SEENIT_PORT", "")
+    assert settings.load().port == 8000
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "eighty"),
+        ("PORT", "65536"),
+        ("MAX_BYTES", "-1"),
+        ("SIMILAR_AT", "1.5"),
+        ("DECISION_NEW", "perhaps"),
+        ("DTYPE", "float8"),
+        ("BATCH", "65"),
+        ("DECODE_SECONDS", "0"),
+        ("DECODE_MEMORY", "1MB"),
+        ("BLOBS_URL", "ftp://host"),
+        ("BLOBS_URL", "data/blobs"),
+        ("INDEX_URL", "postgres://host"),
+        ("BROKER_URL", "amqp://host"),
+        ("PUBLIC_URL", "pictures.example.org"),
+        ("PUBLIC_URL", "ftp://pictures.example.org"),
+        ("PUBLIC_URL", "https://pictures.example.org/?a=b"),
+        ("URL_SECRET", "short"),
+    ],
+)
+def test_a_wrong_value_names_its_variable(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One plain sentence, without a traceback of the validator."""
+    monkeypatch.setenv(f"SEENIT_{name}", value)
+    with pytest.raises(SettingsError, match=f"^SEENIT_{name}: [a-z]") as told:
+        settings.load()
+    assert "\n" not in told.value.detail
+
+
+def test_limits_are_those_of_the_settings() -> None:
+    """Sizes may be written as people write them."""
+    read = settings.load(
+        max_bytes="1MiB",
+        max_pixels=2,
+        max_frames=3,
+        decode_seconds=4,
+        decode_memory="1GB",
+        formats="HEIC, png",
+    )
+    assert read.limits == Limits(
+        bytes=1024**2,
+        pixels=2,
+        frames=3,
+        seconds=4.0,
+        memory=1_000_000_000,
+        formats=("png", "heic"),
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the-first-of-two:shop:write, the-second-of-two:other-shop:admin,",
+        (
+            '[{"key":"the-first-of-two","tenant":"shop","role":"write"},'
+            '{"key":"the-second-of-two","tenant":"other-shop","role":"admin"}]'
+        ),
+    ],
+)
+def test_keys_are_kept_by_their_digest(text: str) -> None:
+    """Both ways of writing them mean the same."""
+    assert settings.load(api_keys=text).keys == {
+        digest("the-first-of-two"): ("shop", "write"),
+        digest("the-second-of-two"): ("other-shop", "admin"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("hush", "key 1 is not written KEY:tenant:role"),
+        (f"{HUSH}:Shop:write", "the tenant of key 1 is not 1 to 64 of a-z, 0-9 and -"),
+        (f"{HUSH}:b:write,{HUSH}:shop:king", "the role of key 2 is not write, moderate or admin"),
+        (f"{HUSH}:a:write,{HUSH}:b:write", "key 2 is there twice"),
+        (":a:write", "key 1 is empty"),
+        (",", "it is set and names no key: write KEY:tenant:role, or leave it unset"),
+        ("[]", "it is set and names no key: write KEY:tenant:role, or leave it unset"),
+        ("hush:a:write", f"key 1 has 4 characters, {WEAK}"),
+        (f"{HUSH}:a:write,{HUSH[:15]}:b:admin", f"key 2 has 15 characters, {WEAK}"),
+        (
+            f'[{{"key":"{HUSH[:15]}","tenant":"a","role":"write"}}]',
+            f"key 1 has 15 characters, {WEAK}",
+        ),
+        (
+            f'[{{"key":"hush{" " * 20}","tenant":"a","role":"write"}}]',
+            f"key 1 has 4 characters, {WEAK}",
+        ),
+        ('[{"key":"hush"}]', "not a JSON list of objects with key, tenant and role"),
+        ('["hush"]', "not a JSON list of objects with key, tenant and role"),
+        ("[hush", "not a JSON list of objects with key, tenant and role"),
+    ],
+)
+def test_unreadable_keys_are_refused_without_telling_them(text: str, reason: str) -> None:
+    """An error message ends up in a log; a key must not."""
+    with pytest.raises(SettingsError) as told:
+        settings.load(api_keys=text)
+    assert told.value.detail == f"SEENIT_API_KEYS: {reason}."
+    assert "hush" not in told.value.detail
+
+
+def test_trusted_proxies_are_networks() -> None:
+    """Addresses are networks of one; blanks and nothing between commas are overlooked."""
+    assert settings.load().proxies == ()
+    told = settings.load(trusted_proxy="127.0.0.1, 10.0.0.0/8,::1,").proxies
+    assert [str(one) for one in told] == ["127.0.0.1/32", "10.0.0.0/8", "::1/128"]
+
+
+@pytest.mark.parametrize("wrong", ["*", "proxy", "10.0.0.1/8", "127.0.0.1:80", "10.0.0.0/33"])
+def test_a_trusted_proxy_that_is_none_is_named(wrong: str) -> None:
+    """No name is looked up, and nothing trusts everybody by mistake."""
+    with pytest.raises(SettingsError, match="SEENIT_TRUSTED_PROXY") as told:
+        settings.load(trusted_proxy=f"127.0.0.1,{wrong}")
+    assert repr(wrong) in told.value.detail
+
+
+def test_secrets_are_not_shown() -> None:
+    """Neither a key nor a password in a URL."""
+    shown = repr(
+        settings.load(
+            api_keys=f"{HUSH}:a:write", key="hush", blobs_url="s3://a:hush@b", url_secret="hush" * 8
+        )
+    )
+    assert "hush" not in shown
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.10", "::1", "localhost"])
+def test_loopback_needs_no_key(host: str) -> None:
+    """Nobody else can reach it."""
+    settings.load(host=host).check_address()
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org"])
+def test_another_address_needs_a_key_or_a_clear_word(host: str) -> None:
+    """A service open to all by mistake is refused."""
+    with pytest.raises(SettingsError, match="SEENIT_ALLOW_UNAUTHENTICATED"):
+        settings.load(host=host).check_address()
+    settings.load(host=host, api_keys=f"{HUSH}:b:write").check_address()
+    settings.load(host=host, allow_unauthenticated=True).check_address()
+
+
+def test_the_readme_tells_every_setting() -> None:
+    """Its table is this one."""
+    told = Path(__file__).parents[3].joinpath("README.md").read_text(encoding="utf-8")
+    rows = [
+        f"| `{name}` | {f'`{default}`' if default else ''} | {meaning} |"
+        for name, default, meaning in settings.table()
+    ]
+    assert [row for row in rows if row not in told] == []
+
+
+def test_settings_cannot_be_changed_later() -> None:
+    """They are read once."""
+    with pytest.raises(ValueError, match="frozen"):
+        settings.load().port = 1

@@ -1,0 +1,33 @@
+"""What tests say to the HTTP door: pictures sent, and problems read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+from litestar import Litestar
+from litestar.testing import TestClient
+
+from tests.samples.pictures import photo, png
+
+ONE, TWO = (png(photo(seed, 96, 64)) for seed in (1, 2))
+"""Two pictures that are no copies of each other."""
+
+
+def send(client: TestClient[Litestar], *files: bytes, **more: Any) -> httpx.Response:  # noqa: ANN401  # any option
+    """Upload some files."""
+    parts = [("file", (f"{n}.png", data, "image/png")) for n, data in enumerate(files)]
+    return client.post(more.pop("url", "/v1/images"), files=parts, **more)
+
+
+def one(client: TestClient[Litestar], data: bytes = ONE, **fields: Any) -> str:  # noqa: ANN401  # any field
+    """Upload one file and return its id."""
+    return str(send(client, data, data=fields).json()["items"][0]["image_id"])
+
+
+def problem(response: httpx.Response) -> dict[str, Any]:
+    """The problem of an answer, whose request_id differs each time."""
+    assert response.headers["content-type"] == "application/problem+json"
+    told = response.json()
+    assert told.pop("request_id") == response.headers["x-request-id"]
+    return dict(told)

@@ -1,0 +1,414 @@
+"""The ledger on a directory and SQLite, and at the edges that no schedule reaches."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from adapters.blobs.directory import Directory
+from adapters.event_log import BlobLog
+from adapters.sqlite_index import LocalIndex
+from core import keys
+from core.errors import (
+    CorruptError,
+    ExistsError,
+    IndexUnavailableError,
+    StoreUnavailableError,
+)
+from core.event_log.batch_candidates import Crowd
+from core.event_log.decide import Claim
+from core.event_log.ledger import Ledger
+from core.event_log.replay import replay
+from core.matching.candidates import fuse
+from core.matching.policy import POLICY
+from core.matching.verdict import Decisions
+from core.records import Entry, Fields, Job, Operation, State
+from core.storage.picture_loader import Gallery
+from core.storage.picture_store import Shelf, Written
+from core.types import Box, Comparison, Evidence, Hit, Query, Verdict
+from tests.simulation import stored, world
+from tests.simulation.play import Choices, Parts, Play, Scenario, Worker
+from tests.simulation.world import RULES, TENANT, operation, upload
+
+
+class Guess(Gallery):
+    """Pictures whose names begin alike confirm each other; nothing is decoded."""
+
+    def compare(self, tenant: str, query: Query, candidate_id: str, hit: Hit) -> Comparison:
+        """By the first letter of their pixels."""
+        other = self.query(tenant, candidate_id).fingerprint
+        alike = query.fingerprint.pixels_sha256[7] == other.pixels_sha256[7]
+        return Comparison(alike, Evidence(signals=("alignment",), hamming=hit.hamming))
+
+
+@dataclass
+class Desk:
+    """One process on a real directory and a real index."""
+
+    blobs: Directory
+    index: LocalIndex
+    shelf: Shelf
+    ledger: Ledger
+
+    def settle(self, *jobs: Job) -> list[Operation | None]:
+        """Accept, fingerprint, settle."""
+        claims = [self.claim(job) for job in jobs]
+        return self.ledger.settle(TENANT, claims)
+
+    def claim(self, job: Job) -> Claim:
+        """What the stages before settling do."""
+        self.blobs.create_many([(keys.pending(TENANT, job.job_id), msgspec.json.encode(job))])
+        found = world.claim(job)
+        if found.fingerprint is None:
+            return found
+        made = replace(found.fingerprint, turns=(f"{ord(job.sha256[0]):016x}",) * 8)
+        self.blobs.put([(keys.blob(TENANT, job.image_id), b"bytes")])
+        self.shelf.write(
+            TENANT, [Written(image_id=job.image_id, fingerprint=made, preview=b"preview")]
+        )
+        return replace(found, fingerprint=made)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    """A desk of its own."""
+    blobs = Directory(tmp_path / "blobs", durable=False)
+    index = LocalIndex(tmp_path / "index.db", POLICY, durable=False)
+    yield opened(blobs, index)
+    index.close()
+
+
+def opened(blobs: Directory, index: LocalIndex) -> Desk:
+    """Another process at the same place."""
+    shelf = Shelf(blobs)
+    ledger = Ledger(
+        log=BlobLog(blobs),
+        blobs=blobs,
+        index=index,
+        sight=Guess(shelf, POLICY, lambda _: None),
+        shelf=shelf,
+        rules=replace(RULES, copies=32),
+        pool=lambda: Crowd(world.measure, POLICY),
+        fuse=lambda hits: fuse(hits, POLICY),
+    )
+    return Desk(blobs, index, shelf, ledger)
+
+
+def kinds(done: list[Operation | None]) -> list[str | None]:
+    """Of operations, in order."""
+    return [one and one.kind for one in done]
+
+
+def test_a_batch_goes_all_the_way(desk: Desk) -> None:
+    """Settled in order, marked, projected, nothing pending."""
+    done = desk.settle(
+        upload("i1", "a1"),
+        upload("i2", "a1"),
+        upload("i3", "!"),
+        upload("i4", "a2"),
+        operation("o1", "decide", "i1", value="block"),
+    )
+    assert kinds(done) == ["settled", "settled", "failed", "settled", "decided"]
+    states = desk.index.states(TENANT, ["i1", "i2", "i3", "i4"])
+    assert [
+        one and (one.verdict.kind, one.verdict.original, one.decision.value) for one in states
+    ] == [
+        ("new", None, "block"),
+        ("exact", "i1", "block"),
+        None,
+        ("near_duplicate", "i1", "block"),
+    ]
+    assert list(desk.blobs.keys("pending/t/")) == []
+    assert sorted(desk.blobs.keys("done/t/")) == [
+        keys.done(TENANT, job) for job in ("i1", "i2", "i3", "i4", "o1")
+    ]
+    assert desk.index.watermark(TENANT) == 1
+    outcome = desk.index.outcomes(TENANT, ["i3"])[0]
+    assert outcome is not None
+    assert outcome.problem == world.BROKEN
+
+
+def test_what_was_settled_is_answered_again(desk: Desk) -> None:
+    """A job given again, here or elsewhere, gets the operation that ended it."""
+    first = desk.settle(upload("i1", "a1"), operation("o1", "delete", "i1"))
+    again = opened(desk.blobs, desk.index).settle(upload("i1", "a1"))
+    assert again == first[:1]
+    assert list(desk.blobs.keys("pending/t/")) == []
+    assert len(list(desk.blobs.keys("log/t/"))) == 1
+
+
+def test_a_job_twice_in_a_batch_is_one(desk: Desk) -> None:
+    """Both get the one answer."""
+    one, two = desk.settle(upload("i1", "a1"), upload("i1", "a1"))
+    assert one is two
+    assert one is not None
+
+
+def test_an_entry_holds_at_most_64_jobs(desk: Desk) -> None:
+    """A larger batch becomes several entries, in order."""
+    done = desk.settle(*(upload(f"i{n:03d}", f"a{n}") for n in range(130)))
+    entries = [BlobLog(desk.blobs).read(TENANT, seq) for seq in (1, 2, 3)]
+    assert [len(entry.operations) for entry in entries if entry] == [64, 64, 2]
+    originals = {one.states[0].verdict.original for one in done if one}
+    assert originals == {None, "i000"}
+
+
+def test_a_deleted_picture_leaves_a_tombstone_alone(desk: Desk) -> None:
+    """Bytes, fingerprint, preview and fields are gone; its mark and its tombstone stay."""
+    desk.settle(upload("i1", "a1"), upload("i2", "a1"))
+    desk.shelf.write_fields(TENANT, [("i1", "i1", Fields(owner_id="someone"))])
+    desk.settle(operation("o1", "delete", "i1"))
+    left = [key for key in desk.blobs.keys("") if "/t/i1" in key and not key.startswith("log/")]
+    assert sorted(left) == ["done/t/i1", "tombstones/t/i1"]
+    stones = desk.index.tombstones(TENANT, ["i1"])
+    assert [stone and stone.seq for stone in stones] == [2]
+    (state,) = desk.index.states(TENANT, ["i2"])
+    assert state is not None
+    assert (state.verdict.kind, state.verdict.revision) == ("new", 2)
+
+
+def test_purged_and_discarded_bytes_are_removed(desk: Desk) -> None:
+    """The fingerprint of a purged picture is kept, and still matches."""
+    desk.settle(upload("i1", "a1"), upload("i2", "a1", keep=False))
+    assert desk.blobs.exists([keys.blob(TENANT, one) for one in ("i1", "i2")]) == [True, False]
+    desk.settle(operation("o1", "purge", "i1"))
+    assert desk.blobs.exists([keys.blob(TENANT, "i1"), keys.kept(TENANT, "i1")]) == [False, True]
+    (copy,) = desk.settle(upload("i3", "a1"))
+    assert copy is not None
+    assert copy.states[0].verdict.original == "i1"
+
+
+def test_a_check_tells_what_an_upload_would_be_told(desk: Desk) -> None:
+    """The same verdict and decision, and nothing is left behind."""
+    desk.settle(upload("i1", "a1"), operation("o1", "decide", "i1", value="block"))
+    before = sorted(desk.blobs.keys(""))
+    query = desk.claim(upload("i2", "a2")).query
+    assert query is not None
+    verdict, decision = desk.ledger.check(TENANT, query)
+    desk.shelf.remove(TENANT, ["i2"])
+    desk.blobs.delete([keys.pending(TENANT, "i2")])
+    assert sorted(desk.blobs.keys("")) == before
+    (done,) = desk.settle(upload("i2", "a2"))
+    assert done is not None
+    told = done.states[0]
+    assert (replace(verdict, decided_at=""), decision.value) == (
+        replace(told.verdict, decided_at=""),
+        told.decision.value,
+    )
+
+
+def test_two_processes_share_a_log(desk: Desk) -> None:
+    """Each sees what the other settled, though it read the log before."""
+    other = opened(desk.blobs, desk.index)
+    desk.settle(upload("i1", "a1"))
+    other.settle(upload("i2", "a1"))
+    (third,) = desk.settle(upload("i3", "a1"))
+    assert third is not None
+    assert third.states[0].verdict.original == "i1"
+    assert desk.index.watermark(TENANT) == 3
+
+
+def test_a_new_index_is_filled_to_the_same_answers(desk: Desk, tmp_path: Path) -> None:
+    """Records, outcomes and tombstones by applying the log alone."""
+    desk.settle(*(upload(f"i{n}", f"{'ab'[n % 2]}{n % 3}") for n in range(9)))
+    desk.settle(operation("o1", "delete", "i0"), operation("o2", "purge", "i3"))
+    fresh = LocalIndex(tmp_path / "fresh.db", POLICY, durable=False)
+    applied = list(replay(BlobLog(desk.blobs), Shelf(desk.blobs), fresh, TENANT, 2))
+    ids, jobs = [f"i{n}" for n in range(9)], ["o1", "o2", *(f"i{n}" for n in range(9))]
+    assert len(applied) == desk.index.watermark(TENANT) == fresh.watermark(TENANT)
+    assert fresh.records(TENANT, ids) == desk.index.records(TENANT, ids)
+    assert fresh.outcomes(TENANT, jobs) == desk.index.outcomes(TENANT, jobs)
+    assert fresh.tombstones(TENANT, ids) == desk.index.tombstones(TENANT, ids)
+    fresh.close()
+
+
+def test_an_index_that_is_emptied_meanwhile_decides_nothing(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between reading the watermark and looking things up it lost all: no second `new` is told."""
+    desk.settle(upload("i1", "a1"))
+    empty = LocalIndex(tmp_path / "empty.db", POLICY, durable=False)
+    look_up = desk.index.by_content
+
+    def emptied(tenant: str, sha256: list[str], pixels: list[str]) -> list[State]:
+        for name in ("watermark", "by_content", "hits", "states", "copies", "tombstones"):
+            monkeypatch.setattr(desk.index, name, getattr(empty, name))
+        return list(empty.by_content(tenant, sha256, pixels))
+
+    monkeypatch.setattr(desk.index, "by_content", emptied)
+    with pytest.raises(IndexUnavailableError):
+        desk.settle(upload("i2", "a1"))
+    empty.close()
+    monkeypatch.undo()
+    assert desk.index.by_content == look_up
+    (second,) = desk.settle(upload("i2", "a1"))
+    assert second is not None
+    assert second.states[0].verdict.original == "i1"
+
+
+def test_a_new_index_hides_no_job_without_a_mark(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Made between an append and its projection, it leaves that entry to whoever advances."""
+
+    def died(*_: object) -> None:
+        raise StoreUnavailableError("died")
+
+    desk.settle(upload("i1", "a1"))
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "_project", died)
+        done = desk.settle(upload("i2", "a1"))
+    assert (desk.ledger.marked(TENANT), BlobLog(desk.blobs).head(TENANT)) == (1, 2)
+    fresh = LocalIndex(tmp_path / "fresh.db", POLICY, durable=False)
+    assert list(replay(BlobLog(desk.blobs), desk.shelf, fresh, TENANT, 1)) == [1]
+    other = opened(desk.blobs, fresh)
+    assert other.settle(upload("i2", "a1")) == done
+    assert (fresh.watermark(TENANT), other.ledger.marked(TENANT)) == (2, 2)
+    assert BlobLog(desk.blobs).head(TENANT) == 2
+    fresh.close()
+
+
+def test_settled_counts_although_the_index_is_down(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the log holds is answered; the sweeper finds it pending, and it is projected then."""
+
+    def down(*_: object, **__: object) -> None:
+        raise IndexUnavailableError("down")
+
+    with monkeypatch.context() as patch, caplog.at_level(logging.WARNING):
+        patch.setattr(LocalIndex, "project", down)
+        done = desk.settle(upload("i1", "a1"))
+    assert (kinds(done), desk.index.watermark(TENANT)) == (["settled"], 0)
+    assert "not projected yet" in caplog.text
+    assert list(desk.blobs.keys("pending/t/")) == [keys.pending(TENANT, "i1")]
+    assert desk.settle(upload("i1", "a1")) == done
+    assert (desk.index.watermark(TENANT), list(desk.blobs.keys("pending/t/"))) == (1, [])
+
+
+def test_the_watermark_stands_still_while_an_index_is_swapped_in(desk: Desk) -> None:
+    """Meanwhile jobs are settled as ever; they are projected once the new index is there."""
+    settled = threading.Event()
+
+    def settling() -> None:
+        claims = [desk.claim(upload("i1", "a1"))]
+        desk.ledger.settle(TENANT, claims)
+        settled.set()
+
+    thread = threading.Thread(target=settling)
+    with desk.ledger.still():
+        thread.start()
+        deadline = time.monotonic() + 20
+        while BlobLog(desk.blobs).head(TENANT) == 0:
+            assert time.monotonic() < deadline
+        assert (settled.is_set(), desk.index.watermark(TENANT)) == (False, 0)
+    thread.join()
+    assert (settled.is_set(), desk.index.watermark(TENANT)) == (True, 1)
+
+
+# --- edges --------------------------------------------------------------------------------------
+
+
+def worker(*jobs: Job, parts: Parts | None = None) -> Worker:
+    """In memory, with nobody beside it."""
+    play = Play(Scenario(jobs, ()), Choices(0), parts)
+    play._shielded = True
+    return Worker(play)
+
+
+class Full(stored.Log):
+    """A store that answers every create with an error, and lets nothing land."""
+
+    tries = 0
+
+    def append(self, tenant: str, entry: Entry) -> None:
+        """Nothing lands."""
+        self.tries += 1
+        raise (ExistsError if self.tries % 2 else StoreUnavailableError)(f"{tenant} {entry.seq}")
+
+
+def test_a_store_that_takes_nothing_is_down() -> None:
+    """After a dozen tries at one number the jobs stay pending."""
+    one = worker(upload("i0", "a1"), parts=Parts(log=Full))
+    with pytest.raises(StoreUnavailableError, match="entry 1 of t"):
+        one.run(["i0"])
+    assert isinstance(one.log, Full)
+    assert (one.log.tries, one._play.store.pending()) == (12, ["i0"])
+
+
+def test_a_live_picture_of_which_nothing_is_kept_stops_the_tenant() -> None:
+    """Its original cannot be deleted: the copy could not be settled anew."""
+    one = worker(upload("i0", "a1"), upload("i1", "a1"), operation("o0", "delete", "i0"))
+    one.run(["i0", "i1"])
+    del one._play.store.objects[keys.derived(TENANT, "i1", "fingerprint")]
+    with pytest.raises(CorruptError, match="i1"):
+        one.run(["o0"])
+
+
+def test_a_done_mark_whose_entry_is_gone_stops_the_tenant() -> None:
+    """The log is not the one that the mark speaks of."""
+    one = worker(upload("i0", "a1"))
+    one._play.store.objects[keys.done(TENANT, "i0")] = b"7"
+    with pytest.raises(CorruptError, match="entry 7 of t"):
+        one.run(["i0"])
+
+
+class Verbose(stored.Sight):
+    """Comparisons with evidence beyond measure."""
+
+    def compare(self, tenant: str, query: Query, candidate_id: str, hit: Hit) -> Comparison:
+        """Nearly a thousand changed regions."""
+        found = super().compare(tenant, query, candidate_id, hit)
+        regions = (Box(0.123456789, 0.123456789, 0.123456789, 0.123456789),) * 900
+        return Comparison(found.confirmed, Evidence(changed_regions=regions))
+
+
+def test_an_entry_holds_at_most_a_megabyte() -> None:
+    """A batch is cut where it would be more, and so is what one delete settles anew."""
+    ids = [f"i{n}" for n in range(21)]
+    letters = {frozenset(("a", chr(ord("b") + n))) for n in range(21)}
+    jobs = [upload("x", "a1"), *(upload(one, f"{chr(ord('b') + n)}1") for n, one in enumerate(ids))]
+    scenario = Scenario(
+        (*jobs, operation("o", "delete", "x")), (), world.Relation(frozenset(letters))
+    )
+    play = Play(scenario, Choices(0), Parts(rules=replace(RULES, copies=32)))
+    play._shielded = True
+    one = Worker(play)
+    one.ledger._sight = Verbose(play.store, one.shelf)
+    one.run(["x", *ids])
+    one.run(["o"])
+    sizes = [len(msgspec.json.encode(entry)) for entry in play.store.log.values()]
+    assert max(sizes) < 1 << 20
+    assert len(sizes) > 4
+    assert play.told["o"].kind == "deleted"
+    assert play.store.pending() == []
+
+
+def test_nothing_personal_is_in_the_log(desk: Desk) -> None:
+    """Owner, title and reason stay in the fields objects."""
+    desk.shelf.write_fields(TENANT, [("i1", "f1", Fields(owner_id="someone", title="a holiday"))])
+    desk.settle(replace(upload("i1", "a1"), fields="f1"))
+    desk.settle(replace(upload("i2", "a1"), fields="f1"))
+    written = b"".join(desk.blobs.get(key) for key in desk.blobs.keys("log/t/"))
+    assert (b"someone" in written, b"holiday" in written, b'"f1"' in written) == (
+        False,
+        False,
+        True,
+    )
+
+
+def test_decisions_follow_the_settings(desk: Desk) -> None:
+    """What is new may wait for a person."""
+    desk.ledger._rules = replace(desk.ledger._rules, decisions=Decisions(new="review"))
+    (done,) = desk.settle(upload("i1", "a1"))
+    assert done is not None
+    verdict: Verdict = done.states[0].verdict
+    assert (verdict.kind, done.states[0].decision.value) == ("new", "review")

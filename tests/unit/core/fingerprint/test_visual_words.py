@@ -1,0 +1,101 @@
+"""Local features: what they hold, and that they vote for edits and for nothing else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from core.fingerprint import visual_words
+from core.matching.hough_voting import ballot, votes
+from core.types import Features, Pixels
+from tests.samples.pictures import EDITS, flat, photo, tiny
+
+
+def pixels(image: Image.Image) -> Pixels:
+    """As decoding hands them over: at most 512 pixels a side."""
+    made = image.convert("RGB")
+    made.thumbnail((512, 512))
+    return np.asarray(made)
+
+
+def described(image: Image.Image) -> Features:
+    """The features of a picture."""
+    return visual_words.extract(pixels(image))
+
+
+@pytest.fixture(scope="module")
+def stored() -> list[Features]:
+    """Features of eight different made photos."""
+    return [described(photo(seed)) for seed in range(8)]
+
+
+def test_arrays_fit_together(stored: list[Features]) -> None:
+    """Words, mirrored words and points count the same keypoints, inside of a 224-pixel preview."""
+    one = stored[0]
+    words = np.frombuffer(one.words, np.uint32).reshape(-1, visual_words.TABLES)
+    mirrored = np.frombuffer(one.mirrored, np.uint32).reshape(-1, visual_words.TABLES)
+    points = np.frombuffer(one.points, np.float32).reshape(-1, 4)
+    assert (one.width, one.height) == (224, 168)
+    assert len(words) == len(mirrored) == len(points)
+    assert len(words) == pytest.approx(visual_words.KEYPOINTS, abs=5)
+    assert (words >> visual_words.BITS == np.arange(visual_words.TABLES)).all()
+    assert (points[:, 0] < 224).all()
+    assert (points[:, 1] < 168).all()
+
+
+def test_same_picture_same_features(stored: list[Features]) -> None:
+    """Extraction knows no chance."""
+    assert described(photo(0)) == stored[0]
+
+
+def test_small_pictures_are_not_enlarged() -> None:
+    """A picture smaller than the preview is described as it is."""
+    made = described(photo(1, 120, 90))
+    assert (made.width, made.height) == (120, 90)
+
+
+@pytest.mark.parametrize(
+    "image", [flat(), tiny(), flat("black", 1, 1)], ids=["flat", "tiny", "dot"]
+)
+def test_nothing_to_hold_on_to(image: Image.Image, stored: list[Features]) -> None:
+    """A flat or tiny picture has no features, or too few for anything to agree with them."""
+    made = described(image)
+    assert votes(made, stored[0]) == (0, False)
+    assert votes(stored[0], made) == (0, False)
+
+
+def test_mirrored_words_are_those_of_the_mirror_image(stored: list[Features]) -> None:
+    """Permuted descriptors are what the mirrored picture's own would be, for most keypoints."""
+    flipped = described(ImageOps.mirror(photo(0)))
+    ours = set(np.frombuffer(stored[0].mirrored, np.uint32).tolist())
+    theirs = set(np.frombuffer(flipped.words, np.uint32).tolist())
+    assert len(ours & theirs) > 0.4 * len(ours)
+
+
+@pytest.mark.parametrize("name", [name for name in EDITS if EDITS[name].expected])
+def test_edits_are_voted_for(name: str, stored: list[Features]) -> None:
+    """Every named edit of a photo agrees with it, and mirrors are told as such."""
+    count, mirrored = votes(described(EDITS[name].image(photo(2), 1)), stored[2])
+    assert count >= 5
+    assert mirrored == ("mirror" in name)
+
+
+def test_different_photos_do_not_agree(stored: list[Features]) -> None:
+    """No two different photos have as many votes as make a candidate."""
+    counts = [
+        votes(one, other)[0]
+        for n, one in enumerate(stored)
+        for m, other in enumerate(stored)
+        if n != m
+    ]
+    assert max(counts) < 5
+
+
+def test_votes_are_those_of_the_ballot(stored: list[Features]) -> None:
+    """One pair by itself counts as it does among others."""
+    query = described(EDITS["crop-40"].image(photo(3), 1))
+    ways = visual_words.sketch(query), visual_words.reflected(query)
+    assert [ballot(ways, one) for one in visual_words.sketches(stored)] == [
+        votes(query, one) for one in stored
+    ]

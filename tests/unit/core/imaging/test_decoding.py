@@ -1,0 +1,409 @@
+from __future__ import annotations
+
+import contextlib
+import io
+import random
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageCms
+
+from core.errors import BrokenError, SeenitError, TooLargeError, UnsupportedError
+from core.image_formats import BY_DEFAULT, FORMATS, titles
+from core.imaging.decoding import PREVIEW, decode, inspect
+from core.types import Header, Limits
+from tests.samples.image_files import (
+    HEIC_TURNED,
+    HEIGHT,
+    NAMES,
+    WIDTH,
+    Array,
+    drawn,
+    encoded,
+    every,
+)
+from tests.samples.pictures import photo
+
+LIMITS = Limits(formats=FORMATS)
+FILES = every()
+
+
+def off(found: Array, expected: Array) -> float:
+    """Mean difference in grey levels."""
+    assert found.shape == expected.shape
+    return float(np.abs(found.astype(int) - expected).mean())
+
+
+# --- at accept ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_headers_are_read(name: str, tmp_path: Path) -> None:
+    """Format, size and frames, the same from bytes, a path and a stream."""
+    expected = Header(NAMES[name], WIDTH, HEIGHT, 1)
+    path = tmp_path / name
+    path.write_bytes(FILES[name])
+    assert inspect(FILES[name], LIMITS) == expected
+    assert inspect(path, LIMITS) == expected
+    assert inspect(io.BytesIO(FILES[name]), LIMITS) == expected
+
+
+@pytest.mark.parametrize("name", ["GIF", "PNG", "WEBP", "TIFF", "AVIF"])
+def test_frames_are_counted(name: str) -> None:
+    """An animation says how many frames it has, and may not have more than the limit."""
+    frames = [Image.fromarray(np.roll(drawn(), 9 * i, axis=1)) for i in range(3)]
+    data = encoded(frames[0], name, save_all=True, append_images=frames[1:])
+    assert inspect(data, LIMITS) == Header(name, WIDTH, HEIGHT, 3)
+    with pytest.raises(TooLargeError, match="more than 2 frames"):
+        inspect(data, Limits(frames=2))
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "words"),
+    [
+        (b"", BrokenError, "the file is empty"),
+        (b"\xff\xd8\xff", BrokenError, "the file ends in the middle of its header"),
+        (FILES["png"][:20], BrokenError, "the file ends in the middle of its header"),
+        (b"hello", UnsupportedError, "this kind of file is not read here"),
+        (b"8BPS\0\1", UnsupportedError, "Photoshop files are not read here"),
+        (b"%PDF-1.7", UnsupportedError, "PDF files are not read here"),
+        (b"<?xml version='1.0'?><SVG/>", UnsupportedError, "SVG files are not read here"),
+        (b"BM" + bytes(100), BrokenError, "says that it is 0 by 0 pixels large"),
+        (b"P5\n#a\n12 oops", BrokenError, "the PPM does not tell its size"),
+        (b"\xff\xd8\xff\xda\0\0", BrokenError, "begin before its size is told"),
+        (b"\xff\xd8\xff" + bytes(400_000), BrokenError, "too many parts"),
+        (b"II*\0\x08\0\0\0\0\0\0\0\0\0", BrokenError, "the TIFF does not tell its size"),
+        (b"\0\0\0\x0cftypavif", BrokenError, "does not tell the picture's size"),
+    ],
+)
+def test_what_cannot_be_accepted_is_told(data: bytes, kind: type[SeenitError], words: str) -> None:
+    """Each with its reason, by `inspect` and by `decode` alike."""
+    for look in (inspect, decode):
+        with pytest.raises(kind) as caught:
+            look(data, LIMITS)
+        assert words in caught.value.detail
+
+
+def test_unsupported_says_what_is_read() -> None:
+    """The answer names the formats."""
+    with pytest.raises(UnsupportedError) as caught:
+        inspect(b"qoif....", Limits())
+    assert caught.value.detail == f"QOI files are not read here; what is read: {titles(BY_DEFAULT)}"
+
+
+@pytest.mark.parametrize("look", [inspect, decode])
+def test_limits_come_first(look: Callable[[bytes, Limits], object]) -> None:
+    """Too many bytes and too many pixels are refused in figures, before anything is allocated."""
+    with pytest.raises(TooLargeError, match=r"the file has 0\.04 MB; the limit is 0\.01 MB"):
+        look(FILES["ppm"], Limits(bytes=10_000))
+    with pytest.raises(TooLargeError, match=r"has 128 by 96 pixels, that is 0\.0 million"):
+        look(FILES["png"], Limits(pixels=WIDTH * HEIGHT - 1))
+    huge = bytearray(FILES["png"])
+    huge[16:24] = struct.pack(">II", 60_000, 50_000)
+    with pytest.raises(TooLargeError, match=r"3,000\.0 million; the limit is 100 million"):
+        look(bytes(huge), LIMITS)
+
+
+def test_a_frame_may_not_go_far_beyond_its_canvas() -> None:
+    """A GIF of 1 by 1 with a frame of 60,000 by 60,000 is as large as that frame."""
+    head = b"GIF89a" + struct.pack("<HHBBB", 1, 1, 0, 0, 0)
+    frame = b"," + struct.pack("<HHHHB", 0, 0, 60_000, 60_000, 0) + b"\x02\x01\x00\x00;"
+    with pytest.raises(TooLargeError):
+        inspect(head + frame, LIMITS)
+
+
+def test_pages_that_point_at_each_other_are_counted_once() -> None:
+    """A loop of TIFF directories ends."""
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, 7) for tag in (256, 257))
+    data = b"II*\0\x08\0\0\0" + struct.pack("<H", 2) + entries + struct.pack("<I", 8)
+    assert inspect(data, LIMITS) == Header("TIFF", 7, 7, 1)
+
+
+# --- canonical pixels ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_format_gives_the_same_pixels(name: str) -> None:
+    """Lossless ones exactly, the others closely; size and format are told."""
+    found = decode(FILES[name], LIMITS)
+    lossy = {"jpeg": 2, "progressive": 2, "gif": 6, "webp": 3, "avif": 2, "heic": 6}
+    assert off(found.preview, drawn()) <= lossy.get(name, 0)
+    assert (found.width, found.height) == (WIDTH, HEIGHT)
+    assert (found.format, found.frames) == (NAMES[name], 1)
+    assert found.preview.dtype == np.uint8
+    assert found.preview.flags.c_contiguous
+
+
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_turns_upright(name: str, orientation: int) -> None:
+    """All eight orientations come out as the one upright picture."""
+    undo = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    image = Image.fromarray(drawn())
+    if orientation in undo:
+        image = image.transpose(undo[orientation])
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    found = decode(encoded(image, name, exif=exif, quality=95), LIMITS)
+    assert (found.width, found.height) == (WIDTH, HEIGHT)
+    assert off(found.preview, drawn()) < 4
+
+
+def test_a_turned_heic_comes_upright_once() -> None:
+    """The container's own turn is applied, and EXIF's not again."""
+    found = decode(HEIC_TURNED, LIMITS)
+    assert (found.width, found.height) == (HEIGHT, WIDTH)
+    assert off(found.preview, np.rot90(drawn(), -1)) < 6
+
+
+def test_broken_exif_is_ignored() -> None:
+    """The picture is what counts."""
+    data = encoded(Image.fromarray(drawn()), "JPEG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff rubbish")
+    assert (decode(data, LIMITS).width, decode(data, LIMITS).height) == (WIDTH, HEIGHT)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_alpha_lies_over_white(mode: str) -> None:
+    """Opaque, half and none; what lies hidden under alpha 0 does not show."""
+    image = Image.new("RGBA", (30, 10), (0, 0, 0, 255))
+    image.paste((0, 0, 0, 128), (10, 0, 20, 10))
+    image.paste((0, 0, 0, 0), (20, 0, 30, 10))
+    turned = image.quantize(3, Image.Quantize.FASTOCTREE) if mode == "P" else image.convert(mode)
+    found = decode(encoded(turned, "PNG"), LIMITS).preview
+    assert found[5, [5, 15, 25]].tolist() == [[0] * 3, [127] * 3, [255] * 3]
+
+
+@pytest.mark.parametrize(
+    ("ink", "ground", "hides"),
+    [
+        ((255, 255, 255, 255), 0, True),
+        ((240, 250, 240, 255), 0, True),
+        ((255, 255, 255, 120), 0, True),
+        ((20, 20, 20, 20), 0, False),
+        ((90, 90, 90, 255), 0, False),
+        ((255, 255, 255, 255), 255, False),
+    ],
+)
+def test_what_is_white_on_a_clear_ground_is_known_to_be_hidden(
+    ink: tuple[int, int, int, int], ground: int, hides: bool
+) -> None:
+    """Drawn where nothing else is, and as good as white there."""
+    image = Image.new("RGBA", (64, 64), (0, 0, 0, ground))
+    image.paste(ink, (8, 8, 40, 40))
+    assert decode(encoded(image, "PNG"), Limits()).hides == hides
+    assert not decode(encoded(image.convert("RGB"), "PNG"), Limits()).hides
+
+
+def test_transparent_colours_of_palettes_lie_over_white() -> None:
+    """GIF's and PNG's one transparent colour, in palette and in grey and RGB pictures."""
+    palette = Image.new("P", (20, 10), 0)
+    palette.putpalette([10, 20, 30, 200, 100, 50])
+    palette.paste(1, (10, 0, 20, 10))
+    grey = Image.new("L", (20, 10), 7)
+    grey.paste(90, (10, 0, 20, 10))
+    for data, second in (
+        (encoded(palette, "GIF", transparency=0), [200, 100, 50]),
+        (encoded(palette, "PNG", transparency=0), [200, 100, 50]),
+        (encoded(grey, "PNG", transparency=7), [90] * 3),
+        (encoded(grey.convert("RGB"), "PNG", transparency=(7, 7, 7)), [90] * 3),
+    ):
+        found = decode(data, LIMITS).preview
+        assert found[5, [5, 15]].tolist() == [[255] * 3, second]
+
+
+def test_black_and_white_and_small_palettes() -> None:
+    """One bit a pixel, and palettes of a few colours."""
+    bits = Image.fromarray(drawn()).convert("1")
+    expected = np.asarray(bits.convert("RGB"))
+    for name in ("PNG", "TIFF", "BMP", "PPM", "GIF"):
+        assert off(decode(encoded(bits, name), LIMITS).preview, expected) == 0
+
+
+def test_cmyk_is_brought_to_rgb() -> None:
+    """JPEG (inverted, as Adobe writes it) and TIFF."""
+    cmyk = Image.fromarray(drawn()).convert("CMYK")
+    expected = np.asarray(cmyk.convert("RGB"))
+    assert off(decode(encoded(cmyk, "TIFF"), LIMITS).preview, expected) == 0
+    assert off(decode(encoded(cmyk, "JPEG", quality=95), LIMITS).preview, expected) < 4
+
+
+def test_lab_is_brought_to_rgb() -> None:
+    """Lightness and two axes of colour, within what eight bits of them hold."""
+    image = Image.fromarray(drawn())
+    turn = ImageCms.buildTransform(
+        ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB"
+    )
+    lab = ImageCms.applyTransform(image, turn)
+    assert lab is not None
+    assert off(decode(encoded(lab, "TIFF"), LIMITS).preview, drawn()) < 3
+
+
+@pytest.mark.parametrize(
+    ("dtype", "scale"),
+    [("uint16", 257), ("int32", 257), ("int32", 1), ("float32", 1), ("float32", 1 / 255)],
+)
+def test_numbers_become_grey(dtype: str, scale: float) -> None:
+    """Up to 1, 255 or 65535 means black to white, in 16 bits, whole numbers and fractions."""
+    grey = drawn()[..., 0]
+    grey[0, 0], grey[0, 1] = 0, 255
+    image = Image.fromarray((grey * np.float64(scale)).round(6).astype(dtype))
+    found = decode(encoded(image, "TIFF"), LIMITS).preview
+    assert off(found, np.repeat(grey[..., None], 3, axis=2)) <= 0.01
+
+
+def test_numbers_on_no_known_scale_are_spread() -> None:
+    """Least to most is black to white; what is no number is black."""
+    held = np.linspace(-500, 900, 64, dtype=np.float32).reshape(8, 8).copy()
+    held[0, 0] = np.nan
+    found = decode(encoded(Image.fromarray(held), "TIFF"), LIMITS).preview
+    assert (found[0, 0, 0], found[0, 1, 0], found[7, 7, 0]) == (0, 0, 255)
+    assert (np.diff(found[..., 0].ravel().astype(int)) >= 0).all()
+
+
+def test_colour_profiles_are_applied() -> None:
+    """A profile that has red and green exchanged exchanges them."""
+    plain = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    crossed = plain.replace(b"rXYZ", b"?XYZ").replace(b"gXYZ", b"rXYZ").replace(b"?XYZ", b"gXYZ")
+    image = Image.new("RGB", (20, 20), (200, 30, 60))
+    found = decode(encoded(image, "PNG", icc_profile=crossed), LIMITS).preview
+    assert off(found, np.full((20, 20, 3), (30, 200, 60), np.uint8)) < 3
+    same = decode(encoded(image, "PNG", icc_profile=plain), LIMITS).preview
+    assert off(same, np.asarray(image)) == 0
+
+
+def test_broken_profiles_are_ignored() -> None:
+    """Rubbish, and a profile for another kind of picture."""
+    plain = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    image = Image.new("RGB", (20, 20), (200, 30, 60))
+    for profile in (b"rubbish", plain[:200], plain[:-40], lab):
+        found = decode(encoded(image, "PNG", icc_profile=profile), LIMITS).preview
+        assert off(found, np.asarray(image)) == 0
+    grey = decode(encoded(image.convert("L"), "PNG", icc_profile=plain), LIMITS).preview
+    assert off(grey, np.asarray(image.convert("L").convert("RGB"))) == 0
+
+
+@pytest.mark.parametrize("name", ["GIF", "PNG", "WEBP", "TIFF"])
+def test_the_first_frame_stands_for_an_animation(name: str) -> None:
+    """Later frames do not matter."""
+    frames = [Image.new("RGB", (20, 20), shade) for shade in ("red", "blue", "lime")]
+    data = encoded(frames[0], name, save_all=True, append_images=frames[1:], lossless=True)
+    found = decode(data, LIMITS)
+    assert found.preview[10, 10].tolist() == [255, 0, 0]
+    assert found.frames == 3
+
+
+# --- size ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((1, 1), (1, 1)),
+        ((512, 512), (512, 512)),
+        ((511, 3), (511, 3)),
+        ((513, 300), (512, 299)),
+        ((1024, 768), (512, 384)),
+        ((3000, 2), (512, 1)),
+        ((2, 3000), (1, 512)),
+        ((1601, 1201), (512, 384)),
+    ],
+)
+@pytest.mark.parametrize("name", ["PNG", "JPEG"])
+def test_previews_have_at_most_512_pixels_a_side(
+    name: str, size: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    """Never enlarged; the canonical size is that of the whole picture."""
+    found = decode(encoded(Image.new("RGB", size, "teal"), name), LIMITS)
+    assert (found.preview.shape[1], found.preview.shape[0]) == expected
+    assert (found.width, found.height) == size
+    assert off(found.preview, np.full_like(found.preview, (0, 128, 128))) < 2
+
+
+@pytest.mark.parametrize("side", [700, 1300, 2200])
+def test_reduced_decoding_keeps_the_picture(side: int) -> None:
+    """A JPEG decoded at a fraction looks like a resize of the whole: a grey level or two off."""
+    image = photo(3, side, side * 3 // 4)
+    data = encoded(image, "JPEG", quality=95)
+    whole = Image.open(io.BytesIO(data)).convert("RGB")
+    size = (PREVIEW, round(image.height * PREVIEW / side))
+    expected = np.asarray(whole.resize(size, Image.Resampling.LANCZOS))
+    assert off(decode(data, LIMITS).preview, expected) < 2.5
+
+
+def test_bands_leave_no_seams() -> None:
+    """A large picture with alpha, flattened band by band, is the same as the plain one."""
+    image = photo(4, 2400, 1100)
+    clear = image.convert("RGBA")
+    found = decode(encoded(clear, "TIFF"), LIMITS).preview
+    assert off(found, decode(encoded(image, "TIFF"), LIMITS).preview) == 0
+
+
+def test_decoding_twice_gives_the_same() -> None:
+    """Pixels are a function of the bytes."""
+    for data in FILES.values():
+        assert np.array_equal(decode(data, LIMITS).preview, decode(data, LIMITS).preview)
+
+
+# --- faults -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("share", [0.5, 0.9])
+def test_a_file_that_is_cut_off_is_told_so(name: str, share: float) -> None:
+    """Half of it, or all but its end."""
+    data = FILES[name]
+    with pytest.raises(BrokenError) as caught:
+        decode(data[: int(len(data) * share)], LIMITS)
+    assert caught.value.detail in (
+        "the file ends in the middle of the picture",
+        "the file ends in the middle of its header",
+    )
+
+
+SMALL = Limits(bytes=1_000_000, pixels=1_000_000, frames=50)
+SIGNATURES = [data[:length] for data in FILES.values() for length in (2, 4, 12, 30)]
+
+
+@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.sampled_from(SIGNATURES), st.binary(max_size=200))
+def test_rubbish_is_one_of_our_errors(signature: bytes, rest: bytes) -> None:
+    """Whatever follows a signature: a picture or one of our errors, from both."""
+    for look in (inspect, decode):
+        with contextlib.suppress(SeenitError):
+            look(signature + rest, SMALL)
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.sampled_from(sorted(FILES)), st.integers(0, 2**32), st.integers(1, 12))
+def test_damaged_files_are_one_of_our_errors(name: str, seed: int, count: int) -> None:
+    """Bytes changed, taken out or doubled anywhere, most often in the header."""
+    draw = random.Random(seed)
+    data = bytearray(FILES[name])
+    for _ in range(count):
+        at = draw.randrange(min(len(data), draw.choice([40, 200, len(data)])))
+        if draw.random() < 0.8:
+            data[at] = draw.choice([0, 1, 0x7F, 0x80, 0xFF, draw.randrange(256)])
+        elif draw.random() < 0.5:
+            del data[at : at + draw.randrange(1, 20)]
+        else:
+            data[at:at] = data[at : at + draw.randrange(1, 20)]
+        data = data or bytearray(b"\0")
+    with contextlib.suppress(SeenitError):
+        header = inspect(bytes(data), SMALL)
+        found = decode(bytes(data), SMALL)
+        assert found.format == header.format
+        assert max(found.preview.shape) <= PREVIEW

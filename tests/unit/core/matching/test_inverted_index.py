@@ -1,0 +1,156 @@
+"""The inverted table: it finds what pairs say, whatever was added and removed in between."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from core.fingerprint import visual_words
+from core.fingerprint.visual_words import BITS, TABLES
+from core.matching.hough_voting import votes
+from core.matching.inverted_index import Terms
+from core.types import Features
+from tests.samples.pictures import EDITS, photo
+
+MADE = 12
+
+
+def scattered(seed: int, count: int = 60) -> Features:
+    """Features without a picture: words and places by chance."""
+    draw = np.random.default_rng(seed)
+    tables = np.arange(TABLES, dtype=np.uint32) << BITS
+    words = draw.integers(0, 1 << BITS, (2, count, TABLES), np.uint32) + tables
+    points = draw.uniform(1, 200, (count, 4)).astype(np.float32)
+    return Features(words[0].tobytes(), words[1].tobytes(), points.tobytes(), 224, 224)
+
+
+def noisy(made: Features, seed: int, share: float = 0.5) -> Features:
+    """The same with some of its words replaced."""
+    draw = np.random.default_rng(seed)
+    words = np.frombuffer(made.words, np.uint32).reshape(-1, TABLES).copy()
+    other = np.frombuffer(scattered(seed + 10_000, len(words)).words, np.uint32)
+    lost = draw.random(len(words)) < share
+    words[lost] = other.reshape(-1, TABLES)[lost]
+    return Features(words.tobytes(), made.mirrored, made.points, made.width, made.height)
+
+
+@pytest.fixture(scope="module")
+def stored() -> list[Features]:
+    """Features of made photos."""
+    return [visual_words.extract(np.asarray(photo(seed, 224, 168))) for seed in range(MADE)]
+
+
+def test_finds_edits_with_the_votes_of_the_pair(stored: list[Features]) -> None:
+    """The first of the list is the photo that was edited, with what the two alone count."""
+    table = Terms()
+    table.extend(range(MADE), stored)
+    for name in ("crop-40", "mirror", "screenshot"):
+        query = visual_words.extract(np.asarray(EDITS[name].image(photo(5, 224, 168), 3)))
+        assert table.search(query)[0] == (5, *votes(query, stored[5]))
+
+
+def test_every_answer_is_that_of_the_pair(stored: list[Features]) -> None:
+    """Each row that is found has the votes that the pair has."""
+    table = Terms()
+    table.extend(range(MADE), stored)
+    found = table.search(stored[0])
+    assert found[0][0] == 0
+    assert [(count, mirrored) for _, count, mirrored in found] == [
+        votes(stored[0], stored[row]) for row, _, _ in found
+    ]
+
+
+def test_order_of_adding_does_not_matter(stored: list[Features]) -> None:
+    """One by one, at once, in any order, loaded or dumped: the same answers."""
+    at_once, singly = Terms(), Terms()
+    at_once.extend(range(MADE), stored)
+    for row in np.random.default_rng(1).permutation(MADE).tolist():
+        singly.add(row, stored[row])
+    loaded = Terms.load(singly.dump())
+    for query in stored:
+        assert at_once.search(query) == singly.search(query) == loaded.search(query)
+
+
+def test_removed_is_not_found(stored: list[Features]) -> None:
+    """What was removed is gone, what was put in its place is found, unknown rows are no error."""
+    table = Terms()
+    table.extend(range(MADE), stored)
+    table.remove(4)
+    table.remove(999)
+    assert 4 not in [row for row, _, _ in table.search(stored[4])]
+    table.add(4, stored[0])
+    assert (len(table), 4 in table) == (MADE, True)
+    assert 4 not in [row for row, count, _ in table.search(stored[4]) if count >= 5]
+    assert [row for row, count, _ in table.search(stored[0]) if count >= 5] == [0, 4]
+
+
+def test_nothing_in_nothing_out(stored: list[Features]) -> None:
+    """An empty table and an empty picture find nothing."""
+    empty = Features(b"", b"", b"", 10, 10)
+    table = Terms()
+    assert table.search(stored[0]) == []
+    table.extend([], [])
+    table.add(0, empty)
+    assert table.search(empty) == []
+    assert table.search(stored[0]) == []
+    assert Terms.load(Terms().dump()).search(stored[0]) == []
+    assert len(Terms.load(table.dump())) == 1
+
+
+def test_top_is_a_bound() -> None:
+    """Never more than asked for, the most votes first, equal ones by row."""
+    table = Terms()
+    one = scattered(0)
+    table.extend(range(30), [one] * 30)
+    best = votes(one, one)[0]
+    assert table.search(one, 5) == [(row, best, False) for row in range(5)]
+
+
+Step = tuple[str, int, int]
+_steps = st.lists(
+    st.tuples(st.sampled_from(["add", "remove"]), st.integers(0, 11), st.integers(0, 5)),
+    max_size=40,
+)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(_steps)
+def test_any_history_ends_as_a_fresh_table(steps: list[Step]) -> None:
+    """Whatever was added, replaced and removed: the answers are those of a table made at once."""
+    table, held = Terms(), {}
+    for act, row, seed in steps:
+        if act == "add":
+            held[row] = noisy(scattered(seed), row)
+            table.add(row, held[row])
+        else:
+            held.pop(row, None)
+            table.remove(row)
+    fresh = Terms()
+    fresh.extend(list(held), list(held.values()))
+    for seed in range(6):
+        assert table.search(scattered(seed)) == fresh.search(scattered(seed))
+
+
+def test_many_removals_make_it_anew() -> None:
+    """After more removals than are worth keeping the table holds and finds what is left."""
+    table = Terms()
+    made = [scattered(seed, 12) for seed in range(1_500)]
+    table.extend(range(1_500), made)
+    for row in range(1_200):
+        table.remove(row)
+    assert len(table) == 300
+    assert len(table.dump()["rows"]) == 300
+    assert table.search(made[1_400])[0][0] == 1_400
+    assert table.search(made[3]) == []
+
+
+def test_common_words_do_not_count() -> None:
+    """Among many pictures, words that a two-hundredth of them share make no candidate."""
+    table = Terms()
+    common = scattered(1, 12)
+    made = [scattered(seed, 12) for seed in range(10, 2_490)]
+    table.extend(range(2_500), [common] * 20 + made)
+    assert table.search(common) == []
+    assert table.search(made[7])[0][0] == 27
