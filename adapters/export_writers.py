@@ -34,7 +34,7 @@ HEAD = (
 """MySQL alone reads these comments: there a backslash would begin an escape, and `\\'` end none."""
 
 
-class Writer(Protocol):
+class ExportWriter(Protocol):
     """Takes records one by one; whole once `close` was called."""
 
     def write(self, exported: Exported) -> None:
@@ -51,15 +51,15 @@ def column(space_id: str) -> str:
 
 def writer(
     name: Format, file: BinaryIO, spaces: Sequence[str], *, vectors: bool, table: str
-) -> Writer:
+) -> ExportWriter:
     """Begin a file. Raise SettingsError where a package is missing, MalformedError for a table."""
     if name == "jsonl":
-        return Lines(file, vectors=vectors)
+        return JSONLinesWriter(file, vectors=vectors)
     columns = tuple(spaces) if vectors else ()
-    return Parquet(file, columns) if name == "parquet" else Sql(file, columns, table)
+    return ParquetWriter(file, columns) if name == "parquet" else SQLWriter(file, columns, table)
 
 
-class Lines:
+class JSONLinesWriter:
     """A JSON object a line, `vectors` in it as lists of numbers by space."""
 
     def __init__(self, file: BinaryIO, *, vectors: bool) -> None:
@@ -74,7 +74,7 @@ class Lines:
         """Nothing follows the last line."""
 
 
-class Sql:
+class SQLWriter:
     """One table and an INSERT a record, in one transaction, for SQLite, PostgreSQL and MySQL.
 
     Tags, metadata, the whole verdict and vectors are JSON as text; times too are text, yes is 1.
@@ -108,7 +108,7 @@ class Sql:
         self._file.write(b"COMMIT;\n")
 
 
-class Parquet:
+class ParquetWriter:
     """One row a record, Zstandard, a column of float32 lists a space, times as timestamps."""
 
     def __init__(self, file: BinaryIO, spaces: Sequence[str]) -> None:

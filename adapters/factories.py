@@ -11,7 +11,7 @@ from adapters.embedding.caption import CaptionEmbedder
 from adapters.embedding.none import AbsentEmbedder
 from adapters.embedding.visual import VisualEmbedder
 from adapters.settings import Settings
-from adapters.sqlite_index import LocalIndex
+from adapters.sqlite_index import SQLiteIndex
 from core.errors import SettingsError
 from core.matching.policy import POLICY
 from core.ports import Embedder, Rebuildable, TextEmbedder
@@ -65,10 +65,10 @@ def open_index(settings: Settings) -> Rebuildable:
         )
     path = index_path(settings)
     path.parent.mkdir(parents=True, exist_ok=True)
-    return LocalIndex(path, POLICY, durable=settings.durable, features=settings.features)
+    return SQLiteIndex(path, POLICY, durable=settings.durable, features=settings.features)
 
 
-class Opens:
+class EmbedderFactory:
     """Embedders by the names of their models, run in this process."""
 
     def __init__(self, settings: Settings) -> None:

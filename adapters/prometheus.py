@@ -48,7 +48,7 @@ _EVENTS: dict[Event, tuple[str, tuple[str, ...]]] = {
 _LEVELS: dict[Level, str] = {"pending": "Jobs pending that the last sweep saw, over all tenants."}
 
 
-class Watched(Collector):
+class PolledGauge(Collector):
     """A figure that is asked for when the others are; none where asking fails."""
 
     def __init__(self, name: str, text: str, ask: Callable[[], float]) -> None:
@@ -131,4 +131,4 @@ class PrometheusMeter:
 
     def watch(self, name: str, text: str, ask: Callable[[], float]) -> None:
         """Ask for one more figure whenever the others are asked for."""
-        self.registry.register(Watched(f"seenit_{name}", text, ask))
+        self.registry.register(PolledGauge(f"seenit_{name}", text, ask))

@@ -10,7 +10,7 @@ from core.errors import IndexUnavailableError, SeenitError
 from core.event_log.ledger import Ledger
 from core.event_log.replay import replay
 from core.ports import Log, Rebuildable
-from core.storage.picture_store import Shelf
+from core.storage.picture_store import PictureStore
 
 TRIES = 10
 """To bring the new index up to one that others write meanwhile; after the first they hold still."""
@@ -18,7 +18,7 @@ TRIES = 10
 logger = logging.getLogger(__name__)
 
 
-class Parts(Protocol):
+class ReindexParts(Protocol):
     """A service, as far as it is needed here."""
 
     @property
@@ -30,7 +30,7 @@ class Parts(Protocol):
         """The old one."""
 
     @property
-    def shelf(self) -> Shelf:
+    def shelf(self) -> PictureStore:
         """What lies beside each picture."""
 
     @property
@@ -38,7 +38,7 @@ class Parts(Protocol):
         """Who projects here."""
 
 
-def rebuild(services: Parts, told: Callable[[int, int, int], None]) -> tuple[int, int, int]:
+def rebuild(services: ReindexParts, told: Callable[[int, int, int], None]) -> tuple[int, int, int]:
     """Fill a new index from the log and swap it in: entries applied, entries in all, records.
 
     Nothing is decoded or embedded. `told` hears the same three figures on the way. Entries that

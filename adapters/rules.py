@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from adapters.settings import Settings
 from core.embedding.pipeline import PIPELINE_VERSION
-from core.embedding.registry import Models
+from core.embedding.registry import ModelRegistry
 from core.matching.candidates import agrees, measure, worth
 from core.matching.policy import POLICY
 from core.matching.verdict import Decisions, Rules
 from core.types import Hit, Query
 
 
-def rules(settings: Settings, models: Models) -> Rules:
+def rules(settings: Settings, models: ModelRegistry) -> Rules:
     """Thresholds by the policy, decisions by the settings, `similar` by the space's model."""
     return Rules(
         policy_version=POLICY.version,
@@ -34,6 +34,6 @@ def measured(query: Query, anchor: Query) -> Hit | None:
     return measure(query, anchor.image_id, anchor.fingerprint, vector, POLICY)
 
 
-def _similar_at(models: Models, space_id: str | None) -> float | None:
+def _similar_at(models: ModelRegistry, space_id: str | None) -> float | None:
     space = models.of(space_id) if space_id is not None else None
     return None if space is None else space.similar_at

@@ -10,11 +10,11 @@ from uuid_utils import uuid7
 
 from adapters.blobs.opening import open_blobs, probe
 from adapters.broker import Broker, open_broker
-from adapters.broker.admin_tasks import Desk
+from adapters.broker.admin_tasks import AdminTasks
 from adapters.decoding.none import AbsentDecoder
-from adapters.decoding.pool import Decoders
+from adapters.decoding.pool import DecoderPool
 from adapters.event_log import BlobLog
-from adapters.factories import Opens, open_index, shared
+from adapters.factories import EmbedderFactory, open_index, shared
 from adapters.process_lock import EngineLock
 from adapters.prometheus import PrometheusMeter
 from adapters.reindex import rebuild
@@ -23,51 +23,51 @@ from adapters.settings import Settings
 from adapters.url_secret import url_secret
 from adapters.worker_rpc.remote_models import (
     OWN,
-    Checked,
-    Remote,
-    RemoteOpens,
-    RemoteSight,
-    Told,
-    Vectors,
+    CheckReply,
+    ModelReport,
+    RemoteEmbedderFactory,
+    RemoteModels,
+    RemotePictureLoader,
+    VectorsReply,
 )
-from adapters.worker_rpc.rpc import Calls, Replies, budget
-from core.calibration.calibrate import Tuner
-from core.calibration.store import Calibrations
+from adapters.worker_rpc.rpc import RPCClient, RPCServer, budget
+from core.calibration.calibrate import Calibrator
+from core.calibration.store import CalibrationStore
 from core.embedding.backfill import Backfill
-from core.embedding.pipeline import Perceiver
-from core.embedding.registry import Models
-from core.embedding.registry import Opens as OpensModels
+from core.embedding.pipeline import FingerprintPipeline
+from core.embedding.registry import ModelRegistry
+from core.embedding.registry import OpensEmbedder as OpensModels
 from core.engine_status import EngineStatus
 from core.errors import SettingsError
-from core.event_log.batch_candidates import Crowd
+from core.event_log.batch_candidates import BatchCandidates
 from core.event_log.ledger import Ledger
-from core.event_log.tail import Follower
+from core.event_log.tail import LogFollower
 from core.imaging.previews import Previews
 from core.ingest.accept import Acceptor
-from core.ingest.backpressure import Backlog, lying
+from core.ingest.backpressure import BacklogLimit, lying
 from core.ingest.check import Checker, Checks
-from core.ingest.process import Ingest
+from core.ingest.process import IngestProcess
 from core.ingest.retention import Retention
 from core.ingest.sweeper import Sweeper
 from core.matching.candidates import fuse
 from core.matching.policy import POLICY
 from core.ports import Blobs, Embedder, Log, Progress, Queue, Rebuildable, TextEmbedder
-from core.queries.records import Reader
-from core.queries.wait import Waiter
-from core.search.searcher import Searcher, Sees
-from core.storage.picture_loader import Gallery
-from core.storage.picture_store import Shelf
-from core.storage.signed_urls import Signer
+from core.queries.records import RecordReader
+from core.queries.wait import JobWaiter
+from core.search.searcher import LoadsQueryPicture, Searcher
+from core.storage.picture_loader import PictureLoader
+from core.storage.picture_store import PictureStore
+from core.storage.signed_urls import URLSigner
 from core.types import SpaceKind
 
 __all__ = [
     "OWN",
-    "Checked",
-    "Replies",
+    "CheckReply",
+    "ModelReport",
+    "RPCServer",
     "Role",
     "Services",
-    "Told",
-    "Vectors",
+    "VectorsReply",
     "budget",
     "build",
     "door",
@@ -88,41 +88,41 @@ class Services:
     blobs: Blobs
     log: Log
     index: Rebuildable
-    shelf: Shelf
+    shelf: PictureStore
     visual: Embedder
     """Of the settings; `models` says which one is a tenant's."""
     caption: TextEmbedder
-    models: Models
+    models: ModelRegistry
     backfill: Backfill
     queue: Queue
     progress: Progress
     acceptor: Acceptor
     retention: Retention
     checker: Checks
-    sight: Sees
-    perceiver: Perceiver
-    reader: Reader
+    sight: LoadsQueryPicture
+    perceiver: FingerprintPipeline
+    reader: RecordReader
     previews: Previews
-    signer: Signer
+    signer: URLSigner
     searcher: Searcher
-    calibrations: Calibrations
-    tuner: Tuner
-    waiter: Waiter
-    follower: Follower
+    calibrations: CalibrationStore
+    tuner: Calibrator
+    waiter: JobWaiter
+    follower: LogFollower
     ledger: Ledger
-    ingest: Ingest
+    ingest: IngestProcess
     sweeper: Sweeper
     broker: Broker
     celery: Celery
-    decoder: Decoders | None
+    decoder: DecoderPool | None
     """None where no picture is decoded in this process."""
     lock: EngineLock
     engine: EngineStatus
     """Of this process; written by its engine, if it has one."""
-    errands: Desk
-    remote: Remote | None
+    errands: AdminTasks
+    remote: RemoteModels | None
     """What workers say of their models, where this process asks them."""
-    replies: Replies | None
+    replies: RPCServer | None
     """How a worker answers questions."""
 
     def close(self) -> None:
@@ -156,34 +156,34 @@ def build(
     probe(blobs)
     meter = PrometheusMeter()
     log = BlobLog(blobs)
-    shelf = Shelf(blobs)
+    shelf = PictureStore(blobs)
     index = open_index(settings)
     broker = open_broker(settings, meter)
     progress, celery, queue = broker.progress, broker.celery, broker.queue
-    follower = Follower(log, index)
+    follower = LogFollower(log, index)
     remote = replies = decoder = None
     opens: OpensModels
     sources: dict[SpaceKind, str]
     if role in ("api", "beat"):
-        remote = Remote(Calls(celery, settings.broker_url, settings.query_seconds))
-        opens, sources = RemoteOpens(remote), {"visual": OWN, "caption": OWN}
+        remote = RemoteModels(RPCClient(celery, settings.broker_url, settings.query_seconds))
+        opens, sources = RemoteEmbedderFactory(remote), {"visual": OWN, "caption": OWN}
     else:
-        decoder = Decoders(settings.limits, settings.decoders, meter=meter)
-        opens = Opens(settings)
+        decoder = DecoderPool(settings.limits, settings.decoders, meter=meter)
+        opens = EmbedderFactory(settings)
         sources = {"visual": settings.model, "caption": settings.caption_model}
     if role == "worker":
-        replies = Replies(settings.broker_url, meter)
+        replies = RPCServer(settings.broker_url, meter)
     seeing = visual if visual is not None else opens.visual(sources["visual"])
     reading = caption if caption is not None else opens.caption(sources["caption"])
-    models = Models(
+    models = ModelRegistry(
         visual=seeing,
         caption=reading,
         sources=sources,
         standings=follower.standings,
         opens=opens,
     )
-    gallery = Gallery(shelf, POLICY, lambda tenant: models.space_id(tenant, "visual"))
-    perceiver = Perceiver(decoder or AbsentDecoder(), models)
+    gallery = PictureLoader(shelf, POLICY, lambda tenant: models.space_id(tenant, "visual"))
+    perceiver = FingerprintPipeline(decoder or AbsentDecoder(), models)
     ledger = Ledger(
         log=log,
         blobs=blobs,
@@ -191,7 +191,7 @@ def build(
         sight=gallery,
         shelf=shelf,
         rules=rules(settings, models),
-        pool=lambda: Crowd(measured, POLICY),
+        pool=lambda: BatchCandidates(measured, POLICY),
         fuse=lambda hits: fuse(hits, POLICY),
         follower=follower,
         meter=meter,
@@ -200,10 +200,10 @@ def build(
     asking = None
     if remote is not None:  # what is gone after the answer need not outlive a power cut
         passing = open_blobs(settings.blobs_url, durable=False)
-        asking = RemoteSight(remote, passing, settings.limits, _new_id)
+        asking = RemotePictureLoader(remote, passing, settings.limits, _new_id)
     checker = Checker(perceiver, gallery, ledger, _new_id, settings.limits.bytes, meter=meter)
-    reader = Reader(index, follower, shelf, blobs, progress)
-    calibrations = Calibrations(blobs)
+    reader = RecordReader(index, follower, shelf, blobs, progress)
+    calibrations = CalibrationStore(blobs)
     acceptor = Acceptor(
         blobs,
         shelf,
@@ -211,7 +211,7 @@ def build(
         settings.limits,
         _new_id,
         meter=meter,
-        backlog=Backlog(
+        backlog=BacklogLimit(
             queue.depth if broker.shared else lambda: lying(blobs, settings.backlog),
             settings.backlog,
         ),
@@ -242,7 +242,7 @@ def build(
         perceiver=perceiver,
         reader=reader,
         previews=Previews(reader),
-        signer=Signer(url_secret(settings.data, settings.url_secret.get_secret_value())),
+        signer=URLSigner(url_secret(settings.data, settings.url_secret.get_secret_value())),
         searcher=Searcher(
             index,
             follower,
@@ -253,11 +253,11 @@ def build(
             scale=calibrations.bands,
         ),
         calibrations=calibrations,
-        tuner=Tuner(index, models, calibrations),
-        waiter=Waiter(progress, reader.ended),
+        tuner=Calibrator(index, models, calibrations),
+        waiter=JobWaiter(progress, reader.ended),
         follower=follower,
         ledger=ledger,
-        ingest=Ingest(
+        ingest=IngestProcess(
             blobs=blobs,
             shelf=shelf,
             gallery=gallery,

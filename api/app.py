@@ -19,21 +19,21 @@ from litestar.openapi.spec import Components, SecurityScheme, Tag
 
 from adapters.wiring import Services, budget
 from api.auth import Guard, caller_of
-from api.forwarding import Proxies
-from api.middleware import Edge
-from api.operations import Turns
+from api.forwarding import TrustedProxies
+from api.middleware import EdgeMiddleware
+from api.operations import RecordLocks
 from api.problems import crashed, problem_type, refused, told
-from api.routes.changes import Changes
-from api.routes.check import Check, Checks
-from api.routes.content import Content
-from api.routes.health import Health, Probes, stats
-from api.routes.images import Images
-from api.routes.jobs import Jobs
-from api.routes.metrics import Metrics, metrics
-from api.routes.rag import Rag
-from api.routes.search import Search
-from api.routes.uploads import Intake
-from api.upload_spool import Spool
+from api.routes.changes import ChangeRoutes
+from api.routes.check import CheckGate, CheckRoutes
+from api.routes.content import ContentRoutes
+from api.routes.health import HealthChecks, HealthRoutes, stats
+from api.routes.images import ImageRoutes
+from api.routes.jobs import JobRoutes
+from api.routes.metrics import MetricsRoutes, metrics
+from api.routes.rag import RagRoutes
+from api.routes.search import SearchRoutes
+from api.routes.uploads import UploadRoutes
+from api.upload_spool import UploadSpool
 from core.errors import SeenitError
 from rag import factory
 
@@ -43,7 +43,7 @@ THREADS = 32
 """For calls that block on the index; waiting for a job holds none of them."""
 
 
-class Pictures(Intake, Images, Changes):
+class ImagesController(UploadRoutes, ImageRoutes, ChangeRoutes):
     """All of /v1/images in one controller: Litestar takes one a path."""
 
 
@@ -52,13 +52,13 @@ def create_app(services: Services) -> Litestar:
 
     The services are the caller's: whoever built them closes them.
     """
-    figures = Metrics(services.queue, services.meter.registry)
-    checks = Checks(services.settings.checks_at_once)
-    spool = Spool(services.settings.data / "spool")
-    health = Health(services, spool)
-    turns = Turns()
+    figures = MetricsRoutes(services.queue, services.meter.registry)
+    checks = CheckGate(services.settings.checks_at_once)
+    spool = UploadSpool(services.settings.data / "spool")
+    health = HealthChecks(services, spool)
+    turns = RecordLocks()
     contexts = factory.context(services)
-    proxies = Proxies(services.settings.proxies)
+    proxies = TrustedProxies(services.settings.proxies)
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -70,7 +70,18 @@ def create_app(services: Services) -> Litestar:
         spool.close()
 
     app = Litestar(
-        [Pictures, Content, Jobs, Check, Search, Rag, Probes, stats, metrics, problem_type],
+        [
+            ImagesController,
+            ContentRoutes,
+            JobRoutes,
+            CheckRoutes,
+            SearchRoutes,
+            RagRoutes,
+            HealthRoutes,
+            stats,
+            metrics,
+            problem_type,
+        ],
         dependencies={
             "services": Provide(lambda: services, sync_to_thread=False),
             "caller": Provide(caller_of),
@@ -99,7 +110,7 @@ def create_app(services: Services) -> Litestar:
         request_max_body_size=BODY,
         debug=False,
     )
-    app.asgi_handler = Edge(app.asgi_handler, figures)
+    app.asgi_handler = EdgeMiddleware(app.asgi_handler, figures)
     return app
 
 

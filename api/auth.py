@@ -21,10 +21,10 @@ from litestar.handlers import BaseRouteHandler
 from litestar.openapi.spec import SecurityRequirement
 
 from adapters.settings import Grant, Role
-from api.forwarding import Proxies, sign
+from api.forwarding import TrustedProxies, sign
 from core.errors import ForbiddenError, MalformedError, UnauthorizedError
 from core.filters import SHOWN
-from core.storage.signed_urls import Signer
+from core.storage.signed_urls import URLSigner
 
 RANK: dict[Role, int] = {"write": 0, "moderate": 1, "admin": 2}
 
@@ -52,10 +52,10 @@ class Guard:
     def __init__(
         self,
         grants: Mapping[str, Grant],
-        signer: Signer,
+        signer: URLSigner,
         *,
         open_to_all: bool = False,
-        proxies: Proxies = Proxies(()),  # noqa: B008 - a value that never changes
+        proxies: TrustedProxies = TrustedProxies(()),  # noqa: B008 - a value that never changes
         public_url: str = "",
     ) -> None:
         self._grants = grants

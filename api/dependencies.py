@@ -12,12 +12,12 @@ from litestar.params import PathParameter, QueryParameter, SkipValidation
 
 from adapters.wiring import Services
 from api.auth import Caller
-from api.upload_spool import Spool
+from api.upload_spool import UploadSpool
 from core.errors import MalformedError
 
 Wired: TypeAlias = NamedDependency[SkipValidation[Services]]
 Who: TypeAlias = NamedDependency[SkipValidation[Caller]]
-Spooled: TypeAlias = NamedDependency[SkipValidation[Spool]]
+Spooled: TypeAlias = NamedDependency[SkipValidation[UploadSpool]]
 
 ImageId: TypeAlias = Annotated[str, PathParameter(description="As an upload answered it.")]
 JobId: TypeAlias = Annotated[

@@ -12,7 +12,7 @@ from litestar.params import HeaderParameter
 
 from api.schemas import images, render
 from core.errors import PreconditionError
-from core.queries.joined_views import Seen
+from core.queries.joined_views import RecordView
 
 ETAG = ResponseHeader(
     name="ETag",
@@ -56,7 +56,7 @@ def holds(header: str | None, etag: str) -> bool:
     return "*" in held or etag in held
 
 
-def answer(seen: Seen, held: str | None = None) -> Response[images.Image]:
+def answer(seen: RecordView, held: str | None = None) -> Response[images.Image]:
     """A record with its ETag, or 304 where the caller holds it."""
     state = seen.record.state
     below = f"-{seen.original.revision}" if seen.original is not None else ""

@@ -27,7 +27,7 @@ _EXTENDED = re.compile(
 """`filename*` (RFC 8187); what applications leave unescaped beside it is taken as it is."""
 
 
-class Part(MultipartSegment):  # type: ignore[misc]  # the library has no types
+class FormPart(MultipartSegment):  # type: ignore[misc]  # the library has no types
     """The headers of one part: its name and file name, or why it cannot be taken."""
 
     def __init__(self, dispositions: list[list[str]], fault: str) -> None:
@@ -51,7 +51,7 @@ class Part(MultipartSegment):  # type: ignore[misc]  # the library has no types
 
 
 class FormParser(PushMultipartParser):  # type: ignore[misc]  # the library has no types
-    """Yields a `Part` for the headers of each part, whatever they are.
+    """Yields a `FormPart` for the headers of each part, whatever they are.
 
     It replaces two private methods, of which the library documents the second as made for that.
     """
@@ -85,8 +85,8 @@ class FormParser(PushMultipartParser):  # type: ignore[misc]  # the library has 
         else:
             self._dispositions[-1].append(line.strip().decode("latin-1"))
 
-    def _create_segment(self, headerlist: list[tuple[str, str]]) -> Part:  # noqa: ARG002 - theirs
-        part = Part(self._dispositions, self._wrong)
+    def _create_segment(self, headerlist: list[tuple[str, str]]) -> FormPart:  # noqa: ARG002 - theirs
+        part = FormPart(self._dispositions, self._wrong)
         self._begin()
         return part
 

@@ -62,7 +62,7 @@ _NAMED = frozenset(
 Network = IPv4Network | IPv6Network
 
 
-class Proxies(NamedTuple):
+class TrustedProxies(NamedTuple):
     """The proxies whose word counts (SEENIT_TRUSTED_PROXY)."""
 
     networks: tuple[Network, ...]

@@ -16,7 +16,7 @@ from uuid_utils import uuid7
 
 from api import framing
 from api.problems import METHODS, refusing
-from api.routes.metrics import Metrics
+from api.routes.metrics import MetricsRoutes
 from core.errors import MalformedError
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -33,10 +33,10 @@ QUIET = ("/health", "/metrics")
 logger = structlog.get_logger("api.access")
 
 
-class Edge:
+class EdgeMiddleware:
     """Wraps the whole app, unknown paths included."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: MetricsRoutes) -> None:
         self._app = app
         self._metrics = metrics
 

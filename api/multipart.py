@@ -16,8 +16,8 @@ from litestar import Request
 from litestar.exceptions import InternalServerException
 from multipart import MultipartError  # type: ignore[import-untyped]
 
-from api.form_parser import FormParser, Part, why
-from api.upload_spool import Spool
+from api.form_parser import FormParser, FormPart, why
+from api.upload_spool import UploadSpool
 from core.errors import (
     InputError,
     MalformedError,
@@ -40,10 +40,10 @@ FILENAME = 255
 """Characters of a file name that are kept: the longest a common file system has."""
 
 Run = Callable[..., Awaitable[Any]]
-"""Calls something in a thread, as `Spool.run` and `asyncio.to_thread` do."""
+"""Calls something in a thread, as `UploadSpool.run` and `asyncio.to_thread` do."""
 
 
-class Form(NamedTuple):
+class ReceivedForm(NamedTuple):
     """A form that was received: its texts by name, and one upload or error a file, in order."""
 
     texts: dict[str, list[str]]
@@ -52,7 +52,7 @@ class Form(NamedTuple):
     """File names as they were sent, in the order of `files`."""
 
 
-class Bounds(NamedTuple):
+class FormLimits(NamedTuple):
     """What a form may hold."""
 
     files: int
@@ -65,7 +65,7 @@ class Bounds(NamedTuple):
     """Those of them that may be files too, taken as parts named `file` are."""
 
 
-class File:
+class FormFile:
     """One file part on its way to the disk."""
 
     def __init__(self, path: Path, name: str | None, limit: int, run: Run) -> None:
@@ -115,20 +115,20 @@ class File:
         self._held = bytearray()
 
 
-class Receiver:
+class FormReceiver:
     """Reads one form into a folder."""
 
-    def __init__(self, folder: Path, bounds: Bounds, run: Run) -> None:
+    def __init__(self, folder: Path, bounds: FormLimits, run: Run) -> None:
         self._folder = folder
         self._run = run
         self._bounds = bounds
-        self._form = Form({}, [], [])
-        self._file: File | None = None
+        self._form = ReceivedForm({}, [], [])
+        self._file: FormFile | None = None
         self._text: bytearray | None = None
         self._name = ""
         self._texts = 0
 
-    async def read(self, chunks: AsyncIterator[bytes], boundary: str) -> Form:
+    async def read(self, chunks: AsyncIterator[bytes], boundary: str) -> ReceivedForm:
         """The form. Raise MalformedError for one that is broken off, too long or unknown."""
         try:
             with FormParser(boundary, FORMS) as parser:
@@ -140,8 +140,8 @@ class Receiver:
             raise MalformedError(why(error)) from None
         return self._form
 
-    async def _take(self, event: Part | bytes | bytearray | None) -> None:
-        if isinstance(event, Part):
+    async def _take(self, event: FormPart | bytes | bytearray | None) -> None:
+        if isinstance(event, FormPart):
             self._start(event)
         elif event is None:
             await self._end()
@@ -152,7 +152,7 @@ class Receiver:
             if len(self._text) > TEXT:
                 raise MalformedError(f"{self._name} is too long", field=self._name)
 
-    def _start(self, part: Part) -> None:
+    def _start(self, part: FormPart) -> None:
         name, filename = part.name, part.filename
         self._name = name
         taken = name == "file" or (filename is not None and name in self._bounds.either)
@@ -165,7 +165,7 @@ class Receiver:
             return
         if taken:
             path = self._folder / str(len(self._form.files))
-            self._file = File(path, _plain(filename), self._bounds.bytes, self._run)
+            self._file = FormFile(path, _plain(filename), self._bounds.bytes, self._run)
             return
         if name not in self._bounds.texts:
             allowed = ", ".join(sorted(self._bounds.texts | {"file"}))
@@ -194,8 +194,8 @@ class Receiver:
 
 @asynccontextmanager
 async def received(
-    request: Request[Any, Any, Any], spool: Spool, bounds: Bounds
-) -> AsyncIterator[Form]:
+    request: Request[Any, Any, Any], spool: UploadSpool, bounds: FormLimits
+) -> AsyncIterator[ReceivedForm]:
     """The form of a request, whose files lie on disk until the block ends.
 
     Raises MalformedError, UnsupportedError where it is no multipart form, TooLargeError where the
@@ -210,7 +210,7 @@ async def received(
     chunks = _bounded(request, bounds.files * bounds.bytes + FORMS)
     async with spool.folder() as folder:
         try:
-            form = await Receiver(folder, bounds, spool.run).read(chunks, boundary)
+            form = await FormReceiver(folder, bounds, spool.run).read(chunks, boundary)
         except SeenitError:
             await _drain(chunks)
             raise

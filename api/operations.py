@@ -13,12 +13,12 @@ from msgspec.structs import replace
 from adapters.wiring import Services
 from api.auth import RANK, Caller
 from api.etags import matched
-from api.problems import BusyError, FullerError
+from api.problems import BusyError, DetailedError
 from api.schemas.fields import HOLD, held, merged
 from api.schemas.images import Erased
 from core.errors import ConflictError, ForbiddenError, PendingError, PreconditionError, named
-from core.queries.jobs import Tracked
-from core.queries.joined_views import Seen
+from core.queries.jobs import JobState
+from core.queries.joined_views import RecordView
 from core.records import Fields, Job, JobKind
 from core.types import Value
 
@@ -32,7 +32,7 @@ async def change(
     *,
     value: Value | None = None,
     reason: str | None = None,
-) -> Seen:
+) -> RecordView:
     """Purge or decide, and the record as it is then."""
     seen = await asyncio.to_thread(services.reader.record, caller.tenant, image_id)
     job = await asyncio.to_thread(
@@ -48,7 +48,7 @@ async def change(
     return await asyncio.to_thread(services.reader.record, caller.tenant, image_id)
 
 
-class Turns:
+class RecordLocks:
     """Edits of one record take turns within this process, so that they do not keep colliding."""
 
     def __init__(self) -> None:
@@ -72,12 +72,12 @@ class Turns:
 async def edit(
     services: Services,
     caller: Caller,
-    turns: Turns,
+    turns: RecordLocks,
     image_id: str,
     *,
     if_match: str | None,
     patch: bytes,
-) -> Seen:
+) -> RecordView:
     """Merge a patch into the fields, and the record as it is then.
 
     The patch is laid over one revision and settled for that one alone, so that of two edits at the
@@ -111,7 +111,7 @@ async def _edited(
     hold: str | UnsetType | None,
     *,
     if_match: str | None,
-) -> Seen:
+) -> RecordView:
     """One try. Raise PreconditionError where the record changed meanwhile."""
     seen = await asyncio.to_thread(services.reader.record, tenant, image_id)
     revision = seen.record.state.revision
@@ -172,7 +172,7 @@ async def erase(services: Services, caller: Caller, owner_id: str) -> Erased:
         return erased
     until = await asyncio.to_thread(_latest, services, caller.tenant, kept)
     left = f"{len(kept)} of {len(ids)} pictures are held, the last of them until {until}"
-    raise FullerError(ConflictError(f"{left}; the others are deleted"), erased=erased)
+    raise DetailedError(ConflictError(f"{left}; the others are deleted"), erased=erased)
 
 
 async def settled(services: Services, job: Job) -> None:
@@ -187,11 +187,11 @@ async def settled(services: Services, job: Job) -> None:
         raise named(outcome.problem.type, outcome.problem.detail)
 
 
-def _is_held(job: Tracked) -> bool:
+def _is_held(job: JobState) -> bool:
     return job.problem is not None and job.problem.type == ConflictError.type
 
 
-def _latest(services: Services, tenant: str, kept: list[Tracked]) -> str:
+def _latest(services: Services, tenant: str, kept: list[JobState]) -> str:
     """When the last of some held pictures may go."""
     records = services.reader.overlay(tenant).records([job.image_id for job in kept])
     times = [one.state.hold_until for one in records if one is not None and one.state.hold_until]

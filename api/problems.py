@@ -68,7 +68,7 @@ class MethodError(SeenitError):
     status = 405
 
 
-class FullerError(SeenitError):
+class DetailedError(SeenitError):
     """An error that is told with more: `errors`, one a file, or `parts` and their states."""
 
     def __init__(self, whole: SeenitError, **more: object) -> None:
@@ -79,7 +79,7 @@ class FullerError(SeenitError):
 
 def told(request: Requested, error: SeenitError) -> Response[Problem]:
     """An error of ours as an answer."""
-    whole = error.whole if isinstance(error, FullerError) else error
+    whole = error.whole if isinstance(error, DetailedError) else error
     if whole.status >= 500 and not whole.retryable:  # noqa: PLR2004 - server errors
         logger.error("failed", error=type(whole).__name__, detail=whole.detail)
     return _answer(request, error)
@@ -144,7 +144,7 @@ def errors(*kinds: type[SeenitError]) -> dict[int, ResponseSpec]:
 
 
 def _answer(request: Requested, error: SeenitError) -> Response[Problem]:
-    whole, more = (error.whole, error.more) if isinstance(error, FullerError) else (error, {})
+    whole, more = (error.whole, error.more) if isinstance(error, DetailedError) else (error, {})
     state = request.scope.get("state", {})
     state["problem"] = whole.type  # counted and logged at the edge
     request_id = state.get("request_id")

@@ -29,7 +29,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Spool:
+class UploadSpool:
     """A folder of folders; nothing is made before it is asked for."""
 
     def __init__(self, place: Path) -> None:

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from benchmarks.data import photos
-from benchmarks.data.photos import Made, PhotosError, Real, Source
+from benchmarks.data.photos import MadePhotos, PhotosError, PhotoSource, RealPhotos
 from benchmarks.report import Row, Run, Topic, show, write
 from benchmarks.topics import (
     bytes_to_verdict,
@@ -107,15 +107,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _sources(console: Console) -> Sequence[Source]:
+def _sources(console: Console) -> Sequence[PhotoSource]:
     """Made photos, and real ones where they are named; say which. Raise PhotosError."""
     folder = photos.named()
     if folder is None:
         console.print("SEENIT_PHOTOS is not set: made photos only, so no figure is of real ones.")
-        return [Made()]
-    real = Real(folder)
+        return [MadePhotos()]
+    real = RealPhotos(folder)
     console.print(f"made photos, and {len(real.paths):,} real ones of {folder}")
-    return [Made(), real]
+    return [MadePhotos(), real]
 
 
 def _rows(name: str, run: Run) -> list[Row]:

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from benchmarks.data.photos import Kind, Source
+from benchmarks.data.photos import Kind, PhotoSource
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,11 +48,11 @@ class Run(NamedTuple):
     progress: Progress
     quick: bool
     """Whether counts are as small as they can be: it shows that all topics run, not how fast."""
-    sources: Sequence[Source]
+    sources: Sequence[PhotoSource]
     """Made photos, then real ones where there are any."""
 
     @property
-    def best(self) -> Source:
+    def best(self) -> PhotoSource:
         """Real photos, else made ones: for a topic that takes too long for both."""
         return self.sources[-1]
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from adapters.broker import open_broker
-from adapters.broker.admin_tasks import Desk, Errand, Report
+from adapters.broker.admin_tasks import AdminTask, AdminTaskReport, AdminTasks
 from adapters.settings import Settings
 from cli.rendering import verdicts
 from core.errors import QueueUnavailableError, UnavailableError
@@ -53,7 +53,7 @@ def carried_out(
     return report.told
 
 
-def _watch(errands: Desk, errand: Errand, unit: str, *, show_bar: bool) -> Report:
+def _watch(errands: AdminTasks, errand: AdminTask, unit: str, *, show_bar: bool) -> AdminTaskReport:
     patient_until: float | None = time.monotonic() + _PATIENCE_SECONDS
     with verdicts.progress(wanted=show_bar) as bar:
         task = bar.add_task(unit, total=None)

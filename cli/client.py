@@ -42,7 +42,7 @@ _REFUSED: dict[int, type[SeenitError]] = {
 """What a proxy answers to a request that is too large for it."""
 
 
-class Client:
+class HTTPClient:
     """One service and one key. Safe for threads."""
 
     def __init__(self, url: str, key: str | None = None, most: int = MOST) -> None:

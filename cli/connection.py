@@ -11,7 +11,7 @@ import click
 from adapters import settings
 from adapters.settings import Settings
 from adapters.wiring import shared
-from cli.client import Client
+from cli.client import HTTPClient
 from core.errors import SettingsError
 from core.types import SpaceKind
 
@@ -46,14 +46,14 @@ def connect(
     tenant: str,
     *,
     asked: Sequence[SpaceKind] | None = None,
-) -> Iterator[Client]:
+) -> Iterator[HTTPClient]:
     """A client of the service that the options name.
 
     `asked`: nothing is uploaded, and these spaces are searched in, if any.
     """
     if url is not None:
         key = key or settings.load().key.get_secret_value()
-        with Client(url, key or None) as client:
+        with HTTPClient(url, key or None) as client:
             yield client
         return
     from cli.commands import up  # noqa: PLC0415  it loads API and worker: not for a client of another

@@ -13,7 +13,7 @@ from core.supervision import describe
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class DoctorFinding:
     """One thing that was looked at."""
 
     name: str
@@ -29,21 +29,21 @@ class Finding:
 
 
 def checked(
-    name: str, look: Callable[[], Finding | Iterable[Finding]], remedy: str = ""
-) -> Iterator[Finding]:
+    name: str, look: Callable[[], DoctorFinding | Iterable[DoctorFinding]], remedy: str = ""
+) -> Iterator[DoctorFinding]:
     """Yield what a check finds; one that fails, whatever it raises, is a finding itself."""
     try:
         found = look()
-        if isinstance(found, Finding):
+        if isinstance(found, DoctorFinding):
             yield found
         else:
             yield from found
     except SeenitError as error:
-        yield Finding(name=name, state="missing", says=error.detail, remedy=remedy)
+        yield DoctorFinding(name=name, state="missing", says=error.detail, remedy=remedy)
     except ImportError as error:
-        yield Finding(name=name, state="missing", says=describe(error), remedy="make setup")
+        yield DoctorFinding(name=name, state="missing", says=describe(error), remedy="make setup")
     except Exception as error:  # noqa: BLE001  a diagnosis ends with no check
-        yield Finding(name=name, state="missing", says=describe(error), remedy=remedy)
+        yield DoctorFinding(name=name, state="missing", says=describe(error), remedy=remedy)
 
 
 def unwritable(path: Path) -> str:

@@ -9,16 +9,16 @@ from typing import Any
 
 from adapters.embedding.model_files import check_files, weights
 from adapters.embedding.packaged_weights import package, packaged
-from cli.doctor_finding import Finding
+from cli.doctor_finding import DoctorFinding
 from core.errors import EmbedderUnavailableError
 
 
-def device() -> Finding:
+def device() -> DoctorFinding:
     """Say what models run on."""
     try:
         torch: Any = importlib.import_module("torch")
     except (ImportError, OSError) as error:  # OSError: a library of it cannot be loaded
-        return Finding(
+        return DoctorFinding(
             name="device",
             state="absent",
             says=f"no torch: {error}; an API and a beat need none",
@@ -30,14 +30,14 @@ def device() -> Finding:
         says = "mps: this Mac's GPU"
     else:
         says = f"cpu: {os.cpu_count()} cores, {torch.get_num_threads()} threads for models"
-    return Finding(name="device", state="ok", says=f"{says} (torch {torch.__version__})")
+    return DoctorFinding(name="device", state="ok", says=f"{says} (torch {torch.__version__})")
 
 
-def visual(model: str) -> Finding:
+def visual(model: str) -> DoctorFinding:
     """Say whether the weights of the visual model are here and can be weights."""
     if model == "none":
         says = "SEENIT_MODEL=none: copies are recognised, nothing is called similar"
-        return Finding(name="model", state="ok", says=says)
+        return DoctorFinding(name="model", state="ok", says=says)
     return _files(
         "model",
         model,
@@ -45,12 +45,12 @@ def visual(model: str) -> Finding:
     )
 
 
-def caption(model: str) -> Finding:
+def caption(model: str) -> DoctorFinding:
     """Say the same of the caption model, which may come as a package."""
     name = "caption model"
     if model == "none":
         says = "SEENIT_CAPTION_MODEL=none: titles and descriptions are searched by word alone"
-        return Finding(name=name, state="ok", says=says)
+        return DoctorFinding(name=name, state="ok", says=says)
     known = package(model)
     remedy = "copy its folder here and name it in SEENIT_CAPTION_MODEL, or say none"
     if known:
@@ -58,26 +58,26 @@ def caption(model: str) -> Finding:
     try:
         brought = None if Path(model).expanduser().is_dir() else packaged(model)
     except EmbedderUnavailableError as error:
-        return Finding(name=name, state="absent", says=error.detail, remedy=remedy)
+        return DoctorFinding(name=name, state="absent", says=error.detail, remedy=remedy)
     if known and brought:
         says = f"{model}, from the package {known.name}"
-        return Finding(name=name, state="ok", says=says)
+        return DoctorFinding(name=name, state="ok", says=says)
     return _files(name, model, f"without a hub: {remedy}")
 
 
-def _files(name: str, model: str, remedy: str) -> Finding:
+def _files(name: str, model: str, remedy: str) -> DoctorFinding:
     folder = _folder(model)
     if folder is not None:
         try:
             check_files(folder)
         except EmbedderUnavailableError as error:
-            return Finding(name=name, state="missing", says=error.detail, remedy=remedy)
+            return DoctorFinding(name=name, state="missing", says=error.detail, remedy=remedy)
         if weights(folder):
-            return Finding(name=name, state="ok", says=f"{model}, its files are here")
+            return DoctorFinding(name=name, state="ok", says=f"{model}, its files are here")
         if folder == Path(model).expanduser():
             says = f"{folder} has no weights (*.safetensors or *.bin)"
-            return Finding(name=name, state="missing", says=says, remedy=remedy)
-    return Finding(
+            return DoctorFinding(name=name, state="missing", says=says, remedy=remedy)
+    return DoctorFinding(
         name=name,
         state="absent",
         says=f"{model} is not on this machine; it is fetched at the first start",

@@ -14,13 +14,13 @@ from adapters.broker import open_broker
 from adapters.factories import index_path, open_index
 from adapters.settings import Settings
 from adapters.wiring import Services, build
-from cli.doctor_finding import Finding, checked, unwritable
+from cli.doctor_finding import DoctorFinding, checked, unwritable
 from core.errors import UnavailableError
 
 _SERVERS = "SEENIT_BROKER_URL, SEENIT_INDEX_URL: docs/operations.md says how they are run"
 
 
-def look(read: Settings, *, shared: bool) -> Iterator[Finding]:
+def look(read: Settings, *, shared: bool) -> Iterator[DoctorFinding]:
     """Yield blob store and index, and where the work is `shared` the queue and the workers."""
     yield from checked("store", partial(_store, read), "SEENIT_BLOBS_URL")
     yield from checked("index", partial(_index, read), "SEENIT_INDEX_URL")
@@ -29,19 +29,23 @@ def look(read: Settings, *, shared: bool) -> Iterator[Finding]:
         yield from checked("workers", partial(_workers, read), _SERVERS)
 
 
-def _store(read: Settings) -> Finding:
+def _store(read: Settings) -> DoctorFinding:
     where = urlsplit(read.blobs_url)
     if where.scheme == "file":
         path = Path(unquote(where.path))
         if fault := unwritable(path):
-            return Finding(name="store", state="missing", says=fault, remedy="SEENIT_BLOBS_URL")
+            return DoctorFinding(
+                name="store", state="missing", says=fault, remedy="SEENIT_BLOBS_URL"
+            )
         if not path.exists():
-            return Finding(name="store", state="ok", says="none yet: it is made at the first start")
+            return DoctorFinding(
+                name="store", state="ok", says="none yet: it is made at the first start"
+            )
     probe(open_blobs(read.blobs_url, durable=False))
-    return Finding(name="store", state="ok", says="it takes writes, each key once")
+    return DoctorFinding(name="store", state="ok", says="it takes writes, each key once")
 
 
-def _index(read: Settings) -> Finding:
+def _index(read: Settings) -> DoctorFinding:
     if urlsplit(read.index_url).scheme == "sqlite":
         return _file(index_path(read))
     index = open_index(read)
@@ -49,35 +53,35 @@ def _index(read: Settings) -> Finding:
         tenants = len(index.tenants())
     finally:
         index.close()
-    return Finding(name="index", state="ok", says=f"it answers, and holds {tenants} tenants")
+    return DoctorFinding(name="index", state="ok", says=f"it answers, and holds {tenants} tenants")
 
 
-def _file(path: Path) -> Finding:
+def _file(path: Path) -> DoctorFinding:
     if fault := unwritable(path.parent):
-        return Finding(name="index", state="missing", says=fault, remedy="SEENIT_INDEX_URL")
+        return DoctorFinding(name="index", state="missing", says=fault, remedy="SEENIT_INDEX_URL")
     if not path.exists():
-        return Finding(name="index", state="ok", says="none yet: it is made from the log")
+        return DoctorFinding(name="index", state="ok", says="none yet: it is made from the log")
     try:
         with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True)) as database:
             tables = len(database.execute("SELECT name FROM sqlite_master").fetchall())
     except sqlite3.Error as error:
         remedy = "stop the service and move the file away: the index is made again from the log"
         says = f"{path} cannot be read: {error}"
-        return Finding(name="index", state="missing", says=says, remedy=remedy)
-    return Finding(name="index", state="ok", says=f"{path.name} opens, {tables} tables")
+        return DoctorFinding(name="index", state="missing", says=says, remedy=remedy)
+    return DoctorFinding(name="index", state="ok", says=f"{path.name} opens, {tables} tables")
 
 
-def _queue(read: Settings) -> Finding:
+def _queue(read: Settings) -> DoctorFinding:
     broker = open_broker(read)
     try:
         broker.queue.check_writable()
         waiting = broker.queue.depth()
     finally:
         broker.close()
-    return Finding(name="queue", state="ok", says=f"it takes writes; {waiting} jobs wait")
+    return DoctorFinding(name="queue", state="ok", says=f"it takes writes; {waiting} jobs wait")
 
 
-def _workers(read: Settings) -> Iterator[Finding]:
+def _workers(read: Settings) -> Iterator[DoctorFinding]:
     services = build(read, role="api")
     try:
         yield from checked("workers", partial(_told, services))
@@ -85,14 +89,14 @@ def _workers(read: Settings) -> Iterator[Finding]:
         services.close()
 
 
-def _told(services: Services) -> Finding:
+def _told(services: Services) -> DoctorFinding:
     remote = services.remote
     try:
         told = {} if remote is None else remote.parts()
     except UnavailableError as error:
         remedy = "seenit worker, on this machine or another"
-        return Finding(name="workers", state="absent", says=error.detail, remedy=remedy)
+        return DoctorFinding(name="workers", state="absent", says=error.detail, remedy=remedy)
     says = ", ".join(
         f"{kind}: {one.space.model if one.space else one.absent}" for kind, one in told.items()
     )
-    return Finding(name="workers", state="ok", says=f"one answers; {says}")
+    return DoctorFinding(name="workers", state="ok", says=f"one answers; {says}")

@@ -50,7 +50,7 @@ UNREAD = frozenset({"broken_link", "unreadable", "vanished", "changed"})
 """Kinds behind which a picture may lie that was meant: a command that met one exits with 1."""
 
 
-class Found(NamedTuple):
+class FoundFiles(NamedTuple):
     """A file, and the name it is known by: its path as it was given, written as text."""
 
     path: Path
@@ -69,19 +69,19 @@ class Skipped(NamedTuple):
     """Whether the command line names it, rather than a folder that holds it."""
 
 
-class Listing(NamedTuple):
+class FileListing(NamedTuple):
     """What was found, both in the order in which it was met."""
 
-    files: list[Found]
+    files: list[FoundFiles]
     skipped: list[Skipped]
 
 
-def listed(paths: Sequence[Path]) -> Listing:
+def listed(paths: Sequence[Path]) -> FileListing:
     """Walk files and folders in sorted order, each path once.
 
     A file that is named is taken whatever its suffix says and wherever it links to.
     """
-    listing = Listing([], [])
+    listing = FileListing([], [])
     roots = {path for path in paths if path.is_dir()}
     given = {file_names.path_name(path) for path in paths if path not in roots}
     met: set[str] = set()
@@ -92,7 +92,7 @@ def listed(paths: Sequence[Path]) -> Listing:
             if entry.name in met or by_itself:
                 continue
             met.add(entry.name)
-            if isinstance(entry, Found):
+            if isinstance(entry, FoundFiles):
                 listing.files.append(entry)
             else:
                 listing.skipped.append(entry)
@@ -104,12 +104,12 @@ def failing(skipped: Sequence[Skipped]) -> bool:
     return any(one.named or one.kind in UNREAD for one in skipped)
 
 
-def unread(file: Found, error: UnreadError) -> Skipped:
+def unread(file: FoundFiles, error: UnreadError) -> Skipped:
     """Make the entry of a file that was listed and could not be read."""
     return Skipped(file.name, error.kind, error.detail)
 
 
-def _named(path: Path) -> Found | Skipped:
+def _named(path: Path) -> FoundFiles | Skipped:
     """Look at what the command line names: a pipe is refused, a link is followed."""
     name = file_names.path_name(path)
     try:
@@ -118,10 +118,10 @@ def _named(path: Path) -> Found | Skipped:
         failed = UnreadError.of(error, missing="broken_link" if path.is_symlink() else "vanished")
         return Skipped(name, failed.kind, failed.detail, named=True)
     kind = _kind_of_status(status)
-    return Found(path, name) if kind is None else Skipped(name, *kind, named=True)
+    return FoundFiles(path, name) if kind is None else Skipped(name, *kind, named=True)
 
 
-def _below(root: Path) -> Iterator[Found | Skipped]:
+def _below(root: Path) -> Iterator[FoundFiles | Skipped]:
     """Yield a folder's files in the order of their names, then those of its folders.
 
     Without recursion: a tree may be deeper than Python's stack.
@@ -148,7 +148,7 @@ def _below(root: Path) -> Iterator[Found | Skipped]:
         waiting += reversed(folders)
 
 
-def _look(path: Path, entry: os.DirEntry[str]) -> Found | Skipped | None:
+def _look(path: Path, entry: os.DirEntry[str]) -> FoundFiles | Skipped | None:
     """Say what an entry is; None for a folder to be walked."""
     name = file_names.path_name(path)
     try:
@@ -159,7 +159,7 @@ def _look(path: Path, entry: os.DirEntry[str]) -> Found | Skipped | None:
     except OSError as error:
         failed = UnreadError.of(error)
         kind = failed.kind, failed.detail
-    return Found(path, name) if kind is None else Skipped(name, *kind)
+    return FoundFiles(path, name) if kind is None else Skipped(name, *kind)
 
 
 def _skipping(path: Path, status: os.stat_result) -> tuple[str, str] | None:

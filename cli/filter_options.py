@@ -13,7 +13,7 @@ from core import clock
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
-class Chosen(TypedDict):
+class ChosenFilters(TypedDict):
     """What the options said; None, or no tag, means any."""
 
     category: str | None
@@ -50,7 +50,7 @@ decision = click.option(
 
 
 def options(command: _F) -> _F:
-    """`--category` to `--accepted-before`, as the fields of `Chosen`."""
+    """`--category` to `--accepted-before`, as the fields of `ChosenFilters`."""
     for option in (
         click.option("--accepted-before", type=Time(), help="Accepted before this day or moment."),
         click.option("--accepted-after", type=Time(), help="Accepted after this day or moment."),
@@ -69,7 +69,7 @@ def options(command: _F) -> _F:
     return command
 
 
-def sent(chosen: Chosen) -> dict[str, Any]:
+def sent(chosen: ChosenFilters) -> dict[str, Any]:
     """As the service takes them."""
     return {
         name: list(value) if isinstance(value, tuple) else value

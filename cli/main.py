@@ -48,7 +48,7 @@ _OURS = {"adapters", "api", "cli", "core", "demo", "evaluation", "rag", "worker"
 FAILED, WRONG, UNAVAILABLE, INTERRUPTED = 1, 2, 3, 130
 
 
-class Lazy(click.Group):
+class LazyGroup(click.Group):
     """Commands that are imported when called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -72,7 +72,7 @@ class Lazy(click.Group):
 
 
 @click.group(
-    cls=Lazy,
+    cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Settings are SEENIT_* variables: see README.md, or `seenit doctor`.",
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from core.ports import Card, Filters
+from core.ports import Filters, RecordCard
 from core.records import Fields, Record, State
 
 SHOWN = ("allow",)
@@ -24,14 +24,14 @@ def shows(decision: str, originals: str | None, wanted: Collection[str]) -> bool
     return decision in wanted and (decision != "allow" or originals in wanted)
 
 
-def card(record: Record) -> Card:
+def card(record: Record) -> RecordCard:
     """What filters, groups and collapsing look at in a record."""
     return card_of(record.state, record.fields, tuple(record.vectors))
 
 
-def card_of(state: State, fields: Fields, spaces: tuple[str, ...]) -> Card:
+def card_of(state: State, fields: Fields, spaces: tuple[str, ...]) -> RecordCard:
     """The same of a record whose vectors lie elsewhere, in these spaces."""
-    return Card(
+    return RecordCard(
         image_id=state.image_id,
         original=state.original,
         verdict=state.verdict.kind,
@@ -46,7 +46,7 @@ def card_of(state: State, fields: Fields, spaces: tuple[str, ...]) -> Card:
     )
 
 
-def passes(card: Card, filters: Filters) -> bool:
+def passes(card: RecordCard, filters: Filters) -> bool:
     """Whether it passes every filter; the moments of `accepted_*` are left out themselves."""
     wanted = (
         (filters.category, card.category),

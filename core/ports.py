@@ -11,6 +11,7 @@ from PIL import Image
 from core.errors import SeenitError
 from core.records import Entry, JobStatus, Outcome, Record, State, Tombstone
 from core.types import (
+    ActiveSpaces,
     Canonical,
     Fingerprint,
     Hit,
@@ -18,7 +19,6 @@ from core.types import (
     Query,
     Space,
     SpaceKind,
-    Standing,
     Vector,
 )
 
@@ -89,7 +89,7 @@ class Neighbour(NamedTuple):
     """Cosine; of a keyword search its BM25 relevance, 0 or above: larger is closer."""
 
 
-class Page(NamedTuple):
+class IndexPage(NamedTuple):
     """Part of a list, newest first by (accepted_at, image_id), and whether more follow."""
 
     records: list[Record]
@@ -113,7 +113,7 @@ class Filters(NamedTuple):
     accepted_before: str | None = None
 
 
-class Card(NamedTuple):
+class RecordCard(NamedTuple):
     """What filters, groups and collapsing look at in a record: no more is read of many."""
 
     image_id: str
@@ -131,7 +131,7 @@ class Card(NamedTuple):
     """Those that it has a vector of its own in."""
 
 
-class Lacking(NamedTuple):
+class MissingVectors(NamedTuple):
     """Part of the records without a vector in some space."""
 
     states: list[State]
@@ -139,7 +139,7 @@ class Lacking(NamedTuple):
     """Where the rest begins; None where there is none."""
 
 
-class Coverage(NamedTuple):
+class SpaceCoverage(NamedTuple):
     """Vectors of one space among some records; missing are those that could have one."""
 
     present: int
@@ -147,20 +147,20 @@ class Coverage(NamedTuple):
     represented_by_original: int
 
 
-class Group(NamedTuple):
+class CategoryCount(NamedTuple):
     """Counts over all records of a tenant or of one category."""
 
     images: int
     verdicts: dict[str, int]
     decisions: dict[str, int]
-    spaces: dict[str, Coverage]
+    spaces: dict[str, SpaceCoverage]
 
 
 class Stats(NamedTuple):
     """What the index holds."""
 
-    total: Group
-    categories: dict[str, Group]
+    total: CategoryCount
+    categories: dict[str, CategoryCount]
     watermark: int
 
 
@@ -188,17 +188,17 @@ class Index(Protocol):
         removed: Sequence[Tombstone],
         outcomes: Sequence[Outcome],
         *,
-        standings: Sequence[Standing] = (),
+        standings: Sequence[ActiveSpaces] = (),
     ) -> None:
         """Write what entry `seq` left, idempotently, and only then let W be `seq`.
 
         `seq` is W + 1, else nothing is written (it was projected before).
         """
 
-    def standings(self, tenant: str) -> Mapping[SpaceKind, Standing]:
+    def standings(self, tenant: str) -> Mapping[SpaceKind, ActiveSpaces]:
         """Which spaces of each kind there are, as far as the log says."""
 
-    def lacking(self, tenant: str, space_id: str, limit: int, after: int = -1) -> Lacking:
+    def lacking(self, tenant: str, space_id: str, limit: int, after: int = -1) -> MissingVectors:
         """Records that could have a vector in a space and have none, in the order they came.
 
         A purged picture has no pixels to make a visual one of, and one of which neither title,
@@ -240,7 +240,7 @@ class Index(Protocol):
         filters: Filters,
         limit: int,
         before: tuple[str, str] | None = None,
-    ) -> Page:
+    ) -> IndexPage:
         """Records older than (accepted_at, image_id) `before` that pass every filter."""
 
     def outcomes(self, tenant: str, job_ids: Sequence[str]) -> list[Outcome | None]:
@@ -291,10 +291,10 @@ class Index(Protocol):
     ) -> list[str]:
         """Values that records have, sorted, at most so many; none twice."""
 
-    def cards(self, tenant: str, image_ids: Sequence[str]) -> list[Card | None]:
+    def cards(self, tenant: str, image_ids: Sequence[str]) -> list[RecordCard | None]:
         """In order; None for unknown and deleted ones."""
 
-    def stars(self, tenant: str, image_ids: Sequence[str]) -> list[list[Card]]:
+    def stars(self, tenant: str, image_ids: Sequence[str]) -> list[list[RecordCard]]:
         """In order, of each the live records whose original it is, in log order of acceptance."""
 
     def vector(self, tenant: str, space_id: str, image_id: str) -> Vector | None:

@@ -6,7 +6,16 @@ from typing import Literal, NamedTuple
 
 from msgspec import UNSET, Struct, UnsetType
 
-from core.types import Chosen, Content, Decision, Fingerprint, Standing, Value, Vector, Verdict
+from core.types import (
+    ActiveSpaces,
+    ChosenSpace,
+    Content,
+    Decision,
+    Fingerprint,
+    Value,
+    Vector,
+    Verdict,
+)
 
 FORMAT = 2
 """The newest way of writing an entry that is understood here: 2 knows records that are held."""
@@ -21,7 +30,7 @@ class Embedded(Struct, frozen=True):
     """op_id of the fields that a caption vector was made of."""
 
 
-class Place(NamedTuple):
+class LogPlace(NamedTuple):
     """Where in the log something came to be: entry, and state within it, counted from 0."""
 
     seq: int
@@ -39,7 +48,7 @@ class State(Struct, frozen=True, kw_only=True):
     updated_at: str
     verdict: Verdict
     decision: Decision
-    anchor: Place | None = None
+    anchor: LogPlace | None = None
     """Where it became an anchor; None: it is no candidate for others."""
     content: Content = "stored"
     revision: int = 1
@@ -103,9 +112,9 @@ class Job(Struct, frozen=True, kw_only=True):
     format: str = ""
     keep_bytes: bool = True
     """False: `on_duplicate=discard_bytes`."""
-    chosen: Chosen | None = None
+    chosen: ChosenSpace | None = None
     """The space that is to be added or activated."""
-    present: Chosen | None = None
+    present: ChosenSpace | None = None
     """What was asked so far, where the log does not say yet."""
     hold_until: str | UnsetType | None = UNSET
     """Of an `edit`: what the record's becomes; unset: it stays."""
@@ -151,7 +160,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     """False on a bounded step after which the job goes on: it gets no done mark yet."""
     also: tuple[Ended, ...] = ()
     """Uploads that had not been settled when this deleted them: they have ended as well."""
-    standing: Standing | None = None
+    standing: ActiveSpaces | None = None
     """What is asked and filled from now on."""
 
 

@@ -127,7 +127,7 @@ class Space(Struct, frozen=True):
     """Cosine at or above which two pictures are called `similar`."""
 
 
-class Chosen(Struct, frozen=True):
+class ChosenSpace(Struct, frozen=True):
     """A space, and where the model that makes its vectors is to be had."""
 
     space: Space
@@ -135,11 +135,11 @@ class Chosen(Struct, frozen=True):
     """A hub id or a folder, as a setting names it."""
 
 
-class Standing(Struct, frozen=True, kw_only=True):
+class ActiveSpaces(Struct, frozen=True, kw_only=True):
     """Which spaces of one kind a tenant has: one is asked, others are being filled beside it."""
 
-    active: Chosen
-    added: tuple[Chosen, ...] = ()
+    active: ChosenSpace
+    added: tuple[ChosenSpace, ...] = ()
     """Every upload since has vectors in these too."""
 
     @property

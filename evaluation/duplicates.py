@@ -23,14 +23,14 @@ from core.types import Candidates, Decision, Evidence, Hit, Limits, Verdict
 from evaluation import pairwise
 from evaluation.edits import EDITS, Edit, jpeg
 from evaluation.report import (
-    Confirmed,
+    CandidateCounts,
+    DuplicatesReport,
     EditFound,
-    Looked,
-    Paired,
-    Report,
-    Share,
-    Template,
-    Wrong,
+    FalseConfirmation,
+    PairwiseErrors,
+    Proportion,
+    TemplateErrors,
+    WrongPair,
     confirmed,
     is_odd,
     mean,
@@ -51,7 +51,7 @@ Told = Callable[[str, int, int], None]
 """Hears a stage's name, how much of it is done, and of how much."""
 
 
-class Stored(NamedTuple):
+class StoredPicture(NamedTuple):
     """What became of a picture that was taken in."""
 
     image_id: str
@@ -71,7 +71,7 @@ class Instance(Protocol):
     def limits(self) -> Limits:
         """What it decodes, and at what cost."""
 
-    def ingest(self, items: Sequence[bytes]) -> list[Stored]:
+    def ingest(self, items: Sequence[bytes]) -> list[StoredPicture]:
         """Take pictures in, in this order, and wait until they are settled."""
 
     def check(self, data: bytes) -> Verdict:
@@ -81,7 +81,7 @@ class Instance(Protocol):
         """What would be looked at for it. Raise an InputError."""
 
 
-class Plan(Struct, frozen=True, kw_only=True):
+class DuplicatesPlan(Struct, frozen=True, kw_only=True):
     """What to measure, on which files."""
 
     photos: tuple[Path, ...]
@@ -95,10 +95,12 @@ class Plan(Struct, frozen=True, kw_only=True):
     processes: int = 1
 
 
-class Evaluation:
+class DuplicatesEvaluation:
     """One run over one instance; `wrong` fills with what was called wrongly on the way."""
 
-    def __init__(self, instance: Instance, plan: Plan, policy: Policy, told: Told) -> None:
+    def __init__(
+        self, instance: Instance, plan: DuplicatesPlan, policy: Policy, told: Told
+    ) -> None:
         self._instance = instance
         self._plan = plan
         self._policy = policy
@@ -107,9 +109,9 @@ class Evaluation:
         self._refused: dict[str, str] = {}
         self._copies: dict[str, str] = {}
         self._anchors: dict[Path, str] = {}
-        self.wrong: list[Wrong] = []
+        self.wrong: list[WrongPair] = []
 
-    def run(self) -> Report:
+    def run(self) -> DuplicatesReport:
         """Everything the plan asks for, in order."""
         began = time.monotonic()
         plan = self._plan
@@ -129,7 +131,7 @@ class Evaluation:
                     settled.append(self._all_pairs(label, paths))
         kinds = TEMPLATES if plan.templates else {}
         templates = tuple(self._template(kind) for kind in kinds)
-        return Report(
+        return DuplicatesReport(
             photos=len(photos),
             stored=len(self._ids),
             refused=self._refused,
@@ -191,20 +193,20 @@ class Evaluation:
             all=share(right.values()),
             odd=share(flag for path, flag in right.items() if is_odd(path.name)),
             even=share(flag for path, flag in right.items() if not is_odd(path.name)),
-            candidate=Share(len(found), len(photos)),
-            by_hash=Share(sum(hit.hamming is not None for hit in found), len(photos)),
-            by_visual=Share(sum(hit.similarity is not None for hit in found), len(photos)),
-            by_features=Share(sum(hit.votes is not None for hit in found), len(photos)),
+            candidate=Proportion(len(found), len(photos)),
+            by_hash=Proportion(sum(hit.hamming is not None for hit in found), len(photos)),
+            by_visual=Proportion(sum(hit.similarity is not None for hit in found), len(photos)),
+            by_features=Proportion(sum(hit.votes is not None for hit in found), len(photos)),
             missed=tuple(path.name for path, flag in right.items() if not flag),
         )
 
     # --- what is not a copy ---------------------------------------------------------------------
 
-    def _again(self, label: str, paths: Sequence[Path]) -> tuple[Looked, Paired]:
+    def _again(self, label: str, paths: Sequence[Path]) -> tuple[CandidateCounts, PairwiseErrors]:
         """Check each as a re-encoding: candidates and confirmations besides itself."""
         names = {self._ids[path]: path for path in paths}
         counted: list[list[Hit]] = []
-        pairs_found: dict[frozenset[str], Confirmed] = {}
+        pairs_found: dict[frozenset[str], FalseConfirmation] = {}
         for done, path in enumerate(paths, 1):
             data = jpeg(self._opened(path), _REENCODED)
             own = {self._ids[path], self._anchors[path]}
@@ -220,7 +222,7 @@ class Evaluation:
             if both not in pairs_found and {name, other_name} <= {p.name for p in paths}:
                 pairs_found[both] = confirmed(name, other_name, Evidence(), self._plan.known)
         total = len(paths)
-        looked = Looked(
+        looked = CandidateCounts(
             label=label,
             pictures=total,
             by_hash=mean(sum(h.hamming is not None for h in hits) for hits in counted),
@@ -232,9 +234,9 @@ class Evaluation:
         )
         return looked, paired(label, "pipeline", total, pairs_found)
 
-    def _all_pairs(self, label: str, paths: Sequence[Path]) -> Paired:
+    def _all_pairs(self, label: str, paths: Sequence[Path]) -> PairwiseErrors:
         stage = f"{label}, all pairs"
-        found: dict[frozenset[str], Confirmed] = {}
+        found: dict[frozenset[str], FalseConfirmation] = {}
         laid = pairwise.confirmed(
             [path.read_bytes() for path in paths],
             self._policy,
@@ -249,7 +251,7 @@ class Evaluation:
 
     def _pair(
         self,
-        found: dict[frozenset[str], Confirmed],
+        found: dict[frozenset[str], FalseConfirmation],
         one: Path,
         other: Path,
         evidence: Evidence,
@@ -264,7 +266,7 @@ class Evaluation:
 
     # --- templates ------------------------------------------------------------------------------
 
-    def _template(self, kind: str) -> Template:
+    def _template(self, kind: str) -> TemplateErrors:
         drawn = [jpeg(TEMPLATES[kind](seed)) for seed in range(_DRAWN)]
         stored = self._instance.ingest(drawn)
         regions: dict[frozenset[int], Evidence] = {}
@@ -277,7 +279,7 @@ class Evaluation:
             regions.setdefault(frozenset((laid.one, laid.other)), laid.comparison.evidence)
         changed = [one for one in regions.values() if one.changed_regions]
         total = _DRAWN * (_DRAWN - 1) // 2
-        return Template(
+        return TemplateErrors(
             kind=kind,
             pictures=len(drawn),
             pairs=total,
@@ -294,7 +296,7 @@ class Evaluation:
     def _show(self, label: str, one: bytes, other: bytes) -> None:
         limits = self._instance.limits
         first, second = (shown(whole(data, limits)) for data in (one, other))
-        self.wrong.append(Wrong(label=label, one=first, other=second))
+        self.wrong.append(WrongPair(label=label, one=first, other=second))
 
     def _opened(self, path: Path) -> Image.Image:
         return whole(path.read_bytes(), self._instance.limits)

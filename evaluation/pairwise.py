@@ -13,18 +13,18 @@ from msgspec import Struct
 from core.errors import SeenitError
 from core.fingerprint.fingerprint import decode_preview, encode_preview, fingerprint
 from core.fingerprint.keypoints import detail
-from core.matching.alignment import Picture, compare
+from core.matching.alignment import AlignedPicture, compare
 from core.matching.policy import Policy
 from core.types import Comparison, Hit, Limits
 
 _FEW = 40
 """Pictures below which other processes take longer to start than the work takes here."""
 
-_held: list[Picture | None] = []
+_held: list[AlignedPicture | None] = []
 """What a process of the pool compares; filled when it starts."""
 
 
-class Laid(Struct, frozen=True):
+class ConfirmedPair(Struct, frozen=True):
     """Two pictures that confirmed each other, by their numbers, and the comparison."""
 
     one: int
@@ -32,7 +32,7 @@ class Laid(Struct, frozen=True):
     comparison: Comparison
 
 
-def prepare(data: bytes, limits: Limits) -> Picture | None:
+def prepare(data: bytes, limits: Limits) -> AlignedPicture | None:
     """Make a picture ready for comparing, as it would be stored; None where it is not to be.
 
     None stands for what cannot be decoded, and for flat and tiny pictures.
@@ -44,7 +44,7 @@ def prepare(data: bytes, limits: Limits) -> Picture | None:
     if not made.comparable:
         return None
     preview = decode_preview(encode_preview(canonical.preview))
-    return Picture(
+    return AlignedPicture(
         preview=preview,
         width=made.width,
         height=made.height,
@@ -60,7 +60,7 @@ def confirmed(
     limits: Limits,
     *,
     processes: int = 1,
-) -> Iterator[Laid]:
+) -> Iterator[ConfirmedPair]:
     """Lay every picture over every other one; gives those that confirm, in order.
 
     `told` hears how many pictures have been laid over all others.
@@ -86,7 +86,7 @@ def _load(items: Sequence[bytes], limits: Limits) -> None:
     _held[:] = [prepare(data, limits) for data in items]
 
 
-def _row(policy: Policy, row: int) -> list[Laid]:
+def _row(policy: Policy, row: int) -> list[ConfirmedPair]:
     """One picture laid over all others."""
     one = _held[row]
     found = []
@@ -95,5 +95,5 @@ def _row(policy: Policy, row: int) -> list[Laid]:
             continue
         comparison = compare(one, other, Hit(image_id=str(number)), policy)
         if comparison.confirmed:
-            found.append(Laid(row, number, comparison))
+            found.append(ConfirmedPair(row, number, comparison))
     return found

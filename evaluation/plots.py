@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from cli.rendering.printable import printable
 from core.errors import SettingsError
 from evaluation import retrieval
-from evaluation.report import Report, Wrong
+from evaluation.report import DuplicatesReport, WrongPair
 
 _CELL = 256
 _LINE = 22
@@ -28,7 +28,7 @@ def need_plotting() -> None:
         )
 
 
-def plot(report: Report, path: Path) -> Path:
+def plot(report: DuplicatesReport, path: Path) -> Path:
     """Draw recall an edit, with what was asked for and what candidates would have allowed."""
     import matplotlib as mpl  # noqa: PLC0415  an extra, and slow to load
 
@@ -71,7 +71,7 @@ def plot(report: Report, path: Path) -> Path:
     return path
 
 
-def curves(report: retrieval.Report, path: Path) -> Path:
+def curves(report: retrieval.RetrievalReport, path: Path) -> Path:
     """Draw how many answerable questions each threshold leaves empty for how many of the others."""
     import matplotlib as mpl  # noqa: PLC0415  an extra, and slow to load
 
@@ -102,7 +102,7 @@ def curves(report: retrieval.Report, path: Path) -> Path:
     return path
 
 
-def contact(wrong: Sequence[Wrong], folder: Path) -> list[Path]:
+def contact(wrong: Sequence[WrongPair], folder: Path) -> list[Path]:
     """Lay out every pair that was called wrongly; sheets of an earlier run are taken away."""
     for old in folder.glob("wrong-*.png"):
         old.unlink()
@@ -115,7 +115,7 @@ def contact(wrong: Sequence[Wrong], folder: Path) -> list[Path]:
     return paths
 
 
-def _sheet(wrong: Sequence[Wrong]) -> Image.Image:
+def _sheet(wrong: Sequence[WrongPair]) -> Image.Image:
     wide, high = 2 * _CELL + 12, _CELL + _LINE + 8
     rows = -(-len(wrong) // _COLUMNS)
     made = Image.new("RGB", (_COLUMNS * wide, rows * high), "white")

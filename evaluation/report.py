@@ -15,7 +15,7 @@ _SHOWN = 256
 """Long side in pixels of what goes onto a contact sheet."""
 
 
-class Share(Struct, frozen=True):
+class Proportion(Struct, frozen=True):
     """So many of so many."""
 
     found: int
@@ -33,16 +33,16 @@ class EditFound(Struct, frozen=True, kw_only=True):
     name: str
     title: str
     expected: float | None
-    all: Share
-    odd: Share
+    all: Proportion
+    odd: Proportion
     """Photos to report on: those of an odd last hex digit."""
-    even: Share
+    even: Proportion
     """Photos to tune on."""
-    candidate: Share
+    candidate: Proportion
     """Of all, those whose photo was among the candidates: what confirmation got to see."""
-    by_hash: Share
-    by_visual: Share
-    by_features: Share
+    by_hash: Proportion
+    by_visual: Proportion
+    by_features: Proportion
     missed: tuple[str, ...]
 
     @property
@@ -51,7 +51,7 @@ class EditFound(Struct, frozen=True, kw_only=True):
         return self.expected is None or min(self.all.value, self.odd.value) >= self.expected
 
 
-class Looked(Struct, frozen=True, kw_only=True):
+class CandidateCounts(Struct, frozen=True, kw_only=True):
     """Candidates of a picture of one set, itself left out: means over the set."""
 
     label: str
@@ -65,7 +65,7 @@ class Looked(Struct, frozen=True, kw_only=True):
     most: int
 
 
-class Confirmed(Struct, frozen=True, kw_only=True):
+class FalseConfirmation(Struct, frozen=True, kw_only=True):
     """Two pictures of one set of which one was confirmed as a copy of the other."""
 
     one: str
@@ -78,7 +78,7 @@ class Confirmed(Struct, frozen=True, kw_only=True):
     """Whether they were named beforehand as two copies of the same photo."""
 
 
-class Paired(Struct, frozen=True, kw_only=True):
+class PairwiseErrors(Struct, frozen=True, kw_only=True):
     """False near_duplicates among pictures that are all different."""
 
     label: str
@@ -86,7 +86,7 @@ class Paired(Struct, frozen=True, kw_only=True):
     """`pipeline`: each checked as a re-encoding; `all pairs`: laid over each other regardless."""
     pictures: int
     pairs: int
-    confirmed: tuple[Confirmed, ...]
+    confirmed: tuple[FalseConfirmation, ...]
 
     @property
     def false(self) -> int:
@@ -94,7 +94,7 @@ class Paired(Struct, frozen=True, kw_only=True):
         return sum(not pair.known for pair in self.confirmed)
 
 
-class Template(Struct, frozen=True, kw_only=True):
+class TemplateErrors(Struct, frozen=True, kw_only=True):
     """What different pictures of one template were called, by pairs and one after another."""
 
     kind: str
@@ -116,7 +116,7 @@ class Template(Struct, frozen=True, kw_only=True):
     """The changed regions of the first few confirmed pairs."""
 
 
-class Report(Struct, frozen=True, kw_only=True):
+class DuplicatesReport(Struct, frozen=True, kw_only=True):
     """All of it."""
 
     photos: int
@@ -128,13 +128,13 @@ class Report(Struct, frozen=True, kw_only=True):
     model: str
     policy_version: str
     edits: tuple[EditFound, ...]
-    looked: tuple[Looked, ...]
-    pairs: tuple[Paired, ...]
-    templates: tuple[Template, ...]
+    looked: tuple[CandidateCounts, ...]
+    pairs: tuple[PairwiseErrors, ...]
+    templates: tuple[TemplateErrors, ...]
     seconds: float
 
 
-class Wrong(Struct, frozen=True, kw_only=True):
+class WrongPair(Struct, frozen=True, kw_only=True):
     """Two pictures side by side that were called wrongly."""
 
     label: str
@@ -148,10 +148,10 @@ def is_odd(name: str) -> bool:
     return int(hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[-1], 16) % 2 == 1
 
 
-def share(flags: Iterable[bool]) -> Share:
+def share(flags: Iterable[bool]) -> Proportion:
     """Count what is true."""
     held = list(flags)
-    return Share(sum(held), len(held))
+    return Proportion(sum(held), len(held))
 
 
 def shown(image: Image.Image) -> bytes:
@@ -165,9 +165,9 @@ def shown(image: Image.Image) -> bytes:
 
 def confirmed(
     one: str, other: str, evidence: Evidence, known: frozenset[frozenset[str]]
-) -> Confirmed:
+) -> FalseConfirmation:
     """Tell of a pair that was confirmed; `known` names the pairs that show the same photo."""
-    return Confirmed(
+    return FalseConfirmation(
         one=one,
         other=other,
         overlap=evidence.overlap,
@@ -178,9 +178,11 @@ def confirmed(
     )
 
 
-def paired(label: str, way: str, count: int, found: dict[frozenset[str], Confirmed]) -> Paired:
+def paired(
+    label: str, way: str, count: int, found: dict[frozenset[str], FalseConfirmation]
+) -> PairwiseErrors:
     """Tell of all pairs of `count` pictures."""
-    return Paired(
+    return PairwiseErrors(
         label=label,
         way=way,
         pictures=count,

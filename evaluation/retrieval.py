@@ -22,8 +22,8 @@ from core.calibration.thresholds import CROWD, SHARE, Calibration, crowd
 from core.errors import InputError
 from core.imaging.decoding import beginning
 from core.types import Limits, Matrix, SpaceKind, Vector
-from evaluation.duplicates import Stored, Told
-from evaluation.report import Share, share
+from evaluation.duplicates import StoredPicture, Told
+from evaluation.report import Proportion, share
 
 Mode = Literal["visual", "caption", "keyword", "hybrid"]
 
@@ -47,7 +47,7 @@ class Library(Protocol):
     def embeds(self, kind: SpaceKind) -> bool:
         """Whether it has that model."""
 
-    def store(self, items: Sequence[tuple[bytes, str]]) -> list[Stored]:
+    def store(self, items: Sequence[tuple[bytes, str]]) -> list[StoredPicture]:
         """Take at most 64 pictures in, each with its description."""
 
     def calibrate(self, among: Collection[str] | None) -> dict[SpaceKind, Calibration]:
@@ -66,7 +66,7 @@ class Library(Protocol):
         """As they are stored, in order."""
 
 
-class Plan(Struct, frozen=True, kw_only=True):
+class RetrievalPlan(Struct, frozen=True, kw_only=True):
     """What to measure, on which pictures."""
 
     pictures: Mapping[str, tuple[Path, tuple[str, ...]]]
@@ -77,7 +77,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     """Share of the pictures that are not there at first."""
 
 
-class Found(Struct, frozen=True, kw_only=True):
+class RecallAtK(Struct, frozen=True, kw_only=True):
     """How often what a question was written about is among the first so many."""
 
     asked: str
@@ -90,16 +90,16 @@ class Found(Struct, frozen=True, kw_only=True):
     """Share by rank: 1, 5 and 10."""
 
 
-class Point(Struct, frozen=True):
+class ThresholdPoint(Struct, frozen=True):
     """Where a threshold leaves both kinds of question."""
 
-    empty: Share
+    empty: Proportion
     """Of the questions that nothing stored was written for, those answered with nothing."""
-    wrongly: Share
+    wrongly: Proportion
     """The same of those that something stored was written for."""
 
 
-class Curve(Struct, frozen=True, kw_only=True):
+class ThresholdCurve(Struct, frozen=True, kw_only=True):
     """What every threshold on one figure would do."""
 
     label: str
@@ -111,7 +111,7 @@ class Curve(Struct, frozen=True, kw_only=True):
     """Empty where one of ten answerable questions is wrongly so."""
 
 
-class Report(Struct, frozen=True, kw_only=True):
+class RetrievalReport(Struct, frozen=True, kw_only=True):
     """All of it."""
 
     pictures: int
@@ -122,17 +122,17 @@ class Report(Struct, frozen=True, kw_only=True):
     models: dict[str, str]
     calibrated: dict[str, dict[str, float | None]]
     """By space: the cut-off for texts, and the share of answers it was foreseen to keep."""
-    told: Point | None
+    told: ThresholdPoint | None
     """What the retriever did, calibrated; None without pictures left out."""
-    curves: tuple[Curve, ...]
-    found: tuple[Found, ...]
+    curves: tuple[ThresholdCurve, ...]
+    found: tuple[RecallAtK, ...]
     seconds: float
 
 
-class Recall:
+class RetrievalEvaluation:
     """One run over one library."""
 
-    def __init__(self, library: Library, plan: Plan, told: Told) -> None:
+    def __init__(self, library: Library, plan: RetrievalPlan, told: Told) -> None:
         """Raise InputError where a picture has no caption left to ask with."""
         self._library = library
         self._plan = plan
@@ -149,7 +149,7 @@ class Recall:
         self._anchors: dict[str, str] = {}
         self._refused: dict[str, str] = {}
 
-    def run(self) -> Report:
+    def run(self) -> RetrievalReport:
         """Everything, in order."""
         began = time.monotonic()
         self._store("storing", self._in)
@@ -158,7 +158,7 @@ class Recall:
         left = self._unanswerable(self._in[len(half) :]) if self._out else None
         self._store("storing the rest", self._out)
         self._library.calibrate(None)
-        return Report(
+        return RetrievalReport(
             pictures=len(self._ids),
             left_out=len(self._out),
             refused=self._refused,
@@ -197,7 +197,9 @@ class Recall:
 
     # --- better nothing than something irrelevant -----------------------------------------------
 
-    def _unanswerable(self, names: Sequence[str]) -> tuple[Point, tuple[Curve, ...]]:
+    def _unanswerable(
+        self, names: Sequence[str]
+    ) -> tuple[ThresholdPoint, tuple[ThresholdCurve, ...]]:
         answerable = self._questions([name for name in names if name in self._ids])
         unanswerable = self._questions(self._out)
         total, done = len(answerable) + len(unanswerable), 0
@@ -218,11 +220,11 @@ class Recall:
             curves.append(curve(f"{kind} similarity", held[:, 0], out[:, 0]))
             excess = [near[:, 0] - SHARE * crowd(near[:, :CROWD]) for near in (held, out)]
             curves.append(curve(f"{kind}, how far it stands out", *excess))
-        return Point(share(empty[0]), share(empty[1])), tuple(curves)
+        return ThresholdPoint(share(empty[0]), share(empty[1])), tuple(curves)
 
     # --- recall ---------------------------------------------------------------------------------
 
-    def _searched(self) -> list[Found]:
+    def _searched(self) -> list[RecallAtK]:
         asked = self._questions(self._named)
         modes: list[Mode] = [*self._kinds(), "keyword", "hybrid"]
         plan: list[tuple[str, Mode, list[tuple[str, str]]]] = [
@@ -243,7 +245,7 @@ class Recall:
             found.append(_found(label, mode, "search", ranked))
         return found
 
-    def _plain(self) -> list[Found]:
+    def _plain(self) -> list[RecallAtK]:
         """The same, and image to text, by plain products of the stored vectors."""
         found = []
         for kind in self._kinds():
@@ -320,7 +322,7 @@ def ranks(near: NDArray[np.floating], right: NDArray[np.integer]) -> NDArray[np.
 
 def curve(
     label: str, answerable: NDArray[np.floating], unanswerable: NDArray[np.floating]
-) -> Curve:
+) -> ThresholdCurve:
     """What every threshold would do to questions whose best picture has such a figure."""
     both = np.concatenate([answerable, unanswerable])
     thresholds = np.quantile(both, np.linspace(0, 1, _POINTS))
@@ -330,7 +332,7 @@ def curve(
     ]
     ninth = np.quantile(unanswerable, 0.9)
     first = np.quantile(answerable, 0.1)
-    return Curve(
+    return ThresholdCurve(
         label=label,
         points=tuple(points),
         at_nine_tenths=float((answerable < ninth).mean()),
@@ -338,6 +340,6 @@ def curve(
     )
 
 
-def _found(asked: str, mode: str, by: str, ranks_: NDArray[np.floating]) -> Found:
+def _found(asked: str, mode: str, by: str, ranks_: NDArray[np.floating]) -> RecallAtK:
     at = {str(k): round(float((ranks_ < k).mean()), 5) for k in AT}
-    return Found(asked=asked, mode=mode, by=by, questions=len(ranks_), at=at)
+    return RecallAtK(asked=asked, mode=mode, by=by, questions=len(ranks_), at=at)

@@ -11,15 +11,15 @@ from core.calibration.thresholds import Calibration
 from core.matching.policy import POLICY
 from core.ports import TextEmbedder
 from core.records import Fields
-from core.search.request import Ask
+from core.search.request import SearchRequest
 from core.types import Matrix, SpaceKind, Vector
-from evaluation.duplicates import Stored
+from evaluation.duplicates import StoredPicture
 from evaluation.retrieval import Mode
-from evaluation.scratch_service import TENANT, Private, services
+from evaluation.scratch_service import TENANT, ScratchService, services
 from rag.retriever import Retriever
 
 
-class Album(Private):
+class ScratchLibrary(ScratchService):
     """What a reader of words asks for: search, and what a model would be shown."""
 
     def __init__(self, made: Services, folder: Path) -> None:
@@ -35,7 +35,7 @@ class Album(Private):
         """Whether it has that model."""
         return self._embedder(kind).absent is None
 
-    def store(self, items: Sequence[tuple[bytes, str]]) -> list[Stored]:
+    def store(self, items: Sequence[tuple[bytes, str]]) -> list[StoredPicture]:
         """Take at most 64 pictures in, each with its description."""
         accepted = [
             self._services.acceptor.uploads(
@@ -51,7 +51,9 @@ class Album(Private):
 
     def search(self, text: str, mode: Mode, limit: int) -> list[str]:
         """Image ids, best first."""
-        results = self._services.searcher.search(TENANT, Ask(text=text, mode=mode, limit=limit))
+        results = self._services.searcher.search(
+            TENANT, SearchRequest(text=text, mode=mode, limit=limit)
+        )
         return [hit.seen.record.state.image_id for hit in results.hits]
 
     def answers(self, text: str) -> list[str]:
@@ -74,8 +76,8 @@ class Album(Private):
 
 
 @contextmanager
-def album(model: str | None, caption_model: str | None) -> Iterator[Album]:
+def album(model: str | None, caption_model: str | None) -> Iterator[ScratchLibrary]:
     """Open one, empty; everything it wrote goes at the end."""
     with services(model, caption_model) as (made, uploads):
         made.models.load()
-        yield Album(made, uploads)
+        yield ScratchLibrary(made, uploads)

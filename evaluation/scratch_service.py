@@ -18,7 +18,7 @@ from core.matching.candidates import fuse
 from core.matching.policy import Policy
 from core.records import Fields, Job, Operation
 from core.types import Candidates, Limits, Query, Verdict
-from evaluation.duplicates import Stored
+from evaluation.duplicates import StoredPicture
 
 TENANT = "default"
 
@@ -31,7 +31,7 @@ class Drops(Protocol):
         """Go, and leave nothing."""
 
 
-class Private:
+class ScratchService:
     """The whole road of a picture without its doors: accepted, settled and checked at once."""
 
     def __init__(self, services: Services, policy: Policy, folder: Path) -> None:
@@ -51,18 +51,18 @@ class Private:
         """What it decodes, and at what cost."""
         return self._services.settings.limits
 
-    def ingest(self, items: Sequence[bytes]) -> list[Stored]:
+    def ingest(self, items: Sequence[bytes]) -> list[StoredPicture]:
         """Take at most 64 pictures in and settle them in this order."""
         uploads = [self._upload(number, data) for number, data in enumerate(items)]
         return self._settled(self._services.acceptor.uploads(TENANT, uploads, Fields()).items)
 
-    def _settled(self, accepted: Sequence[Job | SeenitError]) -> list[Stored]:
+    def _settled(self, accepted: Sequence[Job | SeenitError]) -> list[StoredPicture]:
         """What becomes of uploads, settled in this order."""
         jobs = [one for one in accepted if isinstance(one, Job)]
         operations = self._services.ingest.run(TENANT, [job.job_id for job in jobs])
         settled = dict(zip((job.job_id for job in jobs), operations, strict=True))
         return [
-            Stored("", None, None, one.detail)
+            StoredPicture("", None, None, one.detail)
             if isinstance(one, SeenitError)
             else _stored(one, settled[one.job_id])
             for one in accepted
@@ -128,18 +128,20 @@ def services(
 
 
 @contextmanager
-def private(policy: Policy, model: str | None, index: str | None = None) -> Iterator[Private]:
+def private(
+    policy: Policy, model: str | None, index: str | None = None
+) -> Iterator[ScratchService]:
     """Open one, empty, by the settings of the environment; everything it wrote goes at the end."""
     with services(model, "none", index) as (made, uploads):
         made.visual.load()
-        yield Private(made, policy, uploads)
+        yield ScratchService(made, policy, uploads)
 
 
-def _stored(job: Job, operation: Operation | None) -> Stored:
+def _stored(job: Job, operation: Operation | None) -> StoredPicture:
     if operation is None:
-        return Stored(job.image_id, None, None, "it was not settled")
+        return StoredPicture(job.image_id, None, None, "it was not settled")
     for state in operation.states:
         if state.image_id == job.image_id:
-            return Stored(job.image_id, state.verdict, state.decision)
+            return StoredPicture(job.image_id, state.verdict, state.decision)
     reason = operation.problem.detail if operation.problem else operation.kind
-    return Stored(job.image_id, None, None, reason)
+    return StoredPicture(job.image_id, None, None, reason)

@@ -12,7 +12,7 @@ from rich.table import Table
 from cli.file_reading import read_text
 from core.errors import InputError
 from evaluation import retrieval as recall
-from evaluation.report import Report
+from evaluation.report import DuplicatesReport
 
 _HEADER = ["image", "caption"]
 
@@ -41,7 +41,7 @@ def captioned(
     return pictures
 
 
-def retrieval(report: recall.Report) -> None:
+def retrieval(report: recall.RetrievalReport) -> None:
     """Recall by question and by mode, and what came back empty."""
     console = Console()
     models = " · ".join(f"{kind}: {name}" for kind, name in report.models.items())
@@ -72,7 +72,7 @@ def retrieval(report: recall.Report) -> None:
     console.print(table)
 
 
-def duplicates(report: Report) -> None:
+def duplicates(report: DuplicatesReport) -> None:
     """Recall by edit, candidates, pairs and templates."""
     console = Console()
     console.print(

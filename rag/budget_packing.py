@@ -18,7 +18,7 @@ PREVIEW, THUMB = 512, 160
 """Long sides that an address can name."""
 
 
-class Fit(NamedTuple):
+class SizedPicture(NamedTuple):
     """How a picture is sent, and what it costs."""
 
     tokens: int
@@ -29,7 +29,7 @@ class Fit(NamedTuple):
     """Of the address."""
 
 
-class Room:
+class RemainingBudget:
     """What is left of the budgets while pictures are taken."""
 
     def __init__(self, tokens: int | None, size: int | None, spent: int) -> None:
@@ -38,7 +38,7 @@ class Room:
         self.tokens = spent
         self.weight = 0
 
-    def lacks(self, fit: Fit) -> str | None:
+    def lacks(self, fit: SizedPicture) -> str | None:
         """Which budget has no room for it, in words."""
         if self._most_tokens is not None and self.tokens + fit.tokens > self._most_tokens:
             left = max(0, self._most_tokens - self.tokens)
@@ -48,30 +48,30 @@ class Room:
             return f"it takes {fit.weight} bytes, and of byte_budget {left} are left"
         return None
 
-    def take(self, fit: Fit) -> None:
+    def take(self, fit: SizedPicture) -> None:
         """Spend it."""
         self.tokens += fit.tokens
         self.weight += fit.weight
 
 
-class Fitter:
+class PictureFitter:
     """The ways to send one picture, for one model and delivery."""
 
-    def __init__(self, previews: Previews, deliver: Deliver, scale: token_costs.Scale) -> None:
+    def __init__(self, previews: Previews, deliver: Deliver, scale: token_costs.TokenCosts) -> None:
         self._previews = previews
         self._deliver = deliver
         self._scale = scale
 
-    def ways(self, tenant: str, image_id: str, text: str) -> Iterator[Fit]:
+    def ways(self, tenant: str, image_id: str, text: str) -> Iterator[SizedPicture]:
         """Largest first, each made only when it is asked for. Raise MissingError, CorruptError."""
         said = token_costs.message(text)
         if self._deliver == "reference":
-            yield Fit(said, 0)
+            yield SizedPicture(said, 0)
         elif self._deliver == "url":
             named: tuple[tuple[Size, int], ...] = (("preview", PREVIEW), ("thumb", THUMB))
             for size, side in named:
                 made = self._previews.get(tenant, image_id, side)
-                yield Fit(said + self._cost(made), 0, size=size)
+                yield SizedPicture(said + self._cost(made), 0, size=size)
         else:
             sides = (self._scale.side, *(side for side in SMALLER if side < self._scale.side))
             shown = None
@@ -80,7 +80,7 @@ class Fitter:
                 if shown != (made.width, made.height):  # else it was that small already
                     shown = made.width, made.height
                     tokens = said + self._cost(made)
-                    yield Fit(tokens, token_costs.base64(len(made.data)), data=made.data)
+                    yield SizedPicture(tokens, token_costs.base64(len(made.data)), data=made.data)
 
     def _cost(self, made: Preview) -> int:
         return self._scale.cost(made.width, made.height) + token_costs.PART

@@ -7,16 +7,16 @@ from typing import Protocol
 from core.imaging.previews import Previews
 from core.ingest.check import Checks
 from core.ports import Index
-from core.queries.records import Reader
+from core.queries.records import RecordReader
 from core.search.searcher import Embedders, Searcher
-from core.storage.signed_urls import Signer
-from rag.prompt_builder import Context
+from core.storage.signed_urls import URLSigner
+from rag.prompt_builder import PromptBuilder
 from rag.retriever import Retriever
-from rag.thresholds import Measured
-from rag.tools import Tools
+from rag.thresholds import ReadsCalibrations
+from rag.tools import RagTools
 
 
-class Parts(Protocol):
+class RagParts(Protocol):
     """A service, as far as it is needed here."""
 
     @property
@@ -24,7 +24,7 @@ class Parts(Protocol):
         """The projection of the log."""
 
     @property
-    def reader(self) -> Reader:
+    def reader(self) -> RecordReader:
         """Records as of now."""
 
     @property
@@ -36,7 +36,7 @@ class Parts(Protocol):
         """Which embedder asks a tenant's active space."""
 
     @property
-    def calibrations(self) -> Measured:
+    def calibrations(self) -> ReadsCalibrations:
         """What was measured of a tenant's spaces."""
 
     @property
@@ -44,7 +44,7 @@ class Parts(Protocol):
         """Previews of any size."""
 
     @property
-    def signer(self) -> Signer:
+    def signer(self) -> URLSigner:
         """Addresses of pictures."""
 
     @property
@@ -52,12 +52,12 @@ class Parts(Protocol):
         """Verdicts on pictures that are not stored."""
 
 
-def context(parts: Parts) -> Context:
+def context(parts: RagParts) -> PromptBuilder:
     """Builds prompts."""
     retriever = Retriever(parts.searcher, parts.index, parts.models, parts.calibrations)
-    return Context(retriever, parts.reader, parts.previews, parts.signer)
+    return PromptBuilder(retriever, parts.reader, parts.previews, parts.signer)
 
 
-def tools(parts: Parts) -> Tools:
+def tools(parts: RagParts) -> RagTools:
     """The functions that a model may call."""
-    return Tools(parts.searcher, parts.reader, parts.checker)
+    return RagTools(parts.searcher, parts.reader, parts.checker)

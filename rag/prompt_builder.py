@@ -12,14 +12,14 @@ from core.errors import CorruptError, MalformedError, MissingError
 from core.imaging.previews import Previews
 from core.ports import Filters
 from core.queries import joined_views
-from core.queries.snapshot import Overlay
-from core.storage.signed_urls import Signer
+from core.queries.snapshot import Snapshot
+from core.storage.signed_urls import URLSigner
 from core.types import Vector
 from rag import sanitize, token_costs
-from rag.budget_packing import Deliver, Fit, Fitter, Room
-from rag.providers.base import GUIDE, Block, Picture, Prompt
+from rag.budget_packing import Deliver, PictureFitter, RemainingBudget, SizedPicture
+from rag.providers.base import GUIDE, Block, Prompt, PromptPicture
 from rag.providers.registry import FORMATS, Name
-from rag.types import Dropped, Relevant, Retrieved, Retrieves, allowed
+from rag.types import DroppedPicture, RelevantPicture, RetrievalResult, RetrievesPictures, allowed
 from rag.visible import visible
 
 LIMIT = 8
@@ -27,7 +27,7 @@ MOST = 50
 """Pictures of one prompt."""
 
 
-class Wanted(Struct, frozen=True, kw_only=True):
+class PromptRequest(Struct, frozen=True, kw_only=True):
     """What a caller asks for. A question, pictures to go by, or both."""
 
     query: str | None = None
@@ -59,7 +59,7 @@ class Citation(Struct, frozen=True, kw_only=True):
     similarities: dict[str, float]
 
 
-class Built(Struct, frozen=True, kw_only=True):
+class PromptResult(Struct, frozen=True, kw_only=True):
     """A prompt, and what went into it."""
 
     messages: list[Block]
@@ -67,7 +67,7 @@ class Built(Struct, frozen=True, kw_only=True):
     blocks: list[Block]
     """The same without the question, to put into the caller's own turn."""
     citations: list[Citation]
-    dropped: list[Dropped]
+    dropped: list[DroppedPicture]
     estimated_tokens: int
     """Of the messages."""
     reason: str | None = None
@@ -76,40 +76,44 @@ class Built(Struct, frozen=True, kw_only=True):
     """What the caller should know of the estimate."""
 
 
-class Reads(Protocol):
+class ReadsRecords(Protocol):
     """The index as of now."""
 
-    def overlay(self, tenant: str) -> Overlay:
+    def overlay(self, tenant: str) -> Snapshot:
         """With the tail of its log."""
 
 
-class _Shown(NamedTuple):
+class _PromptPicture(NamedTuple):
     """A picture of the prompt."""
 
-    found: Relevant
-    picture: Picture
+    found: RelevantPicture
+    picture: PromptPicture
 
 
-class _Filled(NamedTuple):
+class _PackedPrompt(NamedTuple):
     """What there was room for, what not, and what it costs."""
 
-    shown: list[_Shown]
-    dropped: list[Dropped]
+    shown: list[_PromptPicture]
+    dropped: list[DroppedPicture]
     tokens: int
 
 
-class Context:
+class PromptBuilder:
     """Builds prompts over a retriever, records, previews and a signer."""
 
     def __init__(
-        self, retriever: Retrieves, reader: Reads, previews: Previews, signer: Signer
+        self,
+        retriever: RetrievesPictures,
+        reader: ReadsRecords,
+        previews: Previews,
+        signer: URLSigner,
     ) -> None:
         self._retriever = retriever
         self._reader = reader
         self._previews = previews
         self._signer = signer
 
-    def build(self, tenant: str, wanted: Wanted) -> Built:
+    def build(self, tenant: str, wanted: PromptRequest) -> PromptResult:
         """Raise MalformedError, MissingError, GoneError, ConflictError, UnavailableError."""
         if wanted.query is not None:
             wanted = replace(wanted, query=visible(wanted.query))
@@ -123,8 +127,8 @@ class Context:
             limit=wanted.limit,
         )
         scale = token_costs.scale(wanted.format, wanted.model)
-        fitter = Fitter(self._previews, wanted.deliver, scale)
-        hidden: list[Dropped] = []
+        fitter = PictureFitter(self._previews, wanted.deliver, scale)
+        hidden: list[DroppedPicture] = []
         items = self._live(tenant, retrieved.items, hidden)
         while True:
             filled = self._fill(tenant, wanted, fitter, items)
@@ -137,7 +141,7 @@ class Context:
         prompt = Prompt(pictures=tuple(one.picture for one in filled.shown), question=wanted.query)
         written = FORMATS[wanted.format]
         dropped = [*hidden, *filled.dropped]
-        return Built(
+        return PromptResult(
             messages=written.messages(prompt),
             blocks=written.blocks(prompt),
             citations=[_citation(one) for one in filled.shown],
@@ -148,29 +152,35 @@ class Context:
         )
 
     def _fill(
-        self, tenant: str, wanted: Wanted, fitter: Fitter, items: Sequence[Relevant]
-    ) -> _Filled:
+        self,
+        tenant: str,
+        wanted: PromptRequest,
+        fitter: PictureFitter,
+        items: Sequence[RelevantPicture],
+    ) -> _PackedPrompt:
         """As many as there is room for, best first, labelled in that order."""
         spent = _asked(wanted) + token_costs.message(GUIDE)
-        room = Room(wanted.token_budget, wanted.byte_budget, spent)
-        shown: list[_Shown] = []
-        dropped: list[Dropped] = []
+        room = RemainingBudget(wanted.token_budget, wanted.byte_budget, spent)
+        shown: list[_PromptPicture] = []
+        dropped: list[DroppedPicture] = []
         for found in items:
             name = sanitize.label(len(shown) + 1)
             image_id = found.seen.record.state.image_id
             text = _text(name, found, wanted.deliver)
             fit = self._fit(fitter, room, tenant, found, text)
             if isinstance(fit, str):
-                dropped.append(Dropped(image_id, fit))
+                dropped.append(DroppedPicture(image_id, fit))
                 continue
             room.take(fit)
             url = fit.size and wanted.base + self._signer.path(tenant, image_id, fit.size)
-            shown.append(_Shown(found, Picture(label=name, text=text, data=fit.data, url=url)))
-        return _Filled(shown, dropped, room.tokens)
+            shown.append(
+                _PromptPicture(found, PromptPicture(label=name, text=text, data=fit.data, url=url))
+            )
+        return _PackedPrompt(shown, dropped, room.tokens)
 
     def _live(
-        self, tenant: str, items: Sequence[Relevant], dropped: list[Dropped]
-    ) -> list[Relevant]:
+        self, tenant: str, items: Sequence[RelevantPicture], dropped: list[DroppedPicture]
+    ) -> list[RelevantPicture]:
         """Those that may be shown as of now, each as it is now: looked at once more.
 
         A decision, a purge or a delete may have been settled since the index was asked.
@@ -185,10 +195,10 @@ class Context:
             why = withheld(seen)
             if seen is None or why is not None:
                 self._previews.forget(tenant, image_id)
-                dropped.append(Dropped(image_id, why or ""))
+                dropped.append(DroppedPicture(image_id, why or ""))
             else:
                 live.append(
-                    Relevant(
+                    RelevantPicture(
                         seen=seen,
                         similarities=found.similarities,
                         matched_copy_id=found.matched_copy_id,
@@ -197,8 +207,13 @@ class Context:
         return live
 
     def _fit(
-        self, fitter: Fitter, room: Room, tenant: str, found: Relevant, text: str
-    ) -> Fit | str:
+        self,
+        fitter: PictureFitter,
+        room: RemainingBudget,
+        tenant: str,
+        found: RelevantPicture,
+        text: str,
+    ) -> SizedPicture | str:
         """The largest way that fits, or why there is none."""
         why = "it has no preview"
         try:
@@ -214,7 +229,7 @@ class Context:
         return why
 
 
-def check(wanted: Wanted) -> None:
+def check(wanted: PromptRequest) -> None:
     """Whether this can be asked. Raise MalformedError naming what is wrong."""
     if not (wanted.query and wanted.query.strip()) and not wanted.image_ids and not wanted.vectors:
         raise MalformedError("send a query, images, or both", field="query")
@@ -230,7 +245,7 @@ def check(wanted: Wanted) -> None:
             raise MalformedError(f"{name} is at least 0", field=name)
 
 
-def withheld(seen: joined_views.Seen | None) -> str | None:
+def withheld(seen: joined_views.RecordView | None) -> str | None:
     """Why a picture may not be shown, None where it may."""
     if seen is None:
         return "it was deleted"
@@ -241,11 +256,11 @@ def withheld(seen: joined_views.Seen | None) -> str | None:
     return None
 
 
-def _asked(wanted: Wanted) -> int:
+def _asked(wanted: PromptRequest) -> int:
     return token_costs.message(wanted.query) if wanted.query else 0
 
 
-def _text(name: str, found: Relevant, deliver: Deliver) -> str:
+def _text(name: str, found: RelevantPicture, deliver: Deliver) -> str:
     record = found.seen.record
     told = sanitize.facts(name, record.fields)
     if deliver != "reference":
@@ -253,7 +268,7 @@ def _text(name: str, found: Relevant, deliver: Deliver) -> str:
     return f"{told}\nThe picture is not attached: seenit:{record.state.image_id}"
 
 
-def _citation(one: _Shown) -> Citation:
+def _citation(one: _PromptPicture) -> Citation:
     record = one.found.seen.record
     return Citation(
         label=one.picture.label,
@@ -269,7 +284,7 @@ def _seen(text: str | None) -> str | None:
     return None if text is None else visible(text)
 
 
-def _reason(retrieved: Retrieved, dropped: Sequence[Dropped]) -> str:
+def _reason(retrieved: RetrievalResult, dropped: Sequence[DroppedPicture]) -> str:
     if not retrieved.items:
         return retrieved.reason or "nothing stored is near enough to the question"
     whys = [one.reason for one in dropped]

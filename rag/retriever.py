@@ -9,12 +9,12 @@ from core.errors import ConflictError, EmbedderUnavailableError, MalformedError,
 from core.filters import SHOWN
 from core.ports import Filters, Index
 from core.search.fusion import K, Way, fuse
-from core.search.request import Ask
-from core.search.searcher import Embedders, Found, Searcher
+from core.search.request import SearchRequest
+from core.search.searcher import Embedders, FoundPicture, Searcher
 from core.types import SpaceKind, Vector
 from rag.mmr import diverse
-from rag.thresholds import Asked, Bars, Measured, bars
-from rag.types import Dropped, Relevant, Retrieved, allowed
+from rag.thresholds import ReadsCalibrations, SpaceQuestion, Thresholds, bars
+from rag.types import DroppedPicture, RelevantPicture, RetrievalResult, allowed
 
 POOL = 50
 """Least pictures looked at: what is unlike the rest must be among them to be chosen."""
@@ -23,14 +23,14 @@ DEPTH = 4
 _KINDS: tuple[SpaceKind, ...] = ("visual", "caption")
 
 
-class _Answer(NamedTuple):
+class _SpaceAnswer(NamedTuple):
     """What one of the things that ask found, and what a picture has to reach for it."""
 
-    hits: list[Found]
-    bars: Bars
+    hits: list[FoundPicture]
+    bars: Thresholds
     used: tuple[str, ...]
 
-    def near(self, hit: Found) -> bool:
+    def near(self, hit: FoundPicture) -> bool:
         """Where words alone could be asked, they alone decide."""
         return self.used == ("keyword",) or self.bars.passes(hit.similarities)
 
@@ -39,7 +39,7 @@ class Retriever:
     """Search for prompts: better nothing than something irrelevant, and only what may be shown."""
 
     def __init__(
-        self, searcher: Searcher, index: Index, embedders: Embedders, measured: Measured
+        self, searcher: Searcher, index: Index, embedders: Embedders, measured: ReadsCalibrations
     ) -> None:
         self._searcher = searcher
         self._index = index
@@ -55,7 +55,7 @@ class Retriever:
         vectors: Sequence[Vector] = (),
         filters: Filters = Filters(),  # noqa: B008 - a value that never changes
         limit: int = 8,
-    ) -> Retrieved:
+    ) -> RetrievalResult:
         """At most `limit` pictures, best first.
 
         Each thing that asks has its own list and its own cut-off, and a picture has to pass one of
@@ -66,7 +66,7 @@ class Retriever:
         """
         if filters.decision and "allow" not in filters.decision:
             named = ", ".join(filters.decision)
-            return Retrieved(
+            return RetrievalResult(
                 items=(), reason=f"pictures of decision {named} are not shown to a model"
             )
         shown = filters._replace(decision=SHOWN)
@@ -74,8 +74,8 @@ class Retriever:
         answers = self._answers(tenant, _asks(text, image_ids, vectors, shown, depth))
         used = tuple(dict.fromkeys(mode for answer in answers for mode in answer.used))
         asking = set(image_ids)
-        found: dict[str, Found] = {}
-        dropped: dict[str, Dropped] = {}
+        found: dict[str, FoundPicture] = {}
+        dropped: dict[str, DroppedPicture] = {}
         lists: list[tuple[float, list[str]]] = []
         for answer in answers:
             near: list[str] = []
@@ -87,17 +87,17 @@ class Retriever:
                     near.append(image_id)
                     found.setdefault(image_id, hit)
                 else:  # decided since
-                    dropped[image_id] = Dropped(image_id, "it may not be shown to a model")
+                    dropped[image_id] = DroppedPicture(image_id, "it may not be shown to a model")
             lists.append((1.0, near))
         if not found:
-            return Retrieved(
+            return RetrievalResult(
                 items=(), dropped=tuple(dropped.values()), reason=_reason(answers), used=used
             )
         ranked = fuse(lists)
         picked = diverse(
             [K / (K + rank) for rank in range(len(ranked))], self._alike(tenant, ranked), limit
         )
-        return Retrieved(
+        return RetrievalResult(
             items=tuple(_relevant(found[ranked[place]]) for place in picked),
             dropped=tuple(dropped.values()),
             used=used,
@@ -105,9 +105,9 @@ class Retriever:
 
     # --- asking ---------------------------------------------------------------------------------
 
-    def _answers(self, tenant: str, asks: Sequence[Ask]) -> list[_Answer]:
+    def _answers(self, tenant: str, asks: Sequence[SearchRequest]) -> list[_SpaceAnswer]:
         """Of all that could be asked. Raise the first error where none could."""
-        answers: list[_Answer] = []
+        answers: list[_SpaceAnswer] = []
         refused: list[SeenitError] = []
         for ask in asks:
             try:
@@ -116,22 +116,24 @@ class Retriever:
             except (EmbedderUnavailableError, ConflictError) as error:
                 refused.append(error)
             else:
-                answers.append(_Answer(results.hits, bar, results.used))
+                answers.append(_SpaceAnswer(results.hits, bar, results.used))
         if not answers:
             raise refused[0]
         return answers
 
-    def _bars(self, tenant: str, ask: Ask) -> Bars:
+    def _bars(self, tenant: str, ask: SearchRequest) -> Thresholds:
         way: Way = "picture" if ask.text is None else "text"
-        asked: list[Asked] = []
+        asked: list[SpaceQuestion] = []
         for kind in _KINDS:
             space_id = self._embedders.space_id(tenant, kind)
             vector = None if space_id is None else self._vector(tenant, kind, space_id, ask)
             if space_id is not None and vector is not None:
-                asked.append(Asked(kind, space_id, vector))
+                asked.append(SpaceQuestion(kind, space_id, vector))
         return bars(self._index, self._measured, tenant, way, asked)
 
-    def _vector(self, tenant: str, kind: SpaceKind, space_id: str, ask: Ask) -> Vector | None:
+    def _vector(
+        self, tenant: str, kind: SpaceKind, space_id: str, ask: SearchRequest
+    ) -> Vector | None:
         """The question as it lies in a space, None where it does not."""
         if ask.image_id is not None:
             return self._stored(tenant, kind, space_id, ask.image_id)
@@ -169,23 +171,25 @@ def _asks(
     vectors: Sequence[Vector],
     filters: Filters,
     depth: int,
-) -> list[Ask]:
-    asks = [Ask(image_id=image_id, filters=filters, limit=depth) for image_id in image_ids]
-    asks += [Ask(vector=vector, filters=filters, limit=depth) for vector in vectors]
+) -> list[SearchRequest]:
+    asks = [
+        SearchRequest(image_id=image_id, filters=filters, limit=depth) for image_id in image_ids
+    ]
+    asks += [SearchRequest(vector=vector, filters=filters, limit=depth) for vector in vectors]
     if text is not None and text.strip():
-        asks.insert(0, Ask(text=text, filters=filters, limit=depth))
+        asks.insert(0, SearchRequest(text=text, filters=filters, limit=depth))
     if not asks:
         raise MalformedError("send a query or pictures to find others by", field="query")
     return asks
 
 
-def _relevant(hit: Found) -> Relevant:
-    return Relevant(
+def _relevant(hit: FoundPicture) -> RelevantPicture:
+    return RelevantPicture(
         seen=hit.seen, similarities=hit.similarities, matched_copy_id=hit.matched_copy_id
     )
 
 
-def _reason(answers: Sequence[_Answer]) -> str:
+def _reason(answers: Sequence[_SpaceAnswer]) -> str:
     """Why there is nothing, in words."""
     if not any(answer.hits for answer in answers):
         return "nothing that is stored, passes the filters and may be shown was found"

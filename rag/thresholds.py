@@ -14,14 +14,14 @@ from core.search.fusion import Way
 from core.types import SpaceKind, Vector
 
 
-class Measured(Protocol):
+class ReadsCalibrations(Protocol):
     """Where calibrations are read."""
 
     def get(self, tenant: str, space_id: str) -> Calibration | None:
         """None where nobody calibrated that space."""
 
 
-class Asked(NamedTuple):
+class SpaceQuestion(NamedTuple):
     """A question as it lies in one space."""
 
     kind: SpaceKind
@@ -29,7 +29,7 @@ class Asked(NamedTuple):
     vector: Vector
 
 
-class Bar(NamedTuple):
+class Threshold(NamedTuple):
     """The cosine that is needed in one space."""
 
     needed: float
@@ -37,7 +37,7 @@ class Bar(NamedTuple):
     """How well that space tells answers from others, 0 to 1; 0 where it was not measured."""
 
 
-class Bars:
+class Thresholds:
     """The bars of one question, by kind of space.
 
     Where both spaces were calibrated, the one that kept more answers judges every picture that has
@@ -46,7 +46,7 @@ class Bars:
     (`core/search/bands.py`).
     """
 
-    def __init__(self, bars: Mapping[str, Bar]) -> None:
+    def __init__(self, bars: Mapping[str, Threshold]) -> None:
         self._bars = dict(bars)
 
     def judge(self, similarities: Mapping[str, float]) -> str | None:
@@ -77,19 +77,23 @@ class Bars:
         )
 
 
-def bars(index: Index, measured: Measured, tenant: str, way: Way, asked: Sequence[Asked]) -> Bars:
+def bars(
+    index: Index, measured: ReadsCalibrations, tenant: str, way: Way, asked: Sequence[SpaceQuestion]
+) -> Thresholds:
     """Those of one question. Raise IndexUnavailableError."""
-    return Bars({one.kind: _bar(index, measured, tenant, way, one) for one in asked})
+    return Thresholds({one.kind: _bar(index, measured, tenant, way, one) for one in asked})
 
 
-def _bar(index: Index, measured: Measured, tenant: str, way: Way, asked: Asked) -> Bar:
+def _bar(
+    index: Index, measured: ReadsCalibrations, tenant: str, way: Way, asked: SpaceQuestion
+) -> Threshold:
     calibration = measured.get(tenant, asked.space_id)
     cut = calibration.ways.get(way) if calibration is not None else None
     if cut is None:
-        return Bar(needed=DEFAULTS[asked.kind, way].related, kept=0.0)
+        return Threshold(needed=DEFAULTS[asked.kind, way].related, kept=0.0)
     near = index.neighbours(tenant, asked.space_id, asked.vector, limit=CROWD)
     similarities = np.array([[one.similarity for one in near]], dtype=np.float64)
-    return Bar(
+    return Threshold(
         needed=cut.needed + SHARE * float(crowd(similarities)[0]),
         kept=max(cut.kept or 0.0, np.finfo(float).tiny),
     )

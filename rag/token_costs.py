@@ -73,7 +73,7 @@ PART = 8
 (https://developers.openai.com/cookbook/examples/how_to_count_tokens_with_tiktoken)."""
 
 
-class Scale(Struct, frozen=True, kw_only=True):
+class TokenCosts(Struct, frozen=True, kw_only=True):
     """How the pictures for one model are counted and sized."""
 
     cost: Cost
@@ -83,22 +83,22 @@ class Scale(Struct, frozen=True, kw_only=True):
     """Said where the model is not known."""
 
 
-def scale(name: Name, model: str | None) -> Scale:
+def scale(name: Name, model: str | None) -> TokenCosts:
     """That of a model; of an unknown one the costliest of its provider's, with a note."""
     asked = (model or "").strip().lower()
     asked = asked.rpartition("/")[2]  # openai/gpt-4o, models/gemini-2.5-pro
     if name == "anthropic":
         known = _CLAUDE.fullmatch(asked) is not None
-        return Scale(cost=claude, side=504, note=None if known else _note(model, name))
+        return TokenCosts(cost=claude, side=504, note=None if known else _note(model, name))
     if name == "gemini":
         return _gemini(asked, model)
     for family, base in _TILED.items():
         if _of(family, asked):
-            return Scale(cost=_flat(base), side=512)
+            return TokenCosts(cost=_flat(base), side=512)
     for family, factor in _PATCHED.items():
         if _of(family, asked):
-            return Scale(cost=_patched(factor), side=512)
-    return Scale(cost=_flat(max(_TILED.values())), side=512, note=_note(model, name))
+            return TokenCosts(cost=_patched(factor), side=512)
+    return TokenCosts(cost=_flat(max(_TILED.values())), side=512, note=_note(model, name))
 
 
 def text(words: str) -> int:
@@ -162,14 +162,14 @@ def gemini(width: int, height: int) -> int:
     return 258 * math.ceil(width / unit) * math.ceil(height / unit)
 
 
-def _gemini(asked: str, model: str | None) -> Scale:
+def _gemini(asked: str, model: str | None) -> TokenCosts:
     found = _GEMINI.fullmatch(asked)
     version = int(found.group(1)) if found else 0
     if version in (1, 2):
-        return Scale(cost=gemini, side=384)
+        return TokenCosts(cost=gemini, side=384)
     if version in (3, 4):
-        return Scale(cost=_flat(1120), side=512)
-    return Scale(
+        return TokenCosts(cost=_flat(1120), side=512)
+    return TokenCosts(
         cost=lambda width, height: max(1120, gemini(width, height)),
         side=384,
         note=_note(model, "gemini"),

@@ -17,9 +17,9 @@ from msgspec.structs import replace
 from core.errors import MalformedError, MissingError, SeenitError
 from core.filters import SHOWN
 from core.ports import Filters
-from core.queries.joined_views import Original, Seen
-from core.search.request import Ask
-from core.search.searcher import Results
+from core.queries.joined_views import OriginalView, RecordView
+from core.search.request import SearchRequest
+from core.search.searcher import SearchResults
 from core.types import Decision, Verdict
 from rag import json_schema
 from rag.providers.registry import Name
@@ -105,34 +105,36 @@ DEFINITIONS: dict[str, tuple[str, dict[str, Any]]] = {
 """By name: what it does, and its arguments as JSON Schema."""
 
 
-class Searches(Protocol):
+class SearchesPictures(Protocol):
     """Search as of now."""
 
-    def search(self, tenant: str, ask: Ask) -> Results:
+    def search(self, tenant: str, ask: SearchRequest) -> SearchResults:
         """The best pictures for a question."""
 
 
-class Reads(Protocol):
+class ReadsCards(Protocol):
     """Records as of now."""
 
-    def record(self, tenant: str, image_id: str) -> Seen:
+    def record(self, tenant: str, image_id: str) -> RecordView:
         """Raise MissingError, GoneError, UnsettledError."""
 
-    def original(self, tenant: str, verdict: Verdict) -> Original | None:
+    def original(self, tenant: str, verdict: Verdict) -> OriginalView | None:
         """The original that a verdict names."""
 
 
-class Checks(Protocol):
+class ChecksPictures(Protocol):
     """Verdicts on pictures that are not stored."""
 
     def check(self, tenant: str, data: bytes) -> tuple[Verdict, Decision]:
         """Raise an InputError for a bad file."""
 
 
-class Tools:
+class RagTools:
     """Carries the calls out, over the same use cases as every door."""
 
-    def __init__(self, searcher: Searches, reader: Reads, checker: Checks) -> None:
+    def __init__(
+        self, searcher: SearchesPictures, reader: ReadsCards, checker: ChecksPictures
+    ) -> None:
         self._searcher = searcher
         self._reader = reader
         self._checker = checker
@@ -158,11 +160,11 @@ class Tools:
     # --- each of them ---------------------------------------------------------------------------
 
     def _search(self, tenant: str, given: Mapping[str, Any]) -> dict[str, Any]:
-        return self._found(tenant, given, Ask(text=given["query"]))
+        return self._found(tenant, given, SearchRequest(text=given["query"]))
 
     def _similar(self, tenant: str, given: Mapping[str, Any]) -> dict[str, Any]:
         self._shown(tenant, given["image_id"])
-        ask = Ask(image_id=given["image_id"], mode=given.get("by", "hybrid"))
+        ask = SearchRequest(image_id=given["image_id"], mode=given.get("by", "hybrid"))
         return self._found(tenant, given, ask)
 
     def _get(self, tenant: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -187,7 +189,7 @@ class Tools:
 
     # --- what may be seen -----------------------------------------------------------------------
 
-    def _found(self, tenant: str, given: Mapping[str, Any], ask: Ask) -> dict[str, Any]:
+    def _found(self, tenant: str, given: Mapping[str, Any], ask: SearchRequest) -> dict[str, Any]:
         filters = Filters(
             category=given.get("category"), tags=tuple(given.get("tags", ())), decision=SHOWN
         )
@@ -201,7 +203,7 @@ class Tools:
             "used": list(results.used),
         }
 
-    def _shown(self, tenant: str, image_id: str) -> Seen:
+    def _shown(self, tenant: str, image_id: str) -> RecordView:
         """The record. One that may not be shown is, to a model, not there. Raise MissingError."""
         seen = self._reader.record(tenant, image_id)
         if not allowed(seen):
@@ -217,7 +219,7 @@ class Tools:
             return None
 
 
-def picture(seen: Seen) -> dict[str, Any]:
+def picture(seen: RecordView) -> dict[str, Any]:
     """What a model is told of a picture."""
     record = seen.record
     return {

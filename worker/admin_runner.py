@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 from celery import Celery
 
-from adapters.broker.admin_tasks import Errand, Report
-from adapters.broker.redis_admin_tasks import RedisErrands
+from adapters.broker.admin_tasks import AdminTask, AdminTaskReport
+from adapters.broker.redis_admin_tasks import RedisAdminTasks
 from adapters.wiring import Services
 from core.errors import QueueUnavailableError
 from core.supervision import SupervisedThread
@@ -23,10 +23,10 @@ PATIENCE_SECONDS = 60.0
 logger = logging.getLogger(__name__)
 
 
-class Desk:
+class AdminRunner:
     """Carries out what commands ask for, and says how far it has come."""
 
-    def __init__(self, services: Services, errands: RedisErrands, stop: threading.Event) -> None:
+    def __init__(self, services: Services, errands: RedisAdminTasks, stop: threading.Event) -> None:
         self._services = services
         self._errands = errands
         self._stop = stop
@@ -47,11 +47,11 @@ class Desk:
         if not ended:
             self._errands.send(errand)
 
-    def _do(self, errand: Errand, renew: Callable[[], None]) -> bool:
+    def _do(self, errand: AdminTask, renew: Callable[[], None]) -> bool:
         """Whether it came to an end, well or not."""
         over = threading.Event()
 
-        def say(report: Report) -> None:
+        def say(report: AdminTaskReport) -> None:
             try:
                 self._errands.report(errand, report)
             except QueueUnavailableError as error:  # whoever watches waits; the work goes on
@@ -76,7 +76,7 @@ class Desk:
         self._end(errand, came)
         return True
 
-    def _end(self, errand: Errand, report: Report) -> None:
+    def _end(self, errand: AdminTask, report: AdminTaskReport) -> None:
         """Say what came of it, to a broker that may be away for a while."""
         until = time.monotonic() + PATIENCE_SECONDS
         while True:

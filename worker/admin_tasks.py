@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from adapters.broker.admin_tasks import Errand, Report
+from adapters.broker.admin_tasks import AdminTask, AdminTaskReport
 from adapters.wiring import Services, rebuild
 from core.errors import MalformedError, SeenitError
 from worker import calibrate_task, space_tasks
@@ -25,8 +25,11 @@ class _StoppingError(Exception):
 
 
 def attempt(
-    services: Services, errand: Errand, say: Callable[[Report], object], stop: threading.Event
-) -> Report | None:
+    services: Services,
+    errand: AdminTask,
+    say: Callable[[AdminTaskReport], object],
+    stop: threading.Event,
+) -> AdminTaskReport | None:
     """What came of an errand, well or not; None where a stop broke it off.
 
     `say` hears how far it has come; what it raises is what came of it.
@@ -38,7 +41,7 @@ def attempt(
         if stop.is_set():
             raise _StoppingError
         done, total = now, of
-        say(Report(done=done, total=total))
+        say(AdminTaskReport(done=done, total=total))
 
     error = None
     came: dict[str, Any] = {}
@@ -51,7 +54,7 @@ def attempt(
     except Exception:  # the process's edge: one errand must not end it
         logger.exception("errand %s (%s) failed", errand.errand_id, errand.kind)
         error = "it failed: see the log"
-    return Report(done=done, total=total, told=came, ended=True, error=error)
+    return AdminTaskReport(done=done, total=total, told=came, ended=True, error=error)
 
 
 def carry_out(

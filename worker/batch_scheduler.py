@@ -16,11 +16,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import chain
 
-from adapters.broker.redis_leases import NEVER, SharedHand, Tried
+from adapters.broker.redis_leases import NEVER, DeliveryCount, RedisLeases
 from core.ingest.sweeper import Handle
 from core.metrics import UNMETERED, Meter
 from core.supervision import SupervisedThread
-from worker.batch_task import Received, Settle
+from worker.batch_task import ReceivedMessage, Settle
 
 TOGETHER = 2
 """Batches without an outcome after which a job goes alone."""
@@ -37,12 +37,12 @@ GATHER_SECONDS = 0.15
 logger = logging.getLogger(__name__)
 
 
-class Flights:
+class BatchScheduler:
     """Implements `Intake`: leases what comes, and settles it as fast as its threads can."""
 
     def __init__(
         self,
-        hand: SharedHand,
+        hand: RedisLeases,
         settle: Settle,
         set_aside: Callable[[str, str], Exception | None],
         *,
@@ -56,8 +56,8 @@ class Flights:
         self._batch = batch
         self._meter = meter
         self._changed = threading.Condition()
-        self._waiting: dict[str, deque[Received]] = {}
-        self._suspects: list[tuple[Received, Tried]] = []
+        self._waiting: dict[str, deque[ReceivedMessage]] = {}
+        self._suspects: list[tuple[ReceivedMessage, DeliveryCount]] = []
         self._under_way = 0
         self._lone = False
         self._passed = 0
@@ -73,10 +73,10 @@ class Flights:
         for thread in self._threads:
             thread.start()
 
-    def receive(self, received: Sequence[Received]) -> None:
+    def receive(self, received: Sequence[ReceivedMessage]) -> None:
         """Lease them and let them wait; what a living worker has is acknowledged and dropped."""
         taken = self._hand.take([one.job for one in received])
-        fresh: list[Received] = []
+        fresh: list[ReceivedMessage] = []
         left = set(taken)
         for one in received:
             if one.job in left:
@@ -154,7 +154,7 @@ class Flights:
     def _turn_of_suspects(self) -> bool:
         return bool(self._suspects) and (not self._waiting or self._passed >= PATIENCE)
 
-    def _next(self) -> tuple[list[Received], Tried]:
+    def _next(self) -> tuple[list[ReceivedMessage], DeliveryCount]:
         """As many of one tenant as a batch takes, the tenants in turn; else a lone suspect."""
         if self._turn_of_suspects():
             self._lone, self._passed = True, 0
@@ -168,7 +168,7 @@ class Flights:
             self._waiting[tenant] = waiting
         return batch, NEVER
 
-    def _fly(self, batch: Sequence[Received], tried: Tried) -> None:
+    def _fly(self, batch: Sequence[ReceivedMessage], tried: DeliveryCount) -> None:
         jobs = [one.job for one in batch]
         alone = self._lone or (len(jobs) == 1 and len(self._threads) == 1)
         tenant = jobs[0][0]

@@ -25,7 +25,7 @@ FLUSH_SECONDS = 0.02
 Settle = Callable[[str, Sequence[str]], Sequence[Exception | None]]
 
 
-class Received(NamedTuple):
+class ReceivedMessage(NamedTuple):
     """A message that is somebody's to settle; acknowledged, it is gone from the broker."""
 
     job: Handle
@@ -34,18 +34,18 @@ class Received(NamedTuple):
     """When it was enqueued, in seconds since the epoch."""
 
 
-class Intake(Protocol):
+class BatchIntake(Protocol):
     """Whoever settles what was received."""
 
-    def receive(self, received: Sequence[Received]) -> None:
+    def receive(self, received: Sequence[ReceivedMessage]) -> None:
         """Take them on, and acknowledge each once nothing is lost by it. Returns at once."""
 
 
-class Batched(Batches):  # type: ignore[misc]  # untyped, all of Celery
+class BatchTask(Batches):  # type: ignore[misc]  # untyped, all of Celery
     """Gathers messages as celery-batches does, and hands them on."""
 
     abstract = True
-    intake: Intake | None = None
+    intake: BatchIntake | None = None
     """Where they go; without one they are run as one batch, in the consumer's pool."""
 
     def Strategy(self, task: Any, app: Celery, consumer: Any) -> Any:  # noqa: ANN401, N802
@@ -66,7 +66,7 @@ class Batched(Batches):  # type: ignore[misc]  # untyped, all of Celery
             return super().flush(requests)
         self.intake.receive(
             [
-                Received(
+                ReceivedMessage(
                     _job(request.args),
                     partial(self._consumer.done, request.message),
                     request.request_dict.get("sent"),
@@ -113,7 +113,7 @@ def register(
     _add(app, run, batch, None)
 
 
-def gather(app: Celery, intake: Intake, *, batch: int) -> None:
+def gather(app: Celery, intake: BatchIntake, *, batch: int) -> None:
     """Give the application its one batched task, for a queue that workers share."""
 
     def run(requests: Sequence[SimpleRequest]) -> None:
@@ -126,10 +126,10 @@ def _add(
     app: Celery,
     run: Callable[[Sequence[SimpleRequest]], None],
     batch: int,
-    intake: Intake | None,
+    intake: BatchIntake | None,
 ) -> None:
     app.task(
-        base=Batched,
+        base=BatchTask,
         name=SETTLE_TASK,
         shared=False,  # else every other application of the process gets this very task
         flush_every=batch,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 
-from adapters.broker.redis_admin_tasks import RedisErrands
-from adapters.broker.redis_sweep_state import SharedHeld
+from adapters.broker.redis_admin_tasks import RedisAdminTasks
+from adapters.broker.redis_sweep_state import RedisQueueState
 from adapters.wiring import Services
 from core.errors import SeenitError, SettingsError
 from core.ingest.orphans import clear
 from core.supervision import SupervisedThread
-from worker.periodic import Chore, Rounds, upkeep
+from worker.periodic import PeriodicRunner, PeriodicTask, upkeep
 
 CLEAR_SECONDS = 300.0
 """Between two looks for pictures that a killed process left."""
@@ -28,13 +28,13 @@ class Beat:
     def __init__(self, services: Services) -> None:
         """Raise SettingsError for a queue inside a process."""
         held = services.broker.held
-        if not isinstance(held, SharedHeld):
+        if not isinstance(held, RedisQueueState):
             raise SettingsError("a beat of its own needs SEENIT_BROKER_URL=redis://…")
         self._held = held
         self._sweeper = services.sweeper
         self._every = services.broker.sweep_seconds
-        self._sweeps = Rounds(_sweeps(services))
-        self._chores = Rounds(_chores(services))
+        self._sweeps = PeriodicRunner(_sweeps(services))
+        self._chores = PeriodicRunner(_chores(services))
         self._stop = threading.Event()
         self._leading = threading.Event()
         self._threads = [
@@ -82,13 +82,15 @@ class Beat:
                 self._chores.go(self._stop)
 
 
-def _sweeps(services: Services) -> list[Chore]:
-    found = [Chore("sweep", 0.0, services.sweeper.sweep)]
-    if isinstance(services.errands, RedisErrands):
-        found.append(Chore("errands", services.broker.sweep_seconds, services.errands.resend))
+def _sweeps(services: Services) -> list[PeriodicTask]:
+    found = [PeriodicTask("sweep", 0.0, services.sweeper.sweep)]
+    if isinstance(services.errands, RedisAdminTasks):
+        found.append(
+            PeriodicTask("errands", services.broker.sweep_seconds, services.errands.resend)
+        )
     return found
 
 
-def _chores(services: Services) -> list[Chore]:
-    left = Chore("pictures asked about", CLEAR_SECONDS, lambda: clear(services.blobs))
+def _chores(services: Services) -> list[PeriodicTask]:
+    left = PeriodicTask("pictures asked about", CLEAR_SECONDS, lambda: clear(services.blobs))
     return [left, *upkeep(services)]

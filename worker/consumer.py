@@ -22,7 +22,7 @@ from celery.exceptions import WorkerShutdown
 from celery.worker.consumer import Consumer
 
 from adapters.broker.celery_app import TICK_SECONDS
-from worker.batch_task import Batched
+from worker.batch_task import BatchTask
 
 LONGEST_PAUSE = 1
 """Seconds between two tries to reach a broker that is away: a restarted one is found at once."""
@@ -30,7 +30,7 @@ LONGEST_PAUSE = 1
 logger = logging.getLogger(__name__)
 
 
-class Threads(TaskPool):  # type: ignore[misc]  # untyped, all of Celery
+class ThreadPool(TaskPool):  # type: ignore[misc]  # untyped, all of Celery
     """Celery's pool of threads, in each of which its own application is the current one."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - Celery's own
@@ -40,7 +40,7 @@ class Threads(TaskPool):  # type: ignore[misc]  # untyped, all of Celery
         )
 
 
-class Patient(Consumer):  # type: ignore[misc]  # likewise
+class GracefulConsumer(Consumer):  # type: ignore[misc]  # likewise
     """Consumes until `closing` is set, then calls `leaving` and lets go."""
 
     def __init__(
@@ -55,7 +55,7 @@ class Patient(Consumer):  # type: ignore[misc]  # likewise
         self.leaving = leaving
         self._away = False
         self._done: deque[Any] = deque()
-        self._batched = [task for task in self.app.tasks.values() if isinstance(task, Batched)]
+        self._batched = [task for task in self.app.tasks.values() if isinstance(task, BatchTask)]
 
     def loop(
         self,

@@ -6,15 +6,15 @@ import logging
 import threading
 from functools import partial
 
-from adapters.broker.admin_tasks import Errand, Report
+from adapters.broker.admin_tasks import AdminTask, AdminTaskReport
 from adapters.wiring import Services
 from core.errors import SeenitError, SettingsError
-from core.ingest.sweeper import Hand
+from core.ingest.sweeper import InFlightJobs
 from core.supervision import SupervisedThread
 from worker.admin_tasks import attempt
 from worker.batch_task import register
-from worker.periodic import Chore, Rounds, upkeep
-from worker.settle_task import Settling
+from worker.periodic import PeriodicRunner, PeriodicTask, upkeep
+from worker.settle_task import SettleTask
 from worker.thread_worker import ThreadWorker
 
 LOOK_SECONDS = 0.5
@@ -23,7 +23,7 @@ LOOK_SECONDS = 0.5
 logger = logging.getLogger(__name__)
 
 
-class Engine:
+class EmbeddedEngine:
     """Runs once it holds the directory's lock; until then it stands by, and takes over.
 
     Whatever ends it, a lock that cannot be opened or a consumer that failed, is logged, shown by
@@ -36,7 +36,7 @@ class Engine:
         self._ahead = ahead
         self._stop = threading.Event()
         self._running = threading.Event()
-        self._came: dict[str, Report] = {}
+        self._came: dict[str, AdminTaskReport] = {}
         """By errand, what could not be said yet: it is not done again for that."""
         self._status = services.engine
         self._thread = SupervisedThread(
@@ -82,12 +82,12 @@ class Engine:
     def _hold(self) -> None:
         services = self._services
         hand = services.broker.hand
-        if not isinstance(hand, Hand):
+        if not isinstance(hand, InFlightJobs):
             raise SettingsError("over Redis `seenit worker` consumes and `seenit beat` sweeps")
         services.ledger.catch_up()
         register(
             services.celery,
-            Settling(services.ingest),
+            SettleTask(services.ingest),
             batch=services.settings.batch,
             ended=hand.ended,
             failed=hand.failed,
@@ -99,7 +99,9 @@ class Engine:
             services.sweeper.start()
             self._status.running(lambda: services.sweeper.failure)
             self._running.set()
-            rounds = Rounds([Chore("errands", 0.0, self._carry_out), *upkeep(services)])
+            rounds = PeriodicRunner(
+                [PeriodicTask("errands", 0.0, self._carry_out), *upkeep(services)]
+            )
             while not self._stop.wait(LOOK_SECONDS):
                 worker.check()
                 rounds.go(self._stop)
@@ -121,7 +123,7 @@ class Engine:
             errands.report(errand, came)
             del self._came[errand.errand_id]
 
-    def _say(self, errand: Errand, report: Report) -> None:
+    def _say(self, errand: AdminTask, report: AdminTaskReport) -> None:
         """How far it has come; who watches waits where that cannot be written, the work goes on."""
         try:
             self._services.errands.report(errand, report)

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from adapters.wiring import Services
 from core.backoff import pause_after
 from core.errors import SeenitError
-from core.ingest.orphans import Unpromised
+from core.ingest.orphans import Orphans
 from core.supervision import LONGEST_PAUSE
 
 TIDY_SECONDS = 600.0
@@ -22,7 +22,7 @@ RETAIN_SECONDS = 5.0
 logger = logging.getLogger(__name__)
 
 
-class Chore(NamedTuple):
+class PeriodicTask(NamedTuple):
     """Something to be done every so many seconds. It may raise a SeenitError."""
 
     name: str
@@ -31,7 +31,7 @@ class Chore(NamedTuple):
 
 
 @runtime_checkable
-class Tidies(Protocol):
+class CleansUp(Protocol):
     """An index in which something is left over now and then."""
 
     def tidy(self, tenant: str) -> object:
@@ -39,17 +39,17 @@ class Tidies(Protocol):
 
 
 @runtime_checkable
-class Rests(Protocol):
+class RestsTenants(Protocol):
     """An index that can put idle tenants to rest."""
 
     def rest(self) -> object:
         """Do so."""
 
 
-class Rounds:
+class PeriodicRunner:
     """Chores, and when each is due; for one thread."""
 
-    def __init__(self, chores: Sequence[Chore]) -> None:
+    def __init__(self, chores: Sequence[PeriodicTask]) -> None:
         self._chores = list(chores)
         self._due = [0.0] * len(self._chores)
         self._failures = [0] * len(self._chores)
@@ -76,21 +76,21 @@ class Rounds:
                 self._failures[n] = 0
 
 
-def upkeep(services: Services) -> list[Chore]:
+def upkeep(services: Services) -> list[PeriodicTask]:
     """What every service needs: keeping as long as was asked for, and an index in order."""
-    unpromised = Unpromised(services.blobs, services.shelf.remove)
+    unpromised = Orphans(services.blobs, services.shelf.remove)
     found = [
-        Chore("retention", RETAIN_SECONDS, services.retention.sweep),
-        Chore("uploads that broke off", RETAIN_SECONDS, unpromised.sweep),
+        PeriodicTask("retention", RETAIN_SECONDS, services.retention.sweep),
+        PeriodicTask("uploads that broke off", RETAIN_SECONDS, unpromised.sweep),
     ]
     index = services.index
-    if isinstance(index, Tidies):
+    if isinstance(index, CleansUp):
 
-        def tidy(index: Tidies = index) -> None:
+        def tidy(index: CleansUp = index) -> None:
             for tenant in services.index.tenants():
                 index.tidy(tenant)
 
-        found.append(Chore("tidy", TIDY_SECONDS, tidy))
-    if isinstance(index, Rests):
-        found.append(Chore("rest", TIDY_SECONDS, index.rest))
+        found.append(PeriodicTask("tidy", TIDY_SECONDS, tidy))
+    if isinstance(index, RestsTenants):
+        found.append(PeriodicTask("rest", TIDY_SECONDS, index.rest))
     return found

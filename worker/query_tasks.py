@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from celery import Celery
 
-from adapters.wiring import OWN, Checked, Replies, Services, Told, Vectors
+from adapters.wiring import OWN, CheckReply, ModelReport, RPCServer, Services, VectorsReply
 from core import keys
 from core.errors import (
     EmbedderUnavailableError,
@@ -23,14 +23,14 @@ from core.task_names import CHECK_TASK, EMBED_TASK, SEE_TASK, SPACE_TASK
 from core.types import SpaceKind
 
 
-class _Picture(msgspec.Struct, frozen=True):
+class _PictureQuery(msgspec.Struct, frozen=True):
     """A picture that lies in the store until it was looked at."""
 
     tenant: str
     asked_id: str
 
 
-class _Texts(msgspec.Struct, frozen=True):
+class _TextsQuery(msgspec.Struct, frozen=True):
     """Texts for one model."""
 
     kind: SpaceKind
@@ -38,57 +38,59 @@ class _Texts(msgspec.Struct, frozen=True):
     texts: list[str]
 
 
-class _Models(msgspec.Struct, frozen=True):
+class _ModelsQuery(msgspec.Struct, frozen=True):
     """Models by their kind."""
 
     sources: dict[SpaceKind, str]
 
 
-class Answers:
+class QueryTasks:
     """What a worker knows; urgent at decoders and models, for somebody is waiting."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
 
-    def check(self, arguments: object) -> Checked:
+    def check(self, arguments: object) -> CheckReply:
         """The verdict that a picture would get. Raise what `Checker.check` does."""
-        asked = msgspec.convert(arguments, _Picture)
-        return Checked(*self._services.checker.check(asked.tenant, self._taken(asked)))
+        asked = msgspec.convert(arguments, _PictureQuery)
+        return CheckReply(*self._services.checker.check(asked.tenant, self._taken(asked)))
 
-    def see(self, arguments: object) -> Vectors:
+    def see(self, arguments: object) -> VectorsReply:
         """A picture's visual vector. Raise what `Perceiver.see` does."""
-        asked = msgspec.convert(arguments, _Picture)
+        asked = msgspec.convert(arguments, _PictureQuery)
         space_id, vector = self._services.sight.see(asked.tenant, self._taken(asked))
         space = self._services.models.of(space_id)
         if space is None:
             raise EmbedderUnavailableError("the model was changed this very moment")
-        return Vectors.of(space, vector[None, :])
+        return VectorsReply.of(space, vector[None, :])
 
-    def embed(self, arguments: object) -> Vectors:
+    def embed(self, arguments: object) -> VectorsReply:
         """Vectors of texts. Raise EmbedderUnavailableError."""
-        asked = msgspec.convert(arguments, _Texts)
+        asked = msgspec.convert(arguments, _TextsQuery)
         embedder = self._embedder(asked.kind, asked.source)
         if embedder.absent is not None:
             raise EmbedderUnavailableError(embedder.absent)
-        return Vectors.of(embedder.space, embedder.embed_texts(asked.texts, urgent=True))
+        return VectorsReply.of(embedder.space, embedder.embed_texts(asked.texts, urgent=True))
 
-    def space(self, arguments: object) -> dict[SpaceKind, Told]:
+    def space(self, arguments: object) -> dict[SpaceKind, ModelReport]:
         """The spaces of models, or why there are none; one that is not open yet is opened."""
-        asked = msgspec.convert(arguments, _Models)
-        told: dict[SpaceKind, Told] = {}
+        asked = msgspec.convert(arguments, _ModelsQuery)
+        told: dict[SpaceKind, ModelReport] = {}
         for kind, source in asked.sources.items():
             embedder = self._embedder(kind, source)
             absent = embedder.absent
-            told[kind] = Told(embedder.space) if absent is None else Told(absent=absent)
+            told[kind] = (
+                ModelReport(embedder.space) if absent is None else ModelReport(absent=absent)
+            )
         return told
 
     def done(self, arguments: Mapping[str, Any]) -> None:
         """Remove a picture that was looked at: the API that asked may be gone."""
-        asked = msgspec.convert(arguments, _Picture)
+        asked = msgspec.convert(arguments, _PictureQuery)
         with suppress(StoreUnavailableError):  # then it is swept
             self._services.blobs.delete([keys.asked(asked.tenant, asked.asked_id)])
 
-    def _taken(self, asked: _Picture) -> bytes:
+    def _taken(self, asked: _PictureQuery) -> bytes:
         try:
             return self._services.blobs.get(keys.asked(asked.tenant, asked.asked_id))
         except MissingError:
@@ -111,7 +113,7 @@ def register_answers(celery: Celery, services: Services) -> None:
     replies = services.replies
     if replies is None:
         raise SettingsError("only a worker answers questions")
-    answers = Answers(services)
+    answers = QueryTasks(services)
     calls: dict[str, Callable[[object], Any]] = {
         CHECK_TASK: answers.check,
         SEE_TASK: answers.see,
@@ -125,7 +127,7 @@ def register_answers(celery: Celery, services: Services) -> None:
 
 
 def _task(
-    name: str, call: Callable[[object], Any], replies: Replies, answers: Answers
+    name: str, call: Callable[[object], Any], replies: RPCServer, answers: QueryTasks
 ) -> Callable[[str, float, dict[str, Any]], None]:
     kind = name.rpartition(".")[2]
 

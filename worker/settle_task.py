@@ -6,15 +6,15 @@ import logging
 from collections.abc import Sequence
 
 from core.errors import IndexUnavailableError, SeenitError
-from core.ingest.process import Ingest
+from core.ingest.process import IngestProcess
 
 logger = logging.getLogger(__name__)
 
 
-class Settling:
+class SettleTask:
     """Settles a batch; where it fails as a whole, each job by itself: one cannot hold up all."""
 
-    def __init__(self, ingest: Ingest) -> None:
+    def __init__(self, ingest: IngestProcess) -> None:
         self._ingest = ingest
 
     def __call__(self, tenant: str, job_ids: Sequence[str]) -> list[Exception | None]:

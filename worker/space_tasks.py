@@ -18,7 +18,7 @@ from core.errors import (
 from core.event_log.decide import Claim
 from core.ports import TextEmbedder
 from core.records import Job, JobKind
-from core.types import Chosen, SpaceKind
+from core.types import ChosenSpace, SpaceKind
 
 Told = Callable[[int, int], None]
 
@@ -40,7 +40,7 @@ def _choose(
     services: Services, operation: JobKind, arguments: Mapping[str, str], told: Told
 ) -> dict[str, Any]:
     kind, source = _kind(arguments), arguments["model"]
-    chosen = Chosen(_open(services, kind, source).space, source)
+    chosen = ChosenSpace(_open(services, kind, source).space, source)
     space_id = chosen.space.space_id
     tenants = _tenants(services, arguments)
     if operation == "add_space":
@@ -140,7 +140,7 @@ def _open(services: Services, kind: SpaceKind, source: str) -> TextEmbedder:
 
 
 def _settle(
-    services: Services, tenant: str, kind: JobKind, chosen: Chosen, present: Chosen | None
+    services: Services, tenant: str, kind: JobKind, chosen: ChosenSpace, present: ChosenSpace | None
 ) -> None:
     """One entry of the tenant's log. Raise what it was refused with."""
     job = Job(

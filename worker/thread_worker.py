@@ -14,7 +14,7 @@ from celery.worker import WorkController
 
 from core.errors import EngineUnavailableError
 from core.supervision import describe
-from worker.consumer import Patient, Threads
+from worker.consumer import GracefulConsumer, ThreadPool
 
 READY_SECONDS = 30.0
 LOOK_SECONDS = 0.1
@@ -106,14 +106,14 @@ class ThreadWorker:
         try:
             self._controller = WorkController(
                 app=self._app,
-                pool="solo" if self._threads is None else Threads,
+                pool="solo" if self._threads is None else ThreadPool,
                 concurrency=self._threads or 1,
                 loglevel="WARNING",
                 without_heartbeat=True,
                 without_mingle=True,
                 without_gossip=True,
                 use_eventloop=False,
-                consumer_cls=partial(Patient, closing=self._closing, leaving=self._leave),
+                consumer_cls=partial(GracefulConsumer, closing=self._closing, leaving=self._leave),
                 ready_callback=lambda _: self._ready.set(),
             )
             self._controller.start()

@@ -6,17 +6,17 @@ import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from adapters.broker.redis_admin_tasks import RedisErrands
-from adapters.broker.redis_leases import SharedHand
+from adapters.broker.redis_admin_tasks import RedisAdminTasks
+from adapters.broker.redis_leases import RedisLeases
 from adapters.wiring import Services
 from core.errors import SeenitError, SettingsError
 from core.supervision import SupervisedThread
 from core.task_names import DEFAULT_QUEUE, INGEST_QUEUE, QUERY_QUEUE, QUEUES
-from worker.admin_runner import Desk
-from worker.batch_scheduler import Flights
+from worker.admin_runner import AdminRunner
+from worker.batch_scheduler import BatchScheduler
 from worker.batch_task import gather
 from worker.query_tasks import register_answers
-from worker.settle_task import Settling
+from worker.settle_task import SettleTask
 from worker.thread_worker import ThreadWorker
 
 FLIGHTS = 3
@@ -33,7 +33,7 @@ class Worker:
         if unknown or not queues:
             raise SettingsError(f"queues are {', '.join(QUEUES)}, not {', '.join(sorted(unknown))}")
         hand, errands = services.broker.hand, services.errands
-        if not isinstance(hand, SharedHand) or not isinstance(errands, RedisErrands):
+        if not isinstance(hand, RedisLeases) or not isinstance(errands, RedisAdminTasks):
             raise SettingsError("a worker of its own needs SEENIT_BROKER_URL=redis://…")
         self._services = services
         self._queues = tuple(queues)
@@ -93,8 +93,8 @@ class Worker:
     def _ingest(self) -> ThreadWorker:
         services, batch = self._services, self._services.settings.batch
         count = services.settings.flights or _flights(services)
-        settling = Settling(services.ingest)
-        flights = Flights(
+        settling = SettleTask(services.ingest)
+        flights = BatchScheduler(
             self._hand,
             settling,
             settling.set_aside,
@@ -116,7 +116,7 @@ class Worker:
     def _errand(self) -> ThreadWorker:
         services = self._services
         app = services.broker.consumer(DEFAULT_QUEUE, 1)
-        Desk(services, self._errands, self._stop).register(app)
+        AdminRunner(services, self._errands, self._stop).register(app)
         return ThreadWorker(app, name=DEFAULT_QUEUE)
 
 

@@ -36,7 +36,7 @@ def check(key: str) -> str:
     return key
 
 
-class Directory:
+class DirectoryBlobs:
     """Port Blobs in a directory, for any number of threads and processes at once."""
 
     def __init__(self, root: Path, *, durable: bool = True) -> None:

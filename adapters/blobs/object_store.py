@@ -31,7 +31,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class Bucket:
+class ObjectStoreBlobs:
     """Port Blobs over any obstore store. A bucket is durable by itself."""
 
     def __init__(self, store: ObjectStore) -> None:

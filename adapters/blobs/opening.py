@@ -11,9 +11,9 @@ from urllib.parse import unquote, urlsplit
 
 from obstore.store import MemoryStore, from_url
 
-from adapters.blobs.directory import Directory
+from adapters.blobs.directory import DirectoryBlobs
 from adapters.blobs.errors import object_store
-from adapters.blobs.object_store import Bucket
+from adapters.blobs.object_store import ObjectStoreBlobs
 from core.errors import ExistsError, MissingError, StoreUnavailableError
 from core.ports import Blobs
 
@@ -44,16 +44,16 @@ def open_blobs(url: str, *, durable: bool = True) -> Blobs:
     """
     parts = urlsplit(url)
     if parts.scheme == "file":
-        return Directory(Path(unquote(parts.path)), durable=durable)
+        return DirectoryBlobs(Path(unquote(parts.path)), durable=durable)
     if "://" not in url:
-        return Directory(Path(url).expanduser(), durable=durable)
+        return DirectoryBlobs(Path(url).expanduser(), durable=durable)
     if parts.scheme == "memory":
-        return Bucket(MemoryStore())
+        return ObjectStoreBlobs(MemoryStore())
     if parts.scheme not in BUCKETS:
         raise ValueError(f"no blob store of scheme {parts.scheme}: use a path or {BUCKETS}")
     with object_store(url):
         # Plain HTTP is only ever used where the operator's own endpoint says http://.
-        return Bucket(
+        return ObjectStoreBlobs(
             from_url(
                 url,
                 client_options={

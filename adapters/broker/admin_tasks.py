@@ -20,7 +20,7 @@ from adapters.blobs.errors import filesystem
 logger = logging.getLogger(__name__)
 
 
-class Errand(msgspec.Struct, frozen=True, kw_only=True):
+class AdminTask(msgspec.Struct, frozen=True, kw_only=True):
     """Something asked for."""
 
     errand_id: str
@@ -29,7 +29,7 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
     arguments: dict[str, str] = {}
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class AdminTaskReport(msgspec.Struct, frozen=True, kw_only=True):
     """How far an errand has come, in entries of the log or in pictures."""
 
     done: int
@@ -40,45 +40,45 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
 
 
-class Desk(Protocol):
+class AdminTasks(Protocol):
     """Where errands are left and reports are read, whoever carries them out."""
 
-    def ask(self, kind: str, arguments: Mapping[str, str] | None = None) -> Errand:
+    def ask(self, kind: str, arguments: Mapping[str, str] | None = None) -> AdminTask:
         """Leave a request."""
 
-    def waiting(self) -> list[Errand]:
+    def waiting(self) -> list[AdminTask]:
         """Requests that nobody has carried out yet."""
 
-    def report(self, errand: Errand, report: Report) -> None:
+    def report(self, errand: AdminTask, report: AdminTaskReport) -> None:
         """Say how far it has come; once it has ended the request goes."""
 
-    def look(self, errand: Errand) -> Report | None:
+    def look(self, errand: AdminTask) -> AdminTaskReport | None:
         """The newest report, None before the first."""
 
-    def forget(self, errand: Errand) -> None:
+    def forget(self, errand: AdminTask) -> None:
         """Take the request and its report away."""
 
 
-class Errands:
+class FolderAdminTasks:
     """The folder through which processes of one data directory ask each other."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def ask(self, kind: str, arguments: Mapping[str, str] | None = None) -> Errand:
+    def ask(self, kind: str, arguments: Mapping[str, str] | None = None) -> AdminTask:
         """Leave a request for the holder."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        errand = Errand(errand_id=uuid4().hex, kind=kind, arguments=dict(arguments or {}))
+        errand = AdminTask(errand_id=uuid4().hex, kind=kind, arguments=dict(arguments or {}))
         self._write(f"{errand.errand_id}.json", msgspec.json.encode(errand))
         return errand
 
-    def waiting(self) -> list[Errand]:
+    def waiting(self) -> list[AdminTask]:
         """Requests that nobody has carried out yet, oldest first."""
-        left: list[tuple[float, Errand]] = []
+        left: list[tuple[float, AdminTask]] = []
         for path in self._folder.glob("*.json"):
             try:
                 written = path.stat().st_mtime
-                left.append((written, msgspec.json.decode(path.read_bytes(), type=Errand)))
+                left.append((written, msgspec.json.decode(path.read_bytes(), type=AdminTask)))
             except (FileNotFoundError, msgspec.ValidationError):
                 continue  # taken back this very moment, or for a newer Seenit
             except msgspec.DecodeError:  # cut off when the power failed: nobody waits for it
@@ -86,7 +86,7 @@ class Errands:
                 path.unlink(missing_ok=True)
         return [errand for _, errand in sorted(left, key=lambda one: one[0])]
 
-    def report(self, errand: Errand, report: Report) -> None:
+    def report(self, errand: AdminTask, report: AdminTaskReport) -> None:
         """Say how far it has come; once it has ended the request goes.
 
         Raise StoreUnavailableError, as where the disk is full.
@@ -95,15 +95,15 @@ class Errands:
         if report.ended:
             (self._folder / f"{errand.errand_id}.json").unlink(missing_ok=True)
 
-    def look(self, errand: Errand) -> Report | None:
+    def look(self, errand: AdminTask) -> AdminTaskReport | None:
         """The newest report, None before the first."""
         try:
             data = (self._folder / f"{errand.errand_id}.progress").read_bytes()
         except FileNotFoundError:
             return None
-        return msgspec.json.decode(data, type=Report)
+        return msgspec.json.decode(data, type=AdminTaskReport)
 
-    def forget(self, errand: Errand) -> None:
+    def forget(self, errand: AdminTask) -> None:
         """Take the request and its report away."""
         for end in ("json", "progress"):
             (self._folder / f"{errand.errand_id}.{end}").unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from uuid import uuid4
 from celery import Celery
 
 from adapters.broker.errors import broker_errors
-from core.ingest.sweeper import Hand, Handle
+from core.ingest.sweeper import Handle, InFlightJobs
 from core.task_names import INGEST_QUEUE, SETTLE_TASK
 
 VISIBLE_SECONDS = 3600
@@ -68,7 +68,7 @@ def create_celery(broker_url: str, *, batch: int, queue: str = INGEST_QUEUE) -> 
 class CeleryQueue:
     """Implements `Queue` by name; never asks Celery twice for what this process has in hand."""
 
-    def __init__(self, app: Celery, hand: Hand) -> None:
+    def __init__(self, app: Celery, hand: InFlightJobs) -> None:
         self._app = app
         self._hand = hand
 

@@ -29,7 +29,7 @@ class _Message(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Message)
 
 
-class Messages:
+class CeleryMessages:
     """Tasks in version 2 of Celery's protocol, in the envelope that kombu's Redis transport reads.
 
     Both are documented: "Message Protocol" of Celery, and kombu's virtual transports.

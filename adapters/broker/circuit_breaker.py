@@ -18,7 +18,7 @@ LONGEST_PAUSE = 10.0
 which costs nobody anything, as it sweeps as often."""
 
 
-class Breaker:
+class CircuitBreaker:
     """Lets calls through until one fails; then none for a while, then one as a trial."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -17,7 +17,7 @@ ENDED = ("done", "failed")
 logger = logging.getLogger(__name__)
 
 
-class Listeners:
+class ProgressListeners:
     """Whoever in this process wants to hear of jobs; safe to use from any thread."""
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class MemoryProgress:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._under_way: dict[tuple[str, str], JobStatus] = {}
-        self._listeners = Listeners()
+        self._listeners = ProgressListeners()
 
     def publish(self, tenant: str, job_ids: Sequence[str], status: JobStatus) -> None:
         """Say that these jobs have come so far."""

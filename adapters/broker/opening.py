@@ -10,17 +10,17 @@ from celery import Celery
 from redis import Redis
 
 from adapters.broker import connections
-from adapters.broker.admin_tasks import Desk, Errands
+from adapters.broker.admin_tasks import AdminTasks, FolderAdminTasks
 from adapters.broker.celery_app import CeleryQueue, create_celery
-from adapters.broker.circuit_breaker import Breaker
+from adapters.broker.circuit_breaker import CircuitBreaker
 from adapters.broker.memory_progress import MemoryProgress
-from adapters.broker.redis_admin_tasks import RedisErrands
-from adapters.broker.redis_leases import SharedHand
+from adapters.broker.redis_admin_tasks import RedisAdminTasks
+from adapters.broker.redis_leases import RedisLeases
 from adapters.broker.redis_progress import RedisProgress
 from adapters.broker.redis_queue import RedisQueue
-from adapters.broker.redis_sweep_state import SharedHeld
+from adapters.broker.redis_sweep_state import RedisQueueState
 from adapters.settings import Settings
-from core.ingest.sweeper import EVERY_SECONDS, Hand, Held
+from core.ingest.sweeper import EVERY_SECONDS, InFlightJobs, QueueState
 from core.metrics import UNMETERED, Meter
 from core.ports import Progress, Queue
 
@@ -38,12 +38,12 @@ class Broker:
     celery: Celery
     """For sending, and over memory:// for receiving."""
     queue: Queue
-    hand: Hand | SharedHand
+    hand: InFlightJobs | RedisLeases
     """What this process has; over Redis it is a worker's."""
-    held: Held
+    held: QueueState
     """What the sweeper asks."""
     progress: Progress
-    errands: Desk
+    errands: AdminTasks
     redis: Redis | None
     """For calls that may wait, blocking ones up to SEENIT_QUERY_SECONDS; None inside a process."""
     sweep_seconds: float
@@ -74,14 +74,14 @@ def open_broker(settings: Settings, meter: Meter = UNMETERED) -> Broker:
 
 def _within(settings: Settings) -> Broker:
     celery = create_celery(settings.broker_url, batch=settings.batch)
-    hand = Hand(listening=False)
+    hand = InFlightJobs(listening=False)
     return Broker(
         celery=celery,
         queue=CeleryQueue(celery, hand),
         hand=hand,
         held=hand,
         progress=MemoryProgress(),
-        errands=Errands(settings.data / "errands"),
+        errands=FolderAdminTasks(settings.data / "errands"),
         redis=None,
         sweep_seconds=settings.sweep_seconds or EVERY_SECONDS,
         url=settings.broker_url,
@@ -94,16 +94,16 @@ def _over_redis(settings: Settings, meter: Meter) -> Broker:
     celery = create_celery(url, batch=settings.batch)
     door = connections.door(url)
     patient = connections.patient(url, connections.WORKER_SECONDS + settings.query_seconds)
-    breaker = Breaker()
+    breaker = CircuitBreaker()
     progress = RedisProgress(url, door, breaker, meter)
     sweep = settings.sweep_seconds or SWEEP_SECONDS
     return Broker(
         celery=celery,
         queue=RedisQueue(celery, door, breaker),
-        hand=SharedHand(patient, settings.lease_seconds, meter),
-        held=SharedHeld(patient, LEADS * sweep),
+        hand=RedisLeases(patient, settings.lease_seconds, meter),
+        held=RedisQueueState(patient, LEADS * sweep),
         progress=progress,
-        errands=RedisErrands(celery, patient, settings.lease_seconds),
+        errands=RedisAdminTasks(celery, patient, settings.lease_seconds),
         redis=patient,
         sweep_seconds=sweep,
         url=url,

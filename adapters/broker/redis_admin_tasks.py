@@ -12,8 +12,8 @@ from redis import Redis
 from redis.exceptions import LockError
 
 from adapters.broker import redis_keys
-from adapters.broker.admin_tasks import Errand, Report
-from adapters.broker.celery_messages import Messages
+from adapters.broker.admin_tasks import AdminTask, AdminTaskReport
+from adapters.broker.celery_messages import CeleryMessages
 from adapters.broker.errors import broker_errors
 from core.errors import QueueUnavailableError
 from core.task_names import DEFAULT_QUEUE, ERRAND_TASK
@@ -25,24 +25,24 @@ ALONE = frozenset({"reindex"})
 away what the first has made so far."""
 
 
-class RedisErrands:
+class RedisAdminTasks:
     """The same as the folder of one data directory, for workers on any machine."""
 
     def __init__(self, app: Celery, redis: Redis, seconds: float) -> None:
-        self._messages = Messages(app)
+        self._messages = CeleryMessages(app)
         self._redis = redis
         self.seconds = seconds
         """How long a worker that says nothing is believed to be at an errand."""
 
-    def ask(self, kind: str, arguments: Mapping[str, str] | None = None) -> Errand:
+    def ask(self, kind: str, arguments: Mapping[str, str] | None = None) -> AdminTask:
         """Leave a request for a worker. Raise QueueUnavailableError."""
-        errand = Errand(errand_id=uuid4().hex, kind=kind, arguments=dict(arguments or {}))
+        errand = AdminTask(errand_id=uuid4().hex, kind=kind, arguments=dict(arguments or {}))
         with broker_errors():
             self._redis.hset(redis_keys.ERRANDS, errand.errand_id, msgspec.json.encode(errand))
         self.send(errand)
         return errand
 
-    def send(self, errand: Errand) -> None:
+    def send(self, errand: AdminTask) -> None:
         """Put it into the queue, perhaps again. Raise QueueUnavailableError."""
         message = self._messages.task(
             DEFAULT_QUEUE, ERRAND_TASK, [errand.errand_id], errand.errand_id
@@ -50,17 +50,17 @@ class RedisErrands:
         with broker_errors():
             self._redis.lpush(DEFAULT_QUEUE, message)
 
-    def find(self, errand_id: str) -> Errand | None:
+    def find(self, errand_id: str) -> AdminTask | None:
         """A request that has not been carried out. Raise QueueUnavailableError."""
         with broker_errors():
             found = self._redis.hget(redis_keys.ERRANDS, errand_id)
-        return None if found is None else msgspec.json.decode(found, type=Errand)
+        return None if found is None else msgspec.json.decode(found, type=AdminTask)
 
-    def waiting(self) -> list[Errand]:
+    def waiting(self) -> list[AdminTask]:
         """Requests that nobody has carried out yet. Raise QueueUnavailableError."""
         with broker_errors():
             found = self._redis.hvals(redis_keys.ERRANDS)
-        return [msgspec.json.decode(one, type=Errand) for one in found]
+        return [msgspec.json.decode(one, type=AdminTask) for one in found]
 
     def resend(self) -> int:
         """Put into an empty queue again what no worker is at: its worker died. How many."""
@@ -75,7 +75,7 @@ class RedisErrands:
         return len(left)
 
     @contextmanager
-    def doing(self, errand: Errand) -> Iterator[Callable[[], None] | None]:
+    def doing(self, errand: AdminTask) -> Iterator[Callable[[], None] | None]:
         """It is ours to do for as long as what this gives is called in time; None where it is not.
 
         One worker at a time is at an errand, or at one of a kind that is to be done alone. Raise
@@ -104,7 +104,7 @@ class RedisErrands:
             with suppress(QueueUnavailableError, LockError), broker_errors():  # it runs out
                 lock.release()
 
-    def report(self, errand: Errand, report: Report) -> None:
+    def report(self, errand: AdminTask, report: AdminTaskReport) -> None:
         """Say how far it has come; once it has ended the request goes."""
         with broker_errors(), self._redis.pipeline(transaction=True) as pipe:
             key = f"{redis_keys.REPORT}{errand.errand_id}"
@@ -113,19 +113,19 @@ class RedisErrands:
                 pipe.hdel(redis_keys.ERRANDS, errand.errand_id)
             pipe.execute()
 
-    def look(self, errand: Errand) -> Report | None:
+    def look(self, errand: AdminTask) -> AdminTaskReport | None:
         """The newest report, None before the first. Raise QueueUnavailableError."""
         with broker_errors():
             found = self._redis.get(f"{redis_keys.REPORT}{errand.errand_id}")
-        return None if found is None else msgspec.json.decode(found, type=Report)
+        return None if found is None else msgspec.json.decode(found, type=AdminTaskReport)
 
-    def forget(self, errand: Errand) -> None:
+    def forget(self, errand: AdminTask) -> None:
         """Take the request and its report away. Raise QueueUnavailableError."""
         with broker_errors():
             self._redis.hdel(redis_keys.ERRANDS, errand.errand_id)
             self._redis.delete(f"{redis_keys.REPORT}{errand.errand_id}")
 
 
-def _at(errand: Errand) -> str:
+def _at(errand: AdminTask) -> str:
     """The key that is there while a worker is at it."""
     return f"{redis_keys.DOING}{errand.kind if errand.kind in ALONE else errand.errand_id}"

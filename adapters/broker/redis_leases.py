@@ -63,17 +63,17 @@ end
 logger = logging.getLogger(__name__)
 
 
-class Tried(NamedTuple):
+class DeliveryCount(NamedTuple):
     """How often a job was begun and left neither outcome nor error: its worker died."""
 
     together: int
     alone: int
 
 
-NEVER = Tried(0, 0)
+NEVER = DeliveryCount(0, 0)
 
 
-class SharedHand:
+class RedisLeases:
     """The jobs that this process has; `renewing` keeps them."""
 
     def __init__(self, redis: Redis, seconds: float, meter: Meter = UNMETERED) -> None:
@@ -90,7 +90,7 @@ class SharedHand:
         self._stop = threading.Event()
         self._thread = SupervisedThread("leases", self._keep, self._stop, meter=meter)
 
-    def take(self, jobs: Sequence[Handle]) -> dict[Handle, Tried]:
+    def take(self, jobs: Sequence[Handle]) -> dict[Handle, DeliveryCount]:
         """Those that are ours from now on; left out is what somebody has, this process included."""
         with self._lock:
             fresh = [job for job in dict.fromkeys(jobs) if job not in self._mine]
@@ -174,7 +174,7 @@ class SharedHand:
 
     # --- steps ----------------------------------------------------------------------------------
 
-    def _lease(self, jobs: Sequence[Handle]) -> dict[Handle, Tried]:
+    def _lease(self, jobs: Sequence[Handle]) -> dict[Handle, DeliveryCount]:
         try:
             with broker_errors():
                 found = self._take(
@@ -185,7 +185,7 @@ class SharedHand:
             logger.warning("no leases: %s", error)
             return dict.fromkeys(jobs, NEVER)
         return {
-            job: Tried(int(together), int(alone))
+            job: DeliveryCount(int(together), int(alone))
             for job, (ours, together, alone) in zip(jobs, found, strict=True)
             if ours
         }

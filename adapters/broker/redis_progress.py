@@ -11,10 +11,10 @@ import msgspec
 from redis import Redis
 
 from adapters.broker import redis_keys
-from adapters.broker.circuit_breaker import Breaker
+from adapters.broker.circuit_breaker import CircuitBreaker
 from adapters.broker.connections import patient
 from adapters.broker.errors import broker_errors
-from adapters.broker.memory_progress import ENDED, Heard, Listeners
+from adapters.broker.memory_progress import ENDED, Heard, ProgressListeners
 from core.errors import QueueUnavailableError
 from core.metrics import UNMETERED, Meter
 from core.records import JobStatus
@@ -28,7 +28,7 @@ LOOK_SECONDS = 1.0
 logger = logging.getLogger(__name__)
 
 
-class News(msgspec.Struct, frozen=True):
+class ProgressMessage(msgspec.Struct, frozen=True):
     """As it goes through the channel."""
 
     tenant: str
@@ -36,18 +36,20 @@ class News(msgspec.Struct, frozen=True):
     status: JobStatus
 
 
-_decoder = msgspec.json.Decoder(News)
+_decoder = msgspec.json.Decoder(ProgressMessage)
 
 
 class RedisProgress:
     """One message a batch; one thread a process listens, once somebody in it asks."""
 
-    def __init__(self, url: str, redis: Redis, breaker: Breaker, meter: Meter = UNMETERED) -> None:
+    def __init__(
+        self, url: str, redis: Redis, breaker: CircuitBreaker, meter: Meter = UNMETERED
+    ) -> None:
         self._url = url
         self._redis = redis
         self._breaker = breaker
         self._lock = threading.Lock()
-        self._listeners = Listeners()
+        self._listeners = ProgressListeners()
         self._stop = threading.Event()
         self._thread = SupervisedThread("news", self._listen, self._stop, meter=meter)
         self._listening = False
@@ -56,7 +58,7 @@ class RedisProgress:
         """Say that these jobs have come so far; nobody hears it where Redis does not answer."""
         if not job_ids:
             return
-        told = msgspec.json.encode(News(tenant, list(job_ids), status))
+        told = msgspec.json.encode(ProgressMessage(tenant, list(job_ids), status))
         with (
             suppress(QueueUnavailableError),
             self._breaker.guard(),

@@ -8,8 +8,8 @@ from celery import Celery
 from redis import Redis
 
 from adapters.broker import redis_keys
-from adapters.broker.celery_messages import Messages
-from adapters.broker.circuit_breaker import Breaker
+from adapters.broker.celery_messages import CeleryMessages
+from adapters.broker.circuit_breaker import CircuitBreaker
 from core.ingest.sweeper import Handle
 from core.task_names import INGEST_QUEUE, SETTLE_TASK
 
@@ -29,8 +29,8 @@ that nobody clears them away."""
 class RedisQueue:
     """Implements `Queue`; whoever sends a job twice costs a worker one look at its done mark."""
 
-    def __init__(self, app: Celery, redis: Redis, breaker: Breaker) -> None:
-        self._messages = Messages(app)
+    def __init__(self, app: Celery, redis: Redis, breaker: CircuitBreaker) -> None:
+        self._messages = CeleryMessages(app)
         self._redis = redis
         self._breaker = breaker
         self._depth = redis.register_script(_DEPTH)

@@ -29,7 +29,7 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 """
 
 
-class SharedHeld:
+class RedisQueueState:
     """Implements `Held` on Redis."""
 
     looks = 2

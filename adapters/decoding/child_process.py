@@ -16,7 +16,15 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from adapters.decoding.sandbox import Answer, Ask, Done, Failed, Ready, receive, send
+from adapters.decoding.sandbox import (
+    Answer,
+    DecodeFailure,
+    DecodeRequest,
+    DecodeResult,
+    SandboxReady,
+    receive,
+    send,
+)
 from core import errors
 from core.errors import BrokenError, DecoderKilledError, InputError, UnavailableError
 from core.imaging.decoding import PREVIEW
@@ -57,7 +65,7 @@ class StarvedError(Exception):
         self.cause = cause
 
 
-class Child:
+class ChildProcess:
     """One process and the socket to it."""
 
     def __init__(self, work: str, limits: Limits) -> None:
@@ -90,16 +98,16 @@ class Child:
             answer = self._receive(time.monotonic() + _START)
         except (EOFError, OSError, msgspec.MsgspecError):
             raise UnavailableError(f"a decoder did not start ({_named(self.end())})") from None
-        return answer.unbounded if isinstance(answer, Ready) else ""
+        return answer.unbounded if isinstance(answer, SandboxReady) else ""
 
-    def ask(self, asked: Ask, seconds: float) -> Done | Failed:
+    def ask(self, asked: DecodeRequest, seconds: float) -> DecodeResult | DecodeFailure:
         """Answer within `seconds`. Raise TimeoutError, EOFError, OSError or MsgspecError."""
         self.served += 1
         until = time.monotonic() + seconds
         self._line.settimeout(seconds)
         send(self._line, asked)
         answer = self._receive(until)
-        if isinstance(answer, Done | Failed):
+        if isinstance(answer, DecodeResult | DecodeFailure):
             return answer
         raise EOFError
 
@@ -126,18 +134,21 @@ class Child:
         self._line.close()
 
 
-class Lane:
+class DecodingLane:
     """A child and its successors, attended by one thread."""
 
     def __init__(
-        self, limits: Limits, start: Callable[[], Child], forget: Callable[[Child], None]
+        self,
+        limits: Limits,
+        start: Callable[[], ChildProcess],
+        forget: Callable[[ChildProcess], None],
     ) -> None:
         self._limits = limits
         self._start = start
         self._forget = forget
-        self._child: Child | None = None
+        self._child: ChildProcess | None = None
 
-    def fill(self) -> Child:
+    def fill(self) -> ChildProcess:
         """A child that is ready. Raise UnavailableError."""
         if self._child is None or self._child.gone:
             self.drop()
@@ -161,7 +172,7 @@ class Lane:
         for again in (True, False):
             child = self.fill()
             try:
-                answer = child.ask(Ask(data=data, path=path, extra=extra), seconds)
+                answer = child.ask(DecodeRequest(data=data, path=path, extra=extra), seconds)
             except TimeoutError:
                 self.drop()
                 raise DecoderKilledError(
@@ -183,9 +194,9 @@ class Lane:
         raise UnavailableError("decoding came to no end")
 
 
-def _result(answer: Done | Failed) -> Printed:
+def _result(answer: DecodeResult | DecodeFailure) -> Printed:
     """What a child answered. Raise the error it names, StarvedError where memory ran out."""
-    if isinstance(answer, Failed):
+    if isinstance(answer, DecodeFailure):
         if answer.kind == DecoderKilledError.__name__:
             raise StarvedError
         if not answer.kind:

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
-from adapters.decoding.child_process import Child, Lane, Printed, StarvedError
+from adapters.decoding.child_process import ChildProcess, DecodingLane, Printed, StarvedError
 from core.errors import BrokenError, DecoderKilledError, SeenitError, UnavailableError
 from core.imaging.decoding import inspect
 from core.metrics import UNMETERED, Meter
@@ -43,7 +43,7 @@ _URGENT, _PATIENT, _LAST = range(3)
 _Waiting = tuple[bytes | Path, Future[Printed]]
 
 
-class Decoders:
+class DecoderPool:
     """Implements the port `Decoder`; one object serves any number of threads.
 
     Children start with the first picture, `workers` of them (as many as there are cores, at most
@@ -66,7 +66,7 @@ class Decoders:
         self._lanes: list[SupervisedThread] = []
         self._over = threading.Event()
         self._meter = meter
-        self._children: set[Child] = set()
+        self._children: set[ChildProcess] = set()
         self._guard = threading.Lock()
         self._heavy = threading.Lock()
         self._closed = False
@@ -143,7 +143,7 @@ class Decoders:
 
     def _attend(self) -> None:
         """Serve one lane until told to stop."""
-        lane = Lane(self._limits, self._child, self._forget)
+        lane = DecodingLane(self._limits, self._child, self._forget)
         try:
             lane.fill()
         except UnavailableError as error:
@@ -161,7 +161,7 @@ class Decoders:
                     future.set_exception(UnavailableError("decoding failed; the log says how"))
         lane.drop()
 
-    def _decode(self, lane: Lane, item: bytes | Path) -> Printed:
+    def _decode(self, lane: DecodingLane, item: bytes | Path) -> Printed:
         if self._closed:
             raise UnavailableError("the decoders were closed")
         try:
@@ -187,13 +187,13 @@ class Decoders:
                     said = f"decoding needed more than {most:.3g} GB and was stopped"
                 raise DecoderKilledError(said) from None
 
-    def _child(self) -> Child:
+    def _child(self) -> ChildProcess:
         """Start one and wait until it is ready. Raise UnavailableError."""
         with self._guard:
             if self._closed:
                 raise UnavailableError("the decoders were closed")
             try:
-                child = Child(self._work, self._limits)
+                child = ChildProcess(self._work, self._limits)
             except OSError as error:
                 raise UnavailableError(f"a decoder cannot be started ({error})") from error
             self._children.add(child)
@@ -208,7 +208,7 @@ class Decoders:
             logger.warning("decoding children run without a limit on memory: %s", unbounded)
         return child
 
-    def _forget(self, child: Child) -> None:
+    def _forget(self, child: ChildProcess) -> None:
         with self._guard:
             self._children.discard(child)
 

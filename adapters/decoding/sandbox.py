@@ -37,14 +37,14 @@ _GROWTH = 150_000_000
 does not give memory back costs a start of a quarter of a second instead."""
 
 
-class Ready(Struct, frozen=True, tag="ready"):
+class SandboxReady(Struct, frozen=True, tag="ready"):
     """Said once, when everything is imported and bounded."""
 
     unbounded: str = ""
     """Why the address space could not be limited; empty where it is."""
 
 
-class Ask(Struct, frozen=True, tag="ask"):
+class DecodeRequest(Struct, frozen=True, tag="ask"):
     """A picture to be fingerprinted: its bytes, or where they lie."""
 
     data: bytes = b""
@@ -53,7 +53,7 @@ class Ask(Struct, frozen=True, tag="ask"):
     """Address space it may use above what the child has at rest; None: all of the limit."""
 
 
-class Done(Struct, frozen=True, tag="done"):
+class DecodeResult(Struct, frozen=True, tag="done"):
     """A fingerprint, and the preview's pixels row by row."""
 
     fingerprint: Fingerprint
@@ -64,7 +64,7 @@ class Done(Struct, frozen=True, tag="done"):
     """The child ends after this answer."""
 
 
-class Failed(Struct, frozen=True, tag="failed"):
+class DecodeFailure(Struct, frozen=True, tag="failed"):
     """One of our errors, by its class's name; no name: a fault that nobody foresaw."""
 
     kind: str
@@ -72,7 +72,7 @@ class Failed(Struct, frozen=True, tag="failed"):
     last: bool = False
 
 
-Answer = Ready | Done | Failed
+Answer = SandboxReady | DecodeResult | DecodeFailure
 
 
 def send(line: socket.socket, message: Struct) -> None:
@@ -120,10 +120,10 @@ def main(arguments: list[str]) -> None:
 
 def _serve(line: socket.socket, work: Work, limits: Limits) -> None:
     unbounded = _bound(limits)
-    send(line, Ready(unbounded))
+    send(line, SandboxReady(unbounded))
     _silence()
     rest, resident = _memory()
-    ask = msgspec.msgpack.Decoder(Ask)
+    ask = msgspec.msgpack.Decoder(DecodeRequest)
     while True:
         asked = ask.decode(receive(line, limits.bytes + 4096))
         if rest and not unbounded:
@@ -142,22 +142,22 @@ def _serve(line: socket.socket, work: Work, limits: Limits) -> None:
             return
 
 
-def _answer(asked: Ask, work: Work, limits: Limits) -> Done | Failed:
+def _answer(asked: DecodeRequest, work: Work, limits: Limits) -> DecodeResult | DecodeFailure:
     try:
         data = Path(asked.path).read_bytes() if asked.path else asked.data
         canonical, fingerprint = work(data, limits)
     except MemoryError:
-        return Failed(DecoderKilledError.__name__, "", last=True)
+        return DecodeFailure(DecoderKilledError.__name__, "", last=True)
     except DecoderKilledError as error:
-        return Failed(type(error).__name__, error.detail, last=True)
+        return DecodeFailure(type(error).__name__, error.detail, last=True)
     except SeenitError as error:
-        return Failed(type(error).__name__, error.detail)
+        return DecodeFailure(type(error).__name__, error.detail)
     except OSError as error:  # ours come translated: this one is the file's
-        return Failed(BrokenError.__name__, f"the file cannot be read ({error.strerror})")
+        return DecodeFailure(BrokenError.__name__, f"the file cannot be read ({error.strerror})")
     except Exception as error:  # noqa: BLE001 - the process's edge: the parent has to be told
-        return Failed("", f"{type(error).__name__}: {error}", last=True)
+        return DecodeFailure("", f"{type(error).__name__}: {error}", last=True)
     rows, columns = canonical.preview.shape[:2]
-    return Done(fingerprint, canonical.preview.tobytes(), rows, columns)
+    return DecodeResult(fingerprint, canonical.preview.tobytes(), rows, columns)
 
 
 def _find(work: str, limits: Limits) -> Work:

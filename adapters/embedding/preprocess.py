@@ -15,7 +15,7 @@ TOLERANCE = 1e-4
 """Of a normalised channel; one step of 8 bits is 0.015 or more there."""
 
 
-class Plan(NamedTuple):
+class PreprocessPlan(NamedTuple):
     """What CLIP's and SigLIP's processors do: resize, cut out the middle, scale, normalise."""
 
     size: tuple[int, int] | int
@@ -28,7 +28,7 @@ class Plan(NamedTuple):
     shift: tuple[float, ...]
 
 
-class Preprocess:
+class Preprocessor:
     """A model's own image processor; `read` finds out whether the quick way gives the same."""
 
     def __init__(self, processor: Any) -> None:  # noqa: ANN401 - the vendor's classes have no type
@@ -64,7 +64,7 @@ def _float32() -> torch.dtype:
     return torch.float32
 
 
-def _verified(processor: Any) -> Plan | None:  # noqa: ANN401
+def _verified(processor: Any) -> PreprocessPlan | None:  # noqa: ANN401
     """The plan that reproduces the processor on pictures of several shapes, None for none."""
     plan = _plan(processor)
     if plan is None:
@@ -83,7 +83,7 @@ def _verified(processor: Any) -> Plan | None:  # noqa: ANN401
     return plan
 
 
-def _plan(processor: Any) -> Plan | None:  # noqa: ANN401
+def _plan(processor: Any) -> PreprocessPlan | None:  # noqa: ANN401
     size = _size(getattr(processor, "size", None))
     if not getattr(processor, "do_resize", False) or size is None:
         return None
@@ -99,7 +99,7 @@ def _plan(processor: Any) -> Plan | None:  # noqa: ANN401
     mean, std = [0.0] * 3, [1.0] * 3
     if getattr(processor, "do_normalize", False):
         mean, std = list(processor.image_mean), list(processor.image_std)
-    return Plan(
+    return PreprocessPlan(
         size=size,
         resample=Image.Resampling(int(processor.resample)),
         crop=crop,
@@ -122,7 +122,7 @@ def _size(size: Any) -> tuple[int, int] | int | None:  # noqa: ANN401
     return None
 
 
-def _cut(image: Image.Image, plan: Plan) -> np.typing.NDArray[np.uint8]:
+def _cut(image: Image.Image, plan: PreprocessPlan) -> np.typing.NDArray[np.uint8]:
     """(height, width, 3) uint8: resized, then the middle."""
     width, height = image.size
     if isinstance(plan.size, int):

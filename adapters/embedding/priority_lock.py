@@ -15,7 +15,7 @@ CALM = 2.0
 """Seconds after the last urgent caller until the cores are free for whoever is not."""
 
 
-class Turns:
+class PriorityLock:
     """A lock with a line before it."""
 
     def __init__(self) -> None:
@@ -58,5 +58,5 @@ class Turns:
                 self._changed.notify_all()
 
 
-SHARED = Turns()
+SHARED = PriorityLock()
 """Of all models in this process: they share its cores, or its one device."""

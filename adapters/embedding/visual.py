@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 
 from adapters.embedding import sample_images
-from adapters.embedding.base import Device, Dtype, Loading, read, shape
-from adapters.embedding.dual_encoder import Towers
+from adapters.embedding.base import Device, Dtype, LazyModel, read, shape
+from adapters.embedding.dual_encoder import DualEncoder
 from adapters.embedding.space_id import digest, space_id
 from core.types import Matrix, Space
 
@@ -28,7 +28,7 @@ PREPROCESSING = 1
 changes any number."""
 
 
-class VisualEmbedder(Loading[Towers]):
+class VisualEmbedder(LazyModel[DualEncoder]):
     """Port Embedder over a local folder or a hub id; made in no time, loaded by `load`."""
 
     lack = (
@@ -49,14 +49,14 @@ class VisualEmbedder(Loading[Towers]):
 
     def embed_images(self, images: Sequence[Image.Image], *, urgent: bool = False) -> Matrix:
         """(n, d) float32 of unit length, in input order. Raise EmbedderUnavailableError."""
-        return self._embed(images, Towers.pre, urgent=urgent)
+        return self._embed(images, DualEncoder.pre, urgent=urgent)
 
     def embed_texts(self, texts: Sequence[str], *, urgent: bool = False) -> Matrix:
         """(n, d) float32 of unit length, in input order, cut at the model's limit."""
-        return self._embed(texts, Towers.tokens, urgent=urgent)
+        return self._embed(texts, DualEncoder.tokens, urgent=urgent)
 
-    def _open(self, folder: Path) -> Towers:
-        return Towers(folder, self._device)
+    def _open(self, folder: Path) -> DualEncoder:
+        return DualEncoder(folder, self._device)
 
     def _trial(self) -> list[dict[str, torch.Tensor]]:
         return [

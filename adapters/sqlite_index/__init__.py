@@ -1,5 +1,5 @@
 """The embedded index: SQLite and numpy, exact, one file."""
 
-from adapters.sqlite_index.index import LocalIndex
+from adapters.sqlite_index.index import SQLiteIndex
 
-__all__ = ["LocalIndex"]
+__all__ = ["SQLiteIndex"]

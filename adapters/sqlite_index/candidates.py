@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from adapters.sqlite_index import vector_search as nearest
 from adapters.sqlite_index.slot_map import Ints
-from adapters.sqlite_index.tenant_cache import Memory
-from adapters.sqlite_index.vector_search import Vectors
+from adapters.sqlite_index.tenant_cache import TenantCache
+from adapters.sqlite_index.vector_search import VectorSearch
 from core.errors import MalformedError
 from core.matching.policy import Policy
 from core.ports import Neighbour
@@ -21,8 +21,8 @@ FEW = 16
 
 
 def hits(
-    memory: Memory,
-    spaces: Mapping[str, Vectors | None],
+    memory: TenantCache,
+    spaces: Mapping[str, VectorSearch | None],
     queries: Sequence[Query],
     hidden: Sequence[frozenset[int]],
     policy: Policy,
@@ -61,8 +61,8 @@ def hits(
 
 
 def neighbours(
-    memory: Memory,
-    vectors: Vectors | None,
+    memory: TenantCache,
+    vectors: VectorSearch | None,
     vector: Vector,
     *,
     limit: int,
@@ -104,14 +104,14 @@ def neighbours(
 
 
 def _similar(
-    memory: Memory,
-    spaces: Mapping[str, Vectors | None],
+    memory: TenantCache,
+    spaces: Mapping[str, VectorSearch | None],
     queries: Sequence[Query],
     hidden: Sequence[frozenset[int]],
     policy: Policy,
-) -> list[list[nearest.Near]]:
+) -> list[list[nearest.VectorNeighbour]]:
     """For each query the nearest of its vector's space; queries of a space go together."""
-    found: list[list[nearest.Near]] = [[] for _ in queries]
+    found: list[list[nearest.VectorNeighbour]] = [[] for _ in queries]
     asking: dict[str, list[int]] = {}
     for n, query in enumerate(queries):
         if query.vector is not None and query.fingerprint.comparable:
@@ -134,7 +134,7 @@ def _similar(
     return found
 
 
-def _same_dimensions(vectors: Vectors, vector: Vector | None) -> Vector:
+def _same_dimensions(vectors: VectorSearch, vector: Vector | None) -> Vector:
     given = np.asarray(vector, np.float32)
     if given.shape != (vectors.dimensions,):
         raise MalformedError(

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.sqlite_index.slot_map import Ints
-from adapters.sqlite_index.vector_search import Vectors
+from adapters.sqlite_index.vector_search import VectorSearch
 from core.ports import Filters
 
 _BATCH = 4_096
@@ -30,7 +30,7 @@ COLUMNS = (
     "LEFT JOIN records o ON o.tenant = r.tenant AND o.image_id = r.original_id "
     "WHERE r.tenant = ? {}"
 )
-"""What `Columns.extend` takes, of some records."""
+"""What `FilterColumns.extend` takes, of some records."""
 
 LATE = "AND r.original_id IN (SELECT value FROM json_each(?))"
 """Copies of records that came after them."""
@@ -38,7 +38,7 @@ LATE = "AND r.original_id IN (SELECT value FROM json_each(?))"
 Mask = NDArray[np.bool_]
 
 
-class Columns:
+class FilterColumns:
     """What most filters look at, by slot; one writer at a time, any number of searches beside."""
 
     def __init__(self) -> None:
@@ -95,7 +95,7 @@ class Columns:
             passes &= inside
         return passes
 
-    def standing(self, passes: Mask, vectors: Vectors) -> Mask:
+    def standing(self, passes: Mask, vectors: VectorSearch) -> Mask:
         """(slots,) who is found in a space: those that pass, or of which a copy does.
 
         A copy without a vector of its own there has its original pass for it.

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.sqlite_index.slot_map import Ints, Places
+from adapters.sqlite_index.slot_map import Ints, SlotMap
 
 Hash64 = NDArray[np.uint64]
 _Bytes = NDArray[np.uint8]
@@ -16,7 +16,7 @@ _CHUNK = 16_384
 """Hashes looked at in one go: they and their distances stay in a core's own cache."""
 
 
-class Near(NamedTuple):
+class HashNeighbour(NamedTuple):
     """A stored hash near a question: the closest turn, the first of equals."""
 
     slot: int
@@ -24,7 +24,7 @@ class Near(NamedTuple):
     turn: int
 
 
-class _View(NamedTuple):
+class _HashSnapshot(NamedTuple):
     """What a search sees: arrays that only grow past `filled`, or lose an owner."""
 
     bits: Hash64
@@ -32,12 +32,12 @@ class _View(NamedTuple):
     filled: int
 
 
-class Hashes:
+class HashSearch:
     """Hashes by slot; one writer at a time, any number of searches beside it."""
 
     def __init__(self) -> None:
-        self._view = _View(np.empty(256, np.uint64), np.empty(256, np.int64), 0)
-        self._places = Places()
+        self._view = _HashSnapshot(np.empty(256, np.uint64), np.empty(256, np.int64), 0)
+        self._places = SlotMap()
 
     def __len__(self) -> int:
         return self._places.count
@@ -61,7 +61,7 @@ class Hashes:
         self._view.owners[places[places >= 0]] = -1
         self._places.put(slots, np.full(len(slots), -1))
 
-    def search(self, turns: Hash64, radius: int) -> list[Near]:
+    def search(self, turns: Hash64, radius: int) -> list[HashNeighbour]:
         """Everything within `radius` bits of any of (t,) hashes, in order of slots."""
         bits, owners, count = self._view
         size = min(_CHUNK, count)
@@ -74,19 +74,19 @@ class Hashes:
         distances = np.bitwise_count(bits[places, None] ^ turns[None, :])
         turn = distances.argmin(axis=1)
         return sorted(
-            Near(int(slot), int(distances[n, turn[n]]), int(turn[n]))
+            HashNeighbour(int(slot), int(distances[n, turn[n]]), int(turn[n]))
             for n, slot in enumerate(owners[places])
             if slot >= 0
         )
 
-    def _room(self, more: int) -> _View:
+    def _room(self, more: int) -> _HashSnapshot:
         """A view with room for `more`; a larger one leaves out what was removed."""
         bits, owners, count = self._view
         if count + more <= len(bits):
             return self._view
         kept = np.flatnonzero(owners[:count] >= 0)
         capacity = 2 * (len(kept) + more)
-        view = _View(np.empty(capacity, np.uint64), np.empty(capacity, np.int64), len(kept))
+        view = _HashSnapshot(np.empty(capacity, np.uint64), np.empty(capacity, np.int64), len(kept))
         view.bits[: len(kept)] = bits[kept]
         view.owners[: len(kept)] = owners[kept]
         self._places.put(owners[kept], np.arange(len(kept)))

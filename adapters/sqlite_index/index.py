@@ -15,21 +15,21 @@ import msgspec
 from adapters.sqlite_index import candidates, keyword_search, lists, mapping, projection, statistics
 from adapters.sqlite_index.connection import Database
 from adapters.sqlite_index.filter_masks import Mask, rare
-from adapters.sqlite_index.read_snapshot import Moment
-from adapters.sqlite_index.tenant_cache import Memory
-from adapters.sqlite_index.vector_search import Vectors
+from adapters.sqlite_index.read_snapshot import ReadSnapshot
+from adapters.sqlite_index.tenant_cache import TenantCache
+from adapters.sqlite_index.vector_search import VectorSearch
 from core.errors import IndexUnavailableError
 from core.filters import ALLOWED
 from core.matching.policy import Policy
-from core.ports import Card, Filters, Index, Lacking, Neighbour, Page, Stats
+from core.ports import Filters, Index, IndexPage, MissingVectors, Neighbour, RecordCard, Stats
 from core.records import Outcome, Record, State, Tombstone
-from core.types import Fingerprint, Hit, Query, SpaceKind, Standing, Vector
+from core.types import ActiveSpaces, Fingerprint, Hit, Query, SpaceKind, Vector
 
 _FILES = ("", "-wal", "-shm")
 """What SQLite appends to the names of the files of one database."""
 
 
-class LocalIndex:
+class SQLiteIndex:
     """An index in a file; several processes may read it while one writes."""
 
     def __init__(
@@ -42,7 +42,7 @@ class LocalIndex:
         self._database = Database(path, durable=durable)
         self._policy = policy
         self._features = features
-        self._memories: dict[str, Memory] = {}
+        self._memories: dict[str, TenantCache] = {}
         self._lock = threading.Lock()
         self._lagging: dict[str, int] | None = None
 
@@ -67,7 +67,7 @@ class LocalIndex:
         removed: Sequence[Tombstone],
         outcomes: Sequence[Outcome],
         *,
-        standings: Sequence[Standing] = (),
+        standings: Sequence[ActiveSpaces] = (),
     ) -> None:
         """Write what entry `seq` left and W = seq, in one transaction; nothing if not the next."""
         with self._database.writing() as db:
@@ -81,7 +81,7 @@ class LocalIndex:
                 standings=standings,
             )
 
-    def standings(self, tenant: str) -> dict[SpaceKind, Standing]:
+    def standings(self, tenant: str) -> dict[SpaceKind, ActiveSpaces]:
         """By kind; none of a kind that the log says nothing of."""
         with self._at(tenant) as now:
             found = now.db.execute(
@@ -89,7 +89,7 @@ class LocalIndex:
             ).fetchall()
         return {one.kind: one for one in (mapping.read_standing(*row) for row in found)}
 
-    def lacking(self, tenant: str, space_id: str, limit: int, after: int = -1) -> Lacking:
+    def lacking(self, tenant: str, space_id: str, limit: int, after: int = -1) -> MissingVectors:
         """Records that could have a vector in a space and have none, in the order they came."""
         with self._at(tenant) as now:
             found = now.db.execute(
@@ -99,7 +99,7 @@ class LocalIndex:
                 (now.number, after, mapping.ABLE[space_id.partition("-")[0]], space_id, limit),
             ).fetchall()
         states = [mapping.read_state(state) for _, state in found]
-        return Lacking(states, found[-1][0] if len(found) == limit else None)
+        return MissingVectors(states, found[-1][0] if len(found) == limit else None)
 
     def states(self, tenant: str, image_ids: Sequence[str]) -> list[State | None]:
         """In order; None for unknown and deleted ones."""
@@ -186,7 +186,7 @@ class LocalIndex:
         filters: Filters,
         limit: int,
         before: tuple[str, str] | None = None,
-    ) -> Page:
+    ) -> IndexPage:
         """Records older than (accepted_at, image_id) `before` that pass every filter.
 
         `accepted_after` and `accepted_before` exclude the moment itself; `original_id` finds
@@ -195,7 +195,7 @@ class LocalIndex:
         with self._at(tenant) as now:
             found = now.db.execute(*lists.query(now.number, filters, limit, before)).fetchall()
         records = [mapping.read_record(tenant, row) for row in found[:limit]]
-        return Page(records, len(found) > limit)
+        return IndexPage(records, len(found) > limit)
 
     def outcomes(self, tenant: str, job_ids: Sequence[str]) -> list[Outcome | None]:
         """In order."""
@@ -283,12 +283,12 @@ class LocalIndex:
             found = now.db.execute(lists.values(by), {"tenant": now.number, "limit": limit})
             return [row[0] for row in found]
 
-    def cards(self, tenant: str, image_ids: Sequence[str]) -> list[Card | None]:
+    def cards(self, tenant: str, image_ids: Sequence[str]) -> list[RecordCard | None]:
         """In order; None for unknown and deleted ones."""
         with self._at(tenant) as now:
             return now.cards(image_ids)
 
-    def stars(self, tenant: str, image_ids: Sequence[str]) -> list[list[Card]]:
+    def stars(self, tenant: str, image_ids: Sequence[str]) -> list[list[RecordCard]]:
         """In order, the copies of each in the order they came to be."""
         with self._at(tenant) as now:
             return now.stars(image_ids)
@@ -308,20 +308,20 @@ class LocalIndex:
         with self._at(tenant) as now:
             return statistics.stats(now.db, now.number, now.watermark, spaces)
 
-    def fresh(self) -> LocalIndex:
+    def fresh(self) -> SQLiteIndex:
         """An empty index in a file beside this one's; what an earlier one left is removed."""
         path = self._database.path
         beside = path.with_name(f"{path.name}.new")
         for suffix in _FILES:
             beside.with_name(beside.name + suffix).unlink(missing_ok=True)
-        return LocalIndex(beside, self._policy, durable=False)
+        return SQLiteIndex(beside, self._policy, durable=False)
 
     def swap(self, fresh: Index) -> bool:
         """Hold what `fresh`, made by this one's `fresh`, holds, and remove its file.
 
         False where it lags behind; what lags as far when it is asked again is all the log holds.
         """
-        if not isinstance(fresh, LocalIndex):
+        if not isinstance(fresh, SQLiteIndex):
             raise IndexUnavailableError("only an index of the same kind can take its place")
         marks = {tenant: fresh.watermark(tenant) for tenant in self.tenants()}
         behind = any(mark < self.watermark(tenant) for tenant, mark in marks.items())
@@ -349,9 +349,9 @@ class LocalIndex:
             self._memories.clear()
 
     @contextmanager
-    def _at(self, tenant: str) -> Iterator[Moment]:
+    def _at(self, tenant: str) -> Iterator[ReadSnapshot]:
         with self._database.reading() as db:
-            yield Moment.of(db, tenant)
+            yield ReadSnapshot.of(db, tenant)
 
     @contextmanager
     def _ready(
@@ -361,14 +361,14 @@ class LocalIndex:
         *,
         words: bool = False,
         columns: bool = False,
-    ) -> Iterator[tuple[Moment, Memory, dict[str, Vectors | None]]]:
+    ) -> Iterator[tuple[ReadSnapshot, TenantCache, dict[str, VectorSearch | None]]]:
         """A moment, a tenant's memory up to it at least, and the vectors of these spaces."""
         while True:
             with self._at(tenant) as now:
                 with self._lock:
                     memory = self._memories.get(tenant)
                     if memory is None or memory.generation != now.generation:
-                        memory = Memory(now.generation, now.number)
+                        memory = TenantCache(now.generation, now.number)
                         if now.number:
                             self._memories[tenant] = memory
                 vectors = memory.prepare(
@@ -379,7 +379,7 @@ class LocalIndex:
                     return
 
     @staticmethod
-    def _passing(now: Moment, memory: Memory, filters: Filters | None) -> Mask | None:
+    def _passing(now: ReadSnapshot, memory: TenantCache, filters: Filters | None) -> Mask | None:
         """(slots,) which records pass, None where all do."""
         if filters is None:
             return None

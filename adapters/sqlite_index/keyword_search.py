@@ -81,7 +81,7 @@ def search(
     asked = words(text)
     if not asked or limit <= 0:
         return []
-    table = _Table(db, schema.words(number))
+    table = _FullTextTable(db, schema.words(number))
     rare, common = table.parted(asked)
     hidden = set(without)
     most = limit + len(hidden)
@@ -97,7 +97,7 @@ def search(
     ][:limit]
 
 
-class _Table:
+class _FullTextTable:
     """One tenant's full-text table."""
 
     def __init__(self, db: sqlite3.Connection, name: str) -> None:

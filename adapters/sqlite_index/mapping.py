@@ -8,9 +8,9 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from core.ports import Card
+from core.ports import RecordCard
 from core.records import Fields, Outcome, Record, State, caption
-from core.types import Features, Fingerprint, Standing, Vector
+from core.types import ActiveSpaces, Features, Fingerprint, Vector
 
 RECORD: Final = (
     "image_id, seq, accepted_at, phash, sha256, pixels, original_id, verdict, decision, "
@@ -39,7 +39,7 @@ _fingerprint = msgspec.msgpack.Decoder(Fingerprint)
 _features = msgspec.msgpack.Decoder(Features)
 _fields = msgspec.msgpack.Decoder(Fields)
 _outcome = msgspec.msgpack.Decoder(Outcome)
-_standing = msgspec.msgpack.Decoder(Standing)
+_standing = msgspec.msgpack.Decoder(ActiveSpaces)
 
 
 def signed(phash: str) -> int:
@@ -103,12 +103,12 @@ def words_of(stored: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, str, st
             yield row, *texts
 
 
-def standing(standing: Standing) -> bytes:
+def standing(standing: ActiveSpaces) -> bytes:
     """As the table keeps it."""
     return _encoder.encode(standing)
 
 
-def read_standing(data: bytes) -> Standing:
+def read_standing(data: bytes) -> ActiveSpaces:
     """What `standing` made of it."""
     return _standing.decode(data)
 
@@ -168,10 +168,10 @@ def read_record(tenant: str, row: Sequence[bytes | int]) -> Record:
     )
 
 
-def read_card(row: Sequence[str]) -> Card:
+def read_card(row: Sequence[str]) -> RecordCard:
     """From the columns `CARD`; tags in no certain order."""
     *told, spaces, tags = row
-    return Card(*told, tuple(msgspec.json.decode(tags)), tuple(spaces.split()))  # type: ignore[call-arg,arg-type]  # columns of one statement
+    return RecordCard(*told, tuple(msgspec.json.decode(tags)), tuple(spaces.split()))  # type: ignore[call-arg,arg-type]  # columns of one statement
 
 
 def outcome(outcome: Outcome) -> tuple[object, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from adapters.sqlite_index import mapping, schema
 from core.records import Outcome, Record, Tombstone
-from core.types import Standing
+from core.types import ActiveSpaces
 
 _COLUMNS = mapping.RECORD.split(", ")
 _UPDATE = f"UPDATE records SET {', '.join(f'{name} = ?' for name in _COLUMNS)} WHERE row = ?"  # noqa: S608  # constants
@@ -25,7 +25,7 @@ def project(
     records: Sequence[Record],
     removed: Sequence[Tombstone],
     outcomes: Sequence[Outcome],
-    standings: Sequence[Standing],
+    standings: Sequence[ActiveSpaces],
 ) -> None:
     """Write what entry `seq` left if it is the next one, else nothing."""
     db.execute("INSERT OR IGNORE INTO tenants (tenant) VALUES (?)", (tenant,))

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from adapters.sqlite_index import mapping
-from core.ports import Card
+from core.ports import RecordCard
 from core.types import Vector
 
 
-class Moment(NamedTuple):
+class ReadSnapshot(NamedTuple):
     """Where a read stands: the connection, the tenant's number and W, and which file it is."""
 
     db: sqlite3.Connection
@@ -23,7 +23,7 @@ class Moment(NamedTuple):
     """Made with the file; a swapped-in file has another."""
 
     @classmethod
-    def of(cls, db: sqlite3.Connection, tenant: str) -> Moment:
+    def of(cls, db: sqlite3.Connection, tenant: str) -> ReadSnapshot:
         """The moment that `db`'s transaction sees."""
         generation, number, watermark = db.execute(
             "SELECT a.generation, ifnull(t.number, 0), ifnull(t.watermark, 0) "
@@ -63,7 +63,7 @@ class Moment(NamedTuple):
         by_id = {image_id: mapping.read_vector(data) for image_id, data in found}
         return [by_id.get(image_id) for image_id in image_ids]
 
-    def cards(self, image_ids: Sequence[str]) -> list[Card | None]:
+    def cards(self, image_ids: Sequence[str]) -> list[RecordCard | None]:
         """In order of the ids."""
         found = self.db.execute(
             f"SELECT {mapping.CARD} FROM json_each(?) j CROSS JOIN records r "  # noqa: S608  # constants
@@ -73,7 +73,7 @@ class Moment(NamedTuple):
         by_id = {card.image_id: card for card in map(mapping.read_card, found)}
         return [by_id.get(image_id) for image_id in image_ids]
 
-    def stars(self, image_ids: Sequence[str]) -> list[list[Card]]:
+    def stars(self, image_ids: Sequence[str]) -> list[list[RecordCard]]:
         """Copies of each, in order of their slots."""
         found = self.db.execute(
             f"SELECT {mapping.CARD} FROM json_each(?) j CROSS JOIN records r "  # noqa: S608  # constants
@@ -81,7 +81,7 @@ class Moment(NamedTuple):
             "ORDER BY r.slot",
             (json.dumps(list(image_ids)), self.number),
         )
-        stars: dict[str, list[Card]] = {image_id: [] for image_id in image_ids}
+        stars: dict[str, list[RecordCard]] = {image_id: [] for image_id in image_ids}
         for card in map(mapping.read_card, found):
             stars[card.original].append(card)
         return [stars[image_id] for image_id in image_ids]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 Ints = NDArray[np.int64]
 
 
-class Places:
+class SlotMap:
     """Slot to place, dense; -1 for a slot that has none."""
 
     def __init__(self) -> None:

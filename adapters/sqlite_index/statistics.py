@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from adapters.sqlite_index import mapping
-from core.ports import Coverage, Group, Stats
+from core.ports import CategoryCount, SpaceCoverage, Stats
 
 
 class _Count(NamedTuple):
@@ -74,14 +74,14 @@ def stats(db: sqlite3.Connection, number: int, watermark: int, named: Sequence[s
     )
 
 
-def _group(counts: list[_Count], copies: list[_Copies], spaces: Iterable[str]) -> Group:
+def _group(counts: list[_Count], copies: list[_Copies], spaces: Iterable[str]) -> CategoryCount:
     verdicts: Counter[str] = Counter()
     decisions: Counter[str] = Counter()
     for count in counts:
         verdicts[count.verdict] += count.images
         decisions[count.decision] += count.images
     images = verdicts.total()
-    return Group(
+    return CategoryCount(
         images=images,
         verdicts=dict(verdicts),
         decisions=dict(decisions),
@@ -89,7 +89,7 @@ def _group(counts: list[_Count], copies: list[_Copies], spaces: Iterable[str]) -
     )
 
 
-def _coverage(space_id: str, counts: list[_Count], copies: list[_Copies]) -> Coverage:
+def _coverage(space_id: str, counts: list[_Count], copies: list[_Copies]) -> SpaceCoverage:
     bit = mapping.ABLE[space_id.partition("-")[0]]
     present = sum(count.images for count in counts if space_id in count.spaces)
     without = sum(c.images for c in counts if c.able & bit and space_id not in c.spaces)
@@ -97,4 +97,4 @@ def _coverage(space_id: str, counts: list[_Count], copies: list[_Copies]) -> Cov
         few for few in copies if space_id not in few.spaces and space_id in few.original_spaces
     ]
     able = sum(few.images for few in stood_for if few.able & bit)
-    return Coverage(present, without - able, sum(few.images for few in stood_for))
+    return SpaceCoverage(present, without - able, sum(few.images for few in stood_for))

@@ -11,17 +11,17 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.sqlite_index.filter_masks import COLUMNS, LATE, Columns
-from adapters.sqlite_index.hash_search import Hashes
+from adapters.sqlite_index.filter_masks import COLUMNS, LATE, FilterColumns
+from adapters.sqlite_index.hash_search import HashSearch
 from adapters.sqlite_index.slot_map import Ints
-from adapters.sqlite_index.vector_search import Vectors
-from adapters.sqlite_index.visual_words import Words
+from adapters.sqlite_index.vector_search import VectorSearch
+from adapters.sqlite_index.visual_words import WordTerms
 
 _BATCH = 4_096
 """Rows read in one go: 8 MB of 512-dimensional vectors."""
 
 
-class Memory:
+class TenantCache:
     """Ids and candidates of one tenant, and the vectors of the spaces that were asked for.
 
     `prepare` takes the lock only where there is something to bring up; searches run outside of it,
@@ -31,16 +31,16 @@ class Memory:
     def __init__(self, generation: str, number: int) -> None:
         self.generation = generation
         """Of the file it was read from; another one makes it worthless."""
-        self.hashes = Hashes()
-        self.words = Words()
-        self.columns = Columns()
+        self.hashes = HashSearch()
+        self.words = WordTerms()
+        self.columns = FilterColumns()
         self.ids: list[str] = []
         """By slot; "" for a slot that was deleted before it was read."""
         self.candidates: NDArray[np.bool_] = np.zeros(256, np.bool_)
         """By slot; replaced by a longer one when it is full."""
         self._number = number
         self._seen = -1
-        self._vectors: dict[str, Vectors] = {}
+        self._vectors: dict[str, VectorSearch] = {}
         self._lock = threading.Lock()
 
     def prepare(
@@ -51,7 +51,7 @@ class Memory:
         *,
         words: bool = False,
         columns: bool = False,
-    ) -> dict[str, Vectors | None] | None:
+    ) -> dict[str, VectorSearch | None] | None:
         """Bring everything up to the moment of `db`'s transaction, at which W is `watermark`.
 
         Gives the vectors of the spaces, None for one that has none. A space, the words and the
@@ -133,7 +133,7 @@ class Memory:
         )
 
     def _change(
-        self, db: sqlite3.Connection, space_id: str, vectors: Vectors, slots: Ints, gone: Ints
+        self, db: sqlite3.Connection, space_id: str, vectors: VectorSearch, slots: Ints, gone: Ints
     ) -> None:
         """Bring a space up: of (n,) changed slots some have a vector, some have none any more."""
         found: list[tuple[int, bytes]] = []
@@ -147,7 +147,7 @@ class Memory:
         if found:
             vectors.extend(have, _matrix(found))
 
-    def _read(self, db: sqlite3.Connection, space_id: str) -> Vectors | None:
+    def _read(self, db: sqlite3.Connection, space_id: str) -> VectorSearch | None:
         cursor = db.execute(
             "SELECT slot, data FROM vectors WHERE tenant = ? AND space_id = ? ORDER BY slot",
             (self._number, space_id),
@@ -155,7 +155,7 @@ class Memory:
         vectors = None
         while batch := list(islice(cursor, _BATCH)):
             matrix = _matrix(batch)
-            vectors = vectors or Vectors(matrix.shape[1])
+            vectors = vectors or VectorSearch(matrix.shape[1])
             vectors.extend(_column(batch), matrix)
         return vectors
 

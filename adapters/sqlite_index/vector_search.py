@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.sqlite_index.slot_map import Ints, Places
+from adapters.sqlite_index.slot_map import Ints, SlotMap
 from core.types import Matrix, Vector
 
 _BLOCK = 32_768
@@ -26,14 +26,14 @@ Keep = Callable[[int, Ints], NDArray[np.bool_]]
 """Number of the query and (n,) slots to (n,): which of them may be found."""
 
 
-class Near(NamedTuple):
+class VectorNeighbour(NamedTuple):
     """A stored vector near a question."""
 
     slot: int
     similarity: float
 
 
-class _View(NamedTuple):
+class _VectorSnapshot(NamedTuple):
     """What a search sees: blocks that only grow past `filled`, owners that may become -1."""
 
     blocks: tuple[Matrix, ...]
@@ -52,7 +52,7 @@ class _View(NamedTuple):
         return found
 
 
-class Vectors:
+class VectorSearch:
     """Vectors by slot; one writer at a time, any number of searches beside it.
 
     Blocks are added, never moved: a search that began goes on with what it saw.
@@ -61,8 +61,8 @@ class Vectors:
     def __init__(self, dimensions: int, *, block: int = _BLOCK) -> None:
         self.dimensions = dimensions
         self._block = block
-        self._places = Places()
-        self._view = _View((), (0,), np.empty(0, np.int64), 0)
+        self._places = SlotMap()
+        self._view = _VectorSnapshot((), (0,), np.empty(0, np.int64), 0)
 
     def __len__(self) -> int:
         return self._places.count
@@ -86,7 +86,7 @@ class Vectors:
         view = self._view
         if view.filled > self._block and 2 * len(self) < view.filled:
             kept = np.flatnonzero(view.owners[: view.filled] >= 0)
-            anew = Vectors(self.dimensions, block=self._block)
+            anew = VectorSearch(self.dimensions, block=self._block)
             for part in np.array_split(kept, len(kept) // self._block + 1):
                 anew._append(view.owners[part], view.rows(part))
             self._places, self._view = anew._places, anew._view
@@ -97,7 +97,7 @@ class Vectors:
 
     def search(
         self, queries: Matrix, top: int, floor: float, keep: Keep | None = None
-    ) -> list[list[Near]]:
+    ) -> list[list[VectorNeighbour]]:
         """For each of (m, d) queries the `top` nearest at or above `floor`, best first.
 
         Exact: the matrix product only narrows down; what is left is measured by `numpy.dot`, row
@@ -122,7 +122,7 @@ class Vectors:
                 best.offer(row, owners, start)
         return [best.measured(view, query) for best, query in zip(found, queries, strict=True)]
 
-    def among(self, query: Vector, slots: Ints, top: int, floor: float) -> list[Near]:
+    def among(self, query: Vector, slots: Ints, top: int, floor: float) -> list[VectorNeighbour]:
         """As `search` for one query, of (n,) slots alone: no other vector is read."""
         if top <= 0:
             return []
@@ -151,7 +151,7 @@ class Vectors:
             if low < high:
                 block[low - starts[n] : high - starts[n]] = matrix[low - count : high - count]
         self._places.put(slots, np.arange(count, end))
-        self._view = _View(blocks, starts, owners, end)
+        self._view = _VectorSnapshot(blocks, starts, owners, end)
 
 
 class _Best:
@@ -197,12 +197,14 @@ class _Best:
             left = self._similarities >= self._least
             self._similarities, self._places = self._similarities[left], self._places[left]
 
-    def measured(self, view: _View, query: Vector) -> list[Near]:
+    def measured(self, view: _VectorSnapshot, query: Vector) -> list[VectorNeighbour]:
         """What is left, measured one by one."""
         return _measured(view, query, self._places, self._top, self._floor)
 
 
-def _measured(view: _View, query: Vector, places: Ints, top: int, floor: float) -> list[Near]:
+def _measured(
+    view: _VectorSnapshot, query: Vector, places: Ints, top: int, floor: float
+) -> list[VectorNeighbour]:
     """The best of the vectors at (n,) places, by `numpy.dot` row by row."""
     if not len(places):
         return []
@@ -210,7 +212,9 @@ def _measured(view: _View, query: Vector, places: Ints, top: int, floor: float) 
     slots = view.owners[places]
     order = np.lexsort((slots, -exact))
     return [
-        Near(int(slots[n]), float(exact[n])) for n in order if exact[n] >= floor and slots[n] >= 0
+        VectorNeighbour(int(slots[n]), float(exact[n]))
+        for n in order
+        if exact[n] >= floor and slots[n] >= 0
     ][:top]
 
 

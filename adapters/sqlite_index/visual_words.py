@@ -9,20 +9,20 @@ from itertools import islice
 
 from adapters.sqlite_index import mapping
 from adapters.sqlite_index.slot_map import Ints
-from core.matching.inverted_index import Terms
+from core.matching.inverted_index import InvertedIndex
 from core.types import Features
 
 _BATCH = 4_096
 """Pictures read in one go: 26 MB of features; more at once is hardly faster (measured)."""
 
 
-class Words:
+class WordTerms:
     """The terms of the candidates by slot; read from the tables only once somebody asks."""
 
     def __init__(self) -> None:
         self.ready = False
         """Whether they were read; from then on they are kept up."""
-        self._terms = Terms()
+        self._terms = InvertedIndex()
         self._prints: dict[int, int] = {}
         """By slot, what tells its stored features from others: most changes do not change them."""
         self._lock = threading.Lock()

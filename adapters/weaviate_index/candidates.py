@@ -10,10 +10,10 @@ from uuid import UUID
 import numpy as np
 
 from adapters.weaviate_index import collections, mapping, visual_words
-from adapters.weaviate_index.mapping import ANCHOR, Held, key
-from adapters.weaviate_index.record_reads import LEAN, Reading, all_of
+from adapters.weaviate_index.mapping import ANCHOR, StoredRecord, key
+from adapters.weaviate_index.record_reads import LEAN, RecordReads, all_of
 from core.errors import MalformedError
-from core.matching.inverted_index import Terms
+from core.matching.inverted_index import InvertedIndex
 from core.matching.policy import Policy
 from core.types import Hit, Query, Vector
 
@@ -27,7 +27,7 @@ _MORE = 16
 T = TypeVar("T")
 
 
-class Near(NamedTuple):
+class FoundObject(NamedTuple):
     """An object found near a question, not yet looked at: it may be older than its record."""
 
     image_id: str
@@ -35,7 +35,7 @@ class Near(NamedTuple):
     similarity: float
 
 
-class Hashed(NamedTuple):
+class FoundHash(NamedTuple):
     """Likewise, by its hash."""
 
     image_id: str
@@ -43,24 +43,24 @@ class Hashed(NamedTuple):
     phash: str
 
 
-class Answers(NamedTuple):
+class SourceAnswers(NamedTuple):
     """What the sources said of one query."""
 
-    hashed: list[Hashed]
+    hashed: list[FoundHash]
     worded: list[tuple[str, str]]
-    alike: list[Near]
+    alike: list[FoundObject]
 
 
-class Nearby:
+class CandidateSearch:
     """Asks one generation for candidates."""
 
-    def __init__(self, reading: Reading, policy: Policy, *, words: bool) -> None:
+    def __init__(self, reading: RecordReads, policy: Policy, *, words: bool) -> None:
         """`words`: whether local features are a source."""
         self._reading = reading
         self._store = reading.store
         self._policy = policy
         self._words = words
-        self._source = visual_words.Source()
+        self._source = visual_words.VisualWordSource()
 
     def hits(
         self, tenant: str, queries: Sequence[Query], without: Sequence[str]
@@ -93,7 +93,7 @@ class Nearby:
             found.append([Hit(image_id=one, **by_id[one]) for one in ordered])
         return found
 
-    def _anchors(self, tenant: str, image_ids: Sequence[str]) -> dict[str, Held]:
+    def _anchors(self, tenant: str, image_ids: Sequence[str]) -> dict[str, StoredRecord]:
         live = self._reading.live(tenant, image_ids, LEAN)
         return {image_id: one for image_id, one in live.items() if ANCHOR in one.parts}
 
@@ -101,10 +101,10 @@ class Nearby:
 
     def _answers(
         self, tenant: str, queries: Sequence[Query], hidden: Sequence[int]
-    ) -> list[Answers]:
+    ) -> list[SourceAnswers]:
         """Every source of every query at once: each answer takes some milliseconds of waiting."""
         pool = self._reading.pool
-        asked: list[tuple[list[Future[list[Hashed]]], list[Future[Any]], list[Future[Any]]]] = []
+        asked: list[tuple[list[Future[list[FoundHash]]], list[Future[Any]], list[Future[Any]]]] = []
         for query, hide in zip(queries, hidden, strict=True):
             print_ = query.fingerprint
             if not print_.comparable:
@@ -125,10 +125,11 @@ class Nearby:
             asked.append((hashes, worded, alike))
         all_of(one for of_one in asked for source in of_one for one in source)
         return [
-            Answers(_flat(hashes), _flat(worded), _flat(alike)) for hashes, worded, alike in asked
+            SourceAnswers(_flat(hashes), _flat(worded), _flat(alike))
+            for hashes, worded, alike in asked
         ]
 
-    def _hashed(self, tenant: str, turn: str, limit: int) -> list[Hashed]:
+    def _hashed(self, tenant: str, turn: str, limit: int) -> list[FoundHash]:
         answer = self._store.many(
             collections.ANCHOR,
             tenant,
@@ -143,7 +144,7 @@ class Nearby:
             ),
         )
         return [
-            Hashed(str(one.properties["image_id"]), one.uuid, str(one.properties["phash"]))
+            FoundHash(str(one.properties["image_id"]), one.uuid, str(one.properties["phash"]))
             for one in answer
         ]
 
@@ -156,7 +157,7 @@ class Nearby:
             ),
         )
 
-    def _alike(self, tenant: str, query: Query, limit: int) -> list[Near]:
+    def _alike(self, tenant: str, query: Query, limit: int) -> list[FoundObject]:
         if query.vector is None or query.space_id is None:
             return []
         return nearest(self._reading, tenant, query.space_id, query.vector, limit=limit)
@@ -164,7 +165,7 @@ class Nearby:
     # --- looking --------------------------------------------------------------------------------
 
     def _close(
-        self, query: Query, hashed: Iterable[Hashed], anchors: Mapping[str, Held]
+        self, query: Query, hashed: Iterable[FoundHash], anchors: Mapping[str, StoredRecord]
     ) -> Iterable[tuple[str, int, int]]:
         """(image_id, hamming, turn): the first of the closest turns."""
         turns = [int(turn, 16) for turn in query.fingerprint.turns]
@@ -180,8 +181,8 @@ class Nearby:
         tenant: str,
         query: Query,
         hide: set[str],
-        alike: list[Near],
-        anchors: dict[str, Held],
+        alike: list[FoundObject],
+        anchors: dict[str, StoredRecord],
     ) -> list[tuple[str, float]]:
         """(image_id, similarity) of the policy's top; more are asked for until they are enough."""
         policy, space_id = self._policy, query.space_id
@@ -207,8 +208,8 @@ class Nearby:
             anchors.update(self._anchors(tenant, [near.image_id for near in alike]))
 
     def _table(
-        self, tenant: str, answers: Iterable[Answers], anchors: Mapping[str, Held]
-    ) -> tuple[Terms, list[str]]:
+        self, tenant: str, answers: Iterable[SourceAnswers], anchors: Mapping[str, StoredRecord]
+    ) -> tuple[InvertedIndex, list[str]]:
         """Everything found by words, to be voted on as in any inverted table."""
         found = {
             image_id: anchors[image_id]
@@ -219,12 +220,12 @@ class Nearby:
         ids = sorted(found, key=lambda image_id: found[image_id].born)
         prints = self._reading.fingerprints(tenant, [found[one] for one in ids])
         ids = [one for one in ids if one in prints]
-        table = Terms()
+        table = InvertedIndex()
         table.extend(range(len(ids)), [prints[one].features for one in ids])
         return table, ids
 
     def _voted(
-        self, query: Query, hide: set[str], table: Terms, ids: Sequence[str]
+        self, query: Query, hide: set[str], table: InvertedIndex, ids: Sequence[str]
     ) -> Iterable[tuple[str, int, bool]]:
         """(image_id, votes, mirrored), at most the policy's top."""
         words = query.fingerprint.features
@@ -246,14 +247,14 @@ class Nearby:
 
 
 def nearest(
-    reading: Reading,
+    reading: RecordReads,
     tenant: str,
     space_id: str,
     vector: Vector,
     *,
     limit: int,
     condition: Any | None = None,  # noqa: ANN401  # private type
-) -> list[Near]:
+) -> list[FoundObject]:
     """Objects of a space, best first, measured by `numpy.dot` as any two vectors are."""
     if not check(reading, space_id, vector):
         return []
@@ -273,7 +274,7 @@ def nearest(
         ),
     )
     found = [
-        Near(
+        FoundObject(
             str(one.properties["image_id"]),
             one.uuid,
             float(np.dot(query, mapping.read_vector(one.vector["vector"]))),
@@ -283,7 +284,7 @@ def nearest(
     return sorted(found, key=lambda near: -near.similarity)
 
 
-def check(reading: Reading, space_id: str, vector: Vector) -> bool:
+def check(reading: RecordReads, space_id: str, vector: Vector) -> bool:
     """Whether there is such a space. Raise MalformedError for a vector of other dimensions."""
     dimensions = reading.store.dimensions(space_id)
     given = np.asarray(vector).shape
@@ -294,12 +295,12 @@ def check(reading: Reading, space_id: str, vector: Vector) -> bool:
     return dimensions is not None
 
 
-def current(near: Near | Hashed, held: Held | None, part: str) -> bool:
+def current(near: FoundObject | FoundHash, held: StoredRecord | None, part: str) -> bool:
     """Whether an object found is the one that its record has as a part."""
     return held is not None and near.uuid == _key(held, part)
 
 
-def _key(held: Held, part: str) -> UUID | None:
+def _key(held: StoredRecord, part: str) -> UUID | None:
     """The object of a record's part, None where it has none."""
     there = held.parts.get(part)
     return None if there is None else key(held.image_id, part, there[0])

@@ -12,8 +12,8 @@ from weaviate.classes.tenants import TenantActivityStatus
 
 from adapters.weaviate_index import collections, counters, lists
 from adapters.weaviate_index.collections import outdated
-from adapters.weaviate_index.record_reads import Reading
-from adapters.weaviate_index.tenant_state import Head
+from adapters.weaviate_index.record_reads import RecordReads
+from adapters.weaviate_index.tenant_state import TenantState
 
 _PART = 512
 """Records looked at in one go."""
@@ -22,10 +22,10 @@ _PAUSE = 0.25
 """Looks at a tenant that is being written to, and seconds between them."""
 
 
-class Tidying:
+class Cleanup:
     """In one generation."""
 
-    def __init__(self, reading: Reading, head: Head) -> None:
+    def __init__(self, reading: RecordReads, head: TenantState) -> None:
         self._reading = reading
         self._store = reading.store
         self._head = head

@@ -14,8 +14,8 @@ from weaviate.auth import Auth
 from weaviate.classes.init import AdditionalConfig, Timeout
 
 from adapters.weaviate_index.errors import weaviate_errors
-from adapters.weaviate_index.grpc_errors import Prompt
-from adapters.weaviate_index.nodes import Node
+from adapters.weaviate_index.grpc_errors import StrictStub
+from adapters.weaviate_index.nodes import WeaviateNode
 from core.errors import IndexUnavailableError
 
 CONNECT = 5.0
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-class _Link:
+class _Connection:
     """A connected client and how many calls use it: a retired one is closed by the last of them."""
 
     def __init__(self, client: weaviate.WeaviateClient) -> None:
@@ -46,15 +46,17 @@ class _Link:
         self.retired = False
 
 
-class Cluster:
+class WeaviateCluster:
     """Safe to use from any thread; connects when first asked."""
 
-    def __init__(self, nodes: Sequence[Node], *, key: str = "", secure: bool = False) -> None:
+    def __init__(
+        self, nodes: Sequence[WeaviateNode], *, key: str = "", secure: bool = False
+    ) -> None:
         self._nodes = list(nodes)
         self._key = key
         self._secure = secure
         self._at = 0
-        self._link: _Link | None = None
+        self._link: _Connection | None = None
         self._lock = threading.Lock()
         self._connecting = threading.Lock()
         self._silent = 0
@@ -71,7 +73,7 @@ class Cluster:
         deadline = time.monotonic() + (given if seconds < 0 else seconds)
         pause, tried = _PAUSE, 0
         while True:
-            link: _Link | None = None
+            link: _Connection | None = None
             try:
                 with weaviate_errors(), self._using() as link:
                     return ask(link.client)
@@ -98,7 +100,7 @@ class Cluster:
             self._leave(self._link)
 
     @contextmanager
-    def _using(self) -> Iterator[_Link]:
+    def _using(self) -> Iterator[_Connection]:
         link = self._connected()
         try:
             yield link
@@ -109,7 +111,7 @@ class Cluster:
             if last:
                 link.client.close()
 
-    def _connected(self) -> _Link:
+    def _connected(self) -> _Connection:
         """The link, with one more user."""
         while True:
             with self._lock:
@@ -127,13 +129,13 @@ class Cluster:
                     continue
                 if waited and self._away:
                     raise IndexUnavailableError("Weaviate does not answer")
-                made = _Link(self._connect(self._nodes[self._at % len(self._nodes)]))
+                made = _Connection(self._connect(self._nodes[self._at % len(self._nodes)]))
                 with self._lock:
                     self._link = made
             finally:
                 self._connecting.release()
 
-    def _connect(self, node: Node) -> weaviate.WeaviateClient:
+    def _connect(self, node: WeaviateNode) -> weaviate.WeaviateClient:
         began = time.monotonic()
         try:
             client = weaviate.connect_to_custom(
@@ -155,10 +157,10 @@ class Cluster:
             raise
         self._silent = 0
         connection: Any = client._connection  # noqa: SLF001  # see Prompt
-        connection._grpc_stub = Prompt(connection.grpc_stub)  # noqa: SLF001  # likewise
+        connection._grpc_stub = StrictStub(connection.grpc_stub)  # noqa: SLF001  # likewise
         return client
 
-    def _leave(self, link: _Link | None) -> None:
+    def _leave(self, link: _Connection | None) -> None:
         """Go to the next node, unless another thread has done so."""
         if link is None:
             return

@@ -19,8 +19,8 @@ from weaviate.collections import Collection
 from weaviate.collections.classes.internal import Object
 
 from adapters.weaviate_index import mapping
-from adapters.weaviate_index.client import Cluster
-from adapters.weaviate_index.mapping import Held, Part
+from adapters.weaviate_index.client import WeaviateCluster
+from adapters.weaviate_index.mapping import Part, StoredRecord
 from core.errors import IndexUnavailableError, MissingError
 
 HEAD: Final = "Head"
@@ -54,12 +54,12 @@ Ask = Callable[[Collection[Any, Any]], "T"]
 T = TypeVar("T")
 
 
-class Store:
+class Collections:
     """One generation, on any node."""
 
     def __init__(
         self,
-        cluster: Cluster,
+        cluster: WeaviateCluster,
         prefix: str,
         number: int,
         consistency: Level,
@@ -76,7 +76,7 @@ class Store:
         self._welcomed: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
 
-    def quietly(self) -> Store:
+    def quietly(self) -> Collections:
         """The same, but what it is asked is no use of a tenant."""
         other = copy(self)
         other._tells = None  # noqa: SLF001  # of the same class
@@ -337,7 +337,7 @@ def kind_of(part: str) -> str:
     return {mapping.PRINT: PRINT, mapping.ANCHOR: ANCHOR}.get(part) or space(part)
 
 
-def outdated(old: Held, keep: Mapping[str, Part]) -> Iterator[tuple[str, UUID]]:
+def outdated(old: StoredRecord, keep: Mapping[str, Part]) -> Iterator[tuple[str, UUID]]:
     """The collection and id of an older object of a record, and of its parts that none keeps."""
     yield RECORD, mapping.key(old.image_id, old.seq)
     for name, part in old.parts.items():

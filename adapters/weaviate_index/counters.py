@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from core.ports import Coverage, Group, Stats
+from core.ports import CategoryCount, SpaceCoverage, Stats
 
 
-class Kin(NamedTuple):
+class CountedRecord(NamedTuple):
     """What counts look at in a record."""
 
     category: str
@@ -35,16 +35,16 @@ ALL = ""
 """The tally of all records; the others go by category. An empty category is none."""
 
 
-class Change(NamedTuple):
+class RecordChange(NamedTuple):
     """Records as they were and as they will be; None where there is none."""
 
-    before: Mapping[str, Kin | None]
-    after: Mapping[str, Kin | None]
-    others: Mapping[str, Kin]
+    before: Mapping[str, CountedRecord | None]
+    after: Mapping[str, CountedRecord | None]
+    others: Mapping[str, CountedRecord]
     """Untouched records that the touched ones point at, or that point at touched ones."""
 
 
-def changed(change: Change) -> dict[str, Tally]:
+def changed(change: RecordChange) -> dict[str, Tally]:
     """By category, what is to be added to its counts, and taken away."""
     sums: dict[str, Tally] = {}
     touched = change.before.keys() | change.after.keys()
@@ -81,7 +81,7 @@ def stats(tallies: Mapping[str, Tally], watermark: int, named: Sequence[str]) ->
     )
 
 
-def _name(kin: Kin, original: Kin | None) -> str:
+def _name(kin: CountedRecord, original: CountedRecord | None) -> str:
     stands = sorted(set(original.spaces) - set(kin.spaces)) if original is not None else []
     parts = (kin.spaces, kin.able, stands)
     return "|".join([kin.verdict, kin.decision, *(" ".join(part) for part in parts)])
@@ -92,7 +92,7 @@ def _read(name: str) -> tuple[str, str, list[str], list[str], list[str]]:
     return verdict, decision, spaces.split(), able.split(), stands.split()
 
 
-def _group(tally: Tally, spaces: Iterable[str]) -> Group:
+def _group(tally: Tally, spaces: Iterable[str]) -> CategoryCount:
     rows = [(*_read(name), count) for name, count in tally.items() if count > 0]
     verdicts: Counter[str] = Counter()
     decisions: Counter[str] = Counter()
@@ -108,5 +108,5 @@ def _group(tally: Tally, spaces: Iterable[str]) -> Group:
             represented += count if space_id in stands else 0
             lacks = kind in able and space_id not in own and space_id not in stands
             missing += count if lacks else 0
-        coverage[space_id] = Coverage(present, missing, represented)
-    return Group(verdicts.total(), dict(verdicts), dict(decisions), coverage)
+        coverage[space_id] = SpaceCoverage(present, missing, represented)
+    return CategoryCount(verdicts.total(), dict(verdicts), dict(decisions), coverage)

@@ -20,11 +20,11 @@ def weaviate_errors() -> Iterator[None]:
     from httpx import HTTPError  # noqa: PLC0415 - heavy, and absent from the embedded default
     from weaviate.exceptions import WeaviateBaseError  # noqa: PLC0415 - likewise
 
-    from adapters.weaviate_index.grpc_errors import Refused  # noqa: PLC0415 - it imports gRPC
+    from adapters.weaviate_index.grpc_errors import GRPCError  # noqa: PLC0415 - it imports gRPC
 
     try:
         yield
-    except (WeaviateBaseError, Refused, HTTPError, OSError) as error:
+    except (WeaviateBaseError, GRPCError, HTTPError, OSError) as error:
         if "tenant not found" in str(error):
             raise MissingError("no such tenant in the index") from error
         raise IndexUnavailableError(f"Weaviate failed: {first_line(error)}") from error

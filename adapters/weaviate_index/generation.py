@@ -5,15 +5,15 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from adapters.weaviate_index import schema
-from adapters.weaviate_index.candidates import Nearby
-from adapters.weaviate_index.cleanup import Tidying
-from adapters.weaviate_index.collections import Store
-from adapters.weaviate_index.projection import Writing
-from adapters.weaviate_index.record_reads import Reading
+from adapters.weaviate_index.candidates import CandidateSearch
+from adapters.weaviate_index.cleanup import Cleanup
+from adapters.weaviate_index.collections import Collections
+from adapters.weaviate_index.projection import WeaviateProjection
+from adapters.weaviate_index.record_reads import RecordReads
 from adapters.weaviate_index.replicas import Replicas
-from adapters.weaviate_index.schema import Layout
-from adapters.weaviate_index.tenant_state import Head
-from adapters.weaviate_index.vector_search import Neighbours
+from adapters.weaviate_index.schema import SchemaLayout
+from adapters.weaviate_index.tenant_state import TenantState
+from adapters.weaviate_index.vector_search import NeighbourSearch
 from core.matching.policy import Policy
 
 
@@ -22,23 +22,23 @@ class Generation:
 
     def __init__(
         self,
-        held: Store,
+        held: Collections,
         pool: ThreadPoolExecutor,
         policy: Policy,
-        layout: Layout,
+        layout: SchemaLayout,
         *,
         features: bool,
     ) -> None:
         self.store = held
         self.number = held.number
         self._layout = layout
-        self.head = Head(held)
+        self.head = TenantState(held)
         self.replicas = Replicas(held)
-        self.reading = Reading(held, pool)
-        self.nearby = Nearby(self.reading, policy, words=features)
-        self.neighbours = Neighbours(self.reading)
-        self.writing = Writing(self.reading, self.head, self.replicas, self._prepare)
-        self.tidying = Tidying(Reading(held.quietly(), pool), self.head)
+        self.reading = RecordReads(held, pool)
+        self.nearby = CandidateSearch(self.reading, policy, words=features)
+        self.neighbours = NeighbourSearch(self.reading)
+        self.writing = WeaviateProjection(self.reading, self.head, self.replicas, self._prepare)
+        self.tidying = Cleanup(RecordReads(held.quietly(), pool), self.head)
 
     def _prepare(self, space_id: str, wide: int) -> None:
         """Make the collection of a space, once."""

@@ -13,9 +13,9 @@ from collections.abc import Callable
 
 from weaviate import WeaviateClient
 
-from adapters.weaviate_index.client import Cluster
+from adapters.weaviate_index.client import WeaviateCluster
 from adapters.weaviate_index.generation import Generation
-from adapters.weaviate_index.schema import Meta
+from adapters.weaviate_index.schema import GenerationTable
 from core.errors import IndexUnavailableError
 
 LOOK = 1.0
@@ -35,8 +35,8 @@ class Generations:
 
     def __init__(
         self,
-        cluster: Cluster,
-        meta: Meta,
+        cluster: WeaviateCluster,
+        meta: GenerationTable,
         make: Callable[[int], Generation],
         fixed: int | None = None,
     ) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from grpc import RpcError  # type: ignore[import-untyped]
 
 
-class Refused(Exception):  # noqa: N818  # becomes one of ours in `weaviate_errors`
+class GRPCError(Exception):  # becomes one of ours in `weaviate_errors`
     """What the server, or the way to it, answered instead."""
 
     def __init__(self, error: Any) -> None:  # noqa: ANN401  # RpcError is a Call
@@ -16,7 +16,7 @@ class Refused(Exception):  # noqa: N818  # becomes one of ours in `weaviate_erro
         super().__init__(f"{self.code}: {self.details}")
 
 
-class Prompt:
+class StrictStub:
     """The client's gRPC methods, without its way with errors.
 
     weaviate-client 4.23 sleeps 1, 2, 4, 8 and 16 s where a server is away, with no setting
@@ -33,6 +33,6 @@ class Prompt:
             try:
                 return method(*args, **kwargs)
             except RpcError as error:
-                raise Refused(error) from error
+                raise GRPCError(error) from error
 
         return call

@@ -9,19 +9,19 @@ from typing import Literal
 from msgspec.structs import replace
 
 from adapters.weaviate_index import keyword_search, lists
-from adapters.weaviate_index.client import Cluster
-from adapters.weaviate_index.collections import Level, Store
+from adapters.weaviate_index.client import WeaviateCluster
+from adapters.weaviate_index.collections import Collections, Level
 from adapters.weaviate_index.counters import stats
 from adapters.weaviate_index.generation import Generation
 from adapters.weaviate_index.generations import Generations
-from adapters.weaviate_index.nodes import Node
-from adapters.weaviate_index.projection import Entry
-from adapters.weaviate_index.schema import Layout, Meta
+from adapters.weaviate_index.nodes import WeaviateNode
+from adapters.weaviate_index.projection import ProjectedEntry
+from adapters.weaviate_index.schema import GenerationTable, SchemaLayout
 from core.errors import IndexUnavailableError
 from core.matching.policy import Policy
-from core.ports import Card, Filters, Index, Lacking, Neighbour, Page, Stats
+from core.ports import Filters, Index, IndexPage, MissingVectors, Neighbour, RecordCard, Stats
 from core.records import Outcome, Record, State, Tombstone
-from core.types import Fingerprint, Hit, Query, SpaceKind, Standing, Vector
+from core.types import ActiveSpaces, Fingerprint, Hit, Query, SpaceKind, Vector
 
 THREADS = 32
 """Questions under way at once: a picture asks ten, each of which waits some milliseconds."""
@@ -38,7 +38,7 @@ class WeaviateIndex:
 
     def __init__(
         self,
-        nodes: Sequence[Node],
+        nodes: Sequence[WeaviateNode],
         policy: Policy,
         *,
         key: str = "",
@@ -60,16 +60,16 @@ class WeaviateIndex:
         self._key = key
         self._secure = secure
         self._lagging: dict[str, int] | None = None
-        self._cluster = Cluster(nodes, key=key, secure=secure)
+        self._cluster = WeaviateCluster(nodes, key=key, secure=secure)
         self._policy = policy
         self._prefix = prefix
         self._consistency: Level = consistency
-        self._layout = Layout(replication)
+        self._layout = SchemaLayout(replication)
         self._features = features
         self._idle_hours = idle_hours
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="weaviate")
         self._closed = False
-        meta = Meta(prefix, self._layout)
+        meta = GenerationTable(prefix, self._layout)
         self._generations = Generations(self._cluster, meta, self._make, _generation)
 
     # --- what there is of a tenant --------------------------------------------------------------
@@ -101,7 +101,7 @@ class WeaviateIndex:
         removed: Sequence[Tombstone],
         outcomes: Sequence[Outcome],
         *,
-        standings: Sequence[Standing] = (),
+        standings: Sequence[ActiveSpaces] = (),
     ) -> None:
         """Write what entry `seq` left to every replica, wait for it to be visible, let W be `seq`.
 
@@ -109,10 +109,10 @@ class WeaviateIndex:
         W stands still.
         """
         self._generations.refuse_sealed()
-        entry = Entry(tenant, seq, records, removed, outcomes, standings)
+        entry = ProjectedEntry(tenant, seq, records, removed, outcomes, standings)
         self._now.writing.project(entry)
 
-    def standings(self, tenant: str) -> dict[SpaceKind, Standing]:
+    def standings(self, tenant: str) -> dict[SpaceKind, ActiveSpaces]:
         """By kind; none of a kind that the log says nothing of."""
         head = self._now.head
         return head.standings(tenant, head.watermark(tenant))
@@ -142,7 +142,7 @@ class WeaviateIndex:
         live = self._now.reading.live(tenant, image_ids)
         return [live[one].state if one in live else None for one in image_ids]
 
-    def cards(self, tenant: str, image_ids: Sequence[str]) -> list[Card | None]:
+    def cards(self, tenant: str, image_ids: Sequence[str]) -> list[RecordCard | None]:
         """In order; None for unknown and deleted ones."""
         live = self._now.reading.live(tenant, image_ids)
         return [live[one].card if one in live else None for one in image_ids]
@@ -163,9 +163,9 @@ class WeaviateIndex:
         """Live records whose original it is, in the order they came to be."""
         return [one.state for one in self._now.reading.copies(tenant, [image_id])]
 
-    def stars(self, tenant: str, image_ids: Sequence[str]) -> list[list[Card]]:
+    def stars(self, tenant: str, image_ids: Sequence[str]) -> list[list[RecordCard]]:
         """In order, the copies of each in the order they came to be."""
-        found: dict[str, list[Card]] = {image_id: [] for image_id in image_ids}
+        found: dict[str, list[RecordCard]] = {image_id: [] for image_id in image_ids}
         for one in self._now.reading.copies(tenant, list(found)):
             card = one.card
             found[card.original].append(card)
@@ -208,11 +208,11 @@ class WeaviateIndex:
         filters: Filters,
         limit: int,
         before: tuple[str, str] | None = None,
-    ) -> Page:
+    ) -> IndexPage:
         """Records older than (accepted_at, image_id) `before` that pass every filter."""
         return lists.page(self._now.reading, tenant, filters, limit, before)
 
-    def lacking(self, tenant: str, space_id: str, limit: int, after: int = -1) -> Lacking:
+    def lacking(self, tenant: str, space_id: str, limit: int, after: int = -1) -> MissingVectors:
         """Records that could have a vector in a space and have none, in the order they came."""
         return lists.lacking(self._now.reading, tenant, space_id, limit, after)
 
@@ -346,5 +346,5 @@ class WeaviateIndex:
 
     def _make(self, number: int) -> Generation:
         told = 900 * self._idle_hours if self._idle_hours else None  # a quarter of it
-        held = Store(self._cluster, self._prefix, number, self._consistency, told)
+        held = Collections(self._cluster, self._prefix, number, self._consistency, told)
         return Generation(held, self._pool, self._policy, self._layout, features=self._features)

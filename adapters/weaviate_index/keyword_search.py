@@ -8,8 +8,8 @@ from typing import Any
 from adapters.sqlite_index import keyword_search
 from adapters.weaviate_index import collections
 from adapters.weaviate_index import filters as passing
-from adapters.weaviate_index.mapping import WORDS, Held
-from adapters.weaviate_index.record_reads import LEAN, Reading
+from adapters.weaviate_index.mapping import WORDS, StoredRecord
+from adapters.weaviate_index.record_reads import LEAN, RecordReads
 from adapters.weaviate_index.stemming import stemmed
 from core.filters import passes
 from core.ports import Filters, Neighbour
@@ -24,7 +24,7 @@ _EQUAL = 512
 
 
 def search(
-    reading: Reading,
+    reading: RecordReads,
     tenant: str,
     text: str,
     *,
@@ -58,9 +58,9 @@ def search(
 
 
 def _passing(
-    reading: Reading,
+    reading: RecordReads,
     tenant: str,
-    found: Sequence[tuple[float, Held]],
+    found: Sequence[tuple[float, StoredRecord]],
     limit: int,
     filters: Filters | None,
 ) -> list[Neighbour]:
@@ -82,7 +82,7 @@ def _passing(
 
 
 def _ask(
-    reading: Reading,
+    reading: RecordReads,
     tenant: str,
     words: str,
     condition: Any | None,  # noqa: ANN401  # private type

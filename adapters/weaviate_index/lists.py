@@ -10,25 +10,25 @@ from weaviate.classes.query import Filter
 from adapters.weaviate_index import collections, counters, mapping
 from adapters.weaviate_index import filters as passing
 from adapters.weaviate_index.mapping import milliseconds
-from adapters.weaviate_index.range_paging import Walk
-from adapters.weaviate_index.record_reads import Reading
-from adapters.weaviate_index.tenant_state import Head
+from adapters.weaviate_index.range_paging import RangePaging
+from adapters.weaviate_index.record_reads import RecordReads
+from adapters.weaviate_index.tenant_state import TenantState
 from core.filters import passes
-from core.ports import Filters, Lacking, Page
+from core.ports import Filters, IndexPage, MissingVectors
 from core.records import Outcome, Record, State
 
-RECORDS: Final = Walk(collections.RECORD, "accepted", "image_id", newest=True)
-BIRTHS: Final = Walk(collections.RECORD, "born", "image_id", newest=False)
-JOBS: Final = Walk(collections.JOB, "accepted", "job_id", newest=True)
+RECORDS: Final = RangePaging(collections.RECORD, "accepted", "image_id", newest=True)
+BIRTHS: Final = RangePaging(collections.RECORD, "born", "image_id", newest=False)
+JOBS: Final = RangePaging(collections.JOB, "accepted", "job_id", newest=True)
 
 
 def page(
-    reading: Reading,
+    reading: RecordReads,
     tenant: str,
     filters: Filters,
     limit: int,
     before: tuple[str, str] | None,
-) -> Page:
+) -> IndexPage:
     """Records that pass every filter, newest first."""
     found: list[Record] = []
     start = None if before is None else (milliseconds(before[0]), before[1])
@@ -46,10 +46,12 @@ def page(
         ]
         if len(found) > limit:
             break
-    return Page(found[:limit], len(found) > limit)
+    return IndexPage(found[:limit], len(found) > limit)
 
 
-def lacking(reading: Reading, tenant: str, space_id: str, limit: int, after: int) -> Lacking:
+def lacking(
+    reading: RecordReads, tenant: str, space_id: str, limit: int, after: int
+) -> MissingVectors:
     """Records without a vector in a space that could have one, in the order they came to be.
 
     The place is that of the last one's birth.
@@ -74,11 +76,11 @@ def lacking(reading: Reading, tenant: str, space_id: str, limit: int, after: int
         if len(found) >= limit:
             break
     told = list(found.items())[:limit]
-    return Lacking([one for _, one in told], told[-1][0] if len(told) == limit else None)
+    return MissingVectors([one for _, one in told], told[-1][0] if len(told) == limit else None)
 
 
 def outcomes(
-    reading: Reading,
+    reading: RecordReads,
     tenant: str,
     status: str | None,
     limit: int,
@@ -103,8 +105,8 @@ def outcomes(
 
 
 def values(
-    reading: Reading,
-    head: Head,
+    reading: RecordReads,
+    head: TenantState,
     tenant: str,
     by: Literal["category", "owner_id", "decision", "verdict", "tag"],
     limit: int,

@@ -22,9 +22,9 @@ from msgspec import Raw, Struct
 from adapters.sqlite_index import mapping
 from adapters.weaviate_index import visual_words
 from core.filters import card_of
-from core.ports import Card
+from core.ports import RecordCard
 from core.records import Fields, Outcome, Record, State, Tombstone
-from core.types import Fingerprint, Standing, Vector
+from core.types import ActiveSpaces, Fingerprint, Vector
 
 _NAMESPACE = UUID("5ee1a0f2-7d1c-5e0b-9a53-0d5c6f1b2a77")
 """Of every object's id."""
@@ -43,7 +43,7 @@ _state = msgspec.json.Decoder(State)
 _fields = msgspec.json.Decoder(Fields)
 _tombstone = msgspec.json.Decoder(Tombstone)
 _outcome = msgspec.json.Decoder(Outcome)
-_standing = msgspec.json.Decoder(Standing)
+_standing = msgspec.json.Decoder(ActiveSpaces)
 
 
 class _Data(Struct, frozen=True):
@@ -57,7 +57,7 @@ _data = msgspec.json.Decoder(_Data)
 _parts = msgspec.json.Decoder(dict[str, Part])
 
 
-class Held(NamedTuple):
+class StoredRecord(NamedTuple):
     """The newest object of a record."""
 
     image_id: str
@@ -101,7 +101,7 @@ class Held(NamedTuple):
         return _tombstone.decode(self.data)
 
     @property
-    def card(self) -> Card:
+    def card(self) -> RecordCard:
         """What filters look at."""
         read = _data.decode(self.data)
         state, fields = _state.decode(read.state), _fields.decode(read.fields)
@@ -230,12 +230,12 @@ def read_outcome(data: str) -> Outcome:
     return _outcome.decode(data)
 
 
-def standing(standing: Standing) -> str:
+def standing(standing: ActiveSpaces) -> str:
     """As text."""
     return _json.encode(standing).decode()
 
 
-def read_standing(data: str) -> Standing:
+def read_standing(data: str) -> ActiveSpaces:
     """What `standing` made of it."""
     return _standing.decode(data)
 

@@ -12,7 +12,7 @@ GRPC = 50051
 """Ports that Weaviate listens on by itself."""
 
 
-class Node(NamedTuple):
+class WeaviateNode(NamedTuple):
     """One server."""
 
     host: str
@@ -23,7 +23,7 @@ class Node(NamedTuple):
         return f"{self.host}:{self.http}"
 
 
-def parse(url: str) -> list[Node]:
+def parse(url: str) -> list[WeaviateNode]:
     """Every node of `weaviate://HOST[:HTTP[:GRPC]],HOST…`; IPv6 in brackets. SettingsError."""
     scheme, _, rest = url.partition("://")
     found = [_node(part.strip()) for part in rest.split("/")[0].split(",") if part.strip()]
@@ -34,7 +34,7 @@ def parse(url: str) -> list[Node]:
     return found
 
 
-def _node(text: str) -> Node:
+def _node(text: str) -> WeaviateNode:
     closing = text.rfind("]")
     head, tail = text[: closing + 1], text[closing + 1 :]
     host, *ports = (head + tail).rsplit(":", tail.count(":")) if head else tail.split(":")
@@ -45,4 +45,4 @@ def _node(text: str) -> Node:
         numbers = [-1]
     if not host or len(numbers) > 2 or not all(0 < port < 1 << 16 for port in numbers):  # noqa: PLR2004
         raise SettingsError(f"SEENIT_INDEX_URL: {text!r} is not HOST[:HTTP[:GRPC]]")
-    return Node(host.strip("[]"), *numbers)
+    return WeaviateNode(host.strip("[]"), *numbers)

@@ -21,15 +21,15 @@ from msgspec import Struct
 from adapters.sqlite_index import mapping as sqlite_mapping
 from adapters.weaviate_index import collections, counters, mapping
 from adapters.weaviate_index.collections import Made, kind_of, outdated
-from adapters.weaviate_index.counters import Change, Kin, Tally
-from adapters.weaviate_index.mapping import Held, Part, key
-from adapters.weaviate_index.record_reads import Reading, all_of
+from adapters.weaviate_index.counters import CountedRecord, RecordChange, Tally
+from adapters.weaviate_index.mapping import Part, StoredRecord, key
+from adapters.weaviate_index.record_reads import RecordReads, all_of
 from adapters.weaviate_index.replicas import Replicas
 from adapters.weaviate_index.stemming import stemmed
-from adapters.weaviate_index.tenant_state import Head
+from adapters.weaviate_index.tenant_state import TenantState
 from core.errors import IndexUnavailableError
 from core.records import Fields, Outcome, Record, State, Tombstone
-from core.types import Standing
+from core.types import ActiveSpaces
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ _LATE = 1.0
 records, and servers may be slow."""
 
 
-class Plan(Struct, frozen=True):
+class ProjectionPlan(Struct, frozen=True):
     """What becomes of each record of an entry: where it came to be, and its parts."""
 
     born: dict[str, int]
@@ -56,7 +56,7 @@ class Plan(Struct, frozen=True):
     """Which entry left the counts before, where there were any."""
 
 
-class Entry(Struct, frozen=True):
+class ProjectedEntry(Struct, frozen=True):
     """What an entry left."""
 
     tenant: str
@@ -64,16 +64,16 @@ class Entry(Struct, frozen=True):
     records: Sequence[Record]
     removed: Sequence[Tombstone]
     outcomes: Sequence[Outcome]
-    standings: Sequence[Standing]
+    standings: Sequence[ActiveSpaces]
 
 
-class Writing:
+class WeaviateProjection:
     """Projects into one generation."""
 
     def __init__(
         self,
-        reading: Reading,
-        head: Head,
+        reading: RecordReads,
+        head: TenantState,
         replicas: Replicas,
         prepare: Callable[[str, int], None],
     ) -> None:
@@ -85,7 +85,7 @@ class Writing:
         self._replicas = replicas
         self._prepare = prepare
 
-    def project(self, entry: Entry) -> None:
+    def project(self, entry: ProjectedEntry) -> None:
         """Write what an entry left if it is the next one, else nothing."""
         tenant, seq = entry.tenant, entry.seq
         now = self._head.read(tenant)
@@ -109,14 +109,16 @@ class Writing:
                 if now.watermark != seq - 1:
                     return  # another one projected it meanwhile
                 self._head.plan(tenant, seq, msgspec.json.encode(made).decode())
-        plan = made if text is None else msgspec.json.decode(text, type=Plan)
+        plan = made if text is None else msgspec.json.decode(text, type=ProjectionPlan)
         self._write(entry, plan, began)
         self._head.advance(tenant, seq)
         self._clear(entry, plan, known, jobs)
 
     # --- deciding -------------------------------------------------------------------------------
 
-    def _planned(self, entry: Entry, before: Mapping[str, Held | None]) -> Plan:
+    def _planned(
+        self, entry: ProjectedEntry, before: Mapping[str, StoredRecord | None]
+    ) -> ProjectionPlan:
         born: dict[str, int] = {}
         parts: dict[str, dict[str, Part]] = {}
         for n, record in enumerate(entry.records):
@@ -134,14 +136,16 @@ class Writing:
             name: _sum(held[name][1] if name in held else None, more)
             for name, more in changed.items()
         }
-        return Plan(born, parts, sums, {name: seq for name, (seq, _) in held.items()})
+        return ProjectionPlan(born, parts, sums, {name: seq for name, (seq, _) in held.items()})
 
-    def _change(self, entry: Entry, before: Mapping[str, Held | None]) -> Change:
+    def _change(
+        self, entry: ProjectedEntry, before: Mapping[str, StoredRecord | None]
+    ) -> RecordChange:
         was = {
             image_id: None if old is None or old.gone else _kin_of(old)
             for image_id, old in before.items()
         }
-        becomes: dict[str, Kin | None] = dict(was)
+        becomes: dict[str, CountedRecord | None] = dict(was)
         becomes.update({one.image_id: None for one in entry.removed})
         for record in entry.records:
             becomes[record.state.image_id] = _kin(record.state, record.fields, record.vectors)
@@ -164,11 +168,11 @@ class Writing:
         for copy in self._reading.copies(entry.tenant, moved):
             if copy.image_id not in was:
                 others[copy.image_id] = _kin_of(copy)
-        return Change(was, becomes, others)
+        return RecordChange(was, becomes, others)
 
     # --- writing --------------------------------------------------------------------------------
 
-    def _write(self, entry: Entry, plan: Plan, began: float) -> None:
+    def _write(self, entry: ProjectedEntry, plan: ProjectionPlan, began: float) -> None:
         tenant = entry.tenant
         made = self._objects(entry, plan)
         kinds = [kind for kind, some in made.items() if some]
@@ -194,7 +198,7 @@ class Writing:
         all_of(puts)
         self._visible(tenant, kinds if many else [kind for kind in kinds if made[kind][0].vector])
 
-    def _ready(self, entry: Entry) -> None:
+    def _ready(self, entry: ProjectedEntry) -> None:
         """Room for the tenant and its spaces on every replica, each of which is there."""
         spaces = _dimensions(entry.records)
         for space_id, wide in spaces.items():
@@ -210,7 +214,7 @@ class Writing:
         """On every replica, and past every queue."""
         all_of(self._pool.submit(self._replicas.visible, kind, tenant) for kind in kinds)
 
-    def _objects(self, entry: Entry, plan: Plan) -> dict[str, list[Made]]:
+    def _objects(self, entry: ProjectedEntry, plan: ProjectionPlan) -> dict[str, list[Made]]:
         made: dict[str, list[Made]] = {
             collections.RECORD: [
                 Made(uuid=key(stone.image_id, "gone"), properties=mapping.tombstone(stone))
@@ -240,9 +244,9 @@ class Writing:
 
     def _clear(
         self,
-        entry: Entry,
-        plan: Plan,
-        known: Mapping[str, Sequence[Held]],
+        entry: ProjectedEntry,
+        plan: ProjectionPlan,
+        known: Mapping[str, Sequence[StoredRecord]],
         jobs: Mapping[str, Sequence[int]],
     ) -> None:
         """Delete what is older than what was written: readers overlook it, so it may fail."""
@@ -276,9 +280,9 @@ class Writing:
             logger.warning("left to be tidied in %s: %s", entry.tenant, error)
 
 
-def _kin(state: State, fields: Fields, spaces: Iterable[str]) -> Kin:
+def _kin(state: State, fields: Fields, spaces: Iterable[str]) -> CountedRecord:
     """What counts look at in a record with vectors in these spaces."""
-    return Kin(
+    return CountedRecord(
         category=fields.category or "",
         verdict=state.verdict.kind,
         decision=state.decision.value,
@@ -288,18 +292,18 @@ def _kin(state: State, fields: Fields, spaces: Iterable[str]) -> Kin:
     )
 
 
-def _kin_of(held: Held) -> Kin:
+def _kin_of(held: StoredRecord) -> CountedRecord:
     """The same of one that is there."""
     return _kin(held.state, held.fields, held.spaces)
 
 
-def _before(found: Iterable[Held], seq: int) -> Held | None:
+def _before(found: Iterable[StoredRecord], seq: int) -> StoredRecord | None:
     """What the entries before `seq` left of a record; one that is gone stays gone."""
     older = [one for one in found if one.seq < seq]
     return max(older, key=lambda one: one.rank, default=None)
 
 
-def _live(entry: Entry, before: Mapping[str, Held | None]) -> Entry:
+def _live(entry: ProjectedEntry, before: Mapping[str, StoredRecord | None]) -> ProjectedEntry:
     """Without what is gone, goes with it, or is newer already."""
     leaving = {one.image_id for one in entry.removed}
 

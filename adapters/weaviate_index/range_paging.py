@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from weaviate.classes.query import Filter
 
 from adapters.weaviate_index import collections
-from adapters.weaviate_index.collections import Found, Store
+from adapters.weaviate_index.collections import Collections, Found
 from adapters.weaviate_index.filters import both
 
 WIDE = 512
@@ -32,7 +32,7 @@ Place = tuple[int, str]
 """The number and id of one object."""
 
 
-class Walk(NamedTuple):
+class RangePaging(NamedTuple):
     """A list: a collection, its number, the id that settles ties, and what has to be fulfilled."""
 
     kind: str
@@ -43,7 +43,7 @@ class Walk(NamedTuple):
     condition: Any | None = None
 
     def parts(
-        self, held: Store, tenant: str, start: Place | None, wanted: int
+        self, held: Collections, tenant: str, start: Place | None, wanted: int
     ) -> Iterator[list[Found]]:
         """Objects behind `start` in order, some at a time, until there are no more."""
         while True:
@@ -67,7 +67,7 @@ class Walk(NamedTuple):
 
     def _ties(
         self,
-        held: Store,
+        held: Collections,
         tenant: str,
         equal: Any,  # noqa: ANN401  # private type
         start: Place,
@@ -84,7 +84,7 @@ class Walk(NamedTuple):
 
     def _window(
         self,
-        held: Store,
+        held: Collections,
         tenant: str,
         behind: Any | None,  # noqa: ANN401  # private type
         start: Place | None,
@@ -128,7 +128,7 @@ class Walk(NamedTuple):
 
     def _sorted(
         self,
-        held: Store,
+        held: Collections,
         tenant: str,
         condition: Any | None,  # noqa: ANN401  # private type
         limit: int,

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 from weaviate.classes.query import Filter
 
 from adapters.weaviate_index import collections, mapping
-from adapters.weaviate_index.collections import Found, Store
-from adapters.weaviate_index.mapping import Held, key
+from adapters.weaviate_index.collections import Collections, Found
+from adapters.weaviate_index.mapping import StoredRecord, key
 from core.records import Outcome, Record, State
 from core.types import Fingerprint, Vector
 
@@ -24,18 +24,18 @@ _MANY = 2_000
 """Objects of one look at what points at records, before it is cut into smaller ones."""
 
 
-class Reading:
+class RecordReads:
     """Looks into one generation."""
 
-    def __init__(self, held: Store, pool: Executor) -> None:
+    def __init__(self, held: Collections, pool: Executor) -> None:
         self.store = held
         self.pool = pool
 
     def objects(
         self, tenant: str, image_ids: Sequence[str], properties: Sequence[str] = HELD
-    ) -> dict[str, list[Held]]:
+    ) -> dict[str, list[StoredRecord]]:
         """Every object of each record, older ones included, and tombstones."""
-        found: dict[str, list[Held]] = {}
+        found: dict[str, list[StoredRecord]] = {}
         wanted = list(dict.fromkeys(image_ids))
         for one in self.store.find(collections.RECORD, tenant, "image_id", wanted, properties):
             read = _held(one)
@@ -44,7 +44,7 @@ class Reading:
 
     def newest(
         self, tenant: str, image_ids: Sequence[str], properties: Sequence[str] = HELD
-    ) -> dict[str, Held]:
+    ) -> dict[str, StoredRecord]:
         """Of each that is or was there; a tombstone wins."""
         return {
             image_id: max(those, key=lambda one: one.rank)
@@ -53,12 +53,12 @@ class Reading:
 
     def live(
         self, tenant: str, image_ids: Sequence[str], properties: Sequence[str] = HELD
-    ) -> dict[str, Held]:
+    ) -> dict[str, StoredRecord]:
         """The newest of those that are there."""
         newest = self.newest(tenant, image_ids, properties)
         return {image_id: one for image_id, one in newest.items() if not one.gone}
 
-    def copies(self, tenant: str, image_ids: Sequence[str]) -> list[Held]:
+    def copies(self, tenant: str, image_ids: Sequence[str]) -> list[StoredRecord]:
         """Live records whose original is one of these, in the order they came to be."""
         found = self._with(tenant, "original_id", image_ids)
         wanted = set(image_ids)
@@ -77,7 +77,7 @@ class Reading:
         states = (one.state for one in live)
         return [one for one in states if one.sha256 in sha256 or one.pixels in pixels]
 
-    def records(self, tenant: str, held: Iterable[Held]) -> dict[str, Record]:
+    def records(self, tenant: str, held: Iterable[StoredRecord]) -> dict[str, Record]:
         """By image_id, without vectors."""
         those = list(held)
         prints = self.fingerprints(tenant, those)
@@ -93,7 +93,9 @@ class Reading:
             if one.image_id in prints
         }
 
-    def all_vectors(self, tenant: str, held: Iterable[Held]) -> dict[str, dict[str, Vector]]:
+    def all_vectors(
+        self, tenant: str, held: Iterable[StoredRecord]
+    ) -> dict[str, dict[str, Vector]]:
         """Of every space, by image_id."""
         those = list(held)
         found: dict[str, dict[str, Vector]] = {one.image_id: {} for one in those}
@@ -150,7 +152,7 @@ class Reading:
             for job_id, one in best.items()
         }
 
-    def fingerprints(self, tenant: str, held: Iterable[Held]) -> dict[str, Fingerprint]:
+    def fingerprints(self, tenant: str, held: Iterable[StoredRecord]) -> dict[str, Fingerprint]:
         """By image_id."""
         keys = {
             key(one.image_id, mapping.PRINT, one.parts[mapping.PRINT][0]): one.image_id
@@ -162,7 +164,9 @@ class Reading:
             for uuid, one in found.items()
         }
 
-    def vectors(self, tenant: str, space_id: str, held: Iterable[Held]) -> dict[str, Vector]:
+    def vectors(
+        self, tenant: str, space_id: str, held: Iterable[StoredRecord]
+    ) -> dict[str, Vector]:
         """By image_id, of those that have one in the space."""
         keys = {
             key(one.image_id, space_id, parts[space_id][0]): one.image_id
@@ -194,9 +198,9 @@ def all_of(futures: Iterable[Future[T]]) -> list[T]:
     return [one.result() for one in those]
 
 
-def _held(one: Found) -> Held:
+def _held(one: Found) -> StoredRecord:
     told = one.properties
-    return Held(
+    return StoredRecord(
         image_id=str(told["image_id"]),
         seq=int(told["seq"]),
         born=int(told.get("born") or 0),

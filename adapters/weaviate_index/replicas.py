@@ -16,7 +16,7 @@ from weaviate import WeaviateClient
 from weaviate.connect.v4 import _ExpectedStatusCodes
 
 from adapters.weaviate_index import collections, mapping
-from adapters.weaviate_index.collections import Made, Store
+from adapters.weaviate_index.collections import Collections, Made
 from core.errors import IndexUnavailableError
 
 MARK: Final = "mark"
@@ -33,7 +33,7 @@ _FOUND = 200
 class Replicas:
     """Of one generation."""
 
-    def __init__(self, held: Store) -> None:
+    def __init__(self, held: Collections) -> None:
         self._store = held
         self._count = 0
         self._seen: dict[str, float] = {}

@@ -24,8 +24,8 @@ from weaviate.classes.query import Filter
 from weaviate.exceptions import UnexpectedStatusCodeError, WeaviateBaseError
 
 from adapters.weaviate_index import collections, visual_words
-from adapters.weaviate_index.collections import META, Made, Store
-from adapters.weaviate_index.grpc_errors import Refused
+from adapters.weaviate_index.collections import META, Collections, Made
+from adapters.weaviate_index.grpc_errors import GRPCError
 from adapters.weaviate_index.mapping import WORDS, key
 from core.errors import IndexUnavailableError
 
@@ -38,7 +38,7 @@ K1 = 1.2
 """Of BM25, as in SQLite's full-text tables."""
 
 
-class Layout(NamedTuple):
+class SchemaLayout(NamedTuple):
     """What a schema is made with."""
 
     replication: int
@@ -97,7 +97,7 @@ _FILTERS = [
 """What filters look at, of records and of vectors."""
 
 
-def create(client: WeaviateClient, name: str, layout: Layout, **more: Any) -> None:  # noqa: ANN401  # options of the client
+def create(client: WeaviateClient, name: str, layout: SchemaLayout, **more: Any) -> None:  # noqa: ANN401  # options of the client
     """Make a collection unless it is there."""
     try:
         client.collections.create(
@@ -124,7 +124,9 @@ def graph(distance: VectorDistances) -> Any:  # noqa: ANN401  # private type
     )
 
 
-def space(client: WeaviateClient, held: Store, layout: Layout, space_id: str, wide: int) -> None:
+def space(
+    client: WeaviateClient, held: Collections, layout: SchemaLayout, space_id: str, wide: int
+) -> None:
     """The collection of one space: vectors of so many dimensions, and what filters look at."""
     create(
         client,
@@ -141,7 +143,7 @@ def space(client: WeaviateClient, held: Store, layout: Layout, space_id: str, wi
     )
 
 
-def _first(client: WeaviateClient, held: Store, layout: Layout) -> None:
+def _first(client: WeaviateClient, held: Collections, layout: SchemaLayout) -> None:
     create(
         client,
         held.name(collections.HEAD),
@@ -215,7 +217,7 @@ def _first(client: WeaviateClient, held: Store, layout: Layout) -> None:
     )
 
 
-Step = Callable[[WeaviateClient, Store, Layout], None]
+Step = Callable[[WeaviateClient, Collections, SchemaLayout], None]
 STEPS: tuple[Step, ...] = (_first,)
 """Never changed, only added to: what a running index has seen it has seen."""
 
@@ -224,10 +226,10 @@ LOST = "could not find class"
 """What a server says of a collection that it does not have."""
 
 
-class Meta:
+class GenerationTable:
     """What is written of the generations."""
 
-    def __init__(self, prefix: str, layout: Layout) -> None:
+    def __init__(self, prefix: str, layout: SchemaLayout) -> None:
         self._name = prefix + META
         self._layout = layout
         self._there = False
@@ -248,7 +250,7 @@ class Meta:
         """The last step that a generation has seen."""
         return max((n for g, n in self._said(client, "step") if g == generation), default=0)
 
-    def prepare(self, client: WeaviateClient, held: Store) -> None:
+    def prepare(self, client: WeaviateClient, held: Collections) -> None:
         """Bring a generation up to this version. Raise IndexUnavailableError for a newer one."""
         create(
             client,
@@ -283,7 +285,7 @@ class Meta:
         """The last one that was left, and when, in seconds since the epoch."""
         return max(self._said(client, "seal"), default=None)
 
-    def forget(self, client: WeaviateClient, held: Store) -> None:
+    def forget(self, client: WeaviateClient, held: Collections) -> None:
         """Drop a generation's collections, and then what is written of it."""
         for name in client.collections.list_all(simple=True):
             if held.owns(name):
@@ -301,7 +303,7 @@ class Meta:
             answer = held.query.fetch_objects(
                 filters=Filter.by_property("kind").equal(kind), limit=collections.MOST
             )
-        except (WeaviateBaseError, Refused) as error:
+        except (WeaviateBaseError, GRPCError) as error:
             if LOST not in str(error):
                 raise
             self._there = False  # the servers have lost it, or a node has not heard of it yet

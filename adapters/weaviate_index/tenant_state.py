@@ -11,17 +11,17 @@ import msgspec
 from weaviate.classes.query import Filter
 
 from adapters.weaviate_index import collections, mapping
-from adapters.weaviate_index.collections import WATERMARK, Made, Store
+from adapters.weaviate_index.collections import WATERMARK, Collections, Made
 from adapters.weaviate_index.counters import Tally
 from adapters.weaviate_index.mapping import key
-from core.types import SpaceKind, Standing
+from core.types import ActiveSpaces, SpaceKind
 
 PLAN = "plan"
 COUNTS = "counts"
 STANDING = "standing"
 
 
-class Now(NamedTuple):
+class ProjectionState(NamedTuple):
     """Where a tenant's projection stands."""
 
     watermark: int
@@ -29,10 +29,10 @@ class Now(NamedTuple):
     """By entry, of the last few."""
 
 
-class Head:
+class TenantState:
     """Reads and writes it in one generation."""
 
-    def __init__(self, held: Store) -> None:
+    def __init__(self, held: Collections) -> None:
         self._store = held
 
     def watermark(self, tenant: str) -> int:
@@ -71,11 +71,11 @@ class Head:
             last[tenant] = max(told, last.get(tenant, 0.0))
         return last
 
-    def read(self, tenant: str) -> Now:
+    def read(self, tenant: str) -> ProjectionState:
         """W and the plans that are there."""
         found = self._said(tenant, [WATERMARK, PLAN], ["kind", "number", "data"])
         marks = [one for one in found if one.properties["kind"] == WATERMARK]
-        return Now(
+        return ProjectionState(
             _last(marks),
             {
                 collections.number(one, "number"): str(one.properties["data"])
@@ -93,7 +93,7 @@ class Head:
         tenant: str,
         seq: int,
         tallies: Mapping[str, Mapping[str, int]],
-        standings: Sequence[Standing],
+        standings: Sequence[ActiveSpaces],
     ) -> None:
         """Write the counts of some categories and the spaces as an entry leaves them."""
         told = [_said(tenant, STANDING, seq, one.kind, mapping.standing(one)) for one in standings]
@@ -127,9 +127,9 @@ class Head:
             for name, (seq, data) in best.items()
         }
 
-    def standings(self, tenant: str, watermark: int) -> dict[SpaceKind, Standing]:
+    def standings(self, tenant: str, watermark: int) -> dict[SpaceKind, ActiveSpaces]:
         """By kind, as of an entry."""
-        best: dict[SpaceKind, tuple[int, Standing]] = {}
+        best: dict[SpaceKind, tuple[int, ActiveSpaces]] = {}
         for one in self._said(tenant, [STANDING], ["number", "data"]):
             seq, read = (
                 collections.number(one, "number"),

@@ -9,9 +9,9 @@ from weaviate.classes.query import Filter
 
 from adapters.weaviate_index import collections
 from adapters.weaviate_index import filters as passing
-from adapters.weaviate_index.candidates import Near, check, current, nearest
-from adapters.weaviate_index.mapping import Held
-from adapters.weaviate_index.record_reads import HELD, LEAN, Reading
+from adapters.weaviate_index.candidates import FoundObject, check, current, nearest
+from adapters.weaviate_index.mapping import StoredRecord
+from adapters.weaviate_index.record_reads import HELD, LEAN, RecordReads
 from core.filters import ALLOWED, passes
 from core.ports import Filters, Neighbour
 from core.types import Vector
@@ -26,10 +26,10 @@ Ranked = tuple[float, int, str]
 """Similarity, negative, when it came to be, and image_id: best first, of equals the older one."""
 
 
-class Neighbours:
+class NeighbourSearch:
     """Asks one generation."""
 
-    def __init__(self, reading: Reading, *, standins: int = STANDINS) -> None:
+    def __init__(self, reading: RecordReads, *, standins: int = STANDINS) -> None:
         self._reading = reading
         self._standins = standins
 
@@ -124,10 +124,10 @@ class Neighbours:
         self,
         tenant: str,
         space_id: str,
-        near: Sequence[Near],
-        live: dict[str, Held],
+        near: Sequence[FoundObject],
+        live: dict[str, StoredRecord],
         among: tuple[Filters, set[str] | None],
-    ) -> list[Near]:
+    ) -> list[FoundObject]:
         filters, stood = among
         alone = {one.image_id for one in near if passes(live[one.image_id].card, filters)}
         if stood is None:

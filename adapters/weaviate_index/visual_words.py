@@ -49,7 +49,7 @@ def stored(features: Features) -> dict[str, str]:
     return {"words": words} if words else {}
 
 
-class Source:
+class VisualWordSource:
     """The words of one generation's anchors, asked; of its tenants it knows which are small."""
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from msgspec import Struct
 from PIL import Image
 
-from adapters.worker_rpc.rpc import Calls
+from adapters.worker_rpc.rpc import RPCClient
 from core import keys
 from core.errors import (
     EmbedderUnavailableError,
@@ -35,14 +35,14 @@ FRESH_SECONDS = 5.0
 KINDS: tuple[SpaceKind, ...] = ("visual", "caption")
 
 
-class Told(Struct, frozen=True):
+class ModelReport(Struct, frozen=True):
     """Of one model: its space, or why there is none."""
 
     space: Space | None = None
     absent: str = ""
 
 
-class Vectors(Struct, frozen=True):
+class VectorsReply(Struct, frozen=True):
     """Rows of a matrix of float32, little-endian, and the space they lie in."""
 
     space: Space
@@ -50,7 +50,7 @@ class Vectors(Struct, frozen=True):
     """In base64."""
 
     @classmethod
-    def of(cls, space: Space, matrix: Matrix) -> Vectors:
+    def of(cls, space: Space, matrix: Matrix) -> VectorsReply:
         """Pack them."""
         data = np.ascontiguousarray(matrix, "<f4").tobytes()
         return cls(space, base64.b64encode(data).decode("ascii"))
@@ -61,34 +61,34 @@ class Vectors(Struct, frozen=True):
         return data.reshape(-1, self.space.dimensions).astype(np.float32)
 
 
-class Checked(Struct, frozen=True):
+class CheckReply(Struct, frozen=True):
     """What a picture would be told."""
 
     verdict: Verdict
     decision: Decision
 
 
-class Remote:
+class RemoteModels:
     """What workers say of their models, asked for at most once in some seconds a model."""
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: RPCClient) -> None:
         self.calls = calls
-        self._known: dict[tuple[SpaceKind, str], tuple[float, Told]] = {}
+        self._known: dict[tuple[SpaceKind, str], tuple[float, ModelReport]] = {}
         self._failed: tuple[float, UnavailableError] | None = None
         self._lock = threading.Lock()
 
-    def told(self, kind: SpaceKind, source: str) -> Told:
+    def told(self, kind: SpaceKind, source: str) -> ModelReport:
         """Of a model. A space that is known stays known: a worker that has another says so."""
         with self._lock:
-            at, known = self._known.get((kind, source), (float("-inf"), Told()))
+            at, known = self._known.get((kind, source), (float("-inf"), ModelReport()))
         if known.space is not None or time.monotonic() - at < FRESH_SECONDS:
             return known
         try:
             return self._ask({kind: source})[kind]
         except UnavailableError as error:
-            return Told(absent=error.detail)
+            return ModelReport(absent=error.detail)
 
-    def parts(self) -> dict[SpaceKind, Told]:
+    def parts(self) -> dict[SpaceKind, ModelReport]:
         """Of the workers' own models, as of the last few seconds.
 
         Raise WorkerUnavailableError, QueueUnavailableError where nobody answers.
@@ -99,19 +99,22 @@ class Remote:
         fresh = {kind: one[1] for kind, one in held.items() if one and now - one[0] < FRESH_SECONDS}
         return fresh if len(fresh) == len(KINDS) else self._ask(dict.fromkeys(KINDS, OWN))
 
-    def note(self, kind: SpaceKind, source: str, told: Told) -> None:
+    def note(self, kind: SpaceKind, source: str, told: ModelReport) -> None:
         """Take down what was heard of a model."""
         with self._lock:
             self._known[kind, source] = time.monotonic(), told
 
-    def _ask(self, sources: Mapping[SpaceKind, str]) -> dict[SpaceKind, Told]:
+    def _ask(self, sources: Mapping[SpaceKind, str]) -> dict[SpaceKind, ModelReport]:
         with self._lock:
             failed = self._failed
         if failed is not None and time.monotonic() - failed[0] < FRESH_SECONDS:
             raise failed[1]
         try:
             told = self.calls.ask(
-                SPACE_TASK, {"sources": sources}, dict[SpaceKind, Told], seconds=SPACE_SECONDS
+                SPACE_TASK,
+                {"sources": sources},
+                dict[SpaceKind, ModelReport],
+                seconds=SPACE_SECONDS,
             )
         except UnavailableError as error:
             with self._lock:
@@ -124,10 +127,10 @@ class Remote:
         return told
 
 
-class RemoteTexts:
+class RemoteTextEmbedder:
     """Port TextEmbedder over a worker's model."""
 
-    def __init__(self, remote: Remote, kind: SpaceKind, source: str = OWN) -> None:
+    def __init__(self, remote: RemoteModels, kind: SpaceKind, source: str = OWN) -> None:
         self._remote = remote
         self._kind: SpaceKind = kind
         self._source = source
@@ -155,19 +158,19 @@ class RemoteTexts:
         asked = self.space
         arguments = {"kind": self._kind, "source": self._source, "texts": list(texts)}
         try:
-            came = self._remote.calls.ask(EMBED_TASK, arguments, Vectors)
+            came = self._remote.calls.ask(EMBED_TASK, arguments, VectorsReply)
         except UnavailableError as error:
             raise EmbedderUnavailableError(error.detail) from error
-        self._remote.note(self._kind, self._source, Told(came.space))
+        self._remote.note(self._kind, self._source, ModelReport(came.space))
         if came.space.space_id != asked.space_id:
             raise EmbedderUnavailableError(f"the model was changed to {came.space.model} meanwhile")
         return came.matrix()
 
 
-class RemoteEmbedder(RemoteTexts):
+class RemoteEmbedder(RemoteTextEmbedder):
     """Port Embedder over a worker's model: texts are sent to it, pictures it reads by itself."""
 
-    def __init__(self, remote: Remote, source: str = OWN) -> None:
+    def __init__(self, remote: RemoteModels, source: str = OWN) -> None:
         super().__init__(remote, "visual", source)
 
     def embed_images(self, images: Sequence[Image.Image], *, urgent: bool = False) -> Matrix:  # noqa: ARG002 - the port's
@@ -175,26 +178,26 @@ class RemoteEmbedder(RemoteTexts):
         raise EmbedderUnavailableError("pictures are embedded by workers alone")
 
 
-class RemoteOpens:
+class RemoteEmbedderFactory:
     """Embedders by the names of the models that workers are to open."""
 
-    def __init__(self, remote: Remote) -> None:
+    def __init__(self, remote: RemoteModels) -> None:
         self._remote = remote
 
     def visual(self, source: str) -> RemoteEmbedder:
         """Of pictures and texts."""
         return RemoteEmbedder(self._remote, source)
 
-    def caption(self, source: str) -> RemoteTexts:
+    def caption(self, source: str) -> RemoteTextEmbedder:
         """Of texts alone."""
-        return RemoteTexts(self._remote, "caption", source)
+        return RemoteTextEmbedder(self._remote, "caption", source)
 
 
-class RemoteSight:
+class RemotePictureLoader:
     """Has workers look at pictures that are not stored: each lies in the store meanwhile."""
 
     def __init__(
-        self, remote: Remote, blobs: Blobs, limits: Limits, new_id: Callable[[], str]
+        self, remote: RemoteModels, blobs: Blobs, limits: Limits, new_id: Callable[[], str]
     ) -> None:
         self._remote = remote
         self._blobs = blobs
@@ -208,7 +211,7 @@ class RemoteSight:
         StoreUnavailableError.
         """
         with self._lying(tenant, data) as arguments:
-            told = self._remote.calls.ask(CHECK_TASK, arguments, Checked)
+            told = self._remote.calls.ask(CHECK_TASK, arguments, CheckReply)
         return told.verdict, told.decision
 
     def see(self, tenant: str, data: bytes) -> tuple[str, Vector]:
@@ -217,7 +220,7 @@ class RemoteSight:
         Raise EmbedderUnavailableError, WorkerUnavailableError, and an InputError for a bad file.
         """
         with self._lying(tenant, data) as arguments:
-            seen = self._remote.calls.ask(SEE_TASK, arguments, Vectors)
+            seen = self._remote.calls.ask(SEE_TASK, arguments, VectorsReply)
         return seen.space.space_id, np.asarray(seen.matrix()[0], np.float32)
 
     @contextmanager

@@ -15,7 +15,7 @@ import msgspec
 from celery import Celery
 
 from adapters.broker import connections
-from adapters.broker.celery_messages import Messages
+from adapters.broker.celery_messages import CeleryMessages
 from adapters.broker.errors import broker_errors
 from core.errors import (
     QueueUnavailableError,
@@ -43,7 +43,7 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 
-class Fault(msgspec.Struct, frozen=True):
+class RPCError(msgspec.Struct, frozen=True):
     """An error as it travels."""
 
     type: str
@@ -51,14 +51,14 @@ class Fault(msgspec.Struct, frozen=True):
     field: str | None = None
 
 
-class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
+class RPCReply(msgspec.Struct, frozen=True, omit_defaults=True):
     """What was answered, or the error that came of it."""
 
     told: msgspec.Raw = msgspec.Raw(b"null")
-    fault: Fault | None = None
+    fault: RPCError | None = None
 
 
-class Budget:
+class TimeBudget:
     """The time that everything asked on behalf of one request may take together."""
 
     def __init__(self) -> None:
@@ -71,23 +71,23 @@ class Budget:
         return self._until - time.monotonic()
 
 
-_budget: contextvars.ContextVar[Budget | None] = contextvars.ContextVar("budget", default=None)
+_budget: contextvars.ContextVar[TimeBudget | None] = contextvars.ContextVar("budget", default=None)
 
 
 def budget() -> None:
     """What is asked from here on, also in threads that this context is copied to, shares a time."""
-    _budget.set(Budget())
+    _budget.set(TimeBudget())
 
 
-class Calls:
+class RPCClient:
     """Asks workers, from any number of threads, and waits no longer than was agreed."""
 
     def __init__(self, celery: Celery, url: str, seconds: float) -> None:
         """`seconds` is what the questions of one request may take together."""
-        self._messages = Messages(celery)
+        self._messages = CeleryMessages(celery)
         self._redis = connections.asking(url)
         self._seconds = seconds
-        self._gate = _Gate()
+        self._gate = _AnswerGate()
 
     def ask(
         self,
@@ -102,7 +102,7 @@ class Calls:
         Raise WorkerUnavailableError where none answers in time (`seconds` may shorten it) or none
         did a moment ago, QueueUnavailableError.
         """
-        shared = _budget.get() or Budget()
+        shared = _budget.get() or TimeBudget()
         rest = shared.left(self._seconds)
         if rest <= 0:
             raise WorkerUnavailableError(f"no worker answered within {self._seconds:g} s")
@@ -123,7 +123,7 @@ class Calls:
         self._asked(SPACE_TASK, {"sources": {}}, min(rest, KNOCK_SECONDS))
         self._gate.open()
 
-    def _asked(self, task: str, arguments: Mapping[str, Any], rest: float) -> Reply:
+    def _asked(self, task: str, arguments: Mapping[str, Any], rest: float) -> RPCReply:
         until = time.monotonic() + rest
         reply_to = f"seenit:reply:{uuid4().hex}"
         with broker_errors():
@@ -136,7 +136,7 @@ class Calls:
             with broker_errors():
                 came = self._redis.blpop([reply_to], min(max(left, LEAST_SECONDS), SLICE_SECONDS))
             if came is not None:
-                return msgspec.json.decode(came[1], type=Reply)
+                return msgspec.json.decode(came[1], type=RPCReply)
         raise WorkerUnavailableError(f"no worker answered within {rest:.2g} s")
 
     def close(self) -> None:
@@ -144,7 +144,7 @@ class Calls:
         self._redis.close()
 
 
-class _Gate:
+class _AnswerGate:
     """Shut for a while after nobody answered; then one goes first, and knocks."""
 
     def __init__(self) -> None:
@@ -210,7 +210,7 @@ class _Gate:
                 self._why = silent
 
 
-class Replies:
+class RPCServer:
     """Answers questions, in a worker: those past their deadline are dropped unrun."""
 
     def __init__(self, url: str, meter: Meter = UNMETERED) -> None:
@@ -242,14 +242,16 @@ class Replies:
         self._redis.close()
 
 
-def _reply(call: Callable[[], Any]) -> tuple[Reply, str]:
+def _reply(call: Callable[[], Any]) -> tuple[RPCReply, str]:
     try:
         told = msgspec.json.encode(call())
     except SeenitError as error:
         outcome = "failed" if error.status >= 500 else "refused"  # noqa: PLR2004 - server errors
-        return Reply(fault=Fault(error.type, error.detail, error.field)), outcome
+        return RPCReply(fault=RPCError(error.type, error.detail, error.field)), outcome
     except Exception:  # the task's edge: whoever waits has to be told
         logger.exception("a question could not be answered")
-        fault = Fault(SeenitError.type, "something went wrong in a worker; its log has the details")
-        return Reply(fault=fault), "failed"
-    return Reply(told=msgspec.Raw(told)), "answered"
+        fault = RPCError(
+            SeenitError.type, "something went wrong in a worker; its log has the details"
+        )
+        return RPCReply(fault=fault), "failed"
+    return RPCReply(told=msgspec.Raw(told)), "answered"

@@ -25,7 +25,7 @@ from core.errors import (
 )
 
 
-class Changes(Controller):
+class ChangeRoutes(Controller):
     """What leaves an operation to be settled."""
 
     path = "/v1/images"
@@ -76,7 +76,7 @@ class Changes(Controller):
         request: Requested,
         services: Wired,
         caller: Who,
-        turns: NamedDependency[SkipValidation[operations.Turns]],
+        turns: NamedDependency[SkipValidation[operations.RecordLocks]],
         image_id: ImageId,
         if_match: IfMatch = None,
     ) -> Response[images.Image]:

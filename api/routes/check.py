@@ -17,7 +17,7 @@ from litestar.params import SkipValidation
 from adapters.wiring import Services
 from api.auth import KEYED, Caller
 from api.dependencies import Spooled, Who, Wired
-from api.multipart import Bounds, received
+from api.multipart import FormLimits, received
 from api.problems import BusyError, documented
 from api.schemas import images, render
 from api.schemas.requests import CheckBody
@@ -37,7 +37,7 @@ LINE = 4
 T = TypeVar("T")
 
 
-class Checks:
+class CheckGate:
     """So many at a time, so many in line; more are sent away. Threads of their own.
 
     They cannot take the threads that the other requests need, nor the memory of any number of
@@ -65,7 +65,7 @@ class Checks:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-class Check(Controller):
+class CheckRoutes(Controller):
     """/v1/check."""
 
     path = "/v1/check"
@@ -93,11 +93,11 @@ class Check(Controller):
         services: Wired,
         caller: Who,
         spool: Spooled,
-        checks: NamedDependency[SkipValidation[Checks]],
+        checks: NamedDependency[SkipValidation[CheckGate]],
     ) -> images.Checked:
         """The verdict and decision that this picture would get if it were uploaded now."""
         limits = services.settings
-        bounds = Bounds(1, int(limits.max_bytes), frozenset())
+        bounds = FormLimits(1, int(limits.max_bytes), frozenset())
         async with received(request, spool, bounds) as form:
             if not form.files:
                 raise MalformedError("send one file as a part named file", field="file")

@@ -17,7 +17,7 @@ from api.etags import IfNoneMatch, holds
 from api.problems import documented
 from api.schemas import examples
 from core.errors import ForbiddenError, GoneError, MissingError
-from core.queries.joined_views import Seen
+from core.queries.joined_views import RecordView
 from rag.types import allowed
 
 MEDIA_TYPES = {
@@ -51,7 +51,7 @@ Signature = Annotated[
 Chunks = Stream | Response[bytes]
 
 
-class Content(Controller):
+class ContentRoutes(Controller):
     """GET and HEAD of the bytes."""
 
     path = "/v1/images/{image_id:str}/content"
@@ -122,7 +122,7 @@ class Content(Controller):
         return _bytes(services, caller.tenant, shown, size, held, body=False)  # type: ignore[return-value]
 
 
-def _seen(services: Services, tenant: str, image_id: str, *, signed: bool) -> Seen:
+def _seen(services: Services, tenant: str, image_id: str, *, signed: bool) -> RecordView:
     """The record; by a signed address only while it may reach a prompt."""
     seen = services.reader.record(tenant, image_id)
     if signed and not allowed(seen):
@@ -133,7 +133,7 @@ def _seen(services: Services, tenant: str, image_id: str, *, signed: bool) -> Se
 def _bytes(
     services: Services,
     tenant: str,
-    seen: Seen,
+    seen: RecordView,
     size: Literal["original", "preview", "thumb"],
     held: str | None,
     *,
@@ -164,7 +164,7 @@ def _bytes(
     return Response(data if body else b"", headers=headers, media_type="image/jpeg")
 
 
-def _headers(seen: Seen, size: str) -> dict[str, str]:
+def _headers(seen: RecordView, size: str) -> dict[str, str]:
     print_ = seen.record.fingerprint
     digest = print_.sha256 if size == "original" else f"{print_.pixels_sha256}-{size}"
     original = _ENDINGS.get(print_.format, print_.format.lower())

@@ -11,13 +11,13 @@ from litestar import Controller, get
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
-from adapters.wiring import Services, Told
+from adapters.wiring import ModelReport, Services
 from api.auth import KEYED
 from api.dependencies import Who, Wired
-from api.problems import FullerError, documented, errors
+from api.problems import DetailedError, documented, errors
 from api.schemas import render
 from api.schemas import stats as standing
-from api.upload_spool import Spool
+from api.upload_spool import UploadSpool
 from core.errors import (
     EngineUnavailableError,
     SeenitError,
@@ -36,10 +36,10 @@ PROBE = "probe/ready"
 Part = Literal["ok", "down", "absent"]
 
 
-class Health:
+class HealthChecks:
     """Asks every part, side by side, each with a limit on its time."""
 
-    def __init__(self, services: Services, spool: Spool) -> None:
+    def __init__(self, services: Services, spool: UploadSpool) -> None:
         self._services = services
         self._spool = spool
         self._wrote = float("-inf")
@@ -96,7 +96,7 @@ class Health:
         if remote is None:
             own = {"visual": self._services.visual, "caption": self._services.caption}
             return {name: _model(embedder.absent) for name, embedder in own.items()}
-        told: dict[SpaceKind, Told] = {}
+        told: dict[SpaceKind, ModelReport] = {}
         worker = await _ask(lambda: told.update(remote.parts()), self._spool.run)
         if worker[0] == "down":
             return dict.fromkeys(("worker", "visual", "caption"), worker)
@@ -112,7 +112,7 @@ class Health:
             self._wrote = time.monotonic()
 
 
-class Probes(Controller):
+class HealthRoutes(Controller):
     """/health, open to everyone."""
 
     path = "/health"
@@ -126,7 +126,7 @@ class Probes(Controller):
     @get("/ready", summary="Whether uploads can be accepted", responses=errors(UnavailableError))
     async def ready(
         self,
-        health: NamedDependency[SkipValidation[Health]],
+        health: NamedDependency[SkipValidation[HealthChecks]],
     ) -> standing.Ready:
         """503 only when uploads cannot be accepted, or nobody can ever settle them here.
 
@@ -138,10 +138,10 @@ class Probes(Controller):
         reasons = {name: why for name, (_, why) in parts.items() if why}
         if states["blobs"] == "down":
             refused = StoreUnavailableError(f"uploads cannot be accepted: {reasons['blobs']}")
-            raise FullerError(refused, parts=states, reasons=reasons)
+            raise DetailedError(refused, parts=states, reasons=reasons)
         if (why := health.stuck) is not None:
             stuck = EngineUnavailableError(f"nothing is settled: {why}")
-            raise FullerError(stuck, parts=states, reasons=reasons)
+            raise DetailedError(stuck, parts=states, reasons=reasons)
         whole = all(state == "ok" for state in states.values())
         return standing.Ready("ready" if whole else "degraded", states, reasons)
 

@@ -26,7 +26,7 @@ from core.search.request import KINDS
 from core.types import Kind, Value
 
 
-class Images(Controller):
+class ImageRoutes(Controller):
     """Everything below /v1/images that only reads, but the bytes."""
 
     path = "/v1/images"

@@ -19,7 +19,7 @@ from api.problems import documented
 from api.schemas import examples, images, render
 from core import cursor as cursors
 from core.errors import ConflictError, GoneError, MissingError
-from core.queries.jobs import Tracked
+from core.queries.jobs import JobState
 from core.records import JobStatus
 
 COMMENT_SECONDS = 15.0
@@ -28,7 +28,7 @@ STEPS: tuple[JobStatus, ...] = ("queued", "decoding", "embedding", "settling", "
 """Their numbers are the ids of the events."""
 
 
-class Jobs(Controller):
+class JobRoutes(Controller):
     """Everything below /v1/jobs."""
 
     path = "/v1/jobs"
@@ -114,7 +114,7 @@ class Jobs(Controller):
         return _told(services, caller.tenant, services.reader.job(caller.tenant, job.job_id))
 
 
-def _told(services: Services, tenant: str, job: Tracked) -> images.Job:
+def _told(services: Services, tenant: str, job: JobState) -> images.Job:
     return render.job(services.reader.told(tenant, [job])[0])
 
 

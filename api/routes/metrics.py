@@ -10,7 +10,7 @@ from litestar.params import SkipValidation
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from adapters.prometheus import Watched
+from adapters.prometheus import PolledGauge
 from api.auth import KEYED
 from api.problems import documented
 from core.errors import SeenitError
@@ -23,7 +23,7 @@ SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 """Upper bounds of the histogram; 60 is the longest a call waits."""
 
 
-class Metrics:
+class MetricsRoutes:
     """What the HTTP door counts, and beside it the figures of the process's stages."""
 
     def __init__(self, queue: Queue, stages: CollectorRegistry) -> None:
@@ -55,7 +55,7 @@ class Metrics:
             registry=self.registry,
         )
         self.registry.register(
-            Watched("seenit_queue_depth", "Jobs waiting for a worker.", queue.depth)
+            PolledGauge("seenit_queue_depth", "Jobs waiting for a worker.", queue.depth)
         )
 
     def text(self) -> bytes:
@@ -87,7 +87,7 @@ class Metrics:
     security=KEYED,
     sync_to_thread=True,
 )
-def metrics(figures: NamedDependency[SkipValidation[Metrics]]) -> Response[bytes]:
+def metrics(figures: NamedDependency[SkipValidation[MetricsRoutes]]) -> Response[bytes]:
     """Requests by route and status, queue depth, stages, and the process's own figures.
 
     With keys set this takes one of role admin: it is about all tenants together.

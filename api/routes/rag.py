@@ -16,10 +16,10 @@ from litestar.params import SkipValidation
 from adapters.wiring import Services
 from api.auth import KEYED
 from api.dependencies import Spooled, Who, Wired
-from api.forwarding import Proxies
-from api.multipart import Bounds, received, whole
+from api.forwarding import TrustedProxies
+from api.multipart import FormLimits, received, whole
 from api.problems import BusyError, documented
-from api.routes.check import Checks
+from api.routes.check import CheckGate
 from api.schemas import prompts, search
 from core.errors import (
     BrokenError,
@@ -34,7 +34,7 @@ from core.errors import (
     UnsupportedError,
 )
 from rag.budget_packing import Deliver
-from rag.prompt_builder import MOST, Built, Context, Wanted
+from rag.prompt_builder import MOST, PromptBuilder, PromptRequest, PromptResult
 from rag.providers.registry import Name
 
 BODY = 1024 * 1024
@@ -63,7 +63,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {"format": get_args(Name), "deliver": g
 LONGEST = {"query": search.TEXT, "model": MODEL}
 
 
-class Rag(Controller):
+class RagRoutes(Controller):
     """/v1/rag/context."""
 
     path = "/v1/rag/context"
@@ -95,9 +95,9 @@ class Rag(Controller):
         services: Wired,
         caller: Who,
         spool: Spooled,
-        checks: NamedDependency[SkipValidation[Checks]],
-        contexts: NamedDependency[SkipValidation[Context]],
-        proxies: NamedDependency[SkipValidation[Proxies]],
+        checks: NamedDependency[SkipValidation[CheckGate]],
+        contexts: NamedDependency[SkipValidation[PromptBuilder]],
+        proxies: NamedDependency[SkipValidation[TrustedProxies]],
     ) -> prompts.Prompt:
         """Pictures that help with a `query`, with stored pictures (`images`) or with files.
 
@@ -123,7 +123,7 @@ class Rag(Controller):
                 "send application/json or multipart/form-data", field="Content-Type"
             )
         limits = services.settings
-        bounds = Bounds(
+        bounds = FormLimits(
             FILES, int(limits.max_bytes), frozenset(NAMES), either=frozenset({"images"})
         )
         async with received(request, spool, bounds) as form:
@@ -140,20 +140,24 @@ class Rag(Controller):
             )
 
 
-def _base(request: Request[Any, Any, State], proxies: Proxies) -> str:
+def _base(request: Request[Any, Any, State], proxies: TrustedProxies) -> str:
     """Where the request came to, by the scheme that the caller used."""
     return f"{proxies.scheme(request.scope)}://{request.base_url.netloc}".rstrip("/")
 
 
 def _shown(
-    services: Services, contexts: Context, tenant: str, wanted: Wanted, paths: list[Path]
-) -> Built:
+    services: Services,
+    contexts: PromptBuilder,
+    tenant: str,
+    wanted: PromptRequest,
+    paths: list[Path],
+) -> PromptResult:
     """Asked by pictures that were sent along as well."""
     vectors = tuple(services.searcher.see(tenant, path.read_bytes()) for path in paths)
     return contexts.build(tenant, msgspec.structs.replace(wanted, vectors=vectors))
 
 
-def _wanted(told: Mapping[str, Any], base: str) -> Wanted:
+def _wanted(told: Mapping[str, Any], base: str) -> PromptRequest:
     found: dict[str, Any] = {}
     for name, value in told.items():
         if name not in NAMES:
@@ -161,7 +165,7 @@ def _wanted(told: Mapping[str, Any], base: str) -> Wanted:
         if value is not None:
             found[name] = _field(name, value)
     found["image_ids"] = found.pop("images", ())
-    return Wanted(**found, base=base)
+    return PromptRequest(**found, base=base)
 
 
 def _field(name: str, value: object) -> object:
@@ -220,7 +224,7 @@ def _json(data: bytes, field: str | None) -> Any:  # noqa: ANN401 - any JSON val
         raise MalformedError(f"{field or 'the body'} is not JSON", field=field) from None
 
 
-def _rendered(built: Built) -> prompts.Prompt:
+def _rendered(built: PromptResult) -> prompts.Prompt:
     return prompts.Prompt(
         messages=built.messages,
         blocks=built.blocks,

@@ -17,9 +17,9 @@ from litestar.params import SkipValidation
 from adapters.wiring import Services
 from api.auth import KEYED, Caller, check_decisions
 from api.dependencies import Spooled, Who, Wired
-from api.multipart import Bounds, received, whole
+from api.multipart import FormLimits, received, whole
 from api.problems import BusyError, documented
-from api.routes.check import Checks
+from api.routes.check import CheckGate
 from api.schemas import images, render
 from api.schemas import search as questions
 from api.schemas.requests import SearchBody
@@ -36,8 +36,8 @@ from core.errors import (
     WorkerUnavailableError,
 )
 from core.search import request as asking
-from core.search.request import Ask
-from core.search.searcher import Results
+from core.search.request import SearchRequest
+from core.search.searcher import SearchResults
 
 BODY = 1024 * 1024
 """Bytes of a question as JSON: some forty times the longest that makes sense."""
@@ -45,7 +45,7 @@ NOTHING = np.zeros(1, np.float32)
 """Stands for a picture's vector until the rest of the question was found sound."""
 
 
-class Search(Controller):
+class SearchRoutes(Controller):
     """/v1/search."""
 
     path = "/v1/search"
@@ -78,7 +78,7 @@ class Search(Controller):
         services: Wired,
         caller: Who,
         spool: Spooled,
-        checks: NamedDependency[SkipValidation[Checks]],
+        checks: NamedDependency[SkipValidation[CheckGate]],
     ) -> images.Hits:
         """Pictures that match a text, a stored picture (`image_id`) or a `file`.
 
@@ -102,7 +102,7 @@ class Search(Controller):
                 "send application/json or multipart/form-data", field="Content-Type"
             )
         limits = services.settings
-        bounds = Bounds(1, int(limits.max_bytes), frozenset(questions.NAMES))
+        bounds = FormLimits(1, int(limits.max_bytes), frozenset(questions.NAMES))
         async with received(request, spool, bounds) as form:
             ask = _permitted(caller, questions.of_form(form.texts))
             if not form.files:
@@ -116,13 +116,13 @@ class Search(Controller):
             return render.hits(found, time.perf_counter() - begun)
 
 
-def _permitted(caller: Caller, ask: Ask) -> Ask:
+def _permitted(caller: Caller, ask: SearchRequest) -> SearchRequest:
     """The question, where the caller may ask it. Raise ForbiddenError."""
     check_decisions(caller, ask.filters.decision, "filters.decision")
     return ask
 
 
-def _shown(services: Services, tenant: str, ask: Ask, path: Path) -> Results:
+def _shown(services: Services, tenant: str, ask: SearchRequest, path: Path) -> SearchResults:
     """Search by a picture, in the space that its vector was made for."""
     searcher = services.searcher
     space_id = searcher.space_id(tenant, ask.space or "visual")

@@ -17,12 +17,12 @@ from litestar.params import HeaderParameter, QueryParameter, SkipValidation
 from adapters.wiring import Services
 from api.auth import KEYED, Caller
 from api.dependencies import Requested, Spooled, Who, Wired, number
-from api.multipart import Bounds, Form, received
-from api.problems import FullerError, documented
-from api.routes.metrics import Metrics
+from api.multipart import FormLimits, ReceivedForm, received
+from api.problems import DetailedError, documented
+from api.routes.metrics import MetricsRoutes
 from api.schemas import examples, fields, images, render
 from api.schemas.requests import UploadBody
-from api.upload_spool import Spool
+from api.upload_spool import UploadSpool
 from core.errors import (
     BacklogError,
     BrokenError,
@@ -33,7 +33,7 @@ from core.errors import (
     UnavailableError,
     UnsupportedError,
 )
-from core.ingest.accept import Accepted
+from core.ingest.accept import AcceptedJobs
 from core.records import Job
 
 ENDED = ("done", "failed")
@@ -52,7 +52,7 @@ KEY = 255
 logger = structlog.get_logger(__name__)
 
 
-class Intake(Controller):
+class UploadRoutes(Controller):
     """POST /v1/images."""
 
     path = "/v1/images"
@@ -81,7 +81,7 @@ class Intake(Controller):
         services: Wired,
         caller: Who,
         spool: Spooled,
-        figures: NamedDependency[SkipValidation[Metrics]],
+        figures: NamedDependency[SkipValidation[MetricsRoutes]],
         wait: Annotated[
             float,
             QueryParameter(
@@ -109,7 +109,7 @@ class Intake(Controller):
         _check_key(key)
         number("wait", wait)
         limits = services.settings
-        bounds = Bounds(limits.max_files, int(limits.max_bytes), fields.FORM)
+        bounds = FormLimits(limits.max_files, int(limits.max_bytes), fields.FORM)
         await _admit(request, spool, services, bounds, repeat=key is not None)
         async with received(request, spool, bounds) as form:
             accepted = await spool.run(_accept, services, caller, form, key, figures)
@@ -117,7 +117,7 @@ class Intake(Controller):
 
 
 async def _admit(
-    request: Requested, spool: Spool, services: Services, bounds: Bounds, *, repeat: bool
+    request: Requested, spool: UploadSpool, services: Services, bounds: FormLimits, *, repeat: bool
 ) -> None:
     """Refuse before a byte is written, yet read it all, so that its sender sees the answer."""
     try:
@@ -133,8 +133,8 @@ async def _admit(
 
 
 def _accept(
-    services: Services, caller: Caller, form: Form, key: str | None, figures: Metrics
-) -> Accepted:
+    services: Services, caller: Caller, form: ReceivedForm, key: str | None, figures: MetricsRoutes
+) -> AcceptedJobs:
     if not form.files:
         raise MalformedError("send 1 to 100 files as parts named file", field="file")
     told, keep = fields.of_form(form.texts)
@@ -142,7 +142,7 @@ def _accept(
     figures.accepted(accepted.items)
     errors = [item for item in accepted.items if isinstance(item, SeenitError)]
     if len(errors) == len(accepted.items):
-        raise FullerError(
+        raise DetailedError(
             _whole(errors),
             errors=[
                 render.problem(error, filename=name)
@@ -155,7 +155,7 @@ def _accept(
 async def _answer(
     services: Services,
     caller: Caller,
-    accepted: Accepted,
+    accepted: AcceptedJobs,
     names: Sequence[str | None],
     wait: float,
 ) -> Response[images.Accepted]:

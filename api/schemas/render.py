@@ -8,14 +8,14 @@ from api.schemas import images as schemas
 from api.schemas import stats as standing
 from core import records, types
 from core.errors import SeenitError
-from core.ports import Group
-from core.queries.jobs import Tracked, UnsettledError
-from core.queries.joined_views import Original, Seen, Told
-from core.queries.records import Counts, Listing, Near, Star
-from core.search.execution import Found, Results
+from core.ports import CategoryCount
+from core.queries.jobs import JobState, UnsettledError
+from core.queries.joined_views import JobView, OriginalView, RecordView
+from core.queries.records import DuplicateGroup, NearRecord, RecordPage, TenantCounts
+from core.search.execution import FoundPicture, SearchResults
 
 
-def image(seen: Seen) -> schemas.Image:
+def image(seen: RecordView) -> schemas.Image:
     """A record."""
     record, state, told = seen.record, seen.record.state, seen.record.fields
     print_ = record.fingerprint
@@ -55,24 +55,24 @@ def image(seen: Seen) -> schemas.Image:
     )
 
 
-def images(listing: Listing) -> schemas.Images:
+def images(listing: RecordPage) -> schemas.Images:
     """Part of a list."""
     return schemas.Images([image(seen) for seen in listing.items], listing.next_cursor)
 
 
-def star(found: Star) -> schemas.Star:
+def star(found: DuplicateGroup) -> schemas.Star:
     """An original with its copies."""
     copies = [image(seen) for seen in found.copies]
     return schemas.Star(image(found.original), copies, found.next_cursor)
 
 
-def neighbours(space_id: str, found: list[Near]) -> schemas.Neighbours:
+def neighbours(space_id: str, found: list[NearRecord]) -> schemas.Neighbours:
     """Records near another one."""
     items = [schemas.Neighbour(image(near.seen), near.similarity) for near in found]
     return schemas.Neighbours(space_id, items)
 
 
-def hits(found: Results, seconds: float) -> schemas.Hits:
+def hits(found: SearchResults, seconds: float) -> schemas.Hits:
     """What a search found, and how long that took."""
     return schemas.Hits(
         hits=[hit(one) for one in found.hits],
@@ -82,7 +82,7 @@ def hits(found: Results, seconds: float) -> schemas.Hits:
     )
 
 
-def hit(found: Found) -> schemas.Hit:
+def hit(found: FoundPicture) -> schemas.Hit:
     """A picture that was found."""
     optional = {
         "distance": found.distance,
@@ -99,7 +99,7 @@ def hit(found: Found) -> schemas.Hit:
     )
 
 
-def verdict(core: types.Verdict, original: Original | None) -> schemas.Verdict:
+def verdict(core: types.Verdict, original: OriginalView | None) -> schemas.Verdict:
     """A verdict with its original joined."""
     return schemas.Verdict(
         kind=core.kind,
@@ -129,7 +129,7 @@ def decision(core: types.Decision, reason: str | None) -> schemas.Decision:
     return schemas.Decision(value=core.value, reason=reason, by=core.by, at=core.at)
 
 
-def job(told: Told) -> schemas.Job:
+def job(told: JobView) -> schemas.Job:
     """A job."""
     core = told.job
     return schemas.Job(
@@ -146,15 +146,15 @@ def job(told: Told) -> schemas.Job:
     )
 
 
-def ended(told: Told) -> schemas.Item:
+def ended(told: JobView) -> schemas.Item:
     """An upload as its job answers."""
     whole = job(told)
     return schemas.Item(**{name: getattr(whole, name) for name in schemas.Item.__struct_fields__})
 
 
-def queued(core: records.Job | Tracked) -> schemas.Item:
+def queued(core: records.Job | JobState) -> schemas.Item:
     """An upload as it was just accepted, or as it stands when the call is repeated."""
-    status = core.status if isinstance(core, Tracked) else "queued"
+    status = core.status if isinstance(core, JobState) else "queued"
     return schemas.Item(job_id=core.job_id, image_id=core.image_id, status=status)
 
 
@@ -163,7 +163,7 @@ def refused(error: SeenitError, filename: str | None) -> schemas.Item:
     return schemas.Item(error=problem(error, filename=filename))
 
 
-def statistics(counts: Counts) -> standing.Statistics:
+def statistics(counts: TenantCounts) -> standing.Statistics:
     """Counts, and how far they lie behind."""
     stats = counts.stats
     return standing.Statistics(
@@ -188,7 +188,7 @@ def problem(error: SeenitError, *, filename: str | None = None) -> schemas.Probl
         detail=error.detail,
         field=error.field,
         filename=filename,
-        job=job(Told(job=unsettled, original=None, reason=None)) if unsettled else None,
+        job=job(JobView(job=unsettled, original=None, reason=None)) if unsettled else None,
     )
 
 
@@ -199,7 +199,7 @@ def written(core: records.Problem) -> schemas.Problem:
     )
 
 
-def _group(group: Group) -> standing.Group:
+def _group(group: CategoryCount) -> standing.Group:
     return standing.Group(
         images=group.images,
         verdicts=group.verdicts,

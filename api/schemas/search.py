@@ -12,7 +12,7 @@ from api.schemas.fields import LENGTHS, TAG, TAGS
 from core import clock
 from core.errors import MalformedError
 from core.ports import Filters
-from core.search.request import Ask, Grouping, Metric, Mode
+from core.search.request import Grouping, Metric, Mode, SearchRequest
 from core.types import Kind, Value
 
 TEXT = 10_000
@@ -50,7 +50,7 @@ DECISIONS: tuple[str, ...] = get_args(Value)
 T = TypeVar("T")
 
 
-def of_json(body: bytes) -> Ask:
+def of_json(body: bytes) -> SearchRequest:
     """The question of a JSON body. Raise MalformedError."""
     told = _decoded(body, "the body", None)
     if not isinstance(told, dict):
@@ -58,7 +58,7 @@ def of_json(body: bytes) -> Ask:
     return _ask(told)
 
 
-def of_form(texts: Mapping[str, list[str]]) -> Ask:
+def of_form(texts: Mapping[str, list[str]]) -> SearchRequest:
     """The question of a form; an empty text is as good as none. Raise MalformedError."""
     told: dict[str, Any] = {}
     for name, values in texts.items():
@@ -70,14 +70,14 @@ def of_form(texts: Mapping[str, list[str]]) -> Ask:
     return _ask(told)
 
 
-def _ask(told: dict[str, Any]) -> Ask:
+def _ask(told: dict[str, Any]) -> SearchRequest:
     found: dict[str, Any] = {"limit": LIMIT}
     for name, value in told.items():
         if name not in NAMES:
             raise MalformedError(f"there is no field {name!r:.80}", field=name[:80])
         if value is not None:
             found[name] = _field(name, value)
-    return Ask(**found)
+    return SearchRequest(**found)
 
 
 def _field(name: str, value: object) -> object:

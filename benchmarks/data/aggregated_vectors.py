@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.data.keypoint_collection import Crowd
+from benchmarks.data.keypoint_collection import KeypointCollection
 
 CENTRES = 64
 SHORT = 64
@@ -25,7 +25,7 @@ Floats = NDArray[np.float32]
 class Aggregate:
     """Makes the vectors, once it has seen some pictures."""
 
-    def __init__(self, seen: Crowd) -> None:
+    def __init__(self, seen: KeypointCollection) -> None:
         random = np.random.default_rng(1)
         values, axes = np.linalg.eigh(np.cov(seen.rooted[:LEARNT].T))
         values, axes = values[::-1][:SHORT], axes[:, ::-1][:, :SHORT]
@@ -45,14 +45,14 @@ class Aggregate:
         kept = min(DIMENSIONS, len(known) - 1)  # about their middle, n pictures span no more
         self._whitening = (axes[:kept].T / np.sqrt(sizes[:kept])).astype(np.float32)
 
-    def of(self, pictures: Crowd) -> Floats:
+    def of(self, pictures: KeypointCollection) -> Floats:
         """(pictures, DIMENSIONS) unit vectors; pictures without keypoints have one all the same."""
         return _unit((self._summed(pictures) - self._middle) @ self._whitening)
 
     def _shortened(self, rooted: Floats) -> Floats:
         return _unit(rooted @ self._axes)
 
-    def _summed(self, pictures: Crowd) -> Floats:
+    def _summed(self, pictures: KeypointCollection) -> Floats:
         short = self._shortened(pictures.rooted)
         nearest = (short @ self._centres.T).argmax(axis=1)
         count = len(pictures.starts) - 1

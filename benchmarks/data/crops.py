@@ -15,8 +15,8 @@ from rich.progress import Progress
 
 from adapters.embedding.visual import VisualEmbedder
 from benchmarks.data import photos
-from benchmarks.data.models import Model
-from benchmarks.data.photos import Real, Source
+from benchmarks.data.models import BenchmarkModel
+from benchmarks.data.photos import PhotoSource, RealPhotos
 from core.fingerprint.fingerprint import fingerprint
 from core.types import Fingerprint, Limits, Matrix
 from evaluation.edits import jpeg
@@ -36,9 +36,11 @@ class Crops(NamedTuple):
     space_id: str
 
 
-def crops(progress: Progress, source: Source, model: Model, count: int, kept: Path) -> Crops:
+def crops(
+    progress: Progress, source: PhotoSource, model: BenchmarkModel, count: int, kept: Path
+) -> Crops:
     """Return so many crops, from the folder `kept` where they were made before."""
-    which = source.digest if isinstance(source, Real) else source.kind
+    which = source.digest if isinstance(source, RealPhotos) else source.kind
     path = kept / f"crops-{which}-{model.name.replace(' ', '-')}-{count}.msgpack"
     if not path.is_file():
         kept.mkdir(parents=True, exist_ok=True)
@@ -52,7 +54,7 @@ def crops(progress: Progress, source: Source, model: Model, count: int, kept: Pa
 
 
 def _made(
-    progress: Progress, source: Source, model: Model, count: int
+    progress: Progress, source: PhotoSource, model: BenchmarkModel, count: int
 ) -> tuple[list[Fingerprint], bytes, str]:
     embedder = VisualEmbedder(str(model.folder), device="cpu")
     embedder.load()
@@ -73,7 +75,7 @@ def _made(
     return prints, vectors.tobytes(), embedder.space.space_id
 
 
-def _pictures(source: Source, count: int) -> Iterator[bytes]:
+def _pictures(source: PhotoSource, count: int) -> Iterator[bytes]:
     """JPEGs of crops, turn about of all photos, no two of a photo alike."""
     dice = random.Random(7)
     scenes = source.scenes(min(SCENES, count))

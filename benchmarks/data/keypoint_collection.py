@@ -28,7 +28,7 @@ FEW = 20
 AT_ONCE = 1_000
 
 
-class Crowd(NamedTuple):
+class KeypointCollection(NamedTuple):
     """Some pictures' keypoints, one picture after another."""
 
     rooted: NDArray[np.float32]
@@ -45,7 +45,7 @@ class Crowd(NamedTuple):
         ]
 
 
-class Asked(NamedTuple):
+class KeypointQuery(NamedTuple):
     """An edited photo."""
 
     edit: str
@@ -60,26 +60,26 @@ def detect(data: bytes) -> Keypoints:
     return visual_words.detect(decode(data, Limits()).preview)
 
 
-def edited(progress: Progress, files: list[bytes], every: int) -> Iterator[Asked]:
+def edited(progress: Progress, files: list[bytes], every: int) -> Iterator[KeypointQuery]:
     """All edits of each `every`-th of the files."""
     numbers = range(0, len(files), every)
     for number in progress.track(numbers, description=f"{len(EDITS)} edits of each photo"):
         upright = photos.upright(files[number])
         for edit in EDITS.values():
             found = detect(edit.apply(upright, number))
-            yield Asked(edit.name, number, found, visual_words.described(found))
+            yield KeypointQuery(edit.name, number, found, visual_words.described(found))
 
 
-def real(found: list[Keypoints]) -> Crowd:
+def real(found: list[Keypoints]) -> KeypointCollection:
     """These pictures."""
     lengths = [len(one.descriptors) for one in found]
-    return Crowd(
+    return KeypointCollection(
         visual_words.rooted(np.concatenate([one.descriptors for one in found])),
         np.cumsum([0, *lengths]),
     )
 
 
-def made(lenders: Crowd, count: int, seed: int = 1) -> Iterator[Crowd]:
+def made(lenders: KeypointCollection, count: int, seed: int = 1) -> Iterator[KeypointCollection]:
     """So many pictures in portions, mixed of the keypoints of these."""
     random = np.random.default_rng(seed)
     lengths = np.diff(lenders.starts)
@@ -95,4 +95,4 @@ def made(lenders: Crowd, count: int, seed: int = 1) -> Iterator[Crowd]:
         third = random.integers(0, len(lenders.rooted), total)
         share = np.float32(MIXED)
         mixed = np.sqrt(1 - share * share) * lenders.rooted[one] + share * lenders.rooted[third]
-        yield Crowd(mixed, np.cumsum([0, *many]))
+        yield KeypointCollection(mixed, np.cumsum([0, *many]))

@@ -9,14 +9,14 @@ from typing import NamedTuple
 from tests.doubles import tiny_models
 
 
-class Model(NamedTuple):
+class BenchmarkModel(NamedTuple):
     """A folder that transformers loads, and what it is called in a row."""
 
     name: str
     folder: Path
 
 
-def untrained(folder: Path, *, quick: bool) -> Model:
+def untrained(folder: Path, *, quick: bool) -> BenchmarkModel:
     """Make a CLIPModel of ViT-B/32's shape with random weights, 600 MB; if quick, a tiny one."""
     if quick:
         return tiny(folder)
@@ -27,21 +27,21 @@ def untrained(folder: Path, *, quick: bool) -> Model:
     CLIPModel(CLIPConfig()).save_pretrained(folder)  # transformers' own defaults are that shape
     CLIPImageProcessor().save_pretrained(folder)
     tiny_models.tokenizer(folder, limit=77)
-    return Model("ViT-B/32's shape", folder)
+    return BenchmarkModel("ViT-B/32's shape", folder)
 
 
-def tiny(folder: Path) -> Model:
+def tiny(folder: Path) -> BenchmarkModel:
     """Make an untrained CLIPModel of a few layers."""
-    return Model("a tiny untrained CLIP", tiny_models.clip(folder))
+    return BenchmarkModel("a tiny untrained CLIP", tiny_models.clip(folder))
 
 
-def mini() -> Model | None:
+def mini() -> BenchmarkModel | None:
     """Return a small trained CLIP, where SEENIT_TEST_SHARED has one."""
     return trained("mini-clip")
 
 
-def trained(name: str) -> Model | None:
+def trained(name: str) -> BenchmarkModel | None:
     """Return a trained model by its folder, where SEENIT_TEST_SHARED has it."""
     shared = os.environ.get("SEENIT_TEST_SHARED")
     folder = Path(shared or "") / "models" / name
-    return Model(name, folder) if shared and folder.is_dir() else None
+    return BenchmarkModel(name, folder) if shared and folder.is_dir() else None

@@ -49,7 +49,7 @@ class PhotosError(Exception):
     """A folder that cannot be measured, with its name and what to do."""
 
 
-class Source(Protocol):
+class PhotoSource(Protocol):
     """Photos for a topic; a topic has a library of its own, so topics share them."""
 
     kind: Kind
@@ -70,7 +70,7 @@ class Source(Protocol):
         """Return about so many files of all kinds, to cut crops out of."""
 
 
-class Made:
+class MadePhotos:
     """Photos drawn from seeds, kept for the other topics of a run."""
 
     kind: Kind = "made"
@@ -109,7 +109,7 @@ class Made:
         return [jpeg(photo(seed, 512, 384)) for seed in range(count)]
 
 
-class Real:
+class RealPhotos:
     """Photos of a folder, in an order that is the same every time; broken files are left out."""
 
     kind: Kind = "real"

@@ -15,8 +15,8 @@ from rich.progress import Progress
 from adapters.embedding.dual_encoder import has_bfloat16
 from adapters.embedding.visual import VisualEmbedder
 from benchmarks.data import models, photos
-from benchmarks.data.models import Model
-from benchmarks.data.photos import Source
+from benchmarks.data.models import BenchmarkModel
+from benchmarks.data.photos import PhotoSource
 from benchmarks.report import Row, Run
 from benchmarks.service import BATCH, fill, ingest, services
 from benchmarks.topics.stages import counted
@@ -44,7 +44,7 @@ QUICK = Size(20, 10, 1)
 class Pictures(NamedTuple):
     """What is uploaded, and what is stored before, the copies' originals too."""
 
-    source: Source
+    source: PhotoSource
     uploads: list[bytes]
     stored: list[bytes]
 
@@ -63,7 +63,7 @@ def rows(run: Run) -> list[Row]:
     return found
 
 
-def _pictures(run: Run, source: Source) -> Pictures:
+def _pictures(run: Run, source: PhotoSource) -> Pictures:
     size = QUICK if run.quick else FULL
     originals = source.originals(size.copies)
     fresh = source.uploads(run.progress, size.uploads - len(originals))
@@ -80,7 +80,9 @@ def _smaller(original: Image.Image) -> Image.Image:
     return original.resize((round(width * 0.64), round(height * 0.64)))
 
 
-def _compared(progress: Progress, model: Model, given: Pictures, target: float | None) -> Row:
+def _compared(
+    progress: Progress, model: BenchmarkModel, given: Pictures, target: float | None
+) -> Row:
     uploads, stored = given.uploads, given.stored
     path = str(model.folder)
     embedder = VisualEmbedder(path, device="cpu")

@@ -10,8 +10,8 @@ from itertools import count
 import httpx
 
 from benchmarks.data import models, photos
-from benchmarks.data.models import Model
-from benchmarks.data.photos import Source
+from benchmarks.data.models import BenchmarkModel
+from benchmarks.data.photos import PhotoSource
 from benchmarks.report import Row, Run
 from tests.e2e.fleet import Fleet
 from tests.e2e.service import Service, serving
@@ -29,7 +29,7 @@ def rows(run: Run) -> list[Row]:
     return [_row(run, source) for source in run.sources]
 
 
-def _row(run: Run, source: Source) -> Row:
+def _row(run: Run, source: PhotoSource) -> Row:
     model = models.mini()
     with photos.folder() as folder, serving(folder / "data", SEENIT_MODEL=named(model)) as service:
         task = run.progress.add_task("waiting for the model", total=None)
@@ -38,13 +38,17 @@ def _row(run: Run, source: Source) -> Row:
         return row(run, service, source, model)
 
 
-def named(model: Model | None) -> str:
+def named(model: BenchmarkModel | None) -> str:
     """Return what SEENIT_MODEL is for this model."""
     return str(model.folder) if model else "none"
 
 
 def row(
-    run: Run, service: Service | Fleet, source: Source, model: Model | None, where: str = ""
+    run: Run,
+    service: Service | Fleet,
+    source: PhotoSource,
+    model: BenchmarkModel | None,
+    where: str = "",
 ) -> Row:
     """p50 and p99 of a running service that also ingests."""
     files = source.uploads(run.progress, FILES_QUICK if run.quick else FILES)
@@ -68,7 +72,7 @@ def row(
     )
 
 
-def until_loaded(service: Service | Fleet, model: Model | None) -> None:
+def until_loaded(service: Service | Fleet, model: BenchmarkModel | None) -> None:
     """Wait until readiness says that the model is there."""
     deadline = time.monotonic() + 300
     while model is not None:

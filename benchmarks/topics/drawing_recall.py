@@ -11,11 +11,11 @@ from rich.progress import Progress
 from adapters.wiring import Services
 from benchmarks.data import line_drawings, photos
 from benchmarks.data import models as weights
-from benchmarks.data.models import Model
+from benchmarks.data.models import BenchmarkModel
 from benchmarks.report import Row, Run
 from benchmarks.service import TENANT, fill, ingest, services
 from core.ports import Filters
-from core.search.searcher import Ask
+from core.search.searcher import SearchRequest
 from evaluation.edits import EDITS, jpeg
 
 TRAINED = ("dual-encoder", "mini-clip")
@@ -53,7 +53,7 @@ def rows(run: Run) -> list[Row]:
     return measured
 
 
-def _measure(run: Run, size: Size, model: Model) -> list[Row]:
+def _measure(run: Run, size: Size, model: BenchmarkModel) -> list[Row]:
     around = run.best.stored(run.progress, size.around)
     measured: list[Row] = []
     with (
@@ -69,7 +69,7 @@ def _measure(run: Run, size: Size, model: Model) -> list[Row]:
             for n in run.progress.track(range(size.made), description=told):
                 asked = jpeg(line_drawings.redrawn(lines[n], n), 85)
                 vector = built.searcher.see(TENANT, asked)
-                ask = Ask(vector=vector, mode="visual", limit=200, filters=Filters())
+                ask = SearchRequest(vector=vector, mode="visual", limit=200, filters=Filters())
                 hits = built.searcher.search(TENANT, ask).hits
                 found = [hit.seen.record.state.image_id for hit in hits]
                 ranks.append(found.index(ids[n]) if ids[n] in found else len(found))

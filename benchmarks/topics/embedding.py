@@ -29,7 +29,7 @@ def rows(run: Run) -> list[Row]:
 
 
 def _measured(
-    model: models.Model, previews: list[Image.Image], times: int, target: float | None
+    model: models.BenchmarkModel, previews: list[Image.Image], times: int, target: float | None
 ) -> Row:
     import torch  # noqa: PLC0415 - seconds to import
 

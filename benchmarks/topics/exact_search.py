@@ -10,12 +10,12 @@ import numpy as np
 import psutil
 from rich.progress import Progress
 
-from adapters.sqlite_index.hash_search import Hashes
-from adapters.sqlite_index.vector_search import Vectors
+from adapters.sqlite_index.hash_search import HashSearch
+from adapters.sqlite_index.vector_search import VectorSearch
 from benchmarks.report import Row, Run, fastest
 from core.fingerprint import visual_words
 from core.fingerprint.visual_words import sketch
-from core.matching.inverted_index import Terms
+from core.matching.inverted_index import InvertedIndex
 from core.types import Features
 from evaluation.synthetic_photos import photo
 
@@ -63,7 +63,7 @@ def _vectors(progress: Progress, size: Size) -> Row:
             details={"needs": f"{needed / 1e9:.1f} GB of free memory"},
         )
     random = np.random.default_rng(1)
-    held = Vectors(DIMENSIONS)
+    held = VectorSearch(DIMENSIONS)
     for start in progress.track(range(0, count, step), description="making vectors"):
         part = random.standard_normal((step, DIMENSIONS), np.float32)
         part /= np.linalg.norm(part, axis=1, keepdims=True)
@@ -102,7 +102,7 @@ def _vectors(progress: Progress, size: Size) -> Row:
 def _hashes(size: Size) -> Row:
     count = size.million
     random = np.random.default_rng(2)
-    held = Hashes()
+    held = HashSearch()
     held.extend(np.arange(count), random.integers(0, 2**64, count, np.uint64))
     turns = random.integers(0, 2**64, 8, np.uint64)
     taken, cpu = fastest(lambda: held.search(turns, 12), 15)
@@ -126,7 +126,7 @@ def _words(progress: Progress, size: Size) -> Row:
     every = [_arrays(one) for one in real]
     words = np.concatenate([one[0] for one in every])
     mirrored = np.concatenate([one[1] for one in every])
-    held = Terms()
+    held = InvertedIndex()
     each = len(words) // size.drawn
     tables = np.arange(visual_words.TABLES) << visual_words.BITS
 

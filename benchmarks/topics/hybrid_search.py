@@ -14,15 +14,15 @@ from adapters.blobs.opening import open_blobs
 from adapters.embedding.caption import CaptionEmbedder
 from adapters.embedding.visual import VisualEmbedder
 from adapters.settings import Settings
-from adapters.sqlite_index import LocalIndex
+from adapters.sqlite_index import SQLiteIndex
 from benchmarks.data import models, photos
 from benchmarks.report import Row, Run
 from core.matching.policy import POLICY
 from core.ports import Filters
 from core.records import Fields, Record
-from core.search.request import Ask, Mode
+from core.search.request import Mode, SearchRequest
 from core.search.searcher import Searcher
-from core.storage.picture_store import Shelf
+from core.storage.picture_store import PictureStore
 from core.types import Matrix, Space, SpaceKind, Vector
 from tests.doubles.records import moment, record
 from tests.doubles.small_service import Follower
@@ -157,7 +157,7 @@ def rows(run: Run) -> list[Row]:
     size = QUICK if run.quick else FULL
     with photos.folder() as folder:
         world = World()
-        index = LocalIndex(folder / "index.db", POLICY, durable=False)
+        index = SQLiteIndex(folder / "index.db", POLICY, durable=False)
         try:
             entries = range(1, size.pictures // size.entry + 1)
             told = f"storing {size.pictures:,} records"
@@ -168,14 +168,14 @@ def rows(run: Run) -> list[Row]:
             index.close()
 
 
-def _measured(run: Run, size: Size, index: LocalIndex, world: World, folder: Path) -> list[Row]:
+def _measured(run: Run, size: Size, index: SQLiteIndex, world: World, folder: Path) -> list[Row]:
     subjects = np.arange(size.asked) * 7 % SUBJECTS
     texts = [world.text(subject, 3, 4) for subject in subjects.tolist()]
     made = {
         kind: Made(kind, dict(zip(texts, world.vectors(kind, subjects), strict=True)))
         for kind in DIMENSIONS
     }
-    shelf = Shelf(open_blobs((folder / "blobs").as_uri(), durable=False))
+    shelf = PictureStore(open_blobs((folder / "blobs").as_uri(), durable=False))
     both = Both(made)
     searcher = Searcher(index, Follower(index), shelf, both, both)
     allowed = Filters(decision=("allow",))
@@ -190,12 +190,12 @@ def _measured(run: Run, size: Size, index: LocalIndex, world: World, folder: Pat
         ("caption", "caption", Filters()),
         ("keyword", "keyword", Filters()),
     ]
-    searcher.search(TENANT, Ask(text=texts[0], filters=allowed))  # reads the columns
+    searcher.search(TENANT, SearchRequest(text=texts[0], filters=allowed))  # reads the columns
     found: list[Row] = []
     for title, mode, filters in run.progress.track(asks, description="searching"):
 
         def search(text: str, mode: Mode = mode, filters: Filters = filters) -> None:
-            searcher.search(TENANT, Ask(text=text, mode=mode, filters=filters))
+            searcher.search(TENANT, SearchRequest(text=text, mode=mode, filters=filters))
 
         found.append(
             _row(f"{title}, {size.pictures:,} records, the question embedded before", search, texts)
@@ -205,7 +205,7 @@ def _measured(run: Run, size: Size, index: LocalIndex, world: World, folder: Pat
     return [*found, _embedded(work, searcher, clip, texts)]
 
 
-def _embedded(work: str, searcher: Searcher, clip: models.Model, texts: list[str]) -> Row:
+def _embedded(work: str, searcher: Searcher, clip: models.BenchmarkModel, texts: list[str]) -> Row:
     """The models that the settings name, or of their shape; only their time is added."""
     caption = CaptionEmbedder(Settings.model_fields["caption_model"].default, device="cpu")
     visual = VisualEmbedder(str(clip.folder), device="cpu")
@@ -217,7 +217,7 @@ def _embedded(work: str, searcher: Searcher, clip: models.Model, texts: list[str
     def search(text: str) -> None:
         caption.embed_texts([text], urgent=True)
         visual.embed_texts([text], urgent=True)
-        searcher.search(TENANT, Ask(text=text))
+        searcher.search(TENANT, SearchRequest(text=text))
 
     return _row(work, search, texts)
 

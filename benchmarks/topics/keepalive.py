@@ -7,7 +7,7 @@ from collections.abc import Callable
 import httpx
 
 from benchmarks.data import models, photos
-from benchmarks.data.photos import Source
+from benchmarks.data.photos import PhotoSource
 from benchmarks.report import Row, Run, seconds
 from benchmarks.topics.check_latency import named, until_loaded
 from tests.e2e.service import serving
@@ -22,7 +22,7 @@ def rows(run: Run) -> list[Row]:
     return [row for source in run.sources for row in _rows(run, source)]
 
 
-def _rows(run: Run, source: Source) -> list[Row]:
+def _rows(run: Run, source: PhotoSource) -> list[Row]:
     model = models.mini()
     files = source.uploads(run.progress, FILES_QUICK if run.quick else FILES)
     with photos.folder() as folder, serving(folder / "data", SEENIT_MODEL=named(model)) as service:
@@ -59,7 +59,7 @@ def _upload(client: httpx.Client, data: bytes) -> str:
 
 def _row(  # noqa: PLR0917 - private, one caller
     run: Run,
-    source: Source,
+    source: PhotoSource,
     name: str,
     ask: Callable[[int], httpx.Response],
     asked: int,

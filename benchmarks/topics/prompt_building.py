@@ -10,11 +10,11 @@ import msgspec
 from adapters.wiring import Services
 from benchmarks import service
 from benchmarks.data import models, photos
-from benchmarks.data.photos import Source
+from benchmarks.data.photos import PhotoSource
 from benchmarks.report import Row, Run, seconds
 from core.records import Fields
 from rag import factory
-from rag.prompt_builder import Wanted
+from rag.prompt_builder import PromptRequest
 from rag.providers.registry import Name
 
 SUBJECTS = (
@@ -53,7 +53,7 @@ def rows(run: Run) -> list[Row]:
     return [_row(run, source) for source in run.sources]
 
 
-def _row(run: Run, source: Source) -> Row:
+def _row(run: Run, source: PhotoSource) -> Row:
     size = QUICK if run.quick else FULL
     files = source.stored(run.progress, size.pictures)
     small = models.mini()
@@ -99,7 +99,7 @@ def _taken(run: Run, built: Services, name: Name, questions: int) -> tuple[list[
     def ask(n: int) -> None:
         nonlocal fewest
         query = f"is there {SUBJECTS[n % len(SUBJECTS)]}?"
-        wanted = Wanted(query=query, limit=SHOWN, format=name, model=MODELS[name])
+        wanted = PromptRequest(query=query, limit=SHOWN, format=name, model=MODELS[name])
         answered = context.build(service.TENANT, wanted)
         msgspec.json.encode(answered)
         fewest = min(fewest, len(answered.citations))

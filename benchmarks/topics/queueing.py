@@ -10,14 +10,14 @@ from rich.progress import Progress
 
 from adapters.broker import open_broker
 from adapters.broker.celery_app import CeleryQueue, create_celery
-from adapters.broker.redis_leases import SharedHand
+from adapters.broker.redis_leases import RedisLeases
 from adapters.settings import Settings
 from benchmarks.data import photos
 from benchmarks.report import Row, Run
-from core.ingest.sweeper import Hand
+from core.ingest.sweeper import InFlightJobs
 from core.task_names import INGEST_QUEUE
 from tests.backends import servers
-from worker.batch_scheduler import Flights
+from worker.batch_scheduler import BatchScheduler
 from worker.batch_task import gather, register
 from worker.thread_worker import ThreadWorker
 
@@ -45,9 +45,9 @@ def _over_redis(progress: Progress, count: int) -> Row:
 
     with photos.folder() as folder, servers.redis(folder) as server:
         broker = open_broker(Settings(data=folder, broker_url=server.url))
-        assert isinstance(broker.hand, SharedHand)
+        assert isinstance(broker.hand, RedisLeases)
         broker.hand.start()
-        flights = Flights(broker.hand, settle, lambda *_: None, batch=BATCH, flights=1)
+        flights = BatchScheduler(broker.hand, settle, lambda *_: None, batch=BATCH, flights=1)
         app = broker.consumer(INGEST_QUEUE, BATCH)
         gather(app, flights, batch=BATCH)
         flights.start()
@@ -70,7 +70,7 @@ def _over_redis(progress: Progress, count: int) -> Row:
 def _within(progress: Progress, count: int) -> Row:
     """In one process."""
     celery = create_celery("memory://", batch=BATCH)
-    hand = Hand()
+    hand = InFlightJobs()
     queue = CeleryQueue(celery, hand)
     sizes: list[int] = []
     every = threading.Event()

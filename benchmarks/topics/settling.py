@@ -24,7 +24,7 @@ from core.fingerprint import visual_words
 from core.fingerprint.fingerprint import encode_preview
 from core.ports import Log
 from core.records import Entry, Fields, Job
-from core.storage.picture_store import Written
+from core.storage.picture_store import StoredFingerprint
 from core.types import Features, Fingerprint
 from tests.backends import servers
 
@@ -174,7 +174,9 @@ def _settled(
         built.shelf.write(
             TENANT,
             [
-                Written(image_id=one.job.image_id, fingerprint=one.fingerprint, preview=preview)
+                StoredFingerprint(
+                    image_id=one.job.image_id, fingerprint=one.fingerprint, preview=preview
+                )
                 for one in claims
                 if one.fingerprint
             ],

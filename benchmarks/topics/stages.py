@@ -15,7 +15,7 @@ from PIL import Image
 
 from adapters.wiring import Services
 from benchmarks.data import photos
-from benchmarks.data.photos import Source
+from benchmarks.data.photos import PhotoSource
 from benchmarks.report import Row, Run
 from benchmarks.service import TENANT, fill, services
 from core.fingerprint import phash, visual_words
@@ -35,7 +35,7 @@ def rows(run: Run) -> list[Row]:
     return [_row(run, source) for source in run.sources]
 
 
-def _row(run: Run, source: Source) -> Row:
+def _row(run: Run, source: PhotoSource) -> Row:
     limits = Limits()
     asked = source.uploads(run.progress, ASKED_QUICK if run.quick else ASKED)
     stored = source.stored(run.progress, STORED_QUICK if run.quick else STORED)

@@ -36,7 +36,7 @@ from weaviate.collections import Collection
 from adapters.weaviate_index import visual_words as source
 from benchmarks.data import keypoint_collection, photos
 from benchmarks.data.aggregated_vectors import Aggregate
-from benchmarks.data.keypoint_collection import Asked, Crowd
+from benchmarks.data.keypoint_collection import KeypointCollection, KeypointQuery
 from benchmarks.report import Row, Run
 from core.fingerprint import visual_words, word_rarity
 from core.matching.hough_voting import votes
@@ -77,9 +77,9 @@ class Way(NamedTuple):
     name: str
     collection: str
     vectors: bool
-    stored: Callable[[Crowd], Iterable[Any]]
+    stored: Callable[[KeypointCollection], Iterable[Any]]
     """For each picture its words as text, or its vector."""
-    asked: Callable[[Asked], list[Any]]
+    asked: Callable[[KeypointQuery], list[Any]]
     """As it is and mirrored."""
 
 
@@ -145,7 +145,7 @@ def _ways(progress: Progress, learnt: int) -> Iterator[Way]:
     turned = [one._replace(descriptors=one.descriptors[:, visual_words._MIRROR]) for one in seen]
     one = Aggregate(keypoint_collection.real([*seen, *turned]))
 
-    def vectors(asked: Asked) -> list[Any]:
+    def vectors(asked: KeypointQuery) -> list[Any]:
         found = asked.found
         mirrored = found._replace(descriptors=found.descriptors[:, visual_words._MIRROR])
         return list(one.of(keypoint_collection.real([found, mirrored])))
@@ -170,7 +170,7 @@ def _every(words: bytes) -> str:
     return source.tokens(_different(words))
 
 
-def _each(of: Callable[[bytes], str]) -> Callable[[Crowd], list[str]]:
+def _each(of: Callable[[bytes], str]) -> Callable[[KeypointCollection], list[str]]:
     return lambda crowd: [of(words) for words in crowd.words()]
 
 
@@ -178,7 +178,7 @@ def _different(words: bytes) -> NDArray[np.uint32]:
     return np.unique(np.frombuffer(words, np.uint32))
 
 
-def _both(of: Callable[[bytes], str]) -> Callable[[Asked], list[Any]]:
+def _both(of: Callable[[bytes], str]) -> Callable[[KeypointQuery], list[Any]]:
     return lambda asked: [of(asked.features.words), of(asked.features.mirrored)]
 
 
@@ -198,7 +198,7 @@ def _store(
     client: weaviate.WeaviateClient,
     server: servers.Weaviate,
     way: Way,
-    crowd: Iterator[Crowd],
+    crowd: Iterator[KeypointCollection],
 ) -> Cost:
     number = Property(name="number", data_type=DataType.INT, index_filterable=False)
     graph = Configure.VectorIndex.hnsw(
@@ -243,7 +243,7 @@ def _row(
     progress: Progress,
     client: weaviate.WeaviateClient,
     way: Way,
-    asked: list[tuple[Asked, bool]],
+    asked: list[tuple[KeypointQuery, bool]],
     cost: Cost,
 ) -> Row:
     held = client.collections.use(way.collection).with_tenant("default")

@@ -12,10 +12,10 @@ import numpy as np
 import psutil
 from rich.progress import Progress
 
-from adapters.sqlite_index import LocalIndex
+from adapters.sqlite_index import SQLiteIndex
 from adapters.weaviate_index import WeaviateIndex, parse
 from benchmarks.data import crops, models, photos
-from benchmarks.data.photos import Kind, Source
+from benchmarks.data.photos import Kind, PhotoSource
 from benchmarks.report import Row, Run
 from core.matching.policy import POLICY
 from core.ports import Index
@@ -75,7 +75,7 @@ def rows(run: Run) -> list[Row]:
     return [_row(run, source) for source in run.sources]
 
 
-def _row(run: Run, source: Source) -> Row:
+def _row(run: Run, source: PhotoSource) -> Row:
     size = QUICK if run.quick else FULL[source.kind]
     progress = run.progress
     with ExitStack() as stack:
@@ -84,7 +84,7 @@ def _row(run: Run, source: Source) -> Row:
         model = trained or models.tiny(folder / "model")
         kept = folder if run.quick else KEPT
         made = crops.crops(progress, source, model, size.stored + size.asked, kept)
-        local = LocalIndex(folder / "index.sqlite", POLICY, durable=False)
+        local = SQLiteIndex(folder / "index.sqlite", POLICY, durable=False)
         stack.callback(local.close)
         server, index = stack.enter_context(weaviate(folder))
         records = [

@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from cli import connection
-from cli.client import Answer, Client, problem
+from cli.client import Answer, HTTPClient, problem
 from cli.file_reading import UnreadError
-from cli.files import Found, Skipped, failing, listed, unread
+from cli.files import FoundFiles, Skipped, failing, listed, unread
 from cli.rendering import verdicts
 from core.errors import SeenitError
 
@@ -37,7 +37,7 @@ def command(
     return 1 if any("error" in row for row in rows) or failing(skipped) else 0
 
 
-def _check(client: Client, file: Found) -> Answer | Skipped:
+def _check(client: HTTPClient, file: FoundFiles) -> Answer | Skipped:
     try:
         return {"file": file.name, **client.check(file.path)}
     except UnreadError as error:

@@ -68,7 +68,7 @@ def command(
     data: str | None,
     tenant: str,
     as_json: bool,
-    **chosen: Unpack[filter_options.Chosen],
+    **chosen: Unpack[filter_options.ChosenFilters],
 ) -> None:
     """Answer a question with the pictures that help, in the shape that a model's provider takes.
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.doctor_finding import Finding, checked, unwritable
+from cli.doctor_finding import DoctorFinding, checked, unwritable
 from core.errors import SeenitError, SettingsError
 from core.image_formats import FORMATS, titles
 
@@ -53,7 +53,7 @@ def command(data: str | None, model: str | None, *, as_json: bool) -> int:
     return 1 if any(finding.state == "missing" for finding in findings) else 0
 
 
-def _look(data: str | None, model: str | None) -> Iterator[Finding]:
+def _look(data: str | None, model: str | None) -> Iterator[DoctorFinding]:
     yield from checked("python", _python)
     yield from checked("packages", _packages)
     yield from checked("sqlite", _database)
@@ -64,7 +64,7 @@ def _look(data: str | None, model: str | None) -> Iterator[Finding]:
         read.check_address()
     except (SettingsError, ImportError) as error:
         says = error.detail if isinstance(error, SettingsError) else str(error)
-        yield Finding(name="settings", state="missing", says=says)
+        yield DoctorFinding(name="settings", state="missing", says=says)
         return
     yield from checked("settings", partial(_settings, read))
     yield from checked("formats", partial(_formats, read.formats))
@@ -74,7 +74,7 @@ def _look(data: str | None, model: str | None) -> Iterator[Finding]:
     yield from checked("calibration", partial(_calibration, read))
 
 
-def _parts(read: Settings) -> Iterator[Finding]:
+def _parts(read: Settings) -> Iterator[DoctorFinding]:
     from adapters.factories import shared
     from cli import doctor_remote
 
@@ -84,7 +84,7 @@ def _parts(read: Settings) -> Iterator[Finding]:
         yield from checked("engine", partial(_engine, read.data), _LOCK)
 
 
-def _models(read: Settings) -> Iterator[Finding]:
+def _models(read: Settings) -> Iterator[DoctorFinding]:
     from cli import doctor_models
 
     yield from checked("device", doctor_models.device)
@@ -96,9 +96,9 @@ def _models(read: Settings) -> Iterator[Finding]:
     )
 
 
-def _python() -> Finding:
+def _python() -> DoctorFinding:
     fits = (3, 11) <= sys.version_info < (3, 14)
-    return Finding(
+    return DoctorFinding(
         name="python",
         state="ok" if fits else "missing",
         says=f"{platform.python_version()} on {platform.system()} {platform.machine()}",
@@ -106,13 +106,13 @@ def _python() -> Finding:
     )
 
 
-def _packages() -> Finding:
+def _packages() -> DoctorFinding:
     lacking = [name for name in _required() if not _there(name)]
     if lacking:
-        return Finding(
+        return DoctorFinding(
             name="packages", state="missing", says=f"no {', '.join(lacking)}", remedy="make setup"
         )
-    return Finding(
+    return DoctorFinding(
         name="packages",
         state="ok",
         says=", ".join(
@@ -154,7 +154,7 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _formats(read: Sequence[str]) -> Iterator[Finding]:
+def _formats(read: Sequence[str]) -> Iterator[DoctorFinding]:
     from PIL import features
 
     heic = importlib.util.find_spec("pi_heif") is not None
@@ -168,7 +168,7 @@ def _formats(read: Sequence[str]) -> Iterator[Finding]:
     }
     lacking = [name for name, found in there.items() if name.lower() in read and not found]
     off = titles([name for name in FORMATS if name not in read])
-    yield Finding(
+    yield DoctorFinding(
         name="formats",
         state="absent" if lacking else "ok",
         says=f"no {', '.join(lacking)}"
@@ -177,7 +177,7 @@ def _formats(read: Sequence[str]) -> Iterator[Finding]:
         remedy="make setup: the wheels of Pillow and pi-heif bring them" if lacking else "",
     )
     colour = bool(features.check("littlecms2"))
-    yield Finding(
+    yield DoctorFinding(
         name="colour",
         state="ok" if colour else "absent",
         says="ICC profiles are applied" if colour else "Pillow came without Little CMS",
@@ -185,13 +185,13 @@ def _formats(read: Sequence[str]) -> Iterator[Finding]:
     )
 
 
-def _database() -> Finding:
+def _database() -> DoctorFinding:
     import sqlite3
 
     with closing(sqlite3.connect(":memory:")) as database:
         options = {row[0] for row in database.execute("PRAGMA compile_options")}
     fits = "ENABLE_FTS5" in options
-    return Finding(
+    return DoctorFinding(
         name="sqlite",
         state="ok" if fits else "missing",
         says=f"{sqlite3.sqlite_version}, full-text search {'in it' if fits else 'left out'}",
@@ -199,58 +199,58 @@ def _database() -> Finding:
     )
 
 
-def _settings(read: Settings) -> Finding:
+def _settings(read: Settings) -> DoctorFinding:
     from adapters import settings
 
     given = [name for name in settings.names() if os.environ.get(name)]
     keys = f"{len(read.keys)} API keys" if read.keys else "no API keys: loopback only"
-    return Finding(
+    return DoctorFinding(
         name="settings", state="ok", says=f"{', '.join(given) or 'all by default'}; {keys}"
     )
 
 
-def _folder(data: Path) -> Finding:
+def _folder(data: Path) -> DoctorFinding:
     from core.ingest.accept import FREE_BYTES
 
     if fault := unwritable(data):
-        return Finding(name="data", state="missing", says=fault, remedy="--data")
+        return DoctorFinding(name="data", state="missing", says=fault, remedy="--data")
     nearest = next(folder for folder in (data, *data.parents) if folder.exists())
     free = shutil.disk_usage(nearest).free
     there = "holds data" if (data / "blobs").exists() else "empty so far"
     says = f"{data}, {there}, {free / 1e9:.1f} GB free"
     if free < 4 * FREE_BYTES:
         remedy = f"below {FREE_BYTES // 2**20} MB uploads are refused: make room"
-        return Finding(name="data", state="absent", says=says, remedy=remedy)
-    return Finding(name="data", state="ok", says=says)
+        return DoctorFinding(name="data", state="absent", says=says, remedy=remedy)
+    return DoctorFinding(name="data", state="ok", says=says)
 
 
-def _engine(data: Path) -> Finding:
+def _engine(data: Path) -> DoctorFinding:
     from adapters.process_lock import EngineLock
 
     if not data.exists():
-        return Finding(name="engine", state="ok", says="none has run here")
+        return DoctorFinding(name="engine", state="ok", says="none has run here")
     lock = EngineLock(data)
     holder = lock.holder
     if not lock.taken():
-        return Finding(name="engine", state="ok", says="nobody holds the data folder")
-    return Finding(name="engine", state="ok", says=f"process {holder} holds the data folder")
+        return DoctorFinding(name="engine", state="ok", says="nobody holds the data folder")
+    return DoctorFinding(name="engine", state="ok", says=f"process {holder} holds the data folder")
 
 
-def _calibration(read: Settings) -> Finding:
+def _calibration(read: Settings) -> DoctorFinding:
     """What was measured by `seenit calibrate`, a line for each way of asking each space."""
     from urllib.parse import unquote, urlsplit
 
     from adapters.blobs.opening import open_blobs
-    from core.calibration.store import Calibrations
+    from core.calibration.store import CalibrationStore
 
     where = urlsplit(read.blobs_url)
     try:
         there = where.scheme != "file" or Path(unquote(where.path)).exists()
-        stored = list(Calibrations(open_blobs(read.blobs_url)).all()) if there else []
+        stored = list(CalibrationStore(open_blobs(read.blobs_url)).all()) if there else []
     except (SeenitError, ValueError) as error:
-        return Finding(name="calibration", state="absent", says=f"the store is away: {error}")
+        return DoctorFinding(name="calibration", state="absent", says=f"the store is away: {error}")
     if not stored:
-        return Finding(
+        return DoctorFinding(
             name="calibration",
             state="ok",
             says="none: by its similarity alone a picture is near enough or not",
@@ -264,10 +264,10 @@ def _calibration(read: Settings) -> Finding:
         for tenant, one in stored
         for way, cut in one.ways.items()
     ]
-    return Finding(name="calibration", state="ok", says="\n".join(lines))
+    return DoctorFinding(name="calibration", state="ok", says="\n".join(lines))
 
 
-def _print(findings: list[Finding]) -> None:
+def _print(findings: list[DoctorFinding]) -> None:
     try:
         from rich.console import Console
         from rich.table import Table

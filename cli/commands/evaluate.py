@@ -27,7 +27,7 @@ from core.errors import InputError
 from core.matching.policy import POLICY
 from evaluation import plots, tables
 from evaluation import retrieval as recall
-from evaluation.duplicates import Evaluation, Plan
+from evaluation.duplicates import DuplicatesEvaluation, DuplicatesPlan
 from evaluation.edits import EDITS
 from evaluation.scratch_library import album
 from evaluation.scratch_service import private
@@ -96,7 +96,7 @@ def duplicates(
     """
     if plot:
         plots.need_plotting()
-    plan = Plan(
+    plan = DuplicatesPlan(
         photos=_files([folder])[:limit],
         distractors=_files(distractors),
         lookalikes=_files([lookalikes] if lookalikes else []),
@@ -107,7 +107,7 @@ def duplicates(
         processes=processes or os.cpu_count() or 1,
     )
     with private(POLICY, model, index) as instance, _progress(shown=not as_json) as told:
-        evaluation = Evaluation(instance, plan, POLICY, told)
+        evaluation = DuplicatesEvaluation(instance, plan, POLICY, told)
         report = evaluation.run()
     out.mkdir(parents=True, exist_ok=True)
     written = [out / "report.json", *plots.contact(evaluation.wrong, out)]
@@ -173,13 +173,13 @@ def retrieval(
     """
     if plot:
         plots.need_plotting()
-    plan = recall.Plan(
+    plan = recall.RetrievalPlan(
         pictures=tables.captioned(captions, folder, limit),
         descriptions=descriptions,
         leave_out=leave_out,
     )
     with album(model, caption_model) as stocked, _progress(shown=not as_json) as told:
-        report = recall.Recall(stocked, plan, told).run()
+        report = recall.RetrievalEvaluation(stocked, plan, told).run()
     out.mkdir(parents=True, exist_ok=True)
     written = [out / "report.json"]
     written[0].write_text(json.dumps(to_builtins(report), indent=2) + "\n")

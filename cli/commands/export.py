@@ -45,7 +45,7 @@ def command(
     *,
     vectors: bool,
     as_json: bool,
-    **chosen: Unpack[filter_options.Chosen],
+    **chosen: Unpack[filter_options.ChosenFilters],
 ) -> int:
     """Write every record, newest first: all the service tells of it, and its vectors.
 

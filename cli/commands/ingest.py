@@ -13,10 +13,10 @@ from typing import Any
 import click
 
 from cli import connection
-from cli.client import Answer, Client, problem
+from cli.client import Answer, HTTPClient, problem
 from cli.file_names import external_id
 from cli.file_reading import UnreadError, read
-from cli.files import Found, Skipped, failing, listed, unread
+from cli.files import FoundFiles, Skipped, failing, listed, unread
 from cli.rendering import verdicts
 from core.errors import SeenitError
 
@@ -83,7 +83,12 @@ def command(
 
 
 def _rows(
-    client: Client, files: Sequence[Found], fields: dict[str, Any], at_once: int, *, show_bar: bool
+    client: HTTPClient,
+    files: Sequence[FoundFiles],
+    fields: dict[str, Any],
+    at_once: int,
+    *,
+    show_bar: bool,
 ) -> Iterator[Answer | Skipped]:
     """One row a file, in order, while a bar runs on standard error.
 
@@ -110,10 +115,10 @@ def _rows(
 
 
 def _ahead(
-    pool: ThreadPoolExecutor, client: Client, files: Sequence[Found]
-) -> Iterator[tuple[Found, _Ready]]:
+    pool: ThreadPoolExecutor, client: HTTPClient, files: Sequence[FoundFiles]
+) -> Iterator[tuple[FoundFiles, _Ready]]:
     """Each file with what is known of it, in order, a few of them looked at beforehand."""
-    begun: deque[tuple[Found, Future[_Ready]]] = deque()
+    begun: deque[tuple[FoundFiles, Future[_Ready]]] = deque()
     for file in files:
         begun.append((file, pool.submit(_look, client, file)))
         if len(begun) > 2 * _AHEAD:
@@ -123,7 +128,7 @@ def _ahead(
         yield file, ready.result()
 
 
-def _look(client: Client, file: Found) -> _Ready:
+def _look(client: HTTPClient, file: FoundFiles) -> _Ready:
     """Read a file, and ask whether it is stored already under its name."""
     try:
         content = sha256(read(file.path, client.most)).hexdigest()
@@ -132,7 +137,9 @@ def _look(client: Client, file: Found) -> _Ready:
         return error
 
 
-def _send(client: Client, file: Found, ready: _Ready, fields: dict[str, Any]) -> Answer | Skipped:
+def _send(
+    client: HTTPClient, file: FoundFiles, ready: _Ready, fields: dict[str, Any]
+) -> Answer | Skipped:
     """Send a file unless it is stored already; its row so far.
 
     Raises what concerns all of them: nobody answers, or the key is not known.
@@ -162,7 +169,7 @@ def _same(data: bytes, content: str) -> bytes:
     return data
 
 
-def _settled(client: Client, row: Answer | Skipped) -> Answer | Skipped:
+def _settled(client: HTTPClient, row: Answer | Skipped) -> Answer | Skipped:
     """The row once its job has ended."""
     if isinstance(row, Skipped):
         return row
@@ -178,7 +185,7 @@ def _settled(client: Client, row: Answer | Skipped) -> Answer | Skipped:
     return row
 
 
-def _key(file: Found, content: str, fields: dict[str, Any]) -> str:
+def _key(file: FoundFiles, content: str, fields: dict[str, Any]) -> str:
     """The same path, bytes and fields are the same upload, however often they are sent."""
     parts = [file.name, content, *(f"{name}={value}" for name, value in sorted(fields.items()))]
     return sha256("\0".join(parts).encode()).hexdigest()

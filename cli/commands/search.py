@@ -88,7 +88,7 @@ def command(
     model: str | None,
     tenant: str,
     as_json: bool,
-    **chosen: Unpack[filter_options.Chosen],
+    **chosen: Unpack[filter_options.ChosenFilters],
 ) -> None:
     """Find pictures by words, by what words mean, by a picture, or by all of them at once.
 

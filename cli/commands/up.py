@@ -15,11 +15,11 @@ from adapters import settings, wiring
 from adapters.settings import Settings
 from adapters.wiring import Services
 from api.app import create_app
-from cli.client import Client
+from cli.client import HTTPClient
 from cli.server import http_server, logs
 from core.errors import SettingsError, UnavailableError
 from core.types import SpaceKind
-from worker.embedded import Engine
+from worker.embedded import EmbeddedEngine
 
 _START_SECONDS = 60.0
 
@@ -63,7 +63,7 @@ def holding(read: Settings, *, ahead: bool = True) -> Iterator[Services]:
         if services.remote is not None:
             yield services
             return
-        engine = Engine(services, ahead=ahead)
+        engine = EmbeddedEngine(services, ahead=ahead)
         engine.start()
         try:
             yield services
@@ -93,7 +93,7 @@ def reading(read: Settings, tenant: str, asked: Sequence[SpaceKind]) -> Iterator
 @contextmanager
 def beside(
     read: Settings, tenant: str = "default", asked: Sequence[SpaceKind] | None = None
-) -> Iterator[Client]:
+) -> Iterator[HTTPClient]:
     """A service in this process, on a free loopback port and with a key of its own.
 
     It holds the engine where no other process does; else it accepts, and the holder settles. Where
@@ -106,7 +106,7 @@ def beside(
     up = threading.Event()
     connected = holding(own) if asked is None else reading(own, tenant, asked)
     with http_server.listener(own.host, own.port) as listener, connected as services:
-        server = http_server.Server(create_app(services), up.set)
+        server = http_server.HTTPServer(create_app(services), up.set)
         thread = threading.Thread(
             target=server.run, kwargs={"sockets": [listener]}, name="api", daemon=True
         )
@@ -116,7 +116,7 @@ def beside(
             while not up.wait(0.05):
                 if not thread.is_alive() or time.monotonic() > until:
                     raise UnavailableError("the service inside this process did not start")
-            with Client(http_server.url(listener), key) as client:
+            with HTTPClient(http_server.url(listener), key) as client:
                 yield client
         finally:
             server.should_exit = True

@@ -39,7 +39,7 @@ class StrictConnection(h11.Connection):
         return event
 
 
-class Protocol(H11Protocol):
+class HTTPProtocol(H11Protocol):
     """One connection."""
 
     def __init__(self, *given: Any, **named: Any) -> None:  # noqa: ANN401 - uvicorn's own

@@ -14,14 +14,14 @@ from typing import NoReturn
 import click
 import uvicorn
 
-from cli.server.http_protocol import Protocol
+from cli.server.http_protocol import HTTPProtocol
 from core.errors import SettingsError
 
 GRACE_SECONDS = 10
 """How long open requests may take to end once a stop was asked for."""
 
 
-class Server(uvicorn.Server):
+class HTTPServer(uvicorn.Server):
     """Tells when it listens."""
 
     def __init__(self, app: object, listening: Callable[[], None]) -> None:
@@ -30,7 +30,7 @@ class Server(uvicorn.Server):
             log_config=None,
             access_log=False,
             server_header=False,
-            http=Protocol,
+            http=HTTPProtocol,
             ws="none",
             proxy_headers=False,  # api/forwarding.py needs the true peer
             timeout_graceful_shutdown=GRACE_SECONDS,
@@ -53,7 +53,7 @@ def serve(app: object, listener: socket.socket, *, as_json: bool) -> None:
         click.echo(json.dumps({"url": where}) if as_json else f"Seenit listens on {where}")
 
     with suppress(KeyboardInterrupt):  # told again once the server has stopped
-        Server(app, listening).run(sockets=[listener])
+        HTTPServer(app, listening).run(sockets=[listener])
 
 
 def stoppable() -> None:

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.calibration.pseudo_queries import Question, place, question
-from core.calibration.store import Calibrations
-from core.calibration.thresholds import BANK, CROWD, RATE, TWINS, Calibration, Cut, cut, packed
+from core.calibration.pseudo_queries import PseudoQuery, place, question
+from core.calibration.store import CalibrationStore
+from core.calibration.thresholds import BANK, CROWD, RATE, TWINS, Calibration, CutOff, cut, packed
 from core.clock import now
 from core.embedding.pipeline import PIPELINE_VERSION
 from core.errors import ConflictError, EmbedderUnavailableError, MalformedError
@@ -34,7 +34,7 @@ Told = Callable[[int, int], None]
 """Hears how many questions were asked, and of how many."""
 
 
-class Tuned(NamedTuple):
+class CalibrationResult(NamedTuple):
     """What came of it: the calibrations, and why a space has none."""
 
     made: dict[SpaceKind, Calibration]
@@ -45,13 +45,13 @@ class _Asker(NamedTuple):
     """A picture that takes part, and its own words where there are any."""
 
     image_id: str
-    question: Question | None
+    question: PseudoQuery | None
 
 
-class Tuner:
+class Calibrator:
     """Asks the index as a search does, so that what holds here holds there."""
 
-    def __init__(self, index: Index, models: Embedders, calibrations: Calibrations) -> None:
+    def __init__(self, index: Index, models: Embedders, calibrations: CalibrationStore) -> None:
         self._index = index
         self._models = models
         self._calibrations = calibrations
@@ -63,7 +63,7 @@ class Tuner:
         rate: float = RATE,
         told: Told = lambda _done, _total: None,
         among: Collection[str] | None = None,
-    ) -> Tuned:
+    ) -> CalibrationResult:
         """Measure both active spaces and put what was found in force.
 
         Only pictures in `among` ask, where it is given; all stored ones may answer. Raise
@@ -80,7 +80,7 @@ class Tuner:
             done += count
             told(min(done, total), total)
 
-        tuned = Tuned({}, {})
+        tuned = CalibrationResult({}, {})
         for number, kind in enumerate(kinds, 1):
             try:
                 calibration = self._space(tenant, kind, askers, rate, asked)
@@ -115,7 +115,7 @@ class Tuner:
             if (vector := self._index.vector(tenant, space.space_id, asker.image_id)) is not None
         ]
         said = [(asker, asker.question, own) for asker, own in stored if asker.question]
-        ways: dict[Way, Cut] = {}
+        ways: dict[Way, CutOff] = {}
         questions = _embedded(embedder, [words.text for _, words, _ in said])
         others = self._nearest(
             tenant, space.space_id, [asker.image_id for asker, _, _ in said], questions, asked

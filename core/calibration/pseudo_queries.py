@@ -15,7 +15,7 @@ _LEAST_WORDS = 3
 """Words of a sentence that could be a question: `IMG 0042` is none."""
 
 
-class Question(NamedTuple):
+class PseudoQuery(NamedTuple):
     """One sentence of what was written about a picture, and the caption without it."""
 
     text: str
@@ -23,7 +23,7 @@ class Question(NamedTuple):
     """"" where nothing else was written."""
 
 
-def question(image_id: str, fields: Fields) -> Question | None:
+def question(image_id: str, fields: Fields) -> PseudoQuery | None:
     """The sentence that asks, chosen by the picture's id; None where nobody wrote one."""
     titles = _sentences(fields.title)
     described = _sentences(fields.description)
@@ -37,7 +37,7 @@ def question(image_id: str, fields: Fields) -> Question | None:
         title=" ".join(filter(None, left[: len(titles)])),
         description="\n".join(filter(None, left[len(titles) :])),
     )
-    return Question((titles + described)[pick], caption(rest))
+    return PseudoQuery((titles + described)[pick], caption(rest))
 
 
 def place(image_id: str) -> int:

@@ -34,7 +34,7 @@ class _Held(NamedTuple):
     read_at: float
 
 
-class Calibrations:
+class CalibrationStore:
     """By tenant and space; remembers what it read for some seconds."""
 
     def __init__(self, blobs: Blobs, *, seconds: float = SECONDS) -> None:

@@ -44,7 +44,7 @@ VERY_CLOSE, CLOSE, RELATED = 0.99, 0.9, 0.5
 """Shares of the best false answers that a band's similarities lie above."""
 
 
-class Cut(msgspec.Struct, frozen=True, kw_only=True):
+class CutOff(msgspec.Struct, frozen=True, kw_only=True):
     """From where on a picture answers a question that is asked in one way."""
 
     needed: float
@@ -82,7 +82,7 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     """The false answers that were asked for, 0 to 1."""
     pictures: int
     """Whose texts and vectors asked."""
-    ways: dict[Way, Cut]
+    ways: dict[Way, CutOff]
     dimensions: int
     texts: bytes = b""
     """(n, dimensions) float16, row-major, little-endian: what the hub correction looks at."""
@@ -117,7 +117,7 @@ def cut(
     rate: float,
     *,
     twins: float = 1.0,
-) -> Cut:
+) -> CutOff:
     """From the questions' nearest other pictures, and their own.
 
     `others` is (n, m), m at least 11 where there are so many: similarities with their own picture
@@ -141,7 +141,7 @@ def cut(
         whole = np.column_stack([others[asked], own[fair][asked]])
         whole = -np.sort(-whole, axis=1)
         kept = float((whole[:, 0] - SHARE * crowd(whole) >= needed).mean())
-    return Cut(
+    return CutOff(
         needed=needed,
         asked=len(others),
         kept=kept,

@@ -17,7 +17,7 @@ from core.fingerprint.fingerprint import decode_preview
 from core.keys import is_caption
 from core.ports import Embedder, Index, TextEmbedder
 from core.records import Embedded, Job, State, caption
-from core.storage.picture_store import Made, Shelf
+from core.storage.picture_store import PictureStore, StoredVector
 
 BATCH = 64
 """Records of one entry of the log."""
@@ -29,7 +29,7 @@ class Backfill:
     """Finds what lacks a vector, embeds it and says so in the log; whatever is cut off goes on."""
 
     def __init__(
-        self, *, index: Index, shelf: Shelf, ledger: Ledger, new_id: Callable[[], str]
+        self, *, index: Index, shelf: PictureStore, ledger: Ledger, new_id: Callable[[], str]
     ) -> None:
         self._index = index
         self._shelf = shelf
@@ -68,7 +68,7 @@ class Backfill:
             told(done + failed, max(total, done + failed))
         return done, failed
 
-    def _seen(self, tenant: str, embedder: Embedder, states: Sequence[State]) -> list[Made]:
+    def _seen(self, tenant: str, embedder: Embedder, states: Sequence[State]) -> list[StoredVector]:
         images: dict[str, Image.Image] = {}
         for state in states:
             try:
@@ -84,9 +84,13 @@ class Backfill:
             return []
         matrix = embedder.embed_images(list(images.values()))
         space_id = embedder.space.space_id
-        return [Made(one, space_id, None, row) for one, row in zip(images, matrix, strict=True)]
+        return [
+            StoredVector(one, space_id, None, row) for one, row in zip(images, matrix, strict=True)
+        ]
 
-    def _said(self, tenant: str, embedder: TextEmbedder, states: Sequence[State]) -> list[Made]:
+    def _said(
+        self, tenant: str, embedder: TextEmbedder, states: Sequence[State]
+    ) -> list[StoredVector]:
         said = [
             (state, text)
             for state in states
@@ -97,11 +101,11 @@ class Backfill:
         matrix = embedder.embed_texts([text for _, text in said])
         space_id = embedder.space.space_id
         return [
-            Made(state.image_id, space_id, state.fields, row)
+            StoredVector(state.image_id, space_id, state.fields, row)
             for (state, _), row in zip(said, matrix, strict=True)
         ]
 
-    def _claim(self, tenant: str, made: Sequence[Made]) -> Claim:
+    def _claim(self, tenant: str, made: Sequence[StoredVector]) -> Claim:
         """An operation of its own: nothing lies pending, for what is not settled is found again."""
         job = Job(
             job_id=self._new_id(),

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from PIL import Image
 
-from core.embedding.registry import Models
+from core.embedding.registry import ModelRegistry
 from core.errors import EmbedderUnavailableError, SeenitError
 from core.fingerprint.fingerprint import encode_preview
 from core.imaging.decoding import PIXELS_VERSION
@@ -24,7 +24,7 @@ PIPELINE_VERSION = f"{PIXELS_VERSION}.1"
 """Of the pixels, and of what is computed from them; every entry of the log carries it."""
 
 
-class Perceived(msgspec.Struct, frozen=True, kw_only=True):
+class FingerprintResult(msgspec.Struct, frozen=True, kw_only=True):
     """One picture understood."""
 
     fingerprint: Fingerprint
@@ -61,10 +61,10 @@ def digests(data: bytes) -> Digests:
     )
 
 
-class Perceiver:
+class FingerprintPipeline:
     """Turns bytes into fingerprints and vectors; knows no store and no queue."""
 
-    def __init__(self, decoder: Decoder, models: Models) -> None:
+    def __init__(self, decoder: Decoder, models: ModelRegistry) -> None:
         self._decoder = decoder
         self._models = models
 
@@ -89,7 +89,7 @@ class Perceiver:
         pairs: Iterable[tuple[Canonical, Fingerprint]],
         *,
         urgent: bool = False,
-    ) -> list[Perceived]:
+    ) -> list[FingerprintResult]:
         """In order; without a model each says that `visual` is missing. Urgent ones go first."""
         pairs = list(pairs)
         images = [Image.fromarray(canonical.preview) for canonical, _ in pairs]
@@ -111,7 +111,7 @@ class Perceiver:
             if reason is not None and n == 0:
                 missing = (Absent("visual", reason),)
         return [
-            Perceived(
+            FingerprintResult(
                 fingerprint=fingerprint,
                 preview=encode_preview(canonical.preview),
                 vectors=found,

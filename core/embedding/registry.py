@@ -9,13 +9,13 @@ from typing import Protocol
 
 from core.errors import EmbedderUnavailableError
 from core.ports import Embedder, TextEmbedder
-from core.types import Chosen, Space, SpaceKind, Standing
+from core.types import ActiveSpaces, ChosenSpace, Space, SpaceKind
 
 FRESH_SECONDS = 1.0
 """For so long the log is not asked again: a picture that misses a space meanwhile is backfilled."""
 
 
-class Opens(Protocol):
+class OpensEmbedder(Protocol):
     """Makes embedders, in no time; their `load` takes its time."""
 
     def visual(self, source: str) -> Embedder:
@@ -25,7 +25,7 @@ class Opens(Protocol):
         """Of texts alone."""
 
 
-class Models:
+class ModelRegistry:
     """Which embedder makes, and asks, the spaces of a tenant.
 
     What the log says of a tenant's spaces goes before the settings; a model that it names is
@@ -38,15 +38,15 @@ class Models:
         visual: Embedder,
         caption: TextEmbedder,
         sources: Mapping[SpaceKind, str],
-        standings: Callable[[str], Mapping[SpaceKind, Standing]],
-        opens: Opens,
+        standings: Callable[[str], Mapping[SpaceKind, ActiveSpaces]],
+        opens: OpensEmbedder,
     ) -> None:
         """`sources` are the models of the settings, by which `visual` and `caption` were made."""
         self._visual = {sources["visual"]: visual}
         self._caption = {sources["caption"]: caption}
         self._sources = dict(sources)
         self._ask = standings
-        self._known: dict[str, tuple[float, Mapping[SpaceKind, Standing]]] = {}
+        self._known: dict[str, tuple[float, Mapping[SpaceKind, ActiveSpaces]]] = {}
         self._opens = opens
         self._lock = threading.Lock()
 
@@ -106,7 +106,7 @@ class Models:
             found += [one.space.space_id for one in standing.added] if standing else []
         return found
 
-    def _standings(self, tenant: str) -> Mapping[SpaceKind, Standing]:
+    def _standings(self, tenant: str) -> Mapping[SpaceKind, ActiveSpaces]:
         known = self._known.get(tenant)
         now = time.monotonic()
         if known is None or now - known[0] > FRESH_SECONDS:
@@ -133,7 +133,7 @@ class Models:
                 threading.Thread(target=known.load, name=f"load {source}", daemon=True).start()
         return known
 
-    def chosen(self, tenant: str, kind: SpaceKind) -> Chosen:
+    def chosen(self, tenant: str, kind: SpaceKind) -> ChosenSpace:
         """The active space of a tenant and its model. Raise EmbedderUnavailableError."""
         standing = self._standings(tenant).get(kind)
         if standing is not None:
@@ -141,7 +141,7 @@ class Models:
         embedder = self.visual(tenant) if kind == "visual" else self.caption(tenant)
         if embedder.absent is not None:
             raise EmbedderUnavailableError(embedder.absent)
-        return Chosen(embedder.space, self._sources[kind])
+        return ChosenSpace(embedder.space, self._sources[kind])
 
     def of(self, space_id: str) -> Space | None:
         """A space whose model is loaded."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from core.event_log.pending_anchors import Measure, Pool
+from core.event_log.pending_anchors import Measure, PendingAnchors
 from core.matching.hough_voting import SHARED
 from core.matching.policy import Policy
 from core.types import Hit, Query, Vector
 
 
-class Crowd(Pool):
-    """Finds by hash, vector or words whom to measure; gives what `Pool` gives."""
+class BatchCandidates(PendingAnchors):
+    """Finds by hash, vector or words whom to measure; gives what `PendingAnchors` gives."""
 
     def __init__(self, measure: Measure, policy: Policy) -> None:
         super().__init__(measure)

@@ -13,19 +13,28 @@ from msgspec.structs import replace
 
 from core.errors import ConflictError, GoneError, MissingError
 from core.event_log.group_operations import decide_on, delete
-from core.event_log.operations import Now, View, absent, held, operation, problem_of, refused, stale
-from core.event_log.overlay_state import Layer
+from core.event_log.operations import (
+    SettleView,
+    TenantNow,
+    absent,
+    held,
+    operation,
+    problem_of,
+    refused,
+    stale,
+)
+from core.event_log.overlay_state import OverlayLayer
 from core.event_log.space_operations import choose
 from core.keys import is_caption
-from core.matching.verdict import Rules, Sees, look
+from core.matching.verdict import Rules, SeesPictures, look
 from core.records import (
     Embedded,
     Entry,
     Fields,
     Job,
+    LogPlace,
     Operation,
     Outcome,
-    Place,
     Problem,
     State,
     Tombstone,
@@ -66,7 +75,7 @@ class Claim(Struct, frozen=True, kw_only=True):
         )
 
 
-def decide(view: View, claim: Claim, now: Now, rules: Rules) -> Operation:
+def decide(view: SettleView, claim: Claim, now: TenantNow, rules: Rules) -> Operation:
     """The operation that a job comes to, its first or next step where it takes several."""
     match claim.job.kind:
         case "ingest":
@@ -83,7 +92,7 @@ def decide(view: View, claim: Claim, now: Now, rules: Rules) -> Operation:
             return choose(view, claim.job, claim.embedded, now)
 
 
-def apply(layer: Layer, operation: Operation, seq: int) -> None:
+def apply(layer: OverlayLayer, operation: Operation, seq: int) -> None:
     """Lay an operation of entry `seq` over what came before."""
     layer.put(operation.states, tombstones(operation, seq))
     if operation.standing is not None:
@@ -92,9 +101,9 @@ def apply(layer: Layer, operation: Operation, seq: int) -> None:
         layer.outcomes[outcome.job_id] = outcome
 
 
-def laid(entry: Entry) -> Layer:
+def laid(entry: Entry) -> OverlayLayer:
     """What one entry left."""
-    layer = Layer()
+    layer = OverlayLayer()
     for one in entry.operations:
         apply(layer, one, entry.seq)
     return layer
@@ -135,7 +144,7 @@ def outcomes(operation: Operation, seq: int) -> Iterator[Outcome]:
 
 
 def first_verdict(
-    view: Sees,
+    view: SeesPictures,
     query: Query,
     rules: Rules,
     at: str,
@@ -162,7 +171,7 @@ def first_verdict(
 # --- uploads ------------------------------------------------------------------------------------
 
 
-def _ingest(view: View, claim: Claim, now: Now, rules: Rules) -> Operation:
+def _ingest(view: SettleView, claim: Claim, now: TenantNow, rules: Rules) -> Operation:
     job = claim.job
     if job.job_id != job.image_id:
         if view.gone(job.image_id):
@@ -185,7 +194,7 @@ def _ingest(view: View, claim: Claim, now: Now, rules: Rules) -> Operation:
         updated_at=now.at,
         verdict=verdict,
         decision=decision,
-        anchor=None if copy else Place(now.seq, now.n),
+        anchor=None if copy else LogPlace(now.seq, now.n),
         content="stored" if job.keep_bytes or not _stored(view, query) else "discarded",
         fields=job.fields,
         spaces=claim.spaces,
@@ -193,7 +202,7 @@ def _ingest(view: View, claim: Claim, now: Now, rules: Rules) -> Operation:
     return operation(job, now, "settled", states=(state,))
 
 
-def _stored(view: View, query: Query) -> bool:
+def _stored(view: SettleView, query: Query) -> bool:
     """Whether the same bytes are stored with another record, so that these may go."""
     return any(
         state.content == "stored" and state.image_id != query.image_id and not state.closed
@@ -204,7 +213,7 @@ def _stored(view: View, query: Query) -> bool:
 # --- operations ---------------------------------------------------------------------------------
 
 
-def _purge(view: View, job: Job, now: Now) -> Operation:
+def _purge(view: SettleView, job: Job, now: TenantNow) -> Operation:
     state = view.state(job.image_id)
     if state is None:
         return absent(view, job, now)
@@ -217,7 +226,7 @@ def _purge(view: View, job: Job, now: Now) -> Operation:
     return operation(job, now, "purged", states=(purged,))
 
 
-def _edit(view: View, claim: Claim, now: Now) -> Operation:
+def _edit(view: SettleView, claim: Claim, now: TenantNow) -> Operation:
     job = claim.job
     state = view.state(job.image_id)
     if state is None:

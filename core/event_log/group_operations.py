@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from core.event_log.operations import Now, View, absent, held, operation, stale
+from core.event_log.operations import SettleView, TenantNow, absent, held, operation, stale
 from core.matching.verdict import Rules, inherited, look, proof_of, stricter
-from core.records import Job, Operation, Place, State, Tombstone
+from core.records import Job, LogPlace, Operation, State, Tombstone
 from core.types import Decision
 
 
-def delete(view: View, job: Job, now: Now, rules: Rules) -> Operation:
+def delete(view: SettleView, job: Job, now: TenantNow, rules: Rules) -> Operation:
     """A large star goes in steps: closed, its copies settled anew, then gone."""
     image_id = job.image_id
     state = view.state(image_id)
@@ -39,7 +39,9 @@ def delete(view: View, job: Job, now: Now, rules: Rules) -> Operation:
     return operation(job, now, "resettled", states=states, last=False)
 
 
-def _settle_anew(view: View, copies: Sequence[State], now: Now, rules: Rules) -> tuple[State, ...]:
+def _settle_anew(
+    view: SettleView, copies: Sequence[State], now: TenantNow, rules: Rules
+) -> tuple[State, ...]:
     """Copies of an original that goes, one after the other, each seeing what the last became."""
     settled = []
     for n, old in enumerate(copies):
@@ -66,7 +68,7 @@ def _settle_anew(view: View, copies: Sequence[State], now: Now, rules: Rules) ->
             updated_at=now.at,
             verdict=verdict,
             decision=old.decision if keep else Decision(value=value, by="policy", at=now.at),
-            anchor=old.anchor if copy or old.anchor else Place(now.seq, now.n + n),
+            anchor=old.anchor if copy or old.anchor else LogPlace(now.seq, now.n + n),
             revision=old.revision + 1,
         )
         view.put((state,), ())
@@ -74,7 +76,7 @@ def _settle_anew(view: View, copies: Sequence[State], now: Now, rules: Rules) ->
     return tuple(settled)
 
 
-def decide_on(view: View, job: Job, now: Now, rules: Rules) -> Operation:
+def decide_on(view: SettleView, job: Job, now: TenantNow, rules: Rules) -> Operation:
     """A person's word; on an original also for its copies, in steps where they are many."""
     state = view.state(job.image_id)
     if state is None:

@@ -27,13 +27,13 @@ from core.errors import (
 )
 from core.event_log import audit
 from core.event_log.decide import Claim, apply, decide, first_verdict
-from core.event_log.operations import Now
-from core.event_log.overlay_state import Layer
-from core.event_log.pending_anchors import Pool
+from core.event_log.operations import TenantNow
+from core.event_log.overlay_state import OverlayLayer
+from core.event_log.pending_anchors import PendingAnchors
 from core.event_log.projector import Objects, Projector
-from core.event_log.settle_reads import Fuse, Sight, Source
+from core.event_log.settle_reads import Fuse, LoadsPictures, SettleSource
 from core.event_log.settle_view import IndexView
-from core.event_log.tail import BehindError, Follower, Tail, ending, format_of
+from core.event_log.tail import BehindError, LogFollower, LogTail, ending, format_of
 from core.matching.verdict import Rules
 from core.metrics import UNMETERED, Meter, timed
 from core.ports import Blobs, Index, Log
@@ -73,12 +73,12 @@ class Ledger(Projector):
         log: Log,
         blobs: Blobs,
         index: Index,
-        sight: Sight,
+        sight: LoadsPictures,
         shelf: Objects,
         rules: Rules,
-        pool: Callable[[], Pool],
+        pool: Callable[[], PendingAnchors],
         fuse: Fuse,
-        follower: Follower | None = None,
+        follower: LogFollower | None = None,
         meter: Meter = UNMETERED,
         now: Callable[[], str] = clock.now,
         nonce: Callable[[], str] = _nonce,
@@ -89,7 +89,7 @@ class Ledger(Projector):
             blobs=blobs,
             index=index,
             shelf=shelf,
-            follower=follower or Follower(log, index),
+            follower=follower or LogFollower(log, index),
             meter=meter,
         )
         self._sight = sight
@@ -138,7 +138,7 @@ class Ledger(Projector):
         tail = self._follower.tail(tenant)
         source = self._source(tenant)
         source.prefetch([query])
-        view = IndexView(source, (Layer(), tail.layer))
+        view = IndexView(source, (OverlayLayer(), tail.layer))
         return first_verdict(view, query, self._rules, self._now(), missing=missing)
 
     def settled(self, tenant: str) -> AbstractSet[str]:
@@ -149,7 +149,7 @@ class Ledger(Projector):
         """
         return self._tail(tenant).outcomes.keys()
 
-    def _tail(self, tenant: str) -> Tail:
+    def _tail(self, tenant: str) -> LogTail:
         """W from the index, then the log after it; wait where the index is too far behind."""
         for attempt in range(2):
             try:
@@ -164,7 +164,7 @@ class Ledger(Projector):
         raise BehindError(f"the index is {tail.lag} entries behind the log of {tenant}")
 
     def _ended(
-        self, tenant: str, tail: Tail, waiting: dict[str, Claim]
+        self, tenant: str, tail: LogTail, waiting: dict[str, Claim]
     ) -> dict[str, Operation | None]:
         """Jobs with a done mark. Once W has passed them nothing needs their pending object."""
         asked = [job_id for job_id in waiting if job_id not in tail.outcomes]
@@ -196,8 +196,8 @@ class Ledger(Projector):
             about = {"tenant": tenant, "job_ids": job_ids}
             logger.warning("settled, not projected yet: %s", error, extra=about)
 
-    def _source(self, tenant: str) -> Source:
-        return Source(
+    def _source(self, tenant: str) -> SettleSource:
+        return SettleSource(
             tenant,
             index=self._index,
             blobs=self._blobs,
@@ -206,7 +206,7 @@ class Ledger(Projector):
             fuse=self._fuse,
         )
 
-    def _step(self, tail: Tail, source: Source, claims: Sequence[Claim]) -> Tail:
+    def _step(self, tail: LogTail, source: SettleSource, claims: Sequence[Claim]) -> LogTail:
         """Decide and append; the tail with whatever entry took the next number."""
         try:
             entry = self._entry(tail, source, claims)
@@ -221,17 +221,17 @@ class Ledger(Projector):
             raise IndexUnavailableError(f"the index of {tail.tenant} has lost what it held")
         return self._append(tail, entry)
 
-    def _entry(self, tail: Tail, source: Source, claims: Sequence[Claim]) -> Entry:
+    def _entry(self, tail: LogTail, source: SettleSource, claims: Sequence[Claim]) -> Entry:
         """The outcomes of as many jobs as one entry takes, each seeing those before it."""
         seq, at = tail.head + 1, self._now()
-        batch = Layer()
+        batch = OverlayLayer()
         view = IndexView(source, (batch, tail.layer))
         operations: list[Operation] = []
         states = size = 0
         for claim in claims:
             if claim.job.job_id in batch.outcomes:
                 continue
-            operation, weight = self._decide(view, claim, Now(seq, states, at))
+            operation, weight = self._decide(view, claim, TenantNow(seq, states, at))
             if operations and size + weight > BYTES:
                 break
             apply(batch, operation, seq)
@@ -251,7 +251,7 @@ class Ledger(Projector):
             operations=tuple(operations),
         )
 
-    def _decide(self, view: IndexView, claim: Claim, now: Now) -> tuple[Operation, int]:
+    def _decide(self, view: IndexView, claim: Claim, now: TenantNow) -> tuple[Operation, int]:
         """An operation that fits into an entry, if with fewer copies or matches; and its size."""
         rules = self._rules
         while True:
@@ -264,7 +264,7 @@ class Ledger(Projector):
             else:
                 rules = replace(rules, matches=rules.matches // 2)
 
-    def _append(self, tail: Tail, entry: Entry) -> Tail:
+    def _append(self, tail: LogTail, entry: Entry) -> LogTail:
         """Append, or find what stands at that number: one's own, or another's.
 
         A number is never skipped: where the put failed and nothing is there, it is tried again.

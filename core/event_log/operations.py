@@ -14,12 +14,12 @@ from core.errors import (
     PreconditionError,
     SeenitError,
 )
-from core.matching.verdict import Sees
+from core.matching.verdict import SeesPictures
 from core.records import Ended, Job, Operation, OperationKind, Problem, State, Tombstone
-from core.types import Query, SpaceKind, Standing
+from core.types import ActiveSpaces, Query, SpaceKind
 
 
-class View(Sees, Protocol):
+class SettleView(SeesPictures, Protocol):
     """The live records of one tenant at one moment, the operations before this one included."""
 
     def gone(self, image_id: str) -> bool:
@@ -34,20 +34,20 @@ class View(Sees, Protocol):
     def query(self, image_id: str) -> Query:
         """A stored picture as it asks for candidates."""
 
-    def standing(self, kind: SpaceKind) -> Standing | None:
+    def standing(self, kind: SpaceKind) -> ActiveSpaces | None:
         """Which spaces of a kind there are, None where the log does not say yet."""
 
     def lacking(self, space_id: str) -> int:
         """Live records that should have a vector in this space and have none; at least so many."""
 
-    def fork(self) -> View:
+    def fork(self) -> SettleView:
         """The same view, to be written upon."""
 
     def put(self, states: Sequence[State], removed: Sequence[Tombstone]) -> None:
         """Lay these over the view."""
 
 
-class Now(Struct, frozen=True):
+class TenantNow(Struct, frozen=True):
     """Where in the log, and when, an operation is to stand."""
 
     seq: int
@@ -56,7 +56,7 @@ class Now(Struct, frozen=True):
     at: str
 
 
-def stale(state: State, job: Job, now: Now) -> Operation | None:
+def stale(state: State, job: Job, now: TenantNow) -> Operation | None:
     """If-Match names another revision; a delete that has begun goes through."""
     if job.if_match is None or job.if_match == state.revision or state.closed:
         return None
@@ -67,7 +67,7 @@ def stale(state: State, job: Job, now: Now) -> Operation | None:
     )
 
 
-def held(state: State, job: Job, now: Now) -> Operation | None:
+def held(state: State, job: Job, now: TenantNow) -> Operation | None:
     """It must be kept by the time of this entry."""
     if not state.held(now.at):
         return None
@@ -76,14 +76,14 @@ def held(state: State, job: Job, now: Now) -> Operation | None:
     )
 
 
-def absent(view: View, job: Job, now: Now) -> Operation:
+def absent(view: SettleView, job: Job, now: TenantNow) -> Operation:
     """An operation on a picture that was deleted, or never there."""
     if view.gone(job.image_id):
         return refused(job, now, GoneError(f"picture {job.image_id} was deleted"))
     return refused(job, now, MissingError(f"there is no picture {job.image_id}"))
 
 
-def refused(job: Job, now: Now, error: SeenitError) -> Operation:
+def refused(job: Job, now: TenantNow, error: SeenitError) -> Operation:
     """A job that ends without any change."""
     return operation(job, now, "refused", problem=problem_of(error))
 
@@ -95,7 +95,7 @@ def problem_of(error: SeenitError) -> Problem:
 
 def operation(
     job: Job,
-    now: Now,
+    now: TenantNow,
     kind: OperationKind,
     *,
     states: tuple[State, ...] = (),
@@ -103,7 +103,7 @@ def operation(
     problem: Problem | None = None,
     also: tuple[Ended, ...] = (),
     last: bool = True,
-    standing: Standing | None = None,
+    standing: ActiveSpaces | None = None,
 ) -> Operation:
     """What became of a job."""
     return Operation(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from core.records import Outcome, State, Tombstone
-from core.types import SpaceKind, Standing
+from core.types import ActiveSpaces, SpaceKind
 
 
-class Layer:
+class OverlayLayer:
     """States, tombstones and outcomes, laid over something older; the newest wins."""
 
     __slots__ = ("_bytes", "_pixels", "anchors", "outcomes", "removed", "standings", "states")
@@ -17,7 +17,7 @@ class Layer:
         self.states: dict[str, State] = {}
         self.removed: dict[str, Tombstone] = {}
         self.outcomes: dict[str, Outcome] = {}
-        self.standings: dict[SpaceKind, Standing] = {}
+        self.standings: dict[SpaceKind, ActiveSpaces] = {}
         self.anchors: dict[str, None] = {}
         """Every record that was an anchor in one of these states, in order; never taken out."""
         self._bytes: dict[str, tuple[str, ...]] = {}
@@ -47,9 +47,9 @@ class Layer:
         """Those of the states with that digest."""
         return (self.states[one] for one in self._pixels.get(pixels, ()) if one in self.states)
 
-    def copy(self) -> Layer:
+    def copy(self) -> OverlayLayer:
         """One of its own, to be laid upon without touching this one."""
-        other = Layer()
+        other = OverlayLayer()
         other.states = self.states.copy()
         other.removed = self.removed.copy()
         other.outcomes = self.outcomes.copy()

@@ -10,7 +10,7 @@ Measure = Callable[[Query, Query], Hit | None]
 """(query, anchor): what each source measured between the two, None where none finds it."""
 
 
-class Pool:
+class PendingAnchors:
     """A few anchors in memory."""
 
     def __init__(self, measure: Measure) -> None:

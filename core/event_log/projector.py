@@ -15,7 +15,7 @@ from core import keys
 from core.errors import SeenitError, UnavailableError
 from core.event_log import audit
 from core.event_log.decide import laid
-from core.event_log.tail import Follower, check
+from core.event_log.tail import LogFollower, check
 from core.metrics import UNMETERED, Meter, timed
 from core.ports import Blobs, Index, Log
 from core.records import Entry, Operation, Record, State
@@ -58,7 +58,7 @@ class Projector:
         blobs: Blobs,
         index: Index,
         shelf: Objects,
-        follower: Follower,
+        follower: LogFollower,
         meter: Meter = UNMETERED,
     ) -> None:
         self._log = log

@@ -11,18 +11,18 @@ import msgspec
 
 from core import keys
 from core.errors import MissingError
-from core.event_log.overlay_state import Layer
-from core.event_log.pending_anchors import Pool
+from core.event_log.overlay_state import OverlayLayer
+from core.event_log.pending_anchors import PendingAnchors
 from core.keys import is_caption
 from core.ports import Blobs, Index
 from core.records import Ended, Fields, Job, State, caption
-from core.types import Candidates, Comparison, Hit, Query, SpaceKind, Standing
+from core.types import ActiveSpaces, Candidates, Comparison, Hit, Query, SpaceKind
 
 Kind = list[State]
 """Records of one digest that stand for the same original with the same decision, oldest first: of a
 hundred thousand copies of one file a verdict looks at one."""
 Fuse = Callable[[Sequence[Hit]], Candidates]
-Layers = tuple[Layer, ...]
+OverlayLayers = tuple[OverlayLayer, ...]
 PART = 1_000
 """Records without a vector that are read at a time."""
 
@@ -39,7 +39,7 @@ def lacking(index: Index, tenant: str, space_id: str) -> Iterator[State]:
         yield from states
 
 
-class Sight(Protocol):
+class LoadsPictures(Protocol):
     """What settling may look at beyond states: pictures, and what was said of them."""
 
     def compare(self, tenant: str, query: Query, candidate_id: str, hit: Hit) -> Comparison:
@@ -52,7 +52,7 @@ class Sight(Protocol):
         """What the caller said of it in one call."""
 
 
-class Source:
+class SettleSource:
     """What one call has read so far; asked again, it answers the same."""
 
     def __init__(
@@ -61,8 +61,8 @@ class Source:
         *,
         index: Index,
         blobs: Blobs,
-        sight: Sight,
-        pool: Pool,
+        sight: LoadsPictures,
+        pool: PendingAnchors,
         fuse: Fuse,
     ) -> None:
         self.tenant = tenant
@@ -78,7 +78,7 @@ class Source:
         self._queries: dict[str, Query] = {}
         self._hits: dict[tuple[str, tuple[str, ...]], list[Hit]] = {}
         self._compared: dict[tuple[str, str], Comparison] = {}
-        self._gathered: dict[Layer, int] = {}
+        self._gathered: dict[OverlayLayer, int] = {}
 
     def prefetch(self, queries: Sequence[Query]) -> None:
         """Ask for a whole batch at once what it will need."""
@@ -144,7 +144,7 @@ class Source:
             return None
         return (Ended(job.job_id, job.accepted_at), False) if job.kind == "ingest" else None
 
-    def standing(self, kind: SpaceKind) -> Standing | None:
+    def standing(self, kind: SpaceKind) -> ActiveSpaces | None:
         """As the index has it."""
         return self._index.standings(self.tenant).get(kind)
 
@@ -165,7 +165,7 @@ class Source:
             self._queries[image_id] = self._sight.query(self.tenant, image_id)
         return self._queries[image_id]
 
-    def hits(self, query: Query, shut: Callable[[str], bool], layers: Layers) -> list[Hit]:
+    def hits(self, query: Query, shut: Callable[[str], bool], layers: OverlayLayers) -> list[Hit]:
         """Anchors of the index near a query; where one that is `shut` took a place, ask for more.
 
         What may be shut is only what one of the layers speaks of.
@@ -183,7 +183,7 @@ class Source:
             self._hits[key] = self._index.hits(self.tenant, [query], without=without)[0]
         return self._hits[key]
 
-    def gather(self, layers: Layers) -> None:
+    def gather(self, layers: OverlayLayers) -> None:
         """Put every anchor of the layers into the pool."""
         for layer in layers:
             for image_id in islice(layer.anchors, self._gathered.get(layer, 0), None):

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import chain, islice
 
-from core.event_log.overlay_state import Layer
-from core.event_log.settle_reads import Kind, Layers, Source
+from core.event_log.overlay_state import OverlayLayer
+from core.event_log.settle_reads import Kind, OverlayLayers, SettleSource
 from core.records import Ended, State, Tombstone
-from core.types import Candidates, Comparison, Hit, Query, SpaceKind, Standing
+from core.types import ActiveSpaces, Candidates, Comparison, Hit, Query, SpaceKind
 
 ENOUGH = 100
 """Records without a vector that are counted: more are as bad."""
@@ -22,7 +22,7 @@ ENOUGH = 100
 class IndexView:
     """A source under some layers, the newest first; writing goes to the topmost."""
 
-    def __init__(self, source: Source, layers: Layers) -> None:
+    def __init__(self, source: SettleSource, layers: OverlayLayers) -> None:
         self._source = source
         self._layers = layers
 
@@ -97,7 +97,7 @@ class IndexView:
         """A stored picture as it asks for candidates."""
         return self._source.query(image_id)
 
-    def standing(self, kind: SpaceKind) -> Standing | None:
+    def standing(self, kind: SpaceKind) -> ActiveSpaces | None:
         """The newest that the log says."""
         for layer in self._layers:
             if kind in layer.standings:
@@ -121,7 +121,7 @@ class IndexView:
 
     def fork(self) -> IndexView:
         """The same view, to be written upon."""
-        return IndexView(self._source, (Layer(), *self._layers))
+        return IndexView(self._source, (OverlayLayer(), *self._layers))
 
     def put(self, states: Sequence[State], removed: Sequence[Tombstone]) -> None:
         """Lay these over the view."""

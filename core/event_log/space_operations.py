@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from core.errors import ConflictError, MalformedError
-from core.event_log.operations import Now, View, operation, refused
+from core.event_log.operations import SettleView, TenantNow, operation, refused
 from core.keys import is_caption
 from core.records import Embedded, Job, Operation, State
-from core.types import Standing
+from core.types import ActiveSpaces
 
 
-def choose(view: View, job: Job, made: Sequence[Embedded], now: Now) -> Operation:
+def choose(view: SettleView, job: Job, made: Sequence[Embedded], now: TenantNow) -> Operation:
     """What becomes of a job that concerns no single picture."""
     match job.kind:
         case "embed":
@@ -24,7 +24,7 @@ def choose(view: View, job: Job, made: Sequence[Embedded], now: Now) -> Operatio
             return _activate(view, job, now)
 
 
-def _embed(view: View, job: Job, made: Sequence[Embedded], now: Now) -> Operation:
+def _embed(view: SettleView, job: Job, made: Sequence[Embedded], now: TenantNow) -> Operation:
     """Vectors that were written for settled pictures: those that still hold are known from now on.
 
     A vector of a caption that was edited meanwhile, or of a picture that is gone, is left out.
@@ -43,12 +43,12 @@ def _embed(view: View, job: Job, made: Sequence[Embedded], now: Now) -> Operatio
     return operation(job, now, "embedded", states=raised)
 
 
-def _add(view: View, job: Job, now: Now) -> Operation:
+def _add(view: SettleView, job: Job, now: TenantNow) -> Operation:
     """A second space beside the active one: every upload from now on has vectors in both."""
     if job.chosen is None or job.present is None:
         return refused(job, now, MalformedError("a space to add, and the present one, are missing"))
     space_id = job.chosen.space.space_id
-    standing = view.standing(job.chosen.space.kind) or Standing(active=job.present)
+    standing = view.standing(job.chosen.space.kind) or ActiveSpaces(active=job.present)
     if standing.active.space.space_id == space_id:
         return refused(job, now, ConflictError(f"{space_id} is the active space already"))
     others = tuple(one for one in standing.added if one.space.space_id != space_id)
@@ -56,7 +56,7 @@ def _add(view: View, job: Job, now: Now) -> Operation:
     return operation(job, now, "chosen", standing=standing)
 
 
-def _activate(view: View, job: Job, now: Now) -> Operation:
+def _activate(view: SettleView, job: Job, now: TenantNow) -> Operation:
     """Ask the added space from now on, once no picture lacks a vector in it."""
     if job.chosen is None:
         return refused(job, now, MalformedError("a space to activate is missing"))
@@ -78,4 +78,4 @@ def _activate(view: View, job: Job, now: Now) -> Operation:
             ConflictError(f"{lacking} pictures or more lack a vector in {space_id}: run backfill"),
         )
     others = tuple(one for one in standing.added if one.space.space_id != space_id)
-    return operation(job, now, "chosen", standing=Standing(active=chosen, added=others))
+    return operation(job, now, "chosen", standing=ActiveSpaces(active=chosen, added=others))

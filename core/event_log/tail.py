@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from core.errors import CorruptError, IndexUnavailableError
 from core.event_log.decide import apply
-from core.event_log.overlay_state import Layer
+from core.event_log.overlay_state import OverlayLayer
 from core.ports import Index, Log
 from core.records import FORMAT, Entry, Operation, Outcome, State, Tombstone
-from core.types import SpaceKind, Standing
+from core.types import ActiveSpaces, SpaceKind
 
 LONGEST = 4_000
 """Entries that a tail may hold: past that the index is too far behind to be overlaid."""
@@ -25,7 +25,7 @@ class BehindError(IndexUnavailableError):
     """The index is too far behind the log to be overlaid."""
 
 
-class Tail(NamedTuple):
+class LogTail(NamedTuple):
     """The log after the watermark at one moment; never changed, only replaced."""
 
     tenant: str
@@ -33,7 +33,7 @@ class Tail(NamedTuple):
     nonce: str
     """Of the entry at the head, "" where there is none."""
     entries: tuple[Entry, ...]
-    layer: Layer
+    layer: OverlayLayer
 
     @property
     def head(self) -> int:
@@ -56,7 +56,7 @@ class Tail(NamedTuple):
         return self.layer.removed
 
     @property
-    def standings(self) -> Mapping[SpaceKind, Standing]:
+    def standings(self) -> Mapping[SpaceKind, ActiveSpaces]:
         """Which spaces there are, of the kinds that the entries speak of."""
         return self.layer.standings
 
@@ -76,7 +76,7 @@ class Tail(NamedTuple):
         entry = None if outcome is None else self.entry(outcome.seq)
         return None if entry is None else ending(entry, job_id)
 
-    def plus(self, *entries: Entry) -> Tail:
+    def plus(self, *entries: Entry) -> LogTail:
         """With the next entries. Raise CorruptError where one does not follow the last."""
         nonce, layer = self.nonce, self.layer.copy()
         for seq, entry in enumerate(entries, self.head + 1):
@@ -84,18 +84,18 @@ class Tail(NamedTuple):
             nonce = entry.nonce
             for operation in entry.operations:
                 apply(layer, operation, entry.seq)
-        return Tail(self.tenant, self.watermark, nonce, (*self.entries, *entries), layer)
+        return LogTail(self.tenant, self.watermark, nonce, (*self.entries, *entries), layer)
 
-    def since(self, watermark: int) -> Tail:
+    def since(self, watermark: int) -> LogTail:
         """Without what lies at or below a watermark within it."""
         if watermark == self.watermark:
             return self
         entries = self.entries[watermark - self.watermark :]
-        layer = Layer()
+        layer = OverlayLayer()
         for entry in entries:
             for operation in entry.operations:
                 apply(layer, operation, entry.seq)
-        return Tail(self.tenant, watermark, self.nonce, entries, layer)
+        return LogTail(self.tenant, watermark, self.nonce, entries, layer)
 
 
 def check(tenant: str, entry: Entry, seq: int, previous: str) -> None:
@@ -122,7 +122,7 @@ def ending(entry: Entry, job_id: str) -> Operation | None:
     return None
 
 
-class Follower:
+class LogFollower:
     """Follows the log of every tenant; cheap where nothing is new; safe from several threads."""
 
     def __init__(
@@ -133,9 +133,9 @@ class Follower:
         self._longest = longest
         self._most = tenants
         self._lock = threading.Lock()
-        self._tails: OrderedDict[str, Tail] = OrderedDict()
+        self._tails: OrderedDict[str, LogTail] = OrderedDict()
 
-    def tail(self, tenant: str) -> Tail:
+    def tail(self, tenant: str) -> LogTail:
         """The present tail.
 
         Raise StoreUnavailableError, IndexUnavailableError (BehindError where it is too far
@@ -152,16 +152,16 @@ class Follower:
         self._hold(tail)
         return tail
 
-    def standings(self, tenant: str) -> Mapping[SpaceKind, Standing]:
+    def standings(self, tenant: str) -> Mapping[SpaceKind, ActiveSpaces]:
         """Which spaces of each kind a tenant has by now, as far as the log says."""
         tail = self.tail(tenant)
         return {**self._index.standings(tenant), **tail.layer.standings}
 
-    def held(self, tenant: str) -> Tail | None:
+    def held(self, tenant: str) -> LogTail | None:
         """The tail as it was last seen."""
         return self._tails.get(tenant)
 
-    def offer(self, tail: Tail) -> None:
+    def offer(self, tail: LogTail) -> None:
         """Take over a tail that was read, or appended to, elsewhere."""
         held = self._tails.get(tail.tenant)
         if held is None or held.head < tail.head:
@@ -173,14 +173,14 @@ class Follower:
         if held is not None and held.watermark < watermark <= held.head:
             self._hold(held.since(watermark))
 
-    def _hold(self, tail: Tail) -> None:
+    def _hold(self, tail: LogTail) -> None:
         with self._lock:
             self._tails[tail.tenant] = tail
             self._tails.move_to_end(tail.tenant)
             while len(self._tails) > self._most:
                 self._tails.popitem(last=False)
 
-    def _start(self, tenant: str, watermark: int) -> Tail:
+    def _start(self, tenant: str, watermark: int) -> LogTail:
         """Read all of the tail, and look once for a gap behind its end."""
         nonce = ""
         if watermark:
@@ -188,7 +188,7 @@ class Follower:
             if entry is None:
                 raise CorruptError(f"entry {watermark} of {tenant} is gone, and the index has it")
             nonce = entry.nonce
-        tail = self._read_on(Tail(tenant, watermark, nonce, (), Layer()))
+        tail = self._read_on(LogTail(tenant, watermark, nonce, (), OverlayLayer()))
         while self._log.read(tenant, tail.head + 2) is not None:
             longer = self._read_on(tail)
             if longer.head == tail.head:
@@ -196,7 +196,7 @@ class Follower:
             tail = longer
         return tail
 
-    def _read_on(self, tail: Tail) -> Tail:
+    def _read_on(self, tail: LogTail) -> LogTail:
         """Read head + 1 and so on, until there is no more."""
         fresh: list[Entry] = []
         while True:

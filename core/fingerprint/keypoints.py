@@ -26,7 +26,7 @@ MIRROR = _CELLS[::-1][:, :, (8 - np.arange(8)) % 8].ravel()
 """Order in which a mirrored picture's descriptor holds this one's values."""
 
 
-class Detail(Struct, frozen=True):
+class DetailKeypoints(Struct, frozen=True):
     """Keypoints and descriptors of a preview of up to 512 pixels; arrays as bytes."""
 
     points: bytes
@@ -37,46 +37,48 @@ class Detail(Struct, frozen=True):
     height: int
 
 
-class Points(Struct, frozen=True):
+class MatchedPoints(Struct, frozen=True):
     """A detail unpacked for matching."""
 
     points: Floats
-    """(n, 4) as in `Detail`."""
+    """(n, 4) as in `DetailKeypoints`."""
     descriptors: Floats
     """(n, 128) of unit length."""
     width: int
     height: int
 
 
-def detail(preview: Pixels) -> Detail:
+def detail(preview: Pixels) -> DetailKeypoints:
     """Extract the keypoints of (height, width, 3) pixels; up to 33 ms at 512 pixels."""
     height, width = preview.shape[:2]
     grey = cv2.cvtColor(preview, cv2.COLOR_RGB2GRAY)
     found, raw = cv2.SIFT_create(POINTS, contrastThreshold=CONTRAST).detectAndCompute(grey, None)  # type: ignore[attr-defined]
     if raw is None or not found:
-        return Detail(points=b"", descriptors=b"", width=width, height=height)
+        return DetailKeypoints(points=b"", descriptors=b"", width=width, height=height)
     points = np.array([(*p.pt, p.size, p.angle) for p in found], np.float32)[:POINTS]
     raw = raw[:POINTS]
     total = np.maximum(raw.sum(axis=1, keepdims=True), 1.0)
     root = np.minimum(np.sqrt(raw / total) * _ROOT, 255).astype(np.uint8)
-    return Detail(points=points.tobytes(), descriptors=root.tobytes(), width=width, height=height)
+    return DetailKeypoints(
+        points=points.tobytes(), descriptors=root.tobytes(), width=width, height=height
+    )
 
 
-def unpack(packed: Detail) -> Points:
+def unpack(packed: DetailKeypoints) -> MatchedPoints:
     """Bytes to arrays, descriptors to unit length."""
     points = np.frombuffer(packed.points, np.float32).reshape(-1, 4)
     root = np.frombuffer(packed.descriptors, np.uint8).reshape(-1, 128).astype(np.float32)
     norm = np.sqrt(np.einsum("ij,ij->i", root, root))[:, None]
     root /= np.maximum(norm, 1.0)
-    return Points(points=points, descriptors=root, width=packed.width, height=packed.height)
+    return MatchedPoints(points=points, descriptors=root, width=packed.width, height=packed.height)
 
 
-def mirror(points: Points) -> Points:
+def mirror(points: MatchedPoints) -> MatchedPoints:
     """The keypoints that the left-right mirrored picture has, row for row."""
     moved = points.points.copy()
     moved[:, 0] = points.width - 1 - moved[:, 0]
     moved[:, 3] = (180.0 - moved[:, 3]) % 360.0
-    return Points(
+    return MatchedPoints(
         points=moved,
         descriptors=points.descriptors[:, MIRROR],
         width=points.width,
@@ -84,7 +86,7 @@ def mirror(points: Points) -> Points:
     )
 
 
-def match(query: Points, candidate: Points, ratio: float) -> NDArray[np.intp]:
+def match(query: MatchedPoints, candidate: MatchedPoints, ratio: float) -> NDArray[np.intp]:
     """(n, 2) rows of query and candidate that name each other, best first.
 
     Lowe's ratio test on distances, and every candidate keypoint is used once: many-to-one matches

@@ -10,7 +10,7 @@ _READS = 300_000
 """Reads before a header is given up: under half a second. A GIF of 32 MB needs 130,000."""
 
 
-class Reader:
+class ByteReader:
     """Bytes at an offset, out of anything that can seek; a bounded number of times."""
 
     def __init__(self, stream: BinaryIO) -> None:

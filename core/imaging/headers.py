@@ -17,7 +17,7 @@ from typing import BinaryIO
 from core import image_formats
 from core.errors import BrokenError, SeenitError, TooLargeError, UnsupportedError
 from core.imaging import isobmff, tiff
-from core.imaging.byte_reader import Reader
+from core.imaging.byte_reader import ByteReader
 from core.types import Header, Limits
 
 _SIGNED = 64
@@ -58,7 +58,7 @@ def read(stream: BinaryIO, limits: Limits) -> Header:
 
     Raise TooLargeError, UnsupportedError or BrokenError, in words for the person who sent it.
     """
-    source = Reader(stream)
+    source = ByteReader(stream)
     if source.size == 0:
         raise BrokenError("the file is empty")
     if source.size > limits.bytes:
@@ -147,10 +147,10 @@ def foreign(start: bytes) -> str | None:
     return "SVG" if known is None and b"<svg" in start.lower() else known
 
 
-_Reading = Callable[[Reader, int], tuple[int, int, int]]
+_Reading = Callable[[ByteReader, int], tuple[int, int, int]]
 
 
-def _recognise(source: Reader, limits: Limits) -> tuple[str, _Reading]:
+def _recognise(source: ByteReader, limits: Limits) -> tuple[str, _Reading]:
     """Format name as Pillow gives it, and what reads its header."""
     start = source.start(_BRANDS)
     found = _known(start)
@@ -187,7 +187,7 @@ def _brand(start: bytes) -> str | None:
     return None
 
 
-def _jpeg(source: Reader, _: int) -> tuple[int, int, int]:
+def _jpeg(source: ByteReader, _: int) -> tuple[int, int, int]:
     """Walk the segments to the frame header (SOF0 to SOF15 but DHT, JPG and DAC)."""
     offset = 2
     while True:
@@ -206,7 +206,7 @@ def _jpeg(source: Reader, _: int) -> tuple[int, int, int]:
             offset += 2 + max(2, source.number(offset + 2, 2))
 
 
-def _png(source: Reader, _: int) -> tuple[int, int, int]:
+def _png(source: ByteReader, _: int) -> tuple[int, int, int]:
     """IHDR comes first; acTL, where it is an animation, before the first IDAT."""
     if source.at(12, 4) != b"IHDR":
         raise BrokenError("the PNG's header is not where it must be")
@@ -223,7 +223,7 @@ def _png(source: Reader, _: int) -> tuple[int, int, int]:
     return width, height, frames
 
 
-def _gif(source: Reader, most: int) -> tuple[int, int, int]:
+def _gif(source: ByteReader, most: int) -> tuple[int, int, int]:
     """Walk the blocks; the canvas grows with a frame that goes beyond it."""
     width, height = source.number(6, 2, big=False), source.number(8, 2, big=False)
     offset, frames = 13 + _table(source.number(10, 1)), 0
@@ -250,7 +250,7 @@ def _table(flags: int) -> int:
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 
-def _blocks(source: Reader, offset: int) -> int:
+def _blocks(source: ByteReader, offset: int) -> int:
     """Offset after a chain of data blocks, or the end of a file that is cut off."""
     while offset < source.size:
         length = source.number(offset, 1)
@@ -260,7 +260,7 @@ def _blocks(source: Reader, offset: int) -> int:
     return offset
 
 
-def _webp(source: Reader, most: int) -> tuple[int, int, int]:
+def _webp(source: ByteReader, most: int) -> tuple[int, int, int]:
     """VP8 (lossy), VP8L (lossless) or VP8X (extended: canvas, then frames)."""
     kind = source.at(12, 4)
     if kind == b"VP8 ":
@@ -282,7 +282,7 @@ def _webp(source: Reader, most: int) -> tuple[int, int, int]:
     return width, height, max(1, frames)
 
 
-def _chunks(source: Reader, offset: int) -> Iterator[bytes]:
+def _chunks(source: ByteReader, offset: int) -> Iterator[bytes]:
     """Kinds of a RIFF file's chunks."""
     while offset + 8 <= source.size:
         yield source.at(offset, 4)
@@ -290,7 +290,7 @@ def _chunks(source: Reader, offset: int) -> Iterator[bytes]:
         offset += 8 + length + (length & 1)
 
 
-def _bmp(source: Reader, _: int) -> tuple[int, int, int]:
+def _bmp(source: ByteReader, _: int) -> tuple[int, int, int]:
     """OS/2's header has 16-bit sizes, all others 32-bit ones; a negative height is upside down."""
     if source.number(14, 4, big=False) == 12:  # noqa: PLR2004 - OS/2
         return source.number(18, 2, big=False), source.number(20, 2, big=False), 1
@@ -298,7 +298,7 @@ def _bmp(source: Reader, _: int) -> tuple[int, int, int]:
     return source.number(18, 4, big=False), abs(height), 1
 
 
-def _ppm(source: Reader, _: int) -> tuple[int, int, int]:
+def _ppm(source: ByteReader, _: int) -> tuple[int, int, int]:
     """Width and height are the first two numbers; comments run to the end of their line."""
     words: list[bytes] = []
     for line in source.start(4096)[2:].splitlines():

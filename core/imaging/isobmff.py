@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from core.errors import BrokenError
-from core.imaging.byte_reader import Reader
+from core.imaging.byte_reader import ByteReader
 
 _DEEPEST = 6
 _MOST = 4096
@@ -17,7 +17,7 @@ _INSIDE = {b"meta": 4, b"iprp": 0, b"ipco": 0, b"moov": 0, b"trak": 0, b"mdia": 
 """Boxes that hold others, and the bytes of their own before those."""
 
 
-def measure(source: Reader, _: int) -> tuple[int, int, int]:
+def measure(source: ByteReader, _: int) -> tuple[int, int, int]:
     """Width, height and frames: the largest picture in the file, the longest track.
 
     Tiles, thumbnails and masks have sizes of their own, never larger than what they belong to.
@@ -55,7 +55,7 @@ def beyond(data: bytes) -> bool:
 
 
 def _walk(
-    source: Reader, offset: int, end: int, depth: int, seen: list[int]
+    source: ByteReader, offset: int, end: int, depth: int, seen: list[int]
 ) -> Iterator[tuple[bytes, int, int]]:
     """Kind, offset and length of each box's content, those within others included."""
     while offset + 8 <= end and seen[0] < _MOST:

@@ -25,7 +25,7 @@ class Preview(NamedTuple):
     height: int
 
 
-class Stored(Protocol):
+class StoredPreview(Protocol):
     """Where previews come from."""
 
     def preview(self, tenant: str, image_id: str) -> bytes:
@@ -35,7 +35,7 @@ class Stored(Protocol):
 class Previews:
     """Previews by their long side. The caller knows that the picture may be shown."""
 
-    def __init__(self, stored: Stored, held: int = _HELD) -> None:
+    def __init__(self, stored: StoredPreview, held: int = _HELD) -> None:
         self._stored = stored
         self._most = held
         self._size = 0

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from core.errors import BrokenError
-from core.imaging.byte_reader import Reader
+from core.imaging.byte_reader import ByteReader
 
 
-def measure(source: Reader, most: int) -> tuple[int, int, int]:
+def measure(source: ByteReader, most: int) -> tuple[int, int, int]:
     """Size of the first page; pages are counted along the chain of directories."""
     big = source.at(0, 1) == b"M"
     wide = source.number(2, 2, big=big) == 43  # noqa: PLR2004 - BigTIFF
@@ -30,7 +30,9 @@ def measure(source: Reader, most: int) -> tuple[int, int, int]:
     return size[256], size[257], len(seen)
 
 
-def _entries(source: Reader, offset: int, count: int, entry: int, *, big: bool) -> dict[int, int]:
+def _entries(
+    source: ByteReader, offset: int, count: int, entry: int, *, big: bool
+) -> dict[int, int]:
     """ImageWidth and ImageLength (tags 256 and 257) of a directory."""
     value = 12 if entry == 20 else 8  # noqa: PLR2004 - BigTIFF's entries
     sizes = {1: 1, 3: 2, 4: 4, 16: 8}

@@ -29,11 +29,11 @@ from core.errors import (
 )
 from core.event_log import audit
 from core.imaging.decoding import inspect
-from core.ingest.backpressure import Backlog
+from core.ingest.backpressure import BacklogLimit
 from core.metrics import UNMETERED, Meter
 from core.ports import Blobs, Queue
 from core.records import Fields, Job, JobKind
-from core.storage.picture_store import Shelf
+from core.storage.picture_store import PictureStore
 from core.task_names import picture_of
 from core.types import Limits, Value
 
@@ -55,14 +55,14 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
 
 
-class Accepted(msgspec.Struct, frozen=True):
+class AcceptedJobs(msgspec.Struct, frozen=True):
     """One job or error an upload, in order, and whether an earlier call had made them."""
 
     items: list[Job | SeenitError]
     replayed: bool = False
 
 
-class Used(msgspec.Struct, frozen=True, kw_only=True):
+class UsedKey(msgspec.Struct, frozen=True, kw_only=True):
     """What is kept of an Idempotency-Key."""
 
     ids: tuple[str, ...]
@@ -76,13 +76,13 @@ class Acceptor:
     def __init__(
         self,
         blobs: Blobs,
-        shelf: Shelf,
+        shelf: PictureStore,
         queue: Queue,
         limits: Limits,
         new_id: Callable[[], str],
         *,
         meter: Meter = UNMETERED,
-        backlog: Backlog | None = None,
+        backlog: BacklogLimit | None = None,
     ) -> None:
         """Without a `backlog` uploads are accepted however many wait."""
         self._meter = meter
@@ -113,7 +113,7 @@ class Acceptor:
         *,
         keep_bytes: bool = True,
         key: str | None = None,
-    ) -> Accepted:
+    ) -> AcceptedJobs:
         """Accept the files that are pictures by their headers; an error stands for each other one.
 
         Raises MalformedError where `external_id` comes with several files, BrokenError where the
@@ -163,7 +163,7 @@ class Acceptor:
             self._write(tenant, list(zip(jobs, files, strict=True)), fields)
         made = iter(jobs)
         items = [item if isinstance(item, SeenitError) else next(made) for item in checked]
-        return Accepted(items=items, replayed=replayed)
+        return AcceptedJobs(items=items, replayed=replayed)
 
     def operate(
         self,
@@ -263,14 +263,16 @@ class Acceptor:
         except SeenitError as error:
             return error
 
-    def _claim(self, tenant: str, key: str, digest: str, ids: tuple[str, ...]) -> tuple[Used, bool]:
+    def _claim(
+        self, tenant: str, key: str, digest: str, ids: tuple[str, ...]
+    ) -> tuple[UsedKey, bool]:
         name = hashlib.sha256(key.encode()).hexdigest()
-        mine = Used(ids=ids, digest=digest, at=clock.now())
+        mine = UsedKey(ids=ids, digest=digest, at=clock.now())
         while True:
             taken = list(self._blobs.keys(f"keys/{tenant}/{name}/"))
             n = 0
             if taken:
-                last = msgspec.json.decode(self._blobs.get(taken[-1]), type=Used)
+                last = msgspec.json.decode(self._blobs.get(taken[-1]), type=UsedKey)
                 if clock.seconds_since(last.at) < KEY_SECONDS:
                     if last.digest != digest:
                         raise BrokenError("this Idempotency-Key was used for other content")

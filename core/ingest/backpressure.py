@@ -14,7 +14,7 @@ SECONDS = 1.0
 """For so long an answer stands: uploads may come by the thousand."""
 
 
-class Backlog:
+class BacklogLimit:
     """Asks for the depth at most once a second; safe from several threads."""
 
     def __init__(

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from core.embedding.pipeline import Perceiver, digests
+from core.embedding.pipeline import FingerprintPipeline, digests
 from core.errors import SeenitError, TooLargeError
 from core.event_log.ledger import Ledger
 from core.metrics import UNMETERED, Meter, timed
-from core.storage.picture_loader import Gallery
+from core.storage.picture_loader import PictureLoader
 from core.types import Decision, Verdict
 
 logger = logging.getLogger(__name__)
@@ -29,8 +29,8 @@ class Checker:
 
     def __init__(
         self,
-        perceiver: Perceiver,
-        gallery: Gallery,
+        perceiver: FingerprintPipeline,
+        gallery: PictureLoader,
         ledger: Ledger,
         new_id: Callable[[], str],
         max_bytes: int,

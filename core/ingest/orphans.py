@@ -37,7 +37,7 @@ def clear(blobs: Blobs, *, now: float | None = None) -> int:
     return len(old)
 
 
-class Unpromised:
+class Orphans:
     """Uploads that broke off between their bytes and their promise: nobody has an id of theirs.
 
     Whatever was promised is pending or has a done mark, which stays for good; so the index has no

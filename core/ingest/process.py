@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import msgspec
 
 from core import keys
-from core.embedding.pipeline import Digests, Perceived, Perceiver
+from core.embedding.pipeline import Digests, FingerprintPipeline, FingerprintResult
 from core.errors import BrokenError, PoisonError, SeenitError, UnavailableError
 from core.event_log import audit
 from core.event_log.decide import Claim
@@ -17,8 +17,8 @@ from core.event_log.ledger import Ledger
 from core.metrics import UNMETERED, Meter, timed
 from core.ports import Blobs, Progress
 from core.records import Job, JobStatus, Operation, Problem
-from core.storage.picture_loader import Gallery
-from core.storage.picture_store import Made, Shelf, Written
+from core.storage.picture_loader import PictureLoader
+from core.storage.picture_store import PictureStore, StoredFingerprint, StoredVector
 from core.task_names import picture_of
 
 logger = logging.getLogger(__name__)
@@ -26,16 +26,16 @@ logger = logging.getLogger(__name__)
 _job = msgspec.json.Decoder(Job)
 
 
-class Ingest:
+class IngestProcess:
     """Fingerprints uploads in any order and settles everything in the order of the log."""
 
     def __init__(
         self,
         *,
         blobs: Blobs,
-        shelf: Shelf,
-        gallery: Gallery,
-        perceiver: Perceiver,
+        shelf: PictureStore,
+        gallery: PictureLoader,
+        perceiver: FingerprintPipeline,
         ledger: Ledger,
         progress: Progress,
         meter: Meter = UNMETERED,
@@ -120,7 +120,7 @@ class Ingest:
             [
                 job
                 for job in jobs
-                if isinstance(known.get(job.job_id), Perceived)
+                if isinstance(known.get(job.job_id), FingerprintResult)
                 or (job.kind == "edit" and job.job_id not in ended)
             ],
         )
@@ -133,7 +133,7 @@ class Ingest:
                     [
                         (item.query(job.image_id), item.preview)
                         for job, item in zip(fresh, perceived, strict=True)
-                        if isinstance(item, Perceived)
+                        if isinstance(item, FingerprintResult)
                     ],
                     stored=True,
                 )
@@ -160,7 +160,7 @@ class Ingest:
         with timed(self._meter, "caption", len(jobs)):
             vectors = self._perceiver.captions(tenant, fields)
         made = [
-            Made(job.image_id, space_id, job.fields, vector)
+            StoredVector(job.image_id, space_id, job.fields, vector)
             for job, found in zip(jobs, vectors, strict=True)
             for space_id, vector in found.items()
         ]
@@ -168,7 +168,7 @@ class Ingest:
             self._shelf.write_vectors(tenant, made)
         return {job.job_id: tuple(found) for job, found in zip(jobs, vectors, strict=True)}
 
-    def _perceive(self, tenant: str, jobs: Sequence[Job]) -> list[Perceived | SeenitError]:
+    def _perceive(self, tenant: str, jobs: Sequence[Job]) -> list[FingerprintResult | SeenitError]:
         """Decode, embed and write down; a picture whose bytes are gone is broken."""
         ids = [job.job_id for job in jobs]
         self._progress.publish(tenant, ids, "decoding")
@@ -197,7 +197,7 @@ class Ingest:
         self._shelf.write(
             tenant,
             [
-                Written(
+                StoredFingerprint(
                     image_id=job.image_id,
                     fingerprint=embedded[job.job_id].fingerprint,
                     preview=embedded[job.job_id].preview,
@@ -208,10 +208,10 @@ class Ingest:
             ],
         )
         gone = BrokenError("its bytes are no longer stored")
-        outcomes: list[Perceived | SeenitError] = []
+        outcomes: list[FingerprintResult | SeenitError] = []
         for job in jobs:
             item = embedded.get(job.job_id) or decoded.get(job.job_id, gone)
-            outcomes.append(item if isinstance(item, Perceived | SeenitError) else gone)
+            outcomes.append(item if isinstance(item, FingerprintResult | SeenitError) else gone)
         return outcomes
 
 
@@ -220,8 +220,8 @@ def problem_of(error: SeenitError) -> Problem:
     return Problem(type=error.type, title=error.title, status=error.status, detail=error.detail)
 
 
-def _claim(job: Job, item: Perceived | SeenitError | None, said: tuple[str, ...]) -> Claim:
-    if isinstance(item, Perceived):
+def _claim(job: Job, item: FingerprintResult | SeenitError | None, said: tuple[str, ...]) -> Claim:
+    if isinstance(item, FingerprintResult):
         return Claim(
             job=job,
             fingerprint=item.fingerprint,

@@ -21,8 +21,8 @@ from core import clock
 from core.errors import SeenitError
 from core.ingest.accept import Acceptor
 from core.ports import Blobs
-from core.queries.jobs import Tracked
-from core.queries.snapshot import Overlay
+from core.queries.jobs import JobState
+from core.queries.snapshot import Snapshot
 from core.records import Job, JobKind, Record
 
 MOST = 1_000
@@ -44,13 +44,13 @@ _job = msgspec.json.Decoder(Job)
 logger = logging.getLogger(__name__)
 
 
-class Reads(Protocol):
+class ExpiryReads(Protocol):
     """What retention asks of a reader: the index as of now, and how uploads ended."""
 
-    def overlay(self, tenant: str) -> Overlay:
+    def overlay(self, tenant: str) -> Snapshot:
         """The index as of now. Raise BehindError where it cannot be told."""
 
-    def latest(self, tenant: str, image_id: str) -> Tracked | None:
+    def latest(self, tenant: str, image_id: str) -> JobState | None:
         """The newest attempt at a picture."""
 
 
@@ -59,7 +59,7 @@ class Retention:
 
     def __init__(
         self,
-        reader: Reads,
+        reader: ExpiryReads,
         acceptor: Acceptor,
         blobs: Blobs,
         *,
@@ -161,14 +161,14 @@ class Retention:
             yield image_id
 
     def _found(
-        self, overlay: Overlay, ids: Iterator[str], busy: Collection[str]
+        self, overlay: Snapshot, ids: Iterator[str], busy: Collection[str]
     ) -> Iterator[tuple[str, Record | None]]:
         """Each once, with its record, those left out for which something waits."""
         fresh = (image_id for image_id, _ in groupby(ids) if image_id not in busy)
         while part := list(islice(fresh, PART)):
             yield from zip(part, overlay.records(part), strict=True)
 
-    def _failed(self, overlay: Overlay, image_id: str) -> bool:
+    def _failed(self, overlay: Snapshot, image_id: str) -> bool:
         """Whether it was set aside. That it has no record shows nothing: an index may be behind."""
         if overlay.removed(image_id) is not None:
             return False

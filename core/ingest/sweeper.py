@@ -31,7 +31,7 @@ Handle = tuple[str, str]
 logger = logging.getLogger(__name__)
 
 
-class Held(Protocol):
+class QueueState(Protocol):
     """What is known of jobs beside that they are pending. Raises QueueUnavailableError."""
 
     looks: int
@@ -47,10 +47,10 @@ class Held(Protocol):
         """Those that wait in the queue."""
 
 
-class Hand:
+class InFlightJobs:
     """Which jobs this process has enqueued and not yet ended, and when a failed one may go again.
 
-    Implements `Held` for a queue inside the process.
+    Implements `QueueState` for a queue inside the process.
     """
 
     looks = 1
@@ -139,7 +139,7 @@ class Sweeper:
         queue: Queue,
         every: float = EVERY_SECONDS,
         *,
-        held: Held | None = None,
+        held: QueueState | None = None,
         backlog: int = BACKLOG,
         meter: Meter = UNMETERED,
     ) -> None:
@@ -147,7 +147,7 @@ class Sweeper:
         self._blobs = blobs
         self._queue = queue
         self._every = every
-        self._held: Held = Hand() if held is None else held
+        self._held: QueueState = InFlightJobs() if held is None else held
         self._backlog = backlog
         self._meter = meter
         self._missing: set[Handle] = set()

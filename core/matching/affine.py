@@ -22,7 +22,7 @@ _HYPOTHESES = 120
 """Matches whose own scale, turn and place are tried; of many true ones some are among them."""
 
 
-class Fit(Struct, frozen=True):
+class AffineFit(Struct, frozen=True):
     """A map found from keypoints, and how many distinct ones follow it."""
 
     matrix: Map
@@ -78,7 +78,7 @@ def between(linear: Map, query: Size, candidate: Size) -> Map:
     return np.column_stack([matrix, target - matrix @ middle])
 
 
-def from_points(query: Floats, candidate: Floats, least: int, tolerance: float) -> Fit | None:
+def from_points(query: Floats, candidate: Floats, least: int, tolerance: float) -> AffineFit | None:
     """The similarity, then affine map that most matched keypoints follow; None below `least`.
 
     Each match alone fixes scale, turn and place, so all are tried in turn: no chance is involved.
@@ -119,7 +119,7 @@ def from_points(query: Floats, candidate: Floats, least: int, tolerance: float) 
     inliers = min(_places(first[kept]), _places(second[kept]))
     if inliers < least or not plausible(matrix):
         return None
-    return Fit(matrix=matrix, inliers=inliers)
+    return AffineFit(matrix=matrix, inliers=inliers)
 
 
 def _places(points: Map) -> int:

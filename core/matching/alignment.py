@@ -9,11 +9,11 @@ import numpy as np
 from msgspec import Struct
 
 from core.fingerprint import keypoints
-from core.fingerprint.keypoints import Detail
+from core.fingerprint.keypoints import DetailKeypoints
 from core.matching import affine, block_comparison
 from core.matching.affine import Map, Size
-from core.matching.block_comparison import Laid
-from core.matching.block_decision import Judgement, judge
+from core.matching.block_comparison import OverlaidPair
+from core.matching.block_decision import BlockDecision, judge
 from core.matching.explanation import words
 from core.matching.policy import Policy
 from core.types import Comparison, Evidence, Hit, Pixels, Transform, Uncompared
@@ -31,7 +31,7 @@ TURNS = (
 """The eight ways a whole picture can lie, in the order of `Fingerprint.turns`."""
 
 
-class Picture(Struct, frozen=True, kw_only=True):
+class AlignedPicture(Struct, frozen=True, kw_only=True):
     """What a comparison needs of one side."""
 
     preview: Pixels
@@ -42,13 +42,13 @@ class Picture(Struct, frozen=True, kw_only=True):
     uncompared: tuple[Uncompared, ...] = ()
     turns: tuple[str, ...]
     """phash of the eight turns, 16 hex digits each; of a candidate only the first is read."""
-    detail: Callable[[], Detail]
+    detail: Callable[[], DetailKeypoints]
     """Called at most once, and only when keypoints are needed; may store what it makes."""
 
 
 class _Trial(Struct, frozen=True):
-    laid: Laid
-    judgement: Judgement
+    laid: OverlaidPair
+    judgement: BlockDecision
     inliers: int | None = None
 
     @property
@@ -57,7 +57,9 @@ class _Trial(Struct, frozen=True):
         return verdict.confirmed, not verdict.changed, verdict.overlap, verdict.agreeing
 
 
-def compare(query: Picture, candidate: Picture, hit: Hit, policy: Policy) -> Comparison:
+def compare(
+    query: AlignedPicture, candidate: AlignedPicture, hit: Hit, policy: Policy
+) -> Comparison:
     """Lay the query over the candidate by the closest turn, else by matching keypoints; compare.
 
     Pure and without chance: the same two pictures always give the same answer, in any thread.
@@ -101,8 +103,8 @@ def _clean(best: _Trial | None) -> bool:
 
 
 def _fits(
-    query: Picture, candidate: Picture, policy: Policy, *, mirrored: bool
-) -> Iterator[affine.Fit]:
+    query: AlignedPicture, candidate: AlignedPicture, policy: Policy, *, mirrored: bool
+) -> Iterator[affine.AffineFit]:
     """Maps that keypoints follow, of the picture and of its mirror image; the likelier first."""
     here, there = keypoints.unpack(query.detail()), keypoints.unpack(candidate.detail())
     for flipped in (mirrored, not mirrored):
@@ -113,13 +115,17 @@ def _fits(
         )
         if fit is not None and flipped:
             matrix = affine.compose(fit.matrix, affine.mirroring(here.width))
-            fit = affine.Fit(matrix=matrix, inliers=fit.inliers)
+            fit = affine.AffineFit(matrix=matrix, inliers=fit.inliers)
         if fit is not None:
             yield fit
 
 
 def _try(
-    query: Picture, candidate: Picture, matrix: Map, policy: Policy, inliers: int | None = None
+    query: AlignedPicture,
+    candidate: AlignedPicture,
+    matrix: Map,
+    policy: Policy,
+    inliers: int | None = None,
 ) -> _Trial | None:
     laid = block_comparison.lay(query.preview, candidate.preview, matrix, policy.drift)
     if laid is None:
@@ -134,8 +140,8 @@ def _better(best: _Trial | None, trial: _Trial | None) -> _Trial | None:
 
 
 def _told(  # noqa: PLR0917 - private, one caller
-    query: Picture,
-    candidate: Picture,
+    query: AlignedPicture,
+    candidate: AlignedPicture,
     hit: Hit,
     policy: Policy,
     best: _Trial | None,
@@ -194,7 +200,9 @@ def _told(  # noqa: PLR0917 - private, one caller
     return Comparison(confirmed=True, evidence=evidence)
 
 
-def _transform(query: Picture, candidate: Picture, laid: Laid) -> tuple[Transform, float]:
+def _transform(
+    query: AlignedPicture, candidate: AlignedPicture, laid: OverlaidPair
+) -> tuple[Transform, float]:
     """The map in the words of the contract, and the ratio of its two scales."""
     (w, h), (cw, ch) = _size(query.preview), _size(candidate.preview)
     matrix = laid.matrix
@@ -223,7 +231,7 @@ def _transform(query: Picture, candidate: Picture, laid: Laid) -> tuple[Transfor
     return transform, float(values[0] / values[1])
 
 
-def _framed(query: Picture, candidate: Picture, matrix: Map) -> bool:
+def _framed(query: AlignedPicture, candidate: AlignedPicture, matrix: Map) -> bool:
     """Whether something of the picture lies around the original, not only at its turned corners."""
     width, height = _size(query.preview)
     back = affine.invert(matrix)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from core.matching import affine
 from core.matching.affine import Map, Size
-from core.matching.photometric import Light, fit
+from core.matching.photometric import LightChange, fit
 from core.types import Pixels
 
 Floats = NDArray[np.float32]
@@ -36,7 +36,7 @@ _SOFT, _COARSE = 0.8, 1.8
 """Blur in grid pixels before blocks are compared, and on top of it for coarse texture alone."""
 
 
-class Laid(Struct, frozen=True):
+class OverlaidPair(Struct, frozen=True):
     """What each block of the overlap says; arrays are (rows, columns) of blocks."""
 
     matrix: Map
@@ -47,7 +47,7 @@ class Laid(Struct, frozen=True):
     filled: float
     frame: tuple[float, float, float, float]
     """Left, top, width and height of the grid in shares of the original."""
-    light: Light
+    light: LightChange
     sharpness: float
     """Fine texture of the picture, as a multiple of the original's in the same light."""
     inside: Flags
@@ -67,7 +67,7 @@ class Laid(Struct, frozen=True):
     """Both planes, pixel by pixel, for the exact bounds of what differs."""
 
 
-def lay(query: Pixels, candidate: Pixels, matrix: Map, drift: float) -> Laid | None:
+def lay(query: Pixels, candidate: Pixels, matrix: Map, drift: float) -> OverlaidPair | None:
     """Lay a picture over an original by a map of preview pixels, refine the map, measure blocks.
 
     A refinement that moves a corner by more than `drift` of the side is not believed. None where
@@ -114,7 +114,7 @@ def lay(query: Pixels, candidate: Pixels, matrix: Map, drift: float) -> Laid | N
         np.stack([cut(p[..., 0] - g), cut(p[..., 2] - g)], axis=-1)
         for p, g in ((base, grey), (laid, _grey(laid)))
     ]
-    return Laid(
+    return OverlaidPair(
         matrix=matrix,
         drift=moved,
         seen=min(1.0, area / (whole[0] * whole[1])),

@@ -7,7 +7,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from core.matching import changed_regions
-from core.matching.block_comparison import Laid
+from core.matching.block_comparison import OverlaidPair
 from core.matching.policy import Policy
 from core.types import Box
 
@@ -19,7 +19,7 @@ _GROUND = 0.02
 """Share of plain ground from which a block may be mere outline."""
 
 
-class Judgement(Struct, frozen=True):
+class BlockDecision(Struct, frozen=True):
     """What the blocks come to."""
 
     confirmed: bool
@@ -34,7 +34,7 @@ class Judgement(Struct, frozen=True):
     """The first demand that was not met, "" where all were."""
 
 
-def judge(laid: Laid, policy: Policy) -> Judgement:
+def judge(laid: OverlaidPair, policy: Policy) -> BlockDecision:
     """Decide by the blocks alone; `Policy` says what each number means."""
     telling = laid.inside & (np.maximum(*laid.deviation) >= policy.texture)
     agree = telling & _agreeing(laid, policy)
@@ -53,7 +53,7 @@ def judge(laid: Laid, policy: Policy) -> Judgement:
     if not why and laid_over:
         differs = _differs(laid, policy)
         changed = tuple(changed_regions.box(r, agree.shape, laid.frame, differs) for r in laid_over)
-    return Judgement(
+    return BlockDecision(
         confirmed=not why,
         overlap=round(agreeing / total, 4) if total else 0.0,
         agreeing=agreeing,
@@ -64,7 +64,7 @@ def judge(laid: Laid, policy: Policy) -> Judgement:
     )
 
 
-def _agreeing(laid: Laid, policy: Policy) -> Flags:
+def _agreeing(laid: OverlaidPair, policy: Policy) -> Flags:
     """Blocks alike as they are; or as alike as strong compression lets faint ones be.
 
     It leaves coarse texture whole, and what it adds to the fine stays within some grey levels.
@@ -81,7 +81,7 @@ def _agreeing(laid: Laid, policy: Policy) -> Flags:
 
 
 def _missing(  # noqa: C901, PLR0911 - one demand after another
-    laid: Laid, agree: Flags, disagree: Flags, covered: Flags, policy: Policy
+    laid: OverlaidPair, agree: Flags, disagree: Flags, covered: Flags, policy: Policy
 ) -> str:
     """The first demand that is not met."""
     total, agreeing = int((agree | disagree).sum()), int(agree.sum())
@@ -111,7 +111,7 @@ def _missing(  # noqa: C901, PLR0911 - one demand after another
     return ""
 
 
-def _exact(laid: Laid, agree: Flags, total: int, policy: Policy) -> bool:
+def _exact(laid: OverlaidPair, agree: Flags, total: int, policy: Policy) -> bool:
     """Whether outlines lie on each other as only copies' do; in a thumbnail, all alike do."""
     if max(laid.grey[0].shape) < policy.exact_side or laid.drift > policy.exact_drift:
         return False
@@ -119,7 +119,7 @@ def _exact(laid: Laid, agree: Flags, total: int, policy: Policy) -> bool:
     return total >= policy.exact_blocks and exact >= policy.exact_share * total
 
 
-def _veiled(laid: Laid, telling: Flags, policy: Policy) -> bool:
+def _veiled(laid: OverlaidPair, telling: Flags, policy: Policy) -> bool:
     """Whether all that differs is lighter, or all is darker, and most still shows through.
 
     A watermark only lightens, or only darkens. Where other words stand in the same form, the old
@@ -148,12 +148,12 @@ def _share(agree: Flags, disagree: Flags) -> float:
     return int(agree.sum()) / total if total else 0.0
 
 
-def _relit(laid: Laid, telling: Flags, policy: Policy) -> Flags:
+def _relit(laid: OverlaidPair, telling: Flags, policy: Policy) -> Flags:
     """Blocks without texture whose grey is not what the light of the others makes of it."""
     far: Flags = np.abs(laid.level) > policy.level
     return laid.inside & ~telling & far
 
 
-def _differs(laid: Laid, policy: Policy) -> Flags:
+def _differs(laid: OverlaidPair, policy: Policy) -> Flags:
     differs: Flags = np.abs(laid.grey[1] - laid.grey[0]) > policy.level
     return differs

@@ -15,7 +15,7 @@ _GAP = 0.25
 """Share of the side up to which a region goes on to the edge over blocks that say nothing."""
 
 
-class Region(Struct, frozen=True):
+class ChangedRegion(Struct, frozen=True):
     """A group of touching blocks that disagree."""
 
     rows: tuple[int, int]
@@ -29,7 +29,7 @@ class Region(Struct, frozen=True):
     """Whether it goes on to the top, bottom, left and right edge over blocks that say nothing."""
 
 
-def regions(disagree: Flags, agree: Flags, least: int) -> list[Region]:
+def regions(disagree: Flags, agree: Flags, least: int) -> list[ChangedRegion]:
     """Groups of at least `least` disagreeing blocks, largest first; gaps of one block are bridged.
 
     Blocks that neither agree nor disagree say nothing for or against a box being solid.
@@ -51,7 +51,7 @@ def regions(disagree: Flags, agree: Flags, least: int) -> list[Region]:
             continue
         solid = against / max(decided, 1)
         grown = _grown(agree, y, x)
-        found.append(Region(rows=y, columns=x, blocks=against, solid=solid, grown=grown))
+        found.append(ChangedRegion(rows=y, columns=x, blocks=against, solid=solid, grown=grown))
     return sorted(found, key=lambda region: (-region.blocks, region.rows, region.columns))
 
 
@@ -92,7 +92,7 @@ def _grown(agree: Flags, y: tuple[int, int], x: tuple[int, int]) -> tuple[bool, 
     return top, bottom, left, right
 
 
-def inside(region: Region, shape: tuple[int, ...]) -> Flags:
+def inside(region: ChangedRegion, shape: tuple[int, ...]) -> Flags:
     """Which blocks lie in the region's box, or touch it: it may reach into those."""
     covered = np.zeros(shape, bool)
     top, left = max(0, region.rows[0] - 1), max(0, region.columns[0] - 1)
@@ -101,7 +101,7 @@ def inside(region: Region, shape: tuple[int, ...]) -> Flags:
 
 
 def box(
-    region: Region,
+    region: ChangedRegion,
     shape: tuple[int, ...],
     frame: tuple[float, float, float, float],
     changed: Flags,

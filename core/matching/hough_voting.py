@@ -38,7 +38,7 @@ _CLASSES = (2, 4)
 """Pictures of so many pairs are counted together."""
 
 
-class Pairs(NamedTuple):
+class VotePairs(NamedTuple):
     """Pairs of keypoints, sorted: which stored picture, our keypoint, its keypoint; (n,) each."""
 
     which: Ints
@@ -68,13 +68,13 @@ def _ask(way: Sketch, candidate: Sketch, words: NDArray[np.uint32], owners: Ints
     return int(tally(way, [candidate])[0]) if promising(way, [candidate], pairs)[0] else 0
 
 
-def sifted(which: Ints, ours: Ints, theirs: Ints) -> Pairs:
+def sifted(which: Ints, ours: Ints, theirs: Ints) -> VotePairs:
     """Sort pairs and let each stand once; numbers of keypoints lie below 4,096."""
     key = np.unique(which << 24 | ours << 12 | theirs)
-    return Pairs(key >> 24, key >> 12 & 0xFFF, key & 0xFFF)
+    return VotePairs(key >> 24, key >> 12 & 0xFFF, key & 0xFFF)
 
 
-def promising(query: Sketch, stored: Sequence[Sketch], pairs: Pairs) -> NDArray[np.bool_]:
+def promising(query: Sketch, stored: Sequence[Sketch], pairs: VotePairs) -> NDArray[np.bool_]:
     """(len(stored),): whether keypoints with a common word agree at all."""
     return _agreeing(query, stored, pairs, _SAMPLE) >= SHARED
 
@@ -87,7 +87,7 @@ def tally(query: Sketch, stored: Sequence[Sketch]) -> Ints:
     return _agreeing(query, stored, _nearest(query, stored), _PAIRS)
 
 
-def _agreeing(query: Sketch, stored: Sequence[Sketch], pairs: Pairs, most: int) -> Ints:
+def _agreeing(query: Sketch, stored: Sequence[Sketch], pairs: VotePairs, most: int) -> Ints:
     """(len(stored),): how many pairs agree with the one that most agree with.
 
     Every pair proposes one similarity transform; each place in either picture counts once. Of
@@ -129,7 +129,7 @@ def _agreeing(query: Sketch, stored: Sequence[Sketch], pairs: Pairs, most: int) 
     return result
 
 
-def _nearest(query: Sketch, stored: Sequence[Sketch]) -> Pairs:
+def _nearest(query: Sketch, stored: Sequence[Sketch]) -> VotePairs:
     """Pairs that are close and nearest to each other."""
     none = np.zeros(0, np.int64)
     parts = [(none, none, none, none)]
@@ -144,7 +144,7 @@ def _nearest(query: Sketch, stored: Sequence[Sketch]) -> Pairs:
         parts.append((np.full(len(close), row), ours, theirs, apart[close].astype(np.int64)))
     which, ours, theirs, apart = (np.concatenate(part) for part in zip(*parts, strict=True))
     mutual = _first(which, ours, apart, theirs) & _first(which, theirs, apart, ours)
-    return Pairs(which[mutual], ours[mutual], theirs[mutual])
+    return VotePairs(which[mutual], ours[mutual], theirs[mutual])
 
 
 def _first(

@@ -54,7 +54,7 @@ class _Met(NamedTuple):
     weights: NDArray[np.float64]
 
 
-class Terms:
+class InvertedIndex:
     """Pictures by their words, in memory, 4 to 5 KB each. The caller locks."""
 
     def __init__(self) -> None:
@@ -121,7 +121,7 @@ class Terms:
         }
 
     @classmethod
-    def load(cls, arrays: Mapping[str, NDArray[Any]]) -> Terms:
+    def load(cls, arrays: Mapping[str, NDArray[Any]]) -> InvertedIndex:
         """What `dump` gave, ready to be asked."""
         made = cls()
         ends = np.cumsum(arrays["lengths"]).tolist()
@@ -177,7 +177,7 @@ class Terms:
 
     def _renew(self) -> None:
         """Make the table anew of what is still held."""
-        self.__dict__.update(Terms.load(self.dump()).__dict__)
+        self.__dict__.update(InvertedIndex.load(self.dump()).__dict__)
 
     def _ask(self, way: Sketch) -> Iterator[tuple[int, int]]:
         """Slots and their votes, asked one way."""

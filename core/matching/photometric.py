@@ -23,7 +23,7 @@ _DARK, _BRIGHT = 4.0, 250.0
 """Levels beyond which a pixel is clipped and follows no line."""
 
 
-class Light(Struct, frozen=True):
+class LightChange(Struct, frozen=True):
     """A line for grey, a factor for colour: brightness, contrast, saturation of the picture."""
 
     gain: float = 1.0
@@ -38,7 +38,7 @@ class Light(Struct, frozen=True):
         return np.asarray(np.clip(lit, 0.0, 255.0), np.float32)
 
 
-def fit(original: Floats, picture: Floats, mask: Floats) -> Light:
+def fit(original: Floats, picture: Floats, mask: Floats) -> LightChange:
     """The light that most pixels agree on; (h, w, 3) float32 planes and where both are."""
     size = max(1, mask.shape[1] // _EVERY), max(1, mask.shape[0] // _EVERY)
     x, y = (cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in (original, picture))
@@ -46,7 +46,7 @@ def fit(original: Floats, picture: Floats, mask: Floats) -> Light:
     valid &= (y.max(axis=2) < _BRIGHT) & (y.min(axis=2) > _DARK)
     valid &= (x.max(axis=2) < _BRIGHT) & (x.min(axis=2) > _DARK)
     if int(valid.sum()) < _FEW:
-        return Light()
+        return LightChange()
     x, y = x[valid], y[valid]
     first, second = x.mean(axis=1), y.mean(axis=1)
     gain, offset = 1.0, float(np.median(second - first))
@@ -66,4 +66,4 @@ def fit(original: Floats, picture: Floats, mask: Floats) -> Light:
     weight = 1.0 / (1.0 + ((second - gain * first - offset) / _NEAR) ** 2)
     power = float(weight @ (here * here).sum(axis=1))
     saturation = float(weight @ (here * there).sum(axis=1)) / power if power > 0 else gain
-    return Light(gain=gain, offset=offset, saturation=saturation)
+    return LightChange(gain=gain, offset=offset, saturation=saturation)

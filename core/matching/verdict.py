@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from core.errors import MissingError
-from core.records import Place, State
+from core.records import LogPlace, State
 from core.types import Candidates, Comparison, Evidence, Hit, Kind, Match, Query, Value
 
 STRICTNESS: dict[Value, int] = {"allow": 0, "review": 1, "block": 2}
@@ -43,7 +43,7 @@ class Rules(Struct, frozen=True, kw_only=True):
     """Most copies that one operation settles anew or decides on."""
 
 
-class Sees(Protocol):
+class SeesPictures(Protocol):
     """What a verdict looks at: the live records of one tenant at one moment."""
 
     def state(self, image_id: str) -> State | None:
@@ -68,7 +68,7 @@ class Sees(Protocol):
         """The caller's own owner_id."""
 
 
-class Finding(NamedTuple):
+class ConfirmedMatch(NamedTuple):
     """What a picture turned out to be."""
 
     kind: Kind
@@ -79,22 +79,22 @@ class Finding(NamedTuple):
     truncated: bool = False
 
 
-class _Twin(NamedTuple):
+class _ExactTwin(NamedTuple):
     """A record with the same bytes or pixels, and the anchor that stands for it."""
 
     record: State
     root: State
-    place: Place
+    place: LogPlace
     kind: Literal["exact", "near_duplicate"] = "exact"
 
 
-class _Laid(NamedTuple):
+class _AlignedHit(NamedTuple):
     """A candidate and what came of laying the picture over it."""
 
     state: State
     hit: Hit
     evidence: Evidence
-    place: Place | None
+    place: LogPlace | None
     """Of an anchor that confirmed it, None where it did not."""
     worth: bool
     """Whether it was worth laying the picture over."""
@@ -131,14 +131,14 @@ def proof_of(state: State) -> Evidence | None:
 
 
 def look(
-    sees: Sees,
+    sees: SeesPictures,
     query: Query,
     rules: Rules,
     *,
     fields: str | None = None,
-    before: Place | None = None,
+    before: LogPlace | None = None,
     blind: bool = False,
-) -> Finding:
+) -> ConfirmedMatch:
     """Decide what a picture is among the live records.
 
     `fields` is the op_id of the picture's own fields. With `before`, its own place as an anchor,
@@ -158,9 +158,9 @@ def look(
         match = Match(
             image_id=twin.root.image_id, kind=twin.kind, confirmed=True, evidence=evidence
         )
-        return Finding(twin.kind, twin.record.decision.value, twin.root.image_id, (match,))
+        return ConfirmedMatch(twin.kind, twin.record.decision.value, twin.root.image_id, (match,))
     if not query.fingerprint.comparable:
-        return Finding("new", rules.decisions.new)
+        return ConfirmedMatch("new", rules.decisions.new)
 
     looks_alike = _looks_alike(query, rules)
     candidates = sees.near(query)
@@ -177,12 +177,12 @@ def look(
         evidence = theirs(comparison.evidence, state)
         place = state.anchor if counts else None
         whole = not query.fingerprint.uncompared and (pixels or _whole(sees, hit.image_id))
-        laid.append(_Laid(state, hit, evidence, place, worth, whole))
+        laid.append(_AlignedHit(state, hit, evidence, place, worth, whole))
     found = _copy(laid, rules) or _no_copy(laid, rules, looks_alike)
     return found._replace(matches=found.matches[: rules.matches], truncated=candidates.truncated)
 
 
-def _copy(laid: Sequence[_Laid], rules: Rules) -> Finding | None:
+def _copy(laid: Sequence[_AlignedHit], rules: Rules) -> ConfirmedMatch | None:
     """Of what confirmed it, the anchor that came first is its original."""
     confirmed = sorted((one for one in laid if one.place is not None), key=_by_place)
     if not confirmed:
@@ -195,10 +195,12 @@ def _copy(laid: Sequence[_Laid], rules: Rules) -> Finding | None:
     )
     matches = [_match(one, "near_duplicate") for one in confirmed]
     matches += [_match(one, "similar") for one in laid if one.place is None]
-    return Finding("near_duplicate", value, first.state.image_id, tuple(matches))
+    return ConfirmedMatch("near_duplicate", value, first.state.image_id, tuple(matches))
 
 
-def _no_copy(laid: Sequence[_Laid], rules: Rules, looks_alike: Callable[[Hit], bool]) -> Finding:
+def _no_copy(
+    laid: Sequence[_AlignedHit], rules: Rules, looks_alike: Callable[[Hit], bool]
+) -> ConfirmedMatch:
     """Similar to the best, or new; a purged picture that may have come back is looked at."""
     ordered = sorted(
         laid, key=lambda one: -(one.hit.similarity or 0.0) if looks_alike(one.hit) else 0.0
@@ -208,18 +210,18 @@ def _no_copy(laid: Sequence[_Laid], rules: Rules, looks_alike: Callable[[Hit], b
     for one in ordered:
         value = stricter(value, _taken_down(one, rules))
     matches = tuple(_match(one, "similar") for one in ordered)
-    return Finding("similar" if alike else "new", value, None, matches)
+    return ConfirmedMatch("similar" if alike else "new", value, None, matches)
 
 
 # --- the same -----------------------------------------------------------------------------------
 
 
-def _twin_by_bytes(sees: Sees, query: Query, before: Place | None) -> _Twin | None:
+def _twin_by_bytes(sees: SeesPictures, query: Query, before: LogPlace | None) -> _ExactTwin | None:
     records = sees.same_bytes(query.fingerprint.sha256)
     return _twin(sees, records, query.image_id, before)
 
 
-def _twin_by_pixels(sees: Sees, query: Query, before: Place | None) -> _Twin | None:
+def _twin_by_pixels(sees: SeesPictures, query: Query, before: LogPlace | None) -> _ExactTwin | None:
     """Return the twin with the same pixels, where those are all that both pictures show.
 
     Canonical pixels are those of the first frame over white: many animations and scans begin with
@@ -237,7 +239,7 @@ def _twin_by_pixels(sees: Sees, query: Query, before: Place | None) -> _Twin | N
     return twin and twin._replace(kind="near_duplicate")
 
 
-def _whole(sees: Sees, image_id: str) -> bool:
+def _whole(sees: SeesPictures, image_id: str) -> bool:
     """Whether a stored picture's canonical pixels are all that it shows."""
     try:
         return not sees.query(image_id).fingerprint.uncompared
@@ -245,9 +247,11 @@ def _whole(sees: Sees, image_id: str) -> bool:
         return False
 
 
-def _twin(sees: Sees, records: Sequence[State], me: str, before: Place | None) -> _Twin | None:
+def _twin(
+    sees: SeesPictures, records: Sequence[State], me: str, before: LogPlace | None
+) -> _ExactTwin | None:
     """The twin whose anchor came first; of those, what a person said, then the strictest."""
-    twins: list[_Twin] = []
+    twins: list[_ExactTwin] = []
     for record in records:
         root = record if record.anchor is not None else sees.state(record.original)
         if (
@@ -258,11 +262,11 @@ def _twin(sees: Sees, records: Sequence[State], me: str, before: Place | None) -
             and not root.closed
             and (before is None or root.anchor < before)
         ):
-            twins.append(_Twin(record, root, root.anchor))
+            twins.append(_ExactTwin(record, root, root.anchor))
     return min(twins, key=_rank) if twins else None
 
 
-def _rank(twin: _Twin) -> tuple[Place, bool, int, str, str]:
+def _rank(twin: _ExactTwin) -> tuple[LogPlace, bool, int, str, str]:
     decision = twin.record.decision
     return (
         twin.place,
@@ -273,7 +277,7 @@ def _rank(twin: _Twin) -> tuple[Place, bool, int, str, str]:
     )
 
 
-def _same(twin: _Twin) -> Evidence:
+def _same(twin: _ExactTwin) -> Evidence:
     signal, words = (
         ("sha256", "the same file, byte for byte")
         if twin.kind == "exact"
@@ -304,7 +308,9 @@ def _looks_alike(query: Query, rules: Rules) -> Callable[[Hit], bool]:
     return looks_alike
 
 
-def _compare(sees: Sees, query: Query, hit: Hit, *, worth: bool, pixels: bool) -> Comparison:
+def _compare(
+    sees: SeesPictures, query: Query, hit: Hit, *, worth: bool, pixels: bool
+) -> Comparison:
     """Laid over where it is worth that and both pictures are there, else what the hit says.
 
     Whether there are pixels is what the log says, not what happens to be stored still: the verdict
@@ -329,7 +335,7 @@ def _compare(sees: Sees, query: Query, hit: Hit, *, worth: bool, pixels: bool) -
     )
 
 
-def _match(one: _Laid, kind: Kind) -> Match:
+def _match(one: _AlignedHit, kind: Kind) -> Match:
     return Match(
         image_id=one.state.image_id,
         kind=kind,
@@ -338,11 +344,11 @@ def _match(one: _Laid, kind: Kind) -> Match:
     )
 
 
-def _by_place(one: _Laid) -> Place:
-    return one.place if one.place is not None else Place(0, 0)
+def _by_place(one: _AlignedHit) -> LogPlace:
+    return one.place if one.place is not None else LogPlace(0, 0)
 
 
-def _taken_down(one: _Laid, rules: Rules) -> Value:
+def _taken_down(one: _AlignedHit, rules: Rules) -> Value:
     """What an unconfirmed match with a purged picture asks for: there are no pixels to lay over."""
     if one.state.content != "purged" or not one.worth:
         return "allow"

@@ -11,10 +11,10 @@ import msgspec
 from core.filters import card, passes
 from core.ports import Filters, Index
 from core.queries import joined_views
-from core.queries.joined_views import Original, Seen
-from core.queries.snapshot import Follows, Overlay
+from core.queries.joined_views import OriginalView, RecordView
+from core.queries.snapshot import FollowsLog, Snapshot
 from core.records import State
-from core.storage.picture_store import Shelf
+from core.storage.picture_store import PictureStore
 from core.types import Decision, Vector
 
 PAGE = 200
@@ -69,7 +69,7 @@ COLUMNS: Mapping[str, Holds] = {
 class Exported(NamedTuple):
     """A record and its vectors by space_id."""
 
-    seen: Seen
+    seen: RecordView
     vectors: dict[str, Vector]
 
 
@@ -82,13 +82,13 @@ class Exporter:
     """
 
     def __init__(
-        self, index: Index, follower: Follows, shelf: Shelf, tenant: str, filters: Filters
+        self, index: Index, follower: FollowsLog, shelf: PictureStore, tenant: str, filters: Filters
     ) -> None:
         """Fix the moment. Raise StoreUnavailableError, IndexUnavailableError, CorruptError."""
         self._index = index
         self._tenant = tenant
         self._filters = filters
-        self._overlay = Overlay(index, shelf, tenant, follower.tail(tenant))
+        self._overlay = Snapshot(index, shelf, tenant, follower.tail(tenant))
         states = self._overlay.tail.states.values()
         self._fresh = sorted(states, key=_place, reverse=True)
         counted = index.stats(tenant).total
@@ -195,7 +195,7 @@ def row(exported: Exported) -> dict[str, Any]:
     return {name: told[name] for name in COLUMNS}
 
 
-def _document(seen: Seen) -> dict[str, Any]:
+def _document(seen: RecordView) -> dict[str, Any]:
     record, state, fields = seen.record, seen.record.state, seen.record.fields
     prints = record.fingerprint
     return {
@@ -237,7 +237,7 @@ def _document(seen: Seen) -> dict[str, Any]:
     }
 
 
-def _original(original: Original | None) -> dict[str, Any] | None:
+def _original(original: OriginalView | None) -> dict[str, Any] | None:
     if original is None:
         return None
     decision = original.decision

@@ -13,9 +13,9 @@ from msgspec import Struct
 from core import clock, keys
 from core.errors import MissingError
 from core.ports import Blobs, Index, Progress
-from core.queries.snapshot import Follows, Overlay
+from core.queries.snapshot import FollowsLog, Snapshot
 from core.records import Job, JobKind, JobStatus, Outcome, Problem
-from core.storage.picture_store import Shelf
+from core.storage.picture_store import PictureStore
 from core.task_names import attempt_of, picture_of
 from core.types import Decision, Verdict
 
@@ -28,7 +28,7 @@ SLACK = 1.0
 """Seconds by which the time in an id may be ahead of `accepted_at`: both are taken in one call."""
 
 
-class Tracked(Struct, frozen=True, kw_only=True):
+class JobState(Struct, frozen=True, kw_only=True):
     """A job as it stands: pending, or ended with a verdict or a problem."""
 
     job_id: str
@@ -43,10 +43,10 @@ class Tracked(Struct, frozen=True, kw_only=True):
     problem: Problem | None = None
 
 
-class Jobs(NamedTuple):
+class JobPage(NamedTuple):
     """Part of a list of jobs, newest first, and the place where it goes on."""
 
-    items: list[Tracked]
+    items: list[JobState]
     after: tuple[str, str] | None
 
 
@@ -54,17 +54,22 @@ class UnsettledError(MissingError):
     """The picture was accepted, but there is no record of it (yet); `job` says why."""
 
     def __init__(
-        self, detail: str, *, field: str | None = None, job: Tracked | None = None
+        self, detail: str, *, field: str | None = None, job: JobState | None = None
     ) -> None:
         super().__init__(detail, field=field)
         self.job = job
 
 
-class Tracker:
+class JobReader:
     """Reads of jobs; needs the log and the index, never the broker."""
 
     def __init__(
-        self, index: Index, follower: Follows, shelf: Shelf, blobs: Blobs, progress: Progress
+        self,
+        index: Index,
+        follower: FollowsLog,
+        shelf: PictureStore,
+        blobs: Blobs,
+        progress: Progress,
     ) -> None:
         self._index = index
         self._follower = follower
@@ -72,13 +77,13 @@ class Tracker:
         self._blobs = blobs
         self._progress = progress
 
-    def overlay(self, tenant: str) -> Overlay:
+    def overlay(self, tenant: str) -> Snapshot:
         """The index as of now."""
-        return Overlay(self._index, self._shelf, tenant, self._follower.tail(tenant))
+        return Snapshot(self._index, self._shelf, tenant, self._follower.tail(tenant))
 
-    def jobs(self, tenant: str, job_ids: Sequence[str]) -> list[Tracked | None]:
+    def jobs(self, tenant: str, job_ids: Sequence[str]) -> list[JobState | None]:
         """In order; None for unknown ones."""
-        found: list[Tracked | None] = [None] * len(job_ids)
+        found: list[JobState | None] = [None] * len(job_ids)
         wanted = [n for n, job_id in enumerate(job_ids) if _JOB.fullmatch(job_id)]
         # A job leaves `pending/` only after the log has it, so what is in neither when asked in
         # this order has moved meanwhile and is found by asking once more.
@@ -95,7 +100,7 @@ class Tracker:
                 found[n] = None if data is None else self._pending(_job.decode(data))
         return found
 
-    def job(self, tenant: str, job_id: str) -> Tracked:
+    def job(self, tenant: str, job_id: str) -> JobState:
         """Raise MissingError."""
         job = self.jobs(tenant, [job_id])[0]
         if job is None:
@@ -107,7 +112,7 @@ class Tracker:
         found = self.overlay(tenant).outcomes(job_ids)
         return [None if outcome is None else _ended(outcome).status for outcome in found]
 
-    def latest(self, tenant: str, image_id: str) -> Tracked | None:
+    def latest(self, tenant: str, image_id: str) -> JobState | None:
         """The newest attempt at a picture, None where there never was one."""
         last, n = None, 0
         while True:
@@ -116,9 +121,11 @@ class Tracker:
                 return last
             last, n = job, n + 1
 
-    def job_page(self, tenant: str, status: JobStatus | None, limit: int, before: Before) -> Jobs:
+    def job_page(
+        self, tenant: str, status: JobStatus | None, limit: int, before: Before
+    ) -> JobPage:
         """Pending and ended jobs, newest first by (accepted_at, job_id)."""
-        found: dict[str, Tracked] = {}
+        found: dict[str, JobState] = {}
         more = False
         overlay = self.overlay(tenant)
         if status not in ("done", "failed"):
@@ -135,7 +142,7 @@ class Tracker:
         fitting.sort(key=_place, reverse=True)
         cut = fitting[:limit]
         onward = bool(cut) and (more or len(fitting) > limit)
-        return Jobs(cut, _place(cut[-1]) if onward else None)
+        return JobPage(cut, _place(cut[-1]) if onward else None)
 
     def waiting(self, tenant: str) -> int:
         """Jobs of this tenant that no entry of the log is known to hold."""
@@ -148,8 +155,8 @@ class Tracker:
 
     # --- steps ----------------------------------------------------------------------------------
 
-    def _pending(self, job: Job) -> Tracked:
-        return Tracked(
+    def _pending(self, job: Job) -> JobState:
+        return JobState(
             job_id=job.job_id,
             image_id=job.image_id,
             kind=job.kind,
@@ -159,8 +166,8 @@ class Tracker:
         )
 
     def _newest(
-        self, overlay: Overlay, status: JobStatus | None, limit: int, before: Before
-    ) -> tuple[list[Tracked], bool]:
+        self, overlay: Snapshot, status: JobStatus | None, limit: int, before: Before
+    ) -> tuple[list[JobState], bool]:
         """Pending jobs below a place; of a long queue only as many objects are read as are told.
 
         Ids begin with their time, so they stand in for `accepted_at`; the few retries, whose id is
@@ -175,7 +182,7 @@ class Tracker:
         if before is not None:
             latest = clock.parse(before[0]).timestamp() + SLACK
             first = [name for name in first if _time(name) <= latest]
-        found: list[Tracked] = []
+        found: list[JobState] = []
         while True:
             step, first = [*first[: limit + 1], *retries], first[limit + 1 :]
             retries = []
@@ -196,8 +203,8 @@ class Tracker:
         return "queued" if heard in (None, "done", "failed") else heard
 
 
-def _ended(outcome: Outcome) -> Tracked:
-    return Tracked(
+def _ended(outcome: Outcome) -> JobState:
+    return JobState(
         job_id=outcome.job_id,
         image_id=outcome.image_id,
         kind=outcome.kind,
@@ -211,7 +218,7 @@ def _ended(outcome: Outcome) -> Tracked:
     )
 
 
-def _place(job: Tracked) -> tuple[str, str]:
+def _place(job: JobState) -> tuple[str, str]:
     return job.accepted_at, job.job_id
 
 

@@ -14,13 +14,13 @@ from msgspec.structs import replace
 
 from core.filters import SHOWN, shows
 from core.keys import is_caption
-from core.queries.jobs import Tracked
-from core.queries.snapshot import Overlay
+from core.queries.jobs import JobState
+from core.queries.snapshot import Snapshot
 from core.records import Record
 from core.types import Decision, SpaceKind, Verdict
 
 
-class Original(Struct, frozen=True, kw_only=True):
+class OriginalView(Struct, frozen=True, kw_only=True):
     """Whose picture it was: what a verdict tells of the record that copies point at."""
 
     image_id: str
@@ -34,11 +34,11 @@ class Original(Struct, frozen=True, kw_only=True):
     revision: int = 0
 
 
-class Seen(Struct, frozen=True, kw_only=True):
+class RecordView(Struct, frozen=True, kw_only=True):
     """A record with its original and the reason of its decision."""
 
     record: Record
-    original: Original | None
+    original: OriginalView | None
     reason: str | None
     spaces: dict[SpaceKind, str] = {}
     """By kind, the space that it has a vector in: the one that is asked, or, where the log says
@@ -49,15 +49,15 @@ class Seen(Struct, frozen=True, kw_only=True):
     """Matches of its verdict that are left out: those pictures were deleted since."""
 
 
-class Told(Struct, frozen=True, kw_only=True):
+class JobView(Struct, frozen=True, kw_only=True):
     """A job with the original its verdict names and the reason of its decision."""
 
-    job: Tracked
-    original: Original | None
+    job: JobState
+    original: OriginalView | None
     reason: str | None
 
 
-def records(overlay: Overlay, found: Sequence[Record]) -> list[Seen]:
+def records(overlay: Snapshot, found: Sequence[Record]) -> list[RecordView]:
     """Each record as it is told, in order."""
     _fetch_reasons(overlay, ((one.state.image_id, one.state.decision) for one in found))
     joined = originals(overlay, [record.state.verdict for record in found])
@@ -65,7 +65,7 @@ def records(overlay: Overlay, found: Sequence[Record]) -> list[Seen]:
     gone = overlay.gone(sorted(named))
     asked = overlay.asked()
     return [
-        Seen(
+        RecordView(
             record=_without(record, gone),
             original=joined.get(record.state.verdict.original or ""),
             reason=reason(overlay, record.state.image_id, record.state.decision),
@@ -77,7 +77,7 @@ def records(overlay: Overlay, found: Sequence[Record]) -> list[Seen]:
     ]
 
 
-def shown(seen: Seen, wanted: Collection[str] = SHOWN) -> bool:
+def shown(seen: RecordView, wanted: Collection[str] = SHOWN) -> bool:
     """Whether a picture may be shown to a caller who asks for these decisions.
 
     A copy whose original was deleted a moment ago is held back until it is settled anew.
@@ -109,12 +109,12 @@ def _without(record: Record, gone: AbstractSet[str]) -> Record:
     return replace(record, state=replace(record.state, verdict=replace(verdict, matches=left)))
 
 
-def jobs(overlay: Overlay, found: Sequence[Tracked]) -> list[Told]:
+def jobs(overlay: Snapshot, found: Sequence[JobState]) -> list[JobView]:
     """Each job as it is told, in order."""
     _fetch_reasons(overlay, ((job.image_id, job.decision) for job in found))
     joined = originals(overlay, [job.verdict for job in found])
     return [
-        Told(
+        JobView(
             job=job,
             original=joined.get(job.verdict.original or "") if job.verdict else None,
             reason=reason(overlay, job.image_id, job.decision),
@@ -123,16 +123,16 @@ def jobs(overlay: Overlay, found: Sequence[Tracked]) -> list[Told]:
     ]
 
 
-def originals(overlay: Overlay, verdicts: Iterable[Verdict | None]) -> dict[str, Original]:
+def originals(overlay: Snapshot, verdicts: Iterable[Verdict | None]) -> dict[str, OriginalView]:
     """The originals that some verdicts name, by image_id."""
     ids = list(dict.fromkeys(v.original for v in verdicts if v is not None and v.original))
     told = {}
     held = overlay.records(ids)
     _fetch_reasons(overlay, ((r.state.image_id, r.state.decision) for r in held if r is not None))
     for image_id, record in zip(ids, held, strict=True):
-        told[image_id] = Original(image_id=image_id)
+        told[image_id] = OriginalView(image_id=image_id)
         if record is not None:
-            told[image_id] = Original(
+            told[image_id] = OriginalView(
                 image_id=image_id,
                 external_id=record.fields.external_id,
                 owner_id=record.fields.owner_id,
@@ -144,14 +144,14 @@ def originals(overlay: Overlay, verdicts: Iterable[Verdict | None]) -> dict[str,
     return told
 
 
-def reason(overlay: Overlay, image_id: str, decision: Decision | None) -> str | None:
+def reason(overlay: Snapshot, image_id: str, decision: Decision | None) -> str | None:
     """Why a person decided so."""
     if decision is None or decision.reason is None:
         return None
     return overlay.shelf.fields(overlay.tenant, image_id, decision.reason).reason
 
 
-def _fetch_reasons(overlay: Overlay, decided: Iterable[tuple[str, Decision | None]]) -> None:
+def _fetch_reasons(overlay: Snapshot, decided: Iterable[tuple[str, Decision | None]]) -> None:
     """Read side by side what `reason` is about to read."""
     said = [(one, made.reason) for one, made in decided if made is not None and made.reason]
     overlay.shelf.fetch_fields(overlay.tenant, said)

@@ -16,9 +16,9 @@ from core.errors import ConflictError, GoneError, MissingError
 from core.filters import SHOWN, card, passes
 from core.ports import Filters, Neighbour, Stats
 from core.queries import joined_views
-from core.queries.jobs import Tracked, Tracker, UnsettledError
-from core.queries.joined_views import Original, Seen, Told
-from core.queries.snapshot import Overlay
+from core.queries.jobs import JobReader, JobState, UnsettledError
+from core.queries.joined_views import JobView, OriginalView, RecordView
+from core.queries.snapshot import Snapshot
 from core.records import Record, State
 from core.types import Vector, Verdict
 
@@ -28,29 +28,29 @@ OWNED_PAGE = 200
 """Records read at a time when all of an owner's are gathered."""
 
 
-class Listing(NamedTuple):
+class RecordPage(NamedTuple):
     """Part of a list, newest first, and the cursor for the next part."""
 
-    items: list[Seen]
+    items: list[RecordView]
     next_cursor: str | None
 
 
-class Star(NamedTuple):
+class DuplicateGroup(NamedTuple):
     """An original with part of its copies, newest first."""
 
-    original: Seen
-    copies: list[Seen]
+    original: RecordView
+    copies: list[RecordView]
     next_cursor: str | None
 
 
-class Near(NamedTuple):
+class NearRecord(NamedTuple):
     """A neighbour and its cosine similarity."""
 
-    seen: Seen
+    seen: RecordView
     similarity: float
 
 
-class Counts(NamedTuple):
+class TenantCounts(NamedTuple):
     """What the index holds, how much waits, and how far the index is behind the log."""
 
     stats: Stats
@@ -58,12 +58,12 @@ class Counts(NamedTuple):
     head: int
 
 
-class Reader(Tracker):
+class RecordReader(JobReader):
     """Reads of records beside those of jobs."""
 
     # --- one picture ----------------------------------------------------------------------------
 
-    def record(self, tenant: str, image_id: str) -> Seen:
+    def record(self, tenant: str, image_id: str) -> RecordView:
         """Raise MissingError, GoneError, UnsettledError (with its job)."""
         overlay = self.overlay(tenant)
         return joined_views.records(overlay, [self._settled(overlay, image_id)])[0]
@@ -75,7 +75,7 @@ class Reader(Tracker):
         except UnsettledError:
             return
 
-    def star(self, tenant: str, image_id: str, limit: int, cursor: str | None) -> Star:
+    def star(self, tenant: str, image_id: str, limit: int, cursor: str | None) -> DuplicateGroup:
         """The original of a picture (itself, where it is no copy) and all that point at it."""
         overlay = self.overlay(tenant)
         original = self._settled(overlay, self._settled(overlay, image_id).state.original)
@@ -88,7 +88,7 @@ class Reader(Tracker):
         records = overlay.records([state.image_id for state in cut])
         copies = joined_views.records(overlay, [record for record in records if record is not None])
         onward = encode(*_place(cut[-1])) if len(states) > limit else None
-        return Star(joined_views.records(overlay, [original])[0], copies, onward)
+        return DuplicateGroup(joined_views.records(overlay, [original])[0], copies, onward)
 
     def similar(
         self,
@@ -99,7 +99,7 @@ class Reader(Tracker):
         min_similarity: float,
         *,
         decisions: tuple[str, ...] = SHOWN,
-    ) -> list[Near]:
+    ) -> list[NearRecord]:
         """Nearest records of a space and of these decisions, best first, itself left out.
 
         A copy without a vector of its own asks by its original's, and leaves that one out too.
@@ -131,7 +131,7 @@ class Reader(Tracker):
 
     # --- many -----------------------------------------------------------------------------------
 
-    def pictures(self, tenant: str, filters: Filters, limit: int, cursor: str | None) -> Listing:
+    def pictures(self, tenant: str, filters: Filters, limit: int, cursor: str | None) -> RecordPage:
         """Records that pass every filter. Raise MalformedError for a bad cursor."""
         overlay = self.overlay(tenant)
         before = None if cursor is None else decode(cursor)
@@ -147,7 +147,7 @@ class Reader(Tracker):
             if not page.more or before is None or len(kept) >= limit:
                 break
         onward = encode(*before) if page.more and before is not None else None
-        return Listing(joined_views.records(overlay, kept), onward)
+        return RecordPage(joined_views.records(overlay, kept), onward)
 
     def owned(self, tenant: str, owner_id: str) -> list[str]:
         """Every picture of an owner: settled, waiting, or set aside as failed."""
@@ -180,19 +180,19 @@ class Reader(Tracker):
                 found[image_id] = None
         return [image_id for image_id in found if overlay.removed(image_id) is None]
 
-    def counts(self, tenant: str, spaces: Sequence[str] = ()) -> Counts:
+    def counts(self, tenant: str, spaces: Sequence[str] = ()) -> TenantCounts:
         """Statistics as of the watermark, and how far that lies behind.
 
         Of these spaces also where no record has a vector in them yet.
         """
         tail = self._follower.tail(tenant)
-        return Counts(self._index.stats(tenant, spaces), self.waiting(tenant), tail.head)
+        return TenantCounts(self._index.stats(tenant, spaces), self.waiting(tenant), tail.head)
 
-    def told(self, tenant: str, jobs: Sequence[Tracked]) -> list[Told]:
+    def told(self, tenant: str, jobs: Sequence[JobState]) -> list[JobView]:
         """Jobs with the originals that their verdicts name."""
         return joined_views.jobs(self.overlay(tenant), jobs)
 
-    def original(self, tenant: str, verdict: Verdict) -> Original | None:
+    def original(self, tenant: str, verdict: Verdict) -> OriginalView | None:
         """The original that a verdict names."""
         return joined_views.originals(self.overlay(tenant), [verdict]).get(verdict.original or "")
 
@@ -211,8 +211,8 @@ class Reader(Tracker):
     # --- steps ----------------------------------------------------------------------------------
 
     def _shown(
-        self, overlay: Overlay, hits: Sequence[Neighbour], decisions: tuple[str, ...]
-    ) -> list[Near]:
+        self, overlay: Snapshot, hits: Sequence[Neighbour], decisions: tuple[str, ...]
+    ) -> list[NearRecord]:
         """Those of the hits that are there as of now, and of these decisions."""
         records = overlay.records([hit.image_id for hit in hits])
         live = [
@@ -222,12 +222,12 @@ class Reader(Tracker):
         ]
         seen = joined_views.records(overlay, [record for record, _ in live])
         return [
-            Near(one, hit.similarity)
+            NearRecord(one, hit.similarity)
             for one, (_, hit) in zip(seen, live, strict=True)
             if joined_views.shown(one, decisions)
         ]
 
-    def _vector(self, overlay: Overlay, record: Record, space_id: str) -> Vector | None:
+    def _vector(self, overlay: Snapshot, record: Record, space_id: str) -> Vector | None:
         image_id = record.state.image_id
         vector = self._index.vector(overlay.tenant, space_id, image_id)
         own = record.state.anchor is not None or keys.is_caption(space_id)
@@ -236,7 +236,7 @@ class Reader(Tracker):
             return self._shelf.vectors(overlay.tenant, image_id, [space_id], said).get(space_id)
         return vector
 
-    def _settled(self, overlay: Overlay, image_id: str) -> Record:
+    def _settled(self, overlay: Snapshot, image_id: str) -> Record:
         if not _ID.fullmatch(image_id):
             raise MissingError(f"there is no picture {image_id}")
         record = overlay.records([image_id])[0]
@@ -251,7 +251,7 @@ class Reader(Tracker):
             return self._settled_now(overlay.tenant, image_id, job)
         raise UnsettledError(_unsettled(job), job=job)
 
-    def _settled_now(self, tenant: str, image_id: str, job: Tracked) -> Record:
+    def _settled_now(self, tenant: str, image_id: str, job: JobState) -> Record:
         overlay = self.overlay(tenant)
         record = overlay.records([image_id])[0]
         if record is None and overlay.removed(image_id) is not None:
@@ -260,7 +260,7 @@ class Reader(Tracker):
             raise UnsettledError(_unsettled(job), job=job)
         return record
 
-    def _copies(self, overlay: Overlay, original: str) -> list[State]:
+    def _copies(self, overlay: Snapshot, original: str) -> list[State]:
         held = {s.image_id: s for s in self._index.copies(overlay.tenant, original)}
         for image_id, state in overlay.tail.states.items():
             known = held.get(image_id)
@@ -285,7 +285,7 @@ class Reader(Tracker):
             found += [(one, self._shelf.fields(tenant, one, op_id).owner_id) for one, op_id in some]
         return found
 
-    def _failed(self, overlay: Overlay) -> Iterator[str]:
+    def _failed(self, overlay: Snapshot) -> Iterator[str]:
         """Pictures that were set aside."""
         for outcome in overlay.tail.outcomes.values():
             if outcome.kind == "ingest" and outcome.problem is not None:
@@ -299,7 +299,7 @@ class Reader(Tracker):
             before = (outcomes[-1].accepted_at, outcomes[-1].job_id)
 
 
-def _unsettled(job: Tracked) -> str:
+def _unsettled(job: JobState) -> str:
     if job.status == "failed" and job.problem is not None:
         return f"picture {job.image_id} could not be taken in: {job.problem.detail}"
     return f"picture {job.image_id} is not settled yet: its job is {job.status}"

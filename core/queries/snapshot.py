@@ -7,12 +7,12 @@ from typing import Protocol, runtime_checkable
 
 from core.ports import Index
 from core.records import Outcome, Record, State, Tombstone
-from core.storage.picture_store import Shelf
-from core.types import SpaceKind, Standing
+from core.storage.picture_store import PictureStore
+from core.types import ActiveSpaces, SpaceKind
 
 
 @runtime_checkable
-class Tail(Protocol):
+class ReadsTail(Protocol):
     """What the entries after the watermark left, newest state of each record."""
 
     @property
@@ -24,7 +24,7 @@ class Tail(Protocol):
         """By image_id."""
 
     @property
-    def standings(self) -> Mapping[SpaceKind, Standing]:
+    def standings(self) -> Mapping[SpaceKind, ActiveSpaces]:
         """By kind, those that changed."""
 
     @property
@@ -41,17 +41,17 @@ class Tail(Protocol):
 
 
 @runtime_checkable
-class Follows(Protocol):
+class FollowsLog(Protocol):
     """Whoever follows the log of every tenant."""
 
-    def tail(self, tenant: str) -> Tail:
+    def tail(self, tenant: str) -> ReadsTail:
         """The present tail. Raise StoreUnavailableError, CorruptError."""
 
 
-class Overlay:
+class Snapshot:
     """Reads of one moment. The tail is read first: what it lacks, the index has by then."""
 
-    def __init__(self, index: Index, shelf: Shelf, tenant: str, tail: Tail) -> None:
+    def __init__(self, index: Index, shelf: PictureStore, tenant: str, tail: ReadsTail) -> None:
         self._index = index
         self.shelf = shelf
         self.tenant = tenant

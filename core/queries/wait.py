@@ -12,7 +12,7 @@ LOOK_SECONDS = 0.5
 """News may be lost, or be another process's: look this often all the same."""
 
 
-class Waiter:
+class JobWaiter:
     """Async waits for the doors; `ended` (blocking) says which of some jobs the log holds."""
 
     def __init__(

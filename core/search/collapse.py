@@ -6,11 +6,11 @@ from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from core.filters import card, passes, shows
-from core.ports import Card, Filters, Index, Neighbour
-from core.queries.snapshot import Overlay
+from core.ports import Filters, Index, Neighbour, RecordCard
+from core.queries.snapshot import Snapshot
 
 
-class Stand(NamedTuple):
+class RankedPicture(NamedTuple):
     """A picture in a ranked list, as it is shown."""
 
     image_id: str
@@ -19,16 +19,16 @@ class Stand(NamedTuple):
     """The copy that matched, where another record is shown for it."""
 
 
-class Cards:
+class CardReader:
     """Cards as of now: the index overlaid with the tail, each read once."""
 
-    def __init__(self, index: Index, overlay: Overlay) -> None:
+    def __init__(self, index: Index, overlay: Snapshot) -> None:
         self._index = index
         self._overlay = overlay
-        self._known: dict[str, Card | None] = {}
-        self._stars: dict[str, list[Card]] = {}
+        self._known: dict[str, RecordCard | None] = {}
+        self._stars: dict[str, list[RecordCard]] = {}
 
-    def __getitem__(self, image_id: str) -> Card | None:
+    def __getitem__(self, image_id: str) -> RecordCard | None:
         return self._known[image_id]
 
     def read(self, ids: Sequence[str]) -> None:
@@ -48,7 +48,7 @@ class Cards:
             now = (self._known[copy.image_id] for copy in star)
             self._stars[image_id] = [one for one in now if one and one.original == image_id]
 
-    def copies(self, image_id: str) -> list[Card]:
+    def copies(self, image_id: str) -> list[RecordCard]:
         """Of one that `stars` has read, in the order they came."""
         return self._stars[image_id]
 
@@ -67,21 +67,21 @@ class Cards:
 
 
 def stand(
-    cards: Cards,
+    cards: CardReader,
     found: Sequence[Neighbour],
     filters: Filters,
     *,
     wanted: Collection[str],
     space_id: str | None,
     collapse: bool,
-) -> list[Stand]:
+) -> list[RankedPicture]:
     """A ranked list as it is shown, each picture once, at the place of its best.
 
     `wanted` are the decisions that the whole search asks for. `space_id` is None of a list by
     keyword. In a space, copies without a vector of their own stand where their original does.
     """
 
-    def good(one: Card) -> bool:
+    def good(one: RecordCard) -> bool:
         original = cards[one.original]
         originals = None if original is None else original.decision
         return passes(one, filters) and shows(one.decision, originals, wanted)
@@ -90,7 +90,7 @@ def stand(
     needy = [] if space_id is None else _needy(cards, found, good, collapse=collapse)
     cards.stars(needy)
     asked = set(needy)
-    shown: dict[str, Stand] = {}
+    shown: dict[str, RankedPicture] = {}
     for image_id, similarity in found:
         one = cards[image_id]
         if one is None:
@@ -106,12 +106,16 @@ def stand(
             place = hit.original if collapse else hit.image_id
             if cards[place] is not None and place not in shown:
                 copy = hit.image_id if hit.image_id != place else None
-                shown[place] = Stand(place, similarity, copy)
+                shown[place] = RankedPicture(place, similarity, copy)
     return list(shown.values())
 
 
 def _needy(
-    cards: Cards, found: Sequence[Neighbour], good: Callable[[Card], bool], *, collapse: bool
+    cards: CardReader,
+    found: Sequence[Neighbour],
+    good: Callable[[RecordCard], bool],
+    *,
+    collapse: bool,
 ) -> list[str]:
     """Those whose copies matter: all where copies appear, else those that do not pass alone."""
     here = [one for n in found if (one := cards[n.image_id]) is not None]

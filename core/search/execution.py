@@ -11,13 +11,13 @@ from msgspec import Struct
 from core.filters import card, passes, shows
 from core.ports import Filters, Index, Neighbour
 from core.queries import joined_views
-from core.queries.joined_views import Seen
-from core.queries.snapshot import Overlay
+from core.queries.joined_views import RecordView
+from core.queries.snapshot import Snapshot
 from core.search import request
 from core.search.bands import DEFAULTS, Band, Bands
-from core.search.collapse import Cards, Stand, stand
+from core.search.collapse import CardReader, RankedPicture, stand
 from core.search.fusion import DEEP, HUBS_TOP, WEIGHTS, Mode, Way, fuse, share, without_hubs
-from core.search.request import Ask
+from core.search.request import SearchRequest
 from core.types import Absent, Matrix, SpaceKind, Vector
 
 DEEPEST = 10_000
@@ -36,10 +36,10 @@ Scale = Callable[[str, str, Way], Bands | None]
 """Tenant, space and what asks, to the bands calibrated for it."""
 
 
-class Found(Struct, frozen=True, kw_only=True):
+class FoundPicture(Struct, frozen=True, kw_only=True):
     """A picture that was found, and why."""
 
-    seen: Seen
+    seen: RecordView
     similarities: dict[str, float]
     """Cosines by `visual` and `caption`, of the spaces asked that it, or what stands for it, is in.
 
@@ -58,16 +58,16 @@ class Found(Struct, frozen=True, kw_only=True):
     group: str | None = None
 
 
-class Results(Struct, frozen=True, kw_only=True):
+class SearchResults(Struct, frozen=True, kw_only=True):
     """What was found, best first, and what took part."""
 
-    hits: list[Found]
+    hits: list[FoundPicture]
     used: tuple[Mode, ...]
     missing: tuple[Absent, ...] = ()
     """Of hybrid: what could have been asked but for a model or a vector, and why not."""
 
 
-class Question(Struct, frozen=True, kw_only=True):
+class RankedList(Struct, frozen=True, kw_only=True):
     """One list that is asked for."""
 
     mode: Mode
@@ -77,32 +77,32 @@ class Question(Struct, frozen=True, kw_only=True):
     text: str = ""
 
 
-class Sought(Struct, frozen=True, kw_only=True):
+class QueryPlan(Struct, frozen=True, kw_only=True):
     """All that one search asks."""
 
-    questions: list[Question]
+    questions: list[RankedList]
     missing: tuple[Absent, ...]
     without: tuple[str, ...]
     """The picture that asks and its original: no answer to itself."""
 
 
-class Chosen(NamedTuple):
+class RankedHit(NamedTuple):
     """A hit before its record is joined."""
 
-    stand: Stand
+    stand: RankedPicture
     matched_by: tuple[Mode, ...]
     group: str | None
 
 
-class Answer:
+class SearchExecution:
     """One search under way."""
 
     def __init__(
         self,
         index: Index,
-        overlay: Overlay,
-        ask: Ask,
-        sought: Sought,
+        overlay: Snapshot,
+        ask: SearchRequest,
+        sought: QueryPlan,
         *,
         hubs: Hubs | None,
         scale: Scale | None,
@@ -115,9 +115,9 @@ class Answer:
         self._sought = sought
         self._hubs = hubs
         self._scale = scale
-        self._cards = Cards(index, overlay)
+        self._cards = CardReader(index, overlay)
         self._floors = request.floors(ask)
-        self._asked: dict[SpaceKind, Question] = {}
+        self._asked: dict[SpaceKind, RankedList] = {}
         """By kind, the question whose cosines are told: a picture's before a text's."""
         for question in sought.questions:
             if question.mode != "keyword":
@@ -125,7 +125,7 @@ class Answer:
         self._cosines: dict[tuple[SpaceKind, str], float | None] = {}
         """By kind and the record whose own vector it is of."""
 
-    def results(self) -> Results:
+    def results(self) -> SearchResults:
         """Ask, and ask deeper, until the answer is full or there is no more."""
         depth = max(DEEP, 4 * self._ask.limit)
         while True:
@@ -142,7 +142,7 @@ class Answer:
                 break
             depth *= DEEPER
         used = tuple(dict.fromkeys(question.mode for question in self._sought.questions))
-        return Results(hits=self._told(chosen), used=used, missing=self._sought.missing)
+        return SearchResults(hits=self._told(chosen), used=used, missing=self._sought.missing)
 
     def _values(self) -> list[str] | None:
         """The groups there can be, None where there are too many to ask for each."""
@@ -152,14 +152,16 @@ class Answer:
         values = self._index.values(self._tenant, by, MANY + 1)
         return values if len(values) <= MANY else None
 
-    def _longer(self, lists: list[list[Stand]], values: Sequence[str]) -> list[list[Stand]]:
+    def _longer(
+        self, lists: list[list[RankedPicture]], values: Sequence[str]
+    ) -> list[list[RankedPicture]]:
         """Lists with the best of each of these groups behind what they have.
 
         Within a list cosines, and relevances, compare: the order of groups is that of whole lists.
         """
         longer = []
         for question, shown in zip(self._sought.questions, lists, strict=True):
-            more: list[Stand] = []
+            more: list[RankedPicture] = []
             for value in values:
                 narrowed = self._narrowed(value)
                 if narrowed is not None:
@@ -184,8 +186,8 @@ class Answer:
     # --- lists ----------------------------------------------------------------------------------
 
     def _list(
-        self, question: Question, depth: int, filters: Filters | None = None
-    ) -> tuple[list[Stand], bool]:
+        self, question: RankedList, depth: int, filters: Filters | None = None
+    ) -> tuple[list[RankedPicture], bool]:
         """What a question finds, as it is shown, and whether there is no more."""
         without = self._sought.without
         filters = self._filters if filters is None else filters
@@ -216,7 +218,7 @@ class Answer:
         )
         return [one for one in shown if one.image_id not in without], len(found) < depth
 
-    def _mended(self, question: Question, found: list[Neighbour]) -> list[Neighbour]:
+    def _mended(self, question: RankedList, found: list[Neighbour]) -> list[Neighbour]:
         """The head of a text's list in a space, ordered anew in hybrid where there is a bank."""
         space_id = question.space_id
         wanted = (self._ask.mode, question.way) == ("hybrid", "text")
@@ -228,11 +230,11 @@ class Answer:
         order = without_hubs([one.similarity for one in head], vectors, bank)
         return [*(head[n] for n in order), *found[HUBS_TOP:]]
 
-    def _chosen(self, lists: Sequence[list[Stand]]) -> list[Chosen]:
+    def _chosen(self, lists: Sequence[list[RankedPicture]]) -> list[RankedHit]:
         """The best of all lists, in order, cut at the bounds, one a group, at most the limit."""
         questions = self._sought.questions
         weights = [WEIGHTS[one.mode, one.way] for one in questions]
-        best: dict[str, tuple[float, Stand]] = {}
+        best: dict[str, tuple[float, RankedPicture]] = {}
         by: dict[str, list[Mode]] = {}
         for question, weight, shown in zip(questions, weights, lists, strict=True):
             for rank, one in enumerate(shown):
@@ -248,18 +250,18 @@ class Answer:
             ]
         )
         stands = [best[image_id][1] for image_id in order]
-        chosen: list[Chosen] = []
+        chosen: list[RankedHit] = []
         groups: set[str | None] = set()
         for one in self._reaching(stands):
             for group in self._groups(one):
                 if self._ask.group_by is None or group not in groups:
                     groups.add(group)
-                    chosen.append(Chosen(one, tuple(by[one.image_id]), group))
+                    chosen.append(RankedHit(one, tuple(by[one.image_id]), group))
             if len(chosen) >= self._ask.limit:
                 break
         return chosen[: self._ask.limit]
 
-    def _reaching(self, stands: list[Stand]) -> list[Stand]:
+    def _reaching(self, stands: list[RankedPicture]) -> list[RankedPicture]:
         """Of hybrid, those that reach a least cosine in one of the spaces named."""
         if self._ask.mode != "hybrid" or not self._floors:
             return stands
@@ -275,7 +277,7 @@ class Answer:
             )
         ]
 
-    def _groups(self, stand: Stand) -> tuple[str | None, ...]:
+    def _groups(self, stand: RankedPicture) -> tuple[str | None, ...]:
         by = self._ask.group_by
         one = self._cards[stand.image_id]
         if by is None or one is None:
@@ -287,14 +289,14 @@ class Answer:
 
     # --- cosines --------------------------------------------------------------------------------
 
-    def _stored(self, kind: SpaceKind, one: Stand) -> list[str]:
+    def _stored(self, kind: SpaceKind, one: RankedPicture) -> list[str]:
         """Records whose vector may be the hit's own, the likeliest first."""
         known = self._cards[one.image_id]
         original = one.image_id if known is None else known.original
         copies = [one.copy] if kind == "caption" and one.copy else []
         return list(dict.fromkeys([*copies, one.image_id, original]))
 
-    def _measure(self, kind: SpaceKind, stands: Sequence[Stand]) -> None:
+    def _measure(self, kind: SpaceKind, stands: Sequence[RankedPicture]) -> None:
         """Have the cosines of these, where they have vectors."""
         question = self._asked[kind]
         ids = dict.fromkeys(image_id for one in stands for image_id in self._stored(kind, one))
@@ -306,13 +308,13 @@ class Answer:
             cosine = None if vector is None else float(np.dot(question.vector, vector))
             self._cosines[kind, image_id] = cosine
 
-    def _cosine(self, kind: SpaceKind, one: Stand) -> float | None:
+    def _cosine(self, kind: SpaceKind, one: RankedPicture) -> float | None:
         found = (self._cosines.get((kind, image_id)) for image_id in self._stored(kind, one))
         return next((cosine for cosine in found if cosine is not None), None)
 
     # --- telling --------------------------------------------------------------------------------
 
-    def _told(self, chosen: list[Chosen]) -> list[Found]:
+    def _told(self, chosen: list[RankedHit]) -> list[FoundPicture]:
         records = self._overlay.records([one.stand.image_id for one in chosen])
         kept = [
             (one, record)
@@ -327,7 +329,7 @@ class Answer:
             self._measure(kind, [one.stand for one, _ in live])
         return [self._found(one, told, rank) for rank, (one, told) in enumerate(live, 1)]
 
-    def _still(self, one: Chosen, seen: Seen) -> bool:
+    def _still(self, one: RankedHit, seen: RecordView) -> bool:
         """Whether the record that is shown passes as it was read last."""
         filters = self._ask.filters
         copy = None if one.stand.copy is None else self._cards[one.stand.copy]
@@ -335,11 +337,11 @@ class Answer:
             return shows(copy.decision, seen.record.state.decision.value, filters.decision)
         return passes(card(seen.record), filters) and joined_views.shown(seen, filters.decision)
 
-    def _found(self, one: Chosen, seen: Seen, rank: int) -> Found:
+    def _found(self, one: RankedHit, seen: RecordView, rank: int) -> FoundPicture:
         known = {kind: self._cosine(kind, one.stand) for kind in self._asked}
         cosines = {kind: cosine for kind, cosine in known.items() if cosine is not None}
         single = self._ask.mode in request.KINDS
-        return Found(
+        return FoundPicture(
             seen=seen,
             similarities={str(kind): cosine for kind, cosine in cosines.items()},
             distance=request.distance(self._ask, one.stand.similarity) if single else None,

@@ -21,7 +21,7 @@ ROUNDING = 1e-6
 """What a float32 cosine may be off: a bound taken from an answer lets that answer through."""
 
 
-class Ask(Struct, frozen=True, kw_only=True):
+class SearchRequest(Struct, frozen=True, kw_only=True):
     """A search. A text, a stored picture, a picture sent along, or in hybrid several of them."""
 
     text: str | None = None
@@ -50,7 +50,7 @@ class Ask(Struct, frozen=True, kw_only=True):
     """`visual`, `caption` or the id of a space: refused unless it is the active one."""
 
 
-def check(ask: Ask) -> None:
+def check(ask: SearchRequest) -> None:
     """Whether this can be asked. Raise MalformedError naming what is wrong."""
     pictures = [name for name in ("image_id", "vector") if getattr(ask, name) is not None]
     words = ask.text is not None and bool(ask.text.strip())
@@ -65,7 +65,7 @@ def check(ask: Ask) -> None:
         _space(ask)
 
 
-def floors(ask: Ask) -> dict[str, float]:
+def floors(ask: SearchRequest) -> dict[str, float]:
     """Least cosine by kind of space, of those that have one."""
     if isinstance(ask.min_similarity, Mapping):
         return {kind: least - ROUNDING for kind, least in ask.min_similarity.items()}
@@ -76,14 +76,14 @@ def floors(ask: Ask) -> dict[str, float]:
     return {ask.mode: max(found) - ROUNDING} if found else {}
 
 
-def distance(ask: Ask, similarity: float) -> float:
+def distance(ask: SearchRequest, similarity: float) -> float:
     """How far a cosine is, by the metric asked for; never below 0."""
     if ask.metric == "cosine":
         return max(0.0, 1 - similarity)
     return math.sqrt(max(0.0, 2 - 2 * similarity))
 
 
-def _one(ask: Ask, pictures: list[str], *, words: bool) -> None:
+def _one(ask: SearchRequest, pictures: list[str], *, words: bool) -> None:
     if len(pictures) + words > 1:
         raise MalformedError(
             f"{ask.mode} is asked by one thing at a time; hybrid takes several", field="mode"
@@ -96,7 +96,7 @@ def _one(ask: Ask, pictures: list[str], *, words: bool) -> None:
         )
 
 
-def _bounds(ask: Ask) -> None:
+def _bounds(ask: SearchRequest) -> None:
     _least(ask)
     far = ask.max_distance
     if ask.mode not in KINDS:
@@ -108,7 +108,7 @@ def _bounds(ask: Ask) -> None:
         raise MalformedError("max_distance is between 0 and 2", field="max_distance")
 
 
-def _least(ask: Ask) -> None:
+def _least(ask: SearchRequest) -> None:
     least, name = ask.min_similarity, "min_similarity"
     if least is None:
         return
@@ -133,7 +133,7 @@ def _cosine(name: str, value: float) -> None:
         raise MalformedError(f"{name} is between -1 and 1", field=name)
 
 
-def _space(ask: Ask) -> None:
+def _space(ask: SearchRequest) -> None:
     kind = (ask.space or "").partition("-")[0]
     if kind not in KINDS:
         raise MalformedError("space is visual, caption or the id of a space", field="space")

@@ -16,16 +16,33 @@ from core.errors import (
 )
 from core.filters import SHOWN
 from core.ports import Embedder, Index, TextEmbedder
-from core.queries.snapshot import Follows, Overlay
+from core.queries.snapshot import FollowsLog, Snapshot
 from core.records import Record
 from core.search import request
-from core.search.execution import Answer, Found, Hubs, Question, Results, Scale, Sought
+from core.search.execution import (
+    FoundPicture,
+    Hubs,
+    QueryPlan,
+    RankedList,
+    Scale,
+    SearchExecution,
+    SearchResults,
+)
 from core.search.fusion import Mode, Way
-from core.search.request import Ask
-from core.storage.picture_store import Remembered, Shelf
+from core.search.request import SearchRequest
+from core.storage.picture_store import LRUCache, PictureStore
 from core.types import Absent, SpaceKind, Vector
 
-__all__ = ["Ask", "Embedders", "Found", "Hubs", "Results", "Scale", "Searcher", "Sees"]
+__all__ = [
+    "Embedders",
+    "FoundPicture",
+    "Hubs",
+    "LoadsQueryPicture",
+    "Scale",
+    "SearchRequest",
+    "SearchResults",
+    "Searcher",
+]
 
 
 class Embedders(Protocol):
@@ -41,7 +58,7 @@ class Embedders(Protocol):
         """Of the active space, None where there is none."""
 
 
-class Sees(Protocol):
+class LoadsQueryPicture(Protocol):
     """Looks at a picture that is not stored."""
 
     def see(self, tenant: str, data: bytes) -> tuple[str, Vector]:
@@ -65,10 +82,10 @@ class Searcher:
     def __init__(
         self,
         index: Index,
-        follower: Follows,
-        shelf: Shelf,
+        follower: FollowsLog,
+        shelf: PictureStore,
         embedders: Embedders,
-        sight: Sees,
+        sight: LoadsQueryPicture,
         *,
         hubs: Hubs | None = None,
         scale: Scale | None = None,
@@ -81,7 +98,7 @@ class Searcher:
         self._sight = sight
         self._hubs = hubs
         self._scale = scale
-        self._read: Remembered[Vector] = Remembered(REMEMBERED)
+        self._read: LRUCache[Vector] = LRUCache(REMEMBERED)
 
     def read(self, tenant: str, kind: SpaceKind, text: str) -> tuple[str, Vector]:
         """The active space of a kind, and a question in words as it lies in it.
@@ -124,7 +141,7 @@ class Searcher:
             raise ConflictError(f"the active {kind} space is {active}", field="space")
         return active
 
-    def search(self, tenant: str, ask: Ask) -> Results:
+    def search(self, tenant: str, ask: SearchRequest) -> SearchResults:
         """The best pictures for a question, of the decisions that its filters ask for.
 
         Raise MalformedError for what cannot be asked, EmbedderUnavailableError for a mode whose
@@ -137,15 +154,15 @@ class Searcher:
         if ask.space is not None:
             self.space_id(tenant, ask.space)
         tail = self._follower.tail(tenant)
-        overlay = Overlay(self._index, self._shelf, tenant, tail)
+        overlay = Snapshot(self._index, self._shelf, tenant, tail)
         sought = self._sought(overlay, ask)
-        return Answer(
+        return SearchExecution(
             self._index, overlay, ask, sought, hubs=self._hubs, scale=self._scale
         ).results()
 
     # --- what to ask ----------------------------------------------------------------------------
 
-    def _sought(self, overlay: Overlay, ask: Ask) -> Sought:
+    def _sought(self, overlay: Snapshot, ask: SearchRequest) -> QueryPlan:
         own = None if ask.image_id is None else self._record(overlay, ask.image_id)
         ways: list[tuple[Mode, Way]] = []
         if ask.vector is not None or own is not None:
@@ -154,7 +171,7 @@ class Searcher:
             ways.append(("caption", "picture"))
         if ask.text and ask.text.strip():
             ways += [("visual", "text"), ("caption", "text"), ("keyword", "text")]
-        questions: list[Question] = []
+        questions: list[RankedList] = []
         refused: list[tuple[Mode, SeenitError]] = []
         for mode, way in ways:
             if ask.mode not in ("hybrid", mode):
@@ -168,15 +185,15 @@ class Searcher:
         used = {question.mode for question in questions}
         missing = {mode: Absent(mode, why.detail) for mode, why in refused if mode not in used}
         without = () if own is None else (own.state.image_id, own.state.original)
-        return Sought(
+        return QueryPlan(
             questions=questions, missing=tuple(missing.values()), without=tuple(sorted({*without}))
         )
 
     def _questions(
-        self, overlay: Overlay, ask: Ask, mode: Mode, way: Way, own: Record | None
-    ) -> list[Question]:
+        self, overlay: Snapshot, ask: SearchRequest, mode: Mode, way: Way, own: Record | None
+    ) -> list[RankedList]:
         if mode == "keyword":
-            return [Question(mode=mode, way=way, text=ask.text or "")]
+            return [RankedList(mode=mode, way=way, text=ask.text or "")]
         tenant = overlay.tenant
         if way == "text":
             space_id, vector = self.read(tenant, mode, ask.text or "")
@@ -187,11 +204,11 @@ class Searcher:
             if own is not None:
                 vectors.append(self._stored(overlay, own, space_id, mode))
         return [
-            Question(mode=mode, way=way, space_id=space_id, vector=np.asarray(vector, np.float32))
+            RankedList(mode=mode, way=way, space_id=space_id, vector=np.asarray(vector, np.float32))
             for vector in vectors
         ]
 
-    def _stored(self, overlay: Overlay, own: Record, space_id: str, kind: SpaceKind) -> Vector:
+    def _stored(self, overlay: Snapshot, own: Record, space_id: str, kind: SpaceKind) -> Vector:
         """A picture's own vector; what a copy shows, its original stands for."""
         image_id = own.state.image_id
         vector = self._vector(overlay, own, space_id)
@@ -204,13 +221,13 @@ class Searcher:
             )
         return vector
 
-    def _vector(self, overlay: Overlay, record: Record, space_id: str) -> Vector | None:
+    def _vector(self, overlay: Snapshot, record: Record, space_id: str) -> Vector | None:
         held = record.vectors.get(space_id)  # where the tail has it
         if held is not None:
             return held
         return self._index.vector(overlay.tenant, space_id, record.state.image_id)
 
-    def _record(self, overlay: Overlay, image_id: str) -> Record:
+    def _record(self, overlay: Snapshot, image_id: str) -> Record:
         record = overlay.records([image_id])[0]
         if record is not None:
             return record

@@ -8,23 +8,23 @@ from contextlib import contextmanager
 
 from core.errors import CorruptError, MissingError
 from core.fingerprint.fingerprint import decode_preview
-from core.fingerprint.keypoints import Detail, detail
-from core.matching.alignment import Picture, compare
+from core.fingerprint.keypoints import DetailKeypoints, detail
+from core.matching.alignment import AlignedPicture, compare
 from core.matching.policy import Policy
 from core.records import Fields
-from core.storage.picture_store import Remembered, Shelf
+from core.storage.picture_store import LRUCache, PictureStore
 from core.types import Comparison, Evidence, Hit, Pixels, Query
 
 logger = logging.getLogger(__name__)
 
 
-class Held(tuple[Query, bytes]):
+class PictureInHand(tuple[Query, bytes]):
     """A picture in hand: its query, and its preview as JPEG."""
 
     __slots__ = ()
 
 
-class Gallery:
+class PictureLoader:
     """What settling may look at: pictures in hand and pictures on the shelf.
 
     Every picture is compared as its stored JPEG preview shows it, also one still in hand, so that
@@ -33,7 +33,7 @@ class Gallery:
 
     def __init__(
         self,
-        shelf: Shelf,
+        shelf: PictureStore,
         policy: Policy,
         space: Callable[[str], str | None],
         *,
@@ -42,8 +42,8 @@ class Gallery:
         self._shelf = shelf
         self._policy = policy
         self._space = space
-        self._held: dict[tuple[str, str], Held] = {}
-        self._pictures: Remembered[Picture] = Remembered(remembered)
+        self._held: dict[tuple[str, str], PictureInHand] = {}
+        self._pictures: LRUCache[AlignedPicture] = LRUCache(remembered)
 
     @contextmanager
     def holding(
@@ -52,7 +52,7 @@ class Gallery:
         """Have these at hand meanwhile; keypoints of those not `stored` are never written down."""
         mine = [(tenant, query.image_id) for query, _ in items]
         for key, (query, preview) in zip(mine, items, strict=True):
-            self._held[key] = Held((query, preview))
+            self._held[key] = PictureInHand((query, preview))
             if not stored:
                 self._pictures.put(key, self._lay(query, preview, None))
         try:
@@ -93,7 +93,7 @@ class Gallery:
         """What the caller said of a picture."""
         return self._shelf.fields(tenant, image_id, op_id)
 
-    def _picture(self, tenant: str, image_id: str) -> Picture | None:
+    def _picture(self, tenant: str, image_id: str) -> AlignedPicture | None:
         known = self._pictures.get((tenant, image_id))
         if known is not None:
             return known
@@ -111,14 +111,14 @@ class Gallery:
             logger.error("a spoilt preview: %s", error, extra=about)  # noqa: TRY400  in words
             return None
 
-    def _lay(self, query: Query, preview: bytes, tenant: str | None) -> Picture:
+    def _lay(self, query: Query, preview: bytes, tenant: str | None) -> AlignedPicture:
         pixels = decode_preview(preview)
 
-        def keypoints() -> Detail:
+        def keypoints() -> DetailKeypoints:
             return self._detail(tenant, query.image_id, pixels)
 
         fingerprint = query.fingerprint
-        return Picture(
+        return AlignedPicture(
             preview=pixels,
             width=fingerprint.width,
             height=fingerprint.height,
@@ -127,7 +127,7 @@ class Gallery:
             detail=keypoints,
         )
 
-    def _detail(self, tenant: str | None, image_id: str, pixels: Pixels) -> Detail:
+    def _detail(self, tenant: str | None, image_id: str, pixels: Pixels) -> DetailKeypoints:
         if tenant is None:
             return detail(pixels)
         known = self._shelf.detail(tenant, image_id)

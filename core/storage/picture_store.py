@@ -13,7 +13,7 @@ import numpy as np
 from core import keys
 from core.errors import MissingError
 from core.fingerprint.fingerprint import decode_preview, thumb
-from core.fingerprint.keypoints import Detail
+from core.fingerprint.keypoints import DetailKeypoints
 from core.ports import Blobs
 from core.records import Fields, Record, State
 from core.types import Fingerprint, Pixels, Vector
@@ -22,10 +22,10 @@ V = TypeVar("V")
 
 _fingerprint = msgspec.msgpack.Decoder(Fingerprint)
 _fields = msgspec.json.Decoder(Fields)
-_detail = msgspec.msgpack.Decoder(Detail)
+_detail = msgspec.msgpack.Decoder(DetailKeypoints)
 
 
-class Remembered(Generic[V]):
+class LRUCache(Generic[V]):
     """The last few values read, by key; safe from several threads."""
 
     def __init__(self, size: int) -> None:
@@ -57,7 +57,7 @@ class Remembered(Generic[V]):
                 del self._values[key]
 
 
-class Written(msgspec.Struct, frozen=True, kw_only=True):
+class StoredFingerprint(msgspec.Struct, frozen=True, kw_only=True):
     """What the fingerprint stage found out about one picture."""
 
     image_id: str
@@ -68,7 +68,7 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
     """By visual space."""
 
 
-class Made(NamedTuple):
+class StoredVector(NamedTuple):
     """A vector, and what it is of."""
 
     image_id: str
@@ -78,18 +78,18 @@ class Made(NamedTuple):
     vector: Vector
 
 
-class Shelf:
+class PictureStore:
     """Reads and writes what lies beside each picture; remembers the last few fingerprints."""
 
     def __init__(self, blobs: Blobs, *, remembered: int = 512) -> None:
         self._blobs = blobs
-        self._fingerprints: Remembered[Fingerprint] = Remembered(remembered)
-        self._vectors: Remembered[Vector] = Remembered(remembered)
-        self._fields: Remembered[Fields] = Remembered(remembered)
+        self._fingerprints: LRUCache[Fingerprint] = LRUCache(remembered)
+        self._vectors: LRUCache[Vector] = LRUCache(remembered)
+        self._fields: LRUCache[Fields] = LRUCache(remembered)
 
     # --- writing --------------------------------------------------------------------------------
 
-    def write(self, tenant: str, items: Sequence[Written]) -> None:
+    def write(self, tenant: str, items: Sequence[StoredFingerprint]) -> None:
         """Put what was found out, durably; what belongs to a deleted picture goes again at once."""
         objects: list[tuple[str, bytes]] = []
         for item in items:
@@ -101,7 +101,7 @@ class Shelf:
             )
             objects.append((keys.derived(tenant, item.image_id, "preview"), item.preview))
             objects += [
-                self._vector(tenant, Made(item.image_id, space, None, vector))
+                self._vector(tenant, StoredVector(item.image_id, space, None, vector))
                 for space, vector in item.vectors.items()
             ]
         self._blobs.put(objects)
@@ -110,17 +110,17 @@ class Shelf:
             self._fingerprints.put((tenant, item.image_id), item.fingerprint)
         self.revisit(tenant, ids)
 
-    def write_vectors(self, tenant: str, made: Sequence[Made]) -> None:
+    def write_vectors(self, tenant: str, made: Sequence[StoredVector]) -> None:
         """Put vectors that were made apart from the pictures' fingerprints, durably."""
         self._blobs.put([self._vector(tenant, one) for one in made])
         self.revisit(tenant, list(dict.fromkeys(one.image_id for one in made)))
 
-    def _vector(self, tenant: str, made: Made) -> tuple[str, bytes]:
+    def _vector(self, tenant: str, made: StoredVector) -> tuple[str, bytes]:
         key = keys.vector(tenant, made.image_id, made.space_id, made.said)
         self._vectors.put((tenant, made.image_id, key), made.vector)
         return key, made.vector.astype("<f4").tobytes()
 
-    def write_detail(self, tenant: str, image_id: str, detail: Detail) -> None:
+    def write_detail(self, tenant: str, image_id: str, detail: DetailKeypoints) -> None:
         """Keep the keypoints that an alignment asked for, so that the next costs one read."""
         key = keys.derived(tenant, image_id, "detail")
         self._blobs.put([(key, msgspec.msgpack.encode(detail))])
@@ -240,7 +240,7 @@ class Shelf:
         """The preview, decoded. Raise MissingError."""
         return decode_preview(self.preview(tenant, image_id))
 
-    def detail(self, tenant: str, image_id: str) -> Detail | None:
+    def detail(self, tenant: str, image_id: str) -> DetailKeypoints | None:
         """The keypoints of the preview, None where no alignment has asked for them yet."""
         try:
             return _detail.decode(self._blobs.get(keys.derived(tenant, image_id, "detail")))

@@ -19,7 +19,7 @@ LIFETIME = 3600
 _PURPOSE = "seenit content"
 
 
-class Signer:
+class URLSigner:
     """Makes and checks such addresses. The secret never leaves it."""
 
     def __init__(self, secret: bytes, now: Callable[[], float] = time.time) -> None:

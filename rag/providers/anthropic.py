@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rag.providers.base import MEDIA_TYPE, Block, Picture, Prompt
+from rag.providers.base import MEDIA_TYPE, Block, Prompt, PromptPicture
 
 
 def blocks(prompt: Prompt) -> list[Block]:
@@ -31,7 +31,7 @@ def _pictures(prompt: Prompt) -> Iterator[Block]:
             yield {"type": "image", "source": source}
 
 
-def _source(picture: Picture) -> Block | None:
+def _source(picture: PromptPicture) -> Block | None:
     inline = picture.inline
     if inline is not None:
         return {"type": "base64", "media_type": MEDIA_TYPE, "data": inline}

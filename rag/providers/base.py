@@ -22,7 +22,7 @@ GUIDE = (
 """Said once; the labels it speaks of are the only ones that `[img-…]` in a prompt can be."""
 
 
-class Picture(Struct, frozen=True, kw_only=True):
+class PromptPicture(Struct, frozen=True, kw_only=True):
     """One picture of a prompt: inline, by URL, or (neither) by reference."""
 
     label: str
@@ -41,7 +41,7 @@ class Picture(Struct, frozen=True, kw_only=True):
 class Prompt(Struct, frozen=True, kw_only=True):
     """Pictures and the question they are to help with."""
 
-    pictures: tuple[Picture, ...]
+    pictures: tuple[PromptPicture, ...]
     question: str | None = None
     """The caller's own words: asked as they are, but for what cannot be seen of them."""
 
@@ -56,7 +56,7 @@ class Prompt(Struct, frozen=True, kw_only=True):
         return (self.question,) if self.question else ()
 
 
-class Format(Protocol):
+class ProviderFormat(Protocol):
     """A provider's way of writing a prompt."""
 
     def blocks(self, prompt: Prompt) -> list[Block]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rag.providers.base import MEDIA_TYPE, Block, Picture, Prompt
+from rag.providers.base import MEDIA_TYPE, Block, Prompt, PromptPicture
 
 DETAIL = "low"
 """The model then sees the picture in 512 x 512 pixels: all that a preview has."""
@@ -34,7 +34,7 @@ def _pictures(prompt: Prompt) -> Iterator[Block]:
             yield {"type": "image_url", "image_url": {"url": url, "detail": DETAIL}}
 
 
-def address(picture: Picture) -> str | None:
+def address(picture: PromptPicture) -> str | None:
     """A data URL, or the picture's own; None for a reference."""
     inline = picture.inline
     return picture.url if inline is None else f"data:{MEDIA_TYPE};base64,{inline}"

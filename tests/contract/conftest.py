@@ -13,8 +13,8 @@ import weaviate
 from weaviate.classes.query import Filter
 
 from adapters.blobs.opening import open_blobs
-from adapters.sqlite_index import LocalIndex
-from adapters.weaviate_index import Node, WeaviateIndex, parse
+from adapters.sqlite_index import SQLiteIndex
+from adapters.weaviate_index import WeaviateIndex, WeaviateNode, parse
 from adapters.weaviate_index.collections import HEAD, META, OF_TENANTS
 from core.matching.policy import Policy
 from core.ports import Blobs, Index
@@ -27,7 +27,7 @@ class Shelf:
     """One schema on a server, emptied after each test: to make one takes a second."""
 
     def __init__(self, url: str, key: str) -> None:
-        self.nodes: list[Node] = parse(url)
+        self.nodes: list[WeaviateNode] = parse(url)
         self.key = key
         self.prefix = f"T{uuid4().hex[:8]}"
 
@@ -94,7 +94,7 @@ def open_local(tmp_path: Path, policy: Policy) -> Iterator[Opens]:
     indexes: list[Index] = []
 
     def open_index() -> Index:
-        indexes.append(LocalIndex(tmp_path / "index.db", policy, durable=False))
+        indexes.append(SQLiteIndex(tmp_path / "index.db", policy, durable=False))
         return indexes[-1]
 
     yield open_index

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters.blobs.directory import Directory
-from adapters.blobs.object_store import Bucket
+from adapters.blobs.directory import DirectoryBlobs
+from adapters.blobs.object_store import ObjectStoreBlobs
 from adapters.blobs.opening import open_blobs, probe
 from core.errors import ExistsError, MissingError, StoreUnavailableError
 from core.ports import Blobs
@@ -204,7 +204,7 @@ def test_an_honest_store_passes_the_probe(blobs: Blobs) -> None:
 def test_a_store_with_several_winners_is_refused() -> None:
     """A gateway that looks before it writes, and writes all the same, fails the probe."""
 
-    class Lying(Bucket):
+    class Lying(ObjectStoreBlobs):
         def create(self, key: str, data: bytes) -> None:
             self.put([(key, data)])
 
@@ -216,7 +216,7 @@ def test_a_store_that_forgets_its_refusal_is_refused() -> None:
     """One winner in the race, but a later create is let through: refused too."""
     asked = count(1)
 
-    class Forgetful(Bucket):
+    class Forgetful(ObjectStoreBlobs):
         def create(self, key: str, data: bytes) -> None:
             if next(asked) > 8:
                 self.put([(key, data)])
@@ -230,7 +230,7 @@ def test_a_store_that_forgets_its_refusal_is_refused() -> None:
 def test_a_lost_answer_is_not_taken_for_a_lie() -> None:
     """A winner that is told "exists" (its first answer was lost) does not fail the probe."""
 
-    class Losing(Bucket):
+    class Losing(ObjectStoreBlobs):
         def create(self, key: str, data: bytes) -> None:
             super().create(key, data)
             raise ExistsError(key)
@@ -242,20 +242,20 @@ def test_a_lost_answer_is_not_taken_for_a_lie() -> None:
 
 def test_temporaries_are_neither_listed_nor_kept(tmp_path: Path) -> None:
     """What a killed writer left is invisible, and removed at a start an hour later."""
-    store = Directory(tmp_path)
+    store = DirectoryBlobs(tmp_path)
     old, young = tmp_path / ".tmp/old", tmp_path / ".tmp/young"
     for left in (old, young):
         left.write_bytes(b"half")
     os.utime(old, (time.time() - 7200,) * 2)
     assert list(store.keys("")) == []
     assert store.folders("") == []
-    Directory(tmp_path)
+    DirectoryBlobs(tmp_path)
     assert [old.exists(), young.exists()] == [False, True]
 
 
 def test_a_file_is_taken_over_without_a_copy(tmp_path: Path) -> None:
     """On one device the upload becomes the object, twice too; its first name may then go."""
-    store = Directory(tmp_path / "store")
+    store = DirectoryBlobs(tmp_path / "store")
     file = tmp_path / "upload"
     file.write_bytes(b"picture")
     inode = file.stat().st_ino
@@ -275,7 +275,7 @@ def test_a_file_of_another_device_is_copied(
     def refuse(*_: object) -> None:
         raise OSError(errno.EXDEV, "Invalid cross-device link")
 
-    store = Directory(tmp_path / "store")
+    store = DirectoryBlobs(tmp_path / "store")
     file = tmp_path / "upload"
     file.write_bytes(b"picture")
     with monkeypatch.context() as patched:
@@ -286,7 +286,7 @@ def test_a_file_of_another_device_is_copied(
 
 def test_nothing_temporary_stays(tmp_path: Path) -> None:
     """Writes that succeed, are refused or fail leave the spool empty."""
-    store = Directory(tmp_path)
+    store = DirectoryBlobs(tmp_path)
     store.put([("a/x/1", b"1")])
     assert store.create_many([("a/x/1", b"2"), ("a/x/3", b"3")]) == [False, True]
     with pytest.raises(StoreUnavailableError):
@@ -299,7 +299,7 @@ def test_nothing_temporary_stays(tmp_path: Path) -> None:
 
 def test_empty_folders_go_but_a_tenants_stay(tmp_path: Path) -> None:
     """A picture's own folders are pruned; `part/tenant` is kept for the next one."""
-    store = Directory(tmp_path)
+    store = DirectoryBlobs(tmp_path)
     store.put([("vectors/t/id/space/op", b"1")])
     store.delete(["vectors/t/id/space/op"])
     assert [path.relative_to(tmp_path) for path in sorted((tmp_path / "vectors").rglob("*"))] == [
@@ -311,7 +311,7 @@ def test_urls_name_stores(tmp_path: Path) -> None:
     """file:// with escapes and plain paths are the same directory; odd schemes are refused."""
     spaced = tmp_path / "a b"
     opened = open_blobs(f"file://{tmp_path}/a%20b", durable=False)
-    assert isinstance(opened, Directory)
+    assert isinstance(opened, DirectoryBlobs)
     assert opened.root == spaced
     opened.put([("x/y", b"1")])
     assert open_blobs(str(spaced), durable=True).get("x/y") == b"1"
@@ -326,7 +326,7 @@ def test_a_store_that_is_down_is_unavailable() -> None:
     os_free_port = "http://127.0.0.1:9"
     from obstore.store import S3Store  # noqa: PLC0415 - only this test names a vendor
 
-    store = Bucket(
+    store = ObjectStoreBlobs(
         S3Store(
             "bucket",
             endpoint=os_free_port,
@@ -382,7 +382,7 @@ def _created(blobs: Blobs, key: str, data: bytes) -> bool:
     return True
 
 
-def _over_memory(kind: Callable[..., Bucket]) -> Bucket:
+def _over_memory(kind: Callable[..., ObjectStoreBlobs]) -> ObjectStoreBlobs:
     from obstore.store import MemoryStore  # noqa: PLC0415 - likewise
 
     return kind(MemoryStore())

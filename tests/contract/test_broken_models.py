@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.embedding.base import Loading
+from adapters.embedding.base import LazyModel
 from adapters.embedding.caption import CaptionEmbedder
 from adapters.embedding.errors import torch_errors
 from adapters.embedding.visual import VisualEmbedder
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::U
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"a" * 64 + b"\nsize 600\n"
 PAGE = b"<!DOCTYPE html><html><body>404</body></html>"
-MAKES: dict[str, tuple[Callable[[Path], Path], Callable[[str], Loading[Any]]]] = {
+MAKES: dict[str, tuple[Callable[[Path], Path], Callable[[str], LazyModel[Any]]]] = {
     "clip": (tiny_models.clip, VisualEmbedder),
     "sentences": (tiny_models.sentences, CaptionEmbedder),
 }
@@ -78,7 +78,7 @@ BROKEN: dict[str, tuple[str, Break, str]] = {
 @pytest.fixture(scope="module", params=MAKES)
 def made(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, Callable[[str], Loading[Any]]]:
+) -> tuple[Path, Callable[[str], LazyModel[Any]]]:
     """A tiny model that loads, and what loads it."""
     pytest.importorskip("torch")
     make, load = MAKES[request.param]
@@ -87,7 +87,7 @@ def made(
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_model_is_absent_for_a_reason(
-    made: tuple[Path, Callable[[str], Loading[Any]]],
+    made: tuple[Path, Callable[[str], LazyModel[Any]]],
     name: str,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
@@ -112,7 +112,7 @@ def test_a_broken_model_is_absent_for_a_reason(
 @pytest.mark.parametrize("file", ["pytorch_model.bin", "model.bin"])
 @pytest.mark.parametrize("data", [POINTER, PAGE, b"", b"PK\x03\x04", b"\x80\x04]q", b"garbage"])
 def test_what_is_no_pickle_is_no_model(
-    made: tuple[Path, Callable[[str], Loading[Any]]], tmp_path: Path, file: str, data: bytes
+    made: tuple[Path, Callable[[str], LazyModel[Any]]], tmp_path: Path, file: str, data: bytes
 ) -> None:
     """Unpickling has errors of its own, which are neither ValueError nor OSError."""
     source, load = made
@@ -130,7 +130,7 @@ def test_what_is_no_pickle_is_no_model(
 )
 @given(data=st.data())
 def test_any_mutation_of_a_folder_ends_with_a_model_or_a_reason(
-    made: tuple[Path, Callable[[str], Loading[Any]]], data: st.DataObject
+    made: tuple[Path, Callable[[str], LazyModel[Any]]], data: st.DataObject
 ) -> None:
     """Bytes overwritten, cut off or put in; a value of a JSON file replaced; a file lost."""
     source, load = made

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from adapters.embedding import packaged_weights, priority_lock, weights
-from adapters.embedding.caption import CaptionEmbedder, Encoder
+from adapters.embedding.caption import CaptionEmbedder, SentenceEncoder
 from core.errors import EmbedderUnavailableError
 from core.ports import TextEmbedder
 from core.types import Matrix
@@ -234,17 +234,17 @@ def test_a_waiting_query_goes_before_the_rest_of_a_batch(
 ) -> None:
     """Whoever embeds a hundred texts gives way between two small passes."""
     embedder = _loaded(folder)
-    plain = Encoder.forward
+    plain = SentenceEncoder.forward
     sizes: list[int] = []
     begun, asked = threading.Event(), threading.Event()
 
-    def forward(self: Encoder, inputs: dict[str, Any]) -> Any:
+    def forward(self: SentenceEncoder, inputs: dict[str, Any]) -> Any:
         sizes.append(len(inputs["input_ids"]))
         begun.set()
         assert asked.wait(10)
         return plain(self, inputs)
 
-    monkeypatch.setattr(Encoder, "forward", forward)
+    monkeypatch.setattr(SentenceEncoder, "forward", forward)
     many = threading.Thread(target=embedder.embed_texts, args=(["cat"] * 100,))
     many.start()
     assert begun.wait(10)

@@ -18,8 +18,8 @@ from PIL import Image
 
 from adapters.embedding import base, dual_encoder, priority_lock, sample_images
 from adapters.embedding.none import AbsentEmbedder
-from adapters.embedding.preprocess import Preprocess
-from adapters.embedding.priority_lock import Turns
+from adapters.embedding.preprocess import Preprocessor
+from adapters.embedding.priority_lock import PriorityLock
 from adapters.embedding.visual import VisualEmbedder
 from core.errors import EmbedderUnavailableError
 from core.ports import Embedder
@@ -174,15 +174,15 @@ def test_fewer_bits_that_change_vectors_are_not_used(
     """A chip whose bfloat16 moves a vector further than 0.999 gets float32, and a line says so."""
     import torch
 
-    plain = dual_encoder.Towers.forward
+    plain = dual_encoder.DualEncoder.forward
 
-    def coarse(self: dual_encoder.Towers, inputs: dict[str, Any]) -> Any:
+    def coarse(self: dual_encoder.DualEncoder, inputs: dict[str, Any]) -> Any:
         features = plain(self, inputs)
         if self.dtype == torch.bfloat16:
             features = features + features.abs().max()
         return features
 
-    monkeypatch.setattr(dual_encoder.Towers, "forward", coarse)
+    monkeypatch.setattr(dual_encoder.DualEncoder, "forward", coarse)
     with caplog.at_level(logging.WARNING):
         embedder = _loaded(clip, dtype="bfloat16")
     assert embedder.running["dtype"] == "float32"
@@ -208,14 +208,14 @@ def test_out_of_memory_halves_the_batch(
     embedder = _loaded(clip, dtype="float32")
     images = _images() * 3
     expected = embedder.embed_images(images)
-    plain = dual_encoder.Towers.forward
+    plain = dual_encoder.DualEncoder.forward
 
-    def narrow(self: dual_encoder.Towers, inputs: dict[str, Any]) -> Any:
+    def narrow(self: dual_encoder.DualEncoder, inputs: dict[str, Any]) -> Any:
         if len(inputs["pixel_values"]) > 3:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return plain(self, inputs)
 
-    monkeypatch.setattr(dual_encoder.Towers, "forward", narrow)
+    monkeypatch.setattr(dual_encoder.DualEncoder, "forward", narrow)
     actual = embedder.embed_images(images)
     assert np.allclose(actual, expected, atol=1e-5)
     assert "batches of 2 from now on" in caplog.text
@@ -227,16 +227,16 @@ def test_a_check_leaves_cores_to_the_decoders(clip: Path, monkeypatch: pytest.Mo
 
     embedder = _loaded(clip)
     monkeypatch.setattr(base, "_threads", lambda: 2)
-    monkeypatch.setattr(priority_lock, "SHARED", Turns())
+    monkeypatch.setattr(priority_lock, "SHARED", PriorityLock())
     before = torch.get_num_threads()
-    plain = dual_encoder.Towers.forward
+    plain = dual_encoder.DualEncoder.forward
     taken: list[int] = []
 
-    def counted(self: dual_encoder.Towers, inputs: dict[str, Any]) -> Any:
+    def counted(self: dual_encoder.DualEncoder, inputs: dict[str, Any]) -> Any:
         taken.append(torch.get_num_threads())
         return plain(self, inputs)
 
-    monkeypatch.setattr(dual_encoder.Towers, "forward", counted)
+    monkeypatch.setattr(dual_encoder.DualEncoder, "forward", counted)
     try:
         for urgent in (False, True, False):
             embedder.embed_images(_images()[:1], urgent=urgent)
@@ -258,7 +258,7 @@ def test_no_room_for_one_picture_is_unavailable(
     def full(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(dual_encoder.Towers, "forward", full)
+    monkeypatch.setattr(dual_encoder.DualEncoder, "forward", full)
     with pytest.raises(EmbedderUnavailableError, match="out of memory"):
         embedder.embed_images(_images())
 
@@ -316,7 +316,7 @@ def test_an_odd_processor_is_used_as_it_is(clip: Path) -> None:
     from transformers import AutoImageProcessor
 
     processor = AutoImageProcessor.from_pretrained(clip, backend="pil", local_files_only=True)
-    assert Preprocess(processor).quick
+    assert Preprocessor(processor).quick
 
     class Inverting:
         def __getattr__(self, name: str) -> Any:
@@ -326,7 +326,7 @@ def test_an_odd_processor_is_used_as_it_is(clip: Path) -> None:
             found = processor(**given)
             return {"pixel_values": -found["pixel_values"]}
 
-    odd = Preprocess(Inverting())
+    odd = Preprocessor(Inverting())
     image = _images()[0]
     expected = -processor(images=[image], return_tensors="pt")["pixel_values"]
     assert not odd.quick

@@ -9,9 +9,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from adapters.sqlite_index import LocalIndex
+from adapters.sqlite_index import SQLiteIndex
 from core.errors import IndexUnavailableError
-from core.ports import Filters, Index, Page
+from core.ports import Filters, Index, IndexPage
 from core.records import EXTERNAL_ID, Fields
 from tests.doubles import records as made
 from tests.doubles.records import OTHER, SPACE, image_id, outcome, put, query, record, tombstone
@@ -75,7 +75,7 @@ def test_an_unknown_tenant_has_nothing(index: Index) -> None:
     assert index.copies("nobody", image_id(1)) == []
     asked = query(1, vector=made.random_vector(1), space_id=SPACE)
     assert index.hits("nobody", [asked]) == [[]]
-    assert index.page("nobody", Filters(), 5) == Page([], more=False)
+    assert index.page("nobody", Filters(), 5) == IndexPage([], more=False)
     assert index.outcomes("nobody", ["j"]) == [None]
     assert index.outcome_page("nobody", "done", 5) == ([], False)
     assert index.neighbours("nobody", SPACE, made.random_vector(1), limit=3) == []
@@ -182,7 +182,7 @@ def test_a_deleted_record_is_found_by_nothing(index: Index) -> None:
     assert index.hits("default", [asked]) == [[]]
     assert index.neighbours("default", SPACE, vectors[SPACE], limit=5) == []
     assert index.by_content("default", [print_.sha256], [print_.pixels_sha256]) == []
-    assert index.page("default", Filters(tags=("red",)), 5) == Page([], more=False)
+    assert index.page("default", Filters(tags=("red",)), 5) == IndexPage([], more=False)
     assert index.vector("default", SPACE, image_id(1)) is None
     assert index.tombstones("default", [image_id(1)]) == [tombstone(1, 2)]
 
@@ -192,8 +192,8 @@ def test_time_bounds_leave_the_moment_itself_out(index: Index) -> None:
     stored = [record(n, 1) for n in range(5)]
     put(index, 1, *stored)
     filters = Filters(accepted_after=made.moment(1), accepted_before=made.moment(4))
-    assert index.page("default", filters, 9) == Page([stored[3], stored[2]], more=False)
-    assert index.page("default", filters, 1) == Page([stored[3]], more=True)
+    assert index.page("default", filters, 9) == IndexPage([stored[3], stored[2]], more=False)
+    assert index.page("default", filters, 1) == IndexPage([stored[3]], more=True)
 
 
 def test_content_is_found_by_either_digest(index: Index) -> None:
@@ -322,7 +322,7 @@ def test_readers_and_the_writer_do_not_disturb_each_other(index: Index) -> None:
     threads = [threading.Thread(target=read) for _ in range(3)]
     for thread in threads:
         thread.start()
-    for seq in range(1, 150 if isinstance(index, LocalIndex) else 30):
+    for seq in range(1, 150 if isinstance(index, SQLiteIndex) else 30):
         put(index, seq, record(seq, seq, vectors={SPACE: made.random_vector(seq)}))
     done.set()
     for thread in threads:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from core.filters import card
 from core.matching.policy import Policy
-from core.ports import Card, Filters, Index
+from core.ports import Filters, Index, RecordCard
 from core.records import Fields, Record
 from core.types import Value, Vector
 from tests.doubles import records as made
@@ -120,7 +120,7 @@ def test_any_history_on_a_server_is_answered_so_too(remote: Index, data: st.Data
     history(remote, data)
 
 
-def tidy(one: Card) -> Card:
+def tidy(one: RecordCard) -> RecordCard:
     """Tags and spaces have no order."""
     return one._replace(tags=tuple(sorted(set(one.tags))), spaces=tuple(sorted(one.spaces)))
 

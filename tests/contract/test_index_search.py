@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.sqlite_index import LocalIndex
+from adapters.sqlite_index import SQLiteIndex
 from core.filters import card, passes
 from core.matching.policy import POLICY
 from core.ports import Filters, Index
@@ -228,7 +228,7 @@ CHOICES = {
 @pytest.fixture(scope="module")
 def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Index, list[Record]]]:
     """A hundred records of every kind; a third are copies, without vectors of their own."""
-    index = LocalIndex(tmp_path_factory.mktemp("crowd") / "index.db", POLICY, durable=False)
+    index = SQLiteIndex(tmp_path_factory.mktemp("crowd") / "index.db", POLICY, durable=False)
     records = []
     for n in range(100):
         original = n % 7 if n >= 7 and n % 3 == 0 else None

@@ -22,13 +22,13 @@ import pytest
 from adapters import settings
 from adapters.blobs.opening import open_blobs
 from adapters.broker import Broker, open_broker
-from adapters.broker.redis_leases import SharedHand
+from adapters.broker.redis_leases import RedisLeases
 from adapters.settings import Settings
 from core import keys
 from core.ingest.sweeper import Handle, Sweeper
 from core.task_names import INGEST_QUEUE
 from tests.backends.server_process import ROOT, outside, wait
-from worker.batch_scheduler import Flights
+from worker.batch_scheduler import BatchScheduler
 from worker.batch_task import gather
 from worker.thread_worker import ThreadWorker
 
@@ -42,13 +42,13 @@ class Toil:
         self.blobs = open_blobs(folder.as_uri(), durable=False)
         self.broker = open_broker(read)
         hand = self.broker.hand
-        assert isinstance(hand, SharedHand)
+        assert isinstance(hand, RedisLeases)
         self.hand = hand
         self.seconds = seconds
         self.batches: list[list[str]] = []
         self._told = (folder.parent / "told").open("a")
         self._lock = threading.Lock()
-        self.flights = Flights(
+        self.flights = BatchScheduler(
             hand, self.settle, self._set_aside, batch=read.batch, flights=flights
         )
         app = self.broker.consumer(INGEST_QUEUE, read.batch * flights)

@@ -11,8 +11,8 @@ import numpy as np
 
 from core.filters import ALLOWED
 from core.keys import is_caption
-from core.ports import Coverage, Filters, Group, Index, Stats
-from core.records import Fields, Outcome, Place, Problem, Record, State, Tombstone, caption
+from core.ports import CategoryCount, Filters, Index, SpaceCoverage, Stats
+from core.records import Fields, LogPlace, Outcome, Problem, Record, State, Tombstone, caption
 from core.types import Decision, Features, Fingerprint, Hit, Kind, Query, Value, Vector, Verdict
 
 SPACE = "visual-0a0a0a0a"
@@ -114,7 +114,7 @@ def record(
             updated_at=moment(seq),
             verdict=verdict,
             decision=Decision(value=decision, by="policy", at=moment(seq)),
-            anchor=Place(seq, 0) if anchor else None,
+            anchor=LogPlace(seq, 0) if anchor else None,
             **state,
         ),
         fingerprint=print_,
@@ -263,15 +263,15 @@ class Model:
             watermark=watermark,
         )
 
-    def _group(self, records: list[Record], spaces: list[str]) -> Group:
-        return Group(
+    def _group(self, records: list[Record], spaces: list[str]) -> CategoryCount:
+        return CategoryCount(
             images=len(records),
             verdicts=dict(Counter(r.state.verdict.kind for r in records)),
             decisions=dict(Counter(r.state.decision.value for r in records)),
             spaces={space: self._coverage(records, space) for space in spaces},
         )
 
-    def _coverage(self, records: list[Record], space: str) -> Coverage:
+    def _coverage(self, records: list[Record], space: str) -> SpaceCoverage:
         without = [r for r in records if space not in r.vectors]
         able = [
             r
@@ -285,7 +285,7 @@ class Model:
             and r.state.original in self.live
             and space in self.live[r.state.original].vectors
         ]
-        return Coverage(
+        return SpaceCoverage(
             len(records) - len(without),
             len([r for r in able if r not in represented]),
             len(represented),

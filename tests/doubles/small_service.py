@@ -21,11 +21,11 @@ from adapters.broker.memory_progress import MemoryProgress
 from adapters.process_lock import EngineLock
 from adapters.prometheus import PrometheusMeter
 from adapters.settings import Settings
-from adapters.sqlite_index import LocalIndex
+from adapters.sqlite_index import SQLiteIndex
 from adapters.url_secret import url_secret
 from core import clock, keys
-from core.calibration.store import Calibrations
-from core.embedding.pipeline import Perceiver
+from core.calibration.store import CalibrationStore
+from core.embedding.pipeline import FingerprintPipeline
 from core.engine_status import EngineStatus
 from core.errors import (
     BrokenError,
@@ -37,15 +37,15 @@ from core.errors import (
 from core.imaging.decoding import inspect
 from core.imaging.previews import Previews
 from core.ingest.accept import Acceptor
-from core.ingest.backpressure import Backlog
+from core.ingest.backpressure import BacklogLimit
 from core.matching.policy import POLICY
-from core.queries.records import Reader
-from core.queries.wait import Waiter
-from core.records import Job, Outcome, Place, Problem, Record, State, Tombstone
+from core.queries.records import RecordReader
+from core.queries.wait import JobWaiter
+from core.records import Job, LogPlace, Outcome, Problem, Record, State, Tombstone
 from core.search.searcher import Searcher
-from core.storage.picture_store import Shelf
-from core.storage.signed_urls import Signer
-from core.types import Decision, Space, SpaceKind, Standing, Verdict
+from core.storage.picture_store import PictureStore
+from core.storage.signed_urls import URLSigner
+from core.types import ActiveSpaces, Decision, Space, SpaceKind, Verdict
 from tests.doubles.records import fingerprint
 from tests.doubles.toy_embedder import ToyEmbedder
 from tests.doubles.toys import Decoder, ToyCaptions
@@ -66,14 +66,14 @@ class Tail(NamedTuple):
     outcomes: Mapping[str, Outcome] = {}
     head: int = 0
     watermark: int = 0
-    standings: Mapping[SpaceKind, Standing] = {}
+    standings: Mapping[SpaceKind, ActiveSpaces] = {}
 
 
 @dataclass
 class Follower:
     """Tails that a test may set; none by default."""
 
-    index: LocalIndex
+    index: SQLiteIndex
     tails: dict[str, Tail] = field(default_factory=dict)
     fails: Exception | None = None
 
@@ -177,8 +177,8 @@ class Service:
         )
         self.meter = PrometheusMeter()
         self.blobs = open_blobs(self.settings.blobs_url, durable=False)
-        self.index = LocalIndex(folder / "index.sqlite", POLICY, durable=False)
-        self.shelf = Shelf(self.blobs)
+        self.index = SQLiteIndex(folder / "index.sqlite", POLICY, durable=False)
+        self.shelf = PictureStore(self.blobs)
         self.follower = Follower(self.index)
         self.progress = MemoryProgress()
         self.queue = Queue(self._settle)
@@ -190,21 +190,27 @@ class Service:
             self.queue,
             self.settings.limits,
             lambda: str(uuid7()),
-            backlog=Backlog(self.queue.depth, self.settings.backlog, clock=lambda: self.moment),
+            backlog=BacklogLimit(
+                self.queue.depth, self.settings.backlog, clock=lambda: self.moment
+            ),
         )
-        self.reader = Reader(self.index, self.follower, self.shelf, self.blobs, self.progress)
-        self.waiter = Waiter(self.progress, self.reader.ended)
+        self.reader = RecordReader(self.index, self.follower, self.shelf, self.blobs, self.progress)
+        self.waiter = JobWaiter(self.progress, self.reader.ended)
         self.checker = Checker(self)
         self.visual = Colours()
         self.caption = ToyCaptions()
         self.caption.absent = "no caption model is wanted"
         self.models = Models(self.visual, self.caption)
         self.searcher = Searcher(
-            self.index, self.follower, self.shelf, self.models, Perceiver(Decoder(), self.models)
+            self.index,
+            self.follower,
+            self.shelf,
+            self.models,
+            FingerprintPipeline(Decoder(), self.models),
         )
-        self.signer = Signer(url_secret(folder))
+        self.signer = URLSigner(url_secret(folder))
         self.previews = Previews(self.reader)
-        self.calibrations = Calibrations(self.blobs)
+        self.calibrations = CalibrationStore(self.blobs)
         self.remote = None
         self.engine = EngineStatus()
         self.lock = EngineLock(folder)
@@ -281,7 +287,7 @@ class Service:
             updated_at=clock.now(),
             verdict=found,
             decision=decision("allow"),
-            anchor=Place(self.index.watermark(tenant) + 1, 0) if found.kind == "new" else None,
+            anchor=LogPlace(self.index.watermark(tenant) + 1, 0) if found.kind == "new" else None,
             content="stored" if keep else "discarded",
             fields=job.fields,
         )

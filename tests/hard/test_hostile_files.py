@@ -10,7 +10,7 @@ import numpy as np
 import psutil
 import pytest
 
-from adapters.decoding.pool import Decoders
+from adapters.decoding.pool import DecoderPool
 from core.errors import InputError, SeenitError
 from core.fingerprint.phash import hamming
 from core.imaging.decoding import inspect
@@ -21,9 +21,9 @@ LIMITS = Limits()
 
 
 @pytest.fixture(scope="module")
-def decoders() -> Iterator[Decoders]:
+def decoders() -> Iterator[DecoderPool]:
     """Two children within the shipped limits."""
-    held = Decoders(LIMITS, workers=2)
+    held = DecoderPool(LIMITS, workers=2)
     held.start()
     yield held
     held.close()
@@ -49,7 +49,7 @@ def look(path: Path) -> Header | SeenitError:
         return error
 
 
-def test_every_hard_file_is_a_picture_or_a_reason(shared: Path, decoders: Decoders) -> None:
+def test_every_hard_file_is_a_picture_or_a_reason(shared: Path, decoders: DecoderPool) -> None:
     """One at a time: within ten seconds and 1.5 GB, a fingerprint or an error in words.
 
     Measured: half a second and 91 MB, on two cores that had much else to do.
@@ -80,7 +80,7 @@ def test_every_hard_file_is_a_picture_or_a_reason(shared: Path, decoders: Decode
     assert most < 1.5e9
 
 
-def test_all_hard_files_at_once_are_the_same(shared: Path, decoders: Decoders) -> None:
+def test_all_hard_files_at_once_are_the_same(shared: Path, decoders: DecoderPool) -> None:
     """In one batch each gets what it gets alone: none fails for its neighbour."""
     files = sorted(path for path in (shared / "photos" / "hard").rglob("*") if path.is_file())
     once, again = decoders.fingerprint(files), decoders.fingerprint(list(reversed(files)))
@@ -92,7 +92,7 @@ def test_all_hard_files_at_once_are_the_same(shared: Path, decoders: Decoders) -
 
 
 @pytest.mark.parametrize("name", ["Landscape", "Portrait"])
-def test_exif_sets_look_alike(shared: Path, decoders: Decoders, name: str) -> None:
+def test_exif_sets_look_alike(shared: Path, decoders: DecoderPool, name: str) -> None:
     """Nine files, nine orientations, one upright picture."""
     files = sorted((shared / "photos" / "exif").glob(f"{name}_?.jpg"))
     assert len(files) == 9

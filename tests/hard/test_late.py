@@ -15,7 +15,7 @@ import pytest
 
 from adapters import wiring
 from adapters.settings import Settings
-from adapters.sqlite_index import LocalIndex
+from adapters.sqlite_index import SQLiteIndex
 from core.matching.policy import POLICY
 from tests.e2e.talking import until
 from tests.e2e.test_serial import mixture
@@ -30,7 +30,7 @@ BATCH = 16
 TENANT = "default"
 
 
-class Late(LocalIndex):
+class Late(SQLiteIndex):
     """Takes every entry at once, and holds none of it before its time, the watermark included."""
 
     def __init__(self, path: Path) -> None:

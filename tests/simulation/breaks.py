@@ -10,12 +10,12 @@ from core import keys
 from core.errors import ExistsError, StoreUnavailableError
 from core.event_log.decide import Claim, apply
 from core.event_log.ledger import Ledger
-from core.event_log.operations import Now
-from core.event_log.overlay_state import Layer
-from core.event_log.settle_reads import Layers, Source
+from core.event_log.operations import TenantNow
+from core.event_log.overlay_state import OverlayLayer
+from core.event_log.settle_reads import OverlayLayers, SettleSource
 from core.event_log.settle_view import IndexView
-from core.event_log.tail import Follower, Tail
-from core.queries.snapshot import Overlay
+from core.event_log.tail import LogFollower, LogTail
+from core.queries.snapshot import Snapshot
 from core.records import Entry, Operation, Outcome, Record, State
 from core.types import Candidates, Hit, Query
 from tests.simulation.play import Parts
@@ -44,20 +44,20 @@ class FreesMarks(Ledger):
 class SkipsTheTail(Ledger):
     """3: what the entries after W left is not looked at, only what jobs they ended."""
 
-    def _entry(self, tail: Tail, source: Source, claims: Sequence[Claim]) -> Entry:
-        return super()._entry(tail._replace(layer=Layer()), source, claims)
+    def _entry(self, tail: LogTail, source: SettleSource, claims: Sequence[Claim]) -> Entry:
+        return super()._entry(tail._replace(layer=OverlayLayer()), source, claims)
 
 
 class LooksUpMarksFirst(Ledger):
     """4: done marks are looked up before W and the tail are read."""
 
     def settle(self, tenant: str, claims: Sequence[Claim]) -> list[Operation | None]:
-        nothing = Tail(tenant, 0, "", (), Layer())
+        nothing = LogTail(tenant, 0, "", (), OverlayLayer())
         self._before = super()._ended(tenant, nothing, {c.job.job_id: c for c in claims})
         return super().settle(tenant, claims)
 
     def _ended(
-        self, tenant: str, tail: Tail, waiting: dict[str, Claim]
+        self, tenant: str, tail: LogTail, waiting: dict[str, Claim]
     ) -> dict[str, Operation | None]:
         del tenant, tail, waiting
         return self._before
@@ -74,7 +74,7 @@ class AsksTheIndexFirst(Ledger):
             self._asked.hits(query, lambda _: False, ())
         return super().settle(tenant, claims)
 
-    def _source(self, tenant: str) -> Source:
+    def _source(self, tenant: str) -> SettleSource:
         del tenant
         self._asked.prefetch = lambda _: None  # type: ignore[method-assign]
         return self._asked
@@ -84,7 +84,7 @@ class NoMarks(Ledger):
     """4: done marks are not looked at."""
 
     def _ended(
-        self, tenant: str, tail: Tail, waiting: dict[str, Claim]
+        self, tenant: str, tail: LogTail, waiting: dict[str, Claim]
     ) -> dict[str, Operation | None]:
         del tenant, tail, waiting
         return {}
@@ -93,7 +93,7 @@ class NoMarks(Ledger):
 class KeepsJobsOfTheTail(Ledger):
     """4: a job that the tail ended is settled all the same."""
 
-    def _tail(self, tenant: str) -> Tail:
+    def _tail(self, tenant: str) -> LogTail:
         tail = super()._tail(tenant)
         layer = tail.layer.copy()
         layer.outcomes = {}
@@ -103,23 +103,25 @@ class KeepsJobsOfTheTail(Ledger):
 class IgnoresTheBatch(Ledger):
     """5: a batch is not overlaid with itself."""
 
-    def _decide(self, view: IndexView, claim: Claim, now: Now) -> tuple[Operation, int]:
-        return super()._decide(IndexView(view._source, (Layer(), *view._layers[1:])), claim, now)
+    def _decide(self, view: IndexView, claim: Claim, now: TenantNow) -> tuple[Operation, int]:
+        return super()._decide(
+            IndexView(view._source, (OverlayLayer(), *view._layers[1:])), claim, now
+        )
 
 
 class KeepsTheDeleted(Ledger):
     """5: what the tail deleted stays a candidate."""
 
-    def _entry(self, tail: Tail, source: Source, claims: Sequence[Claim]) -> Entry:
+    def _entry(self, tail: LogTail, source: SettleSource, claims: Sequence[Claim]) -> Entry:
         layer = tail.layer.copy()
         layer.removed = {}
         return super()._entry(tail._replace(layer=layer), source, claims)
 
 
-class AsksOnce(Source):
+class AsksOnce(SettleSource):
     """5: where a list of candidates is exhausted by removals, more is not asked for."""
 
-    def hits(self, query: Query, shut: Callable[[str], bool], layers: Layers) -> list[Hit]:
+    def hits(self, query: Query, shut: Callable[[str], bool], layers: OverlayLayers) -> list[Hit]:
         found = super().hits(query, lambda _: False, layers)
         return [hit for hit in found if not shut(hit.image_id)]
 
@@ -127,7 +129,7 @@ class AsksOnce(Source):
 class NeverAsksForMore(Ledger):
     """5: see above."""
 
-    def _source(self, tenant: str) -> Source:
+    def _source(self, tenant: str) -> SettleSource:
         return AsksOnce(
             tenant,
             index=self._index,
@@ -141,7 +143,7 @@ class NeverAsksForMore(Ledger):
 class KeepsOneCandidate(Ledger):
     """5 and 6: only the first candidate is kept, whatever its place in the log."""
 
-    def _source(self, tenant: str) -> Source:
+    def _source(self, tenant: str) -> SettleSource:
         def first(hits: Sequence[Hit]) -> Candidates:
             return Candidates(fuse(hits).hits[:1])
 
@@ -153,7 +155,7 @@ class KeepsOneCandidate(Ledger):
 class LeavesCopies(Ledger):
     """6: a delete does not decide its copies anew."""
 
-    def _decide(self, view: IndexView, claim: Claim, now: Now) -> tuple[Operation, int]:
+    def _decide(self, view: IndexView, claim: Claim, now: TenantNow) -> tuple[Operation, int]:
         operation, size = super()._decide(view, claim, now)
         if operation.kind == "deleted":
             operation = replace(operation, states=())
@@ -163,7 +165,7 @@ class LeavesCopies(Ledger):
 class LeavesTheUpload(Ledger):
     """6: the delete of something unsettled does not end its upload."""
 
-    def _decide(self, view: IndexView, claim: Claim, now: Now) -> tuple[Operation, int]:
+    def _decide(self, view: IndexView, claim: Claim, now: TenantNow) -> tuple[Operation, int]:
         operation, size = super()._decide(view, claim, now)
         return replace(operation, also=()), size
 
@@ -171,7 +173,7 @@ class LeavesTheUpload(Ledger):
 class GoesFirst(Ledger):
     """6: an original with many copies goes first, its copies are settled anew afterwards."""
 
-    def _decide(self, view: IndexView, claim: Claim, now: Now) -> tuple[Operation, int]:
+    def _decide(self, view: IndexView, claim: Claim, now: TenantNow) -> tuple[Operation, int]:
         operation, size = super()._decide(view, claim, now)
         if operation.kind == "closed":
             operation = replace(operation, states=(), removed=(operation.image_id,))
@@ -181,7 +183,7 @@ class GoesFirst(Ledger):
 class NeverCloses(Ledger):
     """6: a large star stays open while its copies are settled anew."""
 
-    def _decide(self, view: IndexView, claim: Claim, now: Now) -> tuple[Operation, int]:
+    def _decide(self, view: IndexView, claim: Claim, now: TenantNow) -> tuple[Operation, int]:
         operation, size = super()._decide(view, claim, now)
         states = tuple(replace(state, closed=False) for state in operation.states)
         return replace(operation, states=states), size
@@ -198,7 +200,7 @@ class Holdless(IndexView):
 class ForgetsHolds(Ledger):
     """6: what is held is deleted and purged all the same."""
 
-    def _decide(self, view: IndexView, claim: Claim, now: Now) -> tuple[Operation, int]:
+    def _decide(self, view: IndexView, claim: Claim, now: TenantNow) -> tuple[Operation, int]:
         if claim.job.kind in ("delete", "purge"):
             view = Holdless(view._source, view._layers)
         return super()._decide(view, claim, now)
@@ -207,7 +209,7 @@ class ForgetsHolds(Ledger):
 class TakesTheNext(Ledger):
     """7: on an error the next number is taken, without reading this one."""
 
-    def _append(self, tail: Tail, entry: Entry) -> Tail:
+    def _append(self, tail: LogTail, entry: Entry) -> LogTail:
         for seq in range(entry.seq, entry.seq + 10):
             try:
                 self._log.append(tail.tenant, replace(entry, seq=seq))
@@ -222,7 +224,7 @@ class TakesTheNext(Ledger):
 class SkipsANumber(Ledger):
     """7: where nothing landed, the next number is taken."""
 
-    def _append(self, tail: Tail, entry: Entry) -> Tail:
+    def _append(self, tail: LogTail, entry: Entry) -> LogTail:
         while True:
             try:
                 self._log.append(tail.tenant, entry)
@@ -242,7 +244,7 @@ class SkipsANumber(Ledger):
 class KeepsJobsOfOthers(Ledger):
     """7: what stands at the number is another's, and its jobs are not dropped."""
 
-    def _append(self, tail: Tail, entry: Entry) -> Tail:
+    def _append(self, tail: LogTail, entry: Entry) -> LogTail:
         after = super()._append(tail, entry)
         if after.entries[-1] is entry:
             return after
@@ -254,7 +256,7 @@ class KeepsJobsOfOthers(Ledger):
 class DecidesOnce(Ledger):
     """7: another's entry is not laid over the candidates."""
 
-    def _append(self, tail: Tail, entry: Entry) -> Tail:
+    def _append(self, tail: LogTail, entry: Entry) -> LogTail:
         after = super()._append(tail, entry)
         if after.entries[-1] is entry:
             return after
@@ -267,7 +269,7 @@ class MarksLast(Ledger):
     """8: the watermark passes an entry before its jobs have their done marks."""
 
     def _project(self, tenant: str, entry: Entry) -> None:
-        layer = _laid(Layer(), entry)
+        layer = _laid(OverlayLayer(), entry)
         records = self._shelf.join(tenant, entry.seq, list(layer.states.values()))
         removed, ended = list(layer.removed.values()), list(layer.outcomes.values())
         self._index.project(tenant, entry.seq, records, removed, ended)
@@ -278,7 +280,7 @@ class ForgetsPendingFirst(Ledger):
     """8: the pending objects go before the index is up to their entry."""
 
     def _project(self, tenant: str, entry: Entry) -> None:
-        jobs = _laid(Layer(), entry).outcomes
+        jobs = _laid(OverlayLayer(), entry).outcomes
         self._blobs.delete([keys.pending(tenant, job_id) for job_id in jobs])
         super()._project(tenant, entry)
 
@@ -333,7 +335,9 @@ class NoTombstones(Ledger):
 
     def _project(self, tenant: str, entry: Entry) -> None:
         super()._project(tenant, entry)
-        self._blobs.delete([keys.tombstone(tenant, one) for one in _laid(Layer(), entry).removed])
+        self._blobs.delete(
+            [keys.tombstone(tenant, one) for one in _laid(OverlayLayer(), entry).removed]
+        )
 
 
 class AdvancesOnlyItsOwn(Ledger):
@@ -341,7 +345,7 @@ class AdvancesOnlyItsOwn(Ledger):
 
     _appended = False
 
-    def _step(self, tail: Tail, source: Source, claims: Sequence[Claim]) -> Tail:
+    def _step(self, tail: LogTail, source: SettleSource, claims: Sequence[Claim]) -> LogTail:
         self._appended = True
         return super()._step(tail, source, claims)
 
@@ -353,7 +357,7 @@ class AdvancesOnlyItsOwn(Ledger):
         return super().advance(tenant) if self._appended else 0
 
 
-class IndexAlone(Overlay):
+class IndexAlone(Snapshot):
     """11: readers ask the index without the tail."""
 
     def records(self, ids: Sequence[str]) -> list[Record | None]:
@@ -363,14 +367,14 @@ class IndexAlone(Overlay):
         return self._index.outcomes(self.tenant, job_ids)
 
 
-class LooksBack(Follower):
+class LooksBack(LogFollower):
     """11: a reader keeps the tail that it once read."""
 
-    def tail(self, tenant: str) -> Tail:
+    def tail(self, tenant: str) -> LogTail:
         return self.held(tenant) or super().tail(tenant)
 
 
-def _laid(layer: Layer, entry: Entry) -> Layer:
+def _laid(layer: OverlayLayer, entry: Entry) -> OverlayLayer:
     layer = layer.copy()
     for operation in entry.operations:
         apply(layer, operation, entry.seq)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from core.event_log.decide import decide
-from core.event_log.operations import Now
+from core.event_log.operations import TenantNow
 from core.matching.verdict import Rules
 from core.records import Job, Operation, State
 from tests.simulation.world import AT, RULES, Relation, World, claim, operation, upload
@@ -30,7 +30,9 @@ class Case:
         """One job, one entry."""
         self.seq += 1
         self.world.jobs[job.job_id] = job
-        done = decide(self.world, replace(claim(job), **more), Now(self.seq, 0, AT), self.rules)
+        done = decide(
+            self.world, replace(claim(job), **more), TenantNow(self.seq, 0, AT), self.rules
+        )
         self.world.take(done, self.seq)
         return done
 

@@ -13,11 +13,11 @@ from core import keys
 from core.errors import MissingError, UnavailableError
 from core.event_log.decide import Claim, decide
 from core.event_log.ledger import Ledger
-from core.event_log.operations import Now
-from core.event_log.pending_anchors import Pool
+from core.event_log.operations import TenantNow
+from core.event_log.pending_anchors import PendingAnchors
 from core.event_log.replay import replay
-from core.event_log.tail import Follower
-from core.queries.snapshot import Overlay
+from core.event_log.tail import LogFollower
+from core.queries.snapshot import Snapshot
 from core.records import Entry, Job, Operation, State
 from tests.simulation import world
 from tests.simulation.baton import Baton
@@ -112,13 +112,13 @@ class Parts:
     """What a worker is made of: a test puts a broken one in its place."""
 
     ledger: type[Ledger] = Ledger
-    follower: type[Follower] = Follower
+    follower: type[LogFollower] = LogFollower
     blobs: type[Blobs] = Blobs
     log: type[Log] = Log
     index: type[MemoryIndex] = MemoryIndex
     replica: type[Replica] = Replica
     rules: world.Rules = RULES
-    overlay: type[Overlay] = Overlay
+    overlay: type[Snapshot] = Snapshot
     top: int = 0
     """Candidates that the index gives, the one of the lowest place first; 0 for all there are."""
     sweeps: bool = True
@@ -316,7 +316,7 @@ class Play:
             n = 0
             for done in entry.operations:
                 wanted = decide(
-                    spec, claim(spec.jobs[done.job]), Now(entry.seq, n, AT), self.parts.rules
+                    spec, claim(spec.jobs[done.job]), TenantNow(entry.seq, n, AT), self.parts.rules
                 )
                 if self.parts.exactly:
                     assert self._told(done) == self._told(wanted), "the outcome is the serial one"
@@ -458,7 +458,7 @@ class Worker:
             sight=Sight(store, self.shelf, play.gate),
             shelf=self.shelf,
             rules=parts.rules,
-            pool=lambda: Pool(world.measure),
+            pool=lambda: PendingAnchors(world.measure),
             fuse=world.fuse,
             follower=parts.follower(self.log, self.index),
             now=lambda: AT,

@@ -13,9 +13,9 @@ import msgspec
 
 from core import keys
 from core.errors import ExistsError, MissingError, StoreUnavailableError
-from core.ports import Lacking
+from core.ports import MissingVectors
 from core.records import Entry, Fields, Job, Outcome, Record, State, Tombstone
-from core.types import Comparison, Evidence, Hit, Query, Standing
+from core.types import ActiveSpaces, Comparison, Evidence, Hit, Query
 from tests.simulation.world import TENANT, Relation, fingerprint, measure, of_state, picture_of
 
 Gate = Callable[[str], None]
@@ -30,8 +30,8 @@ class Replica:
     tombstones: dict[str, Tombstone] = field(default_factory=dict)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     watermark: int = 0
-    standings: dict[str, tuple[int, Standing]] = field(default_factory=dict)
-    queue: list[tuple[int, State | Tombstone | Outcome | Standing | None]] = field(
+    standings: dict[str, tuple[int, ActiveSpaces]] = field(default_factory=dict)
+    queue: list[tuple[int, State | Tombstone | Outcome | ActiveSpaces | None]] = field(
         default_factory=list
     )
 
@@ -49,7 +49,7 @@ class Replica:
                 self.tombstones[written.image_id] = written
             case Outcome():
                 self.outcomes[written.job_id] = written
-            case Standing():
+            case ActiveSpaces():
                 self.standings[written.kind] = max(
                     (seq, written), self.standings.get(written.kind, (0, written)), key=_seq
                 )
@@ -61,7 +61,7 @@ class Replica:
             self.states[state.image_id] = (seq, state)
 
 
-def _seq(written: tuple[int, Standing]) -> int:
+def _seq(written: tuple[int, ActiveSpaces]) -> int:
     return written[0]
 
 
@@ -225,7 +225,7 @@ class MemoryIndex:
         removed: Sequence[Tombstone],
         outcomes: Sequence[Outcome],
         *,
-        standings: Sequence[Standing] = (),
+        standings: Sequence[ActiveSpaces] = (),
     ) -> None:
         """One document after the other, then the watermark, to the queue of each replica."""
         assert tenant == TENANT
@@ -237,15 +237,15 @@ class MemoryIndex:
                 if len(self._store.replicas) == 1:
                     replica.take()
 
-    def standings(self, _: str) -> dict[str, Standing]:
+    def standings(self, _: str) -> dict[str, ActiveSpaces]:
         """By kind."""
         return {kind: standing for kind, (_, standing) in self._replica().standings.items()}
 
-    def lacking(self, _: str, space_id: str, limit: int, after: int = -1) -> Lacking:
+    def lacking(self, _: str, space_id: str, limit: int, after: int = -1) -> MissingVectors:
         """All at once: every picture here has pixels."""
         del limit, after
         held = [state for _, state in self._replica().states.values()]
-        return Lacking([state for state in held if space_id not in state.spaces], None)
+        return MissingVectors([state for state in held if space_id not in state.spaces], None)
 
     def states(self, _: str, image_ids: Sequence[str]) -> list[State | None]:
         """In order."""

@@ -14,7 +14,7 @@ import pytest
 
 from core.errors import SeenitError
 from core.event_log.settle_view import IndexView
-from core.event_log.tail import Follower, Tail
+from core.event_log.tail import LogFollower, LogTail
 from tests.simulation.breaks import BREAKS
 from tests.simulation.play import Choices, Parts, Play, Scenario
 from tests.simulation.scenarios import scenario
@@ -115,10 +115,10 @@ def test_a_space_is_asked_once_it_is_filled(part: int) -> None:
     assert flipped > 5, "schedules in which nothing flips prove nothing"
 
 
-class Sticky(Follower):
+class Sticky(LogFollower):
     """Keeps its tail between batches and does not look for what others appended."""
 
-    def tail(self, tenant: str) -> Tail:
+    def tail(self, tenant: str) -> LogTail:
         """Only the watermark is read."""
         held = self.held(tenant)
         watermark = self._index.watermark(tenant)

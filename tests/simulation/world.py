@@ -17,9 +17,10 @@ from core.event_log.decide import Claim
 from core.matching.verdict import Rules
 from core.records import Embedded, Ended, Job, JobKind, Operation, Problem, State, Tombstone
 from core.types import (
+    ActiveSpaces,
     Box,
     Candidates,
-    Chosen,
+    ChosenSpace,
     Comparison,
     Evidence,
     Features,
@@ -28,7 +29,6 @@ from core.types import (
     Query,
     Space,
     SpaceKind,
-    Standing,
     Value,
 )
 
@@ -152,9 +152,9 @@ def operation(
     )
 
 
-def _chosen(name: str) -> Chosen:
+def _chosen(name: str) -> ChosenSpace:
     space = Space(f"visual-{name * 8}", "visual", name, 4, 0.9)
-    return Chosen(space, name)
+    return ChosenSpace(space, name)
 
 
 FIRST, SECOND = _chosen("a"), _chosen("b")
@@ -186,7 +186,7 @@ class World:
         self.jobs = {job.job_id: job for job in jobs}
         self.states: dict[str, State] = {}
         self.removed: dict[str, Tombstone] = {}
-        self.standings: dict[SpaceKind, Standing] = {}
+        self.standings: dict[SpaceKind, ActiveSpaces] = {}
         self.ended: dict[str, str] = {}
         """Job to the kind of operation that ended it."""
 
@@ -240,7 +240,7 @@ class World:
         """By the record's digest."""
         return Query(image_id=image_id, fingerprint=of_state(self.states[image_id]))
 
-    def standing(self, kind: SpaceKind) -> Standing | None:
+    def standing(self, kind: SpaceKind) -> ActiveSpaces | None:
         """The newest."""
         return self.standings.get(kind)
 

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from adapters import wiring
 from adapters.settings import Settings
-from api.routes.metrics import Metrics
+from api.routes.metrics import MetricsRoutes
 from core.metrics import Span, Stage
 from tests.backends.server_process import ROOT
 
@@ -39,7 +39,7 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     try:
         registries = (
             services.meter.registry,
-            Metrics(services.queue, CollectorRegistry()).registry,
+            MetricsRoutes(services.queue, CollectorRegistry()).registry,
         )
         labels: dict[str, set[str]] = {}
         for registry in registries:

@@ -25,7 +25,7 @@ from tests.doubles.toy_embedder import ToyEmbedder
 from tests.doubles.toys import ToyCaptions
 from tests.e2e.talking import until
 from tests.samples.pictures import flat, jpeg, photo, png, tiny
-from worker.embedded import Engine
+from worker.embedded import EmbeddedEngine
 
 MAX_BYTES = 2_000_000
 WAIT = "/v1/images?wait=60"
@@ -87,7 +87,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[wiring.Servic
 @pytest.fixture(scope="module")
 def app(services: wiring.Services) -> Iterator[TestClient[Litestar]]:
     """Its door, while an engine runs."""
-    engine = Engine(services)
+    engine = EmbeddedEngine(services)
     engine.start()
     assert engine.wait(60)
     with TestClient(create_app(services)) as client:

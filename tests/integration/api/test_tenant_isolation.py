@@ -30,7 +30,7 @@ from tests.doubles.toy_embedder import ToyEmbedder
 from tests.doubles.toys import ToyCaptions
 from tests.e2e.talking import until
 from tests.samples.pictures import jpeg, photo
-from worker.embedded import Engine
+from worker.embedded import EmbeddedEngine
 
 WORD = "quokka"
 """In every text that alpha has given."""
@@ -111,7 +111,7 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Known]:
         api_keys="key-of-tenant-alpha:alpha:admin,key-of-tenant-beta:beta:admin",
     )
     services = wiring.build(settings, visual=ToyEmbedder(), caption=ToyCaptions())
-    engine = Engine(services)
+    engine = EmbeddedEngine(services)
     engine.start()
     assert engine.wait(60)
     with TestClient(create_app(services), raise_server_exceptions=False) as client:

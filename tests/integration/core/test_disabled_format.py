@@ -19,7 +19,7 @@ from core.image_formats import BY_DEFAULT, FORMATS
 from tests.doubles.toy_embedder import ToyEmbedder
 from tests.samples.image_files import HEIC, HEIC_TURNED
 from tests.samples.pictures import photo, png
-from worker.embedded import Engine
+from worker.embedded import EmbeddedEngine
 
 GOOD = png(photo(1, 96, 64))
 OFF = (
@@ -44,7 +44,7 @@ def running(
         ),
         visual=ToyEmbedder(),
     )
-    settling = Engine(services) if engine else None
+    settling = EmbeddedEngine(services) if engine else None
     if settling is not None:
         settling.start()
         assert settling.wait(60)

@@ -16,7 +16,7 @@ from adapters import wiring
 from adapters.settings import Settings
 from api.app import create_app
 from tests.samples.pictures import flat, photo, png
-from worker.embedded import Engine
+from worker.embedded import EmbeddedEngine
 
 ANIMATED = ("GIF", "PNG", "TIFF", "WEBP")
 FIRST = {"blank": flat("white", 320, 240), "black": flat("black", 320, 240)}
@@ -35,7 +35,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient[Any]
             allow_unauthenticated=True,
         )
     )
-    engine = Engine(services)
+    engine = EmbeddedEngine(services)
     engine.start()
     assert engine.wait(60)
     with TestClient(create_app(services)) as made:

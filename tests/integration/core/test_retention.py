@@ -20,7 +20,7 @@ from core import keys
 from core.errors import BacklogError
 from core.ingest.retention import Retention
 from tests.samples.pictures import photo, png
-from worker.embedded import Engine
+from worker.embedded import EmbeddedEngine
 
 HELD = "2999-01-01T00:00:00.000Z"
 PICTURES = [png(photo(seed, 96, 64)) for seed in range(3)]
@@ -63,7 +63,7 @@ def settings(folder: Path, **more: Any) -> Settings:  # noqa: ANN401  # any sett
 def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     """While an engine runs."""
     services = wiring.build(settings(tmp_path_factory.mktemp("keeping")))
-    engine = Engine(services)
+    engine = EmbeddedEngine(services)
     engine.start()
     assert engine.wait(60)
     with TestClient(create_app(services)) as client:
@@ -170,7 +170,7 @@ def test_without_a_worker_uploads_are_refused_once_enough_waits(
         with pytest.raises(BacklogError):
             beside.acceptor.admit()
         beside.close()
-        engine = Engine(services)
+        engine = EmbeddedEngine(services)
         engine.start()
         while here.call("POST", "/v1/images", files=files).status_code != 202:
             assert time.monotonic() < deadline

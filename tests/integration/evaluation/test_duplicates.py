@@ -15,8 +15,8 @@ from core.errors import SettingsError
 from core.matching.policy import POLICY
 from core.types import Candidates, Limits, Verdict
 from evaluation import plots
-from evaluation.duplicates import Evaluation, Plan, Stored
-from evaluation.report import Wrong, is_odd, share, shown
+from evaluation.duplicates import DuplicatesEvaluation, DuplicatesPlan, StoredPicture
+from evaluation.report import WrongPair, is_odd, share, shown
 from tests.samples.image_files import HEIC
 from tests.samples.pictures import EDITS, jpeg, photo
 
@@ -116,14 +116,14 @@ class Forgetful:
     model = "none at all"
     limits = Limits()
 
-    def ingest(self, items: Sequence[bytes]) -> list[Stored]:
+    def ingest(self, items: Sequence[bytes]) -> list[StoredPicture]:
         """Everything is new but the last, which cannot be read."""
         new = Verdict(
             kind="new", original=None, policy_version="1", pipeline_version="1", decided_at=""
         )
         return [
-            *(Stored(f"{n}", new, None) for n in range(len(items) - 1)),
-            Stored("", None, None, "torn"),
+            *(StoredPicture(f"{n}", new, None) for n in range(len(items) - 1)),
+            StoredPicture("", None, None, "torn"),
         ]
 
     def check(self, data: bytes) -> Verdict:
@@ -140,8 +140,8 @@ class Forgetful:
 def test_misses_are_counted_and_shown(folders: tuple[Path, Path]) -> None:
     """What is not recognised is missed by name, shown side by side, and under its mark."""
     photos = tuple(sorted(folders[0].iterdir()))
-    plan = Plan(photos=photos, edits=("grey", "collage"), templates=False)
-    evaluation = Evaluation(Forgetful(), plan, POLICY, lambda *_: None)
+    plan = DuplicatesPlan(photos=photos, edits=("grey", "collage"), templates=False)
+    evaluation = DuplicatesEvaluation(Forgetful(), plan, POLICY, lambda *_: None)
     report = evaluation.run()
     assert report.refused == {"3.jpg": "torn"}
     assert [(edit.name, edit.all.found, edit.missed, edit.met) for edit in report.edits] == [
@@ -162,7 +162,7 @@ def test_sheets_hold_every_pair(tmp_path: Path) -> None:
     """Twenty-four pairs a sheet; those of an earlier run go."""
     (tmp_path / "wrong-9.png").write_bytes(b"old")
     small = shown(photo(1, 320, 240))
-    wrong = [Wrong(label=f"pair {n}", one=small, other=small) for n in range(25)]
+    wrong = [WrongPair(label=f"pair {n}", one=small, other=small) for n in range(25)]
     paths = plots.contact(wrong, tmp_path)
     assert [path.name for path in paths] == ["wrong-1.png", "wrong-2.png"]
     assert sorted(tmp_path.iterdir()) == paths

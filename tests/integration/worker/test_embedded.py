@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from adapters import wiring
-from adapters.broker.admin_tasks import Errand
+from adapters.broker.admin_tasks import AdminTask
 from adapters.process_lock import EngineLock
 from adapters.settings import Settings
 from adapters.wiring import Services
@@ -22,9 +22,9 @@ from core.records import Fields, Job
 from tests.e2e.talking import until
 from tests.samples.pictures import photo, png
 from worker import admin_tasks
-from worker.consumer import Patient
-from worker.embedded import Engine
-from worker.periodic import Chore, Rounds
+from worker.consumer import GracefulConsumer
+from worker.embedded import EmbeddedEngine
+from worker.periodic import PeriodicRunner, PeriodicTask
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return times
 
 
-def told(services: Services, errand: Errand) -> object:
+def told(services: Services, errand: AdminTask) -> object:
     """What came of it, None as long as nobody has said."""
     report = services.errands.look(errand)
     return report.told if report is not None and report.ended else None
@@ -66,7 +66,7 @@ def test_what_cannot_be_reported_ends_nothing_and_is_done_once(
     folder = tmp_path / "data" / "errands"
     (folder / f"{errand.errand_id}.progress").mkdir()  # so that nothing can be put in its place
     (folder / "cut-off.json").write_bytes(b"")
-    engine = Engine(services)
+    engine = EmbeddedEngine(services)
     engine.start()
     try:
         until(lambda: counted == [1])
@@ -96,7 +96,7 @@ def test_a_store_that_is_away_at_the_start_is_waited_for(
 
     monkeypatch.setattr(services.log, "tenants", unsteady)
     errand = services.errands.ask("count")
-    engine = Engine(services)
+    engine = EmbeddedEngine(services)
     engine.start()
     try:
         until(lambda: told(services, errand) == {"times": 1})
@@ -111,9 +111,9 @@ def test_an_engine_whose_consumer_ends_by_itself_begins_anew(
     """What the dead consumer had in hand is taken up again; readiness knows meanwhile."""
     monkeypatch.setattr("core.backoff.FIRST_PAUSE", 0.2)
     ends = [SystemExit(1), ZeroDivisionError("a defect"), None]
-    real = Patient.loop
+    real = GracefulConsumer.loop
 
-    def loop(self: Patient, *arguments: object) -> None:
+    def loop(self: GracefulConsumer, *arguments: object) -> None:
         end = ends.pop(0) if ends else None
         if end is None:
             real(self, *arguments)
@@ -122,8 +122,8 @@ def test_an_engine_whose_consumer_ends_by_itself_begins_anew(
         until(lambda: len(services.broker.hand) == 1)
         raise end
 
-    monkeypatch.setattr(Patient, "loop", loop)
-    engine = Engine(services)
+    monkeypatch.setattr(GracefulConsumer, "loop", loop)
+    engine = EmbeddedEngine(services)
     engine.start()
     try:
         until(lambda: engine.running)
@@ -157,7 +157,7 @@ def test_a_sweeper_with_a_defect_is_told_and_sweeps_on(
         return real()
 
     monkeypatch.setattr(services.sweeper, "sweep", sweep)
-    engine = Engine(services)
+    engine = EmbeddedEngine(services)
     engine.start()
     try:
         until(lambda: bool(told))
@@ -180,7 +180,7 @@ def test_a_chore_with_a_defect_does_not_fill_the_log(
         runs.append(clock[0])
         raise ZeroDivisionError
 
-    rounds = Rounds([Chore("one", 0.0, fail)])
+    rounds = PeriodicRunner([PeriodicTask("one", 0.0, fail)])
     stop = threading.Event()
     with caplog.at_level(logging.ERROR):
         for _ in range(1200):  # ten minutes of an engine

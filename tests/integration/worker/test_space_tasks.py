@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from adapters import wiring
-from adapters.broker.admin_tasks import Errand, Report
+from adapters.broker.admin_tasks import AdminTask, AdminTaskReport
 from adapters.settings import Settings
 from adapters.wiring import Services
 from core import keys
@@ -21,7 +21,7 @@ from tests.doubles.toy_embedder import ToyEmbedder
 from tests.e2e.talking import until
 from tests.samples.pictures import jpeg, photo
 from worker.admin_tasks import carry_out
-from worker.embedded import Engine
+from worker.embedded import EmbeddedEngine
 
 TENANT = "default"
 
@@ -224,7 +224,7 @@ def test_an_engine_that_is_stopped_leaves_its_errand_to_the_next(
     errand = desk.services.errands.ask("backfill", {"space": new})
     with monkeypatch.context() as patch:
         patch.setattr(type(embedder), "embed_images", slow)
-        engine = Engine(desk.services)
+        engine = EmbeddedEngine(desk.services)
         engine.start()
         assert begun.wait(30)
         stopping = threading.Thread(target=engine.close)
@@ -236,7 +236,7 @@ def test_an_engine_that_is_stopped_leaves_its_errand_to_the_next(
     assert sum(new in desk.spaces(one) for one in ids) == 1
     assert desk.services.errands.waiting() == [errand]
     monkeypatch.undo()
-    again = Engine(wiring.build(desk.services.settings, visual=ToyEmbedder()))
+    again = EmbeddedEngine(wiring.build(desk.services.settings, visual=ToyEmbedder()))
     again.start()
     report = until(lambda: _ended(desk, errand))
     again.close()
@@ -245,7 +245,7 @@ def test_an_engine_that_is_stopped_leaves_its_errand_to_the_next(
     assert all(new in desk.spaces(one) for one in ids)
 
 
-def _ended(desk: Desk, errand: Errand) -> Report | None:
+def _ended(desk: Desk, errand: AdminTask) -> AdminTaskReport | None:
     """Its last report."""
     report = desk.services.errands.look(errand)
     return report if report is not None and report.ended else None

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters.broker.admin_tasks import Report
-from adapters.broker.redis_admin_tasks import RedisErrands
+from adapters.broker.admin_tasks import AdminTaskReport
+from adapters.broker.redis_admin_tasks import RedisAdminTasks
 from adapters.wiring import build
 from core import keys
 from core.task_names import DEFAULT_QUEUE
@@ -26,7 +26,7 @@ from tests.doubles.line_worker import Pit, pit
 from tests.e2e.fleet import fleet
 from tests.samples.pictures import jpeg, photo
 from worker import admin_tasks
-from worker.admin_runner import Desk
+from worker.admin_runner import AdminRunner
 from worker.thread_worker import ThreadWorker
 
 Server = servers.Redis | servers.Given
@@ -239,7 +239,7 @@ def test_an_errand_is_done_by_a_worker_and_left_to_the_next_by_one_that_stops(
 ) -> None:
     """Twice delivered it is done once; a worker that is told to end sends it again."""
     errands = dug.broker.errands
-    assert isinstance(errands, RedisErrands)
+    assert isinstance(errands, RedisAdminTasks)
     services = build(dug.read.model_copy(update={"model": "none", "caption_model": "none"}))
     stop = threading.Event()
     begun: list[int] = []
@@ -252,7 +252,7 @@ def test_an_errand_is_done_by_a_worker_and_left_to_the_next_by_one_that_stops(
         return {"went": "well"}
 
     monkeypatch.setitem(admin_tasks.CHORES, "slow", slow)
-    first, second = (Desk(services, errands, one) for one in (stop, threading.Event()))
+    first, second = (AdminRunner(services, errands, one) for one in (stop, threading.Event()))
     app = dug.broker.consumer(DEFAULT_QUEUE, 1)
     try:
         errand = errands.ask("slow")
@@ -267,7 +267,9 @@ def test_an_errand_is_done_by_a_worker_and_left_to_the_next_by_one_that_stops(
             lambda: "nobody does it",
         )
         worker.close()
-        assert errands.look(errand) == Report(done=1, total=2, told={"went": "well"}, ended=True)
+        assert errands.look(errand) == AdminTaskReport(
+            done=1, total=2, told={"went": "well"}, ended=True
+        )
         assert (len(begun), errands.waiting()) == (2, [])
     finally:
         services.close()

@@ -12,13 +12,13 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from adapters.blobs.directory import Directory
+from adapters.blobs.directory import DirectoryBlobs
 from adapters.event_log import BlobLog
 from adapters.metrics_server import exposed
 from adapters.prometheus import PrometheusMeter
-from adapters.sqlite_index import LocalIndex
+from adapters.sqlite_index import SQLiteIndex
 from core.errors import IndexUnavailableError, QueueUnavailableError, SettingsError
-from core.event_log.batch_candidates import Crowd
+from core.event_log.batch_candidates import BatchCandidates
 from core.event_log.decide import Claim
 from core.event_log.ledger import Ledger
 from core.ingest.sweeper import Sweeper
@@ -26,8 +26,8 @@ from core.matching.candidates import fuse
 from core.matching.policy import POLICY
 from core.metrics import UNMETERED, timed
 from core.records import Entry
-from core.storage.picture_loader import Gallery
-from core.storage.picture_store import Shelf
+from core.storage.picture_loader import PictureLoader
+from core.storage.picture_store import PictureStore
 from tests.backends.server_process import free_ports
 from tests.simulation import world
 from tests.simulation.world import RULES, TENANT, operation
@@ -123,7 +123,7 @@ class Log(BlobLog):
         super().append(tenant, entry)
 
 
-class Index(LocalIndex):
+class Index(SQLiteIndex):
     """May be away, or refuse to be written to."""
 
     away = refuses = False
@@ -152,17 +152,17 @@ def claim(job_id: str) -> Claim:
     return Claim(job=operation(job_id, "decide", "nowhere", value="block"))
 
 
-def ledger(blobs: Directory, index: LocalIndex, meter: PrometheusMeter) -> tuple[Ledger, Log]:
+def ledger(blobs: DirectoryBlobs, index: SQLiteIndex, meter: PrometheusMeter) -> tuple[Ledger, Log]:
     """A worker's, and its log."""
-    shelf, log = Shelf(blobs), Log(blobs)
+    shelf, log = PictureStore(blobs), Log(blobs)
     return Ledger(
         log=log,
         blobs=blobs,
         index=index,
-        sight=Gallery(shelf, POLICY, lambda _: None),
+        sight=PictureLoader(shelf, POLICY, lambda _: None),
         shelf=shelf,
         rules=RULES,
-        pool=lambda: Crowd(world.measure, POLICY),
+        pool=lambda: BatchCandidates(world.measure, POLICY),
         fuse=lambda hits: fuse(hits, POLICY),
         meter=meter,
     ), log
@@ -170,7 +170,7 @@ def ledger(blobs: Directory, index: LocalIndex, meter: PrometheusMeter) -> tuple
 
 def test_a_conflict_is_counted_and_an_entry_once(tmp_path: Path, index: Index) -> None:
     """Whoever appended an entry tells what is in it; the other one tells the conflict."""
-    blobs = Directory(tmp_path / "blobs", durable=False)
+    blobs = DirectoryBlobs(tmp_path / "blobs", durable=False)
     meters = PrometheusMeter(), PrometheusMeter()
     (mine, log), (other, _) = (ledger(blobs, index, meter) for meter in meters)
     log.first = other
@@ -184,7 +184,7 @@ def test_a_conflict_is_counted_and_an_entry_once(tmp_path: Path, index: Index) -
 
 def test_the_lag_is_what_could_not_be_projected(tmp_path: Path, index: Index) -> None:
     """Known also while the index is away, and gone once somebody else has projected it."""
-    blobs = Directory(tmp_path / "blobs", durable=False)
+    blobs = DirectoryBlobs(tmp_path / "blobs", durable=False)
     meter = PrometheusMeter()
     mine, _ = ledger(blobs, index, meter)
     other, _ = ledger(blobs, index, PrometheusMeter())
@@ -219,7 +219,7 @@ class Waiting:
 
 def test_a_sweep_tells_what_it_saw(tmp_path: Path) -> None:
     """What is pending, what of it was enqueued again, and that it could not be done."""
-    blobs, queue, meter = Directory(tmp_path, durable=False), Waiting(), PrometheusMeter()
+    blobs, queue, meter = DirectoryBlobs(tmp_path, durable=False), Waiting(), PrometheusMeter()
     blobs.create_many([(f"pending/{tenant}/{n}", b"{}") for tenant in "ab" for n in range(3)])
     sweeper = Sweeper(blobs, queue, meter=meter)
     sweeper.sweep()

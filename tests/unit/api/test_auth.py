@@ -12,7 +12,7 @@ from litestar import Litestar
 from litestar.testing import TestClient
 
 from api.app import create_app
-from api.forwarding import Proxies
+from api.forwarding import TrustedProxies
 from tests.doubles.small_service import BROKEN, Service
 from tests.samples.pictures import photo, png
 
@@ -255,7 +255,7 @@ def test_without_keys_no_other_machine_is_answered(tmp_path: Path) -> None:
         service.close()
 
 
-TRUSTED = Proxies(tuple(map(ip_network, ("127.0.0.1", "10.0.0.0/8", "2001:db8::/32"))))
+TRUSTED = TrustedProxies(tuple(map(ip_network, ("127.0.0.1", "10.0.0.0/8", "2001:db8::/32"))))
 
 
 @pytest.mark.parametrize(
@@ -280,7 +280,7 @@ def test_a_proxy_is_trusted_by_its_address(client: tuple[str, int] | None, trust
     scope = {"client": client, "scheme": "http", "headers": headers}
     assert TRUSTED.trust(scope) is trusted
     assert TRUSTED.scheme(scope) == ("https" if trusted else "http")
-    assert Proxies(()).trust(scope) is False
+    assert TrustedProxies(()).trust(scope) is False
 
 
 @pytest.mark.parametrize("told", [[], [b"ftp"], [b"https, http"], [b"https", b"http"], [b""]])

@@ -17,7 +17,7 @@ from litestar.testing import TestClient
 from multipart import MultipartError  # type: ignore[import-untyped]
 
 from api.form_parser import HEADER, FormParser, why
-from api.multipart import FILENAME, Bounds, Form, Receiver
+from api.multipart import FILENAME, FormLimits, FormReceiver, ReceivedForm
 from core.errors import MalformedError
 from core.ingest.accept import Upload
 from tests.doubles.small_service import Service
@@ -158,7 +158,7 @@ def test_texts_are_utf8(client: TestClient[Litestar]) -> None:
 # --- properties ---------------------------------------------------------------------------------
 
 
-def read(folder: Path, body: bytes, cuts: list[int]) -> Form:
+def read(folder: Path, body: bytes, cuts: list[int]) -> ReceivedForm:
     """What a receiver makes of a body that comes in pieces."""
 
     async def pieces() -> Any:  # noqa: ANN401  # an async generator
@@ -166,8 +166,8 @@ def read(folder: Path, body: bytes, cuts: list[int]) -> Form:
         for start, end in itertools.pairwise(places):
             yield body[start:end]
 
-    bounds = Bounds(100, 10**6, frozenset({"title"}))
-    return asyncio.run(Receiver(folder, bounds, asyncio.to_thread).read(pieces(), "XX"))
+    bounds = FormLimits(100, 10**6, frozenset({"title"}))
+    return asyncio.run(FormReceiver(folder, bounds, asyncio.to_thread).read(pieces(), "XX"))
 
 
 def complains_of_the_form(head: bytes, detail: str) -> None:

@@ -17,8 +17,8 @@ from litestar import Litestar
 from litestar.testing import TestClient
 
 from api.app import create_app
-from api.multipart import CHUNK, TEXT, TEXTS, Bounds, Form, Receiver
-from api.upload_spool import Spool
+from api.multipart import CHUNK, TEXT, TEXTS, FormLimits, FormReceiver, ReceivedForm
+from api.upload_spool import UploadSpool
 from core.errors import MalformedError, SeenitError, TooLargeError
 from core.ingest.accept import Upload
 from tests.doubles.small_service import Service
@@ -176,11 +176,11 @@ def test_folders_of_killed_processes_are_taken_away(tmp_path: Path) -> None:
         folder.mkdir(parents=True)
         (folder / "0").write_bytes(b"x")
     os.utime(old, (0, 0))
-    asyncio.run(Spool(tmp_path / "spool").tidy())
+    asyncio.run(UploadSpool(tmp_path / "spool").tidy())
     assert [folder.name for folder in (tmp_path / "spool").iterdir()] == ["young"]
 
 
-def read(folder: Path, body: bytes, cuts: list[int], limit: int = 10**9) -> Form:
+def read(folder: Path, body: bytes, cuts: list[int], limit: int = 10**9) -> ReceivedForm:
     """What a receiver makes of a body that comes in pieces."""
 
     async def pieces() -> Any:  # noqa: ANN401  # an async generator
@@ -188,8 +188,8 @@ def read(folder: Path, body: bytes, cuts: list[int], limit: int = 10**9) -> Form
         for start, end in itertools.pairwise(places):
             yield body[start:end]
 
-    bounds = Bounds(100, limit, frozenset({"title", "tags"}))
-    return asyncio.run(Receiver(folder, bounds, asyncio.to_thread).read(pieces(), "XX"))
+    bounds = FormLimits(100, limit, frozenset({"title", "tags"}))
+    return asyncio.run(FormReceiver(folder, bounds, asyncio.to_thread).read(pieces(), "XX"))
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from cli.client import Client
+from cli.client import HTTPClient
 from cli.files import listed
 from cli.main import run
 from cli.rendering import verdicts
@@ -190,7 +190,7 @@ def test_a_problem_comes_back_as_the_error_it_was(canned: tuple[type[Canned], st
     """By its type."""
     kind, url = canned
     kind.answers = ((404, {}, problem("not-found", "there is no job 7")),)
-    with Client(url) as client, pytest.raises(MissingError, match="there is no job 7"):
+    with HTTPClient(url) as client, pytest.raises(MissingError, match="there is no job 7"):
         client.job("7")
 
 
@@ -199,7 +199,7 @@ def test_a_part_that_is_down_is_asked_again(canned: tuple[type[Canned], str]) ->
     kind, url = canned
     down = (503, {"Retry-After": "0"}, problem("store-unavailable", "down"))
     kind.answers = (down, down, (200, {}, b'{"status":"done"}'))
-    with Client(url) as client:
+    with HTTPClient(url) as client:
         assert client.job("7") == {"status": "done"}
 
 
@@ -207,13 +207,13 @@ def test_another_service_is_told_apart(canned: tuple[type[Canned], str]) -> None
     """A web page is no answer."""
     kind, url = canned
     kind.answers = ((200, {}, b"<html>hello</html>"),)
-    with Client(url) as client, pytest.raises(UnavailableError, match="no answer of Seenit's"):
+    with HTTPClient(url) as client, pytest.raises(UnavailableError, match="no answer of Seenit's"):
         client.job("7")
 
 
 def test_what_is_no_address_is_a_wrong_setting() -> None:
     """Rather than a traceback of the HTTP library."""
-    with Client("ftp://x") as client, pytest.raises(SettingsError, match="not an address"):
+    with HTTPClient("ftp://x") as client, pytest.raises(SettingsError, match="not an address"):
         client.job("7")
 
 

@@ -16,10 +16,10 @@ import pytest
 from hypothesis import strategies as st
 
 from cli import file_names, files
-from cli.client import Client
+from cli.client import HTTPClient
 from cli.commands import ingest
 from cli.file_reading import UnreadError, read, read_text
-from cli.files import KINDS, Found, Skipped, failing, listed
+from cli.files import KINDS, FoundFiles, Skipped, failing, listed
 from cli.rendering import verdicts
 from cli.rendering.printable import printable
 from core.errors import InputError, TooLargeError
@@ -239,7 +239,7 @@ def test_links_to_files_are_followed_wherever_they_lead(tmp_path: Path) -> None:
     odd_tree.clear(tmp_path / "root")
     link = tmp_path / "root" / "link.jpg"
     link.symlink_to(tmp_path / odd_tree.OUTSIDE)
-    assert listed([tmp_path / "root"]) == ([Found(link, link.as_posix())], [])
+    assert listed([tmp_path / "root"]) == ([FoundFiles(link, link.as_posix())], [])
 
 
 @pytest.mark.parametrize(
@@ -270,9 +270,9 @@ def test_what_became_of_a_file_since_it_was_listed(tmp_path: Path, put, kind: st
     thread.start()
     thread.join(10)
     assert read_in == [kind]
-    with Client("http://127.0.0.1:9") as client:  # which is not asked
-        ready = ingest._look(client, Found(path, "a.jpg"))
-        one = ingest._send(client, Found(path, "a.jpg"), ready, {})
+    with HTTPClient("http://127.0.0.1:9") as client:  # which is not asked
+        ready = ingest._look(client, FoundFiles(path, "a.jpg"))
+        one = ingest._send(client, FoundFiles(path, "a.jpg"), ready, {})
     assert isinstance(one, Skipped)
     assert (one.name, one.kind) == ("a.jpg", kind)
 
@@ -281,8 +281,8 @@ def test_a_file_that_changes_between_look_and_upload_is_not_sent(tmp_path: Path)
     """Its name would stand for bytes that nobody looked up."""
     path = tmp_path / "a.jpg"
     path.write_bytes(b"new")
-    with Client("http://127.0.0.1:9") as client:
-        one = ingest._send(client, Found(path, "a.jpg"), ("digest of the old", None), {})
+    with HTTPClient("http://127.0.0.1:9") as client:
+        one = ingest._send(client, FoundFiles(path, "a.jpg"), ("digest of the old", None), {})
     assert isinstance(one, Skipped)
     assert one.kind == "changed"
 

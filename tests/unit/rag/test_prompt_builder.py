@@ -18,13 +18,13 @@ from core.fingerprint.fingerprint import encode_preview
 from core.imaging.previews import Previews
 from core.ports import Filters
 from core.records import Fields, Record, Tombstone
-from core.storage.signed_urls import Signer
+from core.storage.signed_urls import URLSigner
 from core.types import Vector
 from rag import token_costs
-from rag.prompt_builder import Built, Context, Wanted
+from rag.prompt_builder import PromptBuilder, PromptRequest, PromptResult
 from rag.providers.base import GUIDE
 from rag.providers.registry import FORMATS
-from rag.types import Dropped, Relevant, Retrieved
+from rag.types import DroppedPicture, RelevantPicture, RetrievalResult
 from tests.doubles.records import image_id, record
 from tests.doubles.small_service import Service, Tail
 from tests.samples.pictures import photo
@@ -37,8 +37,8 @@ class Retriever:
     """Finds what a test put there, as it was when it was put there."""
 
     def __init__(self) -> None:
-        self.items: list[Relevant] = []
-        self.dropped: tuple[Dropped, ...] = ()
+        self.items: list[RelevantPicture] = []
+        self.dropped: tuple[DroppedPicture, ...] = ()
         self.reason: str | None = None
         self.asked: list[tuple[str | None, Sequence[str], Sequence[Vector], Filters, int]] = []
 
@@ -51,9 +51,11 @@ class Retriever:
         vectors: Sequence[Vector] = (),
         filters: Filters = Filters(),  # noqa: B008 - a value that never changes
         limit: int = 8,
-    ) -> Retrieved:
+    ) -> RetrievalResult:
         self.asked.append((text, image_ids, vectors, filters, limit))
-        return Retrieved(items=tuple(self.items[:limit]), dropped=self.dropped, reason=self.reason)
+        return RetrievalResult(
+            items=tuple(self.items[:limit]), dropped=self.dropped, reason=self.reason
+        )
 
 
 class Setting:
@@ -63,8 +65,8 @@ class Setting:
         self.service = Service(folder)
         self.retriever = Retriever()
         self.previews = Previews(self.service.reader)
-        self.context = Context(
-            self.retriever, self.service.reader, self.previews, Signer(b"s" * 32, lambda: 1000.0)
+        self.context = PromptBuilder(
+            self.retriever, self.service.reader, self.previews, URLSigner(b"s" * 32, lambda: 1000.0)
         )
 
     def store(self, *records: Record, found: bool = True) -> None:
@@ -78,7 +80,9 @@ class Setting:
         if found:
             for one in records:
                 seen = self.service.reader.record(TENANT, one.state.image_id)
-                self.retriever.items.append(Relevant(seen=seen, similarities={"caption": 0.5}))
+                self.retriever.items.append(
+                    RelevantPicture(seen=seen, similarities={"caption": 0.5})
+                )
 
     def tail(self, *records: Record, removed: Sequence[Tombstone] = ()) -> None:
         """Settled after the index was asked."""
@@ -93,9 +97,9 @@ class Setting:
             watermark=watermark,
         )
 
-    def build(self, **wanted: object) -> Built:
+    def build(self, **wanted: object) -> PromptResult:
         """Of the question that all tests ask."""
-        return self.context.build(TENANT, Wanted(**({"query": QUESTION} | wanted)))  # type: ignore[arg-type]
+        return self.context.build(TENANT, PromptRequest(**({"query": QUESTION} | wanted)))  # type: ignore[arg-type]
 
 
 def _pixels(width: int, height: int):  # type: ignore[no-untyped-def]  # noqa: ANN202
@@ -112,12 +116,12 @@ def setting(tmp_path: Path) -> Iterator[Setting]:
     made.service.close()
 
 
-def cited(built: Built) -> list[str]:
+def cited(built: PromptResult) -> list[str]:
     """Ids of the pictures shown."""
     return [one.image_id for one in built.citations]
 
 
-def shown(built: Built) -> list[Image.Image]:
+def shown(built: PromptResult) -> list[Image.Image]:
     """The pictures inside Anthropic's messages."""
     return [
         Image.open(io.BytesIO(base64.b64decode(part["source"]["data"])))
@@ -293,7 +297,7 @@ def test_a_budget_too_small_for_one_picture_says_so(
 def test_nothing_relevant_says_why(setting: Setting) -> None:
     """In the retriever's words."""
     setting.retriever.reason = "nothing stored is near enough: best 0.41, needed 0.52"
-    setting.retriever.dropped = (Dropped(image_id(9), "blocked"),)
+    setting.retriever.dropped = (DroppedPicture(image_id(9), "blocked"),)
     built = setting.build()
     assert (built.citations, built.blocks) == ([], [])
     assert built.reason == setting.retriever.reason

@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from rag.providers.base import GUIDE, Picture, Prompt
+from rag.providers.base import GUIDE, Prompt, PromptPicture
 from rag.providers.registry import FORMATS, Name
 from tests.backends.requirements import absent
 
 DATA = b"\xff\xd8\xff\xe0 not really a picture"
 URL = "https://pictures.example/v1/images/x/content?size=preview&tenant=t&expires=1&signature=0"
 QUESTION = "Which of these <b>is</b> red?"
-INLINE = Picture(label="[img-1]", text="Picture [img-1]\n…", data=DATA)
-LINKED = Picture(label="[img-2]", text="Picture [img-2]\n…", url=URL)
-NAMED = Picture(label="[img-3]", text="Picture [img-3]\n… seenit:0190")
+INLINE = PromptPicture(label="[img-1]", text="Picture [img-1]\n…", data=DATA)
+LINKED = PromptPicture(label="[img-2]", text="Picture [img-2]\n…", url=URL)
+NAMED = PromptPicture(label="[img-3]", text="Picture [img-3]\n… seenit:0190")
 PROMPT = Prompt(pictures=(INLINE, LINKED, NAMED), question=QUESTION)
 
 

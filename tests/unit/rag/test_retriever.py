@@ -10,9 +10,9 @@ import pytest
 from msgspec.structs import replace
 
 from adapters.blobs.opening import open_blobs
-from adapters.sqlite_index import LocalIndex
-from core.calibration.store import Calibrations
-from core.calibration.thresholds import Calibration, Cut
+from adapters.sqlite_index import SQLiteIndex
+from core.calibration.store import CalibrationStore
+from core.calibration.thresholds import Calibration, CutOff
 from core.errors import (
     ConflictError,
     EmbedderUnavailableError,
@@ -24,10 +24,10 @@ from core.matching.policy import POLICY
 from core.ports import Filters
 from core.records import Fields, Record, caption
 from core.search.searcher import Searcher
-from core.storage.picture_store import Shelf, Written
+from core.storage.picture_store import PictureStore, StoredFingerprint
 from core.types import Decision, SpaceKind, Value
 from rag.retriever import Retriever
-from rag.types import Retrieved
+from rag.types import RetrievalResult
 from tests.doubles.records import fingerprint, image_id, moment, record, tombstone
 from tests.doubles.small_service import Tail
 from tests.doubles.word_embedders import DIMENSIONS, Pair, WordEmbedder, words
@@ -41,11 +41,11 @@ class Stock:
 
     def __init__(self, folder: Path, visual: WordEmbedder, caption: WordEmbedder) -> None:
         self.blobs = open_blobs("memory://")
-        self.index = LocalIndex(folder / "index.sqlite", POLICY, durable=False)
-        self.calibrations = Calibrations(self.blobs, seconds=0)
+        self.index = SQLiteIndex(folder / "index.sqlite", POLICY, durable=False)
+        self.calibrations = CalibrationStore(self.blobs, seconds=0)
         self.tails: dict[str, Tail] = {}
         self.embedders = Pair(visual, caption)
-        shelf = self.shelf = Shelf(self.blobs)
+        shelf = self.shelf = PictureStore(self.blobs)
         searcher = Searcher(
             self.index,
             self,
@@ -66,7 +66,7 @@ class Stock:
         stones = [tombstone(n, self._seq) for n in removed]
         self.index.project(TENANT, self._seq, records, stones, [])
 
-    def find(self, text: str | None = None, **asked: Any) -> Retrieved:  # noqa: ANN401
+    def find(self, text: str | None = None, **asked: Any) -> RetrievalResult:  # noqa: ANN401
         return self.retriever.retrieve(TENANT, text=text, **asked)
 
     def decided_in_the_tail(self, found: Record, value: Value) -> None:
@@ -78,7 +78,7 @@ class Stock:
         )
         self.shelf.write(
             TENANT,
-            [Written(image_id=made.image_id, fingerprint=found.fingerprint, preview=b"")],
+            [StoredFingerprint(image_id=made.image_id, fingerprint=found.fingerprint, preview=b"")],
         )
         states = {**self.tail(TENANT).states, made.image_id: made}
         self.tails[TENANT] = Tail(states=states, head=self._seq + 1)
@@ -95,7 +95,7 @@ def picture(n: int, shows: str, said: str | None = None, **state: Any) -> Record
     return record(n, n, fields=fields, vectors=vectors, print_=fingerprint(n), **state)
 
 
-def ids(found: Retrieved) -> list[int]:
+def ids(found: RetrievalResult) -> list[int]:
     """The numbers of the pictures, best first."""
     return [int(one.seen.record.state.image_id[-12:]) for one in found.items]
 
@@ -320,7 +320,7 @@ def test_no_more_than_asked_for(stock: Stock) -> None:
 
 def calibrate(stock: Stock, kind: SpaceKind, needed: float, kept: float = 0.9) -> None:
     """Put a cut-off in force."""
-    cut = Cut(needed=needed, asked=100, kept=kept, best=(0.1, 0.2, 0.3))
+    cut = CutOff(needed=needed, asked=100, kept=kept, best=(0.1, 0.2, 0.3))
     made = Calibration(
         space_id=VISUAL if kind == "visual" else CAPTION,
         kind=kind,

@@ -15,7 +15,7 @@ from core.errors import MalformedError
 from core.records import Fields, Record
 from rag import json_schema
 from rag.providers.registry import FORMATS, Name
-from rag.tools import DEFINITIONS, Tools, definitions, said
+from rag.tools import DEFINITIONS, RagTools, definitions, said
 from tests.backends.requirements import absent
 from tests.doubles.records import image_id, record
 from tests.doubles.small_service import Service
@@ -30,7 +30,7 @@ class Setting:
     def __init__(self, folder: Path) -> None:
         self.service = Service(folder)
         self.service.caption.absent = None
-        self.tools = Tools(self.service.searcher, self.service.reader, self.service.checker)
+        self.tools = RagTools(self.service.searcher, self.service.reader, self.service.checker)
 
     def store(self, *told: tuple[int, str, dict[str, Any]]) -> None:
         """Records by number and title."""

@@ -20,13 +20,13 @@ from core import keys
 from core.fingerprint.fingerprint import encode_preview
 from core.imaging.previews import Previews
 from core.records import Fields
-from core.storage.signed_urls import Signer
+from core.storage.signed_urls import URLSigner
 from rag.budget_packing import Deliver
-from rag.prompt_builder import Built, Context, Wanted
+from rag.prompt_builder import PromptBuilder, PromptRequest, PromptResult
 from rag.providers.registry import FORMATS, Name
 from rag.sanitize import facts, label
 from rag.tools import said
-from rag.types import Relevant, Retrieved
+from rag.types import RelevantPicture, RetrievalResult
 from rag.visible import hidden, one_line, visible
 from tests.doubles.records import image_id, record
 from tests.doubles.small_service import Service
@@ -136,15 +136,17 @@ class Shop:
 
     def __init__(self, folder: Path) -> None:
         self.service = Service(folder)
-        self.items: tuple[Relevant, ...] = ()
+        self.items: tuple[RelevantPicture, ...] = ()
         reader = self.service.reader
-        self.context = Context(self, reader, Previews(reader), Signer(b"s" * 32, lambda: 1000.0))
+        self.context = PromptBuilder(
+            self, reader, Previews(reader), URLSigner(b"s" * 32, lambda: 1000.0)
+        )
 
-    def retrieve(self, *_: object, text: str | None, **__: object) -> Retrieved:
+    def retrieve(self, *_: object, text: str | None, **__: object) -> RetrievalResult:
         assert text is None or visible(text) == text
-        return Retrieved(items=self.items)
+        return RetrievalResult(items=self.items)
 
-    def build(self, fields: Fields, wanted: Wanted) -> Built:
+    def build(self, fields: Fields, wanted: PromptRequest) -> PromptResult:
         """A prompt with one picture of which somebody said so."""
         n = next(NUMBERS)
         made = record(n, n, fields=fields)
@@ -152,7 +154,7 @@ class Shop:
         self.service.blobs.put([(place, PREVIEW)])
         self.service.index.project(TENANT, self.service.index.watermark(TENANT) + 1, [made], [], [])
         self.items = (
-            Relevant(seen=self.service.reader.record(TENANT, image_id(n)), similarities={}),
+            RelevantPicture(seen=self.service.reader.record(TENANT, image_id(n)), similarities={}),
         )
         return self.context.build(TENANT, wanted)
 
@@ -190,7 +192,7 @@ def test_no_text_brings_the_unseen_into_a_prompt(  # noqa: PLR0917 - all that is
         external_id=external_id,
         source_url=url,
     )
-    wanted = Wanted(
+    wanted = PromptRequest(
         query=f"what {query}", format=name, deliver=deliver, base="https://pictures.example"
     )
     built = shop.build(fields, wanted)
@@ -232,9 +234,9 @@ def strings(value: object) -> Iterator[str]:
 def test_a_question_of_nothing_is_none(shop: Shop, name: Name) -> None:
     """Signs that cannot be seen ask nothing; lines of a real one stay."""
     query = "Which\u200b\ncat" + UNSEEN["tags"] + "?"
-    built = shop.build(Fields(title="a cat"), Wanted(query=query, format=name))
+    built = shop.build(Fields(title="a cat"), PromptRequest(query=query, format=name))
     assert "Which\ncat?" in list(strings(built.messages))
-    unseen = Wanted(query=UNSEEN["tags"], image_ids=(image_id(1),), format=name)
+    unseen = PromptRequest(query=UNSEEN["tags"], image_ids=(image_id(1),), format=name)
     texts = list(strings(shop.build(Fields(title="a cat"), unseen).messages))
     assert not [one for one in texts if any(hidden(c) for c in one if c != "\n")]
     assert facts(label(1), Fields(title="a cat")) in texts

@@ -17,22 +17,22 @@ from adapters.wiring import Services
 from core.embedding.pipeline import Digests
 from core.errors import IndexUnavailableError, SeenitError
 from core.ingest.accept import Upload
-from core.ingest.sweeper import Hand
+from core.ingest.sweeper import InFlightJobs
 from core.records import Fields, Job
 from core.types import Canonical, Fingerprint
 from tests.samples.pictures import jpeg, photo
 from worker.batch_task import register
-from worker.settle_task import Settling
+from worker.settle_task import SettleTask
 from worker.thread_worker import ThreadWorker
 
 Settle = Callable[[str, Sequence[str]], list[Exception | None]]
 
 
 @contextmanager
-def running(settle: Settle, batch: int = 8) -> Iterator[tuple[CeleryQueue, Hand]]:
+def running(settle: Settle, batch: int = 8) -> Iterator[tuple[CeleryQueue, InFlightJobs]]:
     """A queue with a worker at its other end."""
     app = create_celery("memory://", batch=batch)
-    hand = Hand()
+    hand = InFlightJobs()
     register(app, settle, batch=batch, ended=hand.ended, failed=hand.failed)
     worker = ThreadWorker(app)
     worker.start()
@@ -153,7 +153,7 @@ def test_what_the_index_does_not_take_yet_comes_again(
 ) -> None:
     """It is settled, and put off all the same: else the sweeper would send it at every turn."""
     job_id = accepted(services, tmp_path)
-    settling = Settling(services.ingest)
+    settling = SettleTask(services.ingest)
     with monkeypatch.context() as patched:
         patched.setattr(services.index, "project", away)
         (error,) = settling("default", [job_id])
@@ -187,7 +187,7 @@ def test_while_the_index_is_away_nothing_is_decoded_twice(
         return decode(data, told)
 
     monkeypatch.setattr(services.ingest._perceiver, "decode", counting)
-    settling = Settling(services.ingest)
+    settling = SettleTask(services.ingest)
     jobs = [accepted(services, tmp_path, seed) for seed in range(4)]
     with monkeypatch.context() as patched:
         patched.setattr(services.index, part, away)
@@ -212,7 +212,7 @@ def test_an_index_that_has_just_failed_is_left_alone_for_a_while(
         threading.Event().wait(0.5)
         raise IndexUnavailableError("away")
 
-    settling = Settling(services.ingest)
+    settling = SettleTask(services.ingest)
     jobs = [accepted(services, tmp_path, seed) for seed in range(2)]
     with monkeypatch.context() as patched:
         patched.setattr(services.index, "project", slowly_away)
@@ -230,7 +230,7 @@ def test_where_nobody_consumes_nothing_is_queued(services: Services, tmp_path: P
     accepted(services, tmp_path)
     assert services.queue.depth() == 0
     hand = services.broker.hand
-    assert isinstance(hand, Hand)
+    assert isinstance(hand, InFlightJobs)
     hand.listen()
     accepted(services, tmp_path)
     assert services.queue.depth() == 1
@@ -243,7 +243,7 @@ def test_a_tenant_that_cannot_be_brought_up_ends_no_other(
     job_id = accepted(services, tmp_path)
     with monkeypatch.context() as patched:
         patched.setattr(services.index, "project", away)
-        Settling(services.ingest)("default", [job_id])
+        SettleTask(services.ingest)("default", [job_id])
     advance = services.ledger.advance
 
     def defect(tenant: str) -> int:

@@ -10,11 +10,11 @@ import pytest
 from redis import Redis
 
 from adapters.broker import connections, redis_keys
-from adapters.broker.admin_tasks import Report
-from adapters.broker.circuit_breaker import FIRST_PAUSE, LONGEST_PAUSE, Breaker
-from adapters.broker.redis_admin_tasks import RedisErrands
-from adapters.broker.redis_leases import SharedHand, Tried
-from adapters.broker.redis_sweep_state import SharedHeld
+from adapters.broker.admin_tasks import AdminTaskReport
+from adapters.broker.circuit_breaker import FIRST_PAUSE, LONGEST_PAUSE, CircuitBreaker
+from adapters.broker.redis_admin_tasks import RedisAdminTasks
+from adapters.broker.redis_leases import DeliveryCount, RedisLeases
+from adapters.broker.redis_sweep_state import RedisQueueState
 from core.errors import QueueUnavailableError
 from core.ingest.sweeper import Handle
 from core.records import JobStatus
@@ -22,8 +22,8 @@ from tests.backends import servers
 from tests.backends.faults import toxiproxy
 from tests.backends.server_process import wait
 from tests.doubles.line_worker import Pit, pit
-from worker.batch_scheduler import Flights
-from worker.batch_task import Received
+from worker.batch_scheduler import BatchScheduler
+from worker.batch_task import ReceivedMessage
 
 AT_MOST = 0.2
 """Seconds that an upload may wait for a broker that is not there."""
@@ -60,7 +60,7 @@ class Clock:
 def test_the_breaker_asks_once_and_then_ever_more_seldom() -> None:
     """Open for 1 s, 2 s, 4 s … 10 s, a single trial each time, and closed by one success."""
     clock = Clock()
-    breaker = Breaker(clock)
+    breaker = CircuitBreaker(clock)
     asked = 0
 
     def ask(*, fails: bool) -> bool:
@@ -145,9 +145,9 @@ def pass_by(made: Pit, seconds: float) -> None:
 def test_a_lease_is_one_workers_until_it_ends_or_runs_out(dug: Pit) -> None:
     """Others are refused what a living worker has; what it ended or gave back is free."""
     redis = redis_of(dug)
-    mine, other = SharedHand(redis, 60.0), SharedHand(redis, 60.0)
+    mine, other = RedisLeases(redis, 60.0), RedisLeases(redis, 60.0)
     jobs = [("a", "1"), ("a", "2"), ("b", "1"), ("b", "2")]
-    assert mine.take(jobs) == dict.fromkeys(jobs, Tried(0, 0))
+    assert mine.take(jobs) == dict.fromkeys(jobs, DeliveryCount(0, 0))
     assert (mine.take(jobs), other.take(jobs)) == ({}, {})
     mine.ended(jobs[:1])
     mine.give_back(jobs[1:2])
@@ -164,7 +164,7 @@ def test_what_was_begun_and_never_ended_is_remembered(
     """A worker that dies leaves counts, one that fails in words leaves a pause and no count."""
     monkeypatch.setattr("core.backoff.FIRST_PAUSE", 60.0)
     redis = redis_of(dug)
-    hand = SharedHand(redis, 60.0)
+    hand = RedisLeases(redis, 60.0)
     together, alone, failed = ("a", "1"), ("a", "2"), ("a", "3")
     hand.take([together, alone, failed])
     hand.begin([together, failed], alone=False)
@@ -175,11 +175,11 @@ def test_what_was_begun_and_never_ended_is_remembered(
     assert held.idle([together, alone, failed]) == []
     pass_by(dug, 60.0)
     assert held.idle([together, alone, failed]) == [together, alone]
-    after = SharedHand(redis, 60.0)
+    after = RedisLeases(redis, 60.0)
     assert after.take([together, alone, failed]) == {
-        together: Tried(1, 0),
-        alone: Tried(0, 1),
-        failed: Tried(0, 0),
+        together: DeliveryCount(1, 0),
+        alone: DeliveryCount(0, 1),
+        failed: DeliveryCount(0, 0),
     }
     after.ended([together, alone, failed])
     assert held.idle([failed]) == [failed]
@@ -234,7 +234,7 @@ def _refused(made: Pit) -> int:
     return int(told.get("errorstat_READONLY", {"count": 0})["count"])
 
 
-class Stumbles(SharedHand):
+class Stumbles(RedisLeases):
     """Fails once in a way that nobody has thought of."""
 
     stumbled = False
@@ -255,11 +255,11 @@ def test_a_flight_outlives_what_nobody_has_thought_of(dug: Pit) -> None:
         settled.extend(jobs)
         return [None] * len(jobs)
 
-    flights = Flights(hand, settle, lambda *_: None, batch=2, flights=1)
+    flights = BatchScheduler(hand, settle, lambda *_: None, batch=2, flights=1)
     flights.start()
     try:
         for job_id in ("1", "2"):
-            flights.receive([Received(("t", job_id), lambda: None)])
+            flights.receive([ReceivedMessage(("t", job_id), lambda: None)])
             wait(lambda: len(hand) == 0, 30.0, lambda: "in hand for ever")
     finally:
         flights.close()
@@ -274,7 +274,7 @@ def test_what_dead_workers_had_does_not_count_as_waiting(
     with pit(tmp_path, redis_server.url, backlog=10) as made:
         jobs = [("a", str(n)) for n in range(10)]
         made.accept(jobs, enqueue=False)
-        SharedHand(redis_of(made), 60.0).take(jobs)
+        RedisLeases(redis_of(made), 60.0).take(jobs)
         assert made.broker.queue.depth() == 10
         pass_by(made, 62.0)
         assert made.broker.queue.depth() == 0
@@ -284,7 +284,7 @@ def test_what_dead_workers_had_does_not_count_as_waiting(
 def test_of_two_beats_one_sweeps_and_the_other_takes_over(dug: Pit) -> None:
     """By a lease that the first gives up, or lets run out."""
     redis = redis_of(dug)
-    one, two, three = (SharedHeld(redis, 60.0) for _ in range(3))
+    one, two, three = (RedisQueueState(redis, 60.0) for _ in range(3))
     assert [one.leads(), two.leads(), one.leads()] == [True, False, True]
     one.resign()
     assert [two.leads(), one.leads(), three.leads()] == [True, False, False]
@@ -314,7 +314,7 @@ def test_news_goes_from_process_to_process(dug: Pit, tmp_path: Path, redis_serve
 def test_an_errand_is_sent_again_until_it_ended(dug: Pit) -> None:
     """One at a time does it; what its worker left is put into the empty queue again."""
     errands = dug.broker.errands
-    assert isinstance(errands, RedisErrands)
+    assert isinstance(errands, RedisAdminTasks)
     errand = errands.ask("reindex", {"a": "b"})
     assert (errands.waiting(), errands.resend()) == ([errand], 0)
     assert redis_of(dug).llen("default") == 1
@@ -323,9 +323,9 @@ def test_an_errand_is_sent_again_until_it_ended(dug: Pit) -> None:
         assert (again, errands.resend()) == (None, 0)
         assert renew is not None
         renew()
-        errands.report(errand, Report(done=1, total=2))
-    assert (errands.look(errand), errands.resend()) == (Report(done=1, total=2), 1)
-    ended = Report(done=2, total=2, ended=True)
+        errands.report(errand, AdminTaskReport(done=1, total=2))
+    assert (errands.look(errand), errands.resend()) == (AdminTaskReport(done=1, total=2), 1)
+    ended = AdminTaskReport(done=2, total=2, ended=True)
     errands.report(errand, ended)
     assert (errands.waiting(), errands.look(errand)) == ([], ended)
     errands.forget(errand)
@@ -338,7 +338,7 @@ def test_one_reindex_is_done_at_a_time(dug: Pit) -> None:
     A Redis that was emptied makes room for nobody while the first goes on saying that it is at it.
     """
     errands = dug.broker.errands
-    assert isinstance(errands, RedisErrands)
+    assert isinstance(errands, RedisAdminTasks)
     first, second, other = errands.ask("reindex"), errands.ask("reindex"), errands.ask("backfill")
     redis_of(dug).delete("default")
     with errands.doing(first) as renew, errands.doing(other) as beside:
@@ -349,7 +349,7 @@ def test_one_reindex_is_done_at_a_time(dug: Pit) -> None:
         with errands.doing(second) as too_soon:
             assert (too_soon, errands.resend()) == (None, 0)
         for errand in (first, other):
-            errands.report(errand, Report(done=1, total=1, ended=True))
+            errands.report(errand, AdminTaskReport(done=1, total=1, ended=True))
     assert errands.resend() == 1
     with errands.doing(second) as now:
         assert now is not None

@@ -17,9 +17,9 @@ import numpy as np
 import psutil
 import pytest
 
-from adapters.decoding.child_process import Child
-from adapters.decoding.pool import Decoders
-from adapters.decoding.sandbox import Ask, Done, Failed, send
+from adapters.decoding.child_process import ChildProcess
+from adapters.decoding.pool import DecoderPool
+from adapters.decoding.sandbox import DecodeFailure, DecodeRequest, DecodeResult, send
 from core.errors import (
     BrokenError,
     DecoderKilledError,
@@ -48,9 +48,9 @@ def pictures() -> list[bytes]:
 
 
 @pytest.fixture(scope="module")
-def decoders() -> Iterator[Decoders]:
+def decoders() -> Iterator[DecoderPool]:
     """Two children that obey what pictures tell them."""
-    held = Decoders(LIMITS, workers=2, work="tests.doubles.hostile_decoders:obey")
+    held = DecoderPool(LIMITS, workers=2, work="tests.doubles.hostile_decoders:obey")
     yield held
     held.close()
 
@@ -82,13 +82,13 @@ def outcomes(found: Sequence[object]) -> list[object]:
     ]
 
 
-def test_it_is_a_decoder(decoders: Decoders) -> None:
+def test_it_is_a_decoder(decoders: DecoderPool) -> None:
     """The port is implemented as it is written."""
     assert isinstance(decoders, Decoder)
 
 
 def test_children_answer_as_this_process_would(
-    decoders: Decoders, pictures: list[bytes], tmp_path: Path
+    decoders: DecoderPool, pictures: list[bytes], tmp_path: Path
 ) -> None:
     """Bytes and paths, in input order: pixels and fingerprints are those of a decode in here."""
     path = tmp_path / "picture.jpg"
@@ -109,15 +109,15 @@ def test_a_child_answers_whatever_sockets_do_by_default() -> None:
     """
     socket.setdefaulttimeout(5.0)
     try:
-        child = Child("core.fingerprint.fingerprint:fingerprint", LIMITS)
+        child = ChildProcess("core.fingerprint.fingerprint:fingerprint", LIMITS)
     finally:
         socket.setdefaulttimeout(None)
     try:
         child.wait()
-        send(child._line, Ask(data=jpeg(photo(7, 512, 512), 95)))
+        send(child._line, DecodeRequest(data=jpeg(photo(7, 512, 512), 95)))
         assert select.select([child._line], [], [], 20.0)[0]
         time.sleep(0.3)  # its answer is larger than what the line holds: the rest has to wait
-        assert isinstance(child._receive(time.monotonic() + 20.0), Done)
+        assert isinstance(child._receive(time.monotonic() + 20.0), DecodeResult)
     finally:
         child.hang_up()
 
@@ -128,34 +128,34 @@ def test_a_child_loads_libheif_only_where_heic_is_on(formats: tuple[str, ...]) -
     """Refused in parent and child alike where it is off; one child decodes all else."""
     limits = Limits(formats=formats)
     others = {child.pid for child in children()}
-    held = Decoders(limits, workers=1)
+    held = DecoderPool(limits, workers=1)
     try:
         found = dict(zip(FILES, held.fingerprint(list(FILES.values())), strict=True))
         (child,) = (child for child in children() if child.pid not in others)
         loaded = "heif" in Path(f"/proc/{child.pid}/maps").read_text()
-        line = Child("core.fingerprint.fingerprint:fingerprint", limits)
+        line = ChildProcess("core.fingerprint.fingerprint:fingerprint", limits)
         line.wait()
-        asked = line.ask(Ask(data=FILES["heic"]), 20.0)
+        asked = line.ask(DecodeRequest(data=FILES["heic"]), 20.0)
         line.hang_up()
     finally:
         held.close()
     refused = [name for name, one in found.items() if isinstance(one, SeenitError)]
     if formats == FORMATS:
-        assert (refused, loaded, type(asked)) == ([], True, Done)
+        assert (refused, loaded, type(asked)) == ([], True, DecodeResult)
         return
     assert (refused, loaded) == (["heic"], False)
-    assert isinstance(asked, Failed)
+    assert isinstance(asked, DecodeFailure)
     assert (asked.kind, asked.detail[:16]) == ("UnsupportedError", "HEIC is off here")
 
 
 def test_no_pictures_need_no_child() -> None:
     """Nothing to do starts nothing."""
-    held = Decoders(LIMITS, workers=1)
+    held = DecoderPool(LIMITS, workers=1)
     assert held.fingerprint([]) == []
     held.close()
 
 
-def test_bad_files_fail_alone(decoders: Decoders, pictures: list[bytes], tmp_path: Path) -> None:
+def test_bad_files_fail_alone(decoders: DecoderPool, pictures: list[bytes], tmp_path: Path) -> None:
     """Each gets its own error in words; the good ones between them are fingerprinted."""
     good = fingerprint(pictures[1], LIMITS)[1]
     found = decoders.fingerprint(
@@ -203,7 +203,7 @@ def test_bad_files_fail_alone(decoders: Decoders, pictures: list[bytes], tmp_pat
     ],
 )
 def test_an_attack_costs_itself_alone(
-    decoders: Decoders, pictures: list[bytes], attack: str, words: str
+    decoders: DecoderPool, pictures: list[bytes], attack: str, words: str
 ) -> None:
     """A picture that kills, stalls or starves its decoder is told so; its neighbours come whole."""
     evil = order(pictures[0], attack)
@@ -213,14 +213,16 @@ def test_an_attack_costs_itself_alone(
 
 
 @LINUX
-def test_a_picture_that_needs_much_gets_it_alone(decoders: Decoders, pictures: list[bytes]) -> None:
+def test_a_picture_that_needs_much_gets_it_alone(
+    decoders: DecoderPool, pictures: list[bytes]
+) -> None:
     """More than most pictures do with, less than the limit: decoded on a second try."""
     found = decoders.fingerprint([order(pictures[0], "eat 600000000")])
     assert outcomes(found) == [fingerprint(pictures[0], LIMITS)[1]]
 
 
 def test_a_child_that_the_system_ends_is_replaced(
-    decoders: Decoders, pictures: list[bytes], tmp_path: Path
+    decoders: DecoderPool, pictures: list[bytes], tmp_path: Path
 ) -> None:
     """The picture it was at is decoded by the next one: it was not to blame."""
     found = decoders.fingerprint([order(pictures[0], f"once {tmp_path / 'mark'}")])
@@ -232,7 +234,7 @@ def test_a_child_that_the_system_ends_is_replaced(
 
 
 def test_a_child_writes_nothing_and_sees_no_secret(
-    decoders: Decoders, pictures: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    decoders: DecoderPool, pictures: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What takes a child over finds no file to write and no key in its environment."""
     target = tmp_path / "written"
@@ -240,7 +242,7 @@ def test_a_child_writes_nothing_and_sees_no_secret(
     assert isinstance(found[0], SeenitError)
     assert not target.exists() or target.read_bytes() == b""
     monkeypatch.setenv("SEENIT_API_KEYS", "secret")
-    held = Decoders(LIMITS, workers=1, work="tests.doubles.hostile_decoders:obey")
+    held = DecoderPool(LIMITS, workers=1, work="tests.doubles.hostile_decoders:obey")
     (seen,) = held.fingerprint([order(pictures[0], "see")])
     held.close()
     assert isinstance(seen, BrokenError)
@@ -252,7 +254,7 @@ def test_without_a_limit_on_memory_it_works_and_says_so_once(
     pictures: list[bytes], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Some machines let no address space be limited."""
-    held = Decoders(LIMITS, workers=2, work="tests.doubles.unlimited_decoder:fingerprint")
+    held = DecoderPool(LIMITS, workers=2, work="tests.doubles.unlimited_decoder:fingerprint")
     with caplog.at_level(logging.WARNING):
         found = held.fingerprint(pictures)
         held.close()
@@ -262,7 +264,7 @@ def test_without_a_limit_on_memory_it_works_and_says_so_once(
     ]
 
 
-def test_many_threads_share_them(decoders: Decoders, pictures: list[bytes]) -> None:
+def test_many_threads_share_them(decoders: DecoderPool, pictures: list[bytes]) -> None:
     """Each caller gets its own results, in its own order."""
     good = [fingerprint(data, LIMITS)[1] for data in pictures]
     found: dict[int, list[object]] = {}
@@ -281,7 +283,7 @@ def test_many_threads_share_them(decoders: Decoders, pictures: list[bytes]) -> N
 
 def test_closing_ends_children_and_work(pictures: list[bytes]) -> None:
     """What runs and what waits fails as unavailable, no process stays, and closing twice is one."""
-    held = Decoders(Limits(), workers=1, work="tests.doubles.hostile_decoders:obey")
+    held = DecoderPool(Limits(), workers=1, work="tests.doubles.hostile_decoders:obey")
     before = {child.pid for child in children()}
     stuck = [held.submit(order(pictures[0], "spin")), held.submit(pictures[1])]
     assert eventually(stuck[0].running)
@@ -297,7 +299,7 @@ def test_a_child_that_cannot_start_is_told(
     pictures: list[bytes], caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Unavailable, to be tried again; the reason is on standard error."""
-    held = Decoders(LIMITS, workers=1, work="tests.doubles.hostile_decoders:missing")
+    held = DecoderPool(LIMITS, workers=1, work="tests.doubles.hostile_decoders:missing")
     with caplog.at_level(logging.WARNING):
         (found,) = held.fingerprint([pictures[0]])
     held.close()
@@ -308,13 +310,13 @@ def test_a_child_that_cannot_start_is_told(
 
 PARENT = """
     import signal, sys, time
-    from adapters.decoding.pool import Decoders
+    from adapters.decoding.pool import DecoderPool
     from core.types import Limits
     from tests.doubles.hostile_decoders import order
     from tests.samples.pictures import jpeg, photo
 
     picture = jpeg(photo(0, 320, 240))
-    decoders = Decoders(Limits(seconds=60), workers=2, work="tests.doubles.hostile_decoders:obey")
+    decoders = DecoderPool(Limits(seconds=60), workers=2, work="tests.doubles.hostile_decoders:obey")
     decoders.fingerprint([picture] * 4)
     {then}
 """
@@ -371,7 +373,7 @@ def test_ctrl_c_reaches_the_parent_alone() -> None:
 
 def test_an_urgent_picture_passes_those_that_wait(pictures: list[bytes]) -> None:
     """With one child, a check asked after twelve uploads is answered among the first."""
-    held = Decoders(LIMITS, workers=1)
+    held = DecoderPool(LIMITS, workers=1)
     ended: list[str] = []
     try:
         waiting = [held.submit(picture) for picture in pictures * 2]

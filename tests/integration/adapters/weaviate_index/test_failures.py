@@ -15,15 +15,15 @@ from weaviate.classes.data import DataObject
 from weaviate.classes.query import Filter
 
 from adapters.weaviate_index import (
-    Node,
     WeaviateIndex,
+    WeaviateNode,
     collections,
     generations,
     parse,
     range_paging,
     schema,
 )
-from adapters.weaviate_index.client import Cluster
+from adapters.weaviate_index.client import WeaviateCluster
 from adapters.weaviate_index.mapping import key
 from core.errors import IndexUnavailableError, SettingsError
 from core.matching.policy import Policy
@@ -82,11 +82,11 @@ def work(index: WeaviateIndex, seq: int) -> None:
 
 def test_nodes_are_read_from_the_setting() -> None:
     """Ports of Weaviate's own where none is named; what cannot be is refused."""
-    assert parse("weaviate://a") == [Node("a", 8080, 50051)]
+    assert parse("weaviate://a") == [WeaviateNode("a", 8080, 50051)]
     assert parse("weaviates://a:1,b:2:3, [::1]:4:5/") == [
-        Node("a", 1, 50051),
-        Node("b", 2, 3),
-        Node("::1", 4, 5),
+        WeaviateNode("a", 1, 50051),
+        WeaviateNode("b", 2, 3),
+        WeaviateNode("::1", 4, 5),
     ]
     for wrong in ("weaviate://", "weaviate://a:b", "weaviate://a:1:2:3", "weaviate://:1", "redis:"):
         with pytest.raises(SettingsError):
@@ -315,7 +315,7 @@ def test_servers_that_say_nothing_hold_nobody_up(
     for name in ("CONNECT", "QUERY"):
         monkeypatch.setattr(f"adapters.weaviate_index.client.{name}", 1.5)
 
-    def ask(asked: Cluster) -> float:
+    def ask(asked: WeaviateCluster) -> float:
         began = time.monotonic()
         with pytest.raises(IndexUnavailableError):
             asked.run(lambda client: client.is_live())
@@ -325,7 +325,9 @@ def test_servers_that_say_nothing_hold_nobody_up(
         host = "127.0.0.1"
         silent = [stack.enter_context(socket.create_server((host, 0))) for _ in range(2 * nodes)]
         ports = [one.getsockname()[1] for one in silent]
-        asked = Cluster([Node(host, *ports[n : n + 2]) for n in range(0, 2 * nodes, 2)])
+        asked = WeaviateCluster(
+            [WeaviateNode(host, *ports[n : n + 2]) for n in range(0, 2 * nodes, 2)]
+        )
         assert max(pool.map(ask, [asked] * 16)) < 5.0 * nodes
         trying = pool.submit(ask, asked)
         wait(asked._connecting.locked, 10.0, lambda: "nobody tries again")

@@ -21,7 +21,7 @@ from adapters.weaviate_index import (
     schema,
 )
 from adapters.weaviate_index.generation import Generation
-from adapters.weaviate_index.projection import Entry, Plan
+from adapters.weaviate_index.projection import ProjectedEntry, ProjectionPlan
 from core.errors import IndexUnavailableError
 from core.matching.policy import Policy
 from core.ports import Filters
@@ -111,7 +111,7 @@ def test_a_watermark_told_while_one_goes_over_holds_it_back(opens: Opens) -> Non
     make = going._make
 
     def told_meanwhile(number: int) -> Generation:
-        old.writing.project(Entry("default", 2, [record(2, 2)], [], [], []))
+        old.writing.project(ProjectedEntry("default", 2, [record(2, 2)], [], [], []))
         assert other.watermark("default") == 2
         return make(number)
 
@@ -230,8 +230,10 @@ def test_an_entry_under_way_is_no_disorder(opens: Opens, monkeypatch: pytest.Mon
     monkeypatch.setattr(now.writing._head, "advance", advance)
     put(index, "default", 2)
     stale = replace(record(2, 1), state=replace(record(2, 1).state, revision=0))
-    at_work = Entry("default", 1, [stale], [], [], [])
-    put_back = now.writing._objects(at_work, Plan({image_id(2): 1}, {image_id(2): {}}, {}, {}))
+    at_work = ProjectedEntry("default", 1, [stale], [], [], [])
+    put_back = now.writing._objects(
+        at_work, ProjectionPlan({image_id(2): 1}, {image_id(2): {}}, {}, {})
+    )
     now.store.put(collections.RECORD, "default", put_back[collections.RECORD])
     assert index.tidy("default") == 1
     assert sorted(looked) == [image_id(1), image_id(2)]

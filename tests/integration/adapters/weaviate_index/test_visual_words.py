@@ -69,7 +69,7 @@ def test_the_original_comes_first(
 ) -> None:
     """Of a crop, of a mirrored picture and of a small one, in tenants of either kind."""
     monkeypatch.setattr(source, "SMALL", small)
-    words = source.Source()
+    words = source.VisualWordSource()
     for n in range(0, STORED, 4):
         image = photo(n)
         width, height = image.size
@@ -82,4 +82,4 @@ def test_the_original_comes_first(
 
 def test_no_words_find_nothing(anchors: Collection[Any, Any]) -> None:
     """A flat picture asks nothing."""
-    assert source.Source().ask(anchors, described(flat()), 3) == []
+    assert source.VisualWordSource().ask(anchors, described(flat()), 3) == []

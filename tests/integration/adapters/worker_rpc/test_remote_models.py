@@ -21,11 +21,11 @@ from adapters import wiring
 from adapters.settings import Settings
 from adapters.wiring import Services
 from adapters.worker_rpc import rpc
-from adapters.worker_rpc.remote_models import OWN, RemoteTexts
-from adapters.worker_rpc.rpc import Budget
+from adapters.worker_rpc.remote_models import OWN, RemoteTextEmbedder
+from adapters.worker_rpc.rpc import TimeBudget
 from api.app import create_app
-from api.routes.health import Health
-from api.upload_spool import Spool
+from api.routes.health import HealthChecks
+from api.upload_spool import UploadSpool
 from core import keys
 from core.embedding.pipeline import digests
 from core.errors import (
@@ -42,8 +42,8 @@ from core.event_log.ledger import Ledger
 from core.ingest.accept import Upload
 from core.ingest.orphans import OLD_SECONDS, clear
 from core.records import Fields, Job
-from core.search.execution import Results
-from core.search.request import Ask
+from core.search.execution import SearchResults
+from core.search.request import SearchRequest
 from core.task_names import QUERY_QUEUE, SPACE_TASK
 from core.types import Matrix, Space
 from tests.backends import servers
@@ -51,7 +51,7 @@ from tests.doubles.toy_embedder import ToyEmbedder
 from tests.doubles.toys import ToyCaptions
 from tests.e2e.talking import until
 from tests.samples.pictures import flat, jpeg, photo
-from worker.consumer import Patient
+from worker.consumer import GracefulConsumer
 from worker.worker import Worker
 
 TENANT = "default"
@@ -222,10 +222,10 @@ def test_a_model_of_another_name_is_opened_there(both: Pair) -> None:
     """And why it cannot be comes back in words."""
     remote = both.api.remote
     assert remote is not None
-    absent = RemoteTexts(remote, "caption", "none").absent
+    absent = RemoteTextEmbedder(remote, "caption", "none").absent
     assert absent == "SEENIT_CAPTION_MODEL=none: no caption model is wanted"
     with pytest.raises(EmbedderUnavailableError, match="no caption model"):
-        RemoteTexts(remote, "caption", "none").embed_texts(["a dog"])
+        RemoteTextEmbedder(remote, "caption", "none").embed_texts(["a dog"])
 
 
 # --- pictures -----------------------------------------------------------------------------------
@@ -257,13 +257,13 @@ def test_search_is_the_same_at_both_ends(both: Pair, tmp_path: Path) -> None:
     """In every mode."""
     both.ingest(jpeg(flat("red")), tmp_path, title="a dog on the beach")
     both.ingest(jpeg(photo(8)), tmp_path, title="a mountain trail")
-    ask = Ask(text="a red puppy")
+    ask = SearchRequest(text="a red puppy")
     here, there = (one.searcher.search(TENANT, ask) for one in (both.api, worker(both)))
     assert here.used == there.used == ("visual", "caption", "keyword")
     assert _shown(here) == _shown(there) != []
 
 
-def _shown(found: Results) -> list[tuple[str, dict[str, float]]]:
+def _shown(found: SearchResults) -> list[tuple[str, dict[str, float]]]:
     return [(hit.seen.record.state.image_id, hit.similarities) for hit in found.hits]
 
 
@@ -364,14 +364,14 @@ def test_search_goes_on_with_words_alone(alone: Pair) -> None:
     assert found["took_ms"] < 1900, "not a second for each of two spaces"
     blocked.set()
     with pytest.raises(EmbedderUnavailableError):
-        alone.api.searcher.search(TENANT, Ask(text="another question", mode="visual"))
+        alone.api.searcher.search(TENANT, SearchRequest(text="another question", mode="visual"))
 
 
 def test_readiness_tells_of_workers(
     alone: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Within its patience, asking them now and then alone."""
-    health = Health(alone.api, Spool(tmp_path / "spool"))
+    health = HealthChecks(alone.api, UploadSpool(tmp_path / "spool"))
 
     def states() -> dict[str, str]:
         begun = time.monotonic()
@@ -474,7 +474,7 @@ def test_a_question_without_time_shuts_nobody_else_out(alone: Pair) -> None:
     until(lambda: _embeds(alone))
 
     def late() -> None:
-        spent = Budget()
+        spent = TimeBudget()
         spent.left(0.1)
         rpc._budget.set(spent)
         alone.visual.seconds = 0.4
@@ -506,7 +506,7 @@ def test_a_worker_that_cannot_begin_or_whose_consumers_end_tries_again(
     """It says so and goes on: a worker that sits there silently is found by nobody."""
     monkeypatch.setattr("core.backoff.FIRST_PAUSE", 0.1)
     faults = dict.fromkeys(("catch_up", "loop"), 2)
-    catch_up, loop = Ledger.catch_up, Patient.loop
+    catch_up, loop = Ledger.catch_up, GracefulConsumer.loop
 
     def begin(self: Ledger) -> None:
         if faults["catch_up"]:
@@ -514,14 +514,14 @@ def test_a_worker_that_cannot_begin_or_whose_consumers_end_tries_again(
             raise kind("not yet")
         catch_up(self)
 
-    def consume(self: Patient, *arguments: Any) -> None:  # noqa: ANN401 - Celery's own
+    def consume(self: GracefulConsumer, *arguments: Any) -> None:  # noqa: ANN401 - Celery's own
         if faults["loop"]:
             faults["loop"] -= 1
             raise kind("a defect")
         loop(self, *arguments)
 
     monkeypatch.setattr(Ledger, "catch_up", begin)
-    monkeypatch.setattr(Patient, "loop", consume)
+    monkeypatch.setattr(GracefulConsumer, "loop", consume)
     work = alone.start()
     alone.ingest(jpeg(photo(5)), tmp_path)
     assert faults == {"catch_up": 0, "loop": 0}

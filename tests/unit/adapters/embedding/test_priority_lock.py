@@ -8,7 +8,7 @@ import time
 import pytest
 
 from adapters.embedding import priority_lock
-from adapters.embedding.priority_lock import LEEWAY, Turns
+from adapters.embedding.priority_lock import LEEWAY, PriorityLock
 
 PATIENCE = 10.0
 
@@ -17,7 +17,7 @@ class Line:
     """Callers that come one after the other while the first holds the turn."""
 
     def __init__(self) -> None:
-        self.turns = Turns()
+        self.turns = PriorityLock()
         self.order: list[str] = []
         self._threads: list[threading.Thread] = []
 
@@ -67,7 +67,7 @@ def test_a_batch_is_passed_a_few_times_only() -> None:
 
 def test_an_error_gives_the_turn_on() -> None:
     """A pass that failed does not stop the next."""
-    line = Turns()
+    line = PriorityLock()
     with pytest.raises(RuntimeError), line.take():
         raise RuntimeError
     with line.take():
@@ -77,7 +77,7 @@ def test_an_error_gives_the_turn_on() -> None:
 def test_batches_know_of_checks_around_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """For a while after one, and no longer."""
     monkeypatch.setattr(priority_lock, "CALM", 60.0)
-    line = Turns()
+    line = PriorityLock()
     with line.take() as busy:
         assert not busy
     with line.take(urgent=True) as busy:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from adapters.sqlite_index.hash_search import Hashes, Near
+from adapters.sqlite_index.hash_search import HashNeighbour, HashSearch
 
 RNG = np.random.default_rng(3)
 
@@ -14,19 +14,19 @@ def drawn(count: int) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
     return RNG.integers(0, 2**64, count, np.uint64, endpoint=False)
 
 
-def brute(held: dict[int, int], turns: list[int], radius: int) -> list[Near]:
+def brute(held: dict[int, int], turns: list[int], radius: int) -> list[HashNeighbour]:
     """Every one measured."""
     found = []
     for slot, bits in sorted(held.items()):
         distances = [(bits ^ turn).bit_count() for turn in turns]
         if min(distances) <= radius:
-            found.append(Near(slot, min(distances), distances.index(min(distances))))
+            found.append(HashNeighbour(slot, min(distances), distances.index(min(distances))))
     return found
 
 
 def test_search_equals_brute_force_through_growth_and_removal() -> None:
     """Hashes put, replaced and removed, over more than one chunk: the same answers."""
-    hashes, held = Hashes(), {}
+    hashes, held = HashSearch(), {}
     for _ in range(6):
         slots = RNG.permutation(30_000)[:9_000]
         bits = drawn(9_000)
@@ -43,10 +43,10 @@ def test_search_equals_brute_force_through_growth_and_removal() -> None:
 
 def test_equal_turns_answer_the_first() -> None:
     """A symmetric picture has equal turns; the lowest number is told."""
-    hashes = Hashes()
+    hashes = HashSearch()
     bits = drawn(1)
     hashes.extend(np.array([4]), bits)
     turns = np.repeat(bits, 8)
     turns[0] ^= np.uint64(1)
-    assert hashes.search(turns, 3) == [Near(4, 0, 1)]
-    assert Hashes().search(turns, 64) == []
+    assert hashes.search(turns, 3) == [HashNeighbour(4, 0, 1)]
+    assert HashSearch().search(turns, 64) == []

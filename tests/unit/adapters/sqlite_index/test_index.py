@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adapters.sqlite_index import LocalIndex, keyword_search, lists, schema
+from adapters.sqlite_index import SQLiteIndex, keyword_search, lists, schema
 from core.errors import IndexUnavailableError
 from core.fingerprint.visual_words import extract
 from core.matching.policy import POLICY
@@ -33,9 +33,9 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def index(path: Path) -> Iterator[LocalIndex]:
+def index(path: Path) -> Iterator[SQLiteIndex]:
     """An empty one."""
-    opened = LocalIndex(path, POLICY, durable=False)
+    opened = SQLiteIndex(path, POLICY, durable=False)
     yield opened
     opened.close()
 
@@ -62,7 +62,7 @@ NAMED = {
 
 @pytest.mark.parametrize("before", [None, (made.moment(5), image_id(5))])
 def test_every_pair_of_filters_walks_an_index_in_order(
-    path: Path, index: LocalIndex, before: tuple[str, str] | None
+    path: Path, index: SQLiteIndex, before: tuple[str, str] | None
 ) -> None:
     """No list sorts what it found, reads a whole table, or walks more than its own tenant."""
     index.project("default", 1, [record(1, 1)], [], [])
@@ -76,7 +76,7 @@ def test_every_pair_of_filters_walks_an_index_in_order(
         assert "(tenant=?" in plan[0], names
 
 
-def test_a_list_starts_where_the_last_page_ended(path: Path, index: LocalIndex) -> None:
+def test_a_list_starts_where_the_last_page_ended(path: Path, index: SQLiteIndex) -> None:
     """The cursor bounds the walk, so a late page costs what the first one costs."""
     index.project("default", 1, [record(1, 1)], [], [])
     before = (made.moment(5), image_id(5))
@@ -86,7 +86,7 @@ def test_a_list_starts_where_the_last_page_ended(path: Path, index: LocalIndex) 
         assert "(accepted_at,image_id)<(?,?)" in plan[0].replace(" ", ""), filters
 
 
-def test_words_follow_the_fields(path: Path, index: LocalIndex) -> None:
+def test_words_follow_the_fields(path: Path, index: SQLiteIndex) -> None:
     """Title, description, tags and category are found: after an edit the new, deleted none."""
 
     def found(term: str) -> list[object]:
@@ -107,7 +107,7 @@ def test_words_follow_the_fields(path: Path, index: LocalIndex) -> None:
     assert found("sun") == []
 
 
-def test_a_delete_leaves_only_the_tombstone(path: Path, index: LocalIndex) -> None:
+def test_a_delete_leaves_only_the_tombstone(path: Path, index: SQLiteIndex) -> None:
     """No table holds anything else of the record."""
     fields = Fields(title="sun", tags=("red",), category="c")
     vectors = {SPACE: made.random_vector(1)}
@@ -122,7 +122,7 @@ def test_a_delete_leaves_only_the_tombstone(path: Path, index: LocalIndex) -> No
     assert rows() == dict.fromkeys(rows(), 0) | {"tombstones": 1}
 
 
-def test_another_tenants_words_weigh_on_nothing(path: Path, index: LocalIndex) -> None:
+def test_another_tenants_words_weigh_on_nothing(path: Path, index: SQLiteIndex) -> None:
     """Each tenant has a full-text table of its own, and so frequencies of its own."""
     index.project("a", 1, [record(1, 1, tenant="a", fields=Fields(title="sun"))], [], [])
     index.project("b", 1, [record(1, 1, tenant="b", fields=Fields(title="sun rain"))], [], [])
@@ -135,11 +135,11 @@ def test_another_tenants_words_weigh_on_nothing(path: Path, index: LocalIndex) -
 
 def test_a_file_of_a_newer_version_is_refused(path: Path) -> None:
     """With a sentence that says what to do; the file is left as it is."""
-    LocalIndex(path, POLICY).close()
+    SQLiteIndex(path, POLICY).close()
     with closing(sqlite3.connect(path)) as db:
         db.execute(f"PRAGMA user_version = {len(schema.STEPS) + 1}")
     with pytest.raises(IndexUnavailableError, match="use the newer Seenit"):
-        LocalIndex(path, POLICY)
+        SQLiteIndex(path, POLICY)
     assert ask(path, "PRAGMA user_version") == [(len(schema.STEPS) + 1,)]
 
 
@@ -150,24 +150,24 @@ def test_a_migration_that_was_cut_off_left_nothing(
     whole = schema.STEPS
     monkeypatch.setattr(schema, "STEPS", (whole[0] + "CREATE TABLE records (a);", *whole[1:]))
     with pytest.raises(IndexUnavailableError, match="already exists"):
-        LocalIndex(path, POLICY)
+        SQLiteIndex(path, POLICY)
     assert ask(path, "SELECT name FROM sqlite_master") == []
     monkeypatch.setattr(schema, "STEPS", whole)
-    opened = LocalIndex(path, POLICY)
+    opened = SQLiteIndex(path, POLICY)
     assert opened.tenants() == []
     opened.close()
 
 
 def test_a_step_is_taken_once_however_many_start(path: Path) -> None:
     """Ten threads open a file that is not there yet: one makes the tables, all go on."""
-    opened: list[LocalIndex] = []
+    opened: list[SQLiteIndex] = []
     errors: list[Exception] = []
     gate = threading.Barrier(10)
 
     def start() -> None:
         gate.wait()
         try:
-            opened.append(LocalIndex(path, POLICY))
+            opened.append(SQLiteIndex(path, POLICY))
         except IndexUnavailableError as error:
             errors.append(error)
 
@@ -188,22 +188,22 @@ def test_what_is_no_index_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "photo.jpg"
     file.write_bytes(b"\xff\xd8" * 5000)
     with pytest.raises(IndexUnavailableError, match=r"photo\.jpg does not answer"):
-        LocalIndex(file, POLICY)
+        SQLiteIndex(file, POLICY)
     with pytest.raises(IndexUnavailableError):
-        LocalIndex(tmp_path / "none" / "index.db", POLICY)
+        SQLiteIndex(tmp_path / "none" / "index.db", POLICY)
 
 
 def test_durable_flushes_every_entry(path: Path) -> None:
     """Synchronous is FULL (2) by default, NORMAL (1) where that was turned off."""
     for durable, expected in ((True, 2), (False, 1)):
-        index = LocalIndex(path, POLICY, durable=durable)
+        index = SQLiteIndex(path, POLICY, durable=durable)
         with index._database.writing() as db:
             actual = db.execute("PRAGMA synchronous").fetchone()[0]
         index.close()
         assert actual == expected
 
 
-def test_an_error_in_an_entry_leaves_nothing_of_it(index: LocalIndex) -> None:
+def test_an_error_in_an_entry_leaves_nothing_of_it(index: SQLiteIndex) -> None:
     """One transaction: a failure in the middle is as if nothing had been asked."""
     broken = record(2, 1, vectors={SPACE: "no vector"})  # type: ignore[dict-item]
     with pytest.raises(ValueError, match="could not convert"):
@@ -215,7 +215,7 @@ def test_an_error_in_an_entry_leaves_nothing_of_it(index: LocalIndex) -> None:
 
 def filled(path: Path, pictures: range) -> None:
     """A closed index of some made pictures, one an entry."""
-    index = LocalIndex(path, POLICY, durable=False)
+    index = SQLiteIndex(path, POLICY, durable=False)
     for seq, n in enumerate(pictures, 1):
         vectors = {SPACE: made.random_vector(n)}
         fields = Fields(title=f"title{n}")
@@ -223,7 +223,7 @@ def filled(path: Path, pictures: range) -> None:
     index.close()
 
 
-def answers(index: LocalIndex, pictures: range) -> list[object]:
+def answers(index: SQLiteIndex, pictures: range) -> list[object]:
     """From the tables and from memory: which of these pictures are there."""
     asked = [
         made.query(
@@ -245,10 +245,10 @@ def test_swapping_changes_every_answer_at_once(path: Path, tmp_path: Path) -> No
     filled(path, range(1, 10))
     new = tmp_path / "new.db"
     filled(new, range(5, 30))
-    source = LocalIndex(new, POLICY)
+    source = SQLiteIndex(new, POLICY)
     expected = answers(source, range(40))
     source.close()
-    writer, reader = LocalIndex(path, POLICY), LocalIndex(path, POLICY)
+    writer, reader = SQLiteIndex(path, POLICY), SQLiteIndex(path, POLICY)
     assert answers(writer, range(40)) == answers(reader, range(40)) != expected
     writer.take(new)
     assert answers(writer, range(40)) == expected
@@ -265,7 +265,7 @@ def test_swapping_changes_every_answer_at_once(path: Path, tmp_path: Path) -> No
 def test_a_swap_that_cannot_be_changes_nothing(path: Path, tmp_path: Path) -> None:
     """No such file, or one that is no index: refused, and the old answers stay."""
     filled(path, range(3))
-    index = LocalIndex(path, POLICY)
+    index = SQLiteIndex(path, POLICY)
     before = answers(index, range(5))
     wrong = tmp_path / "wrong.db"
     wrong.write_bytes(b"wrong" * 5000)
@@ -279,10 +279,10 @@ def test_a_swap_that_cannot_be_changes_nothing(path: Path, tmp_path: Path) -> No
 READER = """
 import sys
 from pathlib import Path
-from adapters.sqlite_index import LocalIndex
+from adapters.sqlite_index import SQLiteIndex
 from core.matching.policy import POLICY
-from tests import records as made
-index = LocalIndex(Path(sys.argv[1]), POLICY)
+from tests.doubles import records as made
+index = SQLiteIndex(Path(sys.argv[1]), POLICY)
 for line in sys.stdin:
     n = int(line)
     asked = made.query(9999, fingerprint=made.fingerprint(n))
@@ -293,7 +293,7 @@ for line in sys.stdin:
 
 def test_another_process_follows_entries_and_swaps(path: Path, tmp_path: Path) -> None:
     """A reader in a process of its own sees each entry once it is projected, and a new file."""
-    index = LocalIndex(path, POLICY, durable=False)
+    index = SQLiteIndex(path, POLICY, durable=False)
     with subprocess.Popen(
         [sys.executable, "-c", READER, str(path)],
         stdin=subprocess.PIPE,
@@ -325,7 +325,7 @@ def test_another_process_follows_entries_and_swaps(path: Path, tmp_path: Path) -
 
 
 def test_weighing_fewer_records_gives_the_same_relevances(
-    index: LocalIndex, monkeypatch: pytest.MonkeyPatch
+    index: SQLiteIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only who is weighed changes: what is found has all its words counted, filters or not."""
     drawn = random.Random(1)
@@ -359,8 +359,8 @@ def test_local_features_may_be_turned_off(path: Path) -> None:
     seen = [extract(np.asarray(one)) for one in (whole, crop)]
     stored = record(1, 1, print_=made.fingerprint(1, features=seen[0]))
     asked = made.query(2, fingerprint=made.fingerprint(2, features=seen[1]))
-    with closing(LocalIndex(path, POLICY, durable=False)) as index:
+    with closing(SQLiteIndex(path, POLICY, durable=False)) as index:
         index.project("default", 1, [stored], [], [])
         assert [hit.image_id for hit in index.hits("default", [asked])[0]] == [image_id(1)]
-    with closing(LocalIndex(path, POLICY, durable=False, features=False)) as without:
+    with closing(SQLiteIndex(path, POLICY, durable=False, features=False)) as without:
         assert without.hits("default", [asked]) == [[]]

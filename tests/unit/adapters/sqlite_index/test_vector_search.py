@@ -7,7 +7,7 @@ import threading
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.sqlite_index.vector_search import Near, Vectors
+from adapters.sqlite_index.vector_search import VectorNeighbour, VectorSearch
 
 RNG = np.random.default_rng(5)
 
@@ -20,16 +20,16 @@ def units(count: int, dimensions: int = 16) -> NDArray[np.float32]:
 
 def brute(
     held: dict[int, NDArray[np.float32]], query: NDArray[np.float32], top: int, floor: float
-) -> list[Near]:
+) -> list[VectorNeighbour]:
     """Every one measured, sorted, cut."""
-    found = [Near(slot, float(np.dot(query, vector))) for slot, vector in held.items()]
+    found = [VectorNeighbour(slot, float(np.dot(query, vector))) for slot, vector in held.items()]
     above = [near for near in found if near.similarity >= floor]
     return sorted(above, key=lambda near: (-near.similarity, near.slot))[:top]
 
 
 def test_search_equals_brute_force_through_growth_and_removal() -> None:
     """Blocks that fill, vectors replaced and removed until it is made anew: the same answers."""
-    vectors, held = Vectors(16, block=300), {}
+    vectors, held = VectorSearch(16, block=300), {}
     for step in range(12):
         slots = RNG.permutation(1500)[:400]
         matrix = units(400)
@@ -49,7 +49,7 @@ def test_search_equals_brute_force_through_growth_and_removal() -> None:
 def test_an_answer_depends_on_neither_batch_nor_block() -> None:
     """To the last bit: one query alone, among others, in small blocks and in large ones."""
     matrix, queries = units(2000), units(9)
-    small, large = Vectors(16, block=256), Vectors(16)
+    small, large = VectorSearch(16, block=256), VectorSearch(16)
     small.extend(np.arange(2000), matrix)
     large.extend(np.arange(2000), matrix)
     batch = small.search(queries, 20, 0.0)
@@ -59,7 +59,7 @@ def test_an_answer_depends_on_neither_batch_nor_block() -> None:
 
 def test_equal_vectors_come_in_order_of_slots() -> None:
     """Also where more are equal than are asked for."""
-    vectors = Vectors(16, block=256)
+    vectors = VectorSearch(16, block=256)
     one = units(1)
     vectors.extend(np.arange(5000), np.repeat(one, 5000, axis=0))
     assert [near.slot for near in vectors.search(one, 7, 0.5)[0]] == list(range(7))
@@ -67,7 +67,7 @@ def test_equal_vectors_come_in_order_of_slots() -> None:
 
 def test_only_what_may_be_found_counts() -> None:
     """The top is full although the nearest thousand are ruled out."""
-    vectors = Vectors(16, block=4096)
+    vectors = VectorSearch(16, block=4096)
     matrix, query = units(4000), units(1)
     vectors.extend(np.arange(4000), matrix)
     every = vectors.search(query, 4000, -1.0)[0]
@@ -80,7 +80,7 @@ def test_only_what_may_be_found_counts() -> None:
 
 def test_what_is_held_already_takes_no_room() -> None:
     """Writing the same vector again leaves the array as it was."""
-    vectors = Vectors(16)
+    vectors = VectorSearch(16)
     matrix = units(100)
     for _ in range(50):
         vectors.extend(np.arange(100), matrix)
@@ -89,10 +89,10 @@ def test_what_is_held_already_takes_no_room() -> None:
 
 def test_searches_go_on_while_it_changes() -> None:
     """A vector that is never touched is found by every search, whatever happens around it."""
-    vectors = Vectors(16, block=512)
+    vectors = VectorSearch(16, block=512)
     fixed = units(1)
     vectors.extend(np.array([0]), fixed)
-    wrong: list[list[Near]] = []
+    wrong: list[list[VectorNeighbour]] = []
     done = threading.Event()
 
     def look() -> None:

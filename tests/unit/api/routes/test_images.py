@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from api import etags
 from core.cursor import encode
-from core.queries.joined_views import Seen
+from core.queries.joined_views import RecordView
 from tests.doubles.records import record
 from tests.doubles.small_service import BROKEN, Service
 from tests.samples.pictures import photo, png
@@ -240,7 +240,7 @@ def test_similar_needs_a_model(client: TestClient[Litestar], service: Service) -
 
 def test_an_etag_tells_of_matches_that_are_left_out() -> None:
     """Those pictures were deleted since: the answer is another, the revision is not."""
-    seen = Seen(record=record(1, 1), original=None, reason=None)
+    seen = RecordView(record=record(1, 1), original=None, reason=None)
     told = [etags.answer(replace(seen, gone=n)).headers["ETag"] for n in range(3)]
     assert len(set(told)) == 3
     revision = seen.record.state.revision

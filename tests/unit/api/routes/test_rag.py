@@ -15,7 +15,7 @@ from litestar.testing import TestClient
 from PIL import Image
 
 from api.app import create_app
-from core.storage.signed_urls import Signer
+from core.storage.signed_urls import URLSigner
 from tests.doubles.small_service import Service
 from tests.samples.pictures import jpeg, photo
 
@@ -250,7 +250,7 @@ def test_an_address_ends(client: TestClient[Litestar], service: Service) -> None
     """After its hour."""
     upload(client, 1, title="a mug")
     image_id, _ = address(client)
-    past = Signer(service.signer._secret, lambda: 1000.0)
+    past = URLSigner(service.signer._secret, lambda: 1000.0)
     assert opened(client, past.path(service.tenant, image_id, "preview")) == 403
 
 

@@ -10,10 +10,10 @@ import pytest
 from msgspec.structs import replace
 
 from adapters.blobs.opening import open_blobs
-from adapters.sqlite_index import LocalIndex
-from core.calibration.calibrate import Tuner
+from adapters.sqlite_index import SQLiteIndex
+from core.calibration.calibrate import Calibrator
 from core.calibration.pseudo_queries import question
-from core.calibration.store import Calibrations
+from core.calibration.store import CalibrationStore
 from core.calibration.thresholds import CROWD, standing_out
 from core.errors import MalformedError
 from core.matching.policy import POLICY
@@ -47,14 +47,14 @@ class Shop:
     """An index with a tuner."""
 
     def __init__(self, folder: Path) -> None:
-        self.index = LocalIndex(folder / "index.sqlite", POLICY, durable=False)
-        self.calibrations = Calibrations(open_blobs("memory://"), seconds=0)
+        self.index = SQLiteIndex(folder / "index.sqlite", POLICY, durable=False)
+        self.calibrations = CalibrationStore(open_blobs("memory://"), seconds=0)
         self.embedders = Pair(WordEmbedder("visual"), WordEmbedder("caption"))
         self._seq = 0
 
     @property
-    def tuner(self) -> Tuner:
-        return Tuner(self.index, self.embedders, self.calibrations)
+    def tuner(self) -> Calibrator:
+        return Calibrator(self.index, self.embedders, self.calibrations)
 
     def put(self, *records: Record, tenant: str = TENANT) -> None:
         self._seq = self.index.watermark(tenant) + 1

@@ -11,7 +11,7 @@ import pytest
 from adapters.blobs.opening import open_blobs
 from core import keys
 from core.calibration.pseudo_queries import question
-from core.calibration.store import Calibrations
+from core.calibration.store import CalibrationStore
 from core.calibration.thresholds import BANK, Calibration, crowd, cut, packed, standing_out
 from core.errors import ConflictError, StoreUnavailableError
 from core.ports import Blobs
@@ -145,7 +145,7 @@ def test_one_sentence_asks_and_the_rest_answers() -> None:
 def test_what_was_put_is_read_whole_and_a_newer_one_is_noticed() -> None:
     """By another process too, after the seconds it is believed."""
     blobs = open_blobs("memory://")
-    writer, reader = Calibrations(blobs), Calibrations(blobs, seconds=0)
+    writer, reader = CalibrationStore(blobs), CalibrationStore(blobs, seconds=0)
     assert reader.get("a", SPACE) is None
     assert reader.bank("a", SPACE) is None
     assert reader.bands("a", SPACE, "text") is None
@@ -175,7 +175,7 @@ def test_one_that_cannot_be_read_counts_as_none(caplog: pytest.LogCaptureFixture
     blobs = open_blobs("memory://")
     blobs.put([(keys.calibration("a", SPACE), b"not a calibration")])
     with caplog.at_level(logging.WARNING):
-        assert Calibrations(blobs).get("a", SPACE) is None
+        assert CalibrationStore(blobs).get("a", SPACE) is None
     assert "cannot be read" in caplog.text
 
 
@@ -195,9 +195,9 @@ class _Away:
 def test_while_the_store_is_away_the_last_one_holds() -> None:
     """And none where none was read before."""
     blobs = open_blobs("memory://")
-    Calibrations(blobs).put("a", calibration())
+    CalibrationStore(blobs).put("a", calibration())
     away = _Away(blobs)
-    reader = Calibrations(away, seconds=0)  # type: ignore[arg-type] # the part of the port used
+    reader = CalibrationStore(away, seconds=0)  # type: ignore[arg-type] # the part of the port used
     held = reader.get("a", SPACE)
     away.down = True
     assert held is not None

@@ -6,8 +6,8 @@ from functools import cache
 
 import numpy as np
 
-from core.event_log.batch_candidates import Crowd
-from core.event_log.pending_anchors import Pool
+from core.event_log.batch_candidates import BatchCandidates
+from core.event_log.pending_anchors import PendingAnchors
 from core.fingerprint.fingerprint import fingerprint
 from core.matching.candidates import measure
 from core.matching.policy import POLICY
@@ -59,7 +59,7 @@ def pictures() -> list[Query]:
 def test_a_crowd_finds_what_a_pool_finds() -> None:
     """The same hits for every picture, with a small part of the pairs measured."""
     everyone, few = Measured(), Measured()
-    pool, crowd = Pool(everyone), Crowd(few, POLICY)
+    pool, crowd = PendingAnchors(everyone), BatchCandidates(few, POLICY)
     found = 0
     for query in pictures():
         hits = sorted(pool.near(query), key=lambda hit: hit.image_id)
@@ -74,6 +74,6 @@ def test_a_crowd_finds_what_a_pool_finds() -> None:
 def test_a_crowd_leaves_the_picture_itself_out() -> None:
     """A stored copy that is settled anew meets itself."""
     query = pictures()[1]
-    crowd = Crowd(Measured(), POLICY)
+    crowd = BatchCandidates(Measured(), POLICY)
     crowd.add(query)
     assert (query.image_id in crowd, crowd.near(query)) == (True, [])

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from core.matching.verdict import Decisions
-from core.records import Place
+from core.records import LogPlace
 from core.types import Absent, Candidates, Comparison, Evidence, Hit, Match, Query
 from tests.simulation.case import ALL, CAPTION, CHAIN, Case, state
 from tests.simulation.world import BROKEN, RULES, Relation, World, operation, upload
@@ -19,7 +19,7 @@ def test_the_first_is_new_and_an_anchor() -> None:
     case = Case()
     case.uploads(i1="a1")
     assert case.told() == {"i1": ("new", None, "allow")}
-    assert state(case, "i1").anchor == Place(1, 0)
+    assert state(case, "i1").anchor == LogPlace(1, 0)
 
 
 def test_the_same_bytes_are_exact_and_the_same_pixels_near() -> None:
@@ -128,7 +128,7 @@ def test_similar_is_what_looks_alike_without_being_confirmed() -> None:
     }
     listed = state(case, "i3").verdict.matches
     assert [(one.image_id, one.evidence.similarity) for one in listed] == [("i2", 0.9), ("i1", 0.8)]
-    assert state(case, "i3").anchor == Place(3, 0)
+    assert state(case, "i3").anchor == LogPlace(3, 0)
 
 
 def test_a_verdict_lists_no_more_than_the_policy_says() -> None:

@@ -13,9 +13,9 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from adapters.blobs.directory import Directory
+from adapters.blobs.directory import DirectoryBlobs
 from adapters.event_log import BlobLog
-from adapters.sqlite_index import LocalIndex
+from adapters.sqlite_index import SQLiteIndex
 from core import keys
 from core.errors import (
     CorruptError,
@@ -23,7 +23,7 @@ from core.errors import (
     IndexUnavailableError,
     StoreUnavailableError,
 )
-from core.event_log.batch_candidates import Crowd
+from core.event_log.batch_candidates import BatchCandidates
 from core.event_log.decide import Claim
 from core.event_log.ledger import Ledger
 from core.event_log.replay import replay
@@ -31,15 +31,15 @@ from core.matching.candidates import fuse
 from core.matching.policy import POLICY
 from core.matching.verdict import Decisions
 from core.records import Entry, Fields, Job, Operation, State
-from core.storage.picture_loader import Gallery
-from core.storage.picture_store import Shelf, Written
+from core.storage.picture_loader import PictureLoader
+from core.storage.picture_store import PictureStore, StoredFingerprint
 from core.types import Box, Comparison, Evidence, Hit, Query, Verdict
 from tests.simulation import stored, world
 from tests.simulation.play import Choices, Parts, Play, Scenario, Worker
 from tests.simulation.world import RULES, TENANT, operation, upload
 
 
-class Guess(Gallery):
+class Guess(PictureLoader):
     """Pictures whose names begin alike confirm each other; nothing is decoded."""
 
     def compare(self, tenant: str, query: Query, candidate_id: str, hit: Hit) -> Comparison:
@@ -53,9 +53,9 @@ class Guess(Gallery):
 class Desk:
     """One process on a real directory and a real index."""
 
-    blobs: Directory
-    index: LocalIndex
-    shelf: Shelf
+    blobs: DirectoryBlobs
+    index: SQLiteIndex
+    shelf: PictureStore
     ledger: Ledger
 
     def settle(self, *jobs: Job) -> list[Operation | None]:
@@ -72,7 +72,7 @@ class Desk:
         made = replace(found.fingerprint, turns=(f"{ord(job.sha256[0]):016x}",) * 8)
         self.blobs.put([(keys.blob(TENANT, job.image_id), b"bytes")])
         self.shelf.write(
-            TENANT, [Written(image_id=job.image_id, fingerprint=made, preview=b"preview")]
+            TENANT, [StoredFingerprint(image_id=job.image_id, fingerprint=made, preview=b"preview")]
         )
         return replace(found, fingerprint=made)
 
@@ -80,15 +80,15 @@ class Desk:
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
     """A desk of its own."""
-    blobs = Directory(tmp_path / "blobs", durable=False)
-    index = LocalIndex(tmp_path / "index.db", POLICY, durable=False)
+    blobs = DirectoryBlobs(tmp_path / "blobs", durable=False)
+    index = SQLiteIndex(tmp_path / "index.db", POLICY, durable=False)
     yield opened(blobs, index)
     index.close()
 
 
-def opened(blobs: Directory, index: LocalIndex) -> Desk:
+def opened(blobs: DirectoryBlobs, index: SQLiteIndex) -> Desk:
     """Another process at the same place."""
-    shelf = Shelf(blobs)
+    shelf = PictureStore(blobs)
     ledger = Ledger(
         log=BlobLog(blobs),
         blobs=blobs,
@@ -96,7 +96,7 @@ def opened(blobs: Directory, index: LocalIndex) -> Desk:
         sight=Guess(shelf, POLICY, lambda _: None),
         shelf=shelf,
         rules=replace(RULES, copies=32),
-        pool=lambda: Crowd(world.measure, POLICY),
+        pool=lambda: BatchCandidates(world.measure, POLICY),
         fuse=lambda hits: fuse(hits, POLICY),
     )
     return Desk(blobs, index, shelf, ledger)
@@ -220,8 +220,8 @@ def test_a_new_index_is_filled_to_the_same_answers(desk: Desk, tmp_path: Path) -
     """Records, outcomes and tombstones by applying the log alone."""
     desk.settle(*(upload(f"i{n}", f"{'ab'[n % 2]}{n % 3}") for n in range(9)))
     desk.settle(operation("o1", "delete", "i0"), operation("o2", "purge", "i3"))
-    fresh = LocalIndex(tmp_path / "fresh.db", POLICY, durable=False)
-    applied = list(replay(BlobLog(desk.blobs), Shelf(desk.blobs), fresh, TENANT, 2))
+    fresh = SQLiteIndex(tmp_path / "fresh.db", POLICY, durable=False)
+    applied = list(replay(BlobLog(desk.blobs), PictureStore(desk.blobs), fresh, TENANT, 2))
     ids, jobs = [f"i{n}" for n in range(9)], ["o1", "o2", *(f"i{n}" for n in range(9))]
     assert len(applied) == desk.index.watermark(TENANT) == fresh.watermark(TENANT)
     assert fresh.records(TENANT, ids) == desk.index.records(TENANT, ids)
@@ -235,7 +235,7 @@ def test_an_index_that_is_emptied_meanwhile_decides_nothing(
 ) -> None:
     """Between reading the watermark and looking things up it lost all: no second `new` is told."""
     desk.settle(upload("i1", "a1"))
-    empty = LocalIndex(tmp_path / "empty.db", POLICY, durable=False)
+    empty = SQLiteIndex(tmp_path / "empty.db", POLICY, durable=False)
     look_up = desk.index.by_content
 
     def emptied(tenant: str, sha256: list[str], pixels: list[str]) -> list[State]:
@@ -267,7 +267,7 @@ def test_a_new_index_hides_no_job_without_a_mark(
         patch.setattr(Ledger, "_project", died)
         done = desk.settle(upload("i2", "a1"))
     assert (desk.ledger.marked(TENANT), BlobLog(desk.blobs).head(TENANT)) == (1, 2)
-    fresh = LocalIndex(tmp_path / "fresh.db", POLICY, durable=False)
+    fresh = SQLiteIndex(tmp_path / "fresh.db", POLICY, durable=False)
     assert list(replay(BlobLog(desk.blobs), desk.shelf, fresh, TENANT, 1)) == [1]
     other = opened(desk.blobs, fresh)
     assert other.settle(upload("i2", "a1")) == done
@@ -285,7 +285,7 @@ def test_settled_counts_although_the_index_is_down(
         raise IndexUnavailableError("down")
 
     with monkeypatch.context() as patch, caplog.at_level(logging.WARNING):
-        patch.setattr(LocalIndex, "project", down)
+        patch.setattr(SQLiteIndex, "project", down)
         done = desk.settle(upload("i1", "a1"))
     assert (kinds(done), desk.index.watermark(TENANT)) == (["settled"], 0)
     assert "not projected yet" in caplog.text

@@ -8,8 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from core.event_log.decide import decide, outcomes, tombstones
-from core.event_log.operations import Now
-from core.records import Ended, Operation, Place
+from core.event_log.operations import TenantNow
+from core.records import Ended, LogPlace, Operation
 from tests.simulation.case import ALL, Case, state
 from tests.simulation.world import AT, EARLIER, LATER, RULES, claim, operation, upload
 
@@ -27,7 +27,7 @@ def test_copies_of_a_deleted_original_are_settled_anew() -> None:
         "i3": ("near_duplicate", "i2", "allow"),
     }
     assert [(one.anchor, one.verdict.revision, one.revision) for one in done.states] == [
-        (Place(4, 0), 2, 2),
+        (LogPlace(4, 0), 2, 2),
         (None, 2, 2),
     ]
 
@@ -128,7 +128,7 @@ def test_a_purged_picture_is_still_recognised() -> None:
     case.uploads(i1="a1")
     purged = case.settle(operation("p", "purge", "i1"))
     assert (purged.kind, state(case, "i1").content) == ("purged", "purged")
-    assert state(case, "i1").anchor == Place(1, 0)
+    assert state(case, "i1").anchor == LogPlace(1, 0)
     case.uploads(i2="a1", i3="b1", i4="d1")
     assert case.told()["i2"] == ("exact", "i1", "allow")
     assert case.told()["i3"] == ("new", None, "review")
@@ -202,7 +202,7 @@ def test_the_time_that_counts_is_that_of_the_entry() -> None:
         case = Case()
         case.uploads(i1="a1")
         hold(case, AT)
-        assert decide(case.world, claim(job), Now(9, 0, at), RULES).kind == kind
+        assert decide(case.world, claim(job), TenantNow(9, 0, at), RULES).kind == kind
     late = Case()
     late.uploads(i1="a1")
     late.settle(job)

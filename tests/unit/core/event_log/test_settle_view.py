@@ -8,9 +8,9 @@ from typing import Any, cast
 import pytest
 from msgspec.structs import replace
 
-from core.event_log.overlay_state import Layer
-from core.event_log.pending_anchors import Pool
-from core.event_log.settle_reads import Source
+from core.event_log.overlay_state import OverlayLayer
+from core.event_log.pending_anchors import PendingAnchors
+from core.event_log.settle_reads import SettleSource
 from core.event_log.settle_view import IndexView
 from core.matching.verdict import _twin
 from core.records import State, Tombstone
@@ -55,18 +55,18 @@ def test_the_few_say_what_all_say(seed: int) -> None:
     """Whatever the log has changed, removed or added since, and whichever of them asks."""
     dice = random.Random(seed)
     below = [made(n, dice, copy=n >= ORIGINALS) for n in range(COPIES)]
-    layer = Layer()
+    layer = OverlayLayer()
     touched = dice.sample(below, dice.randrange(COPIES))
     changed = [decided(one, dice) for one in touched if dice.random() < 0.5]
     gone = [one.image_id for one in touched if dice.random() < 0.5]
     added = [made(COPIES + n, dice, copy=True) for n in range(dice.randrange(4))]
     layer.put([*changed, *added], [Tombstone(one, 99, "2026-01-02T00:00:00.000Z") for one in gone])
-    source = Source(
+    source = SettleSource(
         "t",
         index=cast("Any", Index(below)),
         blobs=cast("Any", None),
         sight=cast("Any", None),
-        pool=cast("Pool", None),
+        pool=cast("PendingAnchors", None),
         fuse=lambda _: Candidates(hits=(), truncated=False),
     )
     view = IndexView(source, (layer,))

@@ -9,21 +9,21 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from adapters.sqlite_index import LocalIndex
+from adapters.sqlite_index import SQLiteIndex
 from core import clock
 from core.event_log.decide import apply, decide
-from core.event_log.operations import Now
-from core.event_log.overlay_state import Layer
+from core.event_log.operations import TenantNow
+from core.event_log.overlay_state import OverlayLayer
 from core.event_log.space_operations import choose
 from core.matching.policy import POLICY
-from core.records import Embedded, Fields, Job, Operation, Place, State
-from core.types import Chosen, Decision, Space, Standing, Verdict
+from core.records import Embedded, Fields, Job, LogPlace, Operation, State
+from core.types import ActiveSpaces, ChosenSpace, Decision, Space, Verdict
 from tests.doubles import records
 from tests.simulation import world
 
-OLD = Chosen(Space("visual-0a0a0a0a", "visual", "old", 8, 0.9), "old")
-NEW = Chosen(Space("visual-0b0b0b0b", "visual", "new", 4, 0.9), "new")
-NOW = Now(7, 0, clock.stamp(clock.parse("2026-01-01T00:00:00Z")))
+OLD = ChosenSpace(Space("visual-0a0a0a0a", "visual", "old", 8, 0.9), "old")
+NEW = ChosenSpace(Space("visual-0b0b0b0b", "visual", "new", 4, 0.9), "new")
+NOW = TenantNow(7, 0, clock.stamp(clock.parse("2026-01-01T00:00:00Z")))
 
 
 def state(image_id: str, *spaces: str, fields: str | None = None) -> State:
@@ -39,7 +39,7 @@ def state(image_id: str, *spaces: str, fields: str | None = None) -> State:
         updated_at=NOW.at,
         verdict=verdict,
         decision=Decision(value="allow", by="policy", at=NOW.at),
-        anchor=Place(1, 0),
+        anchor=LogPlace(1, 0),
         spaces=spaces,
         fields=fields,
     )
@@ -53,7 +53,7 @@ class Desk:
         self.world.put(states, [])
         self._jobs = 0
 
-    def run(self, kind: str, chosen: Chosen | None = None, *made: Embedded) -> Operation:
+    def run(self, kind: str, chosen: ChosenSpace | None = None, *made: Embedded) -> Operation:
         """Settle one job."""
         self._jobs += 1
         job = Job(
@@ -73,7 +73,7 @@ class Desk:
 def test_a_space_is_added_filled_and_activated() -> None:
     """Refused while a picture lacks a vector in it, and the refusal says what to do."""
     desk = Desk(state("a", OLD.space.space_id), state("b", OLD.space.space_id))
-    assert desk.run("add_space", NEW).standing == Standing(active=OLD, added=(NEW,))
+    assert desk.run("add_space", NEW).standing == ActiveSpaces(active=OLD, added=(NEW,))
     early = desk.run("activate_space", NEW)
     assert early.kind == "refused"
     assert "2 pictures" in (early.problem.detail if early.problem else "")
@@ -81,9 +81,9 @@ def test_a_space_is_added_filled_and_activated() -> None:
         "embed", None, Embedded("a", NEW.space.space_id), Embedded("b", NEW.space.space_id)
     )
     assert [s.revision for s in done.states] == [2, 2]
-    assert desk.run("activate_space", NEW).standing == Standing(active=NEW)
-    assert desk.world.standing("visual") == Standing(active=NEW)
-    assert desk.run("activate_space", NEW).standing == Standing(active=NEW), "said twice"
+    assert desk.run("activate_space", NEW).standing == ActiveSpaces(active=NEW)
+    assert desk.world.standing("visual") == ActiveSpaces(active=NEW)
+    assert desk.run("activate_space", NEW).standing == ActiveSpaces(active=NEW), "said twice"
 
 
 def test_what_was_not_added_is_not_activated() -> None:
@@ -92,7 +92,7 @@ def test_what_was_not_added_is_not_activated() -> None:
     assert desk.run("activate_space", NEW).kind == "refused"
     assert desk.run("add_space", OLD).kind == "refused"
     desk.run("add_space", NEW)
-    assert desk.run("add_space", NEW).standing == Standing(active=OLD, added=(NEW,))
+    assert desk.run("add_space", NEW).standing == ActiveSpaces(active=OLD, added=(NEW,))
 
 
 def test_a_vector_of_what_changed_meanwhile_is_left_out() -> None:
@@ -120,8 +120,8 @@ def test_an_edit_leaves_the_old_captions_vectors_behind() -> None:
 
 def test_a_layer_carries_the_newest_standing() -> None:
     """And a copy of it is its own."""
-    layer = Layer()
-    first, second = Standing(active=OLD, added=(NEW,)), Standing(active=NEW)
+    layer = OverlayLayer()
+    first, second = ActiveSpaces(active=OLD, added=(NEW,)), ActiveSpaces(active=NEW)
     base = Desk().run("add_space", NEW)
     apply(layer, base, 1)
     copied = layer.copy()
@@ -130,14 +130,14 @@ def test_a_layer_carries_the_newest_standing() -> None:
 
 
 @pytest.fixture
-def index(tmp_path: Path) -> Iterator[LocalIndex]:
+def index(tmp_path: Path) -> Iterator[SQLiteIndex]:
     """On a disk."""
-    opened = LocalIndex(tmp_path / "index.sqlite", POLICY)
+    opened = SQLiteIndex(tmp_path / "index.sqlite", POLICY)
     yield opened
     opened.close()
 
 
-def test_the_index_keeps_standings_and_tells_what_lacks_a_vector(index: LocalIndex) -> None:
+def test_the_index_keeps_standings_and_tells_what_lacks_a_vector(index: SQLiteIndex) -> None:
     """In pieces, and leaving out what could have none."""
     made = [
         records.record(0, 1, fields=Fields(title="a dog")),
@@ -145,8 +145,8 @@ def test_the_index_keeps_standings_and_tells_what_lacks_a_vector(index: LocalInd
         records.record(2, 1, spaces=("visual-0b0b0b0b",), vectors={"visual-0b0b0b0b": _unit(4)}),
         records.record(3, 1, content="purged"),
     ]
-    index.project("t", 1, made, [], [], standings=[Standing(active=OLD, added=(NEW,))])
-    assert index.standings("t") == {"visual": Standing(active=OLD, added=(NEW,))}
+    index.project("t", 1, made, [], [], standings=[ActiveSpaces(active=OLD, added=(NEW,))])
+    assert index.standings("t") == {"visual": ActiveSpaces(active=OLD, added=(NEW,))}
     first = index.lacking("t", NEW.space.space_id, 1)
     assert [s.image_id for s in first.states] == [records.image_id(0)]
     assert first.place is not None

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from core.errors import CorruptError
-from core.event_log.tail import BehindError, Follower
+from core.event_log.tail import BehindError, LogFollower
 from core.records import FORMAT, Entry, State
 from tests.simulation.play import Choices, Play, Scenario, Worker
 from tests.simulation.stored import Log, MemoryIndex, Store
@@ -25,9 +25,9 @@ def settled(jobs: int = 4) -> tuple[Store, Worker]:
     return play.store, worker
 
 
-def follower(store: Store, *, longest: int = 100, tenants: int = 100) -> Follower:
+def follower(store: Store, *, longest: int = 100, tenants: int = 100) -> LogFollower:
     """A reader of its own."""
-    return Follower(Log(store), MemoryIndex(store), longest=longest, tenants=tenants)
+    return LogFollower(Log(store), MemoryIndex(store), longest=longest, tenants=tenants)
 
 
 def behind(store: Store, watermark: int) -> None:

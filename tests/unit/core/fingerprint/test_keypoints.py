@@ -15,7 +15,7 @@ def test_a_detail_survives_msgpack() -> None:
     """Bytes in, the same value out."""
     made = keypoints.detail(_pixels())
     packed = msgspec.msgpack.encode(made)
-    assert msgspec.msgpack.decode(packed, type=keypoints.Detail) == made
+    assert msgspec.msgpack.decode(packed, type=keypoints.DetailKeypoints) == made
 
 
 def test_a_flat_picture_has_no_points() -> None:

@@ -14,7 +14,7 @@ from core.errors import BrokenError, SeenitError, TooLargeError
 from core.image_formats import FORMATS
 from core.imaging import headers
 from core.imaging.byte_reader import _READS as READS
-from core.imaging.byte_reader import Reader
+from core.imaging.byte_reader import ByteReader
 from core.imaging.decoding import decode, inspect
 from core.types import Limits
 from tests.samples.extreme_headers import LENGTHS
@@ -143,7 +143,7 @@ def test_no_words_of_python_are_shown(data: bytes) -> None:
 
 def test_a_reader_is_bounded_in_reads() -> None:
     """However many parts a header says it has."""
-    source = Reader(io.BytesIO(bytes(10)))
+    source = ByteReader(io.BytesIO(bytes(10)))
     for _ in range(READS):
         source.at(0, 1)
     with pytest.raises(BrokenError, match="too many parts"):

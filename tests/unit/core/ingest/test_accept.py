@@ -26,10 +26,10 @@ from core.errors import (
     UnsupportedError,
 )
 from core.ingest.accept import Acceptor, Upload
-from core.ingest.backpressure import Backlog, lying
+from core.ingest.backpressure import BacklogLimit, lying
 from core.ports import Blobs
 from core.records import Fields, Job
-from core.storage.picture_store import Shelf
+from core.storage.picture_store import PictureStore
 from core.types import Limits
 from tests.samples.pictures import jpeg, photo
 
@@ -53,7 +53,9 @@ class Listed:
 def acceptor(blobs: Blobs, queue: Listed | None = None) -> Acceptor:
     """One whose ids count up from 1."""
     numbers = itertools.count(1)
-    return Acceptor(blobs, Shelf(blobs), queue or Listed(), Limits(), lambda: f"id-{next(numbers)}")
+    return Acceptor(
+        blobs, PictureStore(blobs), queue or Listed(), Limits(), lambda: f"id-{next(numbers)}"
+    )
 
 
 def upload(tmp_path: Path, data: bytes, name: str = "a.jpg") -> Upload:
@@ -84,7 +86,7 @@ def test_bytes_fields_and_job_are_stored_and_enqueued(tmp_path: Path) -> None:
     assert isinstance(job, Job)
     assert blobs.get(keys.blob("t", "id-1")) == PICTURE
     assert msgspec.json.decode(blobs.get(keys.pending("t", "id-1")), type=Job) == job
-    assert Shelf(blobs).fields("t", "id-1", "id-1") == Fields(
+    assert PictureStore(blobs).fields("t", "id-1", "id-1") == Fields(
         title="A sea", owner_id="me", filename="a.jpg"
     )
     assert (job.sha256, job.format, job.bytes) == (
@@ -164,7 +166,9 @@ def test_a_repeat_under_other_limits_is_refused(tmp_path: Path) -> None:
     """What is accepted now was not then, so the ids of then are not those of these files: 422."""
     blobs = open_blobs("memory://")
     files = [upload(tmp_path, PICTURE), upload(tmp_path, LARGE, "large.jpg")]
-    small = Acceptor(blobs, Shelf(blobs), Listed(), Limits(bytes=len(PICTURE)), iter("ab").__next__)
+    small = Acceptor(
+        blobs, PictureStore(blobs), Listed(), Limits(bytes=len(PICTURE)), iter("ab").__next__
+    )
     told = small.uploads("t", files, Fields(), key="k").items
     assert [isinstance(one, Job) for one in told] == [True, False]
     with pytest.raises(BrokenError, match="limits"):
@@ -186,7 +190,9 @@ def test_twenty_at_once_with_one_key_make_one_record(tmp_path: Path) -> None:
     """Of racing claims one wins, and all answer its ids."""
     blobs = open_blobs(str(tmp_path / "blobs"), durable=False)
     numbers = itertools.count(1)
-    door = Acceptor(blobs, Shelf(blobs), Listed(), Limits(), lambda: f"id-{next(numbers):03d}")
+    door = Acceptor(
+        blobs, PictureStore(blobs), Listed(), Limits(), lambda: f"id-{next(numbers):03d}"
+    )
 
     def send(n: int) -> list[str]:
         file = upload(tmp_path, PICTURE, f"{n}.jpg")
@@ -267,9 +273,14 @@ class Depth:
 def crowded(blobs: Blobs, depth: Depth) -> Acceptor:
     """A door that takes uploads in while fewer than ten wait."""
     numbers = itertools.count(1)
-    backlog = Backlog(depth, 10, clock=lambda: depth.now)
+    backlog = BacklogLimit(depth, 10, clock=lambda: depth.now)
     return Acceptor(
-        blobs, Shelf(blobs), Listed(), Limits(), lambda: f"id-{next(numbers)}", backlog=backlog
+        blobs,
+        PictureStore(blobs),
+        Listed(),
+        Limits(),
+        lambda: f"id-{next(numbers)}",
+        backlog=backlog,
     )
 
 
@@ -334,7 +345,7 @@ def test_nobody_waits_for_the_one_that_asks() -> None:
         answer.wait(10)
         return 10
 
-    backlog = Backlog(slow, 10)
+    backlog = BacklogLimit(slow, 10)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(backlog.check)
         assert asked.wait(10)

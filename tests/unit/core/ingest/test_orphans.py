@@ -7,9 +7,9 @@ import pytest
 from adapters.blobs.opening import open_blobs
 from core import keys
 from core.ingest import orphans
-from core.ingest.orphans import BACK_SECONDS, KEPT_SECONDS, Unpromised
+from core.ingest.orphans import BACK_SECONDS, KEPT_SECONDS, Orphans
 from core.ingest.retention import bound
-from core.storage.picture_store import Shelf
+from core.storage.picture_store import PictureStore
 
 NOW = 1_800_000_000.0
 HOUR = 3600.0
@@ -37,7 +37,7 @@ def test_what_was_never_promised_goes_after_days() -> None:
     blobs.create_many([(keys.pending("t", waiting), b"{}"), (keys.done("t", ended), b"1")])
     blobs.put([(keys.derived("t", seen, "fingerprint"), b"of a back-up without its mark")])
     clock = [NOW]
-    unpromised = Unpromised(blobs, Shelf(blobs).remove, now=lambda: clock[0])
+    unpromised = Orphans(blobs, PictureStore(blobs).remove, now=lambda: clock[0])
     assert unpromised.sweep() == 2
     assert list(blobs.keys("blobs/u/")) == []
     for part in ("blobs", "fields"):
@@ -58,7 +58,7 @@ def test_each_upload_is_looked_at_once() -> None:
     times = [NOW - KEPT_SECONDS - BACK_SECONDS - HOUR, NOW - KEPT_SECONDS - HOUR]
     blobs.put([(keys.blob("t", made(one)), b"bytes") for one in times])
     blobs.create_many([(keys.done("t", made(one)), b"1") for one in times])
-    unpromised = Unpromised(blobs, Shelf(blobs).remove, now=lambda: NOW)
+    unpromised = Orphans(blobs, PictureStore(blobs).remove, now=lambda: NOW)
     assert [unpromised.sweep(), unpromised.sweep()] == [0, 0]
     assert sum(asked) == 1
 
@@ -71,7 +71,7 @@ def test_a_look_at_very_many_is_taken_in_parts(monkeypatch: pytest.MonkeyPatch) 
     for tenant in ("t", "u"):
         blobs.put([(keys.blob(tenant, made(old + n)), b"bytes") for n in range(5)])
     clock = [NOW]
-    unpromised = Unpromised(blobs, Shelf(blobs).remove, now=lambda: clock[0])
+    unpromised = Orphans(blobs, PictureStore(blobs).remove, now=lambda: clock[0])
     removed = []
     for _ in range(4):
         removed.append(unpromised.sweep())

@@ -10,13 +10,13 @@ from litestar import Litestar
 from litestar.testing import TestClient
 from uuid_utils import uuid7
 
-from adapters.sqlite_index import LocalIndex
+from adapters.sqlite_index import SQLiteIndex
 from core import keys
 from core.ingest import retention as retain
 from core.ingest.accept import Acceptor
 from core.ingest.retention import Retention, bound
 from core.matching.policy import POLICY
-from core.queries.records import Reader
+from core.queries.records import RecordReader
 from tests.doubles.small_service import BROKEN, Follower, Service
 from tests.samples.pictures import photo, png
 from tests.unit.api.calls import one
@@ -125,8 +125,8 @@ def test_nothing_goes_because_the_index_lost_it(
 ) -> None:
     """An empty index knows no record: that shows nothing."""
     one(client, PICTURES[0])
-    empty = LocalIndex(tmp_path / "empty.sqlite", POLICY, durable=False)
-    reader = Reader(empty, Follower(empty), service.shelf, service.blobs, service.progress)
+    empty = SQLiteIndex(tmp_path / "empty.sqlite", POLICY, durable=False)
+    reader = RecordReader(empty, Follower(empty), service.shelf, service.blobs, service.progress)
     for days in ({"bytes_days": 1.0, "records_days": None}, {"bytes_days": 1.0, "records_days": 1}):
         at = now() + 2 * DAY
         passing = Retention(reader, service.acceptor, service.blobs, **days, now=lambda at=at: at)

@@ -10,7 +10,7 @@ import pytest
 from adapters.blobs.opening import open_blobs
 from adapters.prometheus import PrometheusMeter
 from core import keys
-from core.ingest.sweeper import Hand, Sweeper
+from core.ingest.sweeper import InFlightJobs, Sweeper
 
 JOB = ("default", "a")
 
@@ -40,13 +40,13 @@ class Listed:
 
 def test_a_job_in_hand_is_not_taken_again() -> None:
     """Taking twice gives it once."""
-    hand = Hand()
+    hand = InFlightJobs()
     assert (hand.take([JOB, JOB]), hand.take([JOB]), len(hand)) == ([JOB], [], 1)
 
 
 def test_a_job_that_ended_may_come_again() -> None:
     """A redelivered job is taken like a new one."""
-    hand = Hand()
+    hand = InFlightJobs()
     hand.take([JOB])
     hand.ended([JOB])
     assert hand.take([JOB]) == [JOB]
@@ -55,7 +55,7 @@ def test_a_job_that_ended_may_come_again() -> None:
 def test_a_failed_job_waits_longer_each_time() -> None:
     """After n failures it goes at the earliest half of 0.5 x 2^(n-1) seconds later."""
     clock = Clock()
-    hand = Hand(clock)
+    hand = InFlightJobs(clock)
     for attempt in range(1, 12):
         assert hand.take([JOB]) == [JOB]
         hand.failed([JOB])
@@ -76,7 +76,7 @@ def test_a_sweep_enqueues_every_tenants_pending_jobs() -> None:
     assert sorted(queue.jobs) == wanted
 
 
-class Shared(Hand):
+class Shared(InFlightJobs):
     """Of a broker: a job counts as missing only where it was missed twice."""
 
     looks = 2

@@ -10,8 +10,8 @@ from PIL import Image, ImageDraw
 
 from core.fingerprint import keypoints, phash
 from core.fingerprint.fingerprint import decode_preview, encode_preview
-from core.fingerprint.keypoints import Detail
-from core.matching.alignment import Picture, compare
+from core.fingerprint.keypoints import DetailKeypoints
+from core.matching.alignment import AlignedPicture, compare
 from core.matching.policy import POLICY
 from core.types import Hit
 from evaluation.edits import EDITS
@@ -21,18 +21,18 @@ HIT = Hit(image_id="0190", votes=9, similarity=0.9)
 SIZE = (400, 300)
 
 
-def _picture(image: Image.Image, asked: list[int] | None = None) -> Picture:
+def _picture(image: Image.Image, asked: list[int] | None = None) -> AlignedPicture:
     """As the product lays it out: a stored preview, hashes, and keypoints made when asked for."""
     made = image.copy()
     made.thumbnail((512, 512))
     preview = decode_preview(encode_preview(np.asarray(made.convert("RGB"))))
 
-    def detail() -> Detail:
+    def detail() -> DetailKeypoints:
         if asked is not None:
             asked.append(1)
         return keypoints.detail(preview)
 
-    return Picture(
+    return AlignedPicture(
         preview=preview,
         width=image.width,
         height=image.height,
@@ -47,11 +47,11 @@ def _photo(seed: int) -> Image.Image:
 
 
 @cache
-def _original(seed: int) -> Picture:
+def _original(seed: int) -> AlignedPicture:
     return _picture(_photo(seed))
 
 
-def _edited(name: str, seed: int) -> Picture:
+def _edited(name: str, seed: int) -> AlignedPicture:
     return _picture(Image.open(io.BytesIO(EDITS[name].apply(_photo(seed), seed))))
 
 

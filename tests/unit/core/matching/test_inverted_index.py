@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from core.fingerprint import visual_words
 from core.fingerprint.visual_words import BITS, TABLES
 from core.matching.hough_voting import votes
-from core.matching.inverted_index import Terms
+from core.matching.inverted_index import InvertedIndex
 from core.types import Features
 from tests.samples.pictures import EDITS, photo
 
@@ -44,7 +44,7 @@ def stored() -> list[Features]:
 
 def test_finds_edits_with_the_votes_of_the_pair(stored: list[Features]) -> None:
     """The first of the list is the photo that was edited, with what the two alone count."""
-    table = Terms()
+    table = InvertedIndex()
     table.extend(range(MADE), stored)
     for name in ("crop-40", "mirror", "screenshot"):
         query = visual_words.extract(np.asarray(EDITS[name].image(photo(5, 224, 168), 3)))
@@ -53,7 +53,7 @@ def test_finds_edits_with_the_votes_of_the_pair(stored: list[Features]) -> None:
 
 def test_every_answer_is_that_of_the_pair(stored: list[Features]) -> None:
     """Each row that is found has the votes that the pair has."""
-    table = Terms()
+    table = InvertedIndex()
     table.extend(range(MADE), stored)
     found = table.search(stored[0])
     assert found[0][0] == 0
@@ -64,18 +64,18 @@ def test_every_answer_is_that_of_the_pair(stored: list[Features]) -> None:
 
 def test_order_of_adding_does_not_matter(stored: list[Features]) -> None:
     """One by one, at once, in any order, loaded or dumped: the same answers."""
-    at_once, singly = Terms(), Terms()
+    at_once, singly = InvertedIndex(), InvertedIndex()
     at_once.extend(range(MADE), stored)
     for row in np.random.default_rng(1).permutation(MADE).tolist():
         singly.add(row, stored[row])
-    loaded = Terms.load(singly.dump())
+    loaded = InvertedIndex.load(singly.dump())
     for query in stored:
         assert at_once.search(query) == singly.search(query) == loaded.search(query)
 
 
 def test_removed_is_not_found(stored: list[Features]) -> None:
     """What was removed is gone, what was put in its place is found, unknown rows are no error."""
-    table = Terms()
+    table = InvertedIndex()
     table.extend(range(MADE), stored)
     table.remove(4)
     table.remove(999)
@@ -89,19 +89,19 @@ def test_removed_is_not_found(stored: list[Features]) -> None:
 def test_nothing_in_nothing_out(stored: list[Features]) -> None:
     """An empty table and an empty picture find nothing."""
     empty = Features(b"", b"", b"", 10, 10)
-    table = Terms()
+    table = InvertedIndex()
     assert table.search(stored[0]) == []
     table.extend([], [])
     table.add(0, empty)
     assert table.search(empty) == []
     assert table.search(stored[0]) == []
-    assert Terms.load(Terms().dump()).search(stored[0]) == []
-    assert len(Terms.load(table.dump())) == 1
+    assert InvertedIndex.load(InvertedIndex().dump()).search(stored[0]) == []
+    assert len(InvertedIndex.load(table.dump())) == 1
 
 
 def test_top_is_a_bound() -> None:
     """Never more than asked for, the most votes first, equal ones by row."""
-    table = Terms()
+    table = InvertedIndex()
     one = scattered(0)
     table.extend(range(30), [one] * 30)
     best = votes(one, one)[0]
@@ -119,7 +119,7 @@ _steps = st.lists(
 @given(_steps)
 def test_any_history_ends_as_a_fresh_table(steps: list[Step]) -> None:
     """Whatever was added, replaced and removed: the answers are those of a table made at once."""
-    table, held = Terms(), {}
+    table, held = InvertedIndex(), {}
     for act, row, seed in steps:
         if act == "add":
             held[row] = noisy(scattered(seed), row)
@@ -127,7 +127,7 @@ def test_any_history_ends_as_a_fresh_table(steps: list[Step]) -> None:
         else:
             held.pop(row, None)
             table.remove(row)
-    fresh = Terms()
+    fresh = InvertedIndex()
     fresh.extend(list(held), list(held.values()))
     for seed in range(6):
         assert table.search(scattered(seed)) == fresh.search(scattered(seed))
@@ -135,7 +135,7 @@ def test_any_history_ends_as_a_fresh_table(steps: list[Step]) -> None:
 
 def test_many_removals_make_it_anew() -> None:
     """After more removals than are worth keeping the table holds and finds what is left."""
-    table = Terms()
+    table = InvertedIndex()
     made = [scattered(seed, 12) for seed in range(1_500)]
     table.extend(range(1_500), made)
     for row in range(1_200):
@@ -148,7 +148,7 @@ def test_many_removals_make_it_anew() -> None:
 
 def test_common_words_do_not_count() -> None:
     """Among many pictures, words that a two-hundredth of them share make no candidate."""
-    table = Terms()
+    table = InvertedIndex()
     common = scattered(1, 12)
     made = [scattered(seed, 12) for seed in range(10, 2_490)]
     table.extend(range(2_500), [common] * 20 + made)

@@ -263,9 +263,9 @@ def test_any_text_survives_sql(texts: list[str]) -> None:
 
 
 def _seen(made: Record) -> Any:  # noqa: ANN401  # a Seen
-    from core.queries.joined_views import Seen  # noqa: PLC0415 - used here alone
+    from core.queries.joined_views import RecordView  # noqa: PLC0415 - used here alone
 
-    return Seen(record=made, original=None, reason=None)
+    return RecordView(record=made, original=None, reason=None)
 
 
 @settings(max_examples=100, deadline=None)

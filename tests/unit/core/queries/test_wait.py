@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from adapters.broker.memory_progress import MemoryProgress
-from core.queries.wait import Waiter
+from core.queries.wait import JobWaiter
 from core.records import JobStatus
 
 
@@ -24,10 +24,10 @@ class Log:
         return [self.over.get(job_id) for job_id in job_ids]
 
 
-def made() -> tuple[Waiter, MemoryProgress, Log]:
+def made() -> tuple[JobWaiter, MemoryProgress, Log]:
     """A waiter over news and a log that the test writes."""
     progress, log = MemoryProgress(), Log()
-    return Waiter(progress, log.ended), progress, log
+    return JobWaiter(progress, log.ended), progress, log
 
 
 def test_what_has_ended_is_told_at_once() -> None:

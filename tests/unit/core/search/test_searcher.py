@@ -27,8 +27,8 @@ from core.records import Fields, Record
 from core.search import execution
 from core.search.bands import DEFAULTS, Bands
 from core.search.fusion import fuse, without_hubs
-from core.search.request import Ask
-from core.search.searcher import Found, Searcher
+from core.search.request import SearchRequest
+from core.search.searcher import FoundPicture, Searcher
 from core.types import Vector
 from tests.doubles.records import image_id, record, tombstone
 from tests.doubles.small_service import Service, Tail
@@ -98,9 +98,9 @@ def log(service: Service, *records: Record, removed: tuple[int, ...] = ()) -> No
     )
 
 
-def hits(service: Service, **ask: Any) -> list[Found]:  # noqa: ANN401  # any question
+def hits(service: Service, **ask: Any) -> list[FoundPicture]:  # noqa: ANN401  # any question
     """What is found."""
-    return service.searcher.search(TENANT, Ask(**ask)).hits
+    return service.searcher.search(TENANT, SearchRequest(**ask)).hits
 
 
 def found(service: Service, **ask: Any) -> list[int]:  # noqa: ANN401  # any question
@@ -150,7 +150,7 @@ def test_each_mode_asks_its_own(service: Service) -> None:
 def test_hybrid_fuses_what_there_is_and_says_what_is_missing(service: Service) -> None:
     """All three lists; without a model the others go on."""
     zoo(service)
-    results = service.searcher.search(TENANT, Ask(text="red car"))
+    results = service.searcher.search(TENANT, SearchRequest(text="red car"))
     assert results.used == ("visual", "caption", "keyword")
     assert results.missing == ()
     best = results.hits[0]
@@ -159,11 +159,11 @@ def test_hybrid_fuses_what_there_is_and_says_what_is_missing(service: Service) -
     assert set(best.similarities) == {"visual", "caption"}
     assert len(results.hits) == 5  # the sixth is under review
     service.visual.absent = "no weights"
-    without = service.searcher.search(TENANT, Ask(text="red car"))
+    without = service.searcher.search(TENANT, SearchRequest(text="red car"))
     assert without.used == ("caption", "keyword")
     assert [(one.signal, one.reason) for one in without.missing] == [("visual", "no weights")]
     service.caption.absent = "none"
-    words = service.searcher.search(TENANT, Ask(text="red car"))
+    words = service.searcher.search(TENANT, SearchRequest(text="red car"))
     assert words.used == ("keyword",)
     assert [hit.seen.record.state.image_id for hit in words.hits] == [image_id(4)]
 
@@ -173,7 +173,7 @@ def test_a_stored_picture_asks_by_its_vectors(service: Service) -> None:
     zoo(service)
     assert found(service, image_id=image_id(1), mode="caption")[:1] == [2]
     assert 1 not in found(service, image_id=image_id(1))
-    results = service.searcher.search(TENANT, Ask(image_id=image_id(5)))
+    results = service.searcher.search(TENANT, SearchRequest(image_id=image_id(5)))
     assert results.used == ("visual",)
     assert results.missing[0].signal == "caption"
     assert 5 not in found(service, image_id=image_id(5), text="yellow")
@@ -303,7 +303,7 @@ def test_bands_put_the_best_similarity_into_words(service: Service) -> None:
         service.searcher._sight,
         scale=scale,
     )
-    told = searcher.search(TENANT, Ask(text="dog", mode="caption")).hits
+    told = searcher.search(TENANT, SearchRequest(text="dog", mode="caption")).hits
     assert told[0].band == "related"
     assert told[-1].band == "weak"
     assert set(asked) == {(TENANT, service.caption.space.space_id, "text")}
@@ -552,9 +552,9 @@ def test_hubs_are_mended_in_hybrid_alone(service: Service) -> None:
         service.searcher._sight,
         hubs=hubs,
     )
-    plain = searcher.search(TENANT, Ask(text="red orange", mode="visual", limit=2)).hits
+    plain = searcher.search(TENANT, SearchRequest(text="red orange", mode="visual", limit=2)).hits
     assert asked == []
-    mended = searcher.search(TENANT, Ask(text="red orange")).hits
+    mended = searcher.search(TENANT, SearchRequest(text="red orange")).hits
     assert asked == [(TENANT, one.space.space_id) for one in (service.visual, service.caption)]
     assert {hit.similarities["visual"] for hit in plain} <= {
         hit.similarities.get("visual", 0.0) for hit in mended

@@ -21,8 +21,8 @@ from api.app import create_app
 from core import keys
 from core.ports import Filters
 from core.records import Fields, Record
-from core.search.request import Ask, Grouping, Mode
-from core.search.searcher import Found
+from core.search.request import Grouping, Mode, SearchRequest
+from core.search.searcher import FoundPicture
 from core.types import Value
 from tests.doubles.records import image_id, record
 from tests.doubles.small_service import Service, Tail
@@ -150,7 +150,7 @@ def test_search_shows_the_decisions_asked_for(  # noqa: PLR0917 - all that a sea
             asked: dict[str, Any] = {by: asks[by]}
             if by == "vector":
                 asked = {"vector": service.visual.embed_images([photo(1, 32, 32)])[0]}
-            ask = Ask(
+            ask = SearchRequest(
                 **asked,
                 mode=mode,
                 filters=Filters(decision=wanted),
@@ -223,8 +223,10 @@ def test_a_hidden_copy_does_not_lead_to_its_original(service: Service) -> None:
         ],
     )
 
-    def found(**more: Any) -> list[Found]:  # noqa: ANN401  # any question
-        return service.searcher.search(TENANT, Ask(text="dog", mode="caption", **more)).hits
+    def found(**more: Any) -> list[FoundPicture]:  # noqa: ANN401  # any question
+        return service.searcher.search(
+            TENANT, SearchRequest(text="dog", mode="caption", **more)
+        ).hits
 
     for collapse in (True, False):
         assert found(collapse=collapse) == []
@@ -243,7 +245,7 @@ def test_an_answer_is_filled_behind_thousands_that_are_hidden(service: Service) 
     shown = [Picture(None, "allow", "allow", captioned=True)] * 30
     fill(service, [*hidden, *shown])
     for mode in ("keyword", "caption", "visual", "hybrid"):
-        ask = Ask(text="dog", mode=mode, limit=30)  # type: ignore[arg-type]
+        ask = SearchRequest(text="dog", mode=mode, limit=30)  # type: ignore[arg-type]
         found = service.searcher.search(TENANT, ask).hits
         numbers = sorted(number(hit.seen.record.state.image_id) for hit in found)
         assert numbers == list(range(len(hidden), len(hidden) + 30)), mode

@@ -12,18 +12,18 @@ from core.errors import MissingError
 from core.fingerprint.fingerprint import encode_preview, fingerprint
 from core.matching.policy import POLICY
 from core.ports import Blobs
-from core.records import Fields, Place
-from core.storage.picture_loader import Gallery
-from core.storage.picture_store import Made, Remembered, Shelf, Written
+from core.records import Fields, LogPlace
+from core.storage.picture_loader import PictureLoader
+from core.storage.picture_store import LRUCache, PictureStore, StoredFingerprint, StoredVector
 from core.types import Hit, Limits, Query
 from tests.doubles.records import record
 from tests.samples.pictures import jpeg, photo
 
 
-def written(image_id: str, seed: int = 1) -> Written:
+def written(image_id: str, seed: int = 1) -> StoredFingerprint:
     """A picture as the fingerprint stage leaves it."""
     canonical, made = fingerprint(jpeg(photo(seed, 320, 240), 90), Limits())
-    return Written(
+    return StoredFingerprint(
         image_id=image_id,
         fingerprint=made,
         preview=encode_preview(canonical.preview),
@@ -43,9 +43,9 @@ def everything(blobs: Blobs) -> list[str]:
 def test_what_is_written_is_read_back_by_another() -> None:
     """Fingerprint, preview, vector and fields, by a shelf that remembers nothing of them."""
     blobs, item = open_blobs("memory://"), written("a")
-    Shelf(blobs).write("t", [item])
-    Shelf(blobs).write_fields("t", [("a", "op", Fields(title="x", tags=("y",)))])
-    other = Shelf(blobs)
+    PictureStore(blobs).write("t", [item])
+    PictureStore(blobs).write_fields("t", [("a", "op", Fields(title="x", tags=("y",)))])
+    other = PictureStore(blobs)
     assert other.fingerprints("t", ["a", "b"]) == [item.fingerprint, None]
     assert other.preview("t", "a") == item.preview
     assert other.vectors("t", "a", ["visual-1", "visual-2"])["visual-1"].tolist() == pytest.approx(
@@ -59,7 +59,7 @@ def test_a_write_after_a_delete_leaves_nothing() -> None:
     """Whoever writes looks for a tombstone afterwards and takes everything away again."""
     blobs = open_blobs("memory://")
     blobs.create(keys.tombstone("t", "a"), b"{}")
-    shelf = Shelf(blobs)
+    shelf = PictureStore(blobs)
     shelf.write("t", [written("a")])
     shelf.write_fields("t", [("a", "op", Fields(title="x"))])
     assert everything(blobs) == []
@@ -69,13 +69,13 @@ def test_a_write_after_a_delete_leaves_nothing() -> None:
 def test_a_write_after_a_purge_leaves_no_pixels() -> None:
     """Preview and keypoints go; the kept fingerprint stays."""
     blobs, item = open_blobs("memory://"), written("a")
-    shelf = Shelf(blobs)
+    shelf = PictureStore(blobs)
     blobs.put([(keys.blob("t", "a"), b"bytes")])
     shelf.write("t", [item])
     shelf.purge("t", "a")
     shelf.write("t", [item])
     assert everything(blobs) == ["vectors/t/a/visual-1", "kept/t/a"]
-    assert Shelf(blobs).fingerprints("t", ["a"]) == [item.fingerprint]
+    assert PictureStore(blobs).fingerprints("t", ["a"]) == [item.fingerprint]
     with pytest.raises(MissingError):
         shelf.preview("t", "a")
 
@@ -83,7 +83,7 @@ def test_a_write_after_a_purge_leaves_no_pixels() -> None:
 def test_a_removal_takes_every_object_and_memory() -> None:
     """Of that picture, and of no other."""
     blobs = open_blobs("memory://")
-    shelf = Shelf(blobs)
+    shelf = PictureStore(blobs)
     shelf.write("t", [written("a"), written("ab", 2)])
     shelf.write_fields("t", [("a", "op", Fields(title="x"))])
     shelf.remove("t", ["a"])
@@ -95,7 +95,7 @@ def test_a_removal_takes_every_object_and_memory() -> None:
 
 def test_memory_holds_no_more_than_its_size() -> None:
     """The one not used for longest goes first."""
-    memory: Remembered[int] = Remembered(2)
+    memory: LRUCache[int] = LRUCache(2)
     memory.put(("a",), 1)
     memory.put(("b",), 2)
     memory.get(("a",))
@@ -106,7 +106,7 @@ def test_memory_holds_no_more_than_its_size() -> None:
 # --- the gallery --------------------------------------------------------------------------------
 
 
-def query(item: Written) -> Query:
+def query(item: StoredFingerprint) -> Query:
     """As the picture asks."""
     return Query(image_id=item.image_id, fingerprint=item.fingerprint)
 
@@ -117,9 +117,9 @@ def test_a_comparison_is_the_same_in_hand_and_on_the_shelf() -> None:
     results = []
     for hands in ([one, other], [one], [other], []):
         blobs = open_blobs("memory://")
-        shelf = Shelf(blobs)
+        shelf = PictureStore(blobs)
         shelf.write("t", [item for item in (one, other) if item not in hands])
-        gallery = Gallery(shelf, POLICY, lambda _: None)
+        gallery = PictureLoader(shelf, POLICY, lambda _: None)
         held = [(query(item), item.preview) for item in hands]
         with gallery.holding("t", held, stored=False):
             results.append(gallery.compare("t", query(one), "b", Hit(image_id="b", hamming=0)))
@@ -131,9 +131,9 @@ def test_a_check_leaves_nothing_behind() -> None:
     """What is held without being stored writes no keypoints, even when they are asked for."""
     one, other = written("a"), written("b", 3)
     blobs = open_blobs("memory://")
-    shelf = Shelf(blobs)
+    shelf = PictureStore(blobs)
     shelf.write("t", [other])
-    gallery = Gallery(shelf, POLICY, lambda _: None)
+    gallery = PictureLoader(shelf, POLICY, lambda _: None)
     with gallery.holding("t", [(query(one), one.preview)], stored=False):
         gallery.compare("t", query(one), "b", Hit(image_id="b", votes=5))
     assert [key for key in everything(blobs) if "/a/" in key] == []
@@ -145,10 +145,10 @@ def test_a_purged_candidate_confirms_nothing() -> None:
     """There are no pixels to lay the picture over."""
     one, other = written("a"), written("b")
     blobs = open_blobs("memory://")
-    shelf = Shelf(blobs)
+    shelf = PictureStore(blobs)
     shelf.write("t", [one, other])
     shelf.purge("t", "b")
-    told = Gallery(shelf, POLICY, lambda _: None).compare(
+    told = PictureLoader(shelf, POLICY, lambda _: None).compare(
         "t", query(one), "b", Hit(image_id="b", hamming=0, votes=40)
     )
     assert (told.confirmed, told.evidence.hamming, told.evidence.votes) == (False, 0, 40)
@@ -158,12 +158,12 @@ def test_keypoints_are_made_once_and_then_read() -> None:
     """The first alignment that asks stores them."""
     one, other = written("a"), written("b", 3)
     blobs = open_blobs("memory://")
-    shelf = Shelf(blobs)
+    shelf = PictureStore(blobs)
     shelf.write("t", [one, other])
-    gallery = Gallery(shelf, POLICY, lambda _: None)
+    gallery = PictureLoader(shelf, POLICY, lambda _: None)
     first = gallery.compare("t", query(one), "b", Hit(image_id="b", votes=5))
     assert blobs.exists([keys.derived("t", n, "detail") for n in ("a", "b")]) == [True, True]
-    again = Gallery(shelf, POLICY, lambda _: None).compare(
+    again = PictureLoader(shelf, POLICY, lambda _: None).compare(
         "t", query(one), "b", Hit(image_id="b", votes=5)
     )
     assert again == first
@@ -173,10 +173,10 @@ def test_a_spoilt_preview_confirms_nothing_and_holds_up_nobody() -> None:
     """It counts as a picture without pixels."""
     one, other = written("a"), written("b")
     blobs = open_blobs("memory://")
-    shelf = Shelf(blobs)
+    shelf = PictureStore(blobs)
     shelf.write("t", [one, other])
     blobs.put([(keys.derived("t", "b", "preview"), b"not a picture any more")])
-    told = Gallery(shelf, POLICY, lambda _: None).compare(
+    told = PictureLoader(shelf, POLICY, lambda _: None).compare(
         "t", query(one), "b", Hit(image_id="b", hamming=0)
     )
     assert not told.confirmed
@@ -185,18 +185,20 @@ def test_a_spoilt_preview_confirms_nothing_and_holds_up_nobody() -> None:
 def test_what_an_entry_left_is_read_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
     """One request after another would cost a batch a second at a bucket's 15 ms each."""
     blobs, ids = open_blobs("memory://"), ["a", "b", "c"]
-    shelf = Shelf(blobs)
+    shelf = PictureStore(blobs)
     shelf.write("t", [written(image_id) for image_id in ids])
     caption = np.array([1.0, 0.0], np.float32)
     shelf.write_fields("t", [(image_id, "op", Fields(title=image_id)) for image_id in ids])
-    shelf.write_vectors("t", [Made(image_id, "caption-1", "op", caption) for image_id in ids])
+    shelf.write_vectors(
+        "t", [StoredVector(image_id, "caption-1", "op", caption) for image_id in ids]
+    )
     states = [
         msgspec.structs.replace(
             record(n, 1).state,
             image_id=image_id,
             fields="op",
             spaces=("visual-1", "caption-1"),
-            anchor=None if image_id == "c" else Place(1, n),
+            anchor=None if image_id == "c" else LogPlace(1, n),
         )
         for n, image_id in enumerate(ids)
     ]
@@ -204,7 +206,7 @@ def test_what_an_entry_left_is_read_side_by_side(monkeypatch: pytest.MonkeyPatch
     alone: list[str] = []
     monkeypatch.setattr(blobs, "get_many", lambda keys: [get(key) for key in keys])
     monkeypatch.setattr(blobs, "get", alone.append)
-    found = Shelf(blobs).join("t", 1, states)
+    found = PictureStore(blobs).join("t", 1, states)
     assert alone == []
     assert [one.fields.title for one in found] == ids
     assert [list(one.vectors) for one in found] == [["visual-1", "caption-1"]] * 2 + [["caption-1"]]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from adapters.url_secret import url_secret
 from core.errors import ForbiddenError, MalformedError, SettingsError
-from core.storage.signed_urls import Signer
+from core.storage.signed_urls import URLSigner
 
 SECRET = b"s" * 32
 
@@ -23,7 +23,7 @@ def parts(path: str) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(urlsplit(path).query).items()}
 
 
-def opens(signer: Signer, image_id: str, told: dict[str, str]) -> None:
+def opens(signer: URLSigner, image_id: str, told: dict[str, str]) -> None:
     """Check what was told."""
     signer.check(
         told["tenant"],
@@ -37,7 +37,7 @@ def opens(signer: Signer, image_id: str, told: dict[str, str]) -> None:
 def test_an_address_opens_what_it_was_made_for_until_it_ends() -> None:
     """To the second."""
     now = [1000.0]
-    signer = Signer(SECRET, lambda: now[0])
+    signer = URLSigner(SECRET, lambda: now[0])
     path = signer.path("t", "id", "preview", 60)
     assert path.startswith("/v1/images/id/content?size=preview&tenant=t&expires=1060&signature=")
     for now[0] in (1000.0, 1059.9):
@@ -64,20 +64,20 @@ def test_an_address_opens_what_it_was_made_for_until_it_ends() -> None:
 )
 def test_nothing_of_it_can_be_changed(changed: dict[str, str]) -> None:
     """Neither tenant, size, end nor signature."""
-    signer = Signer(SECRET, lambda: 1000.0)
+    signer = URLSigner(SECRET, lambda: 1000.0)
     told = parts(signer.path("t", "id", "preview", 60))
     with pytest.raises(ForbiddenError, match="does not open"):
         opens(signer, "id", told | changed)
     with pytest.raises(ForbiddenError, match="does not open"):
         opens(signer, "other", told)
     with pytest.raises(ForbiddenError, match="does not open"):
-        opens(Signer(b"o" * 32, lambda: 1000.0), "id", told)
+        opens(URLSigner(b"o" * 32, lambda: 1000.0), "id", told)
 
 
 @given(st.text(), st.text(), st.text(), st.text())
 def test_parts_cannot_be_moved_into_each_other(a: str, b: str, c: str, d: str) -> None:
     """Whatever is asked for is refused, never a crash."""
-    signer = Signer(SECRET, lambda: 1000.0)
+    signer = URLSigner(SECRET, lambda: 1000.0)
     with pytest.raises((ForbiddenError, MalformedError)):
         signer.check(a, b, c, expires="2000", signature=d)
 
