@@ -316,7 +316,8 @@ PARENT = """
     from tests.samples.pictures import jpeg, photo
 
     picture = jpeg(photo(0, 320, 240))
-    decoders = DecoderPool(Limits(seconds=60), workers=2, work="tests.doubles.hostile_decoders:obey")
+    work = "tests.doubles.hostile_decoders:obey"
+    decoders = DecoderPool(Limits(seconds=60), workers=2, work=work)
     decoders.fingerprint([picture] * 4)
     {then}
 """
