@@ -1,6 +1,6 @@
 # Everything a person types. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup env servers demo up test test-hard lint bench evaluate lock clean
+.PHONY: help setup env servers demo up test test-hard lint bench measure evaluate lock clean
 SHELL := /bin/sh
 export PYTHON NEED_GB
 
@@ -39,6 +39,9 @@ lint: setup ## format, rules, types and layers
 
 bench: setup ## the speed table, also as out/bench.json; QUICK=1: all topics, tiny, in minutes
 	@$(bin)/python -m benchmarks $(if $(QUICK),--quick)
+
+measure: setup ## the long figures, hours: recall on Weaviate, a million records; QUICK=1: tiny
+	@$(bin)/python -m benchmarks nearest features million --out out/measure.json $(if $(QUICK),--quick)
 
 evaluate: setup ## recall and false verdicts on photos of yours: make evaluate PHOTOS=folder
 	@test -n "$(PHOTOS)" || { echo "make evaluate PHOTOS=folder: name a folder of photos" >&2; exit 2; }

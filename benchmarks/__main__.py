@@ -53,8 +53,8 @@ TOPICS: dict[str, Topic] = {
     "prompts": prompt_building.rows,
     "million": weaviate_recall.million,
 }
-LONG = ("features", "million")
-"""Hours each: only where they are named, or in the quick form."""
+LONG = ("nearest", "features", "million")
+"""Topics of `make measure`, hours together: run where they are named, or in the quick form."""
 OUT = Path("out/bench.json")
 OUT_QUICK = Path("out/bench-quick.json")
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from benchmarks.__main__ import LONG
 from tests.backends.requirements import absent
 from tests.backends.server_process import ROOT, outside
 from tests.samples.pictures import jpeg, photo
@@ -133,6 +134,14 @@ def test_the_quick_form_runs_all_topics_and_says_that_it_is_quick(quick: Told) -
     assert "the quick form" in quick.printed
     needs = any("needs" in row["details"] for row in quick.written["rows"])
     assert needs or quick.code == 0, quick.errors
+
+
+def test_make_measure_names_the_long_topics() -> None:
+    """The long topics are those that `make measure` runs; the rest belong to `make bench`."""
+    shown = subprocess.run(
+        ["make", "-n", "measure", "QUICK=1"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert f"-m benchmarks {' '.join(LONG)} --out out/measure.json --quick" in shown
 
 
 def test_without_real_photos_it_says_so(tmp_path: Path) -> None:
