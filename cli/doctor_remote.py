@@ -17,7 +17,7 @@ from adapters.wiring import Services, build
 from cli.doctor_finding import DoctorFinding, checked, unwritable
 from core.errors import UnavailableError
 
-_SERVERS = "SEENIT_BROKER_URL, SEENIT_INDEX_URL: docs/operations.md says how they are run"
+_SERVERS = "SEENIT_BROKER_URL, SEENIT_INDEX_URL: see docs/deploying.md"
 
 
 def look(read: Settings, *, shared: bool) -> Iterator[DoctorFinding]:

@@ -74,7 +74,7 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Settings are SEENIT_* variables: see README.md, or `seenit doctor`.",
+    epilog="Settings are SEENIT_* variables: see docs/settings.md, or `seenit doctor`.",
 )
 @click.version_option(package_name="seenit")
 def seenit() -> None:

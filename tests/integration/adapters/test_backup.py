@@ -1,4 +1,4 @@
-"""A copy of a store that goes on being written to, in the order that docs/operations.md gives."""
+"""Back-ups of a store that is written to meanwhile, copied in the order of docs/running.md."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TENANT = "t"
 
 def documented() -> list[str]:
     """The order in which prefixes are to be copied; what is not named comes last."""
-    text = (ROOT / "docs/operations.md").read_text()
+    text = (ROOT / "docs/running.md").read_text()
     section = text.partition("\n## Back-up and restore\n")[2].partition("\n## ")[0]
     return re.findall(r"^\d\. `(\w+)/`", section, re.MULTILINE)
 
