@@ -31,9 +31,10 @@ test: setup ## the tests, and what was skipped and why
 test-hard: setup ## the slow attacks: kill -9, races, hostile files; every benchmark in its quick form
 	@$(bin)/python -m pytest -m hard
 
-lint: setup ## format, rules, types and layers
+lint: setup ## format, rules, prose, types and layers
 	@$(bin)/ruff format --check .
 	@$(bin)/ruff check .
+	@$(bin)/python scripts/prose.py
 	@$(bin)/mypy
 	@$(bin)/lint-imports
 
