@@ -1,4 +1,4 @@
-"""Bytes of a file at an offset, for reading headers by hand."""
+"""Reads bytes of a file at an offset, for header parsing without a decoder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _READS = 300_000
 
 
 class ByteReader:
-    """Bytes at an offset, out of anything that can seek; a bounded number of times."""
+    """Reader of bytes at an offset of any seekable stream, with a bounded number of reads."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -19,7 +19,7 @@ class ByteReader:
         self.size = stream.seek(0, 2)
 
     def at(self, offset: int, count: int) -> bytes:
-        """`count` bytes from `offset`. Raise BrokenError where the file ends before."""
+        """Return `count` bytes from `offset`. Raise BrokenError if the file ends before."""
         self._left -= 1
         if self._left < 0:
             raise BrokenError("the file's header has too many parts")
@@ -32,10 +32,10 @@ class ByteReader:
         return held
 
     def number(self, offset: int, count: int, *, big: bool = True) -> int:
-        """Unsigned integer of `count` bytes."""
+        """Return the unsigned integer in `count` bytes at `offset`."""
         return int.from_bytes(self.at(offset, count), "big" if big else "little")
 
     def start(self, count: int) -> bytes:
-        """Up to `count` bytes from the beginning."""
+        """Return up to `count` bytes from the beginning."""
         self._stream.seek(0)
         return self._stream.read(count)

@@ -1,4 +1,4 @@
-"""Colours to sRGB: ICC profiles, CMYK and LAB, on the small picture."""
+"""Conversion of the small picture to sRGB: ICC profiles, CMYK and LAB."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from PIL import Image, ImageCms
 _LARGEST = 4 * 1024 * 1024
 """Bytes of the largest profile that is read; press profiles have about 2 MB."""
 _GRID = 9
-"""Steps a channel at which a profile is compared with sRGB."""
+"""Steps per channel at which a profile is compared with sRGB."""
 _SAME = 2
-"""Grey levels within which a profile is sRGB under another name, and nothing need be done."""
+"""Grey levels within which a profile counts as sRGB under another name and is not applied."""
 _CHANNELS = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK", "LAB": "LAB"}
 
 
 def to_rgb(image: Image.Image, profile: object = None) -> Image.Image:
-    """An L, RGB, CMYK or LAB picture as sRGB; a profile that is broken or of another mode is left.
+    """Convert an L, RGB, CMYK or LAB picture to sRGB, without a broken or mismatched profile.
 
     Rendering intent: relative colorimetric, white stays white.
     """
@@ -36,7 +36,7 @@ def to_rgb(image: Image.Image, profile: object = None) -> Image.Image:
 
 @lru_cache(maxsize=16)
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """From `profile` to sRGB, None where nothing is to be done or nothing can be."""
+    """Build the transform from `profile` to sRGB; None if it is unnecessary or impossible."""
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if source.profile.xcolor_space.strip().upper() != _CHANNELS[mode]:
@@ -61,7 +61,7 @@ def _from_lab() -> ImageCms.ImageCmsTransform:
 
 
 def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
-    """Whether a grid of colours comes out as it went in."""
+    """Return whether a grid of colours passes through the transform unchanged."""
     steps = np.linspace(0, 255, _GRID).round().astype(np.uint8)
     grid = (
         Image.fromarray(np.stack(np.meshgrid(steps, steps, steps), -1).reshape(-1, _GRID, 3))

@@ -1,9 +1,9 @@
-"""Canonical pixels: whatever was sent, upright 8-bit sRGB of at most 512 pixels, once, here.
+"""Canonical pixels: any supported file as upright 8-bit sRGB of at most 512 pixels.
 
 The order is chosen for speed and bounded memory: declared sizes first, then a decode at reduced
 scale where the format can (JPEG), then flattening (palette, alpha over white, 16 bits, numbers) and
 averaging band by band, then one resize, and only then, on the small picture, colours (CMYK, LAB,
-ICC profile) and the turn that EXIF asks for.
+ICC profile) and the EXIF orientation.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from core.imaging.color_profiles import to_rgb
 from core.types import Canonical, Header, Limits, Pixels
 
 PIXELS_VERSION = 1
-"""Of everything in this module that shapes a preview; kept with every fingerprint."""
+"""Version of everything in this module that shapes a preview; kept with every fingerprint."""
 PREVIEW = 512
 """Long side of a preview in pixels: PDQ from it is within 1 bit of that of the full picture."""
 _GAP = 2
@@ -49,16 +49,16 @@ _FILTER = Image.Resampling.HAMMING
 """Two thirds of bicubic's time; drafted JPEGs then lie 45 dB from a Lanczos resize of the whole
 (bicubic: 48 dB; measured on 2-megapixel JPEGs)."""
 _BAND = 1_000_000
-"""Pixels flattened at a time: 4 MB as RGBA, 8 MB as numbers, whatever the size of the picture."""
+"""Pixels flattened at a time: 4 MB as RGBA, 8 MB as numbers, at any size of the picture."""
 _CLEAR = 32
-"""Alpha below which a pixel counts as the ground's; what is fainter is an edge's or a shadow's."""
+"""Alpha below which a pixel belongs to the ground; fainter ones are edges and shadows."""
 _WHITE = 232
-"""Grey over white from which a drawing hardly shows: a tenth of the way to black."""
+"""Grey over white from which a drawing is nearly invisible: a tenth of the way to black."""
 _ORIENTATION = 0x0112
 
 
 def _heif(stream: io.BytesIO) -> ImageFile.ImageFile:
-    """Open a HEIC file; libheif is loaded with the first one, so never where HEIC is off."""
+    """Open a HEIC file; the first one loads libheif, so it is never loaded where HEIC is off."""
     import pi_heif  # noqa: PLC0415 - see above
 
     image: ImageFile.ImageFile = pi_heif.HeifImageFile(stream)
@@ -76,10 +76,10 @@ _OPENERS: dict[str, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
     "BMP": BmpImagePlugin.BmpImageFile,
     "PPM": PpmImagePlugin.PpmImageFile,
 }
-"""By the name that the signature gave: no other decoder of Pillow's ever sees the bytes."""
+"""Openers by the format name of the signature: no other Pillow decoder ever sees the bytes."""
 
 _PACKED = {"jpeg": "JPEG", "tiff_jpeg": "JPEG", "webp": "WEBP"}
-"""Formats that a TIFF may be packed in, by Pillow's names of its compression: the same decoders."""
+"""Compressions of a TIFF that are formats themselves, by Pillow's names: the same decoders."""
 
 _TURNS: dict[int, tuple[Image.Transpose, ...]] = {
     2: (Image.Transpose.FLIP_LEFT_RIGHT,),
@@ -90,7 +90,7 @@ _TURNS: dict[int, tuple[Image.Transpose, ...]] = {
     7: (Image.Transpose.TRANSVERSE,),
     8: (Image.Transpose.ROTATE_90,),
 }
-"""What brings a picture upright, by its EXIF orientation (Exif 2.32, 4.6.4 A)."""
+"""Transpositions that bring a picture upright, by its EXIF orientation (Exif 2.32, 4.6.4 A)."""
 
 _FAULTS = (
     ArithmeticError,
@@ -109,7 +109,7 @@ _FAULTS = (
     Image.DecompressionBombError,
     ImageCms.PyCMSError,
 )
-"""What Pillow and its plugins have been seen to raise on bad files, and its neighbours."""
+"""Exceptions that Pillow and its plugins raise on bad files, and their neighbours."""
 _CUT = ("truncat", "end of", "eof", "not enough", "incomplete", "unexpected end", "no more images")
 
 _PLAIN = re.compile(r"[\w ,.;:%/+=-]{1,200}", re.ASCII)
@@ -119,7 +119,7 @@ _HUNGRY = "decoding it needed more memory than is allowed"
 
 
 def inspect(source: bytes | Path | BinaryIO, limits: Limits) -> Header:
-    """Format, declared size and frames, read without decoding; safe in any process.
+    """Read format, declared size and frames without decoding; safe in any process.
 
     Raise TooLargeError, UnsupportedError or BrokenError.
     """
@@ -132,16 +132,16 @@ def inspect(source: bytes | Path | BinaryIO, limits: Limits) -> Header:
 
 
 def beginning(path: Path, limits: Limits) -> bytes:
-    """Read a file; of one that is too large just enough to be refused, whatever its size."""
+    """Read a file; if it is too large, only enough bytes for its refusal."""
     with path.open("rb") as stream:
         return stream.read(limits.bytes + 1)
 
 
 def decode(data: bytes, limits: Limits) -> Canonical:
-    """Bring a picture to canonical pixels.
+    """Decode a picture to canonical pixels.
 
-    Raise TooLargeError, UnsupportedError, BrokenError or DecoderKilledError, nothing else. It runs
-    the decoders' C code in this process: hostile bytes belong into `adapters.decoding.pool`.
+    Raise TooLargeError, UnsupportedError, BrokenError or DecoderKilledError, nothing else. The C
+    code of the decoders runs in this process: decode untrusted bytes in `adapters.decoding.pool`.
     """
     header = inspect(data, limits)
     with _opened(data, header, limits) as image:
@@ -149,7 +149,7 @@ def decode(data: bytes, limits: Limits) -> Canonical:
 
 
 def whole(data: bytes, limits: Limits) -> Image.Image:
-    """Decode a picture at its full size, upright, as RGB; for pictures of one's own.
+    """Decode a trusted picture at its full size, upright, as RGB.
 
     Raise as `decode` does.
     """
@@ -163,7 +163,7 @@ def whole(data: bytes, limits: Limits) -> Image.Image:
 
 @contextmanager
 def _opened(data: bytes, header: Header, limits: Limits) -> Iterator[ImageFile.ImageFile]:
-    """Open a file with the decoder of its signature, faults translated while it is open."""
+    """Open a file with the decoder of its signature, and translate faults while it is open."""
     with _translated(header.format, data), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with _OPENERS[header.format](io.BytesIO(data)) as image:
@@ -175,7 +175,7 @@ def _opened(data: bytes, header: Header, limits: Limits) -> Iterator[ImageFile.I
 
 @contextmanager
 def _translated(name: str, data: bytes) -> Iterator[None]:
-    """Turn whatever a decoder raises into one of our errors, in plain words."""
+    """Translate any exception of a decoder into one of our errors, in plain words."""
     try:
         yield
     except MemoryError:
@@ -189,7 +189,7 @@ def _translated(name: str, data: bytes) -> Iterator[None]:
 
 
 def _named(name: str, fault: Exception) -> BrokenError | UnsupportedError:
-    """What a decoder's message means to a person; what means nothing to them is left out."""
+    """Make an error from a decoder's message, without the parts that mean nothing to a person."""
     low, said = str(fault).lower(), _words(fault)
     if any(word in low for word in ("allocate memory", "out of memory", "memory limit")):
         return DecoderKilledError(_HUNGRY)
@@ -208,9 +208,9 @@ def _unsupported(name: str, said: str) -> UnsupportedError:
 
 
 def _words(fault: Exception) -> str:
-    """The message of a decoder where it is plain words; nothing where Python itself speaks.
+    """Return a decoder's message if it is plain words, and nothing if Python itself raised it.
 
-    `invalid literal for int() with base 10: b'x'` is told apart by its brackets and quotes.
+    Brackets and quotes reveal the latter: `invalid literal for int() with base 10: b'x'`.
     """
     said = " ".join(str(fault).split())
     plain = _PLAIN.fullmatch(said) and not isinstance(fault, UnicodeError)
@@ -241,7 +241,7 @@ def _canonical(image: ImageFile.ImageFile, header: Header, limits: Limits) -> Ca
 
 
 def _hides(image: Image.Image) -> bool:
-    """Whether something drawn on a transparent ground is as white as what it is laid over."""
+    """Return whether a drawing on a transparent ground is as white as the white below it."""
     if not image.has_transparency_data:
         return False
     if image.mode in ("RGBA", "LA") and not any(image.getchannel("A").histogram()[:_CLEAR]):
@@ -259,13 +259,13 @@ def _hides(image: Image.Image) -> bool:
 
 
 def _preview_size(width: int, height: int) -> tuple[int, int]:
-    """Long side at most PREVIEW, never enlarged, never under one pixel."""
+    """Scale a size to a long side of at most PREVIEW; never enlarge, never below one pixel."""
     scale = min(1.0, PREVIEW / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def _orientation(image: Image.Image) -> int:
-    """EXIF orientation, 1 where there is none or where EXIF is broken. TIFF has turned itself."""
+    """Read the EXIF orientation; 1 if absent, if EXIF is broken, or for TIFF (already upright)."""
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         return 1
     try:
@@ -278,8 +278,8 @@ def _orientation(image: Image.Image) -> int:
 def _shrunk(image: Image.Image, size: tuple[int, int], extent: tuple[float, float]) -> Image.Image:
     """Flatten to L, RGB, CMYK or LAB, average by a whole factor, then resize to `size`.
 
-    `extent` is the part of the picture that counts, in its pixels: a JPEG decoded at a half has a
-    last column that is only half covered.
+    `extent` is the valid part of the picture, in its pixels: the last column of a JPEG decoded at
+    half scale may be only half covered.
     """
     factor = max(1, int(min(image.width / size[0], image.height / size[1]) / _GAP))
     plain = _plain(image, factor)
@@ -290,7 +290,7 @@ def _shrunk(image: Image.Image, size: tuple[int, int], extent: tuple[float, floa
 
 
 def _plain(image: Image.Image, factor: int) -> Image.Image:
-    """Flatten and average, band by band where that needs another picture in between."""
+    """Flatten and average, in bands if that needs an intermediate picture."""
     if image.mode in ("L", "RGB", "CMYK", "LAB") and not image.has_transparency_data:
         return image.reduce(factor) if factor > 1 else image
     flatten = _flattening(image)
@@ -308,7 +308,7 @@ def _plain(image: Image.Image, factor: int) -> Image.Image:
 
 
 def _flattening(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
-    """What brings a band of this picture to eight bits without alpha."""
+    """Return the function that flattens a band of this picture to eight bits without alpha."""
     if image.mode.startswith(("I", "F")):
         return _ramp(image)
     if image.has_transparency_data:
@@ -324,9 +324,9 @@ def _over_white(band: Image.Image) -> Image.Image:
 
 
 def _ramp(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
-    """Numbers to grey: what lies in 0 to 1, 255 or 65535 on that scale, else least to most.
+    """Map numbers to grey: 0 to 1, 255 or 65535 if all lie there, else least to greatest.
 
-    16-bit pictures are on their full scale whatever they hold, as every viewer shows them.
+    16-bit pictures always use their full scale, as every viewer does.
     """
     low, high = 0.0, 65535.0
     if not image.mode.startswith("I;16"):
@@ -344,7 +344,7 @@ def _ramp(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
 
 
 def _extrema(image: Image.Image) -> tuple[float, float]:
-    """Least and greatest finite value."""
+    """Return the least and the greatest finite value."""
     least, most = np.inf, -np.inf
     for band in _bands(image, 1):
         held = np.asarray(band)
@@ -355,7 +355,7 @@ def _extrema(image: Image.Image) -> tuple[float, float]:
 
 
 def _bands(image: Image.Image, multiple: int) -> Iterator[Image.Image]:
-    """The picture from top to bottom, cut at multiples of so many rows."""
+    """Yield the picture from top to bottom in bands of a multiple of so many rows."""
     rows = max(1, _BAND // image.width // multiple) * multiple
     for top in range(0, image.height, rows):
         yield image.crop((0, top, image.width, min(image.height, top + rows)))

@@ -1,10 +1,10 @@
-"""What a file says of itself: format, size and frames, read by hand and without a decoder.
+"""Format, size and frames of a file, parsed from its header without a decoder.
 
-Plain Python over bytes: a hostile file can at worst be misread here, it cannot run off with the
-process, and `read` turns whatever a format's reader raises into an error of this file alone. The
-formats are those that people upload and that one decode turns into pixels: JPEG, PNG, GIF, WebP,
-AVIF, HEIF, TIFF, BMP and binary PPM. Layouts are those of the formats' specifications (ITU T.81,
-RFC 2083, GIF89a, RFC 9649, ISO 14496-12 and 23008-12, TIFF 6.0 and BigTIFF).
+Plain Python over bytes: a hostile file can at worst be misread here, it cannot take over the
+process, and `read` turns every exception of a format's reader into an error of this file alone. The
+formats are JPEG, PNG, GIF, WebP, AVIF, HEIF, TIFF, BMP and binary PPM. Layouts follow the
+specifications of the formats (ITU T.81, RFC 2083, GIF89a, RFC 9649, ISO 14496-12 and 23008-12, TIFF
+6.0 and BigTIFF).
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from core.imaging.byte_reader import ByteReader
 from core.types import Header, Limits
 
 _SIGNED = 64
-"""Bytes looked at for a signature."""
+"""Bytes that are searched for a signature."""
 _BRANDS = 1024
-"""Bytes of an AVIF or HEIF file in which its brands are looked for."""
+"""Bytes of an AVIF or HEIF file that are searched for its brands."""
 _LONGEST = 2**31 - 1
-"""Pixels of a side above which a size is not even told: the formats' own fields end there."""
+"""Pixels of a side above which the size is not reported: the formats' own fields end there."""
 _DIGITS = len(str(_LONGEST)) + 1
-"""Digits of a number that is written as text: with these it is past _LONGEST already."""
+"""Digits read of a number in text form: with these it exceeds _LONGEST already."""
 _AVIF_BRANDS = {b"avif", b"avis"}
 _HEIF_BRANDS = {
     *(b"heic", b"heix", b"heim", b"heis", b"hevc"),
@@ -48,15 +48,15 @@ _OTHERS = (
     (b"\x76\x2f\x31\x01", "OpenEXR"),
     (b"SIMPLE  =", "FITS"),
 )
-"""Signatures of formats that are not read, so that the answer can name them."""
+"""Signatures of unsupported formats, so that the error can name them."""
 
 logger = logging.getLogger(__name__)
 
 
 def read(stream: BinaryIO, limits: Limits) -> Header:
-    """Name the format and give its declared size, within `limits`.
+    """Read the format and the declared size, within `limits`.
 
-    Raise TooLargeError, UnsupportedError or BrokenError, in words for the person who sent it.
+    Raise TooLargeError, UnsupportedError or BrokenError, in words for the sender of the file.
     """
     source = ByteReader(stream)
     if source.size == 0:
@@ -75,7 +75,7 @@ def read(stream: BinaryIO, limits: Limits) -> Header:
 
 
 def allow(name: str, limits: Limits) -> None:
-    """Raise UnsupportedError where files of a format, as Pillow names it, are not decoded here."""
+    """Raise UnsupportedError if a format, by Pillow's name, is not decoded by this service."""
     wanted = image_formats.setting(name)
     if wanted not in limits.formats:
         raise UnsupportedError(
@@ -87,9 +87,9 @@ def allow(name: str, limits: Limits) -> None:
 
 @contextmanager
 def _translated(name: str) -> Iterator[None]:
-    """Turn a fault that a format's reader did not foresee into an error of this file alone.
+    """Turn an unforeseen exception of a format's reader into an error of this file alone.
 
-    OSError is left as it is: the disk's fault, not the file's.
+    OSError passes unchanged: it is the disk's fault, not the file's.
     """
     try:
         yield
@@ -102,7 +102,7 @@ def _translated(name: str) -> Iterator[None]:
 
 
 def within(header: Header, limits: Limits) -> None:
-    """Raise TooLargeError or BrokenError unless the declared size is one to decode."""
+    """Raise TooLargeError or BrokenError unless the declared size may be decoded."""
     if header.width < 1 or header.height < 1:
         raise BrokenError(
             f"the picture says that it is {header.width} by {header.height} pixels large"
@@ -123,9 +123,9 @@ def within(header: Header, limits: Limits) -> None:
 
 
 def cut_off(data: bytes) -> bool:
-    """Whether a container says that it goes on after the file's end, where its decoder is silent.
+    """Return whether a container declares bytes past the file's end that its decoder ignores.
 
-    The others say so themselves, or hold nothing that could be asked.
+    Other formats' decoders report it themselves, or declare no length.
     """
     if data.startswith(b"RIFF"):
         return int.from_bytes(data[4:8], "little") + 8 > len(data)
@@ -137,12 +137,12 @@ def _megabytes(count: int) -> str:
 
 
 def recognises(start: bytes) -> bool:
-    """Return whether a file that begins so is of a format that is read here."""
+    """Return whether a file that begins with these bytes has a supported format."""
     return _known(start) is not None
 
 
 def foreign(start: bytes) -> str | None:
-    """Name the format of a file that begins so, if it is known and not read here."""
+    """Name the format of a file that begins with these bytes, if known and unsupported."""
     known = next((name for signature, name in _OTHERS if start.startswith(signature)), None)
     return "SVG" if known is None and b"<svg" in start.lower() else known
 
@@ -151,7 +151,7 @@ _Reading = Callable[[ByteReader, int], tuple[int, int, int]]
 
 
 def _recognise(source: ByteReader, limits: Limits) -> tuple[str, _Reading]:
-    """Format name as Pillow gives it, and what reads its header."""
+    """Return the format, by Pillow's name, and the reader of its header."""
     start = source.start(_BRANDS)
     found = _known(start)
     if found is not None:
@@ -177,7 +177,7 @@ def _known(start: bytes) -> tuple[str, _Reading] | None:
 
 
 def _brand(start: bytes) -> str | None:
-    """AVIF and HEIF share a container; the major brand tells, else the compatible ones."""
+    """Tell AVIF from HEIF by the major brand of their common container, else by the others."""
     length = min(int.from_bytes(start[:4], "big"), len(start))
     brands = [start[8:12], *(start[i : i + 4] for i in range(16, length - 3, 4))]
     if brands[0] in _AVIF_BRANDS:
@@ -207,7 +207,7 @@ def _jpeg(source: ByteReader, _: int) -> tuple[int, int, int]:
 
 
 def _png(source: ByteReader, _: int) -> tuple[int, int, int]:
-    """IHDR comes first; acTL, where it is an animation, before the first IDAT."""
+    """Read IHDR, which comes first, and acTL of an animation, which precedes the first IDAT."""
     if source.at(12, 4) != b"IHDR":
         raise BrokenError("the PNG's header is not where it must be")
     width, height, frames = source.number(16, 4), source.number(20, 4), 1
@@ -224,7 +224,7 @@ def _png(source: ByteReader, _: int) -> tuple[int, int, int]:
 
 
 def _gif(source: ByteReader, most: int) -> tuple[int, int, int]:
-    """Walk the blocks; the canvas grows with a frame that goes beyond it."""
+    """Walk the blocks; the canvas grows with a frame that extends beyond it."""
     width, height = source.number(6, 2, big=False), source.number(8, 2, big=False)
     offset, frames = 13 + _table(source.number(10, 1)), 0
     while offset < source.size and frames <= most:
@@ -246,12 +246,12 @@ def _gif(source: ByteReader, most: int) -> tuple[int, int, int]:
 
 
 def _table(flags: int) -> int:
-    """Bytes of a GIF's colour table."""
+    """Return the bytes of a GIF's colour table."""
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 
 def _blocks(source: ByteReader, offset: int) -> int:
-    """Offset after a chain of data blocks, or the end of a file that is cut off."""
+    """Return the offset after a chain of data blocks, or the end of a truncated file."""
     while offset < source.size:
         length = source.number(offset, 1)
         offset += 1 + length
@@ -261,7 +261,7 @@ def _blocks(source: ByteReader, offset: int) -> int:
 
 
 def _webp(source: ByteReader, most: int) -> tuple[int, int, int]:
-    """VP8 (lossy), VP8L (lossless) or VP8X (extended: canvas, then frames)."""
+    """Read VP8 (lossy), VP8L (lossless) or VP8X (extended: canvas, then frames)."""
     kind = source.at(12, 4)
     if kind == b"VP8 ":
         if source.at(23, 3) != b"\x9d\x01\x2a":
@@ -283,7 +283,7 @@ def _webp(source: ByteReader, most: int) -> tuple[int, int, int]:
 
 
 def _chunks(source: ByteReader, offset: int) -> Iterator[bytes]:
-    """Kinds of a RIFF file's chunks."""
+    """Yield the kinds of a RIFF file's chunks."""
     while offset + 8 <= source.size:
         yield source.at(offset, 4)
         length = source.number(offset + 4, 4, big=False)
@@ -291,7 +291,7 @@ def _chunks(source: ByteReader, offset: int) -> Iterator[bytes]:
 
 
 def _bmp(source: ByteReader, _: int) -> tuple[int, int, int]:
-    """OS/2's header has 16-bit sizes, all others 32-bit ones; a negative height is upside down."""
+    """Read 16-bit sizes of OS/2's header, else 32-bit ones; a negative height is upside down."""
     if source.number(14, 4, big=False) == 12:  # noqa: PLR2004 - OS/2
         return source.number(18, 2, big=False), source.number(20, 2, big=False), 1
     height = int.from_bytes(source.at(22, 4), "little", signed=True)
@@ -299,7 +299,7 @@ def _bmp(source: ByteReader, _: int) -> tuple[int, int, int]:
 
 
 def _ppm(source: ByteReader, _: int) -> tuple[int, int, int]:
-    """Width and height are the first two numbers; comments run to the end of their line."""
+    """Read the first two numbers, width and height; comments run to the end of their line."""
     words: list[bytes] = []
     for line in source.start(4096)[2:].splitlines():
         words += line.split(b"#", 1)[0].split()

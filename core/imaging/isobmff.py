@@ -1,4 +1,4 @@
-"""Size and frames of an AVIF or HEIF file, out of its boxes (ISO 14496-12, 23008-12)."""
+"""Size and frames of an AVIF or HEIF file, from its boxes (ISO 14496-12, 23008-12)."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from core.imaging.byte_reader import ByteReader
 
 _DEEPEST = 6
 _MOST = 4096
-"""Boxes looked at: real files have a few dozen."""
+"""Boxes that are read: real files have a few dozen."""
 _INSIDE = {b"meta": 4, b"iprp": 0, b"ipco": 0, b"moov": 0, b"trak": 0, b"mdia": 0} | {
     b"minf": 0,
     b"stbl": 0,
 }
-"""Boxes that hold others, and the bytes of their own before those."""
+"""Boxes that contain others, and the number of their own bytes before those."""
 
 
 def measure(source: ByteReader, _: int) -> tuple[int, int, int]:
-    """Width, height and frames: the largest picture in the file, the longest track.
+    """Return width and height of the largest picture, and the frames of the longest track.
 
-    Tiles, thumbnails and masks have sizes of their own, never larger than what they belong to.
-    Raise BrokenError where none is told.
+    Tiles, thumbnails and masks have sizes of their own, never larger than their picture. Raise
+    BrokenError if there is no size.
     """
     sizes: list[tuple[int, int]] = []
     frames = 1
@@ -42,7 +42,7 @@ def measure(source: ByteReader, _: int) -> tuple[int, int, int]:
 
 
 def beyond(data: bytes) -> bool:
-    """Whether the last of the outermost boxes ends after the file does."""
+    """Return whether the last of the outermost boxes ends after the file."""
     offset = 0
     for _ in range(_MOST):
         length = int.from_bytes(data[offset : offset + 4], "big")
@@ -57,7 +57,7 @@ def beyond(data: bytes) -> bool:
 def _walk(
     source: ByteReader, offset: int, end: int, depth: int, seen: list[int]
 ) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, offset and length of each box's content, those within others included."""
+    """Yield kind, offset and length of each box's content, nested boxes included."""
     while offset + 8 <= end and seen[0] < _MOST:
         seen[0] += 1
         length, kind, head = source.number(offset, 4), source.at(offset + 4, 4), 8

@@ -1,4 +1,4 @@
-"""Previews made smaller, the last of them kept: what a prompt shows of a picture."""
+"""Scaled previews for prompts, with a cache of the latest."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from PIL import Image
 from core.errors import CorruptError
 
 _QUALITY = 85
-"""Of a smaller one, with chroma subsampled: it is looked at once, and each byte is sent."""
+"""JPEG quality of a scaled preview, with chroma subsampled: it is sent once, byte by byte."""
 _HELD = 64 * 1024 * 1024
-"""Bytes kept: over 1,000 previews of 512 pixels."""
+"""Bytes in the cache: over 1,000 previews of 512 pixels."""
 
 
 class Preview(NamedTuple):
-    """A JPEG and its size in pixels."""
+    """JPEG bytes with the size in pixels."""
 
     data: bytes
     width: int
@@ -26,14 +26,14 @@ class Preview(NamedTuple):
 
 
 class StoredPreview(Protocol):
-    """Where previews come from."""
+    """Port to the stored previews of pictures."""
 
     def preview(self, tenant: str, image_id: str) -> bytes:
-        """JPEG, long side at most 512 pixels. Raise MissingError."""
+        """Return a JPEG with a long side of at most 512 pixels. Raise MissingError."""
 
 
 class Previews:
-    """Previews by their long side. The caller knows that the picture may be shown."""
+    """Previews scaled to a long side. The caller has checked that the picture may be shown."""
 
     def __init__(self, stored: StoredPreview, held: int = _HELD) -> None:
         self._stored = stored
@@ -43,7 +43,10 @@ class Previews:
         self._lock = threading.Lock()
 
     def get(self, tenant: str, image_id: str, side: int) -> Preview:
-        """At most `side` pixels long, never enlarged. Raise MissingError, CorruptError."""
+        """Return a preview of at most `side` pixels, never enlarged.
+
+        Raise MissingError or CorruptError.
+        """
         key = tenant, image_id, side
         with self._lock:
             known = self._held.get(key)
@@ -61,16 +64,16 @@ class Previews:
         return made
 
     def forget(self, tenant: str, image_id: str) -> None:
-        """Drop those of a picture that is no longer to be seen."""
+        """Drop the previews of a picture that may no longer be shown."""
         with self._lock:
             for key in [key for key in self._held if key[:2] == (tenant, image_id)]:
                 self._size -= len(self._held.pop(key).data)
 
 
 def smaller(data: bytes, side: int) -> Preview:
-    """A JPEG with a long side of at most so many pixels; as it is where it has no more.
+    """Scale a JPEG to a long side of at most `side` pixels; return a smaller one unchanged.
 
-    Raise CorruptError where it is no JPEG.
+    Raise CorruptError if it is no JPEG.
     """
     try:
         with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:

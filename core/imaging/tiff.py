@@ -1,4 +1,4 @@
-"""Size and pages of a TIFF or BigTIFF, out of its directories."""
+"""Size and pages of a TIFF or BigTIFF, from its directories."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from core.imaging.byte_reader import ByteReader
 
 
 def measure(source: ByteReader, most: int) -> tuple[int, int, int]:
-    """Size of the first page; pages are counted along the chain of directories."""
+    """Return the size of the first page, and the pages counted along the chain of directories."""
     big = source.at(0, 1) == b"M"
     wide = source.number(2, 2, big=big) == 43  # noqa: PLR2004 - BigTIFF
     first, counted, entry, word = (8, 8, 20, 8) if wide else (4, 2, 12, 4)
@@ -33,7 +33,7 @@ def measure(source: ByteReader, most: int) -> tuple[int, int, int]:
 def _entries(
     source: ByteReader, offset: int, count: int, entry: int, *, big: bool
 ) -> dict[int, int]:
-    """ImageWidth and ImageLength (tags 256 and 257) of a directory."""
+    """Read ImageWidth and ImageLength (tags 256 and 257) of a directory."""
     value = 12 if entry == 20 else 8  # noqa: PLR2004 - BigTIFF's entries
     sizes = {1: 1, 3: 2, 4: 4, 16: 8}
     found: dict[int, int] = {}
