@@ -1,4 +1,4 @@
-"""All that is kept of a picture, from one decode; and how previews are kept and shown."""
+"""Fingerprint of a picture from one decode, and the encoding of previews and thumbnails."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from core.imaging.decoding import PIXELS_VERSION, decode
 from core.types import Canonical, Fingerprint, Limits, Pixels
 
 _QUALITY = 92
-"""Of stored previews, without chroma subsampling: under 1 grey level from the pixels on average."""
+"""JPEG quality of stored previews, without chroma subsampling: under 1 grey level of error on
+average."""
 _THUMB = 160
 """Long side of a thumbnail in pixels."""
 _THUMB_QUALITY = 80
@@ -24,7 +25,7 @@ _THUMB_QUALITY = 80
 def fingerprint(
     data: bytes, limits: Limits, sha256: str = "", md5: str = ""
 ) -> tuple[Canonical, Fingerprint]:
-    """Decode once, then hash and describe the preview; digests of the bytes where not given.
+    """Decode once, then hash and describe the preview; compute digests that are not given.
 
     Raise TooLargeError, UnsupportedError, BrokenError or DecoderKilledError.
     """
@@ -51,12 +52,12 @@ def fingerprint(
 
 
 def encode_preview(preview: Pixels) -> bytes:
-    """The preview as it is stored: a JPEG in about 1 ms."""
+    """Encode a preview for storage, as a JPEG, in about 1 ms."""
     return _jpeg(Image.fromarray(preview), _QUALITY)
 
 
 def decode_preview(data: bytes) -> Pixels:
-    """Pixels of a stored preview, (height, width, 3). Raise CorruptError where it is none."""
+    """Decode a stored preview to (height, width, 3) pixels. Raise CorruptError if it is none."""
     try:
         with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
             return np.array(image.convert("RGB"), dtype=np.uint8)
@@ -65,7 +66,7 @@ def decode_preview(data: bytes) -> Pixels:
 
 
 def thumb(preview: Pixels) -> bytes:
-    """A JPEG of at most 160 pixels on its long side."""
+    """Encode a JPEG of at most 160 pixels on its long side."""
     image = Image.fromarray(preview)
     image.thumbnail((_THUMB, _THUMB), Image.Resampling.BICUBIC, reducing_gap=None)
     return _jpeg(image, _THUMB_QUALITY)

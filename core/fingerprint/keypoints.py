@@ -1,7 +1,8 @@
-"""Points of a preview that survive turning, scaling and re-encoding, and how two sets match.
+"""SIFT keypoints of a preview, and the matching of two sets of them.
 
-SIFT (Lowe 2004) by OpenCV with RootSIFT descriptors (Arandjelovic and Zisserman 2012). A mirrored
-picture is asked for by permuting the descriptors, so it is never extracted a second time.
+SIFT (Lowe 2004) by OpenCV with RootSIFT descriptors (Arandjelovic and Zisserman 2012): points that
+survive rotation, scaling and re-encoding. The keypoints of the mirrored picture come from permuted
+descriptors, without a second extraction.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ Floats = NDArray[np.float32]
 POINTS = 500
 """Strongest keypoints kept; measured: 400 to 500 of a 512-pixel preview find every edit."""
 CONTRAST = 0.015
-"""Of OpenCV's usual 0.04: faint pictures have points too; the strongest are kept all the same."""
+"""SIFT's contrast threshold (OpenCV's default is 0.04): low enough for faint pictures; the
+strongest points are kept in any case."""
 _ROOT = 512.0
-"""Steps a byte holds: each of the 128 values of a root descriptor stays under about 0.5."""
+"""Steps per unit in a byte: each of the 128 values of a root descriptor is under about 0.5."""
 _CELLS = np.arange(128).reshape(4, 4, 8)
 MIRROR = _CELLS[::-1][:, :, (8 - np.arange(8)) % 8].ravel()
-"""Order in which a mirrored picture's descriptor holds this one's values."""
+"""Order in which a mirrored picture's descriptor has the values of this one."""
 
 
 class DetailKeypoints(Struct, frozen=True):
@@ -38,7 +40,7 @@ class DetailKeypoints(Struct, frozen=True):
 
 
 class MatchedPoints(Struct, frozen=True):
-    """A detail unpacked for matching."""
+    """Keypoints and descriptors unpacked for matching."""
 
     points: Floats
     """(n, 4) as in `DetailKeypoints`."""
@@ -65,7 +67,7 @@ def detail(preview: Pixels) -> DetailKeypoints:
 
 
 def unpack(packed: DetailKeypoints) -> MatchedPoints:
-    """Bytes to arrays, descriptors to unit length."""
+    """Convert bytes to arrays, and descriptors to unit length."""
     points = np.frombuffer(packed.points, np.float32).reshape(-1, 4)
     root = np.frombuffer(packed.descriptors, np.uint8).reshape(-1, 128).astype(np.float32)
     norm = np.sqrt(np.einsum("ij,ij->i", root, root))[:, None]
@@ -74,7 +76,7 @@ def unpack(packed: DetailKeypoints) -> MatchedPoints:
 
 
 def mirror(points: MatchedPoints) -> MatchedPoints:
-    """The keypoints that the left-right mirrored picture has, row for row."""
+    """Return the keypoints of the left-right mirrored picture, row for row."""
     moved = points.points.copy()
     moved[:, 0] = points.width - 1 - moved[:, 0]
     moved[:, 3] = (180.0 - moved[:, 3]) % 360.0
@@ -87,10 +89,10 @@ def mirror(points: MatchedPoints) -> MatchedPoints:
 
 
 def match(query: MatchedPoints, candidate: MatchedPoints, ratio: float) -> NDArray[np.intp]:
-    """(n, 2) rows of query and candidate that name each other, best first.
+    """Match keypoints; return (n, 2) rows of query and candidate that match each other, best first.
 
-    Lowe's ratio test on distances, and every candidate keypoint is used once: many-to-one matches
-    fake inliers.
+    Lowe's ratio test on distances; each keypoint of the candidate is used once, because many-to-one
+    matches make false inliers.
     """
     if len(query.points) < 2 or len(candidate.points) < 2:  # noqa: PLR2004 - ratio needs a second
         return np.empty((0, 2), np.intp)

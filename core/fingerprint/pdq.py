@@ -1,8 +1,8 @@
-"""PDQ, the 256-bit hash that platforms exchange: a numpy port, bit for bit the reference's.
+"""PDQ, a 256-bit perceptual hash: a numpy port that equals the reference bit for bit.
 
 The algorithm is that of "PDQ & TMK + PDQF" (Facebook, 2019) as its C++ reference computes it and
 pdqhash, its usual Python binding, calls it: sums run in single precision and in the same order, so
-that even a bit that hangs on rounding comes out the same.
+that even a bit that depends on rounding is the same.
 """
 
 from __future__ import annotations
@@ -16,18 +16,19 @@ from core.types import Pixels
 _Floats = NDArray[np.float32]
 
 _LUMA = np.array([[299, 587, 114]], np.float32)
-"""In thousandths: whole numbers under 2^24 are exact in single precision, so that the one division
-after them rounds as the reference's sum in double precision does."""
+"""Luma weights in thousandths: whole numbers under 2^24 are exact in single precision, so that the
+one division after them rounds as the reference's sum in double precision does."""
 _SIDE = 64
 _KEPT = 16
 _LEAST = 5
-"""Pixels a side below which the reference gives no hash."""
+"""Pixels per side below which the reference gives no hash."""
 _QUALITY = 90
-"""The reference's own scale: sum of the gradients, in per cent of white, over this, at most 100."""
+"""Scale of the reference's quality: sum of the gradients, in per cent of white, over this, at most
+100."""
 
 
 def _basis() -> _Floats:
-    """(16, 64): frequencies 1 to 16 of a DCT over 64; the constant one is left out."""
+    """Return the (16, 64) basis: frequencies 1 to 16 of a DCT over 64, without the constant."""
     scale = np.float32(np.sqrt(2.0 / _SIDE))
     angle = (np.pi / 2.0 / _SIDE) * np.outer(np.arange(1, _KEPT + 1), 2 * np.arange(_SIDE) + 1)
     basis: _Floats = (np.float64(scale) * np.cos(angle)).astype(np.float32)
@@ -38,9 +39,10 @@ _BASIS = _basis()
 
 
 def pdq(preview: Pixels) -> tuple[str, int]:
-    """Hash (64 hex digits) and quality (0 to 100; the reference advises to leave out under 50).
+    """Compute the hash (64 hex digits) and its quality (0 to 100; under 50 is unreliable).
 
-    From the 512-pixel preview it is 1 bit on average from the full picture's (measured on photos).
+    From the 512-pixel preview it differs by 1 bit on average from that of the full picture
+    (measured on photos).
     """
     height, width = preview.shape[:2]
     if height < _LEAST or width < _LEAST:
@@ -55,7 +57,7 @@ def pdq(preview: Pixels) -> tuple[str, int]:
 
 
 def _shrunk(luma: _Floats) -> _Floats:
-    """Two passes of box filters along rows and columns (Jarosz), then every 64th part's centre."""
+    """Apply two passes of box filters along rows and columns (Jarosz), then subsample 64 x 64."""
     height, width = luma.shape
     across, down = _window(width), _window(height)
     columns = ((np.arange(_SIDE) + 0.5) * width / _SIDE).astype(np.intp)
@@ -67,20 +69,20 @@ def _shrunk(luma: _Floats) -> _Floats:
 
 
 def _turned(values: _Floats) -> _Floats:
-    """Rows for columns, contiguous."""
+    """Transpose the values into contiguous memory."""
     return cv2.transpose(values).astype(np.float32, copy=False)
 
 
 def _window(length: int) -> int:
-    """Half a block, rounded up."""
+    """Return half a block, rounded up."""
     return (length + 2 * _SIDE - 1) // (2 * _SIDE)
 
 
 def _box(values: _Floats, window: int) -> _Floats:
-    """Moving average along the first axis, narrower at both ends.
+    """Compute a moving average along the first axis, narrower at both ends.
 
-    One running sum, as in C: half a window of additions, then one after the other an addition and
-    a subtraction, then subtractions, each rounded to single precision.
+    One running sum, as in C: half a window of additions, then alternating additions and
+    subtractions, then subtractions, each rounded to single precision.
     """
     length = len(values)
     half = (window + 2) // 2
@@ -107,7 +109,7 @@ def _box(values: _Floats, window: int) -> _Floats:
 
 
 def _dct(small: _Floats) -> _Floats:
-    """(256,) frequencies 1 to 16 both ways, row by row; sums in the reference's order."""
+    """Return the (256,) frequencies 1 to 16 both ways, row by row, in the reference order."""
     once = np.zeros((_KEPT, _SIDE), np.float32)
     for k in range(_SIDE):
         once += _BASIS[:, k, None] * small[k]
@@ -118,7 +120,7 @@ def _dct(small: _Floats) -> _Floats:
 
 
 def _quality(small: _Floats) -> int:
-    """Sum of the gradients in whole per cent of white, each cut towards zero."""
+    """Sum the gradients in whole per cent of white, each truncated towards zero."""
     total = 0
     for axis in (0, 1):
         steps = np.diff(small, axis=axis) * np.float32(100) / np.float32(255)

@@ -1,9 +1,9 @@
-"""Local features as words: what finds a crop, a frame or a small turn without any model.
+"""Visual words of local features, which find crops, frames and small turns without a model.
 
 Up to 200 SIFT keypoints of a 224-pixel grey preview (Lowe 2004), as RootSIFT (Arandjelovic and
-Zisserman 2012) less a fixed mean; signs of fixed random projections (Charikar 2002) make two
-words of 24 bits a keypoint. Nothing is trained. A mirrored picture has the same keypoints with
-permuted descriptors, so both are made at once.
+Zisserman 2012) less a fixed mean; signs of fixed random projections (Charikar 2002) make two words
+of 24 bits per keypoint. Nothing is trained. A mirrored picture has the same keypoints with permuted
+descriptors, so both are made at once.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ SIDE = 224
 against a 224-pixel index lost up to 9 points of recall, measured)."""
 KEYPOINTS = 200
 _CONTRAST = 0.01
-"""A quarter of what Lowe used: only pictures of few keypoints get more of them, and a crop to a
+"""A quarter of Lowe's threshold: only pictures with few keypoints get more of them, and a crop to a
 quarter is found in 95 instead of 93 of 100 photos (measured)."""
 _HELD = 255
-"""Keypoints that are kept: among equals OpenCV gives more than it was asked for."""
+"""Keypoints that are kept: on ties OpenCV returns more than requested."""
 TABLES = 2
 BITS = 24
-"""Bits of a word; the table's number lies above them, so that words of two tables never meet."""
+"""Bits of a word; the table's number is above them, so that words of two tables never collide."""
 
 _MEAN = np.frombuffer(
     bytes.fromhex(
@@ -44,12 +44,12 @@ _MEAN = np.frombuffer(
 """Mean RootSIFT descriptor in thousandths, from 8,000 keypoints of 40 pictures of
 `evaluation.synthetic_photos` (seeds 1000 to 1039), made symmetric under the mirror."""
 _MIRROR = np.arange(128).reshape(4, 4, 8)[::-1][:, :, -np.arange(8) % 8].reshape(128)
-"""Where each of the 128 numbers of a descriptor lies in that of the mirrored picture."""
+"""Index of each of the 128 numbers of a descriptor in that of the mirrored picture."""
 
 
 @cache
 def _projections() -> NDArray[np.float32]:
-    """(128, TABLES * BITS) of +1 and -1: bits of SHAKE-128, the same for ever and everywhere."""
+    """Return (128, TABLES * BITS) of +1 and -1: bits of SHAKE-128, equal on every machine."""
     count = 128 * TABLES * BITS
     drawn = hashlib.shake_128(b"seenit words 1").digest(count // 8)
     signs = np.unpackbits(np.frombuffer(drawn, np.uint8)).astype(np.float32)
@@ -57,10 +57,10 @@ def _projections() -> NDArray[np.float32]:
 
 
 class Keypoints(NamedTuple):
-    """What was found in a preview."""
+    """Descriptors and positions of the keypoints of a preview."""
 
     descriptors: NDArray[np.float32]
-    """(n, 128), as SIFT gives them."""
+    """Raw SIFT descriptors, (n, 128)."""
     points: NDArray[np.float32]
     """(n, 4): x and y in pixels, size in pixels, angle in degrees."""
     width: int
@@ -68,16 +68,16 @@ class Keypoints(NamedTuple):
 
 
 def extract(preview: Pixels) -> Features:
-    """Make the features of an upright 8-bit RGB preview, (height, width, 3), in about 7 ms.
+    """Compute the features of an upright 8-bit RGB preview, (height, width, 3), in about 7 ms.
 
-    It is brought to 224 pixels on its long side by area, never enlarged. A picture without
-    texture has none. Safe to call from many threads.
+    The preview is scaled to 224 pixels on its long side by area, never enlarged. A picture without
+    texture has no features. Safe to call from many threads.
     """
     return described(detect(preview))
 
 
 def described(found: Keypoints) -> Features:
-    """Make the features of a preview's keypoints: words, also of the mirrored picture's."""
+    """Compute the features of a preview's keypoints, with the words of the mirrored picture."""
     return Features(
         words=_words(rooted(found.descriptors)).tobytes(),
         mirrored=_words(rooted(found.descriptors[:, _MIRROR])).tobytes(),
@@ -88,7 +88,7 @@ def described(found: Keypoints) -> Features:
 
 
 def detect(preview: Pixels) -> Keypoints:
-    """Find the keypoints of a preview, as `extract` does."""
+    """Find the keypoints of a preview, for `extract`."""
     grey = cv2.cvtColor(preview, cv2.COLOR_RGB2GRAY)
     height, width = grey.shape
     scale = SIDE / max(height, width)
@@ -107,24 +107,24 @@ def detect(preview: Pixels) -> Keypoints:
 
 
 def rooted(descriptors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(n, 128) RootSIFT less its fixed mean."""
+    """Compute (n, 128) RootSIFT descriptors less their fixed mean."""
     total = np.maximum(descriptors.sum(axis=1, keepdims=True), 1e-6)
     centred: NDArray[np.float32] = np.sqrt(descriptors / total) - _MEAN
     return centred
 
 
 def _words(centred: NDArray[np.float32]) -> NDArray[np.uint32]:
-    """(n, TABLES) words of (n, 128) rooted descriptors."""
+    """Compute the (n, TABLES) words of (n, 128) rooted descriptors."""
     bits = (centred @ _projections() > 0).reshape(-1, TABLES, BITS)
     values = bits @ (1 << np.arange(BITS, dtype=np.uint32))
     return np.asarray(values + (np.arange(TABLES, dtype=np.uint32) << BITS), np.uint32)
 
 
 class Sketch(NamedTuple):
-    """One picture's keypoints as the vote reads them."""
+    """Keypoints of one picture in the form that voting reads."""
 
     codes: NDArray[np.uint64]
-    """(n,): all bits of a keypoint, table above table."""
+    """All bits of each keypoint, table above table, (n,)."""
     points: NDArray[np.int16]
     """(n, 4): x and y in 1/64 pixel, size in 1/1024 octave, angle in 1/64 degree."""
     side: int
@@ -132,12 +132,12 @@ class Sketch(NamedTuple):
 
 
 def sketch(features: Features) -> Sketch:
-    """Read stored features."""
+    """Unpack stored features into a sketch."""
     return sketches([features])[0]
 
 
 def sketches(features: Sequence[Features]) -> list[Sketch]:
-    """Read stored features of many pictures at once, about 100,000 a second."""
+    """Unpack stored features of many pictures at once, about 100,000 a second."""
     codes = _codes(b"".join(one.words for one in features))
     points = _rounded(np.frombuffer(b"".join(one.points for one in features), np.float32))
     made, start = [], 0
@@ -149,7 +149,7 @@ def sketches(features: Sequence[Features]) -> list[Sketch]:
 
 
 def reflected(features: Features) -> Sketch:
-    """Read stored features as those of the mirrored picture."""
+    """Unpack stored features as those of the mirrored picture."""
     points = np.frombuffer(features.points, np.float32).reshape(-1, 4).copy()
     points[:, 0] = features.width - 1 - points[:, 0]
     points[:, 3] = (180 - points[:, 3]) % 360
@@ -170,13 +170,13 @@ def _rounded(points: NDArray[np.float32]) -> NDArray[np.int16]:
 
 
 def terms(codes: NDArray[np.uint64]) -> NDArray[np.uint32]:
-    """(2n,) words of (n,) codes, table after table."""
+    """Return the (2n,) words of (n,) codes, table after table."""
     low = codes & np.uint64((1 << BITS) - 1)
     high = codes >> np.uint64(BITS) | np.uint64(1 << BITS)
     return np.concatenate([low, high]).astype(np.uint32)
 
 
 def vocabulary(codes: NDArray[np.uint64]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-    """The different words of (n,) codes, sorted, and for each the first keypoint that has it."""
+    """Return the distinct words of (n,) codes, sorted, and the first keypoint of each."""
     words, first = np.unique(terms(codes), return_index=True)
     return words, first % max(1, len(codes))

@@ -1,10 +1,11 @@
-"""Which words of local features are rare, told from the word alone.
+"""Rarity of visual words, computed from the word alone.
 
-A few words are in very many pictures: an inverted index spends most of a look-up on them, and they
-say little. How often each is stored, only the index knows, and differently every hour. But signs of
-projections that often go together make common words, so a word's bits tell how common it is: the
-pair terms of an Ising model (mean-field couplings: minus the inverse of the signs' correlations).
-It says the same on every machine and at any size, so a picture's common words need not be stored.
+A few words are in very many pictures: an inverted index spends most of a lookup on them, and they
+distinguish little. Only the index knows the frequency of each word, and it changes every hour. But
+signs of projections that often go together make common words, so a word's bits predict its
+frequency: the pair terms of an Ising model (mean-field couplings: minus the inverse of the signs'
+correlations). The result is the same on every machine and at any size, so a picture's common words
+need not be stored.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from numpy.typing import NDArray
 from core.fingerprint.visual_words import BITS, TABLES
 
 COMMON = 1_450
-"""Commonness from which a word is common: of a photo's 370 words 260 are not. Measured among 60,000
-pictures: these meet a fifth of the postings that all meet, and lose 0.3 points of recall."""
+"""Commonness from which a word is common: 260 of a photo's 370 words are not. Measured among 60,000
+pictures: those match a fifth of the postings of all words, and lose 0.3 points of recall."""
 EMPTY = 1_962
-"""Commonness from which a word says nothing, not even among a few pictures: 20 of 370 are such, and
-meet nearly half of the postings. Among 1,600 pictures more copies were found without them."""
+"""Commonness from which a word is useless even among a few pictures: 20 of 370 words, which match
+nearly half of the postings. Among 1,600 pictures more copies were found without them."""
 
 _COUPLINGS = np.frombuffer(
     bytes.fromhex(
@@ -40,13 +41,13 @@ _COUPLINGS = np.frombuffer(
     ),
     np.int8,
 ).reshape(TABLES, -1)
-"""(TABLES, pairs of bits) in 1/128, row after row of the upper triangle: from 600,000 keypoints of
-1,500 pictures of `evaluation.synthetic_photos` (seeds 5000 to 6499, 320 x 240), as they are and
-mirrored."""
+"""Couplings, (TABLES, pairs of bits) in 1/128, row after row of the upper triangle: from 600,000
+keypoints of 1,500 pictures of `evaluation.synthetic_photos` (seeds 5000 to 6499, 320 x 240), as
+they are and mirrored."""
 
 
 def _matrices() -> NDArray[np.float32]:
-    """(TABLES, BITS, BITS), symmetric, nothing on the diagonal."""
+    """Return the couplings as symmetric (TABLES, BITS, BITS) matrices with a zero diagonal."""
     made = np.zeros((TABLES, BITS, BITS), np.float32)
     rows, columns = np.triu_indices(BITS, 1)
     made[:, rows, columns] = made[:, columns, rows] = _COUPLINGS
@@ -57,7 +58,7 @@ _MATRICES = _matrices()
 
 
 def commonness(words: NDArray[np.uint32]) -> NDArray[np.int64]:
-    """(n,) how common each of (n,) words is: a rising function of the logarithm of its frequency.
+    """Compute how common each of (n,) words is: a rising function of its log frequency.
 
     Whole numbers, so that every machine draws the line at the same words.
     """
@@ -72,6 +73,6 @@ def commonness(words: NDArray[np.uint32]) -> NDArray[np.int64]:
 
 
 def rare(words: bytes, below: int = COMMON) -> NDArray[np.uint32]:
-    """The different words of stored features (`Features.words`) less common than that, sorted."""
+    """Return the distinct words of stored features (`Features.words`) below that, sorted."""
     every = np.unique(np.frombuffer(words, np.uint32))
     return every[commonness(every) < below]
