@@ -15,7 +15,7 @@ from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
-from litestar.openapi.spec import Components, SecurityScheme, Tag
+from litestar.openapi.spec import SecurityScheme, Tag
 
 from adapters.wiring import Services, budget
 from api.auth import Guard, caller_of
@@ -33,6 +33,7 @@ from api.routes.metrics import MetricsRoutes, metrics
 from api.routes.rag import RagRoutes
 from api.routes.search import SearchRoutes
 from api.routes.uploads import UploadRoutes
+from api.schemas.operation_bodies import RequestComponents
 from api.upload_spool import UploadSpool
 from core.errors import SeenitError
 from rag import factory
@@ -132,7 +133,7 @@ def reference() -> OpenAPIConfig:
             JsonRenderPlugin(path=["/", "/openapi.json"]),
             YamlRenderPlugin(path=["/openapi.yaml"]),
         ],
-        components=Components(
+        components=RequestComponents(
             security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}
         ),
         tags=[

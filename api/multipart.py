@@ -51,6 +51,13 @@ class ReceivedForm(NamedTuple):
     names: list[str | None]
     """File names as they were sent, in the order of `files`."""
 
+    def paths(self) -> list[Path]:
+        """Return where the files lie. Raise the error of the first that is refused."""
+        for file in self.files:
+            if isinstance(file, SeenitError):
+                raise file
+        return [file.path for file in self.files if isinstance(file, Upload)]
+
 
 class FormLimits(NamedTuple):
     """What a form may hold."""
@@ -59,7 +66,7 @@ class FormLimits(NamedTuple):
     """Most parts named `file`."""
     bytes: int
     """Of one file."""
-    texts: frozenset[str]
+    texts: frozenset[str] = frozenset()
     """Names of the other fields."""
     either: frozenset[str] = frozenset()
     """Those of them that may be files too, taken as parts named `file` are."""

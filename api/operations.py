@@ -7,15 +7,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from weakref import WeakValueDictionary
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from adapters.wiring import Services
 from api.auth import RANK, Caller
 from api.etags import matched
 from api.problems import BusyError, DetailedError
-from api.schemas.fields import HOLD, held, merged
 from api.schemas.images import Erased
+from api.schemas.requests import RecordPatch
 from core.errors import ConflictError, ForbiddenError, PendingError, PreconditionError, named
 from core.queries.jobs import JobState
 from core.queries.joined_views import RecordView
@@ -76,7 +76,7 @@ async def edit(
     image_id: str,
     *,
     if_match: str | None,
-    patch: bytes,
+    patch: RecordPatch,
 ) -> RecordView:
     """Merge a patch into the fields, and the record as it is then.
 
@@ -84,17 +84,17 @@ async def edit(
     same time neither undoes the other: the later one is laid over what the first one left.
     Raise ForbiddenError where someone else than a moderator says how long it is to be held.
     """
-    hold = held(patch)
-    if hold is not UNSET and RANK[caller.role] < RANK["moderate"]:
-        raise ForbiddenError(f"{HOLD} takes a key of role moderate", field=HOLD)
+    if patch.hold_until is not UNSET and RANK[caller.role] < RANK["moderate"]:
+        raise ForbiddenError(
+            f"hold_until takes a key of role moderate, and yours has {caller.role}",
+            field="hold_until",
+        )
     loop = asyncio.get_running_loop()
     until = loop.time() + services.settings.operation_seconds
     async with turns.take(caller.tenant, image_id, until):
         while True:
             try:
-                return await _edited(
-                    services, caller.tenant, image_id, patch, hold, if_match=if_match
-                )
+                return await _edited(services, caller.tenant, image_id, patch, if_match=if_match)
             except PreconditionError:
                 if if_match is not None:
                     raise
@@ -107,8 +107,7 @@ async def _edited(
     services: Services,
     tenant: str,
     image_id: str,
-    patch: bytes,
-    hold: str | UnsetType | None,
+    patch: RecordPatch,
     *,
     if_match: str | None,
 ) -> RecordView:
@@ -116,9 +115,9 @@ async def _edited(
     seen = await asyncio.to_thread(services.reader.record, tenant, image_id)
     revision = seen.record.state.revision
     matched(if_match, revision)
-    fields = merged(seen.record.fields, patch)
+    fields = patch.merged(seen.record.fields)
     said = fields != seen.record.fields
-    if not said and hold in (UNSET, seen.record.state.hold_until):
+    if not said and patch.hold_until in (UNSET, seen.record.state.hold_until):
         return seen  # nothing changes, so nothing is written
     job = await asyncio.to_thread(
         services.acceptor.operate,
@@ -127,7 +126,7 @@ async def _edited(
         image_id,
         fields=fields if said else None,
         if_match=revision,
-        hold_until=hold,
+        hold_until=patch.hold_until,
     )
     await settled(services, job)
     return await asyncio.to_thread(services.reader.record, tenant, image_id)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Annotated, NamedTuple, Protocol
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from core.errors import CorruptError, MalformedError, MissingError
@@ -51,29 +51,30 @@ class PromptRequest(Struct, frozen=True, kw_only=True):
 class Citation(Struct, frozen=True, kw_only=True):
     """A picture of the prompt, by the label that the model cites it by."""
 
-    label: str
+    label: Annotated[str, Meta(description="As it stands before the picture, such as `[img-1]`.")]
     image_id: str
     title: str | None
     external_id: str | None
     source_url: str | None
-    similarities: dict[str, float]
+    similarities: Annotated[dict[str, float], Meta(description="Cosines: visual, caption.")]
 
 
 class PromptResult(Struct, frozen=True, kw_only=True):
     """A prompt, and what went into it."""
 
-    messages: list[Block]
-    """A whole turn of the user, after whatever leads the model."""
-    blocks: list[Block]
-    """The same without the question, to put into the caller's own turn."""
+    messages: Annotated[
+        list[Block],
+        Meta(description="A whole turn, question last: what the provider's API takes."),
+    ]
+    blocks: Annotated[
+        list[Block],
+        Meta(description="The same without the question, for a turn of the caller's own."),
+    ]
     citations: list[Citation]
     dropped: list[DroppedPicture]
-    estimated_tokens: int
-    """Of the messages."""
-    reason: str | None = None
-    """Why there is no picture."""
-    notes: list[str] = []
-    """What the caller should know of the estimate."""
+    estimated_tokens: Annotated[int, Meta(description="Of `messages`.")]
+    reason: Annotated[str | None, Meta(description="Why there is no picture.")] = None
+    notes: Annotated[list[str], Meta(description="What the estimate rests on, where unsure.")] = []
 
 
 class ReadsRecords(Protocol):

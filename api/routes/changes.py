@@ -13,8 +13,10 @@ from api.auth import KEYED
 from api.dependencies import ImageId, Requested, Who, Wired
 from api.etags import ETAG, IfMatch, answer
 from api.problems import documented
-from api.schemas import examples, fields, images
-from api.schemas.requests import DecisionBody, PatchBody
+from api.request_bodies import of_json, of_patch
+from api.schemas import examples, images
+from api.schemas.operation_bodies import DecisionOperation, PatchOperation
+from api.schemas.requests import DecisionBody
 from core.errors import (
     ConflictError,
     GoneError,
@@ -63,7 +65,7 @@ class ChangeRoutes(Controller):
     @patch(
         "/{image_id:str}",
         opt={"role": "write"},
-        operation_class=PatchBody,
+        operation_class=PatchOperation,
         summary="Change what is said of a picture",
         response_headers=[ETAG],
         responses=documented(
@@ -86,9 +88,9 @@ class ChangeRoutes(Controller):
         metadata; any other field answers 400. `hold_until` takes a key of role moderate: until
         then the picture is neither deleted nor purged, and null lifts it.
         """
-        body = await request.body()
+        patch = of_patch(await request.body())
         return answer(
-            await operations.edit(services, caller, turns, image_id, if_match=if_match, patch=body)
+            await operations.edit(services, caller, turns, image_id, if_match=if_match, patch=patch)
         )
 
     @delete(
@@ -125,7 +127,7 @@ class ChangeRoutes(Controller):
     @put(
         "/{image_id:str}/decision",
         opt={"role": "moderate"},
-        operation_class=DecisionBody,
+        operation_class=DecisionOperation,
         summary="Decide what may be done with a picture",
         responses=documented(MissingError, GoneError, PreconditionError, TooLargeError),
     )
@@ -138,8 +140,8 @@ class ChangeRoutes(Controller):
         if_match: IfMatch = None,
     ) -> Response[images.Image]:
         """A person's decision; on an original it holds for its copies without one of their own."""
-        value, reason = fields.decided(await request.body())
+        body = of_json(await request.body(), DecisionBody)
         seen = await operations.change(
-            services, caller, "decide", image_id, if_match, value=value, reason=reason
+            services, caller, "decide", image_id, if_match, value=body.value, reason=body.reason
         )
         return answer(seen)

@@ -7,25 +7,23 @@ import contextvars
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from litestar import Controller, Request, post
-from litestar.datastructures import State
+from litestar import Controller, post
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from adapters.wiring import Services
 from api.auth import KEYED, Caller
-from api.dependencies import Spooled, Who, Wired
+from api.dependencies import Requested, Spooled, Who, Wired
 from api.multipart import FormLimits, received
 from api.problems import BusyError, documented
 from api.schemas import images, render
-from api.schemas.requests import CheckBody
+from api.schemas.operation_bodies import CheckOperation
 from core.errors import (
     BrokenError,
     DecoderKilledError,
     MalformedError,
-    SeenitError,
     TooLargeError,
     UnsupportedError,
     WorkerUnavailableError,
@@ -76,7 +74,7 @@ class CheckRoutes(Controller):
         status_code=200,
         opt={"role": "write"},
         request_max_body_size=None,
-        operation_class=CheckBody,
+        operation_class=CheckOperation,
         summary="Ask for a verdict, leaving nothing behind",
         responses=documented(
             TooLargeError,
@@ -89,22 +87,19 @@ class CheckRoutes(Controller):
     )
     async def check(
         self,
-        request: Request[Any, Any, State],
+        request: Requested,
         services: Wired,
         caller: Who,
         spool: Spooled,
         checks: NamedDependency[SkipValidation[CheckGate]],
     ) -> images.Checked:
         """The verdict and decision that this picture would get if it were uploaded now."""
-        limits = services.settings
-        bounds = FormLimits(1, int(limits.max_bytes), frozenset())
-        async with received(request, spool, bounds) as form:
+        limits = FormLimits(1, int(services.settings.max_bytes))
+        async with received(request, spool, limits) as form:
             if not form.files:
                 raise MalformedError("send one file as a part named file", field="file")
-            file = form.files[0]
-            if isinstance(file, SeenitError):
-                raise file
-            return await checks.run(lambda: _check(services, caller, file.path))
+            (path,) = form.paths()
+            return await checks.run(lambda: _check(services, caller, path))
 
 
 def _check(services: Services, caller: Caller, path: Path) -> images.Checked:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, get_args
 
 from litestar import Controller, Response, get
 from litestar.params import QueryParameter
@@ -11,17 +11,16 @@ from api.auth import KEYED, check_decisions
 from api.dependencies import Cursor, ImageId, Limit, Who, Wired, number
 from api.etags import ETAG, IfNoneMatch, answer
 from api.problems import documented
-from api.schemas import examples, fields, images, render
-from api.schemas.search import decisions
+from api.schemas import examples, images, render
+from api.schemas.requests import SearchFilters
+from core import validation
 from core.errors import (
     ConflictError,
     EmbedderUnavailableError,
     GoneError,
-    MalformedError,
     MissingError,
 )
 from core.filters import SHOWN
-from core.ports import Filters
 from core.search.request import KINDS
 from core.types import Kind, Value
 
@@ -45,7 +44,8 @@ class ImageRoutes(Controller):
         services: Wired,
         caller: Who,
         category: Annotated[str | None, QueryParameter()] = None,
-        tag: Annotated[str | None, QueryParameter()] = None,
+        tags: Annotated[str | None, QueryParameter(description="A tag of the picture.")] = None,
+        tag: Annotated[str | None, QueryParameter(include_in_schema=False)] = None,
         verdict: Annotated[Kind | None, QueryParameter()] = None,
         decision: Annotated[Value | None, QueryParameter()] = None,
         owner_id: Annotated[str | None, QueryParameter()] = None,
@@ -60,18 +60,18 @@ class ImageRoutes(Controller):
         cursor: Cursor = None,
     ) -> images.Images:
         """Settled pictures that pass every filter, newest first."""
-        filters = Filters(
+        filters = SearchFilters(
             category=category,
-            tags=() if tag is None else (tag,),
+            tags=tuple(one for one in (tag, tags) if one is not None),
             verdict=verdict,
-            decision=() if decision is None else (decision,),
+            decision=decision,
             owner_id=owner_id,
             external_id=external_id,
-            sha256=None if sha256 is None else sha256.lower(),
+            sha256=sha256,
             original_id=original_id,
-            accepted_after=_moment("accepted_after", accepted_after),
-            accepted_before=_moment("accepted_before", accepted_before),
-        )
+            accepted_after=accepted_after,
+            accepted_before=accepted_before,
+        ).filters("")
         return render.images(services.reader.pictures(caller.tenant, filters, limit, cursor))
 
     @get(
@@ -127,8 +127,11 @@ class ImageRoutes(Controller):
         the active one; 503 where there is no model.
         """
         if space.partition("-")[0] not in KINDS:
-            raise MalformedError("space is visual or caption", field="space")
-        wanted = SHOWN if decision is None else decisions("decision", decision.split(","))
+            raise validation.one_of("space", space, KINDS)
+        wanted = SHOWN if decision is None else tuple(dict.fromkeys(decision.split(",")))
+        for one in wanted:
+            if one not in get_args(Value):
+                raise validation.one_of("decision", one, get_args(Value))
         check_decisions(caller, wanted, "decision")
         space_id = services.searcher.space_id(caller.tenant, space)
         least = number("min_similarity", min_similarity)
@@ -154,7 +157,3 @@ class ImageRoutes(Controller):
     ) -> images.Star:
         """The original of a picture (itself, where it is no copy) and its copies, newest first."""
         return render.star(services.reader.star(caller.tenant, image_id, limit, cursor))
-
-
-def _moment(name: str, value: str | None) -> str | None:
-    return None if value is None else fields.moment(name, value)

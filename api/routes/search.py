@@ -5,23 +5,22 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
-from litestar import Controller, Request, post
-from litestar.datastructures import State
+from litestar import Controller, post
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from adapters.wiring import Services
-from api.auth import KEYED, Caller, check_decisions
-from api.dependencies import Spooled, Who, Wired
-from api.multipart import FormLimits, received, whole
+from api.auth import KEYED, check_decisions
+from api.dependencies import Requested, Spooled, Who, Wired
+from api.multipart import FormLimits
 from api.problems import BusyError, documented
+from api.request_bodies import received_body
 from api.routes.check import CheckGate
 from api.schemas import images, render
-from api.schemas import search as questions
+from api.schemas.operation_bodies import SearchOperation
 from api.schemas.requests import SearchBody
 from core.errors import (
     BrokenError,
@@ -30,19 +29,16 @@ from core.errors import (
     EmbedderUnavailableError,
     GoneError,
     MissingError,
-    SeenitError,
     TooLargeError,
     UnsupportedError,
     WorkerUnavailableError,
 )
-from core.search import request as asking
+from core.search import request as search_request
 from core.search.request import SearchRequest
 from core.search.searcher import SearchResults
 
-BODY = 1024 * 1024
-"""Bytes of a question as JSON: some forty times the longest that makes sense."""
 NOTHING = np.zeros(1, np.float32)
-"""Stands for a picture's vector until the rest of the question was found sound."""
+"""Stands for a picture's vector until the rest of the request was found sound."""
 
 
 class SearchRoutes(Controller):
@@ -56,7 +52,7 @@ class SearchRoutes(Controller):
         status_code=200,
         opt={"role": "write"},
         request_max_body_size=None,
-        operation_class=SearchBody,
+        operation_class=SearchOperation,
         summary="Find pictures",
         response_description="Best first.",
         responses=documented(
@@ -74,7 +70,7 @@ class SearchRoutes(Controller):
     )
     async def search(
         self,
-        request: Request[Any, Any, State],
+        request: Requested,
         services: Wired,
         caller: Who,
         spool: Spooled,
@@ -92,37 +88,23 @@ class SearchRoutes(Controller):
         not stored.
         """
         begun = time.perf_counter()
-        kind, _ = request.content_type
-        if kind == "application/json":
-            ask = _permitted(caller, questions.of_json(await whole(request, BODY)))
-            found = await asyncio.to_thread(services.searcher.search, caller.tenant, ask)
-            return render.hits(found, time.perf_counter() - begun)
-        if kind != "multipart/form-data":
-            raise UnsupportedError(
-                "send application/json or multipart/form-data", field="Content-Type"
-            )
-        limits = services.settings
-        bounds = FormLimits(1, int(limits.max_bytes), frozenset(questions.NAMES))
-        async with received(request, spool, bounds) as form:
-            ask = _permitted(caller, questions.of_form(form.texts))
-            if not form.files:
+        limits = FormLimits(1, int(services.settings.max_bytes))
+        async with received_body(request, spool, SearchBody, files=limits) as (body, files):
+            ask = body.request()
+            check_decisions(caller, ask.filters.decision, "filters.decision")
+            if files:
+                search_request.check(msgspec.structs.replace(ask, vector=NOTHING))
+                found = await checks.run(
+                    lambda: _search_by_file(services, caller.tenant, ask, files[0])
+                )
+            else:
                 found = await asyncio.to_thread(services.searcher.search, caller.tenant, ask)
-                return render.hits(found, time.perf_counter() - begun)
-            file = form.files[0]
-            if isinstance(file, SeenitError):
-                raise file
-            asking.check(msgspec.structs.replace(ask, vector=NOTHING))
-            found = await checks.run(lambda: _shown(services, caller.tenant, ask, file.path))
             return render.hits(found, time.perf_counter() - begun)
 
 
-def _permitted(caller: Caller, ask: SearchRequest) -> SearchRequest:
-    """The question, where the caller may ask it. Raise ForbiddenError."""
-    check_decisions(caller, ask.filters.decision, "filters.decision")
-    return ask
-
-
-def _shown(services: Services, tenant: str, ask: SearchRequest, path: Path) -> SearchResults:
+def _search_by_file(
+    services: Services, tenant: str, ask: SearchRequest, path: Path
+) -> SearchResults:
     """Search by a picture, in the space that its vector was made for."""
     searcher = services.searcher
     space_id = searcher.space_id(tenant, ask.space or "visual")

@@ -19,9 +19,11 @@ from api.auth import KEYED, Caller
 from api.dependencies import Requested, Spooled, Who, Wired, number
 from api.multipart import FormLimits, ReceivedForm, received
 from api.problems import DetailedError, documented
+from api.request_bodies import form_names, of_form
 from api.routes.metrics import MetricsRoutes
-from api.schemas import examples, fields, images, render
-from api.schemas.requests import UploadBody
+from api.schemas import examples, images, render
+from api.schemas.operation_bodies import UploadOperation
+from api.schemas.requests import UploadForm
 from api.upload_spool import UploadSpool
 from core.errors import (
     BacklogError,
@@ -63,7 +65,7 @@ class UploadRoutes(Controller):
         status_code=202,
         opt={"role": "write"},
         request_max_body_size=None,
-        operation_class=UploadBody,
+        operation_class=UploadOperation,
         summary="Upload 1 to 100 pictures",
         response_description="At least one file was accepted; each is a job, or an error.",
         response_headers=[REPLAY],
@@ -109,7 +111,7 @@ class UploadRoutes(Controller):
         _check_key(key)
         number("wait", wait)
         limits = services.settings
-        bounds = FormLimits(limits.max_files, int(limits.max_bytes), fields.FORM)
+        bounds = FormLimits(limits.max_files, int(limits.max_bytes), form_names(UploadForm))
         await _admit(request, spool, services, bounds, repeat=key is not None)
         async with received(request, spool, bounds) as form:
             accepted = await spool.run(_accept, services, caller, form, key, figures)
@@ -137,8 +139,14 @@ def _accept(
 ) -> AcceptedJobs:
     if not form.files:
         raise MalformedError("send 1 to 100 files as parts named file", field="file")
-    told, keep = fields.of_form(form.texts)
-    accepted = services.acceptor.uploads(caller.tenant, form.files, told, keep_bytes=keep, key=key)
+    told = of_form(form.texts, UploadForm)
+    accepted = services.acceptor.uploads(
+        caller.tenant,
+        form.files,
+        told.fields(),
+        keep_bytes=told.on_duplicate == "keep",
+        key=key,
+    )
     figures.accepted(accepted.items)
     errors = [item for item in accepted.items if isinstance(item, SeenitError)]
     if len(errors) == len(accepted.items):

@@ -107,6 +107,40 @@ HITS = {
     "missing": [],
     "took_ms": 12.4,
 }
+PATCH = {"title": "Blue mug", "tags": ["mug", "blue"], "source_url": None}
+DECIDED = {"value": "block", "reason": "stolen photo, reported by its author"}
+_FACTS = '<picture-facts>{"title":"Blue mug","tags":["mug"]}</picture-facts>'
+_BLOCKS = [
+    {"type": "text", "text": "The pictures below come from an image library. …"},
+    {"type": "text", "text": f"Picture [img-1]\n{_FACTS}"},
+    {
+        "type": "image",
+        "source": {"type": "base64", "media_type": "image/jpeg", "data": "/9j/4AAQSkZJRg…"},
+    },
+]
+QUESTION = {"query": "Which mugs are blue?", "format": "anthropic", "model": "claude-opus-4-8"}
+PROMPT = {
+    "messages": [
+        {"role": "user", "content": [*_BLOCKS, {"type": "text", "text": QUESTION["query"]}]}
+    ],
+    "blocks": _BLOCKS,
+    "citations": [
+        {
+            "label": "[img-1]",
+            "image_id": _ID,
+            "title": "Blue mug",
+            "external_id": "listing-18",
+            "source_url": None,
+            "similarities": {"visual": 0.2907, "caption": 0.6812},
+        }
+    ],
+    "dropped": [
+        {"image_id": _OTHER, "reason": "it takes 372 tokens, and of token_budget 90 are …"}
+    ],
+    "estimated_tokens": 667,
+    "reason": None,
+    "notes": [],
+}
 
 
 def spec(body: type, description: str, example: dict[str, Any] | None = None) -> ResponseSpec:

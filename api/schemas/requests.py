@@ -1,235 +1,334 @@
-"""Request bodies of the reference: what the handlers read by themselves."""
+"""Typed request bodies: one definition for validation, form fields and the OpenAPI document.
+
+The lengths are long enough for a shop's title or a caption, and short enough that a record stays a
+few kilobytes.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from litestar.openapi.spec import (
-    Example,
-    OpenAPIFormat,
-    OpenAPIMediaType,
-    OpenAPIResponse,
-    OpenAPIType,
-    Operation,
-    RequestBody,
-    Schema,
-)
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.structs import asdict, force_setattr
 
-from api.schemas import examples, search
-from api.schemas.fields import HOLD, LENGTHS, METADATA, NESTED, TAG, TAGS
+from api.schemas.images import Image
+from core import clock
+from core.errors import MalformedError
 from core.ports import Filters
+from core.records import EXTERNAL_ID, Fields
+from core.search.request import Grouping, Metric, Mode, SearchRequest
+from core.types import Kind, Value
+from rag.budget_packing import Deliver
+from rag.prompt_builder import LIMIT, MOST, PromptRequest
+from rag.providers.registry import Name
 
-FILE = Schema(
-    type=OpenAPIType.STRING,
-    format=OpenAPIFormat.BINARY,
-    description="JPEG, PNG, GIF, WebP, AVIF, TIFF, BMP or PPM, and HEIC where SEENIT_FORMATS names "
-    "it: by default it is a 415.",
-)
-VALUES = ["allow", "review", "block"]
+METADATA = 16 * 1024
+"""Bytes of `metadata` as compact JSON."""
+NESTED = 32
+"""Levels of lists and objects in a body: they are written out again by recursion."""
+SCHEMES = ("http", "https", "ftp", "s3", "gs", "az")
+"""Schemes of `source_url`: it may be shown as a link, so none that runs or reads a local file."""
+HITS = 200
+"""Most hits of a search."""
 
-
-def _text(name: str) -> Schema:
-    return Schema(
-        type=OpenAPIType.STRING,
-        max_length=LENGTHS[name],
-        description="One file only." if name == "external_id" else None,
-    )
-
-
-def _fields(metadata: Schema) -> dict[str, Any]:
-    texts = ("title", "description", "category", "owner_id", "external_id", "source_url")
-    tag = Schema(type=OpenAPIType.STRING, min_length=1, max_length=TAG)
-    return {
-        **{name: _text(name) for name in texts},
-        "tags": Schema(type=OpenAPIType.ARRAY, items=tag, max_items=TAGS),
-        "metadata": metadata,
-    }
-
-
-@dataclass
-class UploadBody(Operation):
-    """Files and what is said of all of them."""
-
-    def __post_init__(self) -> None:
-        """Fill in the body and its example."""
-        metadata = Schema(
-            type=OpenAPIType.STRING,
-            description=f"A JSON object of at most {METADATA} bytes and {NESTED} levels.",
-            examples=['{"sku": "A-17"}'],
-        )
-        self.request_body = _form(
-            {
-                "file": Schema(type=OpenAPIType.ARRAY, items=FILE, min_items=1, max_items=100),
-                **_fields(metadata),
-                "on_duplicate": Schema(
-                    type=OpenAPIType.STRING,
-                    enum=["keep", "discard_bytes"],
-                    default="keep",
-                    description="discard_bytes: of an exact duplicate keep no bytes, while the "
-                    "same bytes are stored.",
-                ),
-            }
-        )
-        _show(self, "202", examples.QUEUED)
+Title = Annotated[str, Meta(max_length=500)]
+Description = Annotated[str, Meta(max_length=10_000)]
+Category = Annotated[str, Meta(max_length=100)]
+Tag = Annotated[str, Meta(min_length=1, max_length=100)]
+OwnerId = Annotated[str, Meta(max_length=200)]
+ExternalId = Annotated[
+    str,
+    Meta(
+        max_length=EXTERNAL_ID,
+        description="The caller's own id; an upload of several files cannot have one.",
+    ),
+]
+SourceUrl = Annotated[str, Meta(max_length=2_000)]
+Metadata = Annotated[
+    dict[str, Any], Meta(description=f"At most {METADATA} bytes and {NESTED} levels.")
+]
+Id = Annotated[str, Meta(max_length=100)]
+Moment = Annotated[
+    str,
+    Meta(
+        max_length=100,
+        extra_json_schema={"format": "date-time"},
+        extra={"words": "an RFC 3339 time with a zone"},
+    ),
+]
+Question = Annotated[
+    str, Meta(max_length=10_000, description="Words to search by; models cut it where they end.")
+]
+Cosine = Annotated[float, Meta(ge=-1, le=1)]
+Budget = Annotated[int, Meta(ge=0, le=2**53)]
 
 
-@dataclass
-class CheckBody(Operation):
-    """One file."""
+class RecordFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Fields of a record that a caller sets; null and an empty text take a field away."""
 
-    def __post_init__(self) -> None:
-        """Fill in the body and its example."""
-        self.request_body = _form({"file": FILE})
-        _show(self, "200", examples.CHECKED)
-
-
-@dataclass
-class SearchBody(Operation):
-    """A question as JSON, or as a form with a file."""
+    title: Title | UnsetType | None = UNSET
+    description: Description | UnsetType | None = UNSET
+    category: Category | UnsetType | None = UNSET
+    tags: Annotated[tuple[Tag, ...], Meta(max_length=50)] | UnsetType | None = UNSET
+    owner_id: OwnerId | UnsetType | None = UNSET
+    external_id: ExternalId | UnsetType | None = UNSET
+    source_url: SourceUrl | UnsetType | None = UNSET
+    metadata: Metadata | UnsetType | None = UNSET
 
     def __post_init__(self) -> None:
-        """Fill in the body and its examples."""
-        schema = Schema(
-            type=OpenAPIType.OBJECT, properties=_question(), additional_properties=False
-        )
-        form = Schema(
-            type=OpenAPIType.OBJECT,
-            description="The same fields, those that are no texts as JSON.",
-            properties={"file": FILE, **_question()},
-            additional_properties=False,
-        )
-        asked: dict[str, Any] = {
-            name: Example(value=value) for name, value in examples.QUESTIONS.items()
+        """Raise MalformedError for control characters and for an address with another scheme."""
+        for name, value in asdict(self).items():
+            for text in value if isinstance(value, tuple) else (value,):
+                if isinstance(text, str) and _has_controls(text):
+                    raise MalformedError(f"{name} holds control characters", field=name)
+        if isinstance(self.source_url, str) and self.source_url:
+            _check_url(self.source_url)
+
+    def merged(self, fields: Fields) -> Fields:
+        """Return the fields after this JSON merge patch (RFC 7396). Raise MalformedError."""
+        changes: dict[str, Any] = {
+            name: value or None for name in EDITABLE if (value := getattr(self, name)) is not UNSET
         }
-        self.request_body = RequestBody(
-            content={
-                "application/json": OpenAPIMediaType(schema=schema, examples=asked),
-                "multipart/form-data": OpenAPIMediaType(schema=form),
-            },
-            required=True,
-        )
-        _show(self, "200", examples.HITS)
+        if "tags" in changes:
+            changes["tags"] = changes["tags"] or ()
+        if "metadata" in changes:
+            patch = self.metadata
+            merged = {} if patch is None else _merge(fields.metadata, patch)
+            changes["metadata"] = check_metadata(merged)
+        return msgspec.structs.replace(fields, **changes, reason=None)
 
 
-def _question() -> dict[str, Any]:
-    cosine = Schema(type=OpenAPIType.NUMBER, minimum=-1, maximum=1)
-    text = Schema(type=OpenAPIType.STRING)
-    moment = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.DATE_TIME)
-    filters: dict[str, Any] = dict.fromkeys(Filters._fields, text)
-    filters |= {
-        name: Schema(type=OpenAPIType.STRING, enum=list(values))
-        for name, values in search.FILTERED.items()
-    }
-    filters |= {"accepted_after": moment, "accepted_before": moment}
-    value = Schema(type=OpenAPIType.STRING, enum=list(search.DECISIONS))
-    filters["decision"] = Schema(
-        description="One or several; `allow` unless named. Others take the role moderate.",
-        one_of=[value, Schema(type=OpenAPIType.ARRAY, items=value, min_items=1)],
-    )
-    filters["tags"] = Schema(
-        type=OpenAPIType.ARRAY, items=text, max_items=TAGS, description="All must be there."
-    )
-    choices = {
-        name: Schema(type=OpenAPIType.STRING, enum=list(values))
-        for name, values in search.CHOICES.items()
-    }
-    return {
-        "text": Schema(type=OpenAPIType.STRING, max_length=search.TEXT),
-        "image_id": text,
-        **choices,
-        "filters": Schema(type=OpenAPIType.OBJECT, properties=filters, additional_properties=False),
-        "limit": Schema(
-            type=OpenAPIType.INTEGER, minimum=1, maximum=search.MOST, default=search.LIMIT
-        ),
-        "min_similarity": Schema(
-            description="Least cosine: a number with one mode, by space with hybrid.",
-            one_of=[
-                cosine,
-                Schema(
-                    type=OpenAPIType.OBJECT,
-                    properties={"visual": cosine, "caption": cosine},
-                    additional_properties=False,
-                ),
-            ],
-        ),
-        "max_distance": Schema(
-            type=OpenAPIType.NUMBER, minimum=0, maximum=2, description="With visual or caption."
-        ),
-        "collapse": Schema(
-            type=OpenAPIType.BOOLEAN, default=True, description="Copies show as their original."
-        ),
-        "space": Schema(
-            type=OpenAPIType.STRING,
-            description="`visual`, `caption` or an id: 409 unless it is the active one.",
-        ),
-    }
+EDITABLE = RecordFields.__struct_fields__
 
 
-@dataclass
-class PatchBody(Operation):
-    """A JSON merge patch."""
+class UploadForm(RecordFields, frozen=True, kw_only=True):
+    """Fields of an upload, which hold for all its files."""
+
+    on_duplicate: Annotated[
+        Literal["keep", "discard_bytes"],
+        Meta(
+            description="discard_bytes: keep no bytes of an exact duplicate while the same bytes "
+            "are stored."
+        ),
+    ] = "keep"
+
+    def fields(self) -> Fields:
+        """Return the fields as a record keeps them. Raise MalformedError."""
+        given = {name: value for name in EDITABLE if (value := getattr(self, name))}
+        return Fields(**given | {"metadata": check_metadata(self.metadata or {})})
+
+
+class RecordPatch(RecordFields, frozen=True, kw_only=True):
+    """A JSON merge patch (RFC 7396)."""
+
+    hold_until: (
+        Annotated[Moment, Meta(description="Role moderate: not deleted or purged before then.")]
+        | UnsetType
+        | None
+    ) = UNSET
 
     def __post_init__(self) -> None:
-        """Fill in the body."""
-        metadata = Schema(
-            type=OpenAPIType.OBJECT,
-            description=f"At most {METADATA} bytes; {NESTED} levels, the body counted.",
-        )
-        until = Schema(
-            one_of=[
-                Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.DATE_TIME),
-                Schema(type=OpenAPIType.NULL),
-            ],
-            description="Role moderate: neither deleted nor purged before then.",
-        )
-        schema = Schema(
-            type=OpenAPIType.OBJECT,
-            properties={**_fields(metadata), HOLD: until},
-            additional_properties=False,
-        )
-        example = {"title": "Blue mug", "tags": ["mug", "blue"], "source_url": None}
-        media = OpenAPIMediaType(schema=schema, examples={"example": Example(value=example)})
-        self.request_body = RequestBody(
-            content={"application/merge-patch+json": media, "application/json": media},
-            required=True,
-        )
+        """Bring the time to UTC. Raise MalformedError."""
+        super().__post_init__()
+        if isinstance(self.hold_until, str):
+            force_setattr(self, "hold_until", moment("hold_until", self.hold_until))
 
 
-@dataclass
-class DecisionBody(Operation):
-    """A decision with its reason."""
+READ_ONLY = frozenset(Image.__struct_fields__) - frozenset(RecordPatch.__struct_fields__)
+
+
+class DecisionBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A person's decision on a picture."""
+
+    value: Value
+    reason: Annotated[str, Meta(max_length=1_000)] | None = None
 
     def __post_init__(self) -> None:
-        """Fill in the body."""
-        schema = Schema(
-            type=OpenAPIType.OBJECT,
-            required=["value"],
-            properties={
-                "value": Schema(type=OpenAPIType.STRING, enum=VALUES),
-                "reason": _text("reason"),
-            },
-            additional_properties=False,
+        """Raise MalformedError for control characters."""
+        if self.reason is not None and _has_controls(self.reason):
+            raise MalformedError("reason holds control characters", field="reason")
+
+
+class SearchFilters(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Conditions that every picture found must meet."""
+
+    category: Category | None = None
+    tags: (
+        Annotated[
+            tuple[Annotated[str, Meta(max_length=100)], ...],
+            Meta(max_length=50, description="All must be there."),
+        ]
+        | None
+    ) = None
+    verdict: Kind | None = None
+    decision: Annotated[
+        Value | Annotated[tuple[Value, ...], Meta(min_length=1)] | None,
+        Meta(description="One or several; `allow` unless named. Others take the role moderate."),
+    ] = None
+    owner_id: OwnerId | None = None
+    external_id: Annotated[str, Meta(max_length=EXTERNAL_ID)] | None = None
+    sha256: Id | None = None
+    original_id: Id | None = None
+    accepted_after: Moment | None = None
+    accepted_before: Moment | None = None
+
+    def filters(self, path: str = "filters.") -> Filters:
+        """Return the conditions as the index takes them. Raise MalformedError naming `path`."""
+        found = {name: value for name, value in asdict(self).items() if value is not None}
+        if isinstance(self.decision, str):
+            found["decision"] = (self.decision,)
+        for name in ("tags", "decision"):
+            found[name] = tuple(dict.fromkeys(found.get(name, ())))
+        for name in found.keys() & {"sha256", "original_id"}:
+            found[name] = found[name].lower()
+        for name in found.keys() & {"accepted_after", "accepted_before"}:
+            found[name] = moment(f"{path}{name}", found[name])
+        return Filters(**found)
+
+
+class MinSimilarity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Least cosines by space, of which a hit must reach one."""
+
+    visual: Cosine | UnsetType = UNSET
+    caption: Cosine | UnsetType = UNSET
+
+
+class SearchBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A search."""
+
+    text: Question | None = None
+    image_id: Annotated[Id, Meta(description="A stored picture to search by.")] | None = None
+    mode: Mode = "hybrid"
+    filters: SearchFilters | None = None
+    limit: Annotated[int, Meta(ge=1, le=HITS)] = 20
+    min_similarity: Annotated[
+        Cosine | MinSimilarity | None,
+        Meta(description="Least cosine: a number with one mode, by space with hybrid."),
+    ] = None
+    max_distance: (
+        Annotated[float, Meta(ge=0, le=2, description="With visual or caption.")] | None
+    ) = None
+    metric: Metric = "cosine"
+    group_by: Grouping | None = None
+    collapse: Annotated[bool, Meta(description="Copies show as their original.")] = True
+    space: (
+        Annotated[
+            Id, Meta(description="`visual`, `caption` or an id: 409 unless it is the active one.")
+        ]
+        | None
+    ) = None
+
+    def request(self) -> SearchRequest:
+        """Return the search as core takes it. Raise MalformedError."""
+        wanted = asdict(self) | {"filters": _filters(self.filters)}
+        if self.image_id is not None:
+            wanted["image_id"] = self.image_id.lower()
+        if isinstance(self.min_similarity, MinSimilarity):
+            least = asdict(self.min_similarity).items()
+            wanted["min_similarity"] = {kind: one for kind, one in least if one is not UNSET}
+        return SearchRequest(**wanted)
+
+
+class PromptBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A question to find pictures for."""
+
+    query: Question | None = None
+    images: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=100)], ...],
+        Meta(max_length=50, description="Ids of stored pictures to go by."),
+    ] = ()
+    filters: SearchFilters | None = None
+    limit: Annotated[int, Meta(ge=1, le=MOST)] = LIMIT
+    token_budget: Annotated[Budget, Meta(description="Tokens of the whole prompt.")] | None = None
+    byte_budget: Annotated[Budget, Meta(description="Bytes of the pictures in base64.")] | None = (
+        None
+    )
+    format: Name = "openai"
+    model: (
+        Annotated[
+            str, Meta(max_length=200, description="As the provider names it; for the estimate.")
+        ]
+        | None
+    ) = None
+    deliver: Deliver = "inline"
+
+    def request(self, base: str) -> PromptRequest:
+        """Return the question as rag takes it; signed URLs begin with `base`."""
+        wanted = asdict(self) | {"filters": _filters(self.filters), "base": base}
+        wanted["image_ids"] = tuple(dict.fromkeys(one.lower() for one in wanted.pop("images")))
+        return PromptRequest(**wanted)
+
+
+def moment(name: str, value: str) -> str:
+    """Return an RFC 3339 time in UTC with milliseconds. Raise MalformedError."""
+    try:
+        return clock.stamp(clock.parse(value))
+    except (ValueError, OverflowError):
+        raise MalformedError(
+            f"{name} must be an RFC 3339 time with a zone, not {value[:40]!r}", field=name
+        ) from None
+
+
+def check_metadata(metadata: dict[str, object]) -> dict[str, object]:
+    """Return `metadata` if it can be stored. Raise MalformedError for its depth or size."""
+    check_nesting(metadata, "metadata", "metadata")
+    try:
+        msgspec.msgpack.encode(metadata)  # the index stores msgpack, whose integers have 64 bits
+        size = len(msgspec.json.encode(metadata))
+    except (OverflowError, RecursionError):
+        raise MalformedError(
+            "metadata holds an integer of more than 64 bits", field="metadata"
+        ) from None
+    if size > METADATA:
+        raise MalformedError(f"metadata has {size} bytes (limit {METADATA})", field="metadata")
+    return metadata
+
+
+def check_nesting(value: object, what: str, field: str | None) -> None:
+    """Raise MalformedError for a list or object of more than NESTED levels."""
+    level: list[Any] = [value]
+    for _ in range(NESTED):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return
+    raise MalformedError(f"{what} has more than {NESTED} levels (limit {NESTED})", field=field)
+
+
+def _filters(given: SearchFilters | None) -> Filters:
+    return Filters() if given is None else given.filters()
+
+
+def _merge(present: object, patch: object) -> Any:  # noqa: ANN401 - any JSON value
+    """Merge by RFC 7396, section 2."""
+    if not isinstance(patch, dict):
+        return patch
+    whole = dict(present) if isinstance(present, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            whole.pop(name, None)
+        else:
+            whole[name] = _merge(whole.get(name), value)
+    return whole
+
+
+def _check_url(value: str) -> None:
+    try:
+        url = urlsplit(value)
+    except ValueError:
+        url = urlsplit("")
+    if url.scheme not in SCHEMES or not url.netloc:
+        raise MalformedError(
+            f"source_url must be an address that begins with one of {', '.join(SCHEMES)}",
+            field="source_url",
         )
-        example = {"value": "block", "reason": "stolen photo, reported by its author"}
-        media = OpenAPIMediaType(schema=schema, examples={"example": Example(value=example)})
-        self.request_body = RequestBody(content={"application/json": media}, required=True)
 
 
-def _form(properties: dict[str, Any]) -> RequestBody:
-    schema = Schema(
-        type=OpenAPIType.OBJECT,
-        required=["file"],
-        properties=properties,
-        additional_properties=False,
-    )
-    return RequestBody(
-        content={"multipart/form-data": OpenAPIMediaType(schema=schema)}, required=True
-    )
-
-
-def _show(operation: Operation, status: str, example: dict[str, Any]) -> None:
-    answer = (operation.responses or {}).get(status)
-    if isinstance(answer, OpenAPIResponse) and answer.content:
-        for media in answer.content.values():
-            media.examples = {"example": Example(value=example)}
+def _has_controls(value: str) -> bool:
+    return any(letter < " " and letter not in "\t\n\r" for letter in value) or "\x7f" in value

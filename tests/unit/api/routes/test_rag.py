@@ -85,7 +85,9 @@ def test_filters_narrow(client: TestClient[Litestar]) -> None:
     one = upload(client, 1, title="a mug", category="kitchen")
     upload(client, 2, title="a mug", category="office")
     assert cited(asked(client, query="mug", filters={"category": "kitchen"})) == {one}
-    assert len(cited(asked(client, query="mug", limit=1))) == 1
+    assert len(cited(asked(client, text="mug", limit=1.0))) == 1
+    form = {"query": (None, "mug"), "filters": (None, '{"category": "kitchen"}')}
+    assert cited(client.post(CONTEXT, files=form).json()) == {one}
 
 
 def test_what_is_decided_against_is_not_shown(client: TestClient[Litestar]) -> None:

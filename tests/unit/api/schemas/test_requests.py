@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api.schemas import fields
+from api.request_bodies import form_names, of_form, of_json, of_patch
+from api.schemas.requests import EDITABLE, READ_ONLY, DecisionBody, RecordPatch, UploadForm
 from cli.file_names import external_id
 from core.errors import MalformedError
 from core.records import EXTERNAL_ID, Fields
@@ -19,7 +20,7 @@ SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_
 VALUES = st.recursive(
     SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=5), inner)
 )
-NAMES = st.sampled_from([*fields.EDITABLE, *sorted(fields.READ_ONLY), "colour"])
+NAMES = st.sampled_from([*EDITABLE, *sorted(READ_ONLY), "hold_until", "colour"])
 BEFORE = Fields(title="a", tags=("t",), metadata={"a": {"b": 1}}, filename="f")
 quick = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -33,7 +34,7 @@ def test_any_patch_is_fields_or_a_named_error(patch: Any) -> None:  # noqa: ANN4
     """
     named = {None, *(patch if isinstance(patch, dict) else ())}
     try:
-        after = fields.merged(BEFORE, json.dumps(patch).encode())
+        after = of_patch(json.dumps(patch).encode()).merged(BEFORE)
     except MalformedError as error:
         named.remove(error.field)
         return
@@ -49,8 +50,8 @@ def test_what_is_nested_too_deep_is_refused(levels: int, taken: bool) -> None:
     """Whoever writes it down again walks it by recursion, and may stand deep in calls already."""
     metadata = '{"a":' + "[" * levels + "]" * levels + "}"
     for told in (
-        lambda: fields.of_form({"metadata": [metadata]}),
-        lambda: fields.merged(Fields(), f'{{"metadata":{metadata}}}'.encode()),
+        lambda: of_form({"metadata": [metadata]}, UploadForm).fields(),
+        lambda: of_patch(f'{{"metadata":{metadata}}}'.encode()).merged(Fields()),
     ):
         if taken:
             told()
@@ -62,18 +63,18 @@ def test_what_is_nested_too_deep_is_refused(levels: int, taken: bool) -> None:
 def test_an_empty_text_takes_a_field_away() -> None:
     """As in a form: one index would look for it, and another one would not hold it."""
     patch = {"title": "", "category": "", "tags": []}
-    assert (
-        fields.merged(Fields(title="a", category="c", tags=("t",)), json.dumps(patch).encode())
-        == Fields()
-    )
+    before = Fields(title="a", category="c", tags=("t",))
+    assert of_patch(json.dumps(patch).encode()).merged(before) == Fields()
 
 
 @quick
-@given(st.dictionaries(st.sampled_from(sorted(fields.FORM)), st.lists(st.text(), min_size=1)))
+@given(
+    st.dictionaries(st.sampled_from(UploadForm.__struct_fields__), st.lists(st.text(), min_size=1))
+)
 def test_any_form_is_fields_or_a_named_error(texts: dict[str, list[str]]) -> None:
     """The error names one of the fields that were sent."""
     try:
-        told, _ = fields.of_form(texts)
+        told = of_form(texts, UploadForm).fields()
     except MalformedError as error:
         del texts[error.field or ""]
         return
@@ -85,10 +86,10 @@ def test_any_form_is_fields_or_a_named_error(texts: dict[str, list[str]]) -> Non
 def test_any_body_is_a_decision_or_an_error(body: bytes) -> None:
     """Never anything else."""
     try:
-        value, _ = fields.decided(body)
+        told = of_json(body, DecisionBody)
     except MalformedError:
         return
-    assert value in ("allow", "review", "block")
+    assert told.value in ("allow", "review", "block")
 
 
 PATCHES = [
@@ -111,21 +112,37 @@ def test_metadata_is_merged_as_the_rfc_says(
     target: dict[str, object], patch: dict[str, object], result: dict[str, object]
 ) -> None:
     """Its own table of examples."""
-    body = json.dumps({"metadata": patch}).encode()
-    assert fields.merged(Fields(metadata=target), body) == Fields(metadata=result)
+    told = RecordPatch(metadata=patch)
+    assert told.merged(Fields(metadata=target)) == Fields(metadata=result)
 
 
 def test_an_external_id_takes_what_the_command_line_makes_of_a_path() -> None:
     """One limit for whoever sets an id and whoever makes one."""
     longest = external_id("a/" * 2_000)
     assert len(longest) == EXTERNAL_ID == 1_024
-    told, _ = fields.of_form({"external_id": [longest]})
-    assert told.external_id == longest
+    assert of_form({"external_id": [longest]}, UploadForm).fields().external_id == longest
     with pytest.raises(MalformedError, match="at most 1024 characters"):
-        fields.of_form({"external_id": [f"{longest}x"]})
+        of_form({"external_id": [f"{longest}x"]}, UploadForm)
 
 
 def test_empty_texts_of_a_form_are_none() -> None:
     """Browsers send every field."""
-    empty = {name: [""] for name in sorted(fields.FORM)}
-    assert fields.of_form(empty) == (Fields(), True)
+    told = of_form({name: [""] for name in form_names(UploadForm)}, UploadForm)
+    assert (told.fields(), told.on_duplicate) == (Fields(), "keep")
+
+
+def test_tag_and_tags_are_one_field() -> None:
+    """In a form and in JSON; both at once are refused."""
+    assert of_form({"tag": ["a", " b "]}, UploadForm).fields().tags == ("a", "b")
+    for told in ({"tag": "a"}, {"tag": ["a"]}, {"tags": ["a"]}):
+        assert of_patch(json.dumps(told).encode()).merged(Fields()).tags == ("a",)
+    with pytest.raises(MalformedError, match="not both"):
+        of_patch(b'{"tag": "a", "tags": ["b"]}')
+
+
+def test_metadata_keeps_its_nulls_and_its_numbers() -> None:
+    """What is uploaded is kept as it was sent; a merge patch alone reads null as absence."""
+    told = of_form({"metadata": ['{"a": null, "b": 10.0}']}, UploadForm).fields()
+    assert msgspec.json.encode(told.metadata) == b'{"a":null,"b":10.0}'
+    patched = of_patch(b'{"metadata": {"b": 10.0}}').merged(Fields())
+    assert msgspec.json.encode(patched.metadata) == b'{"b":10.0}'
