@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Protocol, TypeAlias
 
+from msgspec import Meta, Struct
 from msgspec.structs import replace
 
+from core import validation
 from core.errors import MalformedError, MissingError, SeenitError
 from core.filters import SHOWN
 from core.ports import Filters
@@ -21,7 +23,6 @@ from core.queries.joined_views import OriginalView, RecordView
 from core.search.request import SearchRequest
 from core.search.searcher import SearchResults
 from core.types import Decision, Verdict
-from rag import json_schema
 from rag.providers.registry import Name
 from rag.sanitize import quoted, texts
 from rag.types import allowed
@@ -29,80 +30,92 @@ from rag.visible import visible
 
 LIMIT = 8
 MOST = 50
-_ID = {"type": "string", "description": "The image_id of a stored picture.", "maxLength": 100}
-_LIMIT = {
-    "type": "integer",
-    "description": f"Most pictures to answer, {LIMIT} unless said otherwise.",
-    "minimum": 1,
-    "maximum": MOST,
-}
-_FILTERS = {
-    "category": {"type": "string", "description": "Only this category.", "maxLength": 100},
-    "tags": {
-        "type": "array",
-        "description": "Only pictures with all of these tags.",
-        "items": {"type": "string", "maxLength": 100},
-        "maxItems": 50,
-    },
-}
+Category = Annotated[str, Meta(max_length=100, description="Only this category.")]
+Tags = Annotated[
+    tuple[Annotated[str, Meta(max_length=100)], ...],
+    Meta(max_length=50, description="Only pictures with all of these tags."),
+]
+Limit = Annotated[
+    int,
+    Meta(ge=1, le=MOST, description=f"Most pictures to answer, {LIMIT} unless said otherwise."),
+]
+ImageId = Annotated[str, Meta(max_length=100, description="The image_id of a stored picture.")]
 
 
-def _schema(required: list[str], **properties: object) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": required,
-        "additionalProperties": False,
-    }
+class ListArguments(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Arguments of every tool that finds pictures."""
+
+    category: Category | None = None
+    tags: Tags = ()
+    limit: Limit | None = None
+
+    def narrowed(self, ask: SearchRequest) -> SearchRequest:
+        """Return a search for as many allowed pictures as the arguments say."""
+        filters = Filters(category=self.category, tags=self.tags, decision=SHOWN)
+        return replace(ask, filters=filters, limit=self.limit or LIMIT)
 
 
-DEFINITIONS: dict[str, tuple[str, dict[str, Any]]] = {
-    "search": (
-        "Find stored pictures that match a description in words, best first.",
-        _schema(
-            ["query"],
-            query={
-                "type": "string",
-                "description": "What the pictures show or what is written about them.",
-                "minLength": 1,
-                "maxLength": 10_000,
-            },
-            **_FILTERS,
-            limit=_LIMIT,
+class SearchArguments(ListArguments, frozen=True, kw_only=True):
+    """Find stored pictures that match a description in words, best first."""
+
+    query: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=10_000,
+            description="What the pictures show or what is written about them.",
         ),
-    ),
-    "similar": (
-        "Find stored pictures that resemble a stored one, best first, that one left out.",
-        _schema(
-            ["image_id"],
-            image_id=_ID,
-            by={
-                "type": "string",
-                "description": "visual: what they show; caption: what is written about them; "
-                "hybrid, unless said otherwise: both.",
-                "enum": ["hybrid", "visual", "caption"],
-            },
-            **_FILTERS,
-            limit=_LIMIT,
+    ]
+
+
+class SimilarArguments(ListArguments, frozen=True, kw_only=True):
+    """Find stored pictures that resemble a stored one, best first, that one left out."""
+
+    image_id: ImageId
+    by: Annotated[
+        Literal["hybrid", "visual", "caption"] | None,
+        Meta(
+            description="visual: what they show; caption: what is written about them; hybrid, "
+            "unless said otherwise: both."
         ),
-    ),
-    "get": (
-        "Read what is known of one stored picture.",
-        _schema(["image_id"], image_id=_ID),
-    ),
-    "check": (
-        "Tell whether a picture repeats a stored one, without storing it.",
-        _schema(
-            ["image"],
-            image={
-                "type": "string",
-                "description": "The bytes of the picture file in base64. Addresses are not taken.",
-                "minLength": 1,
-            },
+    ] = None
+
+
+class GetArguments(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Read what is known of one stored picture."""
+
+    image_id: ImageId
+
+
+class CheckArguments(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Tell whether a picture repeats a stored one, without storing it."""
+
+    image: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="The bytes of the picture file in base64. Addresses are not taken.",
         ),
-    ),
+    ]
+
+
+Arguments: TypeAlias = SearchArguments | SimilarArguments | GetArguments | CheckArguments
+ARGUMENTS: dict[str, type[Arguments]] = {
+    "search": SearchArguments,
+    "similar": SimilarArguments,
+    "get": GetArguments,
+    "check": CheckArguments,
 }
-"""By name: what it does, and its arguments as JSON Schema."""
+"""Arguments by tool; their docstrings are the tools' descriptions."""
+
+
+def _definition_of(kind: type[Struct]) -> tuple[str, dict[str, Any]]:
+    schema = validation.schemas(kind)[kind.__name__]
+    return str(schema.pop("description")), schema
+
+
+DEFINITIONS = {name: _definition_of(kind) for name, kind in ARGUMENTS.items()}
+"""Description and JSON Schema of the arguments, by tool."""
 
 
 class SearchesPictures(Protocol):
@@ -138,41 +151,29 @@ class RagTools:
         self._searcher = searcher
         self._reader = reader
         self._checker = checker
-        self._calls: dict[str, Callable[[str, Mapping[str, Any]], dict[str, Any]]] = {
-            "search": self._search,
-            "similar": self._similar,
-            "get": self._get,
-            "check": self._check,
-        }
 
     def call(self, tenant: str, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """The answer as JSON; whatever is wrong is told as `{"error": problem}`, not raised."""
+        """Return the answer as JSON; an error is returned as `{"error": problem}`, not raised."""
         try:
-            if name not in DEFINITIONS:
-                known = ", ".join(DEFINITIONS)
-                raise MalformedError(f"there is no tool {name!r:.80}; {known}", field="name")
-            given = json_schema.without_nulls(arguments)
-            json_schema.check(DEFINITIONS[name][1], given)
-            return self._calls[name](tenant, given)
+            if name not in ARGUMENTS:
+                raise validation.one_of("name", name, tuple(ARGUMENTS))
+            match validation.convert(dict(arguments), ARGUMENTS[name], whole="the arguments"):
+                case SearchArguments() as told:
+                    return self._found(tenant, told.narrowed(SearchRequest(text=told.query)))
+                case SimilarArguments() as told:
+                    self._shown(tenant, told.image_id)
+                    ask = SearchRequest(image_id=told.image_id.lower(), mode=told.by or "hybrid")
+                    return self._found(tenant, told.narrowed(ask))
+                case CheckArguments() as told:
+                    return self._check(tenant, told.image)
+                case told:
+                    return picture(self._shown(tenant, told.image_id))
         except SeenitError as error:
             return {"error": _problem(error)}
 
-    # --- each of them ---------------------------------------------------------------------------
-
-    def _search(self, tenant: str, given: Mapping[str, Any]) -> dict[str, Any]:
-        return self._found(tenant, given, SearchRequest(text=given["query"]))
-
-    def _similar(self, tenant: str, given: Mapping[str, Any]) -> dict[str, Any]:
-        self._shown(tenant, given["image_id"])
-        ask = SearchRequest(image_id=given["image_id"], mode=given.get("by", "hybrid"))
-        return self._found(tenant, given, ask)
-
-    def _get(self, tenant: str, given: Mapping[str, Any]) -> dict[str, Any]:
-        return picture(self._shown(tenant, given["image_id"]))
-
-    def _check(self, tenant: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    def _check(self, tenant: str, image: str) -> dict[str, Any]:
         try:
-            data = base64.b64decode(given["image"], validate=True)
+            data = base64.b64decode(image, validate=True)
         except (binascii.Error, ValueError):
             raise MalformedError("image is not base64", field="image") from None
         verdict, decision = self._checker.check(tenant, data)
@@ -189,12 +190,8 @@ class RagTools:
 
     # --- what may be seen -----------------------------------------------------------------------
 
-    def _found(self, tenant: str, given: Mapping[str, Any], ask: SearchRequest) -> dict[str, Any]:
-        filters = Filters(
-            category=given.get("category"), tags=tuple(given.get("tags", ())), decision=SHOWN
-        )
-        limit = int(given.get("limit", LIMIT))
-        results = self._searcher.search(tenant, replace(ask, filters=filters, limit=limit))
+    def _found(self, tenant: str, ask: SearchRequest) -> dict[str, Any]:
+        results = self._searcher.search(tenant, ask)
         hits = [hit for hit in results.hits if allowed(hit.seen)]
         return {
             "pictures": [
@@ -205,7 +202,7 @@ class RagTools:
 
     def _shown(self, tenant: str, image_id: str) -> RecordView:
         """The record. One that may not be shown is, to a model, not there. Raise MissingError."""
-        seen = self._reader.record(tenant, image_id)
+        seen = self._reader.record(tenant, image_id.lower())
         if not allowed(seen):
             raise MissingError(f"there is no picture {image_id}")
         return seen
@@ -241,11 +238,38 @@ def definitions(name: Name) -> list[dict[str, Any]]:
     """The tools as a provider's `tools` parameter takes them."""
     if name == "gemini":
         declared = [
-            {"name": tool, "description": told, "parametersJsonSchema": json_schema.strict(given)}
+            {"name": tool, "description": told, "parametersJsonSchema": strict(given)}
             for tool, (told, given) in DEFINITIONS.items()
         ]
         return [{"functionDeclarations": declared}]
     return [_definition(name, tool, told, given) for tool, (told, given) in DEFINITIONS.items()]
+
+
+def strict(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a schema for modes that want every name in `required`: optional ones may be null.
+
+    Only the keywords that OpenAI's strict mode and Gemini's function declarations both know stay:
+    https://developers.openai.com/api/docs/guides/structured-outputs#supported-schemas
+    """
+    kept = {key: value for key, value in schema.items() if key in ("type", "description", "enum")}
+    if "items" in schema:
+        kept["items"] = strict(schema["items"])
+    if "properties" in schema:
+        required = schema.get("required", ())
+        kept["properties"] = {
+            name: strict(one) if name in required else _nullable(strict(one))
+            for name, one in schema["properties"].items()
+        }
+        kept["required"] = list(schema["properties"])
+        kept["additionalProperties"] = False
+    return kept
+
+
+def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
+    nullable = schema | {"type": [schema["type"], "null"]}
+    if "enum" in schema:
+        nullable["enum"] = [*schema["enum"], None]
+    return nullable
 
 
 def _definition(name: Name, tool: str, told: str, given: dict[str, Any]) -> dict[str, Any]:
@@ -254,7 +278,7 @@ def _definition(name: Name, tool: str, told: str, given: dict[str, Any]) -> dict
     function = {
         "name": tool,
         "description": told,
-        "parameters": json_schema.strict(given),
+        "parameters": strict(given),
         "strict": True,
     }
     if name == "openai":

@@ -11,11 +11,9 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from core.errors import MalformedError
 from core.records import Fields, Record
-from rag import json_schema
 from rag.providers.registry import FORMATS, Name
-from rag.tools import DEFINITIONS, RagTools, definitions, said
+from rag.tools import DEFINITIONS, RagTools, definitions, said, strict
 from tests.backends.requirements import absent
 from tests.doubles.records import image_id, record
 from tests.doubles.small_service import Service
@@ -83,7 +81,7 @@ def test_search_finds_what_may_be_shown(setting: Setting) -> None:
 
 def test_similar_leaves_the_picture_itself_out(setting: Setting) -> None:
     """And does not tell of one that may not be shown."""
-    found = ids(setting.call("similar", image_id=image_id(1), by="caption"))
+    found = ids(setting.call("similar", image_id=image_id(1).upper(), by="caption"))
     assert found[0] == image_id(2)
     assert not set(found) & {image_id(n) for n in (1, 4, 5, 6)}
     for n in (4, 5, 6, 99):
@@ -127,7 +125,8 @@ def test_check_takes_bytes_alone(setting: Setting) -> None:
         ("search", {"query": "x", "decision": "block"}, "decision"),
         ("similar", {"image_id": "x", "by": "smell"}, "by"),
         ("get", {"image_id": "y" * 101}, "image_id"),
-        ("check", {"url": "http://a"}, "image"),
+        ("check", {}, "image"),
+        ("check", {"url": "http://a"}, "url"),
     ],
 )
 def test_wrong_arguments_are_named(
@@ -139,8 +138,8 @@ def test_wrong_arguments_are_named(
 
 
 def test_what_a_strict_mode_fills_in_is_left_out(setting: Setting) -> None:
-    """Null is as good as none."""
-    found = setting.call("search", query="dog", category=None, tags=None, limit=None)
+    """Null is as good as none, and 10.0 as good as 10."""
+    found = setting.call("search", query="dog", category=None, tags=None, limit=10.0)
     assert image_id(1) in ids(found)
 
 
@@ -179,34 +178,9 @@ def test_the_tools_are_in_each_sdks_shape(name: Name) -> None:
 def test_strict_schemas_keep_to_what_strict_modes_know() -> None:
     """Every name required, what may be left out nullable, no bounds."""
     for _, given in DEFINITIONS.values():
-        made = json_schema.strict(given)
+        made = strict(given)
         assert set(made["required"]) == set(made["properties"])
         assert made["additionalProperties"] is False
         for name, one in made["properties"].items():
             assert set(one) <= {"type", "description", "enum", "items"}
             assert ("null" in one["type"]) == (name not in given["required"])
-
-
-@pytest.mark.parametrize(
-    ("given", "value", "path"),
-    [
-        ({"type": "number", "minimum": 0}, -0.5, ""),
-        ({"type": "boolean"}, 1, ""),
-        ({"type": "integer"}, 1.5, ""),
-        ({"type": ["string", "null"]}, 1, ""),
-        ({"type": "array", "items": {"type": "string"}, "maxItems": 1}, ["a", "b"], ""),
-        (
-            {
-                "type": "object",
-                "properties": {"a": {"type": "object", "properties": {}, "required": ["b"]}},
-            },
-            {"a": {}},
-            "a.b",
-        ),
-    ],
-)
-def test_a_value_is_held_to_its_schema(given: dict[str, Any], value: object, path: str) -> None:
-    """The first part that is wrong is named."""
-    with pytest.raises(MalformedError) as raised:
-        json_schema.check(given, value)
-    assert (raised.value.field or "") == path
