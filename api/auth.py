@@ -69,6 +69,8 @@ class Guard:
         needed: Role | None = handler.opt.get("role")
         if needed is None:
             return
+        params = connection.path_params  # ids are UUIDs, which are read in either case
+        params |= {name: params[name].lower() for name in ("image_id", "job_id") if name in params}
         if handler.opt.get("signed") and "signature" in connection.query_params:
             _check_names(connection, handler)
             caller = self._signed(connection)

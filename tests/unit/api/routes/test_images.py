@@ -121,6 +121,18 @@ def test_unsettled_answers_404_with_the_job(client: TestClient[Litestar], servic
     assert "the data ends too early" in told["detail"]
 
 
+def test_ids_are_read_in_either_case(client: TestClient[Litestar]) -> None:
+    """As UUIDs are, in paths, parameters and bodies."""
+    image_id = one(client)
+    copy = one(client)
+    upper = image_id.upper()
+    assert client.get(f"/v1/images/{upper}").json()["image_id"] == image_id
+    assert client.get(f"/v1/jobs/{upper}").json()["job_id"] == image_id
+    assert client.patch(f"/v1/images/{upper}", json={"title": "x"}).status_code == 200
+    listed = client.get("/v1/images", params={"original_id": upper}).json()["items"]
+    assert [item["image_id"] for item in listed] == [copy]
+
+
 @pytest.mark.parametrize("bad", [UNKNOWN, "x", "..", UNKNOWN.upper() + "A", "a%2Fb", "a" * 4000])
 def test_unknown_ids_answer_404(client: TestClient[Litestar], bad: str) -> None:
     """Whatever they look like, on every route."""
@@ -175,7 +187,7 @@ def test_list_filters(client: TestClient[Litestar]) -> None:
 
     assert listed() == [c, b, a]
     assert listed(category="c") == [c, a]
-    assert listed(tag="u") == [a]
+    assert listed(tag="u") == listed(tags="u") == [a]
     assert listed(verdict="exact") == [b]
     assert listed(decision="block") == [c]
     assert listed(owner_id="o") == [a]
