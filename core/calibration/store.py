@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -13,6 +12,7 @@ import msgspec
 from core import keys
 from core.calibration.thresholds import Calibration
 from core.errors import MissingError, StoreUnavailableError
+from core.lru_cache import LRUCache
 from core.ports import Blobs
 from core.search.bands import Bands
 from core.search.fusion import Way
@@ -40,15 +40,13 @@ class CalibrationStore:
     def __init__(self, blobs: Blobs, *, seconds: float = SECONDS) -> None:
         self._blobs = blobs
         self._seconds = seconds
-        self._held: dict[tuple[str, str], _Held] = {}
-        self._lock = threading.Lock()
+        self._held: LRUCache[tuple[str, str], _Held] = LRUCache(HELD)
 
     def put(self, tenant: str, calibration: Calibration) -> None:
         """Take the place of the one before. Raise StoreUnavailableError."""
         key = keys.calibration(tenant, calibration.space_id)
         self._blobs.put([(key, msgspec.msgpack.encode(calibration))])
-        with self._lock:
-            self._held.pop((tenant, calibration.space_id), None)
+        self._held.remove((tenant, calibration.space_id).__eq__)
 
     def get(self, tenant: str, space_id: str) -> Calibration | None:
         """None where nobody calibrated that space; while the store is away, the last one known."""
@@ -75,8 +73,7 @@ class CalibrationStore:
 
     def _look(self, tenant: str, space_id: str) -> _Held:
         now = time.monotonic()
-        with self._lock:
-            held = self._held.get((tenant, space_id))
+        held = self._held.get((tenant, space_id))
         if held is not None and now - held.read_at < self._seconds:
             return held
         try:
@@ -90,9 +87,4 @@ class CalibrationStore:
         except msgspec.MsgspecError as error:
             logger.warning("the calibration of %s cannot be read: %s", space_id, error)
             held = _Held(None, None, now)
-        with self._lock:
-            self._held.pop((tenant, space_id), None)
-            self._held[tenant, space_id] = held
-            while len(self._held) > HELD:
-                del self._held[next(iter(self._held))]
-        return held
+        return self._held.put((tenant, space_id), held)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from core.errors import EmbedderUnavailableError
+from core.lru_cache import LRUCache
 from core.ports import Embedder, TextEmbedder
 from core.types import ActiveSpaces, ChosenSpace, Space, SpaceKind
 
 FRESH_SECONDS = 1.0
 """For so long the log is not asked again: a picture that misses a space meanwhile is backfilled."""
+TENANTS = 4_096
+"""Tenants that this is remembered of."""
 
 
 class OpensEmbedder(Protocol):
@@ -46,7 +48,9 @@ class ModelRegistry:
         self._caption = {sources["caption"]: caption}
         self._sources = dict(sources)
         self._ask = standings
-        self._known: dict[str, tuple[float, Mapping[SpaceKind, ActiveSpaces]]] = {}
+        self._known: LRUCache[str, Mapping[SpaceKind, ActiveSpaces]] = LRUCache(
+            TENANTS, seconds=FRESH_SECONDS
+        )
         self._opens = opens
         self._lock = threading.Lock()
 
@@ -108,10 +112,7 @@ class ModelRegistry:
 
     def _standings(self, tenant: str) -> Mapping[SpaceKind, ActiveSpaces]:
         known = self._known.get(tenant)
-        now = time.monotonic()
-        if known is None or now - known[0] > FRESH_SECONDS:
-            known = self._known[tenant] = (now, self._ask(tenant))
-        return known[1]
+        return self._known.put(tenant, self._ask(tenant)) if known is None else known
 
     # --- of any ---------------------------------------------------------------------------------
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from core.errors import CorruptError, IndexUnavailableError
 from core.event_log.decide import apply
 from core.event_log.overlay_state import OverlayLayer
+from core.lru_cache import LRUCache
 from core.ports import Index, Log
 from core.records import FORMAT, Entry, Operation, Outcome, State, Tombstone
 from core.types import ActiveSpaces, SpaceKind
@@ -131,9 +130,7 @@ class LogFollower:
         self._log = log
         self._index = index
         self._longest = longest
-        self._most = tenants
-        self._lock = threading.Lock()
-        self._tails: OrderedDict[str, LogTail] = OrderedDict()
+        self._tails: LRUCache[str, LogTail] = LRUCache(tenants)
 
     def tail(self, tenant: str) -> LogTail:
         """The present tail.
@@ -149,8 +146,7 @@ class LogFollower:
             if held is None or watermark < held.watermark:
                 self._refuse_longest(tenant, watermark)
             tail = self._start(tenant, watermark)
-        self._hold(tail)
-        return tail
+        return self._tails.put(tenant, tail)
 
     def standings(self, tenant: str) -> Mapping[SpaceKind, ActiveSpaces]:
         """Which spaces of each kind a tenant has by now, as far as the log says."""
@@ -165,20 +161,13 @@ class LogFollower:
         """Take over a tail that was read, or appended to, elsewhere."""
         held = self._tails.get(tail.tenant)
         if held is None or held.head < tail.head:
-            self._hold(tail)
+            self._tails.put(tail.tenant, tail)
 
     def passed(self, tenant: str, watermark: int) -> None:
         """The index holds so much by now: entries up to there need not be remembered."""
         held = self._tails.get(tenant)
         if held is not None and held.watermark < watermark <= held.head:
-            self._hold(held.since(watermark))
-
-    def _hold(self, tail: LogTail) -> None:
-        with self._lock:
-            self._tails[tail.tenant] = tail
-            self._tails.move_to_end(tail.tenant)
-            while len(self._tails) > self._most:
-                self._tails.popitem(last=False)
+            self._tails.put(tenant, held.since(watermark))
 
     def _start(self, tenant: str, watermark: int) -> LogTail:
         """Read all of the tail, and look once for a gap behind its end."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import io
-import threading
-from collections import OrderedDict
 from typing import NamedTuple, Protocol
 
 from PIL import Image
 
 from core.errors import CorruptError
+from core.lru_cache import LRUCache
 
 _QUALITY = 85
 """JPEG quality of a scaled preview, with chroma subsampled: it is sent once, byte by byte."""
@@ -37,10 +36,9 @@ class Previews:
 
     def __init__(self, stored: StoredPreview, held: int = _HELD) -> None:
         self._stored = stored
-        self._most = held
-        self._size = 0
-        self._held: OrderedDict[tuple[str, str, int], Preview] = OrderedDict()
-        self._lock = threading.Lock()
+        self._held: LRUCache[tuple[str, str, int], Preview] = LRUCache(
+            held, sizeof=lambda preview: len(preview.data)
+        )
 
     def get(self, tenant: str, image_id: str, side: int) -> Preview:
         """Return a preview of at most `side` pixels, never enlarged.
@@ -48,26 +46,13 @@ class Previews:
         Raise MissingError or CorruptError.
         """
         key = tenant, image_id, side
-        with self._lock:
-            known = self._held.get(key)
-            if known is not None:
-                self._held.move_to_end(key)
-                return known
-        made = smaller(self._stored.preview(tenant, image_id), side)
-        with self._lock:
-            before = self._held.pop(key, None)
-            self._size += len(made.data) - (len(before.data) if before is not None else 0)
-            self._held[key] = made
-            while self._size > self._most:
-                _, gone = self._held.popitem(last=False)
-                self._size -= len(gone.data)
-        return made
+        return self._held.get(key) or self._held.put(
+            key, smaller(self._stored.preview(tenant, image_id), side)
+        )
 
     def forget(self, tenant: str, image_id: str) -> None:
         """Drop the previews of a picture that may no longer be shown."""
-        with self._lock:
-            for key in [key for key in self._held if key[:2] == (tenant, image_id)]:
-                self._size -= len(self._held.pop(key).data)
+        self._held.remove(lambda key: key[:2] == (tenant, image_id))
 
 
 def smaller(data: bytes, side: int) -> Preview:

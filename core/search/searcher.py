@@ -15,6 +15,7 @@ from core.errors import (
     SeenitError,
 )
 from core.filters import SHOWN
+from core.lru_cache import LRUCache
 from core.ports import Embedder, Index, TextEmbedder
 from core.queries.snapshot import FollowsLog, Snapshot
 from core.records import Record
@@ -30,7 +31,7 @@ from core.search.execution import (
 )
 from core.search.fusion import Mode, Way
 from core.search.request import SearchRequest
-from core.storage.picture_store import LRUCache, PictureStore
+from core.storage.picture_store import PictureStore
 from core.types import Absent, SpaceKind, Vector
 
 __all__ = [
@@ -98,7 +99,7 @@ class Searcher:
         self._sight = sight
         self._hubs = hubs
         self._scale = scale
-        self._read: LRUCache[Vector] = LRUCache(REMEMBERED)
+        self._read: LRUCache[tuple[str, str, str], Vector] = LRUCache(REMEMBERED)
 
     def read(self, tenant: str, kind: SpaceKind, text: str) -> tuple[str, Vector]:
         """The active space of a kind, and a question in words as it lies in it.

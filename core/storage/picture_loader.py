@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from core.errors import CorruptError, MissingError
 from core.fingerprint.fingerprint import decode_preview
 from core.fingerprint.keypoints import DetailKeypoints, detail
+from core.lru_cache import LRUCache
 from core.matching.alignment import AlignedPicture, compare
 from core.matching.policy import Policy
 from core.records import Fields
-from core.storage.picture_store import LRUCache, PictureStore
+from core.storage.picture_store import PictureStore
 from core.types import Comparison, Evidence, Hit, Pixels, Query
 
 logger = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ class PictureLoader:
         self._policy = policy
         self._space = space
         self._held: dict[tuple[str, str], PictureInHand] = {}
-        self._pictures: LRUCache[AlignedPicture] = LRUCache(remembered)
+        self._pictures: LRUCache[tuple[str, str], AlignedPicture] = LRUCache(remembered)
 
     @contextmanager
     def holding(
@@ -62,7 +63,7 @@ class PictureLoader:
                 self._held.pop(key, None)
             if not stored:
                 gone = set(mine)
-                self._pictures.forget(lambda key: key in gone)
+                self._pictures.remove(lambda key: key in gone)
 
     def compare(self, tenant: str, query: Query, candidate_id: str, hit: Hit) -> Comparison:
         """Lay the query over a stored picture; one without pixels is never confirmed."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
-from typing import Generic, NamedTuple, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -14,47 +12,14 @@ from core import keys
 from core.errors import MissingError
 from core.fingerprint.fingerprint import decode_preview, thumb
 from core.fingerprint.keypoints import DetailKeypoints
+from core.lru_cache import LRUCache
 from core.ports import Blobs
 from core.records import Fields, Record, State
 from core.types import Fingerprint, Pixels, Vector
 
-V = TypeVar("V")
-
 _fingerprint = msgspec.msgpack.Decoder(Fingerprint)
 _fields = msgspec.json.Decoder(Fields)
 _detail = msgspec.msgpack.Decoder(DetailKeypoints)
-
-
-class LRUCache(Generic[V]):
-    """The last few values read, by key; safe from several threads."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._values: OrderedDict[tuple[str, ...], V] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key: tuple[str, ...]) -> V | None:
-        """The value, now the youngest, or None."""
-        with self._lock:
-            value = self._values.get(key)
-            if value is not None:
-                self._values.move_to_end(key)
-            return value
-
-    def put(self, key: tuple[str, ...], value: V) -> V:
-        """Remember a value; the oldest goes."""
-        with self._lock:
-            self._values[key] = value
-            self._values.move_to_end(key)
-            while len(self._values) > self._size:
-                self._values.popitem(last=False)
-        return value
-
-    def forget(self, mine: Callable[[tuple[str, ...]], bool]) -> None:
-        """Drop every key that is `mine`."""
-        with self._lock:
-            for key in [key for key in self._values if mine(key)]:
-                del self._values[key]
 
 
 class StoredFingerprint(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,9 +48,9 @@ class PictureStore:
 
     def __init__(self, blobs: Blobs, *, remembered: int = 512) -> None:
         self._blobs = blobs
-        self._fingerprints: LRUCache[Fingerprint] = LRUCache(remembered)
-        self._vectors: LRUCache[Vector] = LRUCache(remembered)
-        self._fields: LRUCache[Fields] = LRUCache(remembered)
+        self._fingerprints: LRUCache[tuple[str, str], Fingerprint] = LRUCache(remembered)
+        self._vectors: LRUCache[tuple[str, str, str], Vector] = LRUCache(remembered)
+        self._fields: LRUCache[tuple[str, str, str], Fields] = LRUCache(remembered)
 
     # --- writing --------------------------------------------------------------------------------
 
@@ -302,9 +267,9 @@ class PictureStore:
 
     def _forget(self, tenant: str, ids: Sequence[str]) -> None:
         gone = {(tenant, image_id) for image_id in ids}
-        self._fingerprints.forget(lambda key: key[:2] in gone)
-        self._vectors.forget(lambda key: key[:2] in gone)
-        self._fields.forget(lambda key: key[:2] in gone)
+        self._fingerprints.remove(lambda key: key[:2] in gone)
+        self._vectors.remove(lambda key: key[:2] in gone)
+        self._fields.remove(lambda key: key[:2] in gone)
 
 
 def _spaces(state: State) -> list[str]:

@@ -358,7 +358,7 @@ def test_previews_are_remembered_up_to_their_bound(setting: Setting) -> None:
     small = Previews(setting.service.reader, held=3 * len(first.data))
     for n in range(1, 9):
         small.get(TENANT, image_id(n), 256)
-    assert sum(len(one.data) for one in small._held.values()) <= 3 * len(first.data)
-    assert small._size == sum(len(one.data) for one in small._held.values())
+    held = small._held._values
+    assert 0 < sum(len(one.data) for one in held.values()) <= 3 * len(first.data)
     small.forget(TENANT, image_id(8))
-    assert all(key[1] != image_id(8) for key in small._held)
+    assert all(key[1] != image_id(8) for key in held)

@@ -14,7 +14,7 @@ from core.matching.policy import POLICY
 from core.ports import Blobs
 from core.records import Fields, LogPlace
 from core.storage.picture_loader import PictureLoader
-from core.storage.picture_store import LRUCache, PictureStore, StoredFingerprint, StoredVector
+from core.storage.picture_store import PictureStore, StoredFingerprint, StoredVector
 from core.types import Hit, Limits, Query
 from tests.doubles.records import record
 from tests.samples.pictures import jpeg, photo
@@ -91,16 +91,6 @@ def test_a_removal_takes_every_object_and_memory() -> None:
     assert shelf.fingerprints("t", ["a", "ab"])[0] is None
     assert shelf.fingerprints("t", ["a", "ab"])[1] is not None
     assert shelf.fields("t", "a", "op") == Fields()
-
-
-def test_memory_holds_no_more_than_its_size() -> None:
-    """The one not used for longest goes first."""
-    memory: LRUCache[int] = LRUCache(2)
-    memory.put(("a",), 1)
-    memory.put(("b",), 2)
-    memory.get(("a",))
-    memory.put(("c",), 3)
-    assert (memory.get(("a",)), memory.get(("b",)), memory.get(("c",))) == (1, None, 3)
 
 
 # --- the gallery --------------------------------------------------------------------------------
