@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from functools import partial
 from typing import Annotated, cast
 
 import msgspec
 from litestar import Controller, Response, get, post
 from litestar.params import HeaderParameter, QueryParameter
-from litestar.response import Stream
+from litestar.response import ServerSentEvent, ServerSentEventMessage
 
 from adapters.wiring import Services
 from api.auth import KEYED
@@ -81,7 +82,7 @@ class JobRoutes(Controller):
             str | None,
             HeaderParameter(name="Last-Event-ID", description="Events up to this are left out."),
         ] = None,
-    ) -> Stream | Response[None]:
+    ) -> ServerSentEvent | Response[None]:
         """Server-sent events named `status`, each with the whole job, until it has ended.
 
         A comment every 15 s says that the stream lives. For a job that has ended there is one
@@ -91,11 +92,7 @@ class JobRoutes(Controller):
         after = int(last) if last is not None and last in map(str, range(len(STEPS))) else -1
         if _is_over(job.status) and after >= STEPS.index(job.status):
             return Response(None, status_code=204)
-        return Stream(
-            _stream(services, caller.tenant, job_id, after),
-            media_type="text/event-stream",
-            headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
-        )
+        return ServerSentEvent(_stream(services, caller.tenant, job_id, after))
 
     @post(
         "/{job_id:str}/retry",
@@ -122,21 +119,26 @@ def _is_over(status: JobStatus) -> bool:
     return status in ("done", "failed")
 
 
-async def _stream(services: Services, tenant: str, job_id: str, after: int) -> AsyncIterator[bytes]:
-    """Each step that is further than the last one told, and comments in between."""
+_message = partial(ServerSentEventMessage, sep="\n")
+
+
+async def _stream(
+    services: Services, tenant: str, job_id: str, after: int
+) -> AsyncIterator[ServerSentEventMessage]:
+    """Yield each step that is further than the last one sent, and comments in between."""
     loop = asyncio.get_running_loop()
     spoke = loop.time()
-    yield b"retry: 2000\n\n"
+    yield _message(data=None, retry=2000)
     heard = services.waiter.events(tenant, job_id)
     async with aclosing(cast("AsyncGenerator[JobStatus | None]", heard)) as news:
         async for status in news:
             if status is not None and STEPS.index(status) > after:
                 after = STEPS.index(status)
                 job = await asyncio.to_thread(_event, services, tenant, job_id, status)
-                yield b"id: %d\nevent: status\ndata: %s\n\n" % (after, job)
+                yield _message(job, "status", after)
                 spoke = loop.time()
             elif loop.time() - spoke >= COMMENT_SECONDS:
-                yield b": still here\n\n"
+                yield _message(data=None, comment="still here")
                 spoke = loop.time()
 
 

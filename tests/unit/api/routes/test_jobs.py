@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import msgspec
@@ -34,6 +35,12 @@ def events(text: str) -> list[tuple[int, dict[str, Any]]]:
             assert lines["event"] == "status"
             told.append((int(lines["id"]), msgspec.json.decode(lines["data"])))
     return told
+
+
+async def stream_of(service: Service, job_id: str, after: int) -> AsyncGenerator[bytes, None]:
+    """The stream of a job as it is sent."""
+    async for message in jobs._stream(service, service.tenant, job_id, after):  # type: ignore[arg-type]
+        yield message.encode()
 
 
 def test_a_job_that_ended(client: TestClient[Litestar]) -> None:
@@ -118,7 +125,7 @@ def test_events_follow_a_job_to_its_end(client: TestClient[Litestar], service: S
     job_id = upload(client)
 
     async def follow(after: int) -> list[tuple[int, dict[str, Any]]]:
-        stream = jobs._stream(service, service.tenant, job_id, after)  # type: ignore[arg-type]
+        stream = stream_of(service, job_id, after)
         text = await anext(stream)
         if after < 0:
             text += await anext(stream)
@@ -150,9 +157,9 @@ def test_a_quiet_stream_shows_that_it_lives(
     job_id = upload(client)
 
     async def first() -> list[bytes]:
-        stream = jobs._stream(service, service.tenant, job_id, -1)  # type: ignore[arg-type]
+        stream = stream_of(service, job_id, -1)
         told = [await anext(stream) for _ in range(3)]
-        await stream.aclose()  # type: ignore[attr-defined]
+        await stream.aclose()
         return told
 
     retry, queued, comment = asyncio.run(first())
