@@ -1,8 +1,9 @@
-"""A question in, a prompt out: the pictures that help, in a provider's shape, within budgets."""
+"""Prompt building: from a question to the pictures that help, within budgets."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import starmap
 from typing import Annotated, NamedTuple, Protocol
 
 from msgspec import Meta, Struct
@@ -12,6 +13,7 @@ from core.errors import CorruptError, MalformedError, MissingError
 from core.imaging.previews import Previews
 from core.ports import Filters
 from core.queries import joined_views
+from core.queries.joined_views import RecordView
 from core.queries.snapshot import Snapshot
 from core.storage.signed_urls import URLSigner
 from core.types import Vector
@@ -115,7 +117,10 @@ class PromptBuilder:
         self._signer = signer
 
     def build(self, tenant: str, wanted: PromptRequest) -> PromptResult:
-        """Raise MalformedError, MissingError, GoneError, ConflictError, UnavailableError."""
+        """Return a prompt with the pictures that help, within its budgets, in a provider's shape.
+
+        Raises MalformedError, MissingError, GoneError, ConflictError, UnavailableError.
+        """
         if wanted.query is not None:
             wanted = replace(wanted, query=visible(wanted.query))
         check(wanted)
@@ -127,39 +132,28 @@ class PromptBuilder:
             filters=wanted.filters,
             limit=wanted.limit,
         )
-        scale = token_costs.scale(wanted.format, wanted.model)
-        fitter = PictureFitter(self._previews, wanted.deliver, scale)
-        hidden: list[DroppedPicture] = []
-        items = self._live(tenant, retrieved.items, hidden)
+        costs = token_costs.scale(wanted.format, wanted.model)
+        fitter = PictureFitter(self._previews, wanted.deliver, costs)
+        hidden: dict[str, str] = {}
+        items = self._shown(tenant, [(one, one.seen) for one in retrieved.items], hidden)
         while True:
-            filled = self._fill(tenant, wanted, fitter, items)
-            # Reading and shrinking take a while: what was decided meanwhile counts as well.
-            still = self._live(tenant, [one.found for one in filled.shown], hidden)
-            if len(still) == len(filled.shown):
+            packed = self._pack(tenant, wanted, fitter, items)
+            # Reading and shrinking take a while: a decision, purge or delete settled meanwhile
+            # counts as well, and the prompt is packed again without that picture.
+            live = self._shown(tenant, self._as_of_now(tenant, items), hidden)
+            if len(live) == len(items):
                 break
-            gone = {one.image_id for one in hidden}
-            items = [one for one in items if one.seen.record.state.image_id not in gone]
-        prompt = Prompt(pictures=tuple(one.picture for one in filled.shown), question=wanted.query)
-        written = FORMATS[wanted.format]
-        dropped = [*hidden, *filled.dropped]
-        return PromptResult(
-            messages=written.messages(prompt),
-            blocks=written.blocks(prompt),
-            citations=[_citation(one) for one in filled.shown],
-            dropped=[*retrieved.dropped, *dropped],
-            estimated_tokens=filled.tokens if filled.shown else _asked(wanted),
-            reason=None if filled.shown else _reason(retrieved, dropped),
-            notes=[scale.note] if scale.note and wanted.deliver != "reference" else [],
-        )
+            items = live
+        return _result(wanted, retrieved, packed, hidden, costs.note)
 
-    def _fill(
+    def _pack(
         self,
         tenant: str,
         wanted: PromptRequest,
         fitter: PictureFitter,
         items: Sequence[RelevantPicture],
     ) -> _PackedPrompt:
-        """As many as there is room for, best first, labelled in that order."""
+        """Take as many pictures as there is room for, best first, labelled in that order."""
         spent = _asked(wanted) + token_costs.message(GUIDE)
         room = RemainingBudget(wanted.token_budget, wanted.byte_budget, spent)
         shown: list[_PromptPicture] = []
@@ -179,33 +173,35 @@ class PromptBuilder:
             )
         return _PackedPrompt(shown, dropped, room.tokens)
 
-    def _live(
-        self, tenant: str, items: Sequence[RelevantPicture], dropped: list[DroppedPicture]
-    ) -> list[RelevantPicture]:
-        """Those that may be shown as of now, each as it is now: looked at once more.
-
-        A decision, a purge or a delete may have been settled since the index was asked.
-        """
+    def _as_of_now(
+        self, tenant: str, items: Sequence[RelevantPicture]
+    ) -> list[tuple[RelevantPicture, RecordView | None]]:
+        """Read the record of each picture once more, None where it was deleted."""
         overlay = self._reader.overlay(tenant)
-        ids = [found.seen.record.state.image_id for found in items]
-        records = [record for record in overlay.records(ids) if record is not None]
-        now = {one.record.state.image_id: one for one in joined_views.records(overlay, records)}
-        live = []
-        for found, image_id in zip(items, ids, strict=True):
-            seen = now.get(image_id)
-            why = withheld(seen)
+        records = overlay.records([one.seen.record.state.image_id for one in items])
+        held = [record for record in records if record is not None]
+        views = iter(joined_views.records(overlay, held))
+        return [
+            (one, None if record is None else next(views))
+            for one, record in zip(items, records, strict=True)
+        ]
+
+    def _shown(
+        self,
+        tenant: str,
+        items: Sequence[tuple[RelevantPicture, RecordView | None]],
+        hidden: dict[str, str],
+    ) -> list[RelevantPicture]:
+        """Return the pictures that may be shown; of the others, note why and forget previews."""
+        shown = []
+        for found, seen in items:
+            image_id, why = found.seen.record.state.image_id, withheld(seen)
             if seen is None or why is not None:
                 self._previews.forget(tenant, image_id)
-                dropped.append(DroppedPicture(image_id, why or ""))
+                hidden[image_id] = why or ""
             else:
-                live.append(
-                    RelevantPicture(
-                        seen=seen,
-                        similarities=found.similarities,
-                        matched_copy_id=found.matched_copy_id,
-                    )
-                )
-        return live
+                shown.append(replace(found, seen=seen))
+        return shown
 
     def _fit(
         self,
@@ -246,7 +242,7 @@ def check(wanted: PromptRequest) -> None:
             raise MalformedError(f"{name} is at least 0", field=name)
 
 
-def withheld(seen: joined_views.RecordView | None) -> str | None:
+def withheld(seen: RecordView | None) -> str | None:
     """Why a picture may not be shown, None where it may."""
     if seen is None:
         return "it was deleted"
@@ -255,6 +251,28 @@ def withheld(seen: joined_views.RecordView | None) -> str | None:
     if seen.record.state.content == "purged":
         return "it was purged"
     return None
+
+
+def _result(
+    wanted: PromptRequest,
+    retrieved: RetrievalResult,
+    packed: _PackedPrompt,
+    hidden: Mapping[str, str],
+    note: str | None,
+) -> PromptResult:
+    """Write the packed pictures in the provider's shape, with what was left out and why."""
+    prompt = Prompt(pictures=tuple(one.picture for one in packed.shown), question=wanted.query)
+    written = FORMATS[wanted.format]
+    dropped = [*starmap(DroppedPicture, hidden.items()), *packed.dropped]
+    return PromptResult(
+        messages=written.messages(prompt),
+        blocks=written.blocks(prompt),
+        citations=[_citation(one) for one in packed.shown],
+        dropped=[*retrieved.dropped, *dropped],
+        estimated_tokens=packed.tokens if packed.shown else _asked(wanted),
+        reason=None if packed.shown else _reason(retrieved, dropped),
+        notes=[note] if note and wanted.deliver != "reference" else [],
+    )
 
 
 def _asked(wanted: PromptRequest) -> int:

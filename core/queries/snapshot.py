@@ -57,9 +57,9 @@ class Snapshot:
         self.tenant = tenant
         self.tail = tail
 
-    def records(self, ids: Sequence[str]) -> list[Record | None]:
-        """In order; None for unknown and deleted ones."""
-        held = self._index.records(self.tenant, ids)
+    def records(self, ids: Sequence[str], *, vectors: bool = False) -> list[Record | None]:
+        """In order, with their `vectors` if asked for; None for unknown and deleted ones."""
+        held = self._index.records(self.tenant, ids, vectors=vectors)
         return [self._known(image_id, record) for image_id, record in zip(ids, held, strict=True)]
 
     def fresh(self, record: Record) -> Record | None:

@@ -1,8 +1,9 @@
-"""Who a hit stands for: itself, its original, or a copy that let it through."""
+"""Collapsing of a ranked list: which picture each hit is shown by."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from core.filters import card, passes, shows
@@ -20,103 +21,97 @@ class RankedPicture(NamedTuple):
 
 
 class CardReader:
-    """Cards as of now: the index overlaid with the tail, each read once."""
+    """Cards as of now: those of the index, overlaid with the tail of the log; each is read once."""
 
-    def __init__(self, index: Index, overlay: Snapshot) -> None:
+    def __init__(self, index: Index, snapshot: Snapshot) -> None:
         self._index = index
-        self._overlay = overlay
+        self._snapshot = snapshot
         self._known: dict[str, RecordCard | None] = {}
-        self._stars: dict[str, list[RecordCard]] = {}
+        self._copies: dict[str, list[RecordCard]] = {}
 
     def __getitem__(self, image_id: str) -> RecordCard | None:
         return self._known[image_id]
 
     def read(self, ids: Sequence[str]) -> None:
-        """Have the cards of these, and of their originals."""
+        """Read the cards of these records and of their originals."""
         self._read(ids)
         cards = [self._known[image_id] for image_id in ids]
         self._read([one.original for one in cards if one is not None])
 
-    def stars(self, ids: Sequence[str]) -> None:
-        """Have the copies of these."""
-        fresh = [one for one in dict.fromkeys(ids) if one not in self._stars]
-        if not fresh:
-            return
-        found = self._index.stars(self._overlay.tenant, fresh)
+    def copies(self, ids: Sequence[str]) -> dict[str, list[RecordCard]]:
+        """Read the copies of these records; by image_id, each list in the order of the index."""
+        fresh = [one for one in dict.fromkeys(ids) if one not in self._copies]
+        found = self._index.stars(self._snapshot.tenant, fresh) if fresh else []
         self._read([copy.image_id for star in found for copy in star])
         for image_id, star in zip(fresh, found, strict=True):
             now = (self._known[copy.image_id] for copy in star)
-            self._stars[image_id] = [one for one in now if one and one.original == image_id]
+            self._copies[image_id] = [one for one in now if one and one.original == image_id]
+        return {image_id: self._copies[image_id] for image_id in ids}
 
-    def copies(self, image_id: str) -> list[RecordCard]:
-        """Of one that `stars` has read, in the order they came."""
-        return self._stars[image_id]
+    def pass_filters(self, one: RecordCard, filters: Filters, wanted: Collection[str]) -> bool:
+        """Return whether a record passes, its decision and its original's among the wanted."""
+        original = self._known[one.original]
+        decision = None if original is None else original.decision
+        return passes(one, filters) and shows(one.decision, decision, wanted)
 
     def _read(self, ids: Sequence[str]) -> None:
         fresh = [one for one in dict.fromkeys(ids) if one not in self._known]
-        if not fresh:
-            return
-        tail = self._overlay.tail
+        tail, tenant = self._snapshot.tail, self._snapshot.tenant
         moved = [one for one in fresh if one in tail.removed or one in tail.states]
-        settled = [one for one in fresh if one not in tail.removed and one not in tail.states]
-        held = self._index.cards(self._overlay.tenant, settled) if settled else []
-        self._known.update(zip(settled, held, strict=True))
-        records = self._overlay.records(moved) if moved else []
-        for image_id, record in zip(moved, records, strict=True):
-            self._known[image_id] = None if record is None else card(record)
+        self._known.update(dict.fromkeys(moved))
+        settled = [one for one in fresh if one not in self._known]
+        if settled:
+            self._known.update(zip(settled, self._index.cards(tenant, settled), strict=True))
+        if moved:
+            held = filter(None, self._snapshot.records(moved))
+            self._known.update((record.state.image_id, card(record)) for record in held)
 
 
-def stand(
+def collapse(
     cards: CardReader,
     found: Sequence[Neighbour],
     filters: Filters,
     *,
     wanted: Collection[str],
     space_id: str | None,
-    collapse: bool,
+    onto_originals: bool,
 ) -> list[RankedPicture]:
-    """A ranked list as it is shown, each picture once, at the place of its best.
+    """Return a ranked list as it is shown, each picture once, at the place of its best hit.
 
-    `wanted` are the decisions that the whole search asks for. `space_id` is None of a list by
-    keyword. In a space, copies without a vector of their own stand where their original does.
+    `wanted` are the decisions that the whole search asks for. `space_id` is None for a list by
+    keyword; in a space, copies without a vector of their own stand where their original does.
+    With `onto_originals` a copy is shown by its original, else it appears by itself.
     """
-
-    def good(one: RecordCard) -> bool:
-        original = cards[one.original]
-        originals = None if original is None else original.decision
-        return passes(one, filters) and shows(one.decision, originals, wanted)
-
     cards.read([one.image_id for one in found])
-    needy = [] if space_id is None else _needy(cards, found, good, collapse=collapse)
-    cards.stars(needy)
-    asked = set(needy)
+    hits = [(one, near.similarity) for near in found if (one := cards[near.image_id]) is not None]
+    passing = partial(cards.pass_filters, filters=filters, wanted=wanted)
     shown: dict[str, RankedPicture] = {}
-    for image_id, similarity in found:
-        one = cards[image_id]
-        if one is None:
-            continue
-        hits = [one] if good(one) else []
-        if image_id in asked:
-            hits += [
-                copy
-                for copy in cards.copies(image_id)
-                if space_id not in copy.spaces and good(copy)
-            ]
-        for hit in hits:
-            place = hit.original if collapse else hit.image_id
-            if cards[place] is not None and place not in shown:
-                copy = hit.image_id if hit.image_id != place else None
-                shown[place] = RankedPicture(place, similarity, copy)
+    for one, similarity in _passing(cards, hits, passing, space_id, alone=onto_originals):
+        place = one.original if onto_originals else one.image_id
+        if cards[place] is not None and place not in shown:
+            copy = one.image_id if one.image_id != place else None
+            shown[place] = RankedPicture(place, similarity, copy)
     return list(shown.values())
 
 
-def _needy(
+def _passing(
     cards: CardReader,
-    found: Sequence[Neighbour],
-    good: Callable[[RecordCard], bool],
+    hits: Sequence[tuple[RecordCard, float]],
+    passing: Callable[[RecordCard], bool],
+    space_id: str | None,
     *,
-    collapse: bool,
-) -> list[str]:
-    """Those whose copies matter: all where copies appear, else those that do not pass alone."""
-    here = [one for n in found if (one := cards[n.image_id]) is not None]
-    return [one.image_id for one in here if not collapse or not good(one)]
+    alone: bool,
+) -> Iterator[tuple[RecordCard, float]]:
+    """Yield the hits that pass, each with the copies that stand where it does.
+
+    Those are copies without a vector in the space. `alone` skips those of a hit that passes.
+    """
+    good = {one.image_id for one, _ in hits if passing(one)}
+    needy = [one.image_id for one, _ in hits if not (alone and one.image_id in good)]
+    copies = cards.copies(needy) if space_id is not None else {}
+    for one, similarity in hits:
+        if one.image_id in good:
+            yield one, similarity
+        for copy in copies.get(one.image_id, ()):
+            if space_id not in copy.spaces and passing(copy):
+                yield copy, similarity

@@ -1,4 +1,4 @@
-"""Answering a search: its lists asked, collapsed, fused, cut, grouped and joined."""
+"""Execution of a search: run its lists, collapse, fuse, cut, group, and join the records."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from core.queries.joined_views import RecordView
 from core.queries.snapshot import Snapshot
 from core.search import request
 from core.search.bands import DEFAULTS, Band, Bands
-from core.search.collapse import CardReader, RankedPicture, stand
+from core.search.collapse import CardReader, RankedPicture, collapse
 from core.search.fusion import DEEP, HUBS_TOP, WEIGHTS, Mode, Way, fuse, share, without_hubs
 from core.search.request import SearchRequest
 from core.types import Absent, Matrix, SpaceKind, Vector
@@ -29,6 +29,8 @@ MANY = 64
 for by going deeper: among so many, an answer fills soon."""
 FEW = 20
 """Of such a group, the depth of each list."""
+HUBS_IN = ("hybrid", "text")
+"""Mode of the search and what asks, of the lists that hubs are taken out of."""
 
 Hubs = Callable[[str, str], Matrix | None]
 """Tenant and visual space to a bank of (m, d) unit vectors of texts."""
@@ -58,6 +60,17 @@ class FoundPicture(Struct, frozen=True, kw_only=True):
     group: str | None = None
 
 
+class RankedList(Struct, frozen=True, kw_only=True):
+    """One list of a search: by a vector in a space, or by the words of a text."""
+
+    mode: Mode
+    way: Way
+    space_id: str | None = None
+    vector: Vector | None = None
+    """(d,) float32, unit length, in `space_id`; None of a list by keyword."""
+    text: str = ""
+
+
 class SearchResults(Struct, frozen=True, kw_only=True):
     """What was found, best first, and what took part."""
 
@@ -65,22 +78,14 @@ class SearchResults(Struct, frozen=True, kw_only=True):
     used: tuple[Mode, ...]
     missing: tuple[Absent, ...] = ()
     """Of hybrid: what could have been asked but for a model or a vector, and why not."""
-
-
-class RankedList(Struct, frozen=True, kw_only=True):
-    """One list that is asked for."""
-
-    mode: Mode
-    way: Way
-    space_id: str | None = None
-    vector: Vector | None = None
-    text: str = ""
+    lists: tuple[RankedList, ...] = ()
+    """Those that ran, with the vectors that the question has in each space."""
 
 
 class QueryPlan(Struct, frozen=True, kw_only=True):
-    """All that one search asks."""
+    """All lists that one search runs."""
 
-    questions: list[RankedList]
+    lists: tuple[RankedList, ...]
     missing: tuple[Absent, ...]
     without: tuple[str, ...]
     """The picture that asks and its original: no answer to itself."""
@@ -89,9 +94,9 @@ class QueryPlan(Struct, frozen=True, kw_only=True):
 class RankedHit(NamedTuple):
     """A hit before its record is joined."""
 
-    stand: RankedPicture
+    picture: RankedPicture
     matched_by: tuple[Mode, ...]
-    group: str | None
+    group: str | None = None
 
 
 class SearchExecution:
@@ -100,186 +105,172 @@ class SearchExecution:
     def __init__(
         self,
         index: Index,
-        overlay: Snapshot,
+        snapshot: Snapshot,
         ask: SearchRequest,
-        sought: QueryPlan,
+        plan: QueryPlan,
         *,
         hubs: Hubs | None,
         scale: Scale | None,
     ) -> None:
         self._index = index
-        self._overlay = overlay
-        self._tenant = overlay.tenant
+        self._snapshot = snapshot
+        self._tenant = snapshot.tenant
         self._ask = ask
-        self._filters = ask.filters
-        self._sought = sought
+        self._plan = plan
         self._hubs = hubs
         self._scale = scale
-        self._cards = CardReader(index, overlay)
+        self._cards = CardReader(index, snapshot)
         self._floors = request.floors(ask)
-        self._asked: dict[SpaceKind, RankedList] = {}
-        """By kind, the question whose cosines are told: a picture's before a text's."""
-        for question in sought.questions:
-            if question.mode != "keyword":
-                self._asked.setdefault(question.mode, question)
+        self._measuring: dict[SpaceKind, RankedList] = {}
+        """By kind, the list whose cosines are reported: a picture's before a text's."""
+        for one in plan.lists:
+            if one.mode != "keyword":
+                self._measuring.setdefault(one.mode, one)
         self._cosines: dict[tuple[SpaceKind, str], float | None] = {}
         """By kind and the record whose own vector it is of."""
 
     def results(self) -> SearchResults:
-        """Ask, and ask deeper, until the answer is full or there is no more."""
-        depth = max(DEEP, 4 * self._ask.limit)
+        """Run the lists, deeper until they fill the answer or end, and join the best records."""
+        plan, limit = self._plan, self._ask.limit
+        depth = max(DEEP, 4 * limit)
         while True:
-            asked = [self._list(question, depth) for question in self._sought.questions]
-            lists = [shown for shown, _ in asked]
-            chosen = self._chosen(lists)
-            ended = depth >= DEEPEST or all(ended for _, ended in asked)
-            if len(chosen) >= self._ask.limit or ended:
+            runs = [self._run(one, depth, self._ask.filters) for one in plan.lists]
+            lists = [shown for shown, _ in runs]
+            chosen = self._choose(lists)
+            if len(chosen) >= limit or depth >= DEEPEST or all(ended for _, ended in runs):
                 break
-            values = self._values()
-            if values is not None:
-                groups = {one.group for one in chosen}
-                chosen = self._chosen(self._longer(lists, [v for v in values if v not in groups]))
+            groups = self._few_groups()
+            if groups is not None:
+                found = {hit.group for hit in chosen}
+                chosen = self._choose(self._with_groups(lists, groups, found))
                 break
             depth *= DEEPER
-        used = tuple(dict.fromkeys(question.mode for question in self._sought.questions))
-        return SearchResults(hits=self._told(chosen), used=used, missing=self._sought.missing)
+        return SearchResults(
+            hits=self._join(chosen),
+            used=tuple(dict.fromkeys(one.mode for one in plan.lists)),
+            missing=plan.missing,
+            lists=plan.lists,
+        )
 
-    def _values(self) -> list[str] | None:
-        """The groups there can be, None where there are too many to ask for each."""
+    # --- lists ----------------------------------------------------------------------------------
+
+    def _run(
+        self, one: RankedList, depth: int, filters: Filters
+    ) -> tuple[list[RankedPicture], bool]:
+        """Return the pictures that a list shows, best first, and whether it has no more."""
+        without = self._plan.without
+        if one.mode == "keyword" or one.vector is None or one.space_id is None:
+            found = self._index.keyword(
+                self._tenant, one.text, limit=depth, without=without, filters=filters
+            )
+        else:
+            measuring = self._measuring[one.mode] is one
+            found = self._index.neighbours(
+                self._tenant,
+                one.space_id,
+                one.vector,
+                limit=depth,
+                min_similarity=self._floors.get(one.mode, -1.0) if measuring else -1.0,
+                without=without,
+                filters=filters,
+            )
+            if measuring:
+                self._cosines.update({(one.mode, n.image_id): n.similarity for n in found})
+        shown = collapse(
+            self._cards,
+            self._without_hubs(one, found),
+            filters,
+            wanted=self._ask.filters.decision,
+            space_id=one.space_id,
+            onto_originals=self._ask.collapse,
+        )
+        return [one for one in shown if one.image_id not in without], len(found) < depth
+
+    def _without_hubs(self, one: RankedList, found: list[Neighbour]) -> list[Neighbour]:
+        """Reorder the head of a text's list in hybrid by how far hits stand out, given a bank."""
+        space_id = one.space_id
+        if self._hubs is None or space_id is None or (self._ask.mode, one.way) != HUBS_IN:
+            return found
+        bank = self._hubs(self._tenant, space_id)
+        if bank is None:
+            return found
+        head = found[:HUBS_TOP]
+        vectors = self._index.vectors(self._tenant, space_id, [near.image_id for near in head])
+        order = without_hubs([near.similarity for near in head], vectors, bank)
+        return [*(head[n] for n in order), *found[HUBS_TOP:]]
+
+    def _few_groups(self) -> list[str] | None:
+        """Read the groups there can be, None where there are too many to search each."""
         by = self._ask.group_by
         if by is None:
             return None
         values = self._index.values(self._tenant, by, MANY + 1)
         return values if len(values) <= MANY else None
 
-    def _longer(
-        self, lists: list[list[RankedPicture]], values: Sequence[str]
+    def _with_groups(
+        self, lists: list[list[RankedPicture]], groups: Sequence[str], found: set[str | None]
     ) -> list[list[RankedPicture]]:
-        """Lists with the best of each of these groups behind what they have.
+        """Return the lists with the best of each group not found yet behind what they have.
 
         Within a list cosines, and relevances, compare: the order of groups is that of whole lists.
         """
+        narrowed = [self._narrowed(group) for group in groups if group not in found]
         longer = []
-        for question, shown in zip(self._sought.questions, lists, strict=True):
+        for one, shown in zip(self._plan.lists, lists, strict=True):
             more: list[RankedPicture] = []
-            for value in values:
-                narrowed = self._narrowed(value)
-                if narrowed is not None:
-                    more += self._list(question, FEW, narrowed)[0]
-            more.sort(key=lambda one: -one.similarity)
-            known = {one.image_id for one in shown}
+            for filters in narrowed:
+                if filters is not None:
+                    more += self._run(one, FEW, filters)[0]
+            more.sort(key=lambda picture: -picture.similarity)
+            known = {picture.image_id for picture in shown}
             longer.append([*shown, *(one for one in more if one.image_id not in known)])
         return longer
 
-    def _narrowed(self, value: str) -> Filters | None:
-        """The filters, for one group alone; None where they leave it out."""
+    def _narrowed(self, group: str) -> Filters | None:
+        """Return the filters for one group alone, None where they leave it out."""
         by, filters = self._ask.group_by, self._ask.filters
         if by is None or by == "tag":
-            return filters._replace(tags=(*filters.tags, value))
+            return filters._replace(tags=(*filters.tags, group))
         if by == "decision":
-            wanted = value in filters.decision
-            return filters._replace(decision=(value,)) if wanted else None
+            wanted = group in filters.decision
+            return filters._replace(decision=(group,)) if wanted else None
         given = getattr(filters, by)
-        change: dict[str, Any] = {by: value}
-        return filters._replace(**change) if given in (None, value) else None
+        change: dict[str, Any] = {by: group}
+        return filters._replace(**change) if given in (None, group) else None
 
-    # --- lists ----------------------------------------------------------------------------------
+    # --- choosing -------------------------------------------------------------------------------
 
-    def _list(
-        self, question: RankedList, depth: int, filters: Filters | None = None
-    ) -> tuple[list[RankedPicture], bool]:
-        """What a question finds, as it is shown, and whether there is no more."""
-        without = self._sought.without
-        filters = self._filters if filters is None else filters
-        if question.vector is None or question.space_id is None:
-            found = self._index.keyword(
-                self._tenant, question.text, limit=depth, without=without, filters=filters
-            )
-        else:
-            mine = question.mode != "keyword" and self._asked[question.mode] is question
-            found = self._index.neighbours(
-                self._tenant,
-                question.space_id,
-                question.vector,
-                limit=depth,
-                min_similarity=self._floors.get(question.mode, -1.0) if mine else -1.0,
-                without=without,
-                filters=filters,
-            )
-            if mine and question.mode != "keyword":
-                self._cosines.update({(question.mode, n.image_id): n.similarity for n in found})
-        shown = stand(
-            self._cards,
-            self._mended(question, found),
-            filters,
-            wanted=self._ask.filters.decision,
-            space_id=question.space_id,
-            collapse=self._ask.collapse,
-        )
-        return [one for one in shown if one.image_id not in without], len(found) < depth
-
-    def _mended(self, question: RankedList, found: list[Neighbour]) -> list[Neighbour]:
-        """The head of a text's list in a space, ordered anew in hybrid where there is a bank."""
-        space_id = question.space_id
-        wanted = (self._ask.mode, question.way) == ("hybrid", "text")
-        bank = self._hubs(self._tenant, space_id) if self._hubs and wanted and space_id else None
-        if bank is None or space_id is None:
-            return found
-        head = found[:HUBS_TOP]
-        vectors = self._index.vectors(self._tenant, space_id, [one.image_id for one in head])
-        order = without_hubs([one.similarity for one in head], vectors, bank)
-        return [*(head[n] for n in order), *found[HUBS_TOP:]]
-
-    def _chosen(self, lists: Sequence[list[RankedPicture]]) -> list[RankedHit]:
-        """The best of all lists, in order, cut at the bounds, one a group, at most the limit."""
-        questions = self._sought.questions
-        weights = [WEIGHTS[one.mode, one.way] for one in questions]
-        best: dict[str, tuple[float, RankedPicture]] = {}
-        by: dict[str, list[Mode]] = {}
-        for question, weight, shown in zip(questions, weights, lists, strict=True):
-            for rank, one in enumerate(shown):
-                worth = share(weight, rank)
-                if one.image_id not in best or worth > best[one.image_id][0]:
-                    best[one.image_id] = worth, one
-                if question.mode not in by.setdefault(one.image_id, []):
-                    by[one.image_id].append(question.mode)
-        order = fuse(
-            [
-                (weight, [one.image_id for one in shown])
-                for weight, shown in zip(weights, lists, strict=True)
-            ]
-        )
-        stands = [best[image_id][1] for image_id in order]
+    def _choose(self, lists: Sequence[list[RankedPicture]]) -> list[RankedHit]:
+        """Return the best of all lists, in order, near enough, one a group, at most the limit."""
         chosen: list[RankedHit] = []
         groups: set[str | None] = set()
-        for one in self._reaching(stands):
-            for group in self._groups(one):
+        for hit in self._near_enough(_fused(self._plan.lists, lists)):
+            for group in self._groups(hit.picture):
                 if self._ask.group_by is None or group not in groups:
                     groups.add(group)
-                    chosen.append(RankedHit(one, tuple(by[one.image_id]), group))
+                    chosen.append(hit._replace(group=group))
             if len(chosen) >= self._ask.limit:
                 break
         return chosen[: self._ask.limit]
 
-    def _reaching(self, stands: list[RankedPicture]) -> list[RankedPicture]:
-        """Of hybrid, those that reach a least cosine in one of the spaces named."""
+    def _near_enough(self, hits: list[RankedHit]) -> list[RankedHit]:
+        """Keep hybrid hits that reach the minimum cosine in at least one named space."""
         if self._ask.mode != "hybrid" or not self._floors:
-            return stands
-        floors = {kind: self._floors[kind] for kind in self._asked if kind in self._floors}
+            return hits
+        floors = {kind: self._floors[kind] for kind in self._measuring if kind in self._floors}
         for kind in floors:
-            self._measure(kind, stands)
-        return [
-            one
-            for one in stands
-            if any(
-                cosine is not None and cosine >= least
-                for cosine, least in ((self._cosine(kind, one), floors[kind]) for kind in floors)
-            )
-        ]
+            self._measure(kind, [hit.picture for hit in hits])
 
-    def _groups(self, stand: RankedPicture) -> tuple[str | None, ...]:
+        def near(picture: RankedPicture) -> bool:
+            cosines = ((self._cosine(kind, picture), least) for kind, least in floors.items())
+            return any(cosine is not None and cosine >= least for cosine, least in cosines)
+
+        return [hit for hit in hits if near(hit.picture)]
+
+    def _groups(self, picture: RankedPicture) -> tuple[str | None, ...]:
+        """Return the groups that a picture belongs to: one a tag, none without a value."""
         by = self._ask.group_by
-        one = self._cards[stand.image_id]
+        one = self._cards[picture.image_id]
         if by is None or one is None:
             return (None,)
         if by == "tag":
@@ -289,78 +280,97 @@ class SearchExecution:
 
     # --- cosines --------------------------------------------------------------------------------
 
-    def _stored(self, kind: SpaceKind, one: RankedPicture) -> list[str]:
-        """Records whose vector may be the hit's own, the likeliest first."""
-        known = self._cards[one.image_id]
-        original = one.image_id if known is None else known.original
-        copies = [one.copy] if kind == "caption" and one.copy else []
-        return list(dict.fromkeys([*copies, one.image_id, original]))
+    def _vector_owners(self, kind: SpaceKind, picture: RankedPicture) -> list[str]:
+        """Return the records whose vector may be the hit's own, the likeliest first."""
+        known = self._cards[picture.image_id]
+        original = picture.image_id if known is None else known.original
+        copies = [picture.copy] if kind == "caption" and picture.copy else []
+        return list(dict.fromkeys([*copies, picture.image_id, original]))
 
-    def _measure(self, kind: SpaceKind, stands: Sequence[RankedPicture]) -> None:
-        """Have the cosines of these, where they have vectors."""
-        question = self._asked[kind]
-        ids = dict.fromkeys(image_id for one in stands for image_id in self._stored(kind, one))
+    def _measure(self, kind: SpaceKind, pictures: Sequence[RankedPicture]) -> None:
+        """Read the vectors that no list measured, and keep their cosines."""
+        asked = self._measuring[kind]
+        ids = dict.fromkeys(
+            one for picture in pictures for one in self._vector_owners(kind, picture)
+        )
         fresh = [image_id for image_id in ids if (kind, image_id) not in self._cosines]
-        if not fresh or question.vector is None or question.space_id is None:
+        if not fresh or asked.vector is None or asked.space_id is None:
             return
-        vectors = self._index.vectors(self._tenant, question.space_id, fresh)
+        vectors = self._index.vectors(self._tenant, asked.space_id, fresh)
         for image_id, vector in zip(fresh, vectors, strict=True):
-            cosine = None if vector is None else float(np.dot(question.vector, vector))
+            cosine = None if vector is None else float(np.dot(asked.vector, vector))
             self._cosines[kind, image_id] = cosine
 
-    def _cosine(self, kind: SpaceKind, one: RankedPicture) -> float | None:
-        found = (self._cosines.get((kind, image_id)) for image_id in self._stored(kind, one))
+    def _cosine(self, kind: SpaceKind, picture: RankedPicture) -> float | None:
+        found = (self._cosines.get((kind, one)) for one in self._vector_owners(kind, picture))
         return next((cosine for cosine in found if cosine is not None), None)
 
-    # --- telling --------------------------------------------------------------------------------
+    # --- joining --------------------------------------------------------------------------------
 
-    def _told(self, chosen: list[RankedHit]) -> list[FoundPicture]:
-        records = self._overlay.records([one.stand.image_id for one in chosen])
+    def _join(self, chosen: list[RankedHit]) -> list[FoundPicture]:
+        """Read the records of the chosen, drop what no longer passes, and say why each matched."""
+        ids = [hit.picture.image_id for hit in chosen]
+        records = self._snapshot.records(ids, vectors=self._ask.with_vectors)
         kept = [
-            (one, record)
-            for one, record in zip(chosen, records, strict=True)
+            (hit, record)
+            for hit, record in zip(chosen, records, strict=True)
             if record is not None  # deleted since the index was asked
         ]
-        seen = joined_views.records(self._overlay, [record for _, record in kept])
+        seen = joined_views.records(self._snapshot, [record for _, record in kept])
         live = [
-            (one, told) for (one, _), told in zip(kept, seen, strict=True) if self._still(one, told)
+            (hit, view)
+            for (hit, _), view in zip(kept, seen, strict=True)
+            if self._passes(hit, view)
         ]
-        for kind in self._asked:
-            self._measure(kind, [one.stand for one, _ in live])
-        return [self._found(one, told, rank) for rank, (one, told) in enumerate(live, 1)]
+        for kind in self._measuring:
+            self._measure(kind, [hit.picture for hit, _ in live])
+        return [self._found(hit, view, rank) for rank, (hit, view) in enumerate(live, 1)]
 
-    def _still(self, one: RankedHit, seen: RecordView) -> bool:
-        """Whether the record that is shown passes as it was read last."""
+    def _passes(self, hit: RankedHit, seen: RecordView) -> bool:
+        """Return whether the record that is shown passes as it was read last."""
         filters = self._ask.filters
-        copy = None if one.stand.copy is None else self._cards[one.stand.copy]
+        copy = None if hit.picture.copy is None else self._cards[hit.picture.copy]
         if copy is not None:
             return shows(copy.decision, seen.record.state.decision.value, filters.decision)
         return passes(card(seen.record), filters) and joined_views.shown(seen, filters.decision)
 
-    def _found(self, one: RankedHit, seen: RecordView, rank: int) -> FoundPicture:
-        known = {kind: self._cosine(kind, one.stand) for kind in self._asked}
+    def _found(self, hit: RankedHit, seen: RecordView, rank: int) -> FoundPicture:
+        picture, ask = hit.picture, self._ask
+        known = {kind: self._cosine(kind, picture) for kind in self._measuring}
         cosines = {kind: cosine for kind, cosine in known.items() if cosine is not None}
-        single = self._ask.mode in request.KINDS
+        words = [self._bands(kind).word(cosine) for kind, cosine in cosines.items()]
+        single = ask.mode in request.KINDS
         return FoundPicture(
             seen=seen,
             similarities={str(kind): cosine for kind, cosine in cosines.items()},
-            distance=request.distance(self._ask, one.stand.similarity) if single else None,
+            distance=request.distance(ask, picture.similarity) if single else None,
             rank=rank,
-            matched_by=one.matched_by,
-            matched_copy_id=one.stand.copy,
-            band=self._band(cosines),
-            group=one.group,
+            matched_by=hit.matched_by,
+            matched_copy_id=picture.copy,
+            band=min(words, key=get_args(Band).index, default=None),
+            group=hit.group,
         )
 
-    def _band(self, similarities: dict[SpaceKind, float]) -> Band | None:
-        words = [self._scaled(kind).word(value) for kind, value in similarities.items()]
-        return min(words, key=get_args(Band).index, default=None)
+    def _bands(self, kind: SpaceKind) -> Bands:
+        """Return the bands calibrated for a space and what asks it, else the defaults."""
+        asked = self._measuring[kind]
+        made = self._scale and self._scale(self._tenant, asked.space_id or "", asked.way)
+        return made or DEFAULTS[kind, asked.way]
 
-    def _scaled(self, kind: SpaceKind) -> Bands:
-        question = self._asked[kind]
-        found = (
-            self._scale(self._tenant, question.space_id or "", question.way)
-            if self._scale
-            else None
-        )
-        return found or DEFAULTS[kind, question.way]
+
+def _fused(
+    lists: Sequence[RankedList], shown: Sequence[Sequence[RankedPicture]]
+) -> list[RankedHit]:
+    """Fuse ranked lists; each picture is shown as the list that gives it the most does."""
+    best: dict[str, tuple[float, RankedPicture]] = {}
+    modes: dict[str, dict[Mode, None]] = {}
+    weighted: list[tuple[float, list[str]]] = []
+    for one, pictures in zip(lists, shown, strict=True):
+        weight = WEIGHTS[one.mode, one.way]
+        weighted.append((weight, [picture.image_id for picture in pictures]))
+        for rank, picture in enumerate(pictures):
+            worth, image_id = share(weight, rank), picture.image_id
+            if image_id not in best or worth > best[image_id][0]:
+                best[image_id] = worth, picture
+            modes.setdefault(image_id, {})[one.mode] = None
+    return [RankedHit(best[image_id][1], tuple(modes[image_id])) for image_id in fuse(weighted)]

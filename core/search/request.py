@@ -48,6 +48,8 @@ class SearchRequest(Struct, frozen=True, kw_only=True):
     """Copies fall onto their original, the best one counts; else they appear by themselves."""
     space: str | None = None
     """`visual`, `caption` or the id of a space: refused unless it is the active one."""
+    with_vectors: bool = False
+    """Whether the records of the hits carry their stored vectors."""
 
 
 def check(ask: SearchRequest) -> None:

@@ -1,4 +1,4 @@
-"""Searching: by words, by meaning, by example, and by all of them at once."""
+"""Search by words, by meaning, by example, and by all of them at once."""
 
 from __future__ import annotations
 
@@ -134,18 +134,18 @@ class Searcher:
         Raise EmbedderUnavailableError where there is none, ConflictError where it is another.
         """
         kind: SpaceKind = "caption" if name.partition("-")[0] == "caption" else "visual"
-        active = self._embedders.space_id(tenant, kind)
-        if active is None:
-            reason = self._embedder(tenant, kind).absent or f"there is no {kind} model"
-            raise EmbedderUnavailableError(reason, field="space")
+        active = self._active(tenant, kind, "space")
         if name not in (kind, active):
             raise ConflictError(f"the active {kind} space is {active}", field="space")
         return active
 
     def search(self, tenant: str, ask: SearchRequest) -> SearchResults:
-        """The best pictures for a question, of the decisions that its filters ask for.
+        """Return the best pictures for a question, of the decisions that its filters ask for.
 
-        Raise MalformedError for what cannot be asked, EmbedderUnavailableError for a mode whose
+        The question becomes one list a mode (`_plan`); the lists are run, collapsed onto originals,
+        fused, cut, grouped and joined with their records (`SearchExecution.results`).
+
+        Raises MalformedError for what cannot be asked, EmbedderUnavailableError for a mode whose
         model is absent, ConflictError for a space that is not the active one or a picture without a
         vector, MissingError or GoneError for the picture that asks.
         """
@@ -154,95 +154,100 @@ class Searcher:
             ask = replace(ask, filters=ask.filters._replace(decision=SHOWN))
         if ask.space is not None:
             self.space_id(tenant, ask.space)
-        tail = self._follower.tail(tenant)
-        overlay = Snapshot(self._index, self._shelf, tenant, tail)
-        sought = self._sought(overlay, ask)
-        return SearchExecution(
-            self._index, overlay, ask, sought, hubs=self._hubs, scale=self._scale
-        ).results()
+        snapshot = Snapshot(self._index, self._shelf, tenant, self._follower.tail(tenant))
+        plan = self._plan(snapshot, ask)
+        execution = SearchExecution(
+            self._index, snapshot, ask, plan, hubs=self._hubs, scale=self._scale
+        )
+        return execution.results()
 
-    # --- what to ask ----------------------------------------------------------------------------
+    # --- planning -------------------------------------------------------------------------------
 
-    def _sought(self, overlay: Snapshot, ask: SearchRequest) -> QueryPlan:
-        own = None if ask.image_id is None else self._record(overlay, ask.image_id)
-        ways: list[tuple[Mode, Way]] = []
-        if ask.vector is not None or own is not None:
-            ways.append(("visual", "picture"))
-        if own is not None:
-            ways.append(("caption", "picture"))
-        if ask.text and ask.text.strip():
-            ways += [("visual", "text"), ("caption", "text"), ("keyword", "text")]
-        questions: list[RankedList] = []
+    def _plan(self, snapshot: Snapshot, ask: SearchRequest) -> QueryPlan:
+        """Return the lists that can be run; of hybrid, name what is missing and why."""
+        own = None if ask.image_id is None else self._record(snapshot, ask.image_id)
+        lists: list[RankedList] = []
         refused: list[tuple[Mode, SeenitError]] = []
-        for mode, way in ways:
-            if ask.mode not in ("hybrid", mode):
-                continue
+        for mode, way in _ways(ask):
             try:
-                questions += self._questions(overlay, ask, mode, way, own)
+                lists += self._lists(snapshot, ask, mode, way, own)
             except (EmbedderUnavailableError, ConflictError) as error:
                 refused.append((mode, error))
-        if not questions:
+        if not lists:
             raise refused[0][1]
-        used = {question.mode for question in questions}
+        used = {one.mode for one in lists}
         missing = {mode: Absent(mode, why.detail) for mode, why in refused if mode not in used}
-        without = () if own is None else (own.state.image_id, own.state.original)
+        without = set() if own is None else {own.state.image_id, own.state.original}
         return QueryPlan(
-            questions=questions, missing=tuple(missing.values()), without=tuple(sorted({*without}))
+            lists=tuple(lists), missing=tuple(missing.values()), without=tuple(sorted(without))
         )
 
-    def _questions(
-        self, overlay: Snapshot, ask: SearchRequest, mode: Mode, way: Way, own: Record | None
+    def _lists(
+        self, snapshot: Snapshot, ask: SearchRequest, mode: Mode, way: Way, own: Record | None
     ) -> list[RankedList]:
+        """Return the lists of one mode: two where a sent picture and a stored one ask."""
         if mode == "keyword":
             return [RankedList(mode=mode, way=way, text=ask.text or "")]
-        tenant = overlay.tenant
+        tenant = snapshot.tenant
         if way == "text":
             space_id, vector = self.read(tenant, mode, ask.text or "")
             vectors = [vector]
         else:
-            space_id = self._active(tenant, mode)
+            space_id = self._active(tenant, mode, "mode")
             vectors = [] if ask.vector is None or mode == "caption" else [ask.vector]
             if own is not None:
-                vectors.append(self._stored(overlay, own, space_id, mode))
+                vectors.append(self._stored(snapshot, own, space_id, mode))
         return [
             RankedList(mode=mode, way=way, space_id=space_id, vector=np.asarray(vector, np.float32))
             for vector in vectors
         ]
 
-    def _stored(self, overlay: Snapshot, own: Record, space_id: str, kind: SpaceKind) -> Vector:
+    def _stored(self, snapshot: Snapshot, own: Record, space_id: str, kind: SpaceKind) -> Vector:
         """A picture's own vector; what a copy shows, its original stands for."""
         image_id = own.state.image_id
-        vector = self._vector(overlay, own, space_id)
+        vector = self._vector(snapshot, own, space_id)
         if vector is None and kind == "visual" and own.state.original != image_id:
-            original = overlay.records([own.state.original])[0]
-            vector = None if original is None else self._vector(overlay, original, space_id)
+            original = snapshot.records([own.state.original])[0]
+            vector = None if original is None else self._vector(snapshot, original, space_id)
         if vector is None:
             raise ConflictError(
                 f"picture {image_id} has no vector in the space {space_id}", field="image_id"
             )
         return vector
 
-    def _vector(self, overlay: Snapshot, record: Record, space_id: str) -> Vector | None:
+    def _vector(self, snapshot: Snapshot, record: Record, space_id: str) -> Vector | None:
         held = record.vectors.get(space_id)  # where the tail has it
         if held is not None:
             return held
-        return self._index.vector(overlay.tenant, space_id, record.state.image_id)
+        return self._index.vector(snapshot.tenant, space_id, record.state.image_id)
 
-    def _record(self, overlay: Snapshot, image_id: str) -> Record:
-        record = overlay.records([image_id])[0]
+    def _record(self, snapshot: Snapshot, image_id: str) -> Record:
+        record = snapshot.records([image_id])[0]
         if record is not None:
             return record
-        if overlay.removed(image_id) is not None:
+        if snapshot.removed(image_id) is not None:
             raise GoneError(f"picture {image_id} was deleted", field="image_id")
         raise MissingError(f"there is no picture {image_id}", field="image_id")
 
-    def _active(self, tenant: str, kind: SpaceKind) -> str:
+    def _active(self, tenant: str, kind: SpaceKind, field: str) -> str:
         active = self._embedders.space_id(tenant, kind)
         if active is None:
             reason = self._embedder(tenant, kind).absent or f"there is no {kind} model"
-            raise EmbedderUnavailableError(reason, field="mode")
+            raise EmbedderUnavailableError(reason, field=field)
         return active
 
     def _embedder(self, tenant: str, kind: SpaceKind) -> TextEmbedder:
         embedders = self._embedders
         return embedders.visual(tenant) if kind == "visual" else embedders.caption(tenant)
+
+
+def _ways(ask: SearchRequest) -> list[tuple[Mode, Way]]:
+    """Return the modes that a question asks in, and whether a picture or a text asks."""
+    ways: list[tuple[Mode, Way]] = []
+    if ask.vector is not None or ask.image_id is not None:
+        ways.append(("visual", "picture"))
+    if ask.image_id is not None:
+        ways.append(("caption", "picture"))
+    if ask.text and ask.text.strip():
+        ways += [("visual", "text"), ("caption", "text"), ("keyword", "text")]
+    return [(mode, way) for mode, way in ways if ask.mode in ("hybrid", mode)]

@@ -68,7 +68,7 @@ class AsksTheIndexFirst(Ledger):
 
     def settle(self, tenant: str, claims: Sequence[Claim]) -> list[Operation | None]:
         self._asked = super()._source(tenant)
-        queries = [query for claim in claims if (query := claim.query) is not None]
+        queries = [claim.query for claim in claims if claim.query is not None]
         self._asked.prefetch(queries)
         for query in queries:
             self._asked.hits(query, lambda _: False, ())
@@ -360,8 +360,8 @@ class AdvancesOnlyItsOwn(Ledger):
 class IndexAlone(Snapshot):
     """11: readers ask the index without the tail."""
 
-    def records(self, ids: Sequence[str]) -> list[Record | None]:
-        return self._index.records(self.tenant, ids)
+    def records(self, ids: Sequence[str], *, vectors: bool = False) -> list[Record | None]:
+        return self._index.records(self.tenant, ids, vectors=vectors)
 
     def outcomes(self, job_ids: Sequence[str]) -> list[Outcome | None]:
         return self._index.outcomes(self.tenant, job_ids)

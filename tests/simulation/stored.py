@@ -252,8 +252,11 @@ class MemoryIndex:
         held = self._replica().states
         return [held[one][1] if one in held else None for one in image_ids]
 
-    def records(self, tenant: str, image_ids: Sequence[str]) -> list[Record | None]:
-        """In order."""
+    def records(
+        self, tenant: str, image_ids: Sequence[str], *, vectors: bool = False
+    ) -> list[Record | None]:
+        """In order; there are no vectors."""
+        del vectors
         return [
             state
             and Record(
