@@ -10,6 +10,8 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from itertools import starmap
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -119,18 +121,12 @@ class DuplicatesEvaluation:
         photos = [path for path in plan.photos if path in self._ids]
         alike = [path for path in plan.lookalikes if path in self._ids]
         edits = tuple(self._edit(EDITS[name], photos) for name in plan.edits)
-        looked, settled = [], []
-        for label, paths in (("photos", photos), ("look-alikes", alike)):
-            if paths:
-                seen, found = self._again(label, paths)
-                looked.append(seen)
-                settled.append(found)
+        sets = [one for one in (("photos", photos), ("look-alikes", alike)) if one[1]]
+        again = list(starmap(self._again, sets))
+        pairs = [errors for _, errors in again]
         if plan.all_pairs:
-            for label, paths in (("photos", photos), ("look-alikes", alike)):
-                if paths:
-                    settled.append(self._all_pairs(label, paths))
-        kinds = TEMPLATES if plan.templates else {}
-        templates = tuple(self._template(kind) for kind in kinds)
+            pairs += starmap(self._all_pairs, sets)
+        templates = tuple(map(self._template, TEMPLATES if plan.templates else ()))
         return DuplicatesReport(
             photos=len(photos),
             stored=len(self._ids),
@@ -139,8 +135,8 @@ class DuplicatesEvaluation:
             model=self._instance.model,
             policy_version=self._policy.version,
             edits=edits,
-            looked=tuple(looked),
-            pairs=tuple(settled),
+            looked=tuple(counts for counts, _ in again),
+            pairs=tuple(pairs),
             templates=templates,
             seconds=round(time.monotonic() - began, 1),
         )
@@ -172,31 +168,35 @@ class DuplicatesEvaluation:
     # --- recall ---------------------------------------------------------------------------------
 
     def _edit(self, edit: Edit, photos: Sequence[Path]) -> EditFound:
+        """Check each photo edited in one way: is it found, and called a copy of its original."""
         right: dict[Path, bool] = {}
-        hits: dict[Path, Hit | None] = {}
+        found: list[Hit] = []
         for done, path in enumerate(photos, 1):
             data = edit.apply(self._opened(path), path.name)
             verdict = self._instance.check(data)
             near = self._instance.near(data).hits
             anchor = self._anchors[path]
-            hits[path] = next((hit for hit in near if hit.image_id == anchor), None)
+            found += [hit for hit in near if hit.image_id == anchor][:1]
             copy = verdict.kind in ("exact", "near_duplicate")
             right[path] = copy and verdict.original == anchor
             if not right[path] and edit.expected is not None:
                 self._show(f"{edit.title}: {_called(verdict)}", data, path.read_bytes())
             self._told(edit.title, done, len(photos))
-        found = [hit for hit in hits.values() if hit is not None]
+        by_hash, by_visual, by_features = _by_source(found)
+        halves: dict[bool, list[bool]] = {True: [], False: []}
+        for path, flag in right.items():
+            halves[is_odd(path.name)].append(flag)
         return EditFound(
             name=edit.name,
             title=edit.title,
             expected=edit.expected,
             all=share(right.values()),
-            odd=share(flag for path, flag in right.items() if is_odd(path.name)),
-            even=share(flag for path, flag in right.items() if not is_odd(path.name)),
+            odd=share(halves[True]),
+            even=share(halves[False]),
             candidate=Proportion(len(found), len(photos)),
-            by_hash=Proportion(sum(hit.hamming is not None for hit in found), len(photos)),
-            by_visual=Proportion(sum(hit.similarity is not None for hit in found), len(photos)),
-            by_features=Proportion(sum(hit.votes is not None for hit in found), len(photos)),
+            by_hash=Proportion(by_hash, len(photos)),
+            by_visual=Proportion(by_visual, len(photos)),
+            by_features=Proportion(by_features, len(photos)),
             missed=tuple(path.name for path, flag in right.items() if not flag),
         )
 
@@ -217,22 +217,19 @@ class DuplicatesEvaluation:
                 if match.confirmed and other is not None and match.image_id not in own:
                     self._pair(pairs_found, path, other, match.evidence, label)
             self._told(f"{label} again", done, len(paths))
-        for name, other_name in self._copies.items():
-            both = frozenset((name, other_name))
-            if both not in pairs_found and {name, other_name} <= {p.name for p in paths}:
-                pairs_found[both] = confirmed(name, other_name, Evidence(), self._plan.known)
-        total = len(paths)
-        looked = CandidateCounts(
-            label=label,
-            pictures=total,
-            by_hash=mean(sum(h.hamming is not None for h in hits) for hits in counted),
-            by_visual=mean(sum(h.similarity is not None for h in hits) for hits in counted),
-            by_features=mean(sum(h.votes is not None for h in hits) for hits in counted),
-            together=mean(len(hits) for hits in counted),
-            laid_over=mean(len(worth(hits, self._policy)) for hits in counted),
-            most=max(map(len, counted)),
+        self._add_copies(pairs_found, {path.name for path in paths})
+        return _counts(label, counted, self._policy), paired(
+            label, "pipeline", len(paths), pairs_found
         )
-        return looked, paired(label, "pipeline", total, pairs_found)
+
+    def _add_copies(
+        self, found: dict[frozenset[str], FalseConfirmation], names: AbstractSet[str]
+    ) -> None:
+        """Add the files among these that were called copies of each other as they were stored."""
+        for name, other in self._copies.items():
+            if {name, other} <= names:
+                pair = confirmed(name, other, Evidence(), self._plan.known)
+                found.setdefault(frozenset((name, other)), pair)
 
     def _all_pairs(self, label: str, paths: Sequence[Path]) -> PairwiseErrors:
         stage = f"{label}, all pairs"
@@ -300,6 +297,30 @@ class DuplicatesEvaluation:
 
     def _opened(self, path: Path) -> Image.Image:
         return whole(path.read_bytes(), self._instance.limits)
+
+
+def _by_source(hits: Sequence[Hit]) -> tuple[int, int, int]:
+    """Count the hits that hash, vector and local features found."""
+    return (
+        sum(hit.hamming is not None for hit in hits),
+        sum(hit.similarity is not None for hit in hits),
+        sum(hit.votes is not None for hit in hits),
+    )
+
+
+def _counts(label: str, counted: Sequence[Sequence[Hit]], policy: Policy) -> CandidateCounts:
+    """Average the candidates of each picture, itself left out."""
+    sources = [_by_source(hits) for hits in counted]
+    return CandidateCounts(
+        label=label,
+        pictures=len(counted),
+        by_hash=mean(by_hash for by_hash, _, _ in sources),
+        by_visual=mean(by_visual for _, by_visual, _ in sources),
+        by_features=mean(by_features for _, _, by_features in sources),
+        together=mean(len(hits) for hits in counted),
+        laid_over=mean(len(worth(hits, policy)) for hits in counted),
+        most=max(map(len, counted)),
+    )
 
 
 def _called(verdict: Verdict) -> str:

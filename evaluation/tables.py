@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -12,7 +13,13 @@ from rich.table import Table
 from cli.file_reading import read_text
 from core.errors import InputError
 from evaluation import retrieval as recall
-from evaluation.report import DuplicatesReport
+from evaluation.report import (
+    CandidateCounts,
+    DuplicatesReport,
+    EditFound,
+    PairwiseErrors,
+    TemplateErrors,
+)
 
 _HEADER = ["image", "caption"]
 
@@ -42,14 +49,12 @@ def captioned(
 
 
 def retrieval(report: recall.RetrievalReport) -> None:
-    """Recall by question and by mode, and what came back empty."""
+    """Print recall by question and by mode, and what came back empty."""
     console = Console()
     models = " · ".join(f"{kind}: {name}" for kind, name in report.models.items())
     console.print(f"{report.pictures} pictures · {models} · {report.seconds:.0f} s")
-    table = Table(title="Recall, %", title_justify="left", header_style="bold")
-    for name in ("asked", "mode", "by", "questions", *(f"R@{k}" for k in recall.AT)):
-        left = name in {"asked", "mode", "by"}
-        table.add_column(name, justify="left" if left else "right")
+    columns = ("asked", "mode", "by", "questions", *(f"R@{k}" for k in recall.AT))
+    table = _table("Recall, %", columns, left={"asked", "mode", "by"})
     for one in report.found:
         shares = (f"{100 * one.at[str(k)]:.1f}" for k in recall.AT)
         table.add_row(one.asked, one.mode, one.by, str(one.questions), *shares)
@@ -62,9 +67,8 @@ def retrieval(report: recall.RetrievalReport) -> None:
         f"were not there came back empty ({out.value:.1%}), and wrongly {wrongly.found} of "
         f"{wrongly.asked} ({wrongly.value:.1%})."
     )
-    table = Table(title="Thresholds, %", title_justify="left", header_style="bold")
-    for name in ("on", "wrongly empty at 90 empty", "empty at 10 wrongly empty"):
-        table.add_column(name, justify="left" if name == "on" else "right")
+    columns = ("on", "wrongly empty at 90 empty", "empty at 10 wrongly empty")
+    table = _table("Thresholds, %", columns, left={"on"})
     for line in report.curves:
         table.add_row(
             line.label, f"{100 * line.at_nine_tenths:.1f}", f"{100 * line.at_one_tenth:.1f}"
@@ -73,39 +77,47 @@ def retrieval(report: recall.RetrievalReport) -> None:
 
 
 def duplicates(report: DuplicatesReport) -> None:
-    """Recall by edit, candidates, pairs and templates."""
+    """Print recall by edit, candidates, pairs and templates."""
     console = Console()
     console.print(
         f"{report.photos} photos among {report.stored} pictures · visual: {report.model} · "
         f"policy {report.policy_version} · {report.seconds:.0f} s"
     )
-    table = Table(title="Recall, %", title_justify="left", header_style="bold")
-    for name in ("edit", "asked", "all", "odd", "even", "candidate", "hash", "visual", "features"):
-        table.add_column(name, justify="left" if name == "edit" else "right")
-    for edit in report.edits:
-        style = "" if edit.met else "red"
+    console.print(_edits(report.edits))
+    console.print(_candidates(report.looked))
+    console.print(_pairs(report.pairs))
+    if report.templates:
+        console.print(_templates(report.templates))
+
+
+def _edits(edits: Sequence[EditFound]) -> Table:
+    columns = ("edit", "asked", "all", "odd", "even", "candidate", "hash", "visual", "features")
+    table = _table("Recall, %", columns, left={"edit"})
+    for edit in edits:
         shares = (edit.all, edit.odd, edit.even, edit.candidate)
         sources = (edit.by_hash, edit.by_visual, edit.by_features)
         table.add_row(
             edit.title,
             "" if edit.expected is None else f"{edit.expected:.0%}".rstrip("%"),
             *(f"{100 * one.value:.1f}" for one in (*shares, *sources)),
-            style=style,
+            style="" if edit.met else "red",
         )
-    console.print(table)
-    table = Table(
-        title="Candidates a picture, itself left out", title_justify="left", header_style="bold"
-    )
-    for name in ("pictures", "hash", "visual", "features", "together", "laid over", "most"):
-        table.add_column(name, justify="left" if name == "pictures" else "right")
-    for one in report.looked:
+    return table
+
+
+def _candidates(looked: Sequence[CandidateCounts]) -> Table:
+    columns = ("pictures", "hash", "visual", "features", "together", "laid over", "most")
+    table = _table("Candidates a picture, itself left out", columns, left={"pictures"})
+    for one in looked:
         values = (one.by_hash, one.by_visual, one.by_features, one.together, one.laid_over)
         table.add_row(f"{one.pictures} {one.label}", *(f"{v:.3f}" for v in values), str(one.most))
-    console.print(table)
-    table = Table(title="Called copies of each other", title_justify="left", header_style="bold")
-    for name in ("pictures", "way", "pairs", "false", "which"):
-        table.add_column(name, justify="right" if name in {"pairs", "false"} else "left")
-    for pairs in report.pairs:
+    return table
+
+
+def _pairs(found: Sequence[PairwiseErrors]) -> Table:
+    columns = ("pictures", "way", "pairs", "false", "which")
+    table = _table("Called copies of each other", columns, left={"pictures", "way", "which"})
+    for pairs in found:
         which = "\n".join(
             f"{pair.one} · {pair.other}" + (" (the same photo)" if pair.known else "")
             for pair in pairs.confirmed
@@ -118,16 +130,22 @@ def duplicates(report: DuplicatesReport) -> None:
             which,
             style="red" if pairs.false else "",
         )
-    console.print(table)
-    if not report.templates:
-        return
-    table = Table(
-        title="Templates: pairs of different ones", title_justify="left", header_style="bold"
-    )
-    for name in ("template", "pairs", "not confirmed", "with changes", "without", "area", "told"):
-        table.add_column(name, justify="left" if name in {"template", "told"} else "right")
-    for kind in report.templates:
+    return table
+
+
+def _templates(kinds: Sequence[TemplateErrors]) -> Table:
+    columns = ("template", "pairs", "not confirmed", "with changes", "without", "area", "told")
+    table = _table("Templates: pairs of different ones", columns, left={"template", "told"})
+    for kind in kinds:
         said = ", ".join(f"{n} {name}" for name, n in kind.verdicts.items())
         counts = (kind.pairs, kind.unconfirmed, kind.changed, kind.plain)
         table.add_row(kind.kind, *map(str, counts), f"{kind.share:.0%}", said)
-    console.print(table)
+    return table
+
+
+def _table(title: str, columns: Sequence[str], left: Collection[str]) -> Table:
+    """Make a table whose columns are aligned to the right, but for some."""
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for name in columns:
+        table.add_column(name, justify="left" if name in left else "right")
+    return table

@@ -13,7 +13,7 @@ import random
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -122,9 +122,9 @@ class RealPhotos:
             )
         groups = [_below(folder / name) for name in (*VARIED, *FURTHER)]
         if any(groups):
-            varied = [path for group in groups[: len(VARIED)] for path in group]
-            further = [path for group in groups[len(VARIED) :] for path in group]
-            self._own, self._other = groups[0], [path for group in groups[1:] for path in group]
+            varied = list(chain(*groups[: len(VARIED)]))
+            further = list(chain(*groups[len(VARIED) :]))
+            self._own, self._other = groups[0], list(chain(*groups[1:]))
         else:
             varied, further = _below(folder), []
             self._own, self._other = varied[::2], varied[1::2]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import count
 
 import httpx
@@ -88,33 +90,9 @@ def _measured(
     run: Run, service: Service | Fleet, files: list[bytes]
 ) -> tuple[float, int, list[float]]:
     """Uploads settled a second, answers of 503, and each check's seconds from when it was due."""
-    over = threading.Event()
     refused: list[int] = []
-    uploaded = 0
-
-    def upload() -> None:
-        nonlocal uploaded
-        with httpx.Client(base_url=service.url, timeout=120) as client:
-            for n in count():
-                if over.is_set():
-                    return
-                # A byte after the end makes each a file of its own; its pixels are known.
-                parts = [
-                    (
-                        "file",
-                        (
-                            f"{n}-{m}.jpg",
-                            files[(n * UPLOADING + m) % len(files)] + bytes([n % 251, m]),
-                        ),
-                    )
-                    for m in range(UPLOADING)
-                ]
-                client.post("/v1/images?wait=60", files=parts).raise_for_status()
-                uploaded += UPLOADING
-
-    uploader = threading.Thread(target=upload)
-    uploader.start()
     with (
+        _uploading(service, files) as uploaded,
         httpx.Client(
             base_url=service.url, timeout=120, limits=httpx.Limits(max_connections=CLIENTS)
         ) as client,
@@ -139,7 +117,39 @@ def _measured(
             asked.append(pool.submit(check, n))
         taken = [one.result() for one in asked]
         lasted = time.perf_counter() - began
-    rate = uploaded / lasted
-    over.set()
-    uploader.join()
+        rate = sum(uploaded) / lasted
     return rate, len(refused), taken
+
+
+@contextmanager
+def _uploading(service: Service | Fleet, files: list[bytes]) -> Iterator[list[int]]:
+    """Upload one request after another meanwhile; gives the files that each had settled."""
+    over = threading.Event()
+    uploaded: list[int] = []
+
+    def upload() -> None:
+        with httpx.Client(base_url=service.url, timeout=120) as client:
+            for n in count():
+                if over.is_set():
+                    return
+                # A byte after the end makes each a file of its own; its pixels are known.
+                parts = [
+                    (
+                        "file",
+                        (
+                            f"{n}-{m}.jpg",
+                            files[(n * UPLOADING + m) % len(files)] + bytes([n % 251, m]),
+                        ),
+                    )
+                    for m in range(UPLOADING)
+                ]
+                client.post("/v1/images?wait=60", files=parts).raise_for_status()
+                uploaded.append(UPLOADING)
+
+    uploader = threading.Thread(target=upload)
+    uploader.start()
+    try:
+        yield uploaded
+    finally:
+        over.set()
+        uploader.join()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import partial
 from statistics import median
 from typing import NamedTuple
@@ -118,43 +119,15 @@ def _hashes(size: Size) -> Row:
 
 def _words(progress: Progress, size: Size) -> Row:
     """Half of a picture's words at random, half those of real pictures: some words are common."""
-    random = np.random.default_rng(3)
     real = [
         visual_words.extract(np.asarray(photo(seed, 512, 384)))
         for seed in progress.track(range(size.drawn), description="drawing words")
     ]
-    every = [_arrays(one) for one in real]
-    words = np.concatenate([one[0] for one in every])
-    mirrored = np.concatenate([one[1] for one in every])
     held = InvertedIndex()
-    each = len(words) // size.drawn
-    tables = np.arange(visual_words.TABLES) << visual_words.BITS
-
-    points = np.concatenate([one[2] for one in every]).astype("<f4")
-
-    def made(count: int) -> list[Features]:
-        rows = random.integers(0, len(words), (count, each))
-        chance = random.random((count, each, 1)) < CHANCE
-        found = [
-            np.where(chance, random.integers(0, 1 << visual_words.BITS, new.shape) + tables, new)
-            for new in (words[rows], mirrored[rows])
-        ]
-        own, other = (one.astype("<u4") for one in found)
-        places = points[random.integers(0, len(points), (count, each))]
-        return [
-            Features(
-                words=own[n].tobytes(),
-                mirrored=other[n].tobytes(),
-                points=places[n].tobytes(),
-                width=224,
-                height=168,
-            )
-            for n in range(count)
-        ]
-
     starts = range(0, size.pictures, size.at_once)
+    mixed = _mixed(real, size.at_once)
     for start in progress.track(starts, description="holding words"):
-        held.extend(range(start, start + size.at_once), made(size.at_once))
+        held.extend(range(start, start + size.at_once), next(mixed))
     asked = real[:20]
     taken = sorted(fastest(partial(held.search, one), 5)[::-1] for one in asked)
     return Row(
@@ -169,6 +142,36 @@ def _words(progress: Progress, size: Size) -> Row:
             "words a picture": len(np.unique(sketch(real[0]).codes)),
         },
     )
+
+
+def _mixed(real: Sequence[Features], count: int) -> Iterator[list[Features]]:
+    """Make features without end, `count` at a time."""
+    random = np.random.default_rng(3)
+    every = [_arrays(one) for one in real]
+    words = np.concatenate([one[0] for one in every])
+    mirrored = np.concatenate([one[1] for one in every])
+    points = np.concatenate([one[2] for one in every]).astype("<f4")
+    each = len(words) // len(real)
+    tables = np.arange(visual_words.TABLES) << visual_words.BITS
+    while True:
+        rows = random.integers(0, len(words), (count, each))
+        chance = random.random((count, each, 1)) < CHANCE
+        found = [
+            np.where(chance, random.integers(0, 1 << visual_words.BITS, new.shape) + tables, new)
+            for new in (words[rows], mirrored[rows])
+        ]
+        own, other = (one.astype("<u4") for one in found)
+        places = points[random.integers(0, len(points), (count, each))]
+        yield [
+            Features(
+                words=own[n].tobytes(),
+                mirrored=other[n].tobytes(),
+                points=places[n].tobytes(),
+                width=224,
+                height=168,
+            )
+            for n in range(count)
+        ]
 
 
 def _arrays(one: Features) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -104,13 +104,7 @@ def _row(run: Run, source: PhotoSource) -> Row:
             )
             for n in range(size.stored, size.stored + size.asked)
         ]
-        found, taken = [], []
-        for query in progress.track(held, description="asking"):
-            exact = _nearest(local, query)
-            began = time.perf_counter()
-            near = _nearest(index, query)
-            taken.append(time.perf_counter() - began)
-            found.append(len(exact & near) / len(exact))
+        found, taken = _recalls(progress, local, index, held)
         sources, hit_ms = _candidates(progress, local, index, held[: size.near])
         return Row(
             work=f"Weaviate's recall at 10 of {size.stored:,} crops, {size.asked:,} held out",
@@ -129,6 +123,20 @@ def _row(run: Run, source: PhotoSource) -> Row:
                 "candidates of one picture, p50 / p95, ms": _quantiles(hit_ms),
             },
         )
+
+
+def _recalls(
+    progress: Progress, local: Index, index: Index, held: Sequence[Query]
+) -> tuple[list[float], list[float]]:
+    """Measure each query's share of the exact nearest that were found, and its seconds."""
+    found, taken = [], []
+    for query in progress.track(held, description="asking"):
+        exact = _nearest(local, query)
+        began = time.perf_counter()
+        near = _nearest(index, query)
+        taken.append(time.perf_counter() - began)
+        found.append(len(exact & near) / len(exact))
+    return found, taken
 
 
 def million(run: Run) -> list[Row]:

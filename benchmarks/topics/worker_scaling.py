@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from rich.progress import Progress
@@ -54,20 +54,7 @@ def rows(run: Run) -> list[Row]:
         rate(service, "embedded")
     checks = []
     for workers in size.workers:
-        with ExitStack() as stack:
-            folder = stack.enter_context(photos.folder())
-            redis = stack.enter_context(servers.redis(folder / "redis"))
-            weaviate = stack.enter_context(servers.weaviate(folder / "weaviate"))
-            running = stack.enter_context(
-                fleet(
-                    folder / "fleet",
-                    redis=redis.url,
-                    weaviate=weaviate.url,
-                    workers=workers,
-                    SEENIT_DURABLE="true",
-                    SEENIT_MODEL=check_latency.named(model),
-                )
-            )
+        with _fleet(workers, check_latency.named(model)) as running:
             name = f"{workers} worker{'s' * (workers > 1)}"
             rate(running, name)
             where = f", over Redis and Weaviate, {name}"
@@ -89,6 +76,25 @@ def rows(run: Run) -> list[Row]:
         ),
         *checks,
     ]
+
+
+@contextmanager
+def _fleet(workers: int, model: str) -> Iterator[Fleet]:
+    """Start an API and so many workers over a Redis and a Weaviate of their own."""
+    with (
+        photos.folder() as folder,
+        servers.redis(folder / "redis") as redis,
+        servers.weaviate(folder / "weaviate") as weaviate,
+        fleet(
+            folder / "fleet",
+            redis=redis.url,
+            weaviate=weaviate.url,
+            workers=workers,
+            SEENIT_DURABLE="true",
+            SEENIT_MODEL=model,
+        ) as running,
+    ):
+        yield running
 
 
 def _rate(
