@@ -13,7 +13,7 @@ import pytest
 from adapters import settings
 
 ROOT = Path(__file__).parents[2]
-CORE_KNOWS = {"core", "numpy", "PIL", "pi_heif", "imagehash", "cv2", "msgspec"}
+CORE_KNOWS = {"core", "numpy", "PIL", "pi_heif", "imagehash", "cachetools", "cv2", "msgspec"}
 OURS = ("core", "adapters", "api", "worker", "rag", "cli")
 
 
