@@ -14,7 +14,7 @@ from adapters.settings import Settings
 from adapters.sqlite_index import SQLiteIndex
 from core.errors import SettingsError
 from core.matching.policy import POLICY
-from core.ports import Embedder, Rebuildable, TextEmbedder
+from core.ports import Embedder, ServiceIndex, TextEmbedder
 
 NEEDED = ("torch", "transformers")
 """What models run on, and the extra `gpu` brings."""
@@ -46,7 +46,7 @@ def index_path(settings: Settings) -> Path:
     return Path(unquote(parts.path))
 
 
-def open_index(settings: Settings) -> Rebuildable:
+def open_index(settings: Settings) -> ServiceIndex:
     """The index that the URL names; a server need not be there yet. Raise SettingsError."""
     scheme = urlsplit(settings.index_url).scheme
     if scheme != "sqlite":

@@ -9,7 +9,7 @@ from typing import Protocol
 from core.errors import IndexUnavailableError, SeenitError
 from core.event_log.ledger import Ledger
 from core.event_log.replay import replay
-from core.ports import Log, Rebuildable
+from core.ports import Log, ServiceIndex
 from core.storage.picture_store import PictureStore
 
 TRIES = 10
@@ -26,7 +26,7 @@ class ReindexParts(Protocol):
         """What an index is made of."""
 
     @property
-    def index(self) -> Rebuildable:
+    def index(self) -> ServiceIndex:
         """The old one."""
 
     @property

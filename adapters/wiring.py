@@ -51,7 +51,7 @@ from core.ingest.retention import Retention
 from core.ingest.sweeper import Sweeper
 from core.matching.candidates import fuse
 from core.matching.policy import POLICY
-from core.ports import Blobs, Embedder, Log, Progress, Queue, Rebuildable, TextEmbedder
+from core.ports import Blobs, Embedder, Log, Progress, Queue, ServiceIndex, TextEmbedder
 from core.queries.records import RecordReader
 from core.queries.wait import JobWaiter
 from core.search.searcher import LoadsQueryPicture, Searcher
@@ -87,7 +87,7 @@ class Services:
     meter: PrometheusMeter
     blobs: Blobs
     log: Log
-    index: Rebuildable
+    index: ServiceIndex
     shelf: PictureStore
     visual: Embedder
     """Of the settings; `models` says which one is a tenant's."""

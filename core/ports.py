@@ -164,23 +164,143 @@ class Stats(NamedTuple):
     watermark: int
 
 
-@runtime_checkable
-class Index(Protocol):
-    """A projection of the log: whatever it holds can be made again. Raises IndexUnavailableError.
+class IndexRecords(Protocol):
+    """Look-ups of records and jobs by id, and of records by digest or original."""
 
-    Reads may lag behind `project`; the highest seq of a record wins, a tombstone stays.
-    """
+    def read_states(self, tenant: str, image_ids: Sequence[str]) -> list[State | None]:
+        """Return states in the order of the ids, None for unknown and deleted ones."""
+
+    def read_records(
+        self, tenant: str, image_ids: Sequence[str], *, vectors: bool = False
+    ) -> list[Record | None]:
+        """Return records in the order of the ids, None for unknown and deleted ones."""
+
+    def read_cards(self, tenant: str, image_ids: Sequence[str]) -> list[RecordCard | None]:
+        """Return cards in the order of the ids, None for unknown and deleted ones."""
+
+    def read_tombstones(self, tenant: str, image_ids: Sequence[str]) -> list[Tombstone | None]:
+        """Return tombstones in the order of the ids, None for records not deleted."""
+
+    def read_vectors(
+        self, tenant: str, space_id: str, image_ids: Sequence[str]
+    ) -> list[Vector | None]:
+        """Return each record's own (d,) vector of a space, in the order of the ids."""
+
+    def read_outcomes(self, tenant: str, job_ids: Sequence[str]) -> list[Outcome | None]:
+        """Return outcomes in the order of the ids, None for jobs unknown or not ended."""
+
+    def find_states(
+        self,
+        tenant: str,
+        *,
+        sha256: Sequence[str] = (),
+        pixels: Sequence[str] = (),
+        originals: Sequence[str] = (),
+    ) -> list[State]:
+        """Return live records with one of these digests, or copies of one of these originals.
+
+        Each once, in log order of acceptance; an original is no copy of itself.
+        """
+
+
+class IndexSearch(Protocol):
+    """Candidates for a verdict, and the searches by vector and by keyword."""
+
+    def find_candidates(
+        self, tenant: str, queries: Sequence[Query], *, without: Sequence[str] = ()
+    ) -> list[list[Hit]]:
+        """Return the anchors near each query from every source, cut only by the source's top.
+
+        Several sources' hits of one anchor are one Hit. Purged anchors are included, closed ones
+        left out, and the records in `without` as if they were not there: others take their places.
+        """
+
+    def find_neighbours(
+        self,
+        tenant: str,
+        space_id: str,
+        vector: Vector,
+        *,
+        limit: int,
+        min_similarity: float = -1.0,
+        without: Sequence[str] = (),
+        filters: Filters | None = None,
+    ) -> list[Neighbour]:
+        """Return exact or approximate nearest records of a space, best first.
+
+        A record passes the filters by itself; where it has no vector of its own in that space,
+        its original passes for it, except by `core.filters.ALLOWED`. Raise MalformedError for a
+        vector of other dimensions than the space has.
+        """
+
+    def search_keywords(
+        self,
+        tenant: str,
+        text: str,
+        *,
+        limit: int,
+        without: Sequence[str] = (),
+        filters: Filters | None = None,
+    ) -> list[Neighbour]:
+        """Return records with any of a text's words, copies too, by BM25 relevance."""
+
+
+class IndexLists(Protocol):
+    """Lists of records and jobs part by part, and counts over all of them."""
+
+    def list_records(
+        self,
+        tenant: str,
+        filters: Filters,
+        limit: int,
+        before: tuple[str, str] | None = None,
+    ) -> IndexPage:
+        """Return records older than (accepted_at, image_id) `before` that pass every filter.
+
+        `accepted_after` and `accepted_before` exclude the moment itself; `original_id` finds the
+        copies of an original, not the original.
+        """
+
+    def list_outcomes(
+        self,
+        tenant: str,
+        status: Literal["done", "failed"] | None,
+        limit: int,
+        before: tuple[str, str] | None = None,
+    ) -> tuple[list[Outcome], bool]:
+        """Return ended jobs older than (accepted_at, job_id) `before`, and whether more follow."""
+
+    def list_unembedded(
+        self, tenant: str, space_id: str, limit: int, after: int = -1
+    ) -> MissingVectors:
+        """Return records that could have a vector in a space and have none, in log order.
+
+        A purged picture has no pixels to make a visual vector of; a record without title,
+        description and tags has no words to make a caption vector of.
+        """
+
+    def list_values(
+        self,
+        tenant: str,
+        by: Literal["category", "owner_id", "decision", "verdict", "tag"],
+        limit: int,
+    ) -> list[str]:
+        """Return the first `limit` different values that records have, sorted."""
+
+    def count_records(self, tenant: str, spaces: Sequence[str] = ()) -> Stats:
+        """Return counts as of W; `spaces` are counted also where no record has a vector in them."""
+
+
+class IndexProjection(Protocol):
+    """The log written into the index, entry by entry, and how far that has come."""
 
     def watermark(self, tenant: str) -> int:
-        """W: every entry up to it is visible on every replica. 0 for an unknown tenant."""
+        """Return W: every entry up to it is visible on every replica. 0 for an unknown tenant."""
 
-    def tenants(self) -> list[str]:
-        """Those that have a watermark."""
+    def active_spaces(self, tenant: str) -> Mapping[SpaceKind, ActiveSpaces]:
+        """Return the spaces of each kind, as far as the log speaks of them."""
 
-    def whole(self) -> None:
-        """Raise IndexUnavailableError where W stands still though reads are answered."""
-
-    def project(
+    def project_entry(
         self,
         tenant: str,
         seq: int,
@@ -192,139 +312,44 @@ class Index(Protocol):
     ) -> None:
         """Write what entry `seq` left, idempotently, and only then let W be `seq`.
 
-        `seq` is W + 1, else nothing is written (it was projected before).
+        `seq` is W + 1, else nothing is written: the entry was projected before. Raise
+        IndexUnavailableError while a replica is away.
         """
-
-    def standings(self, tenant: str) -> Mapping[SpaceKind, ActiveSpaces]:
-        """Which spaces of each kind there are, as far as the log says."""
-
-    def lacking(self, tenant: str, space_id: str, limit: int, after: int = -1) -> MissingVectors:
-        """Records that could have a vector in a space and have none, in the order they came.
-
-        A purged picture has no pixels to make a visual one of, and one of which neither title,
-        description nor tag was given no words to make a caption's of.
-        """
-
-    def states(self, tenant: str, image_ids: Sequence[str]) -> list[State | None]:
-        """In order; None for unknown and deleted ones."""
-
-    def by_content(self, tenant: str, sha256: Sequence[str], pixels: Sequence[str]) -> list[State]:
-        """Every live record with one of these digests."""
-
-    def copies(self, tenant: str, image_id: str) -> list[State]:
-        """Live records whose original it is, itself left out, in log order of acceptance."""
-
-    def hits(
-        self, tenant: str, queries: Sequence[Query], *, without: Sequence[str] = ()
-    ) -> list[list[Hit]]:
-        """Anchors near each query from every source, measured, uncut except by the source's top.
-
-        Hits of one anchor from several sources are one Hit; purged anchors included, closed ones
-        left out, and the records in `without` as if they were not there: others take their places.
-        """
-
-    def fingerprints(self, tenant: str, image_ids: Sequence[str]) -> list[Fingerprint | None]:
-        """In order."""
-
-    def records(
-        self, tenant: str, image_ids: Sequence[str], *, vectors: bool = False
-    ) -> list[Record | None]:
-        """In order; None for unknown and deleted ones."""
-
-    def tombstones(self, tenant: str, image_ids: Sequence[str]) -> list[Tombstone | None]:
-        """In order."""
-
-    def page(
-        self,
-        tenant: str,
-        filters: Filters,
-        limit: int,
-        before: tuple[str, str] | None = None,
-    ) -> IndexPage:
-        """Records older than (accepted_at, image_id) `before` that pass every filter."""
-
-    def outcomes(self, tenant: str, job_ids: Sequence[str]) -> list[Outcome | None]:
-        """In order."""
-
-    def outcome_page(
-        self,
-        tenant: str,
-        status: Literal["done", "failed"] | None,
-        limit: int,
-        before: tuple[str, str] | None = None,
-    ) -> tuple[list[Outcome], bool]:
-        """Ended jobs older than (accepted_at, job_id) `before`, and whether more follow."""
-
-    def neighbours(
-        self,
-        tenant: str,
-        space_id: str,
-        vector: Vector,
-        *,
-        limit: int,
-        min_similarity: float = -1.0,
-        without: Sequence[str] = (),
-        filters: Filters | None = None,
-    ) -> list[Neighbour]:
-        """Exact or approximate nearest records of a space, best first.
-
-        A record passes the filters by itself; where it has no vector of its own in that space,
-        its original passes for it, except by `filtering.ALLOWED`.
-        """
-
-    def keyword(
-        self,
-        tenant: str,
-        text: str,
-        *,
-        limit: int,
-        without: Sequence[str] = (),
-        filters: Filters | None = None,
-    ) -> list[Neighbour]:
-        """Records with any of a text's words, the most relevant first (BM25), copies too."""
-
-    def values(
-        self,
-        tenant: str,
-        by: Literal["category", "owner_id", "decision", "verdict", "tag"],
-        limit: int,
-    ) -> list[str]:
-        """Values that records have, sorted, at most so many; none twice."""
-
-    def cards(self, tenant: str, image_ids: Sequence[str]) -> list[RecordCard | None]:
-        """In order; None for unknown and deleted ones."""
-
-    def stars(self, tenant: str, image_ids: Sequence[str]) -> list[list[RecordCard]]:
-        """In order, of each the live records whose original it is, in log order of acceptance."""
-
-    def vector(self, tenant: str, space_id: str, image_id: str) -> Vector | None:
-        """A record's stored vector."""
-
-    def vectors(self, tenant: str, space_id: str, image_ids: Sequence[str]) -> list[Vector | None]:
-        """Stored vectors, in order."""
-
-    def stats(self, tenant: str, spaces: Sequence[str] = ()) -> Stats:
-        """Counts as of W; of these spaces also where no record has a vector in them."""
-
-    def close(self) -> None:
-        """Let go of files and connections."""
 
 
 @runtime_checkable
-class Rebuildable(Index, Protocol):
-    """An index in whose place another may be put that was filled from the log beside it."""
+class Index(IndexRecords, IndexSearch, IndexLists, IndexProjection, Protocol):
+    """A projection of the log: it can be rebuilt from the log at any time.
 
-    def fresh(self) -> Index:
-        """An empty index beside this one; what an earlier one left is dropped."""
+    Reads may lag behind `project_entry`; the highest seq of a record wins, a tombstone stays. Every
+    method raises IndexUnavailableError.
+    """
+
+
+@runtime_checkable
+class ServiceIndex(Index, Protocol):
+    """An index as a service holds it: checked, closed, and replaced by one rebuilt beside it."""
+
+    def tenants(self) -> list[str]:
+        """Return the tenants that have a watermark, sorted."""
+
+    def check_replicas(self) -> None:
+        """Raise IndexUnavailableError if a replica is down: reads work, but W cannot advance."""
+
+    def fresh(self) -> ServiceIndex:
+        """Create an empty index beside this one; drop what an earlier one left."""
 
     def swap(self, fresh: Index) -> bool:
-        """Hold what `fresh`, filled meanwhile, holds: every reader sees all of the old or the new.
+        """Serve what `fresh` holds: every reader sees all of the old index or all of the new.
 
-        False, with nothing changed, where `fresh` lags behind a watermark that was told: bring it
-        up and ask at once again, for nobody projects for some seconds then. If that added nothing,
-        it is all that the log holds, and is taken. The caller closes `fresh`, also afterwards.
-        Raise IndexUnavailableError; then the old one stays.
+        Return False, with nothing changed, if `fresh` lags behind a watermark that was reported:
+        bring it up and call again at once, for nothing is projected for some seconds. If that added
+        nothing, `fresh` has all that the log holds, and is taken. The caller closes `fresh`, also
+        afterwards. Raise IndexUnavailableError; then the old one stays.
         """
+
+    def close(self) -> None:
+        """Close files and connections."""
 
 
 @runtime_checkable

@@ -68,7 +68,7 @@ class ScratchLibrary(ScratchService):
     def vectors(self, kind: SpaceKind, ids: Sequence[str]) -> list[Vector | None]:
         """As they are stored, in order."""
         space_id = self._embedder(kind).space.space_id
-        return [self._services.index.vector(TENANT, space_id, image_id) for image_id in ids]
+        return self._services.index.read_vectors(TENANT, space_id, ids)
 
     def _embedder(self, kind: SpaceKind) -> TextEmbedder:
         models = self._services.models

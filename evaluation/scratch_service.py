@@ -79,7 +79,7 @@ class ScratchService:
             raise decoded
         (perceived,) = self._perceiver.embed(TENANT, [decoded])
         query: Query = perceived.query("asking")
-        return fuse(self._services.index.hits(TENANT, [query])[0], self._policy)
+        return fuse(self._services.index.find_candidates(TENANT, [query])[0], self._policy)
 
     def _upload(self, number: int, data: bytes) -> Upload:
         path = self._folder / f"upload-{number}"

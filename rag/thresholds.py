@@ -85,7 +85,7 @@ def thresholds(
         if cut is None:
             found[one.mode] = Threshold(needed=DEFAULTS[one.mode, one.way].related, kept=0.0)
             continue
-        near = index.neighbours(tenant, one.space_id, one.vector, limit=CROWD)
+        near = index.find_neighbours(tenant, one.space_id, one.vector, limit=CROWD)
         similarities = np.array([[hit.similarity for hit in near]], dtype=np.float64)
         found[one.mode] = Threshold(
             needed=cut.needed + SHARE * float(crowd(similarities)[0]),

@@ -23,7 +23,7 @@ from core.filters import ALLOWED
 from core.matching.policy import Policy
 from core.ports import Filters, Index, IndexPage, MissingVectors, Neighbour, RecordCard, Stats
 from core.records import Outcome, Record, State, Tombstone
-from core.types import ActiveSpaces, Fingerprint, Hit, Query, SpaceKind, Vector
+from core.types import ActiveSpaces, Hit, Query, SpaceKind, Vector
 
 _FILES = ("", "-wal", "-shm")
 """What SQLite appends to the names of the files of one database."""
@@ -51,7 +51,7 @@ class SQLiteIndex:
         with self._at(tenant) as now:
             return now.watermark
 
-    def whole(self) -> None:
+    def check_replicas(self) -> None:
         """It is one file: there is no part of it to be away."""
 
     def tenants(self) -> list[str]:
@@ -59,7 +59,7 @@ class SQLiteIndex:
         with self._database.reading() as db:
             return [row[0] for row in db.execute("SELECT tenant FROM tenants ORDER BY tenant")]
 
-    def project(
+    def project_entry(
         self,
         tenant: str,
         seq: int,
@@ -81,7 +81,7 @@ class SQLiteIndex:
                 standings=standings,
             )
 
-    def standings(self, tenant: str) -> dict[SpaceKind, ActiveSpaces]:
+    def active_spaces(self, tenant: str) -> dict[SpaceKind, ActiveSpaces]:
         """By kind; none of a kind that the log says nothing of."""
         with self._at(tenant) as now:
             found = now.db.execute(
@@ -89,7 +89,9 @@ class SQLiteIndex:
             ).fetchall()
         return {one.kind: one for one in (mapping.read_standing(*row) for row in found)}
 
-    def lacking(self, tenant: str, space_id: str, limit: int, after: int = -1) -> MissingVectors:
+    def list_unembedded(
+        self, tenant: str, space_id: str, limit: int, after: int = -1
+    ) -> MissingVectors:
         """Records that could have a vector in a space and have none, in the order they came."""
         with self._at(tenant) as now:
             found = now.db.execute(
@@ -101,37 +103,36 @@ class SQLiteIndex:
         states = [mapping.read_state(state) for _, state in found]
         return MissingVectors(states, found[-1][0] if len(found) == limit else None)
 
-    def states(self, tenant: str, image_ids: Sequence[str]) -> list[State | None]:
+    def read_states(self, tenant: str, image_ids: Sequence[str]) -> list[State | None]:
         """In order; None for unknown and deleted ones."""
         with self._at(tenant) as now:
             found = now.by_id(image_ids, "r.state")
         return [None if row is None else mapping.read_state(*row) for row in found]
 
-    def by_content(self, tenant: str, sha256: Sequence[str], pixels: Sequence[str]) -> list[State]:
-        """Every live record with one of these digests, in the order they came to be."""
+    def find_states(
+        self,
+        tenant: str,
+        *,
+        sha256: Sequence[str] = (),
+        pixels: Sequence[str] = (),
+        originals: Sequence[str] = (),
+    ) -> list[State]:
+        """Return live records with one of these digests or originals, in the order they came."""
         found: dict[int, bytes] = {}
+        asked = (("sha256", sha256), ("pixels", pixels), ("original_id", originals))
         with self._at(tenant) as now:
-            for column, digests in (("sha256", sha256), ("pixels", pixels)):
-                found.update(
-                    now.db.execute(
-                        f"SELECT slot, state FROM records INDEXED BY record_by_{column} "  # noqa: S608  # constants
-                        f"WHERE tenant = ? AND {column} IN (SELECT value FROM json_each(?))",
-                        (now.number, json.dumps(list(digests))),
-                    ).fetchall()
-                )
+            for column, values in asked:
+                if values:
+                    found.update(
+                        now.db.execute(
+                            f"SELECT slot, state FROM records INDEXED BY record_by_{column} "  # noqa: S608  # constants
+                            f"WHERE tenant = ? AND {column} IN (SELECT value FROM json_each(?))",
+                            (now.number, json.dumps(list(values))),
+                        ).fetchall()
+                    )
         return [mapping.read_state(found[slot]) for slot in sorted(found)]
 
-    def copies(self, tenant: str, image_id: str) -> list[State]:
-        """Live records whose original it is, in the order they came to be."""
-        with self._at(tenant) as now:
-            found = now.db.execute(
-                "SELECT state FROM records INDEXED BY record_by_original_id "
-                "WHERE tenant = ? AND original_id = ? ORDER BY slot",
-                (now.number, image_id),
-            ).fetchall()
-        return [mapping.read_state(*row) for row in found]
-
-    def hits(
+    def find_candidates(
         self, tenant: str, queries: Sequence[Query], *, without: Sequence[str] = ()
     ) -> list[list[Hit]]:
         """Anchors near each query from every source, in the order they came to be.
@@ -149,13 +150,7 @@ class SQLiteIndex:
         hidden = [frozenset(gone | {slots.get(image_id, -1)}) for image_id in named]
         return candidates.hits(memory, vectors, queries, hidden, self._policy, words=words)
 
-    def fingerprints(self, tenant: str, image_ids: Sequence[str]) -> list[Fingerprint | None]:
-        """In order; None for unknown and deleted ones."""
-        with self._at(tenant) as now:
-            found = now.by_id(image_ids, "r.fingerprint, f.data")
-        return [None if row is None else mapping.read_fingerprint(*row) for row in found]
-
-    def records(
+    def read_records(
         self, tenant: str, image_ids: Sequence[str], *, vectors: bool = False
     ) -> list[Record | None]:
         """In order; None for unknown and deleted ones."""
@@ -169,7 +164,7 @@ class SQLiteIndex:
                 for image_id, record in zip(image_ids, records, strict=True)
             ]
 
-    def tombstones(self, tenant: str, image_ids: Sequence[str]) -> list[Tombstone | None]:
+    def read_tombstones(self, tenant: str, image_ids: Sequence[str]) -> list[Tombstone | None]:
         """In order."""
         with self._at(tenant) as now:
             found = now.db.execute(
@@ -180,7 +175,7 @@ class SQLiteIndex:
         by_id = {row[0]: Tombstone(*row) for row in found}
         return [by_id.get(image_id) for image_id in image_ids]
 
-    def page(
+    def list_records(
         self,
         tenant: str,
         filters: Filters,
@@ -197,7 +192,7 @@ class SQLiteIndex:
         records = [mapping.read_record(tenant, row) for row in found[:limit]]
         return IndexPage(records, len(found) > limit)
 
-    def outcomes(self, tenant: str, job_ids: Sequence[str]) -> list[Outcome | None]:
+    def read_outcomes(self, tenant: str, job_ids: Sequence[str]) -> list[Outcome | None]:
         """In order."""
         with self._at(tenant) as now:
             found = now.db.execute(
@@ -208,7 +203,7 @@ class SQLiteIndex:
         by_id = {job_id: mapping.read_outcome(data) for job_id, data in found}
         return [by_id.get(job_id) for job_id in job_ids]
 
-    def outcome_page(
+    def list_outcomes(
         self,
         tenant: str,
         status: Literal["done", "failed"] | None,
@@ -220,7 +215,7 @@ class SQLiteIndex:
             found = now.db.execute(*lists.outcomes(now.number, status, limit, before)).fetchall()
         return [mapping.read_outcome(*row) for row in found[:limit]], len(found) > limit
 
-    def neighbours(
+    def find_neighbours(
         self,
         tenant: str,
         space_id: str,
@@ -250,7 +245,7 @@ class SQLiteIndex:
             alone=filters == ALLOWED,
         )
 
-    def keyword(
+    def search_keywords(
         self,
         tenant: str,
         text: str,
@@ -259,7 +254,7 @@ class SQLiteIndex:
         without: Sequence[str] = (),
         filters: Filters | None = None,
     ) -> list[Neighbour]:
-        """Records with any of a text's words, most relevant first, by `texts.search`.
+        """Records with any of a text's words, most relevant first, by `keyword_search.search`.
 
         Similarity is BM25 over the stored words alone: 0 or above, and no measure across questions.
         """
@@ -272,7 +267,7 @@ class SQLiteIndex:
                 now.db, now.number, text, limit=limit, without=without, among=among
             )
 
-    def values(
+    def list_values(
         self,
         tenant: str,
         by: Literal["category", "owner_id", "decision", "verdict", "tag"],
@@ -283,27 +278,19 @@ class SQLiteIndex:
             found = now.db.execute(lists.values(by), {"tenant": now.number, "limit": limit})
             return [row[0] for row in found]
 
-    def cards(self, tenant: str, image_ids: Sequence[str]) -> list[RecordCard | None]:
+    def read_cards(self, tenant: str, image_ids: Sequence[str]) -> list[RecordCard | None]:
         """In order; None for unknown and deleted ones."""
         with self._at(tenant) as now:
             return now.cards(image_ids)
 
-    def stars(self, tenant: str, image_ids: Sequence[str]) -> list[list[RecordCard]]:
-        """In order, the copies of each in the order they came to be."""
-        with self._at(tenant) as now:
-            return now.stars(image_ids)
-
-    def vector(self, tenant: str, space_id: str, image_id: str) -> Vector | None:
-        """A record's stored vector; a copy has none, its original stands for it."""
-        with self._at(tenant) as now:
-            return now.vectors_of(image_id).get(space_id)
-
-    def vectors(self, tenant: str, space_id: str, image_ids: Sequence[str]) -> list[Vector | None]:
-        """Stored vectors of one space, in order."""
+    def read_vectors(
+        self, tenant: str, space_id: str, image_ids: Sequence[str]
+    ) -> list[Vector | None]:
+        """Return each record's own vector of a space, in order; a copy has no visual one."""
         with self._at(tenant) as now:
             return now.vectors_in(space_id, image_ids)
 
-    def stats(self, tenant: str, spaces: Sequence[str] = ()) -> Stats:
+    def count_records(self, tenant: str, spaces: Sequence[str] = ()) -> Stats:
         """Counts as of W; of these spaces also where no record has a vector in them."""
         with self._at(tenant) as now:
             return statistics.stats(now.db, now.number, now.watermark, spaces)

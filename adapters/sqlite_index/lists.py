@@ -23,7 +23,7 @@ def query(
 ) -> tuple[str, list[object]]:
     """Statement and values for `limit` + 1 records of a tenant, newest first.
 
-    Rows are those of `rows.read_record`. `accepted_after` and `accepted_before` exclude the
+    Rows are those of `mapping.read_record`. `accepted_after` and `accepted_before` exclude the
     moment itself. The index is named, not guessed: where it could not be used, SQLite refuses.
     """
     given = [

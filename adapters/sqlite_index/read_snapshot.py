@@ -73,19 +73,6 @@ class ReadSnapshot(NamedTuple):
         by_id = {card.image_id: card for card in map(mapping.read_card, found)}
         return [by_id.get(image_id) for image_id in image_ids]
 
-    def stars(self, image_ids: Sequence[str]) -> list[list[RecordCard]]:
-        """Copies of each, in order of their slots."""
-        found = self.db.execute(
-            f"SELECT {mapping.CARD} FROM json_each(?) j CROSS JOIN records r "  # noqa: S608  # constants
-            "INDEXED BY record_by_original_id ON r.tenant = ? AND r.original_id = j.value "
-            "ORDER BY r.slot",
-            (json.dumps(list(image_ids)), self.number),
-        )
-        stars: dict[str, list[RecordCard]] = {image_id: [] for image_id in image_ids}
-        for card in map(mapping.read_card, found):
-            stars[card.original].append(card)
-        return [stars[image_id] for image_id in image_ids]
-
     def vectors_of(self, image_id: str) -> dict[str, Vector]:
         """A record's vectors by space; none for an unknown one."""
         found = self.db.execute(

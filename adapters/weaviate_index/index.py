@@ -21,7 +21,7 @@ from core.errors import IndexUnavailableError
 from core.matching.policy import Policy
 from core.ports import Filters, Index, IndexPage, MissingVectors, Neighbour, RecordCard, Stats
 from core.records import Outcome, Record, State, Tombstone
-from core.types import ActiveSpaces, Fingerprint, Hit, Query, SpaceKind, Vector
+from core.types import ActiveSpaces, Hit, Query, SpaceKind, Vector
 
 THREADS = 32
 """Questions under way at once: a picture asks ten, each of which waits some milliseconds."""
@@ -82,7 +82,7 @@ class WeaviateIndex:
         """Those that have a watermark, sorted."""
         return self._now.head.tenants()
 
-    def whole(self) -> None:
+    def check_replicas(self) -> None:
         """Raise IndexUnavailableError while a node that has replicas is away, or came back empty.
 
         Of an emptied one the mark of a tenant tells that this process was asked about.
@@ -93,7 +93,7 @@ class WeaviateIndex:
             if replicas.kept(tenant):
                 return
 
-    def project(
+    def project_entry(
         self,
         tenant: str,
         seq: int,
@@ -112,12 +112,12 @@ class WeaviateIndex:
         entry = ProjectedEntry(tenant, seq, records, removed, outcomes, standings)
         self._now.writing.project(entry)
 
-    def standings(self, tenant: str) -> dict[SpaceKind, ActiveSpaces]:
+    def active_spaces(self, tenant: str) -> dict[SpaceKind, ActiveSpaces]:
         """By kind; none of a kind that the log says nothing of."""
         head = self._now.head
         return head.standings(tenant, head.watermark(tenant))
 
-    def stats(self, tenant: str, spaces: Sequence[str] = ()) -> Stats:
+    def count_records(self, tenant: str, spaces: Sequence[str] = ()) -> Stats:
         """Counts as of W; of these spaces also where no record has a vector in them."""
         head = self._now.head
         while True:
@@ -126,7 +126,7 @@ class WeaviateIndex:
             if head.watermark(tenant) == watermark:  # else what it counted may be gone
                 return stats({name: one for name, (_, one) in told.items()}, watermark, spaces)
 
-    def values(
+    def list_values(
         self,
         tenant: str,
         by: Literal["category", "owner_id", "decision", "verdict", "tag"],
@@ -137,17 +137,17 @@ class WeaviateIndex:
 
     # --- records --------------------------------------------------------------------------------
 
-    def states(self, tenant: str, image_ids: Sequence[str]) -> list[State | None]:
+    def read_states(self, tenant: str, image_ids: Sequence[str]) -> list[State | None]:
         """In order; None for unknown and deleted ones."""
         live = self._now.reading.live(tenant, image_ids)
         return [live[one].state if one in live else None for one in image_ids]
 
-    def cards(self, tenant: str, image_ids: Sequence[str]) -> list[RecordCard | None]:
+    def read_cards(self, tenant: str, image_ids: Sequence[str]) -> list[RecordCard | None]:
         """In order; None for unknown and deleted ones."""
         live = self._now.reading.live(tenant, image_ids)
         return [live[one].card if one in live else None for one in image_ids]
 
-    def tombstones(self, tenant: str, image_ids: Sequence[str]) -> list[Tombstone | None]:
+    def read_tombstones(self, tenant: str, image_ids: Sequence[str]) -> list[Tombstone | None]:
         """In order."""
         newest = self._now.reading.newest(tenant, image_ids)
         return [
@@ -155,29 +155,20 @@ class WeaviateIndex:
             for one in image_ids
         ]
 
-    def by_content(self, tenant: str, sha256: Sequence[str], pixels: Sequence[str]) -> list[State]:
-        """Every live record with one of these digests, in the order they came to be."""
-        return self._now.reading.by_content(tenant, sha256, pixels)
+    def find_states(
+        self,
+        tenant: str,
+        *,
+        sha256: Sequence[str] = (),
+        pixels: Sequence[str] = (),
+        originals: Sequence[str] = (),
+    ) -> list[State]:
+        """Return live records with one of these digests or originals, in the order they came."""
+        return self._now.reading.find_states(
+            tenant, sha256=set(sha256), pixels=set(pixels), originals=set(originals)
+        )
 
-    def copies(self, tenant: str, image_id: str) -> list[State]:
-        """Live records whose original it is, in the order they came to be."""
-        return [one.state for one in self._now.reading.copies(tenant, [image_id])]
-
-    def stars(self, tenant: str, image_ids: Sequence[str]) -> list[list[RecordCard]]:
-        """In order, the copies of each in the order they came to be."""
-        found: dict[str, list[RecordCard]] = {image_id: [] for image_id in image_ids}
-        for one in self._now.reading.copies(tenant, list(found)):
-            card = one.card
-            found[card.original].append(card)
-        return [found[image_id] for image_id in image_ids]
-
-    def fingerprints(self, tenant: str, image_ids: Sequence[str]) -> list[Fingerprint | None]:
-        """In order; None for unknown and deleted ones."""
-        reading = self._now.reading
-        found = reading.fingerprints(tenant, reading.live(tenant, image_ids).values())
-        return [found.get(one) for one in image_ids]
-
-    def records(
+    def read_records(
         self, tenant: str, image_ids: Sequence[str], *, vectors: bool = False
     ) -> list[Record | None]:
         """In order; None for unknown and deleted ones."""
@@ -190,11 +181,9 @@ class WeaviateIndex:
                     found[image_id] = replace(found[image_id], vectors=vectors_)
         return [found.get(one) for one in image_ids]
 
-    def vector(self, tenant: str, space_id: str, image_id: str) -> Vector | None:
-        """A record's stored vector; a copy has none, its original stands for it."""
-        return self.vectors(tenant, space_id, [image_id])[0]
-
-    def vectors(self, tenant: str, space_id: str, image_ids: Sequence[str]) -> list[Vector | None]:
+    def read_vectors(
+        self, tenant: str, space_id: str, image_ids: Sequence[str]
+    ) -> list[Vector | None]:
         """Stored vectors of one space, in order."""
         reading = self._now.reading
         found = reading.vectors(tenant, space_id, reading.live(tenant, image_ids).values())
@@ -202,7 +191,7 @@ class WeaviateIndex:
 
     # --- lists ----------------------------------------------------------------------------------
 
-    def page(
+    def list_records(
         self,
         tenant: str,
         filters: Filters,
@@ -212,16 +201,18 @@ class WeaviateIndex:
         """Records older than (accepted_at, image_id) `before` that pass every filter."""
         return lists.page(self._now.reading, tenant, filters, limit, before)
 
-    def lacking(self, tenant: str, space_id: str, limit: int, after: int = -1) -> MissingVectors:
+    def list_unembedded(
+        self, tenant: str, space_id: str, limit: int, after: int = -1
+    ) -> MissingVectors:
         """Records that could have a vector in a space and have none, in the order they came."""
         return lists.lacking(self._now.reading, tenant, space_id, limit, after)
 
-    def outcomes(self, tenant: str, job_ids: Sequence[str]) -> list[Outcome | None]:
+    def read_outcomes(self, tenant: str, job_ids: Sequence[str]) -> list[Outcome | None]:
         """In order."""
         found = self._now.reading.outcomes(tenant, job_ids)
         return [found.get(one) for one in job_ids]
 
-    def outcome_page(
+    def list_outcomes(
         self,
         tenant: str,
         status: Literal["done", "failed"] | None,
@@ -233,7 +224,7 @@ class WeaviateIndex:
 
     # --- searches -------------------------------------------------------------------------------
 
-    def hits(
+    def find_candidates(
         self, tenant: str, queries: Sequence[Query], *, without: Sequence[str] = ()
     ) -> list[list[Hit]]:
         """Anchors near each query from every source, in the order they came to be.
@@ -242,7 +233,7 @@ class WeaviateIndex:
         """
         return self._now.nearby.hits(tenant, queries, without)
 
-    def neighbours(
+    def find_neighbours(
         self,
         tenant: str,
         space_id: str,
@@ -268,7 +259,7 @@ class WeaviateIndex:
             filters=filters,
         )
 
-    def keyword(
+    def search_keywords(
         self,
         tenant: str,
         text: str,

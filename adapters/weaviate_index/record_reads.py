@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import Executor, Future, wait
 from typing import Any, TypeVar
 
@@ -70,12 +71,25 @@ class RecordReads:
         ]
         return sorted(kept, key=lambda one: one.born)
 
-    def by_content(self, tenant: str, sha256: Sequence[str], pixels: Sequence[str]) -> list[State]:
-        """Live records with one of these digests, in the order they came to be."""
-        found = [*self._with(tenant, "sha256", sha256), *self._with(tenant, "pixels", pixels)]
+    def find_states(
+        self,
+        tenant: str,
+        *,
+        sha256: AbstractSet[str],
+        pixels: AbstractSet[str],
+        originals: AbstractSet[str],
+    ) -> list[State]:
+        """Return live records with one of these digests or originals, in the order they came."""
+        asked = (("sha256", sha256), ("pixels", pixels), ("original_id", originals))
+        found = [one for column, values in asked for one in self._with(tenant, column, values)]
         live = sorted(self.live(tenant, found).values(), key=lambda one: one.born)
-        states = (one.state for one in live)
-        return [one for one in states if one.sha256 in sha256 or one.pixels in pixels]
+        return [
+            state
+            for state in (one.state for one in live)
+            if state.sha256 in sha256
+            or state.pixels in pixels
+            or (state.original in originals and state.original != state.image_id)
+        ]
 
     def records(self, tenant: str, held: Iterable[StoredRecord]) -> dict[str, Record]:
         """By image_id, without vectors."""
@@ -182,11 +196,12 @@ class RecordReads:
             keys[uuid]: mapping.read_vector(one.vector["vector"]) for uuid, one in found.items()
         }
 
-    def _with(self, tenant: str, column: str, values: Sequence[str]) -> list[str]:
+    def _with(self, tenant: str, column: str, values: Collection[str]) -> list[str]:
         """Ids of all records with one of these values in a property; of some perhaps twice."""
         found: list[str] = []
-        for start in range(0, len(values), collections.PART):
-            some = list(values[start : start + collections.PART])
+        wanted = list(values)
+        for start in range(0, len(wanted), collections.PART):
+            some = wanted[start : start + collections.PART]
             found += self.ids(tenant, Filter.by_property(column).contains_any(some))
         return found
 

@@ -53,7 +53,7 @@ class HealthChecks:
             "queue": _ask(services.queue.check_writable, aside),
         }
         if services.settings.index_replication > 1:
-            asked["replicas"] = _ask(services.index.whole)
+            asked["replicas"] = _ask(services.index.check_replicas)
         models = asyncio.create_task(self._models())
         if services.remote is None:
             asked["engine"] = self._engine()

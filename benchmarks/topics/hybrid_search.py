@@ -162,7 +162,7 @@ def rows(run: Run) -> list[Row]:
             entries = range(1, size.pictures // size.entry + 1)
             told = f"storing {size.pictures:,} records"
             for seq in run.progress.track(entries, description=told):
-                index.project(TENANT, seq, world.entry(seq, size.entry), [], [])
+                index.project_entry(TENANT, seq, world.entry(seq, size.entry), [], [])
             return _measured(run, size, index, world, folder)
         finally:
             index.close()

@@ -93,7 +93,7 @@ def counted(built: Services) -> dict[str, int]:
     """Counts of what the look-ups find and what is laid over each other, from now on."""
     counts = {"hits": 0, "compared": 0}
     sight, index = built.ledger._sight, built.index
-    compare, hits = sight.compare, index.hits
+    compare, hits = sight.compare, index.find_candidates
 
     def comparing(*given: object) -> object:
         counts["compared"] += 1
@@ -105,7 +105,7 @@ def counted(built: Services) -> dict[str, int]:
         return found
 
     sight.compare = comparing  # type: ignore[method-assign,assignment] # to count
-    index.hits = hitting  # type: ignore[method-assign,assignment] # to count
+    index.find_candidates = hitting  # type: ignore[method-assign,assignment] # to count
     return counts
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -159,19 +160,19 @@ def million(run: Run) -> list[Row]:
             matrix = vectors(ENTRY)
             seq = start // ENTRY + 1
             part = [record(start + n, seq, vectors={space: matrix[n]}) for n in range(ENTRY)]
-            index.project(TENANT, seq, part, [], [])
+            index.project_entry(TENANT, seq, part, [], [])
         stored = time.perf_counter() - began
         asked = vectors(size.asked)
         search, check = [], []
         for n, vector in enumerate(progress.track(asked, description="asking")):
-            search.append(_timed(lambda v=vector: index.neighbours(TENANT, space, v, limit=20)))  # type: ignore[misc]
+            search.append(_timed(partial(index.find_neighbours, TENANT, space, vector, limit=20)))
             query = Query(
                 image_id=image_id(size.made + n),
                 fingerprint=record(size.made + n, 1).fingerprint,
                 vector=vector,
                 space_id=space,
             )
-            check.append(_timed(lambda q=query: index.hits(TENANT, [q])))  # type: ignore[misc]
+            check.append(_timed(lambda q=query: index.find_candidates(TENANT, [q])))  # type: ignore[misc]
         return [
             Row(
                 work=f"nearest twenty of {size.made:,} made vectors in Weaviate, p99",
@@ -196,13 +197,13 @@ def _record(n: int, print_: Fingerprint, vector: Vector, space_id: str) -> Recor
 
 def _project(progress: Progress, index: Index, records: Sequence[Record], what: str) -> None:
     for start in progress.track(range(0, len(records), ENTRY), description=what):
-        index.project(TENANT, start // ENTRY + 1, records[start : start + ENTRY], [], [])
+        index.project_entry(TENANT, start // ENTRY + 1, records[start : start + ENTRY], [], [])
 
 
 def _nearest(index: Index, query: Query) -> set[str]:
     assert query.vector is not None
     assert query.space_id is not None
-    near = index.neighbours(TENANT, query.space_id, query.vector, limit=10)
+    near = index.find_neighbours(TENANT, query.space_id, query.vector, limit=10)
     return {one.image_id for one in near}
 
 
@@ -224,9 +225,9 @@ def _candidates(
         f"features, fewer than {SURE} votes": lambda hit: 0 < (hit.votes or 0) < SURE,
     }
     for query in progress.track(asked, description="asking for candidates"):
-        exact = local.hits(TENANT, [query])[0]
+        exact = local.find_candidates(TENANT, [query])[0]
         began = time.perf_counter()
-        near = index.hits(TENANT, [query])[0]
+        near = index.find_candidates(TENANT, [query])[0]
         taken.append(time.perf_counter() - began)
         for name, has in sources.items():
             kind = name.partition(",")[0]

@@ -109,10 +109,11 @@ class Calibrator:
         if embedder.absent is not None:
             raise EmbedderUnavailableError(embedder.absent)
         space = embedder.space
+        held = self._index.read_vectors(tenant, space.space_id, [one.image_id for one in askers])
         stored = [
             (asker, vector)
-            for asker in askers
-            if (vector := self._index.vector(tenant, space.space_id, asker.image_id)) is not None
+            for asker, vector in zip(askers, held, strict=True)
+            if vector is not None
         ]
         said = [(asker, asker.question, own) for asker, own in stored if asker.question]
         ways: dict[Way, CutOff] = {}
@@ -155,9 +156,13 @@ class Calibrator:
         """(n, 11) similarities of the nearest pictures, its own and its copies left out."""
         found = np.full((len(ids), CROWD + 1), np.nan)
         for n, (image_id, vector) in enumerate(zip(ids, vectors, strict=True)):
-            copies = [state.image_id for state in self._index.copies(tenant, image_id)]
-            near = self._index.neighbours(
-                tenant, space_id, vector, limit=CROWD + 1, without=[image_id, *copies]
+            copies = self._index.find_states(tenant, originals=[image_id])
+            near = self._index.find_neighbours(
+                tenant,
+                space_id,
+                vector,
+                limit=CROWD + 1,
+                without=[image_id, *(copy.image_id for copy in copies)],
             )
             found[n, : len(near)] = [one.similarity for one in near]
             asked(1)
@@ -182,7 +187,7 @@ class Calibrator:
     def _originals(self, tenant: str) -> Iterator[Record]:
         before = None
         while True:
-            page = self._index.page(tenant, Filters(), _PAGE, before)
+            page = self._index.list_records(tenant, Filters(), _PAGE, before)
             yield from (one for one in page.records if one.state.original == one.state.image_id)
             if not page.more or not page.records:
                 return

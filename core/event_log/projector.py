@@ -204,7 +204,7 @@ class Projector:
             self._blobs.create_many(
                 [(keys.done(tenant, job_id), str(seq).encode()) for job_id in jobs]
             )
-        self._index.project(
+        self._index.project_entry(
             tenant,
             seq,
             records,

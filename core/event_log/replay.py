@@ -45,7 +45,7 @@ def replay(log: Log, shelf: Joins, index: Index, tenant: str, until: int) -> Ite
         records = shelf.join(tenant, seq, list(layer.states.values()))
         lost |= layer.states.keys() - {record.state.image_id for record in records}
         lost -= layer.removed.keys()
-        index.project(
+        index.project_entry(
             tenant,
             seq,
             records,

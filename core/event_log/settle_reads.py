@@ -35,7 +35,7 @@ def lacking(index: Index, tenant: str, space_id: str) -> Iterator[State]:
     """Records of an index that could have a vector in a space and have none, read in parts."""
     place: int | None = -1
     while place is not None:
-        states, place = index.lacking(tenant, space_id, PART, place)
+        states, place = index.list_unembedded(tenant, space_id, PART, place)
         yield from states
 
 
@@ -98,14 +98,14 @@ class SettleSource:
             and not self._same[query.fingerprint.pixels_sha256]
         ]
         if alone:
-            found = self._index.hits(self.tenant, alone)
+            found = self._index.find_candidates(self.tenant, alone)
             for query, hits in zip(alone, found, strict=True):
                 self._hits[query.image_id, ()] = hits
 
     def state(self, image_id: str) -> State | None:
         """As the index has it."""
         if image_id not in self._states:
-            self._states[image_id] = self._index.states(self.tenant, [image_id])[0]
+            self._states[image_id] = self._index.read_states(self.tenant, [image_id])[0]
         return self._states[image_id]
 
     def same(self, sha256: str, pixels: str) -> list[Kind]:
@@ -118,13 +118,15 @@ class SettleSource:
     def copies(self, image_id: str) -> list[State]:
         """As the index has them."""
         if image_id not in self._copies:
-            self._copies[image_id] = self._index.copies(self.tenant, image_id)
+            self._copies[image_id] = self._index.find_states(self.tenant, originals=[image_id])
         return self._copies[image_id]
 
     def gone(self, image_id: str) -> bool:
         """Whether the index has a tombstone."""
         if image_id not in self._gone:
-            self._gone[image_id] = self._index.tombstones(self.tenant, [image_id])[0] is not None
+            self._gone[image_id] = (
+                self._index.read_tombstones(self.tenant, [image_id])[0] is not None
+            )
         return self._gone[image_id]
 
     def upload(self, image_id: str) -> tuple[Ended, bool] | None:
@@ -135,7 +137,7 @@ class SettleSource:
         """
         pending = keys.pending(self.tenant, image_id)
         if self._blobs.exists([keys.done(self.tenant, image_id)])[0]:
-            (outcome,) = self._index.outcomes(self.tenant, [image_id])
+            (outcome,) = self._index.read_outcomes(self.tenant, [image_id])
             other = outcome is not None and outcome.kind != "ingest"
             return None if other else (Ended(image_id, ""), True)
         try:
@@ -146,7 +148,7 @@ class SettleSource:
 
     def standing(self, kind: SpaceKind) -> ActiveSpaces | None:
         """As the index has it."""
-        return self._index.standings(self.tenant).get(kind)
+        return self._index.active_spaces(self.tenant).get(kind)
 
     def lacking(self, space_id: str) -> Iterator[State]:
         """Records of the index without a vector in a space, those alone that could have one."""
@@ -180,7 +182,7 @@ class SettleSource:
         """Kept by what was left out: an attempt that is given up must leave nothing behind."""
         key = (query.image_id, without)
         if key not in self._hits:
-            self._hits[key] = self._index.hits(self.tenant, [query], without=without)[0]
+            self._hits[key] = self._index.find_candidates(self.tenant, [query], without=without)[0]
         return self._hits[key]
 
     def gather(self, layers: OverlayLayers) -> None:
@@ -210,7 +212,7 @@ class SettleSource:
 
     def _ask_same(self, sha256: Sequence[str], pixels: Sequence[str]) -> None:
         found: dict[str, dict[tuple[object, ...], Kind]] = {one: {} for one in (*sha256, *pixels)}
-        states = self._index.by_content(self.tenant, sha256, pixels)
+        states = self._index.find_states(self.tenant, sha256=sha256, pixels=pixels)
         for state in sorted(states, key=lambda one: (one.accepted_at, one.image_id)):
             self._states[state.image_id] = state
             decision = state.decision

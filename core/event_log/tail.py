@@ -151,7 +151,7 @@ class LogFollower:
     def standings(self, tenant: str) -> Mapping[SpaceKind, ActiveSpaces]:
         """Which spaces of each kind a tenant has by now, as far as the log says."""
         tail = self.tail(tenant)
-        return {**self._index.standings(tenant), **tail.layer.standings}
+        return {**self._index.active_spaces(tenant), **tail.layer.standings}
 
     def held(self, tenant: str) -> LogTail | None:
         """The tail as it was last seen."""

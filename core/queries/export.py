@@ -91,7 +91,7 @@ class Exporter:
         self._overlay = Snapshot(index, shelf, tenant, follower.tail(tenant))
         states = self._overlay.tail.states.values()
         self._fresh = sorted(states, key=_place, reverse=True)
-        counted = index.stats(tenant).total
+        counted = index.count_records(tenant).total
         self.total = None if filters != Filters() else counted.images
         """Records, about; None where filters leave it open."""
         held = {space for state in states for space in state.spaces}
@@ -113,7 +113,7 @@ class Exporter:
         tail = self._overlay.tail
         before, more = None, True
         while more:
-            page = self._index.page(self._tenant, self._filters, PAGE, before)
+            page = self._index.list_records(self._tenant, self._filters, PAGE, before)
             found = [
                 record
                 for record in page.records
@@ -123,7 +123,7 @@ class Exporter:
             ids = [one.state.image_id for one in found]
             stored: dict[str, dict[str, Vector]] = {}
             for space in spaces:
-                vectors = self._index.vectors(self._tenant, space, ids)
+                vectors = self._index.read_vectors(self._tenant, space, ids)
                 for image_id, vector in zip(ids, vectors, strict=True):
                     if vector is not None:
                         stored.setdefault(image_id, {})[space] = vector

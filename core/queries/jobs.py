@@ -132,7 +132,7 @@ class JobReader:
             pending, more = self._newest(overlay, status, limit, before)
             found = {job.job_id: job for job in pending}
         if status in (None, "done", "failed"):
-            held, follow = self._index.outcome_page(
+            held, follow = self._index.list_outcomes(
                 tenant, "done" if status == "done" else status and "failed", limit, before
             )
             more = more or follow

@@ -115,7 +115,7 @@ class RecordReader(JobReader):
             raise ConflictError(f"picture {image_id} has no vector in the space {space_id}")
         depth = limit + len(overlay.tail.removed)
         while True:
-            hits = self._index.neighbours(
+            hits = self._index.find_neighbours(
                 tenant,
                 space_id,
                 vector,
@@ -137,7 +137,7 @@ class RecordReader(JobReader):
         before = None if cursor is None else decode(cursor)
         kept: list[Record] = []
         while True:
-            page = self._index.page(tenant, filters, limit - len(kept), before)
+            page = self._index.list_records(tenant, filters, limit - len(kept), before)
             fresh = (overlay.fresh(record) for record in page.records)
             kept += [
                 record for record in fresh if record is not None and passes(card(record), filters)
@@ -160,7 +160,7 @@ class RecordReader(JobReader):
         filters = Filters(owner_id=owner_id)
         before = None
         while True:
-            page = self._index.page(tenant, filters, OWNED_PAGE, before)
+            page = self._index.list_records(tenant, filters, OWNED_PAGE, before)
             for record in map(overlay.fresh, page.records):
                 if record is not None and record.fields.owner_id == owner_id:
                     found[record.state.image_id] = None
@@ -186,7 +186,9 @@ class RecordReader(JobReader):
         Of these spaces also where no record has a vector in them yet.
         """
         tail = self._follower.tail(tenant)
-        return TenantCounts(self._index.stats(tenant, spaces), self.waiting(tenant), tail.head)
+        return TenantCounts(
+            self._index.count_records(tenant, spaces), self.waiting(tenant), tail.head
+        )
 
     def told(self, tenant: str, jobs: Sequence[JobState]) -> list[JobView]:
         """Jobs with the originals that their verdicts name."""
@@ -229,7 +231,7 @@ class RecordReader(JobReader):
 
     def _vector(self, overlay: Snapshot, record: Record, space_id: str) -> Vector | None:
         image_id = record.state.image_id
-        vector = self._index.vector(overlay.tenant, space_id, image_id)
+        vector = self._index.read_vectors(overlay.tenant, space_id, [image_id])[0]
         own = record.state.anchor is not None or keys.is_caption(space_id)
         if vector is None and own:  # not projected yet
             said = record.state.fields
@@ -261,7 +263,9 @@ class RecordReader(JobReader):
         return record
 
     def _copies(self, overlay: Snapshot, original: str) -> list[State]:
-        held = {s.image_id: s for s in self._index.copies(overlay.tenant, original)}
+        held = {
+            s.image_id: s for s in self._index.find_states(overlay.tenant, originals=[original])
+        }
         for image_id, state in overlay.tail.states.items():
             known = held.get(image_id)
             if known is None or known.revision < state.revision:
@@ -292,7 +296,7 @@ class RecordReader(JobReader):
                 yield outcome.image_id
         before = None
         while True:
-            outcomes, more = self._index.outcome_page(overlay.tenant, "failed", OWNED_PAGE, before)
+            outcomes, more = self._index.list_outcomes(overlay.tenant, "failed", OWNED_PAGE, before)
             yield from (outcome.image_id for outcome in outcomes if outcome.kind == "ingest")
             if not more or not outcomes:
                 return

@@ -59,7 +59,7 @@ class Snapshot:
 
     def records(self, ids: Sequence[str], *, vectors: bool = False) -> list[Record | None]:
         """In order, with their `vectors` if asked for; None for unknown and deleted ones."""
-        held = self._index.records(self.tenant, ids, vectors=vectors)
+        held = self._index.read_records(self.tenant, ids, vectors=vectors)
         return [self._known(image_id, record) for image_id, record in zip(ids, held, strict=True)]
 
     def fresh(self, record: Record) -> Record | None:
@@ -68,22 +68,25 @@ class Snapshot:
 
     def asked(self) -> dict[SpaceKind, str]:
         """The space of each kind that is asked, as far as the log says."""
-        standings = {**self._index.standings(self.tenant), **self.tail.standings}
+        standings = {**self._index.active_spaces(self.tenant), **self.tail.standings}
         return {kind: standing.active.space.space_id for kind, standing in standings.items()}
 
     def removed(self, image_id: str) -> Tombstone | None:
         """What is left of a deleted picture."""
-        return self.tail.removed.get(image_id) or self._index.tombstones(self.tenant, [image_id])[0]
+        return (
+            self.tail.removed.get(image_id)
+            or self._index.read_tombstones(self.tenant, [image_id])[0]
+        )
 
     def gone(self, ids: Sequence[str]) -> set[str]:
         """Those of the ids that were deleted."""
-        held = self._index.tombstones(self.tenant, ids) if ids else []
+        held = self._index.read_tombstones(self.tenant, ids) if ids else []
         dead = {one for one, tombstone in zip(ids, held, strict=True) if tombstone is not None}
         return dead | (self.tail.removed.keys() & set(ids))
 
     def outcomes(self, job_ids: Sequence[str]) -> list[Outcome | None]:
         """In order; None for jobs that are unknown or have not ended."""
-        held = self._index.outcomes(self.tenant, job_ids)
+        held = self._index.read_outcomes(self.tenant, job_ids)
         return [
             self.tail.outcomes.get(job_id) or outcome
             for job_id, outcome in zip(job_ids, held, strict=True)
@@ -96,7 +99,7 @@ class Snapshot:
         if newer is None:
             return record
         if record is None:
-            if self._index.tombstones(self.tenant, [image_id])[0] is not None:
+            if self._index.read_tombstones(self.tenant, [image_id])[0] is not None:
                 return None  # deleted after this tail was read
         elif record.state.revision >= newer.revision:
             return record  # projected after this tail was read

@@ -41,11 +41,13 @@ class CardReader:
     def copies(self, ids: Sequence[str]) -> dict[str, list[RecordCard]]:
         """Read the copies of these records; by image_id, each list in the order of the index."""
         fresh = [one for one in dict.fromkeys(ids) if one not in self._copies]
-        found = self._index.stars(self._snapshot.tenant, fresh) if fresh else []
-        self._read([copy.image_id for star in found for copy in star])
-        for image_id, star in zip(fresh, found, strict=True):
-            now = (self._known[copy.image_id] for copy in star)
-            self._copies[image_id] = [one for one in now if one and one.original == image_id]
+        found = self._index.find_states(self._snapshot.tenant, originals=fresh) if fresh else []
+        self._read([copy.image_id for copy in found])
+        self._copies.update((image_id, []) for image_id in fresh)
+        for copy in found:
+            now = self._known[copy.image_id]
+            if now is not None and now.original == copy.original:
+                self._copies[copy.original].append(now)
         return {image_id: self._copies[image_id] for image_id in ids}
 
     def pass_filters(self, one: RecordCard, filters: Filters, wanted: Collection[str]) -> bool:
@@ -61,7 +63,7 @@ class CardReader:
         self._known.update(dict.fromkeys(moved))
         settled = [one for one in fresh if one not in self._known]
         if settled:
-            self._known.update(zip(settled, self._index.cards(tenant, settled), strict=True))
+            self._known.update(zip(settled, self._index.read_cards(tenant, settled), strict=True))
         if moved:
             held = filter(None, self._snapshot.records(moved))
             self._known.update((record.state.image_id, card(record)) for record in held)

@@ -160,12 +160,12 @@ class SearchExecution:
         """Return the pictures that a list shows, best first, and whether it has no more."""
         without = self._plan.without
         if one.mode == "keyword" or one.vector is None or one.space_id is None:
-            found = self._index.keyword(
+            found = self._index.search_keywords(
                 self._tenant, one.text, limit=depth, without=without, filters=filters
             )
         else:
             measuring = self._measuring[one.mode] is one
-            found = self._index.neighbours(
+            found = self._index.find_neighbours(
                 self._tenant,
                 one.space_id,
                 one.vector,
@@ -195,7 +195,7 @@ class SearchExecution:
         if bank is None:
             return found
         head = found[:HUBS_TOP]
-        vectors = self._index.vectors(self._tenant, space_id, [near.image_id for near in head])
+        vectors = self._index.read_vectors(self._tenant, space_id, [near.image_id for near in head])
         order = without_hubs([near.similarity for near in head], vectors, bank)
         return [*(head[n] for n in order), *found[HUBS_TOP:]]
 
@@ -204,7 +204,7 @@ class SearchExecution:
         by = self._ask.group_by
         if by is None:
             return None
-        values = self._index.values(self._tenant, by, MANY + 1)
+        values = self._index.list_values(self._tenant, by, MANY + 1)
         return values if len(values) <= MANY else None
 
     def _with_groups(
@@ -296,7 +296,7 @@ class SearchExecution:
         fresh = [image_id for image_id in ids if (kind, image_id) not in self._cosines]
         if not fresh or asked.vector is None or asked.space_id is None:
             return
-        vectors = self._index.vectors(self._tenant, asked.space_id, fresh)
+        vectors = self._index.read_vectors(self._tenant, asked.space_id, fresh)
         for image_id, vector in zip(fresh, vectors, strict=True):
             cosine = None if vector is None else float(np.dot(asked.vector, vector))
             self._cosines[kind, image_id] = cosine

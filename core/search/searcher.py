@@ -219,7 +219,7 @@ class Searcher:
         held = record.vectors.get(space_id)  # where the tail has it
         if held is not None:
             return held
-        return self._index.vector(snapshot.tenant, space_id, record.state.image_id)
+        return self._index.read_vectors(snapshot.tenant, space_id, [record.state.image_id])[0]
 
     def _record(self, snapshot: Snapshot, image_id: str) -> Record:
         record = snapshot.records([image_id])[0]

@@ -17,10 +17,10 @@ from adapters.sqlite_index import SQLiteIndex
 from adapters.weaviate_index import WeaviateIndex, WeaviateNode, parse
 from adapters.weaviate_index.collections import HEAD, META, OF_TENANTS
 from core.matching.policy import Policy
-from core.ports import Blobs, Index
+from core.ports import Blobs, ServiceIndex
 from tests.backends import servers
 
-Opens = Callable[[], Index]
+Opens = Callable[[], ServiceIndex]
 
 
 class Shelf:
@@ -91,9 +91,9 @@ def policy() -> Policy:
 @pytest.fixture
 def open_local(tmp_path: Path, policy: Policy) -> Iterator[Opens]:
     """Opens the same embedded index, as often as it is called; closes all of them."""
-    indexes: list[Index] = []
+    indexes: list[ServiceIndex] = []
 
-    def open_index() -> Index:
+    def open_index() -> ServiceIndex:
         indexes.append(SQLiteIndex(tmp_path / "index.db", policy, durable=False))
         return indexes[-1]
 
@@ -105,9 +105,9 @@ def open_local(tmp_path: Path, policy: Policy) -> Iterator[Opens]:
 @pytest.fixture
 def open_weaviate(weaviate_shelf: Shelf, policy: Policy) -> Iterator[Opens]:
     """Opens the same index on a server, as often as it is called; empties and closes them."""
-    indexes: list[Index] = []
+    indexes: list[ServiceIndex] = []
 
-    def open_index() -> Index:
+    def open_index() -> ServiceIndex:
         shelf = weaviate_shelf
         indexes.append(WeaviateIndex(shelf.nodes, policy, key=shelf.key, prefix=shelf.prefix))
         return indexes[-1]
@@ -126,7 +126,7 @@ def opens(request: pytest.FixtureRequest) -> Opens:
 
 
 @pytest.fixture
-def index(opens: Opens) -> Index:
+def index(opens: Opens) -> ServiceIndex:
     """One of them."""
     return opens()
 

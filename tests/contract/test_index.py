@@ -11,7 +11,7 @@ import pytest
 
 from adapters.sqlite_index import SQLiteIndex
 from core.errors import IndexUnavailableError
-from core.ports import Filters, Index, IndexPage
+from core.ports import Filters, Index, IndexPage, ServiceIndex
 from core.records import EXTERNAL_ID, Fields
 from tests.doubles import records as made
 from tests.doubles.records import OTHER, SPACE, image_id, outcome, put, query, record, tombstone
@@ -23,26 +23,27 @@ def everything(index: Index, tenant: str = "default") -> tuple[object, ...]:
     """All that can be asked of a few made pictures, as one value to compare."""
     ids = [image_id(n) for n in range(8)]
     prints = [made.fingerprint(n) for n in range(8)]
-    vectors = [[index.vector(tenant, space, each) for each in ids] for space in (SPACE, OTHER)]
+    vectors = [index.read_vectors(tenant, space, ids) for space in (SPACE, OTHER)]
     return (
         index.watermark(tenant),
-        index.states(tenant, ids),
-        index.records(tenant, ids),
-        index.fingerprints(tenant, ids),
-        index.tombstones(tenant, ids),
-        index.by_content(tenant, [p.sha256 for p in prints], [p.pixels_sha256 for p in prints]),
-        [index.copies(tenant, each) for each in ids],
-        index.hits(
+        index.read_states(tenant, ids),
+        index.read_records(tenant, ids),
+        index.read_tombstones(tenant, ids),
+        index.find_states(
+            tenant, sha256=[p.sha256 for p in prints], pixels=[p.pixels_sha256 for p in prints]
+        ),
+        [index.find_states(tenant, originals=[each]) for each in ids],
+        index.find_candidates(
             tenant,
             [query(n, vector=made.random_vector(n), space_id=SPACE) for n in range(8)]
             + [query(99, fingerprint=each) for each in prints],
         ),
-        index.page(tenant, Filters(), 200),
-        index.outcomes(tenant, ids),
-        index.outcome_page(tenant, None, 200),
-        index.neighbours(tenant, SPACE, made.random_vector(1), limit=9),
+        index.list_records(tenant, Filters(), 200),
+        index.read_outcomes(tenant, ids),
+        index.list_outcomes(tenant, None, 200),
+        index.find_neighbours(tenant, SPACE, made.random_vector(1), limit=9),
         [[None if v is None else v.tolist() for v in found] for found in vectors],
-        index.stats(tenant),
+        index.count_records(tenant),
     )
 
 
@@ -52,44 +53,44 @@ def lived(index: Index, tenant: str = "default") -> None:
         title="Boots", category="shoes", tags=("red", "new"), owner_id="o", external_id="e"
     )
     vectors = {SPACE: made.random_vector(1), OTHER: made.random_vector(2)}
-    index.project(
+    index.project_entry(
         tenant,
         1,
         [record(1, 1, tenant=tenant, fields=fields, vectors=vectors), record(2, 1, tenant=tenant)],
         [],
         [outcome(1, 1), outcome(2, 1)],
     )
-    index.project(tenant, 2, [record(3, 2, tenant=tenant, original=1)], [], [outcome(3, 2)])
-    index.project(tenant, 3, [], [tombstone(2, 3)], [outcome(4, 3, failed=True)])
+    index.project_entry(tenant, 2, [record(3, 2, tenant=tenant, original=1)], [], [outcome(3, 2)])
+    index.project_entry(tenant, 3, [], [tombstone(2, 3)], [outcome(4, 3, failed=True)])
 
 
 def test_an_unknown_tenant_has_nothing(index: Index) -> None:
     """Every question about a tenant without entries gets an empty answer."""
-    assert isinstance(index, Index)
+    assert isinstance(index, ServiceIndex)
     assert index.tenants() == []
     assert index.watermark("nobody") == 0
-    assert index.states("nobody", [image_id(1)]) == [None]
-    assert index.records("nobody", [image_id(1)], vectors=True) == [None]
-    assert index.tombstones("nobody", [image_id(1)]) == [None]
-    assert index.by_content("nobody", ["a"], ["b"]) == []
-    assert index.copies("nobody", image_id(1)) == []
+    assert index.read_states("nobody", [image_id(1)]) == [None]
+    assert index.read_records("nobody", [image_id(1)], vectors=True) == [None]
+    assert index.read_tombstones("nobody", [image_id(1)]) == [None]
+    assert index.find_states("nobody", sha256=["a"], pixels=["b"]) == []
+    assert index.find_states("nobody", originals=[image_id(1)]) == []
     asked = query(1, vector=made.random_vector(1), space_id=SPACE)
-    assert index.hits("nobody", [asked]) == [[]]
-    assert index.page("nobody", Filters(), 5) == IndexPage([], more=False)
-    assert index.outcomes("nobody", ["j"]) == [None]
-    assert index.outcome_page("nobody", "done", 5) == ([], False)
-    assert index.neighbours("nobody", SPACE, made.random_vector(1), limit=3) == []
-    assert index.vector("nobody", SPACE, image_id(1)) is None
-    assert index.stats("nobody").total == (0, {}, {}, {})
+    assert index.find_candidates("nobody", [asked]) == [[]]
+    assert index.list_records("nobody", Filters(), 5) == IndexPage([], more=False)
+    assert index.read_outcomes("nobody", ["j"]) == [None]
+    assert index.list_outcomes("nobody", "done", 5) == ([], False)
+    assert index.find_neighbours("nobody", SPACE, made.random_vector(1), limit=3) == []
+    assert index.read_vectors("nobody", SPACE, [image_id(1)])[0] is None
+    assert index.count_records("nobody").total == (0, {}, {}, {})
 
 
 def test_the_longest_external_ids_are_told_apart_and_found(index: Index) -> None:
     """Whole, to their last character, however many bytes each takes."""
     ids = [start * (EXTERNAL_ID - 1) + end for start in ("a", "😀") for end in ("1", "2")]
     records = [record(n, 1, fields=Fields(external_id=own)) for n, own in enumerate(ids, start=1)]
-    index.project("default", 1, records, [], [outcome(n, 1) for n in range(1, 5)])
+    index.project_entry("default", 1, records, [], [outcome(n, 1) for n in range(1, 5)])
     for one, own in zip(records, ids, strict=True):
-        page = index.page("default", Filters(external_id=own), 5)
+        page = index.list_records("default", Filters(external_id=own), 5)
         assert [found.state for found in page.records] == [one.state]
         assert page.records[0].fields.external_id == own
 
@@ -102,16 +103,15 @@ def test_what_was_projected_is_read_back_whole(index: Index) -> None:
     )
     first, third = record(1, 1, fields=fields), record(3, 2, original=1)
     ids = [image_id(3), image_id(9), image_id(1), image_id(2)]
-    assert index.records("default", ids) == [third, None, first, None]
-    assert index.states("default", ids) == [third.state, None, first.state, None]
-    assert index.fingerprints("default", ids) == [third.fingerprint, None, first.fingerprint, None]
-    assert index.tombstones("default", ids) == [None, None, None, tombstone(2, 3)]
-    assert index.copies("default", image_id(1)) == [third.state]
-    assert index.outcomes("default", [image_id(4), image_id(1)]) == [
+    assert index.read_records("default", ids) == [third, None, first, None]
+    assert index.read_states("default", ids) == [third.state, None, first.state, None]
+    assert index.read_tombstones("default", ids) == [None, None, None, tombstone(2, 3)]
+    assert index.find_states("default", originals=[image_id(1)]) == [third.state]
+    assert index.read_outcomes("default", [image_id(4), image_id(1)]) == [
         outcome(4, 3, failed=True),
         outcome(1, 1),
     ]
-    found = index.records("default", [image_id(1)], vectors=True)[0]
+    found = index.read_records("default", [image_id(1)], vectors=True)[0]
     assert found is not None
     stored = {space: vector.tolist() for space, vector in found.vectors.items()}
     assert stored == {
@@ -135,22 +135,22 @@ def test_a_stalled_writer_undoes_nothing(index: Index) -> None:
     lived(index)
     put(index, 4, record(1, 4, decision="block"))
     late = [record(1, 2), record(2, 1)]
-    index.project("default", 5, late, [], [outcome(3, 1, failed=True)])
-    assert index.states("default", [image_id(1), image_id(2)]) == [
+    index.project_entry("default", 5, late, [], [outcome(3, 1, failed=True)])
+    assert index.read_states("default", [image_id(1), image_id(2)]) == [
         record(1, 4, decision="block").state,
         None,
     ]
-    assert index.outcomes("default", [image_id(3)]) == [outcome(3, 2)]
-    assert index.hits("default", [query(99, fingerprint=made.fingerprint(2))]) == [[]]
+    assert index.read_outcomes("default", [image_id(3)]) == [outcome(3, 2)]
+    assert index.find_candidates("default", [query(99, fingerprint=made.fingerprint(2))]) == [[]]
 
 
 def test_a_delete_beats_a_state_of_its_own_entry(index: Index) -> None:
     """Settled and deleted by one entry: it is deleted, and never comes back."""
-    index.project("default", 1, [record(1, 1)], [tombstone(1, 1)], [])
+    index.project_entry("default", 1, [record(1, 1)], [tombstone(1, 1)], [])
     put(index, 2, record(1, 2))
-    assert index.states("default", [image_id(1)]) == [None]
-    assert index.tombstones("default", [image_id(1)]) == [tombstone(1, 1)]
-    assert index.stats("default").total.images == 0
+    assert index.read_states("default", [image_id(1)]) == [None]
+    assert index.read_tombstones("default", [image_id(1)]) == [tombstone(1, 1)]
+    assert index.count_records("default").total.images == 0
 
 
 def test_tenants_are_walls(index: Index) -> None:
@@ -176,15 +176,15 @@ def test_a_deleted_record_is_found_by_nothing(index: Index) -> None:
     fields = Fields(tags=("red",))
     put(index, 1, record(1, 1, vectors=vectors, fields=fields), record(2, 1, original=1))
     asked = query(9, fingerprint=made.fingerprint(1), vector=vectors[SPACE], space_id=SPACE)
-    assert [hit.image_id for hit in index.hits("default", [asked])[0]] == [image_id(1)]
-    index.project("default", 2, [], [tombstone(1, 2)], [])
+    assert [hit.image_id for hit in index.find_candidates("default", [asked])[0]] == [image_id(1)]
+    index.project_entry("default", 2, [], [tombstone(1, 2)], [])
     print_ = made.fingerprint(1)
-    assert index.hits("default", [asked]) == [[]]
-    assert index.neighbours("default", SPACE, vectors[SPACE], limit=5) == []
-    assert index.by_content("default", [print_.sha256], [print_.pixels_sha256]) == []
-    assert index.page("default", Filters(tags=("red",)), 5) == IndexPage([], more=False)
-    assert index.vector("default", SPACE, image_id(1)) is None
-    assert index.tombstones("default", [image_id(1)]) == [tombstone(1, 2)]
+    assert index.find_candidates("default", [asked]) == [[]]
+    assert index.find_neighbours("default", SPACE, vectors[SPACE], limit=5) == []
+    assert index.find_states("default", sha256=[print_.sha256], pixels=[print_.pixels_sha256]) == []
+    assert index.list_records("default", Filters(tags=("red",)), 5) == IndexPage([], more=False)
+    assert index.read_vectors("default", SPACE, [image_id(1)])[0] is None
+    assert index.read_tombstones("default", [image_id(1)]) == [tombstone(1, 2)]
 
 
 def test_time_bounds_leave_the_moment_itself_out(index: Index) -> None:
@@ -192,8 +192,10 @@ def test_time_bounds_leave_the_moment_itself_out(index: Index) -> None:
     stored = [record(n, 1) for n in range(5)]
     put(index, 1, *stored)
     filters = Filters(accepted_after=made.moment(1), accepted_before=made.moment(4))
-    assert index.page("default", filters, 9) == IndexPage([stored[3], stored[2]], more=False)
-    assert index.page("default", filters, 1) == IndexPage([stored[3]], more=True)
+    assert index.list_records("default", filters, 9) == IndexPage(
+        [stored[3], stored[2]], more=False
+    )
+    assert index.list_records("default", filters, 1) == IndexPage([stored[3]], more=True)
 
 
 def test_content_is_found_by_either_digest(index: Index) -> None:
@@ -208,10 +210,10 @@ def test_content_is_found_by_either_digest(index: Index) -> None:
     ]
     put(index, 1, *stored)
     states = [each.state for each in stored]
-    found = index.by_content("default", [same.sha256], [same.pixels_sha256])
+    found = index.find_states("default", sha256=[same.sha256], pixels=[same.pixels_sha256])
     assert found == [states[0], states[1], states[3]]
-    assert index.by_content("default", [made.fingerprint(3).sha256], []) == [states[2]]
-    assert index.by_content("default", [], []) == []
+    assert index.find_states("default", sha256=[made.fingerprint(3).sha256]) == [states[2]]
+    assert index.find_states("default", sha256=[]) == []
 
 
 def test_copies_come_in_the_order_of_the_log(index: Index) -> None:
@@ -220,22 +222,22 @@ def test_copies_come_in_the_order_of_the_log(index: Index) -> None:
     put(index, 2, record(7, 2, original=1))
     put(index, 3, record(5, 3, original=1))
     put(index, 4, record(7, 4, original=1, decision="block"))
-    found = [state.image_id for state in index.copies("default", image_id(1))]
+    found = [state.image_id for state in index.find_states("default", originals=[image_id(1)])]
     assert found == [image_id(7), image_id(5)]
 
 
 def test_outcomes_are_listed_newest_first_by_status(index: Index) -> None:
     """Pages follow one another without a gap; failed are those with a problem."""
     ended = [outcome(n, 1, failed=n % 3 == 0) for n in range(10)]
-    index.project("default", 1, [], [], ended)
+    index.project_entry("default", 1, [], [], ended)
     newest = ended[::-1]
-    assert index.outcome_page("default", None, 4) == (newest[:4], True)
+    assert index.list_outcomes("default", None, 4) == (newest[:4], True)
     before = (newest[3].accepted_at, newest[3].job_id)
-    assert index.outcome_page("default", None, 6, before) == (newest[4:], False)
+    assert index.list_outcomes("default", None, 6, before) == (newest[4:], False)
     failed = [each for each in newest if each.problem]
-    assert index.outcome_page("default", "failed", 3) == (failed[:3], True)
+    assert index.list_outcomes("default", "failed", 3) == (failed[:3], True)
     done = [each for each in newest if not each.problem]
-    assert index.outcome_page("default", "done", 6) == (done, False)
+    assert index.list_outcomes("default", "done", 6) == (done, False)
 
 
 def test_stats_count_by_category_and_space(index: Index) -> None:
@@ -249,7 +251,7 @@ def test_stats_count_by_category_and_space(index: Index) -> None:
         record(3, 1, fields=hats),
         record(4, 1, original=3, decision="block", vectors={OTHER: made.random_vector(1)}),
     )
-    actual = index.stats("default")
+    actual = index.count_records("default")
     assert actual.total.images == 4
     assert actual.total.verdicts == {"new": 2, "near_duplicate": 2}
     assert actual.total.decisions == {"allow": 2, "review": 1, "block": 1}
@@ -265,7 +267,7 @@ def test_categories_that_differ_by_a_blank_are_counted_apart(index: Index) -> No
     names = ["shoes ", "shoes", " ", "shoes", "shoes ", " shoes"]
     for seq, name in enumerate(names, 1):
         put(index, seq, record(seq, seq, fields=Fields(category=name)))
-    counted = index.stats("default")
+    counted = index.count_records("default")
     assert counted.total.images == 6
     assert {name: group.images for name, group in counted.categories.items()} == Counter(names)
 
@@ -277,7 +279,7 @@ def test_another_instance_follows(opens: Opens) -> None:
     assert everything(reader) == everything(writer)
     put(writer, 4, record(3, 4, vectors={SPACE: made.random_vector(3)}), record(5, 4))
     assert everything(reader) == everything(writer)
-    writer.project("default", 5, [record(5, 5, original=3)], [tombstone(1, 5)], [])
+    writer.project_entry("default", 5, [record(5, 5, original=3)], [tombstone(1, 5)], [])
     assert everything(reader) == everything(writer)
     assert everything(opens()) == everything(writer)
 
@@ -313,7 +315,7 @@ def test_readers_and_the_writer_do_not_disturb_each_other(index: Index) -> None:
                 )
                 for n in range(max(1, seen - 3), seen + 1)
             ]
-            found = index.hits("default", asked)
+            found = index.find_candidates("default", asked)
             for each, hits in zip(asked, found, strict=True):
                 exact = [h for h in hits if h.hamming == 0 and np.isclose(h.similarity or 0, 1)]
                 if len(exact) != 1:

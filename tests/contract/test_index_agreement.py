@@ -88,7 +88,7 @@ def history(index: Index, data: st.DataObject) -> None:
         records = data.draw(st.lists(changes(tenant, seq), max_size=5))
         gone = data.draw(st.sets(st.integers(0, PICTURES - 1), max_size=2))
         removed = [tombstone(n, seq) for n in sorted(gone)]
-        index.project(tenant, seq, records, removed, [])
+        index.project_entry(tenant, seq, records, removed, [])
         model.project(records, removed)
         if seq == entries or data.draw(st.booleans()):
             agree(index, tenant, seq, model)
@@ -130,14 +130,16 @@ def agree(index: Index, tenant: str, seq: int, model: Model) -> None:
     ids = [image_id(n) for n in range(PICTURES)]
     live = [model.live.get(each) for each in ids]
     assert index.watermark(tenant) == seq
-    assert index.records(tenant, ids) == [each and made.bare(each) for each in live]
-    assert index.states(tenant, ids) == [each and each.state for each in live]
-    assert index.tombstones(tenant, ids) == [model.buried.get(each) for each in ids]
-    assert [index.copies(tenant, each) for each in ids] == [model.copies(each) for each in ids]
-    assert index.page(tenant, Filters(), 99).records == model.page(Filters())
+    assert index.read_records(tenant, ids) == [each and made.bare(each) for each in live]
+    assert index.read_states(tenant, ids) == [each and each.state for each in live]
+    assert index.read_tombstones(tenant, ids) == [model.buried.get(each) for each in ids]
+    assert [index.find_states(tenant, originals=[each]) for each in ids] == [
+        model.copies(each) for each in ids
+    ]
+    assert index.list_records(tenant, Filters(), 99).records == model.page(Filters())
     for space in (SPACE, OTHER):
         asked = made.random_vector(0)
-        near = index.neighbours(tenant, space, asked, limit=99)
+        near = index.find_neighbours(tenant, space, asked, limit=99)
         assert [tuple(each) for each in near] == model.near(space, asked)
         filters = [
             Filters(decision=("allow",)),
@@ -147,26 +149,23 @@ def agree(index: Index, tenant: str, seq: int, model: Model) -> None:
             Filters(verdict="near_duplicate", external_id="x"),
         ]
         for each in filters:
-            found = index.neighbours(tenant, space, asked, limit=99, filters=each)
+            found = index.find_neighbours(tenant, space, asked, limit=99, filters=each)
             assert [tuple(one) for one in found] == model.near(
                 space, asked, model.standing(each, space)
             )
-            few = index.neighbours(tenant, space, asked, limit=2, filters=each)
+            few = index.find_neighbours(tenant, space, asked, limit=2, filters=each)
             assert few == found[:2]
-        stored = [index.vector(tenant, space, each) for each in ids]
-        together = index.vectors(tenant, space, ids)
-        assert [None if v is None else v.tolist() for v in together] == [
-            None if v is None else v.tolist() for v in stored
-        ]
+        stored = index.read_vectors(tenant, space, ids)
         assert [None if v is None else v.tolist() for v in stored] == [
             each.vectors[space].tolist() if each and space in each.vectors else None
             for each in live
         ]
-    assert [each and tidy(each) for each in index.cards(tenant, ids)] == [
+    assert [each and tidy(each) for each in index.read_cards(tenant, ids)] == [
         each and tidy(card(each)) for each in live
     ]
-    assert [[one.image_id for one in star] for star in index.stars(tenant, ids)] == [
-        [state.image_id for state in model.copies(each)] for each in ids
+    copies = index.find_states(tenant, originals=ids)
+    assert [[one for one in copies if one.original == each] for each in ids] == [
+        model.copies(each) for each in ids
     ]
     queries = [
         made.query(
@@ -178,8 +177,8 @@ def agree(index: Index, tenant: str, seq: int, model: Model) -> None:
         for n in range(PICTURES)
     ]
     expected = [model.hits(each, POLICY.phash_radius, 3, 0.25) for each in queries]
-    assert index.hits(tenant, queries) == expected
-    assert index.stats(tenant) == model.stats(seq)
+    assert index.find_candidates(tenant, queries) == expected
+    assert index.count_records(tenant) == model.stats(seq)
 
 
 @given(
@@ -221,13 +220,13 @@ def test_pages_put_together_are_the_sorted_list(
         )
         for n, (fields, decision, when) in enumerate(drawn)
     ]
-    index.project(tenant, 1, records, [], [])
+    index.project_entry(tenant, 1, records, [], [])
     model.project(records, [])
     expected = model.page(filters)
     found: list[Record] = []
     more, before = True, None
     while more:
-        page, more = index.page(tenant, filters, size, before)
+        page, more = index.list_records(tenant, filters, size, before)
         found += page
         assert more == (len(found) < len(expected))
         if page:

@@ -27,16 +27,16 @@ def test_a_copy_leaves_the_candidates_and_returns(index: Index) -> None:
     asked = query(9, fingerprint=made.fingerprint(2), vector=vectors[SPACE], space_id=SPACE)
     hit = Hit(image_id=image_id(2), hamming=0, turn=0, similarity=pytest.approx(1.0, abs=1e-6))  # type: ignore[arg-type]
     put(index, 1, record(1, 1), record(2, 1, vectors=vectors))
-    assert index.hits("default", [asked]) == [[hit]]
+    assert index.find_candidates("default", [asked]) == [[hit]]
     put(index, 2, record(2, 2, original=1))
-    assert index.hits("default", [asked]) == [[]]
-    assert index.neighbours("default", SPACE, vectors[SPACE], limit=5) == []
-    assert index.vector("default", SPACE, image_id(2)) is None
+    assert index.find_candidates("default", [asked]) == [[]]
+    assert index.find_neighbours("default", SPACE, vectors[SPACE], limit=5) == []
+    assert index.read_vectors("default", SPACE, [image_id(2)])[0] is None
     put(index, 3, record(2, 3, vectors=vectors))
-    assert index.hits("default", [asked]) == [[hit]]
-    assert [n.image_id for n in index.neighbours("default", SPACE, vectors[SPACE], limit=5)] == [
-        image_id(2)
-    ]
+    assert index.find_candidates("default", [asked]) == [[hit]]
+    assert [
+        n.image_id for n in index.find_neighbours("default", SPACE, vectors[SPACE], limit=5)
+    ] == [image_id(2)]
 
 
 def test_a_record_that_is_no_anchor_any_more_keeps_its_vector(index: Index) -> None:
@@ -44,17 +44,19 @@ def test_a_record_that_is_no_anchor_any_more_keeps_its_vector(index: Index) -> N
     vectors = {SPACE: made.random_vector(2)}
     asked = query(9, vector=vectors[SPACE], space_id=SPACE)
     put(index, 1, record(2, 1, vectors=vectors))
-    assert [hit.image_id for hit in index.hits("default", [asked])[0]] == [image_id(2)]
+    assert [hit.image_id for hit in index.find_candidates("default", [asked])[0]] == [image_id(2)]
     put(index, 2, record(2, 2, vectors=vectors, anchor=False))
-    assert index.hits("default", [asked]) == [[]]
-    near = index.neighbours("default", SPACE, vectors[SPACE], limit=5)
+    assert index.find_candidates("default", [asked]) == [[]]
+    near = index.find_neighbours("default", SPACE, vectors[SPACE], limit=5)
     assert [each.image_id for each in near] == [image_id(2)]
 
 
 def test_closed_anchors_are_left_out_and_purged_ones_are_not(index: Index) -> None:
     """What is being deleted takes no new copies; what was taken down still catches its own."""
     put(index, 1, record(1, 1, closed=True), record(2, 1, content="purged"))
-    found = index.hits("default", [query(9, fingerprint=made.fingerprint(n)) for n in (1, 2)])
+    found = index.find_candidates(
+        "default", [query(9, fingerprint=made.fingerprint(n)) for n in (1, 2)]
+    )
     assert found == [[], [Hit(image_id=image_id(2), hamming=0, turn=0)]]
 
 
@@ -68,10 +70,12 @@ def test_others_take_the_places_of_those_left_out(index: Index) -> None:
     model.project(stored, [])
     asked = query(99, fingerprint=alike(99), vector=made.random_vector(99), space_id=SPACE)
     every = model.hits(asked, 12, 5, 0.25)
-    assert index.hits("default", [asked]) == [every]
+    assert index.find_candidates("default", [asked]) == [every]
     without = [hit.image_id for hit in every[::2]]
     expected = model.hits(asked, 12, 5, 0.25, without)
-    assert index.hits("default", [asked], without=[*without, image_id(500)]) == [expected]
+    assert index.find_candidates("default", [asked], without=[*without, image_id(500)]) == [
+        expected
+    ]
     assert [hit.image_id for hit in expected if hit.similarity] != [
         hit.image_id for hit in every if hit.similarity
     ]
@@ -91,14 +95,17 @@ def test_hash_hits_name_the_turn_and_the_distance(index: Index) -> None:
         turns = list(made.turns(77))
         turns[turn] = made.flipped(stored.phash, *range(bits))
         asked = query(9, fingerprint=made.fingerprint(9, turns=tuple(turns)))
-        return index.hits("default", [asked])[0]
+        return index.find_candidates("default", [asked])[0]
 
     assert asking(5, 12) == [Hit(image_id=image_id(1), hamming=12, turn=5)]
     assert asking(5, 13) == []
     assert asking(0, 0) == [Hit(image_id=image_id(1), hamming=0, turn=0)]
     flat = query(9, fingerprint=made.fingerprint(1, comparable=False))
-    assert index.hits("default", [flat, query(9, fingerprint=made.fingerprint(2))]) == [[], []]
-    assert index.hits("default", [query(1)]) == [[]]  # not its own candidate
+    assert index.find_candidates("default", [flat, query(9, fingerprint=made.fingerprint(2))]) == [
+        [],
+        [],
+    ]
+    assert index.find_candidates("default", [query(1)]) == [[]]  # not its own candidate
 
 
 def test_visual_hits_are_the_nearest_above_the_floor(index: Index) -> None:
@@ -110,8 +117,8 @@ def test_visual_hits_are_the_nearest_above_the_floor(index: Index) -> None:
     model.project([record(n, 1, vectors=vectors[n], anchor=n % 3 > 0) for n in range(60)], [])
     asked = [query(n, vector=made.random_vector(n), space_id=SPACE) for n in range(50, 70)]
     expected = [model.hits(each, 12, 5, 0.25) for each in asked]
-    assert index.hits("default", asked) == expected
-    assert [index.hits("default", [each])[0] for each in asked] == expected
+    assert index.find_candidates("default", asked) == expected
+    assert [index.find_candidates("default", [each])[0] for each in asked] == expected
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +147,7 @@ def test_features_find_crops_and_mirrors(
     other = query(51, fingerprint=made.fingerprint(51, features=seen(ImageOps.mirror(photos[7]))))
 
     def found(**options: list[str]) -> list[list[tuple[str, bool]]]:
-        hits = index.hits("default", [plain, other], **options)
+        hits = index.find_candidates("default", [plain, other], **options)
         assert all(hit.hamming is None and hit.similarity is None for each in hits for hit in each)
         assert all((hit.votes or 0) >= policy.feature_votes for each in hits for hit in each)
         return [[(hit.image_id, hit.mirrored) for hit in each] for each in hits]
@@ -149,8 +156,8 @@ def test_features_find_crops_and_mirrors(
     assert found() == [[third], [seventh]]
     assert found(without=[image_id(3)]) == [[], [seventh]]
     itself = query(3, fingerprint=stored[3].fingerprint)
-    assert index.hits("default", [itself]) == [[]]
-    index.project(
+    assert index.find_candidates("default", [itself]) == [[]]
+    index.project_entry(
         "default",
         2,
         [record(7, 2, original=1, print_=stored[7].fingerprint)],
@@ -198,7 +205,7 @@ def test_hits_are_what_measuring_every_pair_gives(
         ]
         for ask in asked
     ]
-    assert index.hits("default", asked) == expected
+    assert index.find_candidates("default", asked) == expected
     assert all(
         len({hit.votes, hit.similarity, hit.hamming} - {None}) > 2
         for hit in [hits[n] for n, hits in enumerate(expected[:3])]
@@ -220,13 +227,13 @@ def test_features_are_the_same_to_whoever_reads_late(
     ]
     for n, print_ in enumerate(prints):
         put(follower, n + 1, record(n, n + 1, print_=print_))
-        follower.hits("default", asked[:2])
-    follower.project(
+        follower.find_candidates("default", asked[:2])
+    follower.project_entry(
         "default", 13, [record(2, 13, original=1, print_=prints[2])], [tombstone(4, 13)], []
     )
-    found = follower.hits("default", asked)
+    found = follower.find_candidates("default", asked)
     assert [len(hits) for hits in found] == [n not in (2, 4) for n in range(12)]
-    assert late.hits("default", asked) == found
+    assert late.find_candidates("default", asked) == found
 
 
 def test_vectors_of_another_space_are_never_compared(index: Index) -> None:
@@ -234,14 +241,16 @@ def test_vectors_of_another_space_are_never_compared(index: Index) -> None:
     vector = made.random_vector(1)
     put(index, 1, record(1, 1, vectors={SPACE: vector}))
     asked = query(9, vector=vector, space_id="visual-ffffffff")
-    assert index.hits("default", [asked]) == [[]]
-    assert index.neighbours("default", "visual-ffffffff", vector, limit=3) == []
+    assert index.find_candidates("default", [asked]) == [[]]
+    assert index.find_neighbours("default", "visual-ffffffff", vector, limit=3) == []
     with pytest.raises(MalformedError):
-        index.hits("default", [query(9, vector=vector)])
+        index.find_candidates("default", [query(9, vector=vector)])
     with pytest.raises(MalformedError):
-        index.hits("default", [query(9, vector=made.random_vector(1, 9), space_id=SPACE)])
+        index.find_candidates(
+            "default", [query(9, vector=made.random_vector(1, 9), space_id=SPACE)]
+        )
     with pytest.raises(MalformedError):
-        index.neighbours("default", SPACE, made.random_vector(1, 9), limit=3)
+        index.find_neighbours("default", SPACE, made.random_vector(1, 9), limit=3)
 
 
 def test_neighbours_are_the_nearest_of_a_space(index: Index) -> None:
@@ -252,9 +261,14 @@ def test_neighbours_are_the_nearest_of_a_space(index: Index) -> None:
     model.project(stored, [])
     asked = made.random_vector(99)
     near = [Neighbour(*pair) for pair in model.near(SPACE, asked)]
-    assert index.neighbours("default", SPACE, asked, limit=100) == near
-    assert index.neighbours("default", SPACE, asked, limit=7) == near[:7]
+    assert index.find_neighbours("default", SPACE, asked, limit=100) == near
+    assert index.find_neighbours("default", SPACE, asked, limit=7) == near[:7]
     least = near[10].similarity
-    assert index.neighbours("default", SPACE, asked, limit=100, min_similarity=least) == near[:11]
+    assert (
+        index.find_neighbours("default", SPACE, asked, limit=100, min_similarity=least) == near[:11]
+    )
     without = [near[0].image_id, near[2].image_id]
-    assert index.neighbours("default", SPACE, asked, limit=2, without=without) == [near[1], near[3]]
+    assert index.find_neighbours("default", SPACE, asked, limit=2, without=without) == [
+        near[1],
+        near[3],
+    ]

@@ -31,12 +31,12 @@ def titled(n: int, title: str | None, seq: int = 1, **more: object) -> Record:
 def put(index: Index, *records: Record) -> None:
     """Project an entry that left only records."""
     tenant = records[0].tenant
-    index.project(tenant, index.watermark(tenant) + 1, records, [], [])
+    index.project_entry(tenant, index.watermark(tenant) + 1, records, [], [])
 
 
 def found(index: Index, text: str, limit: int = 50, **more: object) -> list[int]:
     """Numbers of the records with some words."""
-    hits = index.keyword("default", text, limit=limit, **more)  # type: ignore[arg-type]
+    hits = index.search_keywords("default", text, limit=limit, **more)  # type: ignore[arg-type]
     assert [hit.similarity for hit in hits] == sorted((h.similarity for h in hits), reverse=True)
     assert all(hit.similarity >= 0 for hit in hits)
     return [int(hit.image_id[-12:]) for hit in hits]
@@ -76,7 +76,7 @@ def test_copies_have_words_of_their_own(index: Index) -> None:
     assert found(index, "puppy") == [2]
     put(index, titled(2, "hound", 2, original=1))
     assert (found(index, "puppy"), found(index, "hound")) == ([], [2])
-    index.project("default", 3, [], [tombstone(2, 3)], [])
+    index.project_entry("default", 3, [], [tombstone(2, 3)], [])
     assert found(index, "hound") == []
 
 
@@ -104,13 +104,15 @@ def test_stop_words_count_only_where_there_is_nothing_else(index: Index) -> None
 def test_tenants_have_words_of_their_own(index: Index) -> None:
     """Neither found nor weighed by another's."""
     put(index, titled(1, "dog", tenant="default"))
-    before = index.keyword("default", "dog", limit=5)
+    before = index.search_keywords("default", "dog", limit=5)
     put(index, *(titled(n, "dog cat", tenant="other") for n in range(2, 40)))
-    assert index.keyword("default", "dog", limit=5) == before
+    assert index.search_keywords("default", "dog", limit=5) == before
     assert found(index, "cat") == []
-    assert index.keyword("nobody", "dog", limit=5) == []
-    index.project("late", 9, [titled(1, "dog", tenant="late")], [], [])  # out of turn: nothing
-    assert index.keyword("late", "dog", limit=5) == []
+    assert index.search_keywords("nobody", "dog", limit=5) == []
+    index.project_entry(
+        "late", 9, [titled(1, "dog", tenant="late")], [], []
+    )  # out of turn: nothing
+    assert index.search_keywords("late", "dog", limit=5) == []
 
 
 def test_another_instance_filters_by_what_was_written_meanwhile(opens: Opens) -> None:
@@ -120,7 +122,9 @@ def test_another_instance_filters_by_what_was_written_meanwhile(opens: Opens) ->
     put(writer, titled(1, "dog", vectors={SPACE: made.random_vector(1)}), titled(2, "dog"))
 
     def both(filters: Filters) -> tuple[list[str], list[int]]:
-        near = reader.neighbours("default", SPACE, made.random_vector(1), limit=9, filters=filters)
+        near = reader.find_neighbours(
+            "default", SPACE, made.random_vector(1), limit=9, filters=filters
+        )
         return [hit.image_id for hit in near], found(reader, "dog", filters=filters)
 
     assert both(blocked) == ([], [])
@@ -131,14 +135,14 @@ def test_another_instance_filters_by_what_was_written_meanwhile(opens: Opens) ->
     )
     assert both(blocked) == ([image_id(1)], [1, 3])
     assert both(Filters(category="c")) == ([], [3])
-    writer.project("default", 3, [], [tombstone(1, 3)], [])
+    writer.project_entry("default", 3, [], [tombstone(1, 3)], [])
     assert both(blocked) == ([], [3])
     assert both(Filters(decision=("allow",))) == ([], [2])
 
 
 def test_values_are_those_that_records_have(index: Index) -> None:
     """Sorted, each once, cut; of this tenant alone."""
-    assert index.values("default", "tag", 9) == []
+    assert index.list_values("default", "tag", 9) == []
     put(
         index,
         titled(1, None, category="b", tags=("x", "y"), owner_id="o"),
@@ -146,12 +150,12 @@ def test_values_are_those_that_records_have(index: Index) -> None:
         titled(3, None, original=1, category="b"),
     )
     put(index, titled(4, None, tenant="other", category="c"))
-    assert index.values("default", "category", 9) == ["a", "b"]
-    assert index.values("default", "category", 1) == ["a"]
-    assert index.values("default", "tag", 9) == ["x", "y"]
-    assert index.values("default", "owner_id", 9) == ["o"]
-    assert index.values("default", "decision", 9) == ["allow", "block"]
-    assert index.values("default", "verdict", 9) == ["near_duplicate", "new"]
+    assert index.list_values("default", "category", 9) == ["a", "b"]
+    assert index.list_values("default", "category", 1) == ["a"]
+    assert index.list_values("default", "tag", 9) == ["x", "y"]
+    assert index.list_values("default", "owner_id", 9) == ["o"]
+    assert index.list_values("default", "decision", 9) == ["allow", "block"]
+    assert index.list_values("default", "verdict", 9) == ["near_duplicate", "new"]
 
 
 HOSTILE = [
@@ -244,7 +248,7 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Index, lis
         records.append(
             record(n, 1, original=original, fields=fields, vectors=vectors, decision=decision)
         )
-    index.project("default", 1, records, [], [])
+    index.project_entry("default", 1, records, [], [])
     yield index, records
     index.close()
 
@@ -260,11 +264,13 @@ def test_filters_give_what_looking_at_each_record_gives(
     model = made.Model()
     model.project(records, [])
     asked = made.random_vector(seed)
-    near = index.neighbours("default", SPACE, asked, limit=limit, filters=filters)
+    near = index.find_neighbours("default", SPACE, asked, limit=limit, filters=filters)
     expected = model.near(SPACE, asked, model.standing(filters, SPACE))
     assert [tuple(one) for one in near] == expected[:limit]
     words = {one.state.image_id for one in passing if "dog" in (one.fields.title or "")}
-    hits = index.keyword("default", "dogs", limit=limit, filters=filters)
-    every = [one for one in index.keyword("default", "dogs", limit=500) if one.image_id in words]
+    hits = index.search_keywords("default", "dogs", limit=limit, filters=filters)
+    every = [
+        one for one in index.search_keywords("default", "dogs", limit=500) if one.image_id in words
+    ]
     assert hits == every[:limit]
     assert len(every) == len(words)

@@ -150,7 +150,7 @@ def query(n: int, **changes: Any) -> Query:  # noqa: ANN401  # any field
 
 def put(index: Index, seq: int, *records: Record) -> None:
     """Project an entry that left only records."""
-    index.project(records[0].tenant, seq, records, [], [])
+    index.project_entry(records[0].tenant, seq, records, [], [])
 
 
 def bare(found: Record) -> Record:

@@ -234,7 +234,7 @@ class Service:
 
     def judge(self, tenant: str, sha256: str) -> Verdict:
         """Exact where the bytes are known, else new."""
-        same = self.index.by_content(tenant, [sha256], [])
+        same = self.index.find_states(tenant, sha256=[sha256])
         return verdict("exact", same[0].original) if same else verdict("new", None)
 
     # --- the settling of one job ----------------------------------------------------------------
@@ -294,7 +294,7 @@ class Service:
         return self.shelf.join(tenant, 1, [state]), []
 
     def _delete(self, tenant: str, job: Job) -> tuple[list[Record], list[str]]:
-        if self.index.tombstones(tenant, [job.image_id])[0] is not None:
+        if self.index.read_tombstones(tenant, [job.image_id])[0] is not None:
             raise GoneError("it was deleted")
         if job.if_match is not None:
             self._present(tenant, job)
@@ -331,12 +331,12 @@ class Service:
         return self.shelf.join(tenant, 1, [changed]), []
 
     def _check_hold(self, tenant: str, job: Job) -> None:
-        state = self.index.states(tenant, [job.image_id])[0]
+        state = self.index.read_states(tenant, [job.image_id])[0]
         if state is not None and state.held(clock.now()):
             raise ConflictError(f"held until {state.hold_until}")
 
     def _present(self, tenant: str, job: Job) -> State:
-        state = self.index.states(tenant, [job.image_id])[0]
+        state = self.index.read_states(tenant, [job.image_id])[0]
         if state is None:
             raise GoneError("it was deleted")
         if job.if_match not in (None, state.revision):
@@ -367,7 +367,7 @@ class Service:
             problem=problem,
         )
         stones = [Tombstone(image_id, seq, at) for image_id in removed]
-        self.index.project(tenant, seq, kept, stones, [ended])
+        self.index.project_entry(tenant, seq, kept, stones, [ended])
         self.progress.publish(tenant, [job.job_id], "failed" if problem else "done")
 
 

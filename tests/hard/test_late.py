@@ -40,9 +40,9 @@ class Late(SQLiteIndex):
         self._thread = threading.Thread(target=self._apply, daemon=True)
         self._thread.start()
 
-    def project(self, *given: Any, **named: Any) -> None:  # noqa: ANN401 - whatever the port's is
+    def project_entry(self, *given: Any, **named: Any) -> None:  # noqa: ANN401 - whatever the port's is
         """Later."""
-        act = super().project
+        act = super().project_entry
         self._due.append((time.monotonic() + LATE, lambda: act(*given, **named)))
 
     def close(self) -> None:
@@ -98,7 +98,7 @@ def test_verdicts_are_serial_though_the_index_is_half_a_minute_behind(
             return bool(pair[0].index.watermark(TENANT) == head)
 
         until(projected, 240, 1.0)
-        assert None not in pair[0].index.states(TENANT, ids)
+        assert None not in pair[0].index.read_states(TENANT, ids)
     monkeypatch.undo()
     alone = tmp_path / "serial"
     alone.mkdir()

@@ -272,7 +272,7 @@ class MarksLast(Ledger):
         layer = _laid(OverlayLayer(), entry)
         records = self._shelf.join(tenant, entry.seq, list(layer.states.values()))
         removed, ended = list(layer.removed.values()), list(layer.outcomes.values())
-        self._index.project(tenant, entry.seq, records, removed, ended)
+        self._index.project_entry(tenant, entry.seq, records, removed, ended)
         super()._project(tenant, entry)
 
 
@@ -361,10 +361,10 @@ class IndexAlone(Snapshot):
     """11: readers ask the index without the tail."""
 
     def records(self, ids: Sequence[str], *, vectors: bool = False) -> list[Record | None]:
-        return self._index.records(self.tenant, ids, vectors=vectors)
+        return self._index.read_records(self.tenant, ids, vectors=vectors)
 
     def outcomes(self, job_ids: Sequence[str]) -> list[Outcome | None]:
-        return self._index.outcomes(self.tenant, job_ids)
+        return self._index.read_outcomes(self.tenant, job_ids)
 
 
 class LooksBack(LogFollower):

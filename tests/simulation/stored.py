@@ -217,7 +217,7 @@ class MemoryIndex:
         self._gate("watermark")
         return min(replica.watermark for replica in self._store.replicas)
 
-    def project(
+    def project_entry(
         self,
         tenant: str,
         seq: int,
@@ -237,22 +237,22 @@ class MemoryIndex:
                 if len(self._store.replicas) == 1:
                     replica.take()
 
-    def standings(self, _: str) -> dict[str, ActiveSpaces]:
+    def active_spaces(self, _: str) -> dict[str, ActiveSpaces]:
         """By kind."""
         return {kind: standing for kind, (_, standing) in self._replica().standings.items()}
 
-    def lacking(self, _: str, space_id: str, limit: int, after: int = -1) -> MissingVectors:
+    def list_unembedded(self, _: str, space_id: str, limit: int, after: int = -1) -> MissingVectors:
         """All at once: every picture here has pixels."""
         del limit, after
         held = [state for _, state in self._replica().states.values()]
         return MissingVectors([state for state in held if space_id not in state.spaces], None)
 
-    def states(self, _: str, image_ids: Sequence[str]) -> list[State | None]:
+    def read_states(self, _: str, image_ids: Sequence[str]) -> list[State | None]:
         """In order."""
         held = self._replica().states
         return [held[one][1] if one in held else None for one in image_ids]
 
-    def records(
+    def read_records(
         self, tenant: str, image_ids: Sequence[str], *, vectors: bool = False
     ) -> list[Record | None]:
         """In order; there are no vectors."""
@@ -262,36 +262,37 @@ class MemoryIndex:
             and Record(
                 tenant=tenant, seq=0, state=state, fingerprint=of_state(state), fields=Fields()
             )
-            for state in self.states(tenant, image_ids)
+            for state in self.read_states(tenant, image_ids)
         ]
 
-    def tombstones(self, _: str, image_ids: Sequence[str]) -> list[Tombstone | None]:
+    def read_tombstones(self, _: str, image_ids: Sequence[str]) -> list[Tombstone | None]:
         """In order."""
         held = self._replica().tombstones
         return [held.get(one) for one in image_ids]
 
-    def outcomes(self, _: str, job_ids: Sequence[str]) -> list[Outcome | None]:
+    def read_outcomes(self, _: str, job_ids: Sequence[str]) -> list[Outcome | None]:
         """In order."""
         held = self._replica().outcomes
         return [held.get(one) for one in job_ids]
 
-    def by_content(self, _: str, sha256: Sequence[str], pixels: Sequence[str]) -> list[State]:
-        """Live records with one of these digests."""
+    def find_states(
+        self,
+        _: str,
+        *,
+        sha256: Sequence[str] = (),
+        pixels: Sequence[str] = (),
+        originals: Sequence[str] = (),
+    ) -> list[State]:
+        """Return live records with one of these digests or originals."""
         return [
             state
             for _, state in self._replica().states.values()
-            if state.sha256 in sha256 or state.pixels in pixels
+            if state.sha256 in sha256
+            or state.pixels in pixels
+            or (state.original in originals and state.original != state.image_id)
         ]
 
-    def copies(self, _: str, image_id: str) -> list[State]:
-        """Live records whose original it is."""
-        return [
-            state
-            for _, state in self._replica().states.values()
-            if state.original == image_id != state.image_id
-        ]
-
-    def hits(
+    def find_candidates(
         self, _: str, queries: Sequence[Query], *, without: Sequence[str] = ()
     ) -> list[list[Hit]]:
         """Every open anchor."""

@@ -94,7 +94,7 @@ def restored(folder: Path, before: Sequence[str]) -> None:
         left = [key.rpartition("/")[2] for key in copied.blobs.keys(f"pending/{TENANT}/")]
         for job_id in left:
             copied.ingest.run(TENANT, [job_id])
-        states = copied.index.states(TENANT, before)
+        states = copied.index.read_states(TENANT, before)
         assert [state and state.verdict.kind for state in states] == ["new"] * len(before)
         told = [
             operation.job

@@ -41,9 +41,9 @@ UNSEEN = tuple(jpeg(photo(seed, 320, 240), 90) for seed in (21, 22, 23))
 HELD = "2999-01-01T00:00:00.000Z"
 RECORDED = {
     "blobs": "get get_many stream exists put create create_many delete keys modified",
-    "index": "project states by_content copies hits fingerprints records tombstones page outcomes"
-    " outcome_page neighbours keyword values cards stars vector vectors stats watermark standings"
-    " lacking",
+    "index": "project_entry read_states read_records read_cards read_tombstones read_vectors"
+    " read_outcomes find_states find_candidates find_neighbours search_keywords list_records"
+    " list_outcomes list_unembedded list_values count_records watermark active_spaces",
     "log": "read append head",
 }
 

@@ -49,7 +49,7 @@ def test_an_upload_that_is_settled_meanwhile_is_its_owners(
     (first,) = accepted(services, tmp_path, 1, owner="bob")
     services.ingest.run(TENANT, [first])
     (second,) = accepted(services, tmp_path, 2, owner="bob")
-    page = services.index.page
+    page = services.index.list_records
     asked: list[int] = []
 
     def slowly(*args: Any, **more: Any) -> Any:  # noqa: ANN401  # as the index takes and gives
@@ -59,7 +59,7 @@ def test_an_upload_that_is_settled_meanwhile_is_its_owners(
             services.ingest.run(TENANT, [second])
         return found
 
-    monkeypatch.setattr(services.index, "page", slowly)
+    monkeypatch.setattr(services.index, "list_records", slowly)
     assert sorted(services.reader.owned(TENANT, "bob")) == sorted([first, second])
 
 
@@ -84,4 +84,4 @@ def test_the_id_of_an_operation_is_no_picture(
         problem = services.reader.job(TENANT, one.job_id).problem
         assert problem is not None
         assert problem.status == 404
-    assert services.index.tombstones(TENANT, [decide.job_id]) == [None]
+    assert services.index.read_tombstones(TENANT, [decide.job_id]) == [None]

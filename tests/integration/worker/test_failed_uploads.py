@@ -45,7 +45,7 @@ def test_an_upload_that_is_set_aside_can_be_tried_again(services: Services, tmp_
     job = accepted(services, tmp_path)
     services.ingest.set_aside("default", job.job_id)
     services.ingest.set_aside("default", job.job_id)  # delivered twice
-    (outcome,) = services.index.outcomes("default", [job.job_id])
+    (outcome,) = services.index.read_outcomes("default", [job.job_id])
     assert outcome is not None
     assert outcome.problem is not None
     assert (outcome.problem.type, outcome.problem.status) == ("set-aside", 422)
@@ -62,4 +62,4 @@ def test_an_operation_is_never_set_aside(services: Services, tmp_path: Path) -> 
     services.ingest.run("default", [job.job_id])
     delete = services.acceptor.operate("default", "delete", job.image_id)
     services.ingest.set_aside("default", delete.job_id)
-    assert services.index.tombstones("default", [job.image_id])[0] is not None
+    assert services.index.read_tombstones("default", [job.image_id])[0] is not None

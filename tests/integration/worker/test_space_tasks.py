@@ -69,7 +69,7 @@ class Desk:
 
     def spaces(self, image_id: str) -> tuple[str, ...]:
         """Those that the record says it has vectors in."""
-        (state,) = self.services.index.states(TENANT, [image_id])
+        (state,) = self.services.index.read_states(TENANT, [image_id])
         assert state is not None
         return state.spaces
 
@@ -90,22 +90,22 @@ def test_what_is_said_gets_a_vector_at_upload_and_anew_at_an_edit(desk: Desk) ->
     visual = desk.services.visual.space.space_id
     assert desk.spaces(first) == (visual, caption)
     index = desk.services.index
-    old = index.vector(TENANT, caption, first)
+    old = index.read_vectors(TENANT, caption, [first])[0]
     assert old is not None
-    theirs = index.vector(TENANT, caption, copy)
+    theirs = index.read_vectors(TENANT, caption, [copy])[0]
     assert theirs is not None
-    assert index.vector(TENANT, visual, copy) is None
+    assert index.read_vectors(TENANT, visual, [copy])[0] is None
     assert (old != theirs).any()
     desk.edit(first, title="the sky of a photo")
-    new = index.vector(TENANT, caption, first)
+    new = index.read_vectors(TENANT, caption, [first])[0]
     assert new is not None
     assert (new != old).any()
     expected = desk.services.caption.embed_texts(["the sky of a photo"])[0]
     assert new == pytest.approx(expected, abs=1e-5)
     desk.edit(first, category="cats")
     assert desk.spaces(first) == (visual,)
-    assert index.vector(TENANT, caption, first) is None
-    assert index.stats(TENANT, [caption]).total.spaces[caption] == (1, 0, 0)
+    assert index.read_vectors(TENANT, caption, [first])[0] is None
+    assert index.count_records(TENANT, [caption]).total.spaces[caption] == (1, 0, 0)
 
 
 def test_a_second_model_is_added_filled_and_activated(desk: Desk, tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_a_second_model_is_added_filled_and_activated(desk: Desk, tmp_path: Path
     wiring.rebuild(services, lambda *_: None)
     services.models.forget()
     assert services.models.space_id(TENANT, "visual") == new
-    assert services.index.vector(TENANT, new, before[0]) is not None
+    assert services.index.read_vectors(TENANT, new, [before[0]])[0] is not None
     listed = desk.run("model-list")["spaces"]
     assert [(one["space_id"], one["active"]) for one in listed if one["active"]] == [  # type: ignore[attr-defined]
         (new, True),
@@ -200,7 +200,7 @@ def test_a_visual_vector_is_made_of_what_an_absent_model_left(tmp_path: Path) ->
     assert (told["made"], told["failed"]) == (1, 0)
     space = ToyEmbedder().space.space_id
     vector = ToyEmbedder().embed_images([photo(1)])[0]
-    near = seeing.index.neighbours(TENANT, space, vector, limit=1)
+    near = seeing.index.find_neighbours(TENANT, space, vector, limit=1)
     assert (near[0].image_id, near[0].similarity) == (image_id, pytest.approx(1, abs=1e-3))
     seeing.close()
 

@@ -133,10 +133,10 @@ class Index(SQLiteIndex):
             raise IndexUnavailableError("away")
         return super().watermark(tenant)
 
-    def project(self, *given: Any, **named: Any) -> None:  # noqa: ANN401  as the index's
+    def project_entry(self, *given: Any, **named: Any) -> None:  # noqa: ANN401  as the index's
         if self.refuses:
             raise IndexUnavailableError("away")
-        super().project(*given, **named)
+        super().project_entry(*given, **named)
 
 
 @pytest.fixture

@@ -76,7 +76,7 @@ class Setting:
             data = encode_preview(_pixels(512, 384))
             place = keys.derived(TENANT, one.state.image_id, "preview")
             self.service.blobs.put([(place, data)])
-        self.service.index.project(TENANT, seq, records, [], [])
+        self.service.index.project_entry(TENANT, seq, records, [], [])
         if found:
             for one in records:
                 seen = self.service.reader.record(TENANT, one.state.image_id)

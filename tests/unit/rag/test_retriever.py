@@ -64,7 +64,7 @@ class Stock:
         """One entry of the log, projected."""
         self._seq += 1
         stones = [tombstone(n, self._seq) for n in removed]
-        self.index.project(TENANT, self._seq, records, stones, [])
+        self.index.project_entry(TENANT, self._seq, records, stones, [])
 
     def find(self, text: str | None = None, **asked: Any) -> RetrievalResult:  # noqa: ANN401
         return self.retriever.retrieve(TENANT, text=text, **asked)

@@ -38,7 +38,7 @@ class Setting:
             fields = Fields(title=title, **changes.pop("fields", {}))
             vector = {self.service.caption.space.space_id: self.service.caption.of(fields)}
             made.append(record(n, 1, fields=fields, vectors=vector, **changes))
-        index.project(TENANT, index.watermark(TENANT) + 1, made, [], [])
+        index.project_entry(TENANT, index.watermark(TENANT) + 1, made, [], [])
 
     def call(self, tool: str, **arguments: object) -> dict[str, Any]:
         """As a model would; the answer must be JSON."""

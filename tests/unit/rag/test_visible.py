@@ -152,7 +152,9 @@ class Shop:
         made = record(n, n, fields=fields)
         place = keys.derived(TENANT, image_id(n), "preview")
         self.service.blobs.put([(place, PREVIEW)])
-        self.service.index.project(TENANT, self.service.index.watermark(TENANT) + 1, [made], [], [])
+        self.service.index.project_entry(
+            TENANT, self.service.index.watermark(TENANT) + 1, [made], [], []
+        )
         self.items = (
             RelevantPicture(seen=self.service.reader.record(TENANT, image_id(n)), similarities={}),
         )

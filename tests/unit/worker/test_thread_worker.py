@@ -155,7 +155,7 @@ def test_what_the_index_does_not_take_yet_comes_again(
     job_id = accepted(services, tmp_path)
     settling = SettleTask(services.ingest)
     with monkeypatch.context() as patched:
-        patched.setattr(services.index, "project", away)
+        patched.setattr(services.index, "project_entry", away)
         (error,) = settling("default", [job_id])
     assert isinstance(error, IndexUnavailableError)
     assert services.log.head("default") == 1
@@ -165,7 +165,7 @@ def test_what_the_index_does_not_take_yet_comes_again(
     assert not list(services.blobs.keys("pending/default/"))
 
 
-@pytest.mark.parametrize(("part", "decodes"), [("project", [4, 4]), ("watermark", [1, 5])])
+@pytest.mark.parametrize(("part", "decodes"), [("project_entry", [4, 4]), ("watermark", [1, 5])])
 def test_while_the_index_is_away_nothing_is_decoded_twice(
     services: Services,
     tmp_path: Path,
@@ -198,7 +198,7 @@ def test_while_the_index_is_away_nothing_is_decoded_twice(
         assert sum(decoded) == decodes[0]
     assert settling("default", jobs) == [None] * 4
     assert sum(decoded) == decodes[1]
-    assert all(services.index.states("default", jobs))
+    assert all(services.index.read_states("default", jobs))
 
 
 def test_an_index_that_has_just_failed_is_left_alone_for_a_while(
@@ -215,7 +215,7 @@ def test_an_index_that_has_just_failed_is_left_alone_for_a_while(
     settling = SettleTask(services.ingest)
     jobs = [accepted(services, tmp_path, seed) for seed in range(2)]
     with monkeypatch.context() as patched:
-        patched.setattr(services.index, "project", slowly_away)
+        patched.setattr(services.index, "project_entry", slowly_away)
         for job_id in (*jobs, *jobs):
             (error,) = settling("default", [job_id])
             assert isinstance(error, IndexUnavailableError)
@@ -242,7 +242,7 @@ def test_a_tenant_that_cannot_be_brought_up_ends_no_other(
     """Not even by a defect of ours: all of them would stand still at every start."""
     job_id = accepted(services, tmp_path)
     with monkeypatch.context() as patched:
-        patched.setattr(services.index, "project", away)
+        patched.setattr(services.index, "project_entry", away)
         SettleTask(services.ingest)("default", [job_id])
     advance = services.ledger.advance
 

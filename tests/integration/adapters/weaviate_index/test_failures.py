@@ -27,7 +27,7 @@ from adapters.weaviate_index.client import WeaviateCluster
 from adapters.weaviate_index.mapping import key
 from core.errors import IndexUnavailableError, SettingsError
 from core.matching.policy import Policy
-from core.ports import Filters, Rebuildable
+from core.ports import Filters, ServiceIndex
 from core.records import Fields, Record
 from tests.backends import servers
 from tests.backends.server_process import wait
@@ -44,19 +44,19 @@ def whole(index: WeaviateIndex, pictures: int = 8) -> tuple[object, ...]:
     ids = [image_id(n) for n in range(pictures)]
     return (
         index.watermark("default"),
-        index.records("default", ids),
-        index.tombstones("default", ids),
-        [index.copies("default", one) for one in ids],
-        index.page("default", Filters(), 200),
-        index.outcome_page("default", None, 200),
-        index.hits(
+        index.read_records("default", ids),
+        index.read_tombstones("default", ids),
+        [index.find_states("default", originals=[one]) for one in ids],
+        index.list_records("default", Filters(), 200),
+        index.list_outcomes("default", None, 200),
+        index.find_candidates(
             "default",
             [query(n, vector=made.random_vector(n), space_id=SPACE) for n in range(pictures)],
         ),
-        index.neighbours("default", SPACE, made.random_vector(1), limit=50),
-        [one.image_id for one in index.keyword("default", "boots", limit=50)],
-        index.values("default", "tag", 9),
-        index.stats("default"),
+        index.find_neighbours("default", SPACE, made.random_vector(1), limit=50),
+        [one.image_id for one in index.search_keywords("default", "boots", limit=50)],
+        index.list_values("default", "tag", 9),
+        index.count_records("default"),
     )
 
 
@@ -70,7 +70,7 @@ def entry(index: WeaviateIndex, seq: int) -> None:
         records.append(record(seq - 1, seq, original=1, fields=fields))
     if seq % 4 == 0:
         removed.append(tombstone(seq - 3, seq))
-    index.project("default", seq, records, removed, [outcome(seq, seq, failed=seq % 2 == 0)])
+    index.project_entry("default", seq, records, removed, [outcome(seq, seq, failed=seq % 2 == 0)])
 
 
 def work(index: WeaviateIndex, seq: int) -> None:
@@ -123,11 +123,11 @@ def test_it_outlives_its_server(tmp_path: Path) -> None:
             work(index, 4)
         timer.join()
         with pytest.raises(IndexUnavailableError):
-            index.states("default", [image_id(1)])
+            index.read_states("default", [image_id(1)])
         server.start()
         seq = index.watermark("default")
         assert seq >= 3
-        assert index.states("default", [image_id(3)])[0] is not None
+        assert index.read_states("default", [image_id(3)])[0] is not None
         for n in range(seq + 1, seq + 4):
             entry(index, n)
         assert index.watermark("default") == seq + 3
@@ -143,7 +143,7 @@ def test_one_bad_object_of_a_batch_is_seen(opens: Opens) -> None:
     with pytest.raises(IndexUnavailableError, match="refused 1 of 2"):
         put(index, 2, *bad)
     assert index.watermark("default") == 1
-    assert index.stats("default").total.images == 1
+    assert index.count_records("default").total.images == 1
 
 
 def test_racing_projectors_do_no_harm(opens: Opens) -> None:
@@ -209,9 +209,13 @@ def test_a_writer_that_was_held_up_brings_nothing_back(
     assert whole(slow) == expected
     records = Filter.by_property("born").greater_than(-1)
     count = quick._now.store.count
-    assert count(collections.RECORD, "default", records) > quick.stats("default").total.images
+    assert (
+        count(collections.RECORD, "default", records) > quick.count_records("default").total.images
+    )
     assert quick.tidy("default") > 0
-    assert count(collections.RECORD, "default", records) == quick.stats("default").total.images
+    assert (
+        count(collections.RECORD, "default", records) == quick.count_records("default").total.images
+    )
     assert quick.tidy("default") == 0
     assert whole(quick) == expected
 
@@ -236,7 +240,7 @@ def test_a_fresh_index_takes_the_place_of_the_old_one(
     """For every process at once, and for none before it has all that was told."""
     monkeypatch.setattr(generations, "LOOK", 0.1)
     index, other = opens(), opens()
-    assert isinstance(index, Rebuildable)
+    assert isinstance(index, ServiceIndex)
     for seq in range(1, 5):
         entry(index, seq)
     before = whole(other)
@@ -278,7 +282,7 @@ def test_long_lists_walk_in_windows(opens: Opens, monkeypatch: pytest.MonkeyPatc
         for n, when in enumerate(times)
     ]
     ended = [outcome(n, 1, failed=n % 5 == 0) for n in range(60)]
-    index.project("default", 1, stored, [], ended)
+    index.project_entry("default", 1, stored, [], ended)
     model = made.Model()
     model.project(stored, [])
     for filters in (
@@ -289,7 +293,7 @@ def test_long_lists_walk_in_windows(opens: Opens, monkeypatch: pytest.MonkeyPatc
         found: list[Record] = []
         before = None
         while True:
-            page = index.page("default", filters, 7, before)
+            page = index.list_records("default", filters, 7, before)
             found += page.records
             if not page.more:
                 break
@@ -297,10 +301,10 @@ def test_long_lists_walk_in_windows(opens: Opens, monkeypatch: pytest.MonkeyPatc
         assert found == model.page(filters)
     lacking, place = [], -1
     while place is not None:
-        states, place = index.lacking("default", SPACE, 9, place)
+        states, place = index.list_unembedded("default", SPACE, 9, place)
         lacking += states
     assert lacking == [one.state for one in stored]
-    failed, more = index.outcome_page("default", "failed", 5)
+    failed, more = index.list_outcomes("default", "failed", 5)
     assert (failed, more) == ([one for one in ended[::-1] if one.problem][:5], True)
 
 
@@ -366,7 +370,7 @@ def test_vectors_in_a_queue_are_waited_for(tmp_path: Path) -> None:
             asked = query(
                 99, fingerprint=made.fingerprint(seq), vector=vectors[SPACE], space_id=SPACE
             )
-            (hits,) = index.hits("default", [asked])
+            (hits,) = index.find_candidates("default", [asked])
             assert [hit.image_id for hit in hits if hit.hamming == 0] == [image_id(seq)]
             assert image_id(seq) in [hit.image_id for hit in hits if hit.similarity]
         index.close()
@@ -391,11 +395,11 @@ def test_a_node_of_three_may_die(tmp_path: Path) -> None:
                 entry(index, seq + 1)
             assert index.watermark("default") == seq
             with pytest.raises(IndexUnavailableError, match="1 of 3 nodes of Weaviate are away"):
-                index.whole()
+                index.check_replicas()
             cluster.start()
             entry(index, seq + 1)
             assert index.watermark("default") == seq + 1
-            index.whole()
+            index.check_replicas()
             before = whole(index)
         index.close()
 

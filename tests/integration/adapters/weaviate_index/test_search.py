@@ -26,9 +26,9 @@ def test_copies_pass_filters_for_their_originals_however_many_they_are(opens: Op
     model.project([*stored, *copies], [])
     asked, filters = made.random_vector(99), Filters(decision=("block",))
     expected = model.near(SPACE, asked, model.standing(filters, SPACE))
-    named = index.neighbours("default", SPACE, asked, limit=4, filters=filters)
+    named = index.find_neighbours("default", SPACE, asked, limit=4, filters=filters)
     index._now.neighbours._standins = 0
-    looked = index.neighbours("default", SPACE, asked, limit=4, filters=filters)
+    looked = index.find_neighbours("default", SPACE, asked, limit=4, filters=filters)
     assert [tuple(one) for one in named] == expected[:4]
     assert looked == named
 
@@ -50,7 +50,9 @@ def test_what_passes_by_itself_is_found_however_far_it_is(
     put(index, 1, *near, far, copy)
     index._now.neighbours._standins = 0
     monkeypatch.setattr(collections, "MOST", 12)
-    found = index.neighbours("default", SPACE, asked, limit=2, filters=Filters(decision=("block",)))
+    found = index.find_neighbours(
+        "default", SPACE, asked, limit=2, filters=Filters(decision=("block",))
+    )
     assert [one.image_id for one in found] == [image_id(5), image_id(30)]
 
 
@@ -66,5 +68,5 @@ def test_older_objects_take_no_place_in_a_keyword_search(
             put(index, seq, record(2, seq, fields=Fields(title="dog")))
     monkeypatch.setattr("adapters.weaviate_index.keyword_search._MORE", 0)
     monkeypatch.setattr("adapters.weaviate_index.keyword_search._EQUAL", 2)
-    found = index.keyword("default", "dog", limit=2)
+    found = index.search_keywords("default", "dog", limit=2)
     assert [one.image_id for one in found] == [image_id(2), image_id(1)]

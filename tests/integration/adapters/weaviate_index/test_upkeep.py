@@ -37,7 +37,7 @@ Opens = Callable[..., WeaviateIndex]
 def put(index: WeaviateIndex, tenant: str, seq: int) -> None:
     """Project an entry that left one record."""
     held: Record = replace(record(seq, seq), tenant=tenant)
-    index.project(tenant, seq, [held], [], [])
+    index.project_entry(tenant, seq, [held], [], [])
 
 
 def statuses(index: WeaviateIndex, tenant: str) -> set[str]:
@@ -202,7 +202,7 @@ def test_upkeep_neither_keeps_nor_wakes_who_rests(
     assert statuses(index, "default") == {"INACTIVE"}
     index.tidy("default")
     assert statuses(index, "default") == {"INACTIVE"}
-    assert index.states("default", [image_id(1)]) != [None]
+    assert index.read_states("default", [image_id(1)]) != [None]
     assert "ACTIVE" in statuses(index, "default")
 
 
@@ -268,12 +268,12 @@ def test_slow_servers_hold_no_large_entry_up_for_ever(
     monkeypatch.setattr(now.reading, "jobs", slow(projection._BLINK + 1, jobs))
     monkeypatch.setattr(now.store, "put", slow(projection._LATE + 1, put_))
     many = [record(n, 2) for n in range(2, 10)]
-    index.project("default", 2, many, [], [])
+    index.project_entry("default", 2, many, [], [])
     assert index.watermark("default") == 2
     assert seen.count(collections.RECORD) > 3
     monkeypatch.setattr(now.store, "put", slow(projection._BLINK + 1, put_))
     with pytest.raises(IndexUnavailableError, match="which replicas"):
-        index.project("default", 3, [record(11, 3)], [], [])
+        index.project_entry("default", 3, [record(11, 3)], [], [])
 
 
 def test_a_list_ends_though_most_of_it_was_deleted_meanwhile(
@@ -285,7 +285,7 @@ def test_a_list_ends_though_most_of_it_was_deleted_meanwhile(
     kept = index._now.store
     count, before = kept.count, iter([10_000])
     monkeypatch.setattr(kept, "count", lambda *asked: next(before, None) or count(*asked))
-    page = index.page("default", Filters(), 50)
+    page = index.list_records("default", Filters(), 50)
     assert [one.state.image_id for one in page.records] == [image_id(1)]
 
 
@@ -309,13 +309,15 @@ def test_categories_are_counted_however_many_they_are(
     index = opens()
     names = ["c", "Z", "a ", "a", "B", "b", "Zz", "y", "0"]
     for seq, name in enumerate(names, 1):
-        index.project("default", seq, [record(seq, seq, fields=Fields(category=name))], [], [])
+        index.project_entry(
+            "default", seq, [record(seq, seq, fields=Fields(category=name))], [], []
+        )
     monkeypatch.setattr(collections, "MOST", 4)
-    counted = index.stats("default")
+    counted = index.count_records("default")
     assert counted.total.images == 9
     assert sorted(counted.categories) == sorted(names)
     index.tidy("default")
-    assert (index.watermark("default"), index.stats("default")) == (9, counted)
+    assert (index.watermark("default"), index.count_records("default")) == (9, counted)
 
 
 def test_as_many_may_be_left_out_as_there_are(opens: Opens) -> None:
@@ -324,20 +326,20 @@ def test_as_many_may_be_left_out_as_there_are(opens: Opens) -> None:
     put(index, "default", 1)
     without = [f"nobody-{n}" for n in range(collections.MOST + 500)]
     asked = query(2, fingerprint=fingerprint(1))
-    (found,) = index.hits("default", [asked], without=without)
+    (found,) = index.find_candidates("default", [asked], without=without)
     assert [hit.image_id for hit in found] == [image_id(1)]
 
 
 def test_a_tenant_that_a_node_does_not_know_is_not_an_empty_one(opens: Opens) -> None:
     """Else whoever asks a node whose schema lags would be told that nothing was seen before."""
     index = opens()
-    assert index.hits("default", [query(1)]) == [[]]
+    assert index.find_candidates("default", [query(1)]) == [[]]
     put(index, "default", 1)
     name = index._now.store.name(collections.ANCHOR)
     index._cluster.run(lambda held: held.collections.use(name).tenants.remove(["default"]))
     with pytest.raises(IndexUnavailableError):
-        index.hits("default", [query(1)])
-    assert index.hits("other", [query(1)]) == [[]]
+        index.find_candidates("default", [query(1)])
+    assert index.find_candidates("other", [query(1)]) == [[]]
 
 
 @pytest.mark.hard
@@ -368,7 +370,7 @@ def test_a_node_that_comes_back_empty_is_never_taken_for_whole(tmp_path: Path) -
         index = WeaviateIndex(parse(cluster.nodes[0].url), POLICY, replication=3)
         for seq in range(1, 4):
             put(index, "default", seq)
-        index.whole()
+        index.check_replicas()
         empty = cluster.nodes[2]
         empty.kill()
         shutil.rmtree(empty.data)
@@ -379,7 +381,10 @@ def test_a_node_that_comes_back_empty_is_never_taken_for_whole(tmp_path: Path) -
 
         def missed() -> bool:
             """It says that it has the first entry, and does not find what that left."""
-            return through.watermark("default") >= 1 and not through.hits("default", [asked])[0]
+            return (
+                through.watermark("default") >= 1
+                and not through.find_candidates("default", [asked])[0]
+            )
 
         try:
             for _ in range(3):
@@ -390,7 +395,7 @@ def test_a_node_that_comes_back_empty_is_never_taken_for_whole(tmp_path: Path) -
                     put(through, "default", 1)
                 assert not missed()
                 with pytest.raises(IndexUnavailableError, match="reindex"):
-                    index.whole()
+                    index.check_replicas()
             fresh = index.fresh()
             for seq in range(1, 5):
                 put(fresh, "default", seq)
@@ -401,7 +406,7 @@ def test_a_node_that_comes_back_empty_is_never_taken_for_whole(tmp_path: Path) -
                 time.sleep(0.2)
             assert through.watermark("default") == 4
             assert not missed()
-            index.whole()
+            index.check_replicas()
         finally:
             through.close()
             index.close()

@@ -65,7 +65,7 @@ def test_every_pair_of_filters_walks_an_index_in_order(
     path: Path, index: SQLiteIndex, before: tuple[str, str] | None
 ) -> None:
     """No list sorts what it found, reads a whole table, or walks more than its own tenant."""
-    index.project("default", 1, [record(1, 1)], [], [])
+    index.project_entry("default", 1, [record(1, 1)], [], [])
     for names in itertools.chain(
         [()], itertools.combinations(NAMED, 1), itertools.combinations(NAMED, 2)
     ):
@@ -78,7 +78,7 @@ def test_every_pair_of_filters_walks_an_index_in_order(
 
 def test_a_list_starts_where_the_last_page_ended(path: Path, index: SQLiteIndex) -> None:
     """The cursor bounds the walk, so a late page costs what the first one costs."""
-    index.project("default", 1, [record(1, 1)], [], [])
+    index.project_entry("default", 1, [record(1, 1)], [], [])
     before = (made.moment(5), image_id(5))
     for filters in (Filters(), Filters(tags=("t",)), Filters(category="c"), Filters(verdict="new")):
         statement, values = lists.query(1, filters, 50, before)
@@ -97,13 +97,13 @@ def test_words_follow_the_fields(path: Path, index: SQLiteIndex) -> None:
         return [row[0] for row in ask(path, joined, term)]
 
     fields = Fields(title="Straße im Café", description="rain", tags=("wet dog",), category="pets")
-    index.project("default", 1, [record(1, 1, fields=fields), record(2, 1)], [], [])
+    index.project_entry("default", 1, [record(1, 1, fields=fields), record(2, 1)], [], [])
     assert [found(term) for term in ("cafe", "rain", "dog", "pets", "tags:dog")] == [
         [image_id(1)]
     ] * 5
-    index.project("default", 2, [record(1, 2, fields=Fields(title="sun"))], [], [])
+    index.project_entry("default", 2, [record(1, 2, fields=Fields(title="sun"))], [], [])
     assert [found(term) for term in ("cafe", "rain", "sun")] == [[], [], [image_id(1)]]
-    index.project("default", 3, [], [tombstone(1, 3)], [])
+    index.project_entry("default", 3, [], [tombstone(1, 3)], [])
     assert found("sun") == []
 
 
@@ -111,25 +111,25 @@ def test_a_delete_leaves_only_the_tombstone(path: Path, index: SQLiteIndex) -> N
     """No table holds anything else of the record."""
     fields = Fields(title="sun", tags=("red",), category="c")
     vectors = {SPACE: made.random_vector(1)}
-    index.project("default", 1, [record(1, 1, fields=fields, vectors=vectors)], [], [])
+    index.project_entry("default", 1, [record(1, 1, fields=fields, vectors=vectors)], [], [])
 
     def rows() -> dict[str, object]:
         tables = ("records", "features", "tags", "vectors", "words_1", "tombstones")
         return {name: ask(path, f"SELECT count(*) FROM {name}")[0][0] for name in tables}
 
     assert rows() == dict.fromkeys(rows(), 1) | {"tombstones": 0}
-    index.project("default", 2, [], [tombstone(1, 2)], [])
+    index.project_entry("default", 2, [], [tombstone(1, 2)], [])
     assert rows() == dict.fromkeys(rows(), 0) | {"tombstones": 1}
 
 
 def test_another_tenants_words_weigh_on_nothing(path: Path, index: SQLiteIndex) -> None:
     """Each tenant has a full-text table of its own, and so frequencies of its own."""
-    index.project("a", 1, [record(1, 1, tenant="a", fields=Fields(title="sun"))], [], [])
-    index.project("b", 1, [record(1, 1, tenant="b", fields=Fields(title="sun rain"))], [], [])
+    index.project_entry("a", 1, [record(1, 1, tenant="a", fields=Fields(title="sun"))], [], [])
+    index.project_entry("b", 1, [record(1, 1, tenant="b", fields=Fields(title="sun rain"))], [], [])
     ranked = "SELECT rowid, bm25(words_1) FROM words_1 WHERE words_1 MATCH 'sun'"
     before = ask(path, ranked)
     more = [record(n, 2, tenant="b", fields=Fields(title="sun")) for n in range(2, 30)]
-    index.project("b", 2, more, [], [])
+    index.project_entry("b", 2, more, [], [])
     assert ask(path, ranked) == before
 
 
@@ -207,9 +207,9 @@ def test_an_error_in_an_entry_leaves_nothing_of_it(index: SQLiteIndex) -> None:
     """One transaction: a failure in the middle is as if nothing had been asked."""
     broken = record(2, 1, vectors={SPACE: "no vector"})  # type: ignore[dict-item]
     with pytest.raises(ValueError, match="could not convert"):
-        index.project("default", 1, [record(1, 1), broken], [], [])
-    assert (index.watermark("default"), index.states("default", [image_id(1)])) == (0, [None])
-    index.project("default", 1, [record(1, 1)], [], [])
+        index.project_entry("default", 1, [record(1, 1), broken], [], [])
+    assert (index.watermark("default"), index.read_states("default", [image_id(1)])) == (0, [None])
+    index.project_entry("default", 1, [record(1, 1)], [], [])
     assert index.watermark("default") == 1
 
 
@@ -219,7 +219,9 @@ def filled(path: Path, pictures: range) -> None:
     for seq, n in enumerate(pictures, 1):
         vectors = {SPACE: made.random_vector(n)}
         fields = Fields(title=f"title{n}")
-        index.project("default", seq, [record(n, seq, vectors=vectors, fields=fields)], [], [])
+        index.project_entry(
+            "default", seq, [record(n, seq, vectors=vectors, fields=fields)], [], []
+        )
     index.close()
 
 
@@ -233,10 +235,10 @@ def answers(index: SQLiteIndex, pictures: range) -> list[object]:
     ]
     return [
         index.watermark("default"),
-        index.states("default", [image_id(n) for n in pictures]),
-        index.hits("default", asked),
-        index.neighbours("default", SPACE, made.random_vector(1), limit=50),
-        index.stats("default"),
+        index.read_states("default", [image_id(n) for n in pictures]),
+        index.find_candidates("default", asked),
+        index.find_neighbours("default", SPACE, made.random_vector(1), limit=50),
+        index.count_records("default"),
     ]
 
 
@@ -254,7 +256,7 @@ def test_swapping_changes_every_answer_at_once(path: Path, tmp_path: Path) -> No
     assert answers(writer, range(40)) == expected
     assert answers(reader, range(40)) == expected
     assert sorted(file.name for file in tmp_path.iterdir() if "new" in file.name) == []
-    writer.project("default", 26, [record(31, 26, fields=Fields(title="last"))], [], [])
+    writer.project_entry("default", 26, [record(31, 26, fields=Fields(title="last"))], [], [])
     assert answers(reader, range(40)) == answers(writer, range(40)) != expected
     assert ask(path, "SELECT count(*) FROM words_1 WHERE words_1 MATCH 'title7 OR last'") == [(2,)]
     assert ask(path, "PRAGMA integrity_check") == [("ok",)]
@@ -286,7 +288,7 @@ index = SQLiteIndex(Path(sys.argv[1]), POLICY)
 for line in sys.stdin:
     n = int(line)
     asked = made.query(9999, fingerprint=made.fingerprint(n))
-    found = [hit.image_id for hit in index.hits("default", [asked])[0]]
+    found = [hit.image_id for hit in index.find_candidates("default", [asked])[0]]
     print(index.watermark("default"), *found, flush=True)
 """
 
@@ -310,9 +312,9 @@ def test_another_process_follows_entries_and_swaps(path: Path, tmp_path: Path) -
 
         for seq in range(1, 6):
             assert told(seq) == [str(seq - 1)]
-            index.project("default", seq, [record(seq, seq)], [], [])
+            index.project_entry("default", seq, [record(seq, seq)], [], [])
             assert told(seq) == [str(seq), image_id(seq)]
-        index.project("default", 6, [], [tombstone(2, 6)], [])
+        index.project_entry("default", 6, [], [tombstone(2, 6)], [])
         assert told(2) == ["6"]
         new = tmp_path / "new.db"
         filled(new, range(2, 5))
@@ -335,16 +337,16 @@ def test_weighing_fewer_records_gives_the_same_relevances(
         record(n, 1, fields=Fields(title=title, category="c" if n % 2 else None))
         for n, title in enumerate(titles)
     ]
-    index.project("default", 1, stored, [], [])
+    index.project_entry("default", 1, stored, [], [])
     for question in ("w1 w2 w25", "w3 w29 w28", "w1 w2", "w27", "w1 unheard w20", "unheard"):
         for filters in (None, Filters(category="c")):
             monkeypatch.setattr(keyword_search, "ENOUGH", 10**9)
-            every = index.keyword("default", question, limit=400, filters=filters)
+            every = index.search_keywords("default", question, limit=400, filters=filters)
             relevance = {one.image_id: one.similarity for one in every}
             for enough in (1, 10, 100):
                 monkeypatch.setattr(keyword_search, "ENOUGH", enough)
                 for limit in (1, 5, 400):
-                    found = index.keyword("default", question, limit=limit, filters=filters)
+                    found = index.search_keywords("default", question, limit=limit, filters=filters)
                     assert len(found) == min(limit, len(every))
                     for one in found:
                         assert one.similarity == pytest.approx(relevance[one.image_id])
@@ -360,7 +362,9 @@ def test_local_features_may_be_turned_off(path: Path) -> None:
     stored = record(1, 1, print_=made.fingerprint(1, features=seen[0]))
     asked = made.query(2, fingerprint=made.fingerprint(2, features=seen[1]))
     with closing(SQLiteIndex(path, POLICY, durable=False)) as index:
-        index.project("default", 1, [stored], [], [])
-        assert [hit.image_id for hit in index.hits("default", [asked])[0]] == [image_id(1)]
+        index.project_entry("default", 1, [stored], [], [])
+        assert [hit.image_id for hit in index.find_candidates("default", [asked])[0]] == [
+            image_id(1)
+        ]
     with closing(SQLiteIndex(path, POLICY, durable=False, features=False)) as without:
-        assert without.hits("default", [asked]) == [[]]
+        assert without.find_candidates("default", [asked]) == [[]]

@@ -38,7 +38,7 @@ def stocked(service: Service) -> Service:
             service.visual.space.space_id: service.visual.embed_images([image])[0],
         }
         made.append(record(n, 1, tenant=service.tenant, fields=fields, vectors=vectors))
-    service.index.project(service.tenant, 1, made, [], [])
+    service.index.project_entry(service.tenant, 1, made, [], [])
     return service
 
 

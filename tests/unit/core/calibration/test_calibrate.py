@@ -58,7 +58,7 @@ class Shop:
 
     def put(self, *records: Record, tenant: str = TENANT) -> None:
         self._seq = self.index.watermark(tenant) + 1
-        self.index.project(
+        self.index.project_entry(
             tenant,
             self._seq,
             [replace(one, tenant=tenant, seq=self._seq) for one in records],
@@ -83,7 +83,7 @@ def test_false_answers_are_as_rare_as_was_asked(shop: Shop) -> None:
     for n in range(1_000, 1_300):
         asked = question(image_id(n), described(n))
         assert asked is not None
-        near = shop.index.neighbours(TENANT, CAPTION, words(asked.text), limit=CROWD)
+        near = shop.index.find_neighbours(TENANT, CAPTION, words(asked.text), limit=CROWD)
         best = np.array([one.similarity for one in near])
         false.append(standing_out(best[0], best) >= made.ways["text"].needed)
     assert np.mean(false) == pytest.approx(0.2, abs=0.07)
@@ -164,7 +164,7 @@ def test_calibrating_anew_forgets_what_was_deleted(shop: Shop) -> None:
     assert asked is not None
     bank = shop.tuner.calibrate(TENANT).made["caption"].bank
     assert (bank @ words(asked.text)).max() > 0.999
-    shop.index.project(TENANT, 2, [], [tombstone(7, 2)], [])
+    shop.index.project_entry(TENANT, 2, [], [tombstone(7, 2)], [])
     bank = shop.tuner.calibrate(TENANT).made["caption"].bank
     assert len(bank) == 79
     assert (bank @ words(asked.text)).max() < 0.99

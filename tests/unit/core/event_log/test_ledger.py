@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,7 +117,7 @@ def test_a_batch_goes_all_the_way(desk: Desk) -> None:
         operation("o1", "decide", "i1", value="block"),
     )
     assert kinds(done) == ["settled", "settled", "failed", "settled", "decided"]
-    states = desk.index.states(TENANT, ["i1", "i2", "i3", "i4"])
+    states = desk.index.read_states(TENANT, ["i1", "i2", "i3", "i4"])
     assert [
         one and (one.verdict.kind, one.verdict.original, one.decision.value) for one in states
     ] == [
@@ -131,7 +131,7 @@ def test_a_batch_goes_all_the_way(desk: Desk) -> None:
         keys.done(TENANT, job) for job in ("i1", "i2", "i3", "i4", "o1")
     ]
     assert desk.index.watermark(TENANT) == 1
-    outcome = desk.index.outcomes(TENANT, ["i3"])[0]
+    outcome = desk.index.read_outcomes(TENANT, ["i3"])[0]
     assert outcome is not None
     assert outcome.problem == world.BROKEN
 
@@ -168,9 +168,9 @@ def test_a_deleted_picture_leaves_a_tombstone_alone(desk: Desk) -> None:
     desk.settle(operation("o1", "delete", "i1"))
     left = [key for key in desk.blobs.keys("") if "/t/i1" in key and not key.startswith("log/")]
     assert sorted(left) == ["done/t/i1", "tombstones/t/i1"]
-    stones = desk.index.tombstones(TENANT, ["i1"])
+    stones = desk.index.read_tombstones(TENANT, ["i1"])
     assert [stone and stone.seq for stone in stones] == [2]
-    (state,) = desk.index.states(TENANT, ["i2"])
+    (state,) = desk.index.read_states(TENANT, ["i2"])
     assert state is not None
     assert (state.verdict.kind, state.verdict.revision) == ("new", 2)
 
@@ -224,9 +224,9 @@ def test_a_new_index_is_filled_to_the_same_answers(desk: Desk, tmp_path: Path) -
     applied = list(replay(BlobLog(desk.blobs), PictureStore(desk.blobs), fresh, TENANT, 2))
     ids, jobs = [f"i{n}" for n in range(9)], ["o1", "o2", *(f"i{n}" for n in range(9))]
     assert len(applied) == desk.index.watermark(TENANT) == fresh.watermark(TENANT)
-    assert fresh.records(TENANT, ids) == desk.index.records(TENANT, ids)
-    assert fresh.outcomes(TENANT, jobs) == desk.index.outcomes(TENANT, jobs)
-    assert fresh.tombstones(TENANT, ids) == desk.index.tombstones(TENANT, ids)
+    assert fresh.read_records(TENANT, ids) == desk.index.read_records(TENANT, ids)
+    assert fresh.read_outcomes(TENANT, jobs) == desk.index.read_outcomes(TENANT, jobs)
+    assert fresh.read_tombstones(TENANT, ids) == desk.index.read_tombstones(TENANT, ids)
     fresh.close()
 
 
@@ -236,19 +236,25 @@ def test_an_index_that_is_emptied_meanwhile_decides_nothing(
     """Between reading the watermark and looking things up it lost all: no second `new` is told."""
     desk.settle(upload("i1", "a1"))
     empty = SQLiteIndex(tmp_path / "empty.db", POLICY, durable=False)
-    look_up = desk.index.by_content
+    look_up = desk.index.find_states
 
-    def emptied(tenant: str, sha256: list[str], pixels: list[str]) -> list[State]:
-        for name in ("watermark", "by_content", "hits", "states", "copies", "tombstones"):
+    def emptied(tenant: str, **named: Sequence[str]) -> list[State]:
+        for name in (
+            "watermark",
+            "find_states",
+            "find_candidates",
+            "read_states",
+            "read_tombstones",
+        ):
             monkeypatch.setattr(desk.index, name, getattr(empty, name))
-        return list(empty.by_content(tenant, sha256, pixels))
+        return list(empty.find_states(tenant, **named))
 
-    monkeypatch.setattr(desk.index, "by_content", emptied)
+    monkeypatch.setattr(desk.index, "find_states", emptied)
     with pytest.raises(IndexUnavailableError):
         desk.settle(upload("i2", "a1"))
     empty.close()
     monkeypatch.undo()
-    assert desk.index.by_content == look_up
+    assert desk.index.find_states == look_up
     (second,) = desk.settle(upload("i2", "a1"))
     assert second is not None
     assert second.states[0].verdict.original == "i1"
@@ -285,7 +291,7 @@ def test_settled_counts_although_the_index_is_down(
         raise IndexUnavailableError("down")
 
     with monkeypatch.context() as patch, caplog.at_level(logging.WARNING):
-        patch.setattr(SQLiteIndex, "project", down)
+        patch.setattr(SQLiteIndex, "project_entry", down)
         done = desk.settle(upload("i1", "a1"))
     assert (kinds(done), desk.index.watermark(TENANT)) == (["settled"], 0)
     assert "not projected yet" in caplog.text

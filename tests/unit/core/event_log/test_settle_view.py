@@ -28,10 +28,10 @@ class Index:
     def __init__(self, states: list[State]) -> None:
         self._states = {state.image_id: state for state in states}
 
-    def by_content(self, _: str, sha256: list[str], pixels: list[str]) -> list[State]:
+    def find_states(self, _: str, *, sha256: list[str], pixels: list[str]) -> list[State]:
         return [s for s in self._states.values() if s.sha256 in sha256 or s.pixels in pixels]
 
-    def states(self, _: str, ids: list[str]) -> list[State | None]:
+    def read_states(self, _: str, ids: list[str]) -> list[State | None]:
         return [self._states.get(one) for one in ids]
 
 

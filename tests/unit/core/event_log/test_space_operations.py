@@ -145,16 +145,16 @@ def test_the_index_keeps_standings_and_tells_what_lacks_a_vector(index: SQLiteIn
         records.record(2, 1, spaces=("visual-0b0b0b0b",), vectors={"visual-0b0b0b0b": _unit(4)}),
         records.record(3, 1, content="purged"),
     ]
-    index.project("t", 1, made, [], [], standings=[ActiveSpaces(active=OLD, added=(NEW,))])
-    assert index.standings("t") == {"visual": ActiveSpaces(active=OLD, added=(NEW,))}
-    first = index.lacking("t", NEW.space.space_id, 1)
+    index.project_entry("t", 1, made, [], [], standings=[ActiveSpaces(active=OLD, added=(NEW,))])
+    assert index.active_spaces("t") == {"visual": ActiveSpaces(active=OLD, added=(NEW,))}
+    first = index.list_unembedded("t", NEW.space.space_id, 1)
     assert [s.image_id for s in first.states] == [records.image_id(0)]
     assert first.place is not None
-    rest = index.lacking("t", NEW.space.space_id, 5, first.place)
+    rest = index.list_unembedded("t", NEW.space.space_id, 5, first.place)
     assert ([s.image_id for s in rest.states], rest.place) == ([records.image_id(1)], None)
-    said = index.lacking("t", "caption-0c0c0c0c", 5)
+    said = index.list_unembedded("t", "caption-0c0c0c0c", 5)
     assert [s.image_id for s in said.states] == [records.image_id(0)]
-    counted = index.stats("t", ["caption-0c0c0c0c"]).total.spaces
+    counted = index.count_records("t", ["caption-0c0c0c0c"]).total.spaces
     assert counted["caption-0c0c0c0c"] == (0, 1, 0)
     assert counted["visual-0b0b0b0b"] == (1, 2, 0)
 

@@ -49,7 +49,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
 
 def project(service: Service, *records: Record) -> None:
     """As the next entry."""
-    service.index.project(TENANT, service.index.watermark(TENANT) + 1, records, [], [])
+    service.index.project_entry(TENANT, service.index.watermark(TENANT) + 1, records, [], [])
 
 
 def log(service: Service, *records: Record, removed: tuple[Tombstone, ...] = ()) -> None:
@@ -324,8 +324,8 @@ def test_what_is_projected_or_deleted_meanwhile_does_no_harm(service: Service) -
     log(service, *fresh)
     source = exporter(service).records(vectors=True)
     first = [next(source) for _ in range(10)]
-    service.index.project(TENANT, 2, fresh, [], [])
-    service.index.project(TENANT, 3, [], [tombstone(1, 3)], [])
+    service.index.project_entry(TENANT, 2, fresh, [], [])
+    service.index.project_entry(TENANT, 3, [], [tombstone(1, 3)], [])
     found = ids([*first, *source])
     assert found == [image_id(n) for n in reversed(range(2 * PAGE)) if n != 1]
 
@@ -334,14 +334,14 @@ def test_no_more_is_read_than_is_wanted(service: Service, monkeypatch: pytest.Mo
     """Page by page: the first record takes one page, not the whole index."""
     project(service, *(record(n, 1) for n in range(3 * PAGE)))
     asked = 0
-    page = service.index.page
+    page = service.index.list_records
 
     def counted(*given: Any, **named: Any) -> Any:  # noqa: ANN401  # whatever `page` takes
         nonlocal asked
         asked += 1
         return page(*given, **named)
 
-    monkeypatch.setattr(service.index, "page", counted)
+    monkeypatch.setattr(service.index, "list_records", counted)
     source = exporter(service).records(vectors=True)
     assert next(source).seen.record.state.image_id == image_id(3 * PAGE - 1)
     assert asked == 1

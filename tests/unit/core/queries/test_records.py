@@ -32,7 +32,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
 def project(service: Service, *records: Record, ended: tuple[Outcome, ...] = ()) -> None:
     """Into the index."""
     seq = service.index.watermark(TENANT) + 1
-    service.index.project(TENANT, seq, records, [], ended)
+    service.index.project_entry(TENANT, seq, records, [], ended)
 
 
 def log(
@@ -96,7 +96,7 @@ def test_a_record_is_as_the_tail_left_it(service: Service) -> None:
 def test_a_projection_that_overtook_the_tail_wins(service: Service) -> None:
     """The tail may be of a moment before: a higher revision and a tombstone of the index stay."""
     project(service, record(1, 5, decision="block", revision=3), record(2, 1))
-    service.index.project(TENANT, 2, [], [tombstone(2, 2)], [])
+    service.index.project_entry(TENANT, 2, [], [tombstone(2, 2)], [])
     log(service, record(1, 4, revision=2), record(2, 1))
     assert service.reader.record(TENANT, image_id(1)).record.state.decision.value == "block"
     with pytest.raises(GoneError):

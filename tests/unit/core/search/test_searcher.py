@@ -78,7 +78,7 @@ def seen(service: Service, colour: str) -> Vector:
 
 def project(service: Service, *records: Record) -> None:
     """Into the index."""
-    service.index.project(TENANT, service.index.watermark(TENANT) + 1, records, [], [])
+    service.index.project_entry(TENANT, service.index.watermark(TENANT) + 1, records, [], [])
 
 
 def log(service: Service, *records: Record, removed: tuple[int, ...] = ()) -> None:
@@ -184,7 +184,7 @@ def test_a_stored_picture_asks_by_its_vectors(service: Service) -> None:
         hits(service, image_id=image_id(6), mode="visual")
     with pytest.raises(MissingError):
         hits(service, image_id=image_id(99))
-    service.index.project(TENANT, 2, [], [tombstone(6, 2)], [])
+    service.index.project_entry(TENANT, 2, [], [tombstone(6, 2)], [])
     with pytest.raises(GoneError):
         hits(service, image_id=image_id(6))
 
@@ -407,13 +407,13 @@ def test_groups_that_are_not_there_are_not_looked_for_to_the_end(
     pets = (picture(service, n, "dog", None, category=f"c{n % 9}") for n in range(1000))
     project(service, *pets)
     asked: list[int] = []
-    neighbours = service.index.neighbours
+    neighbours = service.index.find_neighbours
 
     def counted(*args: Any, limit: int, **more: Any) -> Any:  # noqa: ANN401  # as the index
         asked.append(limit)
         return neighbours(*args, limit=limit, **more)
 
-    monkeypatch.setattr(service.index, "neighbours", counted)
+    monkeypatch.setattr(service.index, "find_neighbours", counted)
     best = hits(service, text="dog", mode="caption", group_by="category", limit=50)
     assert len(best) == 9
     assert max(asked) <= 4 * 400
@@ -506,7 +506,7 @@ def test_twenty_threads_search_while_records_come_and_go(service: Service) -> No
         decision = "allow" if n % 3 else "block"
         fresh = picture(service, n, "red dog", "red", seq=seq, decision=decision)
         removed = [tombstone(n - 5, seq)] if n >= 105 else []
-        service.index.project(TENANT, seq, [fresh], removed, [])
+        service.index.project_entry(TENANT, seq, [fresh], removed, [])
         gone.update(stone.image_id for stone in removed)
     done.set()
     for thread in threads:

@@ -85,7 +85,7 @@ def fill(service: Service, library: list[Picture]) -> None:
             states[image_id(n)] = msgspec.structs.replace(
                 held.state, decision=decision, fields="op", revision=9
             )
-    service.index.project(TENANT, 1, records, [], [])
+    service.index.project_entry(TENANT, 1, records, [], [])
     service.follower.tails[TENANT] = Tail(states=states, head=2, watermark=1)
 
 
