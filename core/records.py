@@ -12,6 +12,7 @@ from core.types import (
     Content,
     Decision,
     Fingerprint,
+    SpaceKind,
     Value,
     Vector,
     Verdict,
@@ -244,3 +245,14 @@ def caption(fields: Fields) -> str:
     """The text that is embedded, "" where nobody wrote anything."""
     parts = (fields.title, fields.description, ", ".join(fields.tags))
     return "\n".join(part.strip() for part in parts if part and part.strip())
+
+
+def embeddable_kinds(state: State, fields: Fields) -> tuple[SpaceKind, ...]:
+    """Return the kinds of spaces a record could have a vector in: it has pixels, it has words."""
+    visual: tuple[SpaceKind, ...] = ("visual",) if state.content != "purged" else ()
+    return (*visual, "caption") if caption(fields) else visual
+
+
+def is_candidate(state: State, fingerprint: Fingerprint) -> bool:
+    """Return whether others may be found to repeat it: an anchor neither closed nor flat."""
+    return state.anchor is not None and not state.closed and fingerprint.comparable

@@ -3,37 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 import sqlite3
-import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
 
+from adapters.full_text import WEIGHTS, question_words
 from adapters.sqlite_index import schema
 from adapters.sqlite_index.slot_map import Ints
 from core.ports import Neighbour
-
-WORDS = 64
-"""Distinct words of a question that are asked for, the first ones: each costs a look-up."""
-LETTERS = 64
-"""Of a word; nobody stores a longer one to be found by it."""
-WEIGHTS = (2.0, 1.0, 0.5, 0.5)
-"""Of title, description, tags and category.
-
-A title's few words name what is to be seen, a description also mentions what is beside it, and a
-tag or category is shared by many pictures and seldom tells one from another.
-"""
-_STOP = """
-a about after all also am an and any are as at be because been before being between both but by can
-could did do does doing during each few for from further had has have having he her here hers him
-his how i if in into is it its just me more most my no nor not of off on once only or other our out
-over own same she should so some such than that the their them then there these they this those
-through to too under until up very was we were what when where which while who whom why will with
-would you your
-"""
-STOP = frozenset(_STOP.split())
-"""English words that say nothing of a picture; asked for only where a question has no other."""
 
 ENOUGH = 2_000
 """Records with one of the rarer words, beside which no other need be weighed.
@@ -42,23 +20,6 @@ Of 100,000 made records, 37,000 (median) had one of a question's seven words; to
 3 ms of CPU, to weigh them 39. With this the first hundred were the same for each of 40 questions,
 in a fifth of the time; with 500 the first ten still were.
 """
-
-_WORD = re.compile(r"[^\W_]+")
-
-
-def words(text: str) -> list[str]:
-    """The words of a question that are looked for, each as FTS5 takes it.
-
-    Only letters and digits get there, quoted as strings: nothing a user writes is an operator.
-    """
-    found: dict[str, None] = {}
-    spare: dict[str, None] = {}
-    for one in _WORD.finditer(unicodedata.normalize("NFC", text)):
-        word = one.group()[:LETTERS].casefold()
-        (spare if word in STOP else found)[word] = None
-        if len(found) == WORDS:
-            break
-    return [f'"{word}"' for word in list(found or spare)[:WORDS]]
 
 
 def search(
@@ -78,7 +39,7 @@ def search(
     Matching is quick, weighing is not: where the question's rarer words are in `ENOUGH` records,
     only those are weighed, by all of its words; where they do not fill the answer, every record is.
     """
-    asked = words(text)
+    asked = [f'"{word}"' for word in question_words(text)]
     if not asked or limit <= 0:
         return []
     table = _FullTextTable(db, schema.words(number))

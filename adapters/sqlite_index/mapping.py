@@ -8,8 +8,9 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from adapters.full_text import indexed_texts
 from core.ports import RecordCard
-from core.records import Fields, Outcome, Record, State, caption
+from core.records import Fields, Outcome, Record, State, embeddable_kinds, is_candidate
 from core.types import ActiveSpaces, Features, Fingerprint, Vector
 
 RECORD: Final = (
@@ -48,11 +49,6 @@ def signed(phash: str) -> int:
     return value - (1 << 64) if value >> 63 else value
 
 
-def candidate(state: State, fingerprint: Fingerprint) -> bool:
-    """Whether others may be found to repeat it: an anchor that is neither closed nor flat."""
-    return state.anchor is not None and not state.closed and fingerprint.comparable
-
-
 def record(record: Record) -> tuple[object, ...]:
     """The values of the columns `RECORD`."""
     state, fingerprint, fields = record.state, record.fingerprint, record.fields
@@ -60,7 +56,7 @@ def record(record: Record) -> tuple[object, ...]:
         state.image_id,
         record.seq,
         state.accepted_at,
-        signed(fingerprint.phash) if candidate(state, fingerprint) else None,
+        signed(fingerprint.phash) if is_candidate(state, fingerprint) else None,
         state.sha256,
         state.pixels,
         state.original if state.original != state.image_id else None,
@@ -79,10 +75,8 @@ def record(record: Record) -> tuple[object, ...]:
 
 
 def able(state: State, fields: Fields) -> int:
-    """Of which spaces a record could have a vector: a bit each, as in `ABLE`."""
-    return (ABLE["visual"] if state.content != "purged" else 0) | (
-        ABLE["caption"] if caption(fields) else 0
-    )
+    """Return the kinds of spaces a record could have a vector in, a bit each, as in `ABLE`."""
+    return sum(ABLE[kind] for kind in embeddable_kinds(state, fields))
 
 
 def held_of(state: bytes) -> str:
@@ -98,7 +92,7 @@ def able_of(state: bytes, fields: bytes) -> int:
 def words_of(stored: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, str, str, str, str]]:
     """Row and texts of stored (row, fields), where there are any, for a migration."""
     for row, data in stored:
-        texts = words(_fields.decode(data))
+        texts = indexed_texts(_fields.decode(data))
         if texts is not None:
             yield row, *texts
 
@@ -116,17 +110,6 @@ def read_standing(data: bytes) -> ActiveSpaces:
 def features(record: Record) -> bytes:
     """The local features apart: they are many times larger than all else."""
     return _encoder.encode(record.fingerprint.features)
-
-
-def words(fields: Fields) -> tuple[str, str, str, str] | None:
-    """Title, description, tags and category for the full-text table, None where all are empty."""
-    found = (
-        fields.title or "",
-        fields.description or "",
-        "\n".join(fields.tags),
-        fields.category or "",
-    )
-    return found if any(found) else None
 
 
 def vector(values: Vector) -> bytes:

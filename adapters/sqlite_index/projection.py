@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
+from adapters.full_text import indexed_texts
 from adapters.sqlite_index import mapping, schema
 from core.records import Outcome, Record, Tombstone
 from core.types import ActiveSpaces
@@ -102,7 +103,7 @@ def _write(db: sqlite3.Connection, number: int, next_slot: int, record: Record) 
             for space_id, values in record.vectors.items()
         ),
     )
-    texts = mapping.words(record.fields)
+    texts = indexed_texts(record.fields)
     if texts is not None:
         db.execute(schema.INSERT_WORDS.format(schema.words(number)), (row, *texts))
     return found is None

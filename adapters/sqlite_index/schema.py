@@ -11,14 +11,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
+from adapters.full_text import TOKENIZE
 from adapters.sqlite_index import mapping
 from core.errors import IndexUnavailableError
 
 PAGE = 8192
 """Bytes; three vectors of 512 float32 go into one page, of 4096 bytes one."""
-
-TOKENIZE = "tokenize = 'porter unicode61 remove_diacritics 2'"
-"""How texts become words: letters and digits, without case and accents, by their stems."""
 
 _FIRST = """
 CREATE TABLE about (generation TEXT NOT NULL);

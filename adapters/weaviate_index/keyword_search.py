@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from adapters.sqlite_index import keyword_search
+from adapters.full_text import WEIGHTS, question_words
 from adapters.weaviate_index import collections
 from adapters.weaviate_index import filters as passing
 from adapters.weaviate_index.mapping import WORDS, StoredRecord
@@ -14,9 +14,7 @@ from adapters.weaviate_index.stemming import stemmed
 from core.filters import passes
 from core.ports import Filters, Neighbour
 
-_WEIGHTED = [
-    f"{name}^{weight:g}" for name, weight in zip(WORDS, keyword_search.WEIGHTS, strict=True)
-]
+_WEIGHTED = [f"{name}^{weight:g}" for name, weight in zip(WORDS, WEIGHTS, strict=True)]
 _MORE = 16
 """Records asked for beyond those wanted: for what falls out, and for equals at the end."""
 _EQUAL = 512
@@ -33,7 +31,7 @@ def search(
     filters: Filters | None,
 ) -> list[Neighbour]:
     """The most relevant records, equal ones in the order they came to be."""
-    asked = stemmed([[" ".join(word.strip('"') for word in keyword_search.words(text))]])[0][0]
+    asked = stemmed([[" ".join(question_words(text))]])[0][0]
     if not asked or limit <= 0:
         return []
     condition, hidden = passing.condition(filters), frozenset(without)

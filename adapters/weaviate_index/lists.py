@@ -7,7 +7,7 @@ from typing import Final, Literal
 from weaviate.classes.aggregate import GroupByAggregate
 from weaviate.classes.query import Filter
 
-from adapters.weaviate_index import collections, counters, mapping
+from adapters.weaviate_index import collections, counters
 from adapters.weaviate_index import filters as passing
 from adapters.weaviate_index.mapping import milliseconds
 from adapters.weaviate_index.range_paging import RangePaging
@@ -15,7 +15,7 @@ from adapters.weaviate_index.record_reads import RecordReads
 from adapters.weaviate_index.tenant_state import TenantState
 from core.filters import passes
 from core.ports import Filters, IndexPage, MissingVectors
-from core.records import Outcome, Record, State
+from core.records import Outcome, Record, State, embeddable_kinds
 
 RECORDS: Final = RangePaging(collections.RECORD, "accepted", "image_id", newest=True)
 BIRTHS: Final = RangePaging(collections.RECORD, "born", "image_id", newest=False)
@@ -71,7 +71,7 @@ def lacking(
             if held is None or held.born in found:
                 continue
             state = held.state
-            if space_id not in state.spaces and kind in mapping.able(state, held.fields):
+            if space_id not in state.spaces and kind in embeddable_kinds(state, held.fields):
                 found[held.born] = state
         if len(found) >= limit:
             break

@@ -19,11 +19,18 @@ import msgspec
 import numpy as np
 from msgspec import Raw, Struct
 
-from adapters.sqlite_index import mapping
 from adapters.weaviate_index import visual_words
 from core.filters import card_of
 from core.ports import RecordCard
-from core.records import Fields, Outcome, Record, State, Tombstone
+from core.records import (
+    Fields,
+    Outcome,
+    Record,
+    State,
+    Tombstone,
+    embeddable_kinds,
+    is_candidate,
+)
 from core.types import ActiveSpaces, Fingerprint, Vector
 
 _NAMESPACE = UUID("5ee1a0f2-7d1c-5e0b-9a53-0d5c6f1b2a77")
@@ -140,7 +147,7 @@ def asked_by(state: State, fields: Fields) -> dict[str, Any]:
 def digests(record: Record) -> dict[str, str]:
     """What hangs on a record, each with a digest of what its object holds."""
     found = {PRINT: digest(_bytes.encode(record.fingerprint))}
-    if mapping.candidate(record.state, record.fingerprint):
+    if is_candidate(record.state, record.fingerprint):
         held = record.fingerprint
         found[ANCHOR] = digest(held.phash.encode(), _bytes.encode(held.features))
     if record.vectors:
@@ -148,12 +155,6 @@ def digests(record: Record) -> dict[str, str]:
         for space_id, vector in record.vectors.items():
             found[space_id] = digest(asked, np.ascontiguousarray(vector, "<f4").tobytes())
     return found
-
-
-def able(state: State, fields: Fields) -> list[str]:
-    """Kinds of spaces that it could have a vector in."""
-    told = mapping.able(state, fields)
-    return [kind for kind, bit in mapping.ABLE.items() if told & bit]
 
 
 def record(
@@ -168,7 +169,7 @@ def record(
         "pixels": state.pixels,
         "spaces": sorted(record.vectors) or None,
         "held": list(state.spaces) or None,
-        "able": able(state, fields) or None,
+        "able": list(embeddable_kinds(state, fields)) or None,
         **dict(zip(WORDS, words, strict=False)),
         "parts": _json.encode(dict(parts)).decode(),
         "data": _json.encode({"state": state, "fields": fields}).decode(),

@@ -18,7 +18,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from adapters.sqlite_index import mapping as sqlite_mapping
+from adapters.full_text import indexed_texts
 from adapters.weaviate_index import collections, counters, mapping
 from adapters.weaviate_index.collections import Made, kind_of, outdated
 from adapters.weaviate_index.counters import CountedRecord, RecordChange, Tally
@@ -28,7 +28,7 @@ from adapters.weaviate_index.replicas import Replicas
 from adapters.weaviate_index.stemming import stemmed
 from adapters.weaviate_index.tenant_state import TenantState
 from core.errors import IndexUnavailableError
-from core.records import Fields, Outcome, Record, State, Tombstone
+from core.records import Fields, Outcome, Record, State, Tombstone, embeddable_kinds
 from core.types import ActiveSpaces
 
 logger = logging.getLogger(__name__)
@@ -227,7 +227,7 @@ class WeaviateProjection:
                 for one in entry.outcomes
             ],
         }
-        texts = [sqlite_mapping.words(record.fields) or ("",) * 4 for record in entry.records]
+        texts = [indexed_texts(record.fields) or ("",) * 4 for record in entry.records]
         for record, words in zip(entry.records, stemmed(texts), strict=True):
             image_id = record.state.image_id
             parts = plan.parts[image_id]
@@ -287,7 +287,7 @@ def _kin(state: State, fields: Fields, spaces: Iterable[str]) -> CountedRecord:
         verdict=state.verdict.kind,
         decision=state.decision.value,
         spaces=tuple(sorted(spaces)),
-        able=tuple(mapping.able(state, fields)),
+        able=embeddable_kinds(state, fields),
         original=state.original if state.original != state.image_id else None,
     )
 

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 
-from adapters.sqlite_index.schema import TOKENIZE
+from adapters.full_text import TOKENIZE
 
 _COLUMNS = "abcd"
 
