@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from obstore.store import ObjectStore
 
 from adapters.blobs.directory import check
 from adapters.blobs.errors import object_store
+from core.backoff import pause_after
 from core.errors import ExistsError, MissingError, StoreUnavailableError
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class ObjectStoreBlobs:
                         obstore.put(self._store, key, data)
                 except ExistsError:
                     # A 409: another request was at this key or its folder. Nothing landed.
-                    time.sleep(PAUSE * 2**attempt * random.random())  # noqa: S311 - jitter
+                    time.sleep(pause_after(attempt + 1, first=PAUSE))
                 else:
                     return
             raise StoreUnavailableError(f"the blob store refuses {key} again and again")
@@ -96,7 +96,7 @@ class ObjectStoreBlobs:
             except ExistsError:
                 if self._there(key):
                     raise
-                time.sleep(PAUSE * 2**attempt * random.random())  # noqa: S311 - jitter
+                time.sleep(pause_after(attempt + 1, first=PAUSE))
             else:
                 return
         raise StoreUnavailableError(f"the blob store refuses {key} again and again")

@@ -12,7 +12,6 @@ from redis import Redis
 from adapters.broker import connections
 from adapters.broker.admin_tasks import AdminTasks, FolderAdminTasks
 from adapters.broker.celery_app import CeleryQueue, create_celery
-from adapters.broker.circuit_breaker import CircuitBreaker
 from adapters.broker.memory_progress import MemoryProgress
 from adapters.broker.redis_admin_tasks import RedisAdminTasks
 from adapters.broker.redis_leases import RedisLeases
@@ -20,6 +19,8 @@ from adapters.broker.redis_progress import RedisProgress
 from adapters.broker.redis_queue import RedisQueue
 from adapters.broker.redis_sweep_state import RedisQueueState
 from adapters.settings import Settings
+from core.circuit_breaker import CircuitBreaker
+from core.errors import QueueUnavailableError
 from core.ingest.sweeper import EVERY_SECONDS, InFlightJobs, QueueState
 from core.metrics import UNMETERED, Meter
 from core.ports import Progress, Queue
@@ -27,6 +28,12 @@ from core.ports import Progress, Queue
 SWEEP_SECONDS = 5.0
 """Between two sweeps over Redis: a listing of a bucket costs money, and a job is found missing in
 two of them. A job is swept only where its message was lost."""
+FIRST_PAUSE = 1.0
+"""Seconds for which calls fail at once after the first failure: nine in ten uploads of a busy API
+then wait for nothing, and a broker that was restarted is found again within a second."""
+LONGEST_PAUSE = 10.0
+"""Seconds it has doubled to: so long uploads may be left to the sweeper after the broker is back,
+which costs nobody anything, as it sweeps as often."""
 LEADS = 3
 """Sweeps that may fail to happen before another beat takes over."""
 
@@ -94,7 +101,7 @@ def _over_redis(settings: Settings, meter: Meter) -> Broker:
     celery = create_celery(url, batch=settings.batch)
     door = connections.door(url)
     patient = connections.patient(url, connections.WORKER_SECONDS + settings.query_seconds)
-    breaker = CircuitBreaker()
+    breaker = CircuitBreaker(QueueUnavailableError, first=FIRST_PAUSE, longest=LONGEST_PAUSE)
     progress = RedisProgress(url, door, breaker, meter)
     sweep = settings.sweep_seconds or SWEEP_SECONDS
     return Broker(

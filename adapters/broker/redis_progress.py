@@ -11,10 +11,10 @@ import msgspec
 from redis import Redis
 
 from adapters.broker import redis_keys
-from adapters.broker.circuit_breaker import CircuitBreaker
 from adapters.broker.connections import patient
 from adapters.broker.errors import broker_errors
 from adapters.broker.memory_progress import ENDED, Heard, ProgressListeners
+from core.circuit_breaker import CircuitBreaker
 from core.errors import QueueUnavailableError
 from core.metrics import UNMETERED, Meter
 from core.records import JobStatus
@@ -62,6 +62,7 @@ class RedisProgress:
         with (
             suppress(QueueUnavailableError),
             self._breaker.guard(),
+            broker_errors(),
             self._redis.pipeline(transaction=False) as pipe,
         ):
             for job_id in job_ids:
@@ -76,7 +77,7 @@ class RedisProgress:
     def status(self, tenant: str, job_id: str) -> JobStatus | None:
         """The last thing heard of a job under way, None where Redis does not answer."""
         try:
-            with self._breaker.guard():
+            with self._breaker.guard(), broker_errors():
                 found: JobStatus | None = self._redis.get(_key(tenant, job_id))  # type: ignore[assignment]
         except QueueUnavailableError:
             return None

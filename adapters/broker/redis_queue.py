@@ -9,7 +9,8 @@ from redis import Redis
 
 from adapters.broker import redis_keys
 from adapters.broker.celery_messages import CeleryMessages
-from adapters.broker.circuit_breaker import CircuitBreaker
+from adapters.broker.errors import broker_errors
+from core.circuit_breaker import CircuitBreaker
 from core.ingest.sweeper import Handle
 from core.task_names import INGEST_QUEUE, SETTLE_TASK
 
@@ -42,12 +43,12 @@ class RedisQueue:
                 self._messages.task(INGEST_QUEUE, SETTLE_TASK, job, redis_keys.written(job))
                 for job in jobs[start : start + AT_ONCE]
             ]
-            with self._breaker.guard():
+            with self._breaker.guard(), broker_errors():
                 self._redis.lpush(INGEST_QUEUE, *made)
 
     def depth(self) -> int:
         """Jobs that wait in the queue or are in a worker's hands. Raise QueueUnavailableError."""
-        with self._breaker.guard():
+        with self._breaker.guard(), broker_errors():
             return int(self._depth(keys=[INGEST_QUEUE, redis_keys.LEASES]))
 
     def check_writable(self) -> None:
@@ -55,5 +56,5 @@ class RedisQueue:
 
         Raise QueueUnavailableError with what it says.
         """
-        with self._breaker.guard():
+        with self._breaker.guard(), broker_errors():
             self._redis.set(redis_keys.PROBE, "", ex=PROBE_SECONDS)

@@ -16,6 +16,8 @@ from weaviate.classes.init import AdditionalConfig, Timeout
 from adapters.weaviate_index.errors import weaviate_errors
 from adapters.weaviate_index.grpc_errors import StrictStub
 from adapters.weaviate_index.nodes import WeaviateNode
+from core.backoff import pause_after
+from core.circuit_breaker import CircuitBreaker
 from core.errors import IndexUnavailableError
 
 CONNECT = 5.0
@@ -28,7 +30,12 @@ ALONE = 1.5
 TOGETHER = 20.0
 """The same of several: one may be half dead, and a new Raft leader takes 2 to 5 s to be found."""
 _PAUSE = 0.05
-"""Seconds before the second try; doubled each time, up to a second."""
+"""Seconds before the second try at most; doubled each time, up to a second."""
+_FIRST_PAUSE = 1.0
+_LONGEST_PAUSE = 4.0
+"""Seconds without a try to connect once every node said nothing, the first time and at most: a try
+takes `CONNECT` seconds of a thread."""
+_SILENT_NODES = "Weaviate does not answer"
 _SILENT = 1.0
 """Seconds after which a connection that failed was not refused: the node says nothing."""
 
@@ -59,8 +66,12 @@ class WeaviateCluster:
         self._link: _Connection | None = None
         self._lock = threading.Lock()
         self._connecting = threading.Lock()
-        self._silent = 0
-        """Nodes in a row that said nothing when they were tried."""
+        self._breaker = CircuitBreaker(
+            IndexUnavailableError,
+            first=_FIRST_PAUSE,
+            longest=_LONGEST_PAUSE,
+            after=len(self._nodes),
+        )
         self._closed = False
 
     def run(self, ask: Callable[[weaviate.WeaviateClient], T], *, seconds: float = -1.0) -> T:
@@ -71,7 +82,7 @@ class WeaviateCluster:
         """
         given = ALONE if len(self._nodes) == 1 else TOGETHER
         deadline = time.monotonic() + (given if seconds < 0 else seconds)
-        pause, tried = _PAUSE, 0
+        tried = 0
         while True:
             link: _Connection | None = None
             try:
@@ -79,19 +90,14 @@ class WeaviateCluster:
                     return ask(link.client)
             except IndexUnavailableError as error:
                 tried += 1
+                pause = pause_after(tried, 1.0, first=_PAUSE)
                 logger.info("asked %d times: %s", tried, error)
                 late = time.monotonic() + pause > deadline
-                if self._closed or self._away or (late and tried >= len(self._nodes)):
+                if self._closed or self._breaker.is_open or (late and tried >= len(self._nodes)):
                     raise
                 self._leave(link)
                 if not late:
                     time.sleep(pause)
-                pause = min(1.0, 2 * pause)
-
-    @property
-    def _away(self) -> bool:
-        """Whether no node says anything: then one call tries, and the others do not wait for it."""
-        return self._silent >= len(self._nodes)
 
     def close(self) -> None:
         """Let go; whatever is asked afterwards is refused."""
@@ -121,19 +127,21 @@ class WeaviateCluster:
                 if link is not None:
                     link.users += 1
                     return link
-            waited = not self._connecting.acquire(blocking=False)
-            if waited and (self._away or not self._connecting.acquire(timeout=CONNECT + QUERY)):
-                raise IndexUnavailableError("Weaviate does not answer")
-            try:
-                if self._link is not None or self._closed:
-                    continue
-                if waited and self._away:
-                    raise IndexUnavailableError("Weaviate does not answer")
+            with self._breaker.guard():
+                self._make_link()
+
+    def _make_link(self) -> None:
+        """Connect, or wait for another thread that does."""
+        if not self._connecting.acquire(timeout=CONNECT + QUERY):
+            raise IndexUnavailableError(_SILENT_NODES)
+        try:
+            self._breaker.check()
+            if self._link is None and not self._closed:
                 made = _Connection(self._connect(self._nodes[self._at % len(self._nodes)]))
                 with self._lock:
                     self._link = made
-            finally:
-                self._connecting.release()
+        finally:
+            self._connecting.release()
 
     def _connect(self, node: WeaviateNode) -> weaviate.WeaviateClient:
         began = time.monotonic()
@@ -151,11 +159,11 @@ class WeaviateCluster:
                     timeout=Timeout(init=CONNECT, query=QUERY, insert=WRITE)
                 ),
             )
-        except BaseException:
+        except Exception as error:
             self._at += 1
-            self._silent = self._silent + 1 if time.monotonic() > began + _SILENT else 0
+            if time.monotonic() > began + _SILENT:
+                raise IndexUnavailableError(_SILENT_NODES) from error
             raise
-        self._silent = 0
         connection: Any = client._connection  # noqa: SLF001  # see Prompt
         connection._grpc_stub = StrictStub(connection.grpc_stub)  # noqa: SLF001  # likewise
         return client

@@ -16,6 +16,7 @@ from weaviate import WeaviateClient
 from adapters.weaviate_index.client import WeaviateCluster
 from adapters.weaviate_index.generation import Generation
 from adapters.weaviate_index.schema import GenerationTable
+from core.circuit_breaker import CircuitBreaker
 from core.errors import IndexUnavailableError
 
 LOOK = 1.0
@@ -53,7 +54,7 @@ class Generations:
         """Since when another one than this is the active one; 0: it is not."""
         self._seal: tuple[int, int] | None = None
         """The one that was obeyed last."""
-        self._failure: tuple[float, IndexUnavailableError] | None = None
+        self._breaker = CircuitBreaker(IndexUnavailableError, first=_FAILED, longest=_FAILED)
         self._opening = threading.Lock()
         self._lock = threading.Lock()
 
@@ -62,13 +63,8 @@ class Generations:
         now = self._now
         if now is not None:
             return now
-        failure = self._failure
-        if not self._opening.acquire(blocking=failure is None) and failure is not None:
-            raise IndexUnavailableError(failure[1].detail)  # somebody is trying again
-        try:
+        with self._breaker.guard(), self._opening:
             return self._now or self._opened()
-        finally:
-            self._opening.release()
 
     def watermark(self, tenant: str) -> int:
         """W of a tenant, after a look whether to go over to another generation."""
@@ -152,16 +148,9 @@ class Generations:
         self._sealed = self._left = 0.0
 
     def _opened(self) -> Generation:
-        """The one that is active; one failure speaks for all that ask meanwhile."""
-        if self._failure is not None and time.monotonic() < self._failure[0] + _FAILED:
-            raise IndexUnavailableError(self._failure[1].detail)
-        try:
-            number = self._cluster.run(self._prepared)
-        except IndexUnavailableError as error:
-            self._failure = time.monotonic(), error
-            raise
-        self._failure = None
-        self._now = self._make(number)
+        """Open the active one; one failure stands for all callers that waited for the lock."""
+        self._breaker.check()
+        self._now = self._make(self._cluster.run(self._prepared))
         self._looked = time.monotonic()
         return self._now
 

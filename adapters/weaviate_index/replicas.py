@@ -17,6 +17,7 @@ from weaviate.connect.v4 import _ExpectedStatusCodes
 
 from adapters.weaviate_index import collections, mapping
 from adapters.weaviate_index.collections import Collections, Made
+from core.backoff import pause_after
 from core.errors import IndexUnavailableError
 
 MARK: Final = "mark"
@@ -70,7 +71,7 @@ class Replicas:
         that gossip knows of, and some 5 s after a node died it knows of it no more.
         """
         began = time.monotonic()
-        pause = 0.005
+        looks = 0
         wanted = self.count()
         while True:
             shards = self._store.cluster.run(lambda client: self._shards(client, kind, tenant))
@@ -92,8 +93,8 @@ class Replicas:
                 return
             if time.monotonic() > began + _SETTLED:
                 raise IndexUnavailableError(f"{waiting} vectors of {tenant} still wait in a queue")
-            time.sleep(pause)
-            pause = min(0.25, 2 * pause)
+            looks += 1
+            time.sleep(pause_after(looks, 0.25, first=0.01))
 
     def check(self, tenant: str) -> None:
         """Raise IndexUnavailableError where one has lost a tenant's anchors."""

@@ -15,11 +15,13 @@ from PIL import Image
 
 from adapters.worker_rpc.rpc import RPCClient
 from core import keys
+from core.circuit_breaker import CircuitBreaker
 from core.errors import (
     EmbedderUnavailableError,
     StoreUnavailableError,
     TooLargeError,
     UnavailableError,
+    WorkerUnavailableError,
 )
 from core.imaging.decoding import inspect
 from core.ports import Blobs
@@ -74,7 +76,9 @@ class RemoteModels:
     def __init__(self, calls: RPCClient) -> None:
         self.calls = calls
         self._known: dict[tuple[SpaceKind, str], tuple[float, ModelReport]] = {}
-        self._failed: tuple[float, UnavailableError] | None = None
+        self._breaker = CircuitBreaker(
+            WorkerUnavailableError, first=FRESH_SECONDS, longest=FRESH_SECONDS
+        )
         self._lock = threading.Lock()
 
     def told(self, kind: SpaceKind, source: str) -> ModelReport:
@@ -105,25 +109,15 @@ class RemoteModels:
             self._known[kind, source] = time.monotonic(), told
 
     def _ask(self, sources: Mapping[SpaceKind, str]) -> dict[SpaceKind, ModelReport]:
-        with self._lock:
-            failed = self._failed
-        if failed is not None and time.monotonic() - failed[0] < FRESH_SECONDS:
-            raise failed[1]
-        try:
+        with self._breaker.guard():
             told = self.calls.ask(
                 SPACE_TASK,
                 {"sources": sources},
                 dict[SpaceKind, ModelReport],
                 seconds=SPACE_SECONDS,
             )
-        except UnavailableError as error:
-            with self._lock:
-                self._failed = time.monotonic(), error
-            raise
         for kind, source in sources.items():
             self.note(kind, source, told[kind])
-        with self._lock:
-            self._failed = None
         return told
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextvars
 import logging
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -17,10 +15,10 @@ from celery import Celery
 from adapters.broker import connections
 from adapters.broker.celery_messages import CeleryMessages
 from adapters.broker.errors import broker_errors
+from core.circuit_breaker import CircuitBreaker
 from core.errors import (
     QueueUnavailableError,
     SeenitError,
-    UnavailableError,
     WorkerUnavailableError,
     named,
 )
@@ -35,8 +33,9 @@ LEAST_SECONDS = 0.01
 """Redis counts in milliseconds, and none of them means for ever."""
 KNOCK_SECONDS = 1.5
 """What asks nothing is answered at once, or nobody is there."""
-SHUT_SECONDS = (1.0, 4.0)
-"""How long nobody is asked after nobody answered, the first time and at most: what is asked of
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 4.0
+"""Seconds without questions after nobody answered, the first time and at most: what is asked of
 absent workers piles up in the broker."""
 
 T = TypeVar("T")
@@ -87,7 +86,9 @@ class RPCClient:
         self._messages = CeleryMessages(celery)
         self._redis = connections.asking(url)
         self._seconds = seconds
-        self._gate = _AnswerGate()
+        self._breaker = CircuitBreaker(
+            WorkerUnavailableError, first=FIRST_PAUSE, longest=LONGEST_PAUSE
+        )
 
     def ask(
         self,
@@ -107,12 +108,12 @@ class RPCClient:
         if rest <= 0:
             raise WorkerUnavailableError(f"no worker answered within {self._seconds:g} s")
         if seconds is None and rest >= min(KNOCK_SECONDS, self._seconds / 2):
-            with self._gate.passing() as first:
-                if first:
+            with self._breaker.guard() as trial:
+                if trial:
                     self._knock(rest)
                 reply = self._asked(task, arguments, shared.left(self._seconds))
         else:  # what has to be quick may be late without anybody being away
-            self._gate.check()
+            self._breaker.check()
             reply = self._asked(task, arguments, rest if seconds is None else min(rest, seconds))
         if reply.fault is not None:
             raise named(reply.fault.type, reply.fault.detail, field=reply.fault.field)
@@ -121,7 +122,7 @@ class RPCClient:
     def _knock(self, rest: float) -> None:
         """Whether anybody is there again. Raise WorkerUnavailableError, QueueUnavailableError."""
         self._asked(SPACE_TASK, {"sources": {}}, min(rest, KNOCK_SECONDS))
-        self._gate.open()
+        self._breaker.close()
 
     def _asked(self, task: str, arguments: Mapping[str, Any], rest: float) -> RPCReply:
         until = time.monotonic() + rest
@@ -142,72 +143,6 @@ class RPCClient:
     def close(self) -> None:
         """Let go of the connections."""
         self._redis.close()
-
-
-class _AnswerGate:
-    """Shut for a while after nobody answered; then one goes first, and knocks."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._answered = time.monotonic()
-        self._pause = 0.0
-        self._until = 0.0
-        self._why = ""
-        self._trying = False
-
-    @contextmanager
-    def passing(self) -> Iterator[bool]:
-        """While a question is asked; whether it goes first. Raise WorkerUnavailableError."""
-        first = self._enter()
-        since = time.monotonic()
-        silent = ""
-        try:
-            yield first
-        except UnavailableError as error:
-            silent = error.detail
-            raise
-        except BaseException:
-            silent = "asking failed"
-            raise
-        finally:
-            self._left(since, silent, first=first)
-
-    def open(self) -> None:
-        """Somebody is there."""
-        with self._lock:
-            self._answered, self._pause, self._trying = time.monotonic(), 0.0, False
-
-    def check(self) -> None:
-        """Raise WorkerUnavailableError while it is shut."""
-        with self._lock:
-            if self._pause and time.monotonic() < self._until:
-                raise self._refused()
-
-    def _refused(self) -> WorkerUnavailableError:
-        return WorkerUnavailableError(f"{self._why}; it is tried again in a moment")
-
-    def _enter(self) -> bool:
-        """Whether this one goes first. Raise WorkerUnavailableError."""
-        with self._lock:
-            if not self._pause:
-                return False
-            if self._trying or time.monotonic() < self._until:
-                raise self._refused()
-            self._trying = True
-            return True
-
-    def _left(self, since: float, silent: str, *, first: bool) -> None:
-        """One that was asked at `since` has its answer, or none: one of others counts as well."""
-        with self._lock:
-            if first:
-                self._trying = False
-            if not silent:
-                self._answered, self._pause = time.monotonic(), 0.0
-            elif self._answered <= since and (first or not self._pause):
-                least, most = SHUT_SECONDS
-                self._pause = min(most, 2 * self._pause or least)
-                self._until = time.monotonic() + self._pause
-                self._why = silent
 
 
 class RPCServer:

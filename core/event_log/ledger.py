@@ -7,7 +7,6 @@ One create-only put decides every race; everything else may be done twice.
 from __future__ import annotations
 
 import logging
-import random
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from core import clock, keys
+from core.backoff import pause_after
 from core.errors import (
     CorruptError,
     ExistsError,
@@ -47,7 +47,7 @@ BYTES = 1_000_000
 TRIES = 12
 """Appends of one entry that neither land nor find another: then the store counts as down."""
 PAUSE = 0.02
-"""Seconds of the first random pause between two such tries; it doubles, up to a second."""
+"""Seconds of the first pause between two such tries; it doubles, up to a second."""
 ENOUGH = 500
 """Entries the index may be behind before settling waits for it."""
 
@@ -61,7 +61,7 @@ def _nonce() -> str:
 
 
 def _pause(attempt: int) -> None:
-    time.sleep(min(1.0, PAUSE * 2**attempt) * random.random())  # noqa: S311  jitter
+    time.sleep(pause_after(attempt + 1, 1.0, first=PAUSE))
 
 
 class Ledger(Projector):

@@ -11,7 +11,6 @@ from redis import Redis
 
 from adapters.broker import connections, redis_keys
 from adapters.broker.admin_tasks import AdminTaskReport
-from adapters.broker.circuit_breaker import FIRST_PAUSE, LONGEST_PAUSE, CircuitBreaker
 from adapters.broker.redis_admin_tasks import RedisAdminTasks
 from adapters.broker.redis_leases import DeliveryCount, RedisLeases
 from adapters.broker.redis_sweep_state import RedisQueueState
@@ -45,46 +44,6 @@ def test_a_hundred_jobs_are_one_command(dug: Pit) -> None:
     assert int(redis.info("commandstats")["cmdstat_lpush"]["calls"]) == before + 1
     assert dug.broker.queue.depth() == 100
     assert set(dug.broker.held.queued()) == {("a", str(n)) for n in range(100)}
-
-
-class Clock:
-    """Seconds that pass when told."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def test_the_breaker_asks_once_and_then_ever_more_seldom() -> None:
-    """Open for 1 s, 2 s, 4 s … 10 s, a single trial each time, and closed by one success."""
-    clock = Clock()
-    breaker = CircuitBreaker(clock)
-    asked = 0
-
-    def ask(*, fails: bool) -> bool:
-        nonlocal asked
-        try:
-            with breaker.guard():
-                asked += 1
-                if fails:
-                    raise OSError
-        except QueueUnavailableError:
-            return False
-        return True
-
-    pause = FIRST_PAUSE
-    for _ in range(6):
-        before = asked
-        assert [ask(fails=True) for _ in range(5)] == [False] * 5
-        assert asked == before + 1
-        clock.now += 0.99 * pause
-        assert not ask(fails=False)
-        clock.now += 0.02 * pause
-        pause = min(LONGEST_PAUSE, 2 * pause)
-    assert ask(fails=False)
-    assert ask(fails=False)
 
 
 @pytest.mark.parametrize("fault", ["half_open", "cut", "slow"])

@@ -484,7 +484,7 @@ def test_a_question_without_time_shuts_nobody_else_out(alone: Pair) -> None:
     contextvars.copy_context().run(late)
     alone.visual.seconds = 0.0
     assert alone.api.remote is not None
-    alone.api.remote.calls._gate.check()
+    alone.api.remote.calls._breaker.check()
 
 
 def _embeds(of: Pair) -> bool:
