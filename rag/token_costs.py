@@ -128,15 +128,6 @@ def base64(size: int) -> int:
     return 4 * math.ceil(size / 3)
 
 
-def tiles(width: int, height: int, base: int, tile: int) -> int:
-    """OpenAI's tiles at detail `high`."""
-    fitted = min(1.0, 2048 / max(width, height))
-    width, height = round(width * fitted), round(height * fitted)
-    shrunk = min(1.0, 768 / min(width, height))
-    width, height = round(width * shrunk), round(height * shrunk)
-    return base + tile * math.ceil(width / 512) * math.ceil(height / 512)
-
-
 def patches(width: int, height: int) -> int:
     """OpenAI's patches of 32 pixels, at most 1,536."""
     whole = math.ceil(width / 32) * math.ceil(height / 32)

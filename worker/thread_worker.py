@@ -77,11 +77,6 @@ class ThreadWorker:
         """Whether it was connected once."""
         return self._ready.is_set()
 
-    @property
-    def alive(self) -> bool:
-        """Whether it still consumes, or tries to."""
-        return self._thread.is_alive()
-
     def stop(self) -> None:
         """Receive no more; `close` waits for what is in hand."""
         self._closing.set()

@@ -44,13 +44,10 @@ class CeleryMessages:
         name: str,
         arguments: Sequence[object],
         task_id: str,
-        *,
-        expires: float | None = None,
     ) -> bytes:
-        """One that is to be pushed to the left of the list `queue`.
+        """Make a message that is to be pushed to the left of the list `queue`.
 
-        A worker drops it unrun `expires` seconds from now, by the clocks of both machines. Its
-        header `sent` says when it was made, in seconds since the epoch.
+        Its header `sent` says when it was made, in seconds since the epoch.
         """
         made = self._app.amqp.as_task_v2(
             task_id,
@@ -59,7 +56,6 @@ class CeleryMessages:
             ignore_result=True,
             argsrepr="",
             kwargsrepr="",
-            expires=expires,
         )
         return _encode(
             {

@@ -39,12 +39,12 @@ from benchmarks.data.aggregated_vectors import Aggregate
 from benchmarks.data.keypoint_collection import KeypointCollection, KeypointQuery
 from benchmarks.report import Row, Run
 from core.fingerprint import visual_words, word_rarity
-from core.matching.hough_voting import votes
 from core.matching.policy import POLICY
 from core.types import Features
 from evaluation.edits import jpeg
 from evaluation.synthetic_photos import photo
 from tests.backends import servers
+from tests.samples.votes import votes
 
 TOP = 20
 BATCH = 500

@@ -106,11 +106,6 @@ def crowd(nearest: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.asarray(np.nanmean(held, axis=1))
 
 
-def standing_out(similarity: float, nearest: NDArray[np.floating]) -> float:
-    """How far a picture's similarity stands out of the question's ten nearest, (m,)."""
-    return similarity - SHARE * float(crowd(nearest[None, :])[0])
-
-
 def cut(
     others: NDArray[np.floating],
     own: NDArray[np.floating] | None,

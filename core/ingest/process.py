@@ -14,9 +14,10 @@ from core.errors import BrokenError, PoisonError, SeenitError, UnavailableError
 from core.event_log import audit
 from core.event_log.decide import Claim
 from core.event_log.ledger import Ledger
+from core.event_log.operations import problem_of
 from core.metrics import UNMETERED, Meter, timed
 from core.ports import Blobs, Progress
-from core.records import Job, JobStatus, Operation, Problem
+from core.records import Job, JobStatus, Operation
 from core.storage.picture_loader import PictureLoader
 from core.storage.picture_store import PictureStore, StoredFingerprint, StoredVector
 from core.task_names import picture_of
@@ -213,11 +214,6 @@ class IngestProcess:
             item = embedded.get(job.job_id) or decoded.get(job.job_id, gone)
             outcomes.append(item if isinstance(item, FingerprintResult | SeenitError) else gone)
         return outcomes
-
-
-def problem_of(error: SeenitError) -> Problem:
-    """An error as it is written down."""
-    return Problem(type=error.type, title=error.title, status=error.status, detail=error.detail)
 
 
 def _claim(job: Job, item: FingerprintResult | SeenitError | None, said: tuple[str, ...]) -> Claim:

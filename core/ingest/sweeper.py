@@ -98,11 +98,6 @@ class InFlightJobs:
                 attempts = self._waits.get(job, (0, 0.0))[0] + 1
                 self._waits[job] = (attempts, self._clock() + pause_after(attempts))
 
-    def attempts(self, job: Handle) -> int:
-        """How often it was tried without an outcome."""
-        with self._lock:
-            return self._waits.get(job, (0, 0.0))[0]
-
     def __len__(self) -> int:
         """Jobs enqueued or being settled."""
         with self._lock:

@@ -11,8 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.fingerprint.visual_words import Sketch, reflected, sketch, vocabulary
-from core.types import Features
+from core.fingerprint.visual_words import Sketch, vocabulary
 
 Ints = NDArray[np.int64]
 Ways = tuple[Sketch, Sketch]
@@ -44,14 +43,6 @@ class VotePairs(NamedTuple):
     which: Ints
     ours: Ints
     theirs: Ints
-
-
-def votes(query: Features, candidate: Features) -> tuple[int, bool]:
-    """Count what agrees on one scale, turn and shift, and say whether the query is mirrored.
-
-    The same count that an inverted table gives for the same two pictures.
-    """
-    return ballot((sketch(query), reflected(query)), sketch(candidate))
 
 
 def ballot(query: Ways, candidate: Sketch) -> tuple[int, bool]:

@@ -14,7 +14,7 @@ from adapters.sqlite_index import SQLiteIndex
 from core.calibration.calibrate import Calibrator
 from core.calibration.pseudo_queries import question
 from core.calibration.store import CalibrationStore
-from core.calibration.thresholds import CROWD, standing_out
+from core.calibration.thresholds import CROWD, SHARE, crowd
 from core.errors import MalformedError
 from core.matching.policy import POLICY
 from core.records import Fields, Record, caption
@@ -85,7 +85,7 @@ def test_false_answers_are_as_rare_as_was_asked(shop: Shop) -> None:
         assert asked is not None
         near = shop.index.find_neighbours(TENANT, CAPTION, words(asked.text), limit=CROWD)
         best = np.array([one.similarity for one in near])
-        false.append(standing_out(best[0], best) >= made.ways["text"].needed)
+        false.append(best[0] - SHARE * crowd(best[None])[0] >= made.ways["text"].needed)
     assert np.mean(false) == pytest.approx(0.2, abs=0.07)
     kept = made.ways["text"].kept
     assert kept is not None

@@ -12,7 +12,7 @@ from adapters.blobs.opening import open_blobs
 from core import keys
 from core.calibration.pseudo_queries import question
 from core.calibration.store import CalibrationStore
-from core.calibration.thresholds import BANK, Calibration, crowd, cut, packed, standing_out
+from core.calibration.thresholds import BANK, SHARE, Calibration, crowd, cut, packed
 from core.errors import ConflictError, StoreUnavailableError
 from core.ports import Blobs
 from core.records import Fields
@@ -49,7 +49,8 @@ def calibration(needed: float = 0.3, texts: int = 3) -> Calibration:
 def test_other_questions_are_answered_falsely_as_often_as_was_asked(rate: float) -> None:
     """Measured on 1,000, it holds on 20,000 others of the same kind."""
     made = cut(lists(1_000, 1), None, rate)
-    false = [standing_out(row[0], row) >= made.needed for row in lists(20_000, 2)]
+    asked = lists(20_000, 2)
+    false = asked[:, 0] - SHARE * crowd(asked) >= made.needed
     assert np.mean(false) == pytest.approx(rate, abs=0.35 * rate)
 
 
@@ -75,9 +76,9 @@ def test_answers_that_stand_out_are_kept() -> None:
 
 def test_a_question_near_to_everything_is_held_to_more() -> None:
     """The same similarity stands out less in a crowd."""
-    alone, crowded = np.array([0.6, *[0.1] * 9]), np.array([0.6, *[0.55] * 9])
-    assert standing_out(0.6, alone) > standing_out(0.6, crowded)
-    assert standing_out(0.6, np.zeros(0)) == 0.6
+    alone, crowded = crowd(np.array([[0.6, *[0.1] * 9], [0.6, *[0.55] * 9]]))
+    assert alone < crowded
+    assert crowd(np.zeros((1, 0))) == [0.0]
 
 
 def test_another_picture_that_says_the_same_is_no_false_answer() -> None:

@@ -7,9 +7,10 @@ import pytest
 from PIL import Image, ImageOps
 
 from core.fingerprint import visual_words
-from core.matching.hough_voting import ballot, votes
+from core.matching.hough_voting import ballot
 from core.types import Features, Pixels
 from tests.samples.pictures import EDITS, flat, photo, tiny
+from tests.samples.votes import votes
 
 
 def pixels(image: Image.Image) -> Pixels:

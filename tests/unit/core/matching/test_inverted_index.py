@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from core.fingerprint import visual_words
 from core.fingerprint.visual_words import BITS, TABLES
-from core.matching.hough_voting import votes
 from core.matching.inverted_index import InvertedIndex
 from core.types import Features
 from tests.samples.pictures import EDITS, photo
+from tests.samples.votes import votes
 
 MADE = 12
 
