@@ -7,11 +7,8 @@ import msgspec
 from core import keys
 from core.errors import CorruptError, MissingError
 from core.ports import Blobs
-from core.records import FORMAT, Entry
+from core.records import ENTRY_BYTES, ENTRY_OPERATIONS, FORMAT, Entry
 
-BYTES = 1 << 20
-OPERATIONS = 64
-"""What an entry may hold, so that reading a tail stays cheap."""
 STRIDES = 8
 """Doublings asked for at once while galloping: a bucket answers them side by side."""
 
@@ -39,13 +36,13 @@ class BlobLog:
     def append(self, tenant: str, entry: Entry) -> None:
         """Create-only. Raise ExistsError; on any other error the outcome is unknown.
 
-        ValueError for an entry of more than 64 operations or 1 MB, which is never written.
+        ValueError for an entry over ENTRY_OPERATIONS or ENTRY_BYTES, which is never written.
         """
-        if len(entry.operations) > OPERATIONS:
-            raise ValueError(f"an entry holds at most {OPERATIONS} operations")
+        if len(entry.operations) > ENTRY_OPERATIONS:
+            raise ValueError(f"an entry holds at most {ENTRY_OPERATIONS} operations")
         data = self._encoder.encode(entry)
-        if len(data) > BYTES:
-            raise ValueError(f"an entry holds at most {BYTES} bytes, not {len(data)}")
+        if len(data) > ENTRY_BYTES:
+            raise ValueError(f"an entry holds at most {ENTRY_BYTES} bytes, not {len(data)}")
         self._blobs.create(keys.entry(tenant, entry.seq), data)
 
     def head(self, tenant: str, at_least: int = 0) -> int:

@@ -20,6 +20,10 @@ from core.types import (
 
 FORMAT = 2
 """The newest way of writing an entry that is understood here: 2 knows records that are held."""
+ENTRY_OPERATIONS = 64
+"""Most operations of one entry of the log."""
+ENTRY_BYTES = 1 << 20
+"""Most bytes of one entry as it is written, so that a tail is read quickly."""
 
 
 class Embedded(Struct, frozen=True):

@@ -37,13 +37,11 @@ from core.event_log.tail import BehindError, LogFollower, LogTail, ending, forma
 from core.matching.verdict import Rules
 from core.metrics import UNMETERED, Meter, timed
 from core.ports import Blobs, Index, Log
-from core.records import Entry, Operation
+from core.records import ENTRY_BYTES, ENTRY_OPERATIONS, Entry, Operation
 from core.types import Absent, Decision, Query, Verdict
 
-JOBS = 64
-"""Most operations of one entry."""
-BYTES = 1_000_000
-"""Most an entry may hold, so that a tail is read quickly."""
+_FITS = ENTRY_BYTES - 4096
+"""Bytes of an entry for its operations: what stands around them takes some hundred."""
 TRIES = 12
 """Appends of one entry that neither land nor find another: then the store counts as down."""
 PAUSE = 0.02
@@ -232,13 +230,13 @@ class Ledger(Projector):
             if claim.job.job_id in batch.outcomes:
                 continue
             operation, weight = self._decide(view, claim, TenantNow(seq, states, at))
-            if operations and size + weight > BYTES:
+            if operations and size + weight > _FITS:
                 break
             apply(batch, operation, seq)
             operations.append(operation)
             states += len(operation.states)
             size += weight
-            if len(operations) == JOBS:
+            if len(operations) == ENTRY_OPERATIONS:
                 break
         return Entry(
             seq=seq,
@@ -257,7 +255,7 @@ class Ledger(Projector):
         while True:
             operation = decide(view, claim, now, rules)
             size = len(_encoder.encode(operation)) + 1
-            if size <= BYTES or rules.matches == 1:
+            if size <= _FITS or rules.matches == 1:
                 return operation, size
             if rules.copies > 1:
                 rules = replace(rules, copies=rules.copies // 2)

@@ -59,8 +59,6 @@ class OverlaidPair(Struct, frozen=True):
     """Deviations and correlation of coarse texture alone."""
     level: Floats
     """Mean grey of the picture less that of the original in its light."""
-    chroma: tuple[Floats, Floats]
-    """(rows, columns, 2): mean red and blue less grey, of original and picture."""
     ground: Floats
     """Share of the block that is white ground in both, or within four pixels of it."""
     grey: tuple[Floats, Floats]
@@ -110,10 +108,6 @@ def lay(query: Pixels, candidate: Pixels, matrix: Map, drift: float) -> Overlaid
     cut = _Cut(mask, weights)
     m0, m1, d0, d1, alike = cut.both(first, second)
     _, _, c0, c1, coarse = cut.both(_soft(first, _COARSE), _soft(second, _COARSE))
-    colour = [
-        np.stack([cut(p[..., 0] - g), cut(p[..., 2] - g)], axis=-1)
-        for p, g in ((base, grey), (laid, _grey(laid)))
-    ]
     return OverlaidPair(
         matrix=matrix,
         drift=moved,
@@ -127,7 +121,6 @@ def lay(query: Pixels, candidate: Pixels, matrix: Map, drift: float) -> Overlaid
         correlation=alike,
         coarse=(c0, c1, coarse),
         level=m1 - m0,
-        chroma=(colour[0], colour[1]),
         ground=cut(_near_ground(grey, _grey(laid))),
         grey=(first, second),
     )
