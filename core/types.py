@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
-from msgspec import Struct
+from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
 from core.image_formats import BY_DEFAULT
@@ -164,42 +164,57 @@ class Transform(Struct, frozen=True):
     """How the picture lies in the original's frame."""
 
     mirrored: bool
-    rotation: float
-    """Degrees, counter-clockwise, applied after the mirror."""
-    scale: float
-    """Original pixels a picture pixel covers, both measured on the whole pictures."""
-    seen: float
-    """Share of the original's area that the picture shows (1.0: all of it; 0.62: a crop)."""
-    filled: float
-    """Share of the picture's area that the original fills (less than 1.0: a frame around it)."""
-    matrix: tuple[float, float, float, float, float, float]
-    """Picture to original, both in shares of their width and height: x' = ax + by + c, y' = …"""
+    rotation: Annotated[float, Meta(description="Degrees counter-clockwise, after the mirror.")]
+    scale: Annotated[float, Meta(description="Original pixels that a picture pixel covers.")]
+    seen: Annotated[float, Meta(description="Share of the original's area that is shown.")]
+    filled: Annotated[float, Meta(description="Share of the picture that the original fills.")]
+    matrix: Annotated[
+        tuple[float, float, float, float, float, float],
+        Meta(description="Picture to original in shares of their sides: x' = ax + by + c, y' = …"),
+    ]
 
 
 class Evidence(Struct, frozen=True, kw_only=True):
     """Why a match is one: numbers for a machine, words for a person."""
 
-    signals: tuple[str, ...] = ()
-    """Of sha256, pixels, phash, visual, features, alignment."""
-    hamming: int | None = None
-    turn: str | None = None
-    """Of the eight: none, turned 90, turned 180, turned 270, mirrored, mirrored turned 90 …"""
-    similarity: float | None = None
-    votes: int | None = None
-    inliers: int | None = None
-    overlap: float | None = None
-    """Share of the textured blocks laid over each other that agree."""
+    signals: Annotated[
+        tuple[str, ...],
+        Meta(description="Of sha256, pixels, phash, visual, features, alignment."),
+    ] = ()
+    hamming: Annotated[
+        int | None, Meta(description="Bits between the perceptual hashes; smaller is closer.")
+    ] = None
+    turn: Annotated[str | None, Meta(description="The turn or mirror that came closest.")] = None
+    similarity: Annotated[
+        float | None, Meta(description="Cosine similarity; larger is closer.")
+    ] = None
+    votes: Annotated[
+        int | None, Meta(description="Local features that agree on one scale, turn and shift.")
+    ] = None
+    inliers: Annotated[
+        int | None, Meta(description="Keypoints that the transform lays on their partner.")
+    ] = None
+    overlap: Annotated[
+        float | None, Meta(description="Share of the textured blocks that agree.")
+    ] = None
     transform: Transform | None = None
     changed_regions: tuple[Box, ...] = ()
-    changed_share: float = 0.0
-    uncompared: tuple[Uncompared, ...] = ()
-    """What one of the two shows and nobody compared."""
+    changed_share: Annotated[float, Meta(description="Of the original's area.")] = 0.0
+    uncompared: Annotated[
+        tuple[Uncompared, ...],
+        Meta(
+            description="What one of the two shows and was not compared: frames after the first, "
+            "or what is white on a transparent ground. A block is then no more than a review."
+        ),
+    ] = ()
     same_owner: bool | None = None
-    words: str = ""
+    words: Annotated[
+        str, Meta(description="The same in words.", examples=["mirrored, cropped to 62 %"])
+    ] = ""
 
 
 class Match(Struct, frozen=True, kw_only=True):
-    """One earlier picture that a verdict looked at and found worth telling."""
+    """An earlier picture that was looked at; unconfirmed ones are no duplicates."""
 
     image_id: str
     kind: Kind
@@ -208,7 +223,7 @@ class Match(Struct, frozen=True, kw_only=True):
 
 
 class Absent(Struct, frozen=True):
-    """A signal that could not take part, and why."""
+    """A signal that could not take part."""
 
     signal: str
     reason: str

@@ -6,9 +6,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-Kind = Literal["exact", "near_duplicate", "similar", "new"]
-Value = Literal["allow", "review", "block"]
-Status = Literal["queued", "decoding", "embedding", "settling", "done", "failed"]
+from core.records import JobKind, JobStatus
+from core.types import Absent, By, Content, Kind, Match, Value
 
 ImageId = Annotated[
     str,
@@ -24,88 +23,12 @@ Time = Annotated[
 Cosine = Annotated[float, Meta(description="Cosine similarity; larger is closer.")]
 
 
-class Box(Struct, frozen=True):
-    """A rectangle in the original's frame; all four are shares of its width and height."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-
-
-class Transform(Struct, frozen=True):
-    """How the picture lies in the original's frame."""
-
-    mirrored: bool
-    rotation: Annotated[float, Meta(description="Degrees counter-clockwise, after the mirror.")]
-    scale: Annotated[float, Meta(description="Original pixels that a picture pixel covers.")]
-    seen: Annotated[float, Meta(description="Share of the original's area that is shown.")]
-    filled: Annotated[float, Meta(description="Share of the picture that the original fills.")]
-    matrix: Annotated[
-        tuple[float, float, float, float, float, float],
-        Meta(description="Picture to original in shares of their sides: x' = ax + by + c, y' = …"),
-    ]
-
-
-class Evidence(Struct, frozen=True, kw_only=True):
-    """Why a match is one: numbers for a machine, words for a person."""
-
-    signals: Annotated[
-        tuple[str, ...],
-        Meta(description="Of sha256, pixels, phash, visual, features, alignment."),
-    ] = ()
-    hamming: Annotated[
-        int | None, Meta(description="Bits between the perceptual hashes; smaller is closer.")
-    ] = None
-    turn: Annotated[str | None, Meta(description="The turn or mirror that came closest.")] = None
-    similarity: Cosine | None = None
-    votes: Annotated[
-        int | None, Meta(description="Local features that agree on one scale, turn and shift.")
-    ] = None
-    inliers: Annotated[
-        int | None, Meta(description="Keypoints that the transform lays on their partner.")
-    ] = None
-    overlap: Annotated[
-        float | None, Meta(description="Share of the textured blocks that agree.")
-    ] = None
-    transform: Transform | None = None
-    changed_regions: tuple[Box, ...] = ()
-    changed_share: Annotated[float, Meta(description="Of the original's area.")] = 0.0
-    uncompared: Annotated[
-        tuple[Literal["frames", "transparency"], ...],
-        Meta(
-            description="What one of the two shows and was not compared: frames after the first, "
-            "or what is white on a transparent ground. A block is then no more than a review."
-        ),
-    ] = ()
-    same_owner: bool | None = None
-    words: Annotated[
-        str, Meta(description="The same in words.", examples=["mirrored, cropped to 62 %"])
-    ] = ""
-
-
-class Match(Struct, frozen=True, kw_only=True):
-    """An earlier picture that was looked at; unconfirmed ones are no duplicates."""
-
-    image_id: ImageId
-    kind: Kind
-    confirmed: bool
-    evidence: Evidence
-
-
-class Absent(Struct, frozen=True):
-    """A signal that could not take part."""
-
-    signal: str
-    reason: str
-
-
 class Decision(Struct, frozen=True, kw_only=True):
     """What may be done with the picture."""
 
     value: Value
     reason: Annotated[str | None, Meta(description="Why a person decided so.")] = None
-    by: Literal["policy", "person"]
+    by: By
     at: Time
 
 
@@ -190,7 +113,7 @@ class Image(Struct, frozen=True, kw_only=True):
     format: Annotated[str, Meta(description="As the bytes show it.", examples=["JPEG"])]
     frames: int
     bytes: int
-    content: Literal["stored", "discarded", "purged"]
+    content: Content
     accepted_at: Time
     updated_at: Time
     spaces: Spaces
@@ -316,13 +239,11 @@ class Job(Struct, frozen=True, kw_only=True):
     """One thing to be settled: an upload, or an operation on a record."""
 
     job_id: str
-    kind: Literal[
-        "ingest", "delete", "purge", "decide", "edit", "embed", "add_space", "activate_space"
-    ]
+    kind: JobKind
     image_id: Annotated[
         ImageId | None, Meta(description="Null for what concerns no single picture.")
     ]
-    status: Status
+    status: JobStatus
     verdict: Annotated[Verdict | None, Meta(description="As it was when the job ended.")] = None
     decision: Decision | None = None
     error: Annotated[Problem | None, Meta(description="Why it failed.")] = None
@@ -347,7 +268,7 @@ class Item(Struct, frozen=True, kw_only=True):
 
     job_id: str | UnsetType = UNSET
     image_id: ImageId | UnsetType = UNSET
-    status: Status | UnsetType = UNSET
+    status: JobStatus | UnsetType = UNSET
     kind: Literal["ingest"] | UnsetType = UNSET
     verdict: Verdict | UnsetType | None = UNSET
     decision: Decision | UnsetType | None = UNSET

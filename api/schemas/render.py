@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from api.schemas import images as schemas
 from api.schemas import stats as standing
 from core import records, types
@@ -77,7 +75,7 @@ def hits(found: SearchResults, seconds: float) -> schemas.Hits:
     return schemas.Hits(
         hits=[hit(one) for one in found.hits],
         used=found.used,
-        missing=tuple(schemas.Absent(one.signal, one.reason) for one in found.missing),
+        missing=found.missing,
         took_ms=round(seconds * 1000, 1),
     )
 
@@ -112,8 +110,8 @@ def verdict(core: types.Verdict, original: OriginalView | None) -> schemas.Verdi
             decision=decision(original.decision, original.reason) if original.decision else None,
             accepted_at=original.accepted_at,
         ),
-        matches=msgspec.convert(core.matches, tuple[schemas.Match, ...], from_attributes=True),
-        missing=tuple(schemas.Absent(one.signal, one.reason) for one in core.missing),
+        matches=core.matches,
+        missing=core.missing,
         comparable=core.comparable,
         candidates_truncated=core.candidates_truncated,
         policy_version=core.policy_version,
@@ -200,16 +198,5 @@ def written(core: records.Problem) -> schemas.Problem:
 
 
 def _group(group: CategoryCount) -> standing.Group:
-    return standing.Group(
-        images=group.images,
-        verdicts=group.verdicts,
-        decisions=group.decisions,
-        spaces={
-            name: standing.Coverage(
-                present=one.present,
-                missing=one.missing,
-                represented_by_original=one.represented_by_original,
-            )
-            for name, one in group.spaces.items()
-        },
-    )
+    spaces = {name: standing.Coverage(**one._asdict()) for name, one in group.spaces.items()}
+    return standing.Group(**group._asdict() | {"spaces": spaces})
