@@ -16,18 +16,13 @@ _DIGITS = re.compile(rb"[0-9]+")
 
 
 def fault(headers: Iterable[tuple[bytes, bytes]], version: str) -> str | None:
-    """Why a request cannot be told from what follows it, None where it can."""
-    lengths, codings = [], []
-    for name, value in headers:
-        # some proxies take an underscore for a hyphen
-        known = name.lower().replace(b"_", b"-")
-        if known == b"content-length":
-            lengths.append((name, value))
-        elif known == b"transfer-encoding":
-            codings.append((name, value))
-        elif known == b"host" and not HOST.fullmatch(value):
-            return "Host is not a host and a port"
+    """Return why a request cannot be told from what follows it, None where it can."""
+    hosts, lengths, codings = _named(headers, b"host", b"content-length", b"transfer-encoding")
     faults = (
+        (
+            not all(HOST.fullmatch(value) for _, value in hosts),
+            "Host is not a host and a port",
+        ),
         (lengths and codings, "send Content-Length or Transfer-Encoding, not both"),
         (codings and version == "1.0", "Transfer-Encoding does not go with HTTP/1.0"),
         (
@@ -44,3 +39,13 @@ def fault(headers: Iterable[tuple[bytes, bytes]], version: str) -> str | None:
         ),
     )
     return next((why for found, why in faults if found), None)
+
+
+def _named(
+    headers: Iterable[tuple[bytes, bytes]], *wanted: bytes
+) -> list[list[tuple[bytes, bytes]]]:
+    """Return the headers of each name, those with an underscore too: some proxies read a hyphen."""
+    found: dict[bytes, list[tuple[bytes, bytes]]] = {name: [] for name in wanted}
+    for name, value in headers:
+        found.get(name.lower().replace(b"_", b"-"), []).append((name, value))
+    return list(found.values())

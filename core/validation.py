@@ -26,6 +26,8 @@ VALUE = 40
 
 _ERROR = re.compile(r"(.*?)(?: - at `\$([^`]*)`)?", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+_EMPTY: tuple[tuple[str, object], ...] = (("default", None), ("default", ()), ("required", []))
+"""Keywords of a schema that say nothing."""
 _MISSING = re.compile(r"Object missing required field `(.*)`")
 
 
@@ -83,22 +85,25 @@ def _explained(message: str, value: object, kind: type, whole: str) -> Malformed
     for step in re.findall(r"[^.\[\]]+", place):
         expected, value = _below(expected, step), _part(value, step)
     path = place.removeprefix(".")
-    leaves = list(alternatives(expected))
     if (unknown := _UNKNOWN.fullmatch(problem)) is not None:
-        structs = [one for one in leaves if isinstance(one, inspect.StructType)]
-        names = [field.encode_name for one in structs for field in one.fields]
-        field, near = _joined(path, unknown[1]), _nearest(unknown[1], names)
-        return MalformedError(
-            f"there is no field {field!r}{near}; the fields are {', '.join(names)}", field=field
-        )
+        return _unknown_field(path, unknown[1], expected)
     if (missing := _MISSING.fullmatch(problem)) is not None:
         field, words = _joined(path, missing[1]), described(_below(expected, missing[1]))
         return MalformedError(f"{field} is missing: send {words}", field=field)
-    literals = [one for one in leaves if isinstance(one, inspect.LiteralType)]
+    literals = [one for one in alternatives(expected) if isinstance(one, inspect.LiteralType)]
     near = _nearest(value, [str(choice) for one in literals for choice in one.values])
     return MalformedError(
         f"{path or whole} must be {described(expected)}, not {_shown(value)}{near}",
         field=path or None,
+    )
+
+
+def _unknown_field(path: str, name: str, expected: inspect.Type) -> MalformedError:
+    structs = [one for one in alternatives(expected) if isinstance(one, inspect.StructType)]
+    names = [field.encode_name for one in structs for field in one.fields]
+    field, near = _joined(path, name), _nearest(name, names)
+    return MalformedError(
+        f"there is no field {field!r}{near}; the fields are {', '.join(names)}", field=field
     )
 
 
@@ -188,17 +193,20 @@ def _tidied(schema: Any, *, nullable: bool) -> Any:  # noqa: ANN401 - any JSON
         return [_tidied(one, nullable=nullable) for one in schema]
     if not isinstance(schema, dict):
         return schema
-    kept = {
-        name: _tidied(value, nullable=nullable)
-        for name, value in schema.items()
-        if not (name == "title" and isinstance(value, str))
-        and not (name == "default" and value in (None, ()))
-        and not (name == "required" and not value)
-    }
+    kept = {name: _tidied(one, nullable=nullable) for name, one in schema.items()}
+    if isinstance(kept.get("title"), str):
+        del kept["title"]
+    for name, value in _EMPTY:
+        if name in kept and kept[name] == value:
+            del kept[name]
     if "enum" in kept:
         kept["type"] = "string"
-    if "anyOf" in kept and not nullable:
-        kept["anyOf"] = [one for one in kept["anyOf"] if one != {"type": "null"}]
-        if len(kept["anyOf"]) == 1:
-            kept |= kept.pop("anyOf")[0] | kept
-    return kept
+    return kept if nullable else _without_null(kept)
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    if "anyOf" not in schema:
+        return schema
+    rest = {name: value for name, value in schema.items() if name != "anyOf"}
+    kinds = [one for one in schema["anyOf"] if one != {"type": "null"}]
+    return kinds[0] | rest if len(kinds) == 1 else rest | {"anyOf": kinds}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Annotated
 
@@ -167,35 +167,42 @@ async def _answer(
     names: Sequence[str | None],
     wait: float,
 ) -> Response[images.Accepted]:
-    """Ids at once; how each job stands, where the caller waits or asks again.
-
-    What was accepted is told so even where nothing more can be read, as while the index is down.
-    """
+    """Return ids at once; the state of each job too where the caller waits or repeats a call."""
     ids = [item.job_id for item in accepted.items if isinstance(item, Job)]
     structlog.contextvars.bind_contextvars(job_ids=ids)  # this request's lines name its jobs
     now: dict[str, images.Item] = {}
-    try:
-        if wait:
-            await services.waiter.ended(caller.tenant, ids, wait)
-        if wait or accepted.replayed:
-            async with asyncio.timeout(None if wait else SOON):
-                now = await asyncio.to_thread(
-                    _now, services, caller.tenant, ids, in_full=bool(wait)
-                )
-    except (SeenitError, TimeoutError) as error:
-        logger.warning("accepted, and cannot say more", why=str(error) or "no answer in time")
+    if wait or accepted.replayed:
+        now = await _states(services, caller.tenant, ids, wait)
     ended = bool(wait) and all(one in now and now[one].status in ENDED for one in ids)
-    items = [
-        render.refused(item, name)
-        if isinstance(item, SeenitError)
-        else now.get(item.job_id) or render.queued(item)
-        for item, name in zip(accepted.items, names, strict=True)
-    ]
+    items = [_item(item, name, now) for item, name in zip(accepted.items, names, strict=True)]
     return Response(
         images.Accepted(items),
         status_code=200 if ended else 202,
         headers={"Idempotent-Replay": "true"} if accepted.replayed else {},
     )
+
+
+def _item(item: Job | SeenitError, name: str | None, now: Mapping[str, images.Item]) -> images.Item:
+    if isinstance(item, SeenitError):
+        return render.refused(item, name)
+    return now.get(item.job_id) or render.queued(item)
+
+
+async def _states(
+    services: Services, tenant: str, ids: Sequence[str], wait: float
+) -> dict[str, images.Item]:
+    """Return jobs by id after `wait` seconds at most; empty where the index does not answer.
+
+    The files are accepted all the same: an error here would make the caller send them again.
+    """
+    try:
+        if wait:
+            await services.waiter.ended(tenant, ids, wait)
+        async with asyncio.timeout(None if wait else SOON):
+            return await asyncio.to_thread(_now, services, tenant, ids, in_full=bool(wait))
+    except (SeenitError, TimeoutError) as error:
+        logger.warning("job_states_unknown", why=str(error) or f"no answer within {SOON} s")
+        return {}
 
 
 def _now(
