@@ -1,4 +1,4 @@
-"""Accepting: once this returns, an upload or an operation is never lost.
+"""Acceptance: once it returns, an upload or an operation is never lost.
 
 Only the blob store is needed. The order of writes is bytes and fields, then the pending job, then
 the queue: whatever is cut off in between is either finished by the caller's repeat (under the same
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 import msgspec
@@ -116,6 +117,9 @@ class Acceptor:
     ) -> AcceptedJobs:
         """Accept the files that are pictures by their headers; an error stands for each other one.
 
+        Writes their bytes and fields, then the pending jobs, then enqueues them. Under a known
+        Idempotency-Key the same ids are answered, and what has not ended is written again.
+
         Raises MalformedError where `external_id` comes with several files, BrokenError where the
         Idempotency-Key was used for other content, StoreUnavailableError where the disk is full,
         BacklogError where too much waits.
@@ -128,39 +132,14 @@ class Acceptor:
         ids = tuple(self._new_id() for _ in wanted)
         replayed = False
         if key is not None:
-            used, replayed = self._claim(tenant, key, _digest(uploads, fields, keep_bytes), ids)
-            if len(used.ids) != len(ids):
-                raise BrokenError(
-                    "other files were accepted under this Idempotency-Key: the limits "
-                    "have changed since, so send these under a new one"
-                )
-            ids = used.ids
+            digest = _digest(uploads, fields, keep_bytes)
+            ids, replayed = self._claim(tenant, key, digest, ids)
         jobs = [
-            Job(
-                job_id=image_id,
-                tenant=tenant,
-                image_id=image_id,
-                kind="ingest",
-                accepted_at=clock.now(),
-                fields=image_id,
-                sha256=upload.sha256,
-                md5=upload.md5,
-                bytes=upload.bytes,
-                format=name,
-                keep_bytes=keep_bytes,
-            )
+            _ingest_job(tenant, image_id, upload, name, keep_bytes=keep_bytes)
             for image_id, (upload, name) in zip(ids, wanted, strict=True)
         ]
-        files = [upload for upload, _ in wanted]
-        if replayed:
-            ended = self._ended(tenant, jobs)
-            self._write(
-                tenant,
-                [(j, u) for j, u, e in zip(jobs, files, ended, strict=True) if not e],
-                fields,
-            )
-        else:
-            self._write(tenant, list(zip(jobs, files, strict=True)), fields)
+        ended: set[str] = self._ended(tenant, jobs) if replayed else set()
+        self._write(tenant, jobs, wanted, fields, ended)
         made = iter(jobs)
         items = [item if isinstance(item, SeenitError) else next(made) for item in checked]
         return AcceptedJobs(items=items, replayed=replayed)
@@ -265,32 +244,47 @@ class Acceptor:
 
     def _claim(
         self, tenant: str, key: str, digest: str, ids: tuple[str, ...]
-    ) -> tuple[UsedKey, bool]:
+    ) -> tuple[tuple[str, ...], bool]:
+        """Take an Idempotency-Key; the ids that go with it, and whether it was taken before.
+
+        Raises BrokenError where it was used for other content, or for more or fewer pictures.
+        """
         name = hashlib.sha256(key.encode()).hexdigest()
         mine = UsedKey(ids=ids, digest=digest, at=clock.now())
         while True:
             taken = list(self._blobs.keys(f"keys/{tenant}/{name}/"))
-            n = 0
             if taken:
                 last = msgspec.json.decode(self._blobs.get(taken[-1]), type=UsedKey)
                 if clock.seconds_since(last.at) < KEY_SECONDS:
-                    if last.digest != digest:
-                        raise BrokenError("this Idempotency-Key was used for other content")
-                    return last, True
-                n = len(taken)
+                    return _ids_of(last, mine), True
             self.admit()
             try:
-                self._blobs.create(keys.idempotency(tenant, name, n), msgspec.json.encode(mine))
+                place = keys.idempotency(tenant, name, len(taken))
+                self._blobs.create(place, msgspec.json.encode(mine))
             except ExistsError:
                 continue
-            return mine, False
+            return ids, False
 
-    def _ended(self, tenant: str, jobs: Sequence[Job]) -> list[bool]:
+    def _ended(self, tenant: str, jobs: Sequence[Job]) -> set[str]:
+        """Return the jobs that have a done mark, or whose picture was deleted."""
         done = self._blobs.exists([keys.done(tenant, job.job_id) for job in jobs])
         dead = self._blobs.exists([keys.tombstone(tenant, job.image_id) for job in jobs])
-        return [a or b for a, b in zip(done, dead, strict=True)]
+        return {job.job_id for job, a, b in zip(jobs, done, dead, strict=True) if a or b}
 
-    def _write(self, tenant: str, pairs: Sequence[tuple[Job, Upload]], fields: Fields) -> None:
+    def _write(
+        self,
+        tenant: str,
+        jobs: Sequence[Job],
+        files: Sequence[tuple[Upload, str]],
+        fields: Fields,
+        ended: AbstractSet[str],
+    ) -> None:
+        """Write bytes, fields and pending job of each upload that has not ended, and enqueue it."""
+        pairs = [
+            (job, upload)
+            for job, (upload, _) in zip(jobs, files, strict=True)
+            if job.job_id not in ended
+        ]
         if not pairs:
             return
         self._blobs.put([(keys.blob(tenant, job.image_id), upload.path) for job, upload in pairs])
@@ -326,8 +320,36 @@ class Acceptor:
             )
 
 
+def _ingest_job(tenant: str, image_id: str, upload: Upload, name: str, *, keep_bytes: bool) -> Job:
+    return Job(
+        job_id=image_id,
+        tenant=tenant,
+        image_id=image_id,
+        kind="ingest",
+        accepted_at=clock.now(),
+        fields=image_id,
+        sha256=upload.sha256,
+        md5=upload.md5,
+        bytes=upload.bytes,
+        format=name,
+        keep_bytes=keep_bytes,
+    )
+
+
+def _ids_of(last: UsedKey, mine: UsedKey) -> tuple[str, ...]:
+    """Return the ids of a used key, where this is the same request. Raises BrokenError."""
+    if last.digest != mine.digest:
+        raise BrokenError("this Idempotency-Key was used for other content")
+    if len(last.ids) != len(mine.ids):
+        raise BrokenError(
+            "other files were accepted under this Idempotency-Key: the limits "
+            "have changed since, so send these under a new one"
+        )
+    return last.ids
+
+
 def _digest(uploads: Sequence[Upload | SeenitError], fields: Fields, keep_bytes: bool) -> str:
-    """Of files and fields, so that the same key with other content is told apart."""
+    """Hash files and fields: the same key with other content has another digest."""
     parts = [
         upload.detail if isinstance(upload, SeenitError) else upload.sha256 for upload in uploads
     ]
