@@ -213,7 +213,7 @@ def test_ready_names_replicas_where_there_are_several(
     def whole() -> None:
         raise IndexUnavailableError("1 of 3 nodes of Weaviate are away")
 
-    monkeypatch.setattr(service.index, "whole", whole)
+    monkeypatch.setattr(service.index, "check_replicas", whole)
     assert "replicas" not in client.get("/health/ready").json()["parts"]
     several = service.settings.model_copy(update={"index_replication": 3})
     monkeypatch.setattr(service, "settings", several)
