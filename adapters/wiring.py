@@ -52,7 +52,9 @@ from core.ingest.sweeper import Sweeper
 from core.matching.candidates import fuse
 from core.matching.policy import POLICY
 from core.ports import Blobs, Embedder, Log, Progress, Queue, ServiceIndex, TextEmbedder
+from core.queries.jobs import JobReader
 from core.queries.records import RecordReader
+from core.queries.snapshot import Snapshots
 from core.queries.wait import JobWaiter
 from core.search.searcher import LoadsQueryPicture, Searcher
 from core.storage.picture_loader import PictureLoader
@@ -101,7 +103,9 @@ class Services:
     checker: Checks
     sight: LoadsQueryPicture
     perceiver: FingerprintPipeline
+    snapshots: Snapshots
     reader: RecordReader
+    jobs: JobReader
     previews: Previews
     signer: URLSigner
     searcher: Searcher
@@ -202,7 +206,8 @@ def build(
         passing = open_blobs(settings.blobs_url, durable=False)
         asking = RemotePictureLoader(remote, passing, settings.limits, _new_id)
     checker = Checker(perceiver, gallery, ledger, _new_id, settings.limits.bytes, meter=meter)
-    reader = RecordReader(index, follower, shelf, blobs, progress)
+    snapshots = Snapshots(index, follower, shelf)
+    jobs = JobReader(snapshots, blobs, progress)
     calibrations = CalibrationStore(blobs)
     acceptor = Acceptor(
         blobs,
@@ -231,7 +236,8 @@ def build(
         progress=progress,
         acceptor=acceptor,
         retention=Retention(
-            reader,
+            snapshots,
+            jobs,
             acceptor,
             blobs,
             bytes_days=settings.retain_bytes_days,
@@ -240,13 +246,13 @@ def build(
         checker=asking or checker,
         sight=asking or perceiver,
         perceiver=perceiver,
-        reader=reader,
-        previews=Previews(reader),
+        snapshots=snapshots,
+        reader=RecordReader(snapshots, jobs),
+        jobs=jobs,
+        previews=Previews(shelf),
         signer=URLSigner(url_secret(settings.data, settings.url_secret.get_secret_value())),
         searcher=Searcher(
-            index,
-            follower,
-            shelf,
+            snapshots,
             models,
             asking or perceiver,
             hubs=calibrations.bank,
@@ -254,7 +260,7 @@ def build(
         ),
         calibrations=calibrations,
         tuner=Calibrator(index, models, calibrations),
-        waiter=JobWaiter(progress, reader.ended),
+        waiter=JobWaiter(progress, jobs.ended),
         follower=follower,
         ledger=ledger,
         ingest=IngestProcess(

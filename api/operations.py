@@ -136,7 +136,7 @@ async def delete(services: Services, caller: Caller, image_id: str, if_match: st
     """Delete a picture, settled, waiting or failed."""
     expected = None
     if if_match is None:
-        await asyncio.to_thread(services.reader.erasable, caller.tenant, image_id)
+        await asyncio.to_thread(services.reader.check_erasable, caller.tenant, image_id)
     else:
         seen = await asyncio.to_thread(services.reader.record, caller.tenant, image_id)
         expected = matched(if_match, seen.record.state.revision)
@@ -154,7 +154,7 @@ async def erase(services: Services, caller: Caller, owner_id: str) -> Erased:
     jobs = await asyncio.to_thread(_erase, services, caller.tenant, owner_id)
     ids = [job.job_id for job in jobs]
     await services.waiter.ended(caller.tenant, ids, services.settings.operation_seconds)
-    found = await asyncio.to_thread(services.reader.jobs, caller.tenant, ids)
+    found = await asyncio.to_thread(services.jobs.jobs, caller.tenant, ids)
     ended = [job for job in found if job is not None and job.status in ("done", "failed")]
     # One that is refused as gone was deleted by another call meanwhile.
     kept = [job for job in ended if _is_held(job)]
@@ -181,7 +181,7 @@ async def settled(services: Services, job: Job) -> None:
         raise PendingError(
             f"accepted as job {job.job_id}, which is not settled yet; it comes through all the same"
         )
-    outcome = await asyncio.to_thread(services.reader.job, job.tenant, job.job_id)
+    outcome = await asyncio.to_thread(services.jobs.job, job.tenant, job.job_id)
     if outcome.problem is not None:
         raise named(outcome.problem.type, outcome.problem.detail)
 
@@ -192,7 +192,7 @@ def _is_held(job: JobState) -> bool:
 
 def _latest(services: Services, tenant: str, kept: list[JobState]) -> str:
     """When the last of some held pictures may go."""
-    records = services.reader.overlay(tenant).records([job.image_id for job in kept])
+    records = services.snapshots.take(tenant).records([job.image_id for job in kept])
     times = [one.state.hold_until for one in records if one is not None and one.state.hold_until]
     return max(times, default="now")
 

@@ -8,6 +8,7 @@ from core.imaging.previews import Previews
 from core.ingest.check import Checks
 from core.ports import Index
 from core.queries.records import RecordReader
+from core.queries.snapshot import Snapshots
 from core.search.searcher import Embedders, Searcher
 from core.storage.signed_urls import URLSigner
 from rag.prompt_builder import PromptBuilder
@@ -22,6 +23,10 @@ class RagParts(Protocol):
     @property
     def index(self) -> Index:
         """The projection of the log."""
+
+    @property
+    def snapshots(self) -> Snapshots:
+        """Index and tail of the log, put together."""
 
     @property
     def reader(self) -> RecordReader:
@@ -55,7 +60,7 @@ class RagParts(Protocol):
 def context(parts: RagParts) -> PromptBuilder:
     """Builds prompts."""
     retriever = Retriever(parts.searcher, parts.index, parts.models, parts.calibrations)
-    return PromptBuilder(retriever, parts.reader, parts.previews, parts.signer)
+    return PromptBuilder(retriever, parts.snapshots, parts.previews, parts.signer)
 
 
 def tools(parts: RagParts) -> RagTools:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import starmap
-from typing import Annotated, NamedTuple, Protocol
+from typing import Annotated, NamedTuple
 
 from msgspec import Meta, Struct
 from msgspec.structs import replace
@@ -14,7 +14,7 @@ from core.imaging.previews import Previews
 from core.ports import Filters
 from core.queries import joined_views
 from core.queries.joined_views import RecordView
-from core.queries.snapshot import Snapshot
+from core.queries.snapshot import Snapshots
 from core.storage.signed_urls import URLSigner
 from core.types import Vector
 from rag import sanitize, token_costs
@@ -79,13 +79,6 @@ class PromptResult(Struct, frozen=True, kw_only=True):
     notes: Annotated[list[str], Meta(description="What the estimate rests on, where unsure.")] = []
 
 
-class ReadsRecords(Protocol):
-    """The index as of now."""
-
-    def overlay(self, tenant: str) -> Snapshot:
-        """With the tail of its log."""
-
-
 class _PromptPicture(NamedTuple):
     """A picture of the prompt."""
 
@@ -102,17 +95,17 @@ class _PackedPrompt(NamedTuple):
 
 
 class PromptBuilder:
-    """Builds prompts over a retriever, records, previews and a signer."""
+    """Builds prompts over a retriever, snapshots, previews and a signer."""
 
     def __init__(
         self,
         retriever: RetrievesPictures,
-        reader: ReadsRecords,
+        snapshots: Snapshots,
         previews: Previews,
         signer: URLSigner,
     ) -> None:
         self._retriever = retriever
-        self._reader = reader
+        self._snapshots = snapshots
         self._previews = previews
         self._signer = signer
 
@@ -177,10 +170,10 @@ class PromptBuilder:
         self, tenant: str, items: Sequence[RelevantPicture]
     ) -> list[tuple[RelevantPicture, RecordView | None]]:
         """Read the record of each picture once more, None where it was deleted."""
-        overlay = self._reader.overlay(tenant)
-        records = overlay.records([one.seen.record.state.image_id for one in items])
+        snapshot = self._snapshots.take(tenant)
+        records = snapshot.records([one.seen.record.state.image_id for one in items])
         held = [record for record in records if record is not None]
-        views = iter(joined_views.records(overlay, held))
+        views = iter(joined_views.records(snapshot, held))
         return [
             (one, None if record is None else next(views))
             for one, record in zip(items, records, strict=True)

@@ -156,9 +156,9 @@ def _bytes(
         headers["Content-Length"] = str(print_.bytes)
         if not body:
             return Response(b"", headers=headers, media_type=kind)
-        chunks = services.reader.stream(tenant, image_id)
+        chunks = services.shelf.stream(tenant, image_id)
         return Stream(_opened(chunks), headers=headers, media_type=kind)
-    read = services.reader.preview if size == "preview" else services.reader.thumb
+    read = services.shelf.preview if size == "preview" else services.shelf.thumb
     data = read(tenant, image_id)
     headers["Content-Length"] = str(len(data))
     return Response(data if body else b"", headers=headers, media_type="image/jpeg")

@@ -156,4 +156,4 @@ class ImageRoutes(Controller):
         cursor: Cursor = None,
     ) -> images.Star:
         """The original of a picture (itself, where it is no copy) and its copies, newest first."""
-        return render.star(services.reader.star(caller.tenant, image_id, limit, cursor))
+        return render.star(services.reader.duplicate_group(caller.tenant, image_id, limit, cursor))

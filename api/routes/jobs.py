@@ -47,8 +47,8 @@ class JobRoutes(Controller):
     ) -> images.Jobs:
         """Waiting, running and ended jobs, newest first. Works with the broker down."""
         before = None if cursor is None else cursors.decode(cursor)
-        page = services.reader.job_page(caller.tenant, status, limit, before)
-        told = services.reader.told(caller.tenant, page.items)
+        page = services.jobs.job_page(caller.tenant, status, limit, before)
+        told = services.reader.job_views(caller.tenant, page.items)
         onward = None if page.after is None else cursors.encode(*page.after)
         return images.Jobs([render.job(one) for one in told], onward)
 
@@ -61,7 +61,7 @@ class JobRoutes(Controller):
     )
     def job(self, services: Wired, caller: Who, job_id: JobId) -> images.Job:
         """How far it has come; when it has ended, its verdict or its error."""
-        return _told(services, caller.tenant, services.reader.job(caller.tenant, job_id))
+        return _told(services, caller.tenant, services.jobs.job(caller.tenant, job_id))
 
     @get(
         "/{job_id:str}/events",
@@ -88,7 +88,7 @@ class JobRoutes(Controller):
         A comment every 15 s says that the stream lives. For a job that has ended there is one
         event, at once.
         """
-        job = await asyncio.to_thread(services.reader.job, caller.tenant, job_id)
+        job = await asyncio.to_thread(services.jobs.job, caller.tenant, job_id)
         after = int(last) if last is not None and last in map(str, range(len(STEPS))) else -1
         if _is_over(job.status) and after >= STEPS.index(job.status):
             return Response(None, status_code=204)
@@ -104,15 +104,15 @@ class JobRoutes(Controller):
     )
     def retry(self, services: Wired, caller: Who, job_id: JobId) -> images.Job:
         """A new job `<image_id>.<n>` for the same bytes; 409 unless the upload has failed."""
-        present = services.reader.job(caller.tenant, job_id)
+        present = services.jobs.job(caller.tenant, job_id)
         if present.kind != "ingest" or present.status != "failed":
             raise ConflictError(f"job {job_id} is {present.status}: a failed upload can be retried")
         job = services.acceptor.retry(caller.tenant, job_id)
-        return _told(services, caller.tenant, services.reader.job(caller.tenant, job.job_id))
+        return _told(services, caller.tenant, services.jobs.job(caller.tenant, job.job_id))
 
 
 def _told(services: Services, tenant: str, job: JobState) -> images.Job:
-    return render.job(services.reader.told(tenant, [job])[0])
+    return render.job(services.reader.job_views(tenant, [job])[0])
 
 
 def _is_over(status: JobStatus) -> bool:
@@ -144,7 +144,7 @@ async def _stream(
 
 def _event(services: Services, tenant: str, job_id: str, status: JobStatus) -> bytes:
     """The whole job; its status is the one that was heard, if it has not ended meanwhile."""
-    job = _told(services, tenant, services.reader.job(tenant, job_id))
+    job = _told(services, tenant, services.jobs.job(tenant, job_id))
     if not _is_over(job.status) and not _is_over(status):
         job = msgspec.structs.replace(job, status=status)
     return msgspec.json.encode(job)

@@ -208,9 +208,11 @@ async def _states(
 def _now(
     services: Services, tenant: str, ids: Sequence[str], *, in_full: bool
 ) -> dict[str, images.Item]:
-    jobs = [job for job in services.reader.jobs(tenant, ids) if job is not None]
+    jobs = [job for job in services.jobs.jobs(tenant, ids) if job is not None]
     if in_full:
-        return {told.job.job_id: render.ended(told) for told in services.reader.told(tenant, jobs)}
+        return {
+            told.job.job_id: render.ended(told) for told in services.reader.job_views(tenant, jobs)
+        }
     return {job.job_id: render.queued(job) for job in jobs}
 
 

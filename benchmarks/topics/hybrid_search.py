@@ -19,6 +19,7 @@ from benchmarks.data import models, photos
 from benchmarks.report import Row, Run
 from core.matching.policy import POLICY
 from core.ports import Filters
+from core.queries.snapshot import Snapshots
 from core.records import Fields, Record
 from core.search.request import Mode, SearchRequest
 from core.search.searcher import Searcher
@@ -177,7 +178,7 @@ def _measured(run: Run, size: Size, index: SQLiteIndex, world: World, folder: Pa
     }
     shelf = PictureStore(open_blobs((folder / "blobs").as_uri(), durable=False))
     both = Both(made)
-    searcher = Searcher(index, Follower(index), shelf, both, both)
+    searcher = Searcher(Snapshots(index, Follower(index), shelf), both, both)
     allowed = Filters(decision=("allow",))
     one = Filters(category="c3", decision=("allow",))
     rare = Filters(owner_id="o7")

@@ -63,7 +63,7 @@ def command(
     try:
         with _sink(out) as file:
             asked = Filters(**chosen)
-            exporter = Exporter(services.index, services.follower, services.shelf, tenant, asked)
+            exporter = Exporter(services.snapshots.take(tenant), asked)
             written = writer(kind, file, exporter.spaces, vectors=vectors, table=table)
             records = 0
             with verdicts.progress(wanted=not as_json) as bar:

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime
 from itertools import groupby, islice
-from typing import Protocol
 
 import msgspec
 
@@ -21,8 +20,8 @@ from core import clock
 from core.errors import SeenitError
 from core.ingest.accept import Acceptor
 from core.ports import Blobs
-from core.queries.jobs import JobState
-from core.queries.snapshot import Snapshot
+from core.queries.jobs import JobReader
+from core.queries.snapshot import Snapshot, Snapshots
 from core.records import Job, JobKind, Record
 
 MOST = 1_000
@@ -44,22 +43,13 @@ _job = msgspec.json.Decoder(Job)
 logger = logging.getLogger(__name__)
 
 
-class ExpiryReads(Protocol):
-    """What retention asks of a reader: the index as of now, and how uploads ended."""
-
-    def overlay(self, tenant: str) -> Snapshot:
-        """The index as of now. Raise BehindError where it cannot be told."""
-
-    def latest(self, tenant: str, image_id: str) -> JobState | None:
-        """The newest attempt at a picture."""
-
-
 class Retention:
     """Leaves purges and deletes to be settled; what is held is passed over until it is not."""
 
     def __init__(
         self,
-        reader: ExpiryReads,
+        snapshots: Snapshots,
+        jobs: JobReader,
         acceptor: Acceptor,
         blobs: Blobs,
         *,
@@ -68,7 +58,8 @@ class Retention:
         now: Callable[[], float] = time.time,
     ) -> None:
         """Days after which bytes are purged and records deleted, None: never. `now` in seconds."""
-        self._reader = reader
+        self._snapshots = snapshots
+        self._jobs = jobs
         self._acceptor = acceptor
         self._blobs = blobs
         self._bytes = bytes_days
@@ -128,16 +119,16 @@ class Retention:
 
     def _wanted(self, tenant: str, busy: Collection[str]) -> Iterator[tuple[JobKind, str]]:
         """What is due, oldest first."""
-        overlay = self._reader.overlay(tenant)
+        snapshot = self._snapshots.take(tenant)
         now = self._now()
         at = clock.stamp(datetime.fromtimestamp(now, UTC))
         records = "" if self._records is None else bound(now - self._records * _DAY)
         stored = "" if self._bytes is None else bound(now - self._bytes * _DAY)
-        for image_id, record in self._found(overlay, self._below("fields", tenant, records), busy):
-            if _free(record, at) if record else self._failed(overlay, image_id):
+        for image_id, record in self._found(snapshot, self._below("fields", tenant, records), busy):
+            if _free(record, at) if record else self._failed(snapshot, image_id):
                 yield "delete", image_id
         for image_id, record in self._found(
-            overlay,
+            snapshot,
             heapq.merge(
                 self._below("blobs", tenant, stored), self._below("derived", tenant, stored)
             ),
@@ -146,7 +137,7 @@ class Retention:
             if image_id < records:
                 continue
             if record is None:
-                if self._failed(overlay, image_id):  # it is nothing but its bytes
+                if self._failed(snapshot, image_id):  # it is nothing but its bytes
                     yield "delete", image_id
             elif record.state.content != "purged" and _free(record, at):
                 yield "purge", image_id
@@ -161,18 +152,18 @@ class Retention:
             yield image_id
 
     def _found(
-        self, overlay: Snapshot, ids: Iterator[str], busy: Collection[str]
+        self, snapshot: Snapshot, ids: Iterator[str], busy: Collection[str]
     ) -> Iterator[tuple[str, Record | None]]:
         """Each once, with its record, those left out for which something waits."""
         fresh = (image_id for image_id, _ in groupby(ids) if image_id not in busy)
         while part := list(islice(fresh, PART)):
-            yield from zip(part, overlay.records(part), strict=True)
+            yield from zip(part, snapshot.records(part), strict=True)
 
-    def _failed(self, overlay: Snapshot, image_id: str) -> bool:
+    def _failed(self, snapshot: Snapshot, image_id: str) -> bool:
         """Whether it was set aside. That it has no record shows nothing: an index may be behind."""
-        if overlay.removed(image_id) is not None:
+        if snapshot.removed(image_id) is not None:
             return False
-        job = self._reader.latest(overlay.tenant, image_id)
+        job = self._jobs.latest(snapshot.tenant, image_id)
         return job is not None and job.status == "failed"
 
 

@@ -9,12 +9,10 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from core.filters import card, passes
-from core.ports import Filters, Index
+from core.ports import Filters
 from core.queries import joined_views
 from core.queries.joined_views import OriginalView, RecordView
-from core.queries.snapshot import FollowsLog, Snapshot
-from core.records import State
-from core.storage.picture_store import PictureStore
+from core.queries.snapshot import Place, Snapshot, place
 from core.types import Decision, Vector
 
 PAGE = 200
@@ -81,17 +79,13 @@ class Exporter:
     first page was read may be left out.
     """
 
-    def __init__(
-        self, index: Index, follower: FollowsLog, shelf: PictureStore, tenant: str, filters: Filters
-    ) -> None:
-        """Fix the moment. Raise StoreUnavailableError, IndexUnavailableError, CorruptError."""
-        self._index = index
-        self._tenant = tenant
+    def __init__(self, snapshot: Snapshot, filters: Filters) -> None:
+        """Count what there is. Raise IndexUnavailableError."""
+        self._snapshot = snapshot
         self._filters = filters
-        self._overlay = Snapshot(index, shelf, tenant, follower.tail(tenant))
-        states = self._overlay.tail.states.values()
-        self._fresh = sorted(states, key=_place, reverse=True)
-        counted = index.count_records(tenant).total
+        states = snapshot.tail.states.values()
+        self._fresh = sorted(states, key=place, reverse=True)
+        counted = snapshot.index.count_records(snapshot.tenant).total
         self.total = None if filters != Filters() else counted.images
         """Records, about; None where filters leave it open."""
         held = {space for state in states for space in state.spaces}
@@ -104,44 +98,46 @@ class Exporter:
         return merge(
             self._projected(spaces),
             self._joined(spaces),
-            key=lambda one: _place(one.seen.record.state),
+            key=lambda one: place(one.seen.record.state),
             reverse=True,
         )
 
     def _projected(self, spaces: Sequence[str]) -> Iterator[Exported]:
-        """What the index has and the tail does not touch."""
-        tail = self._overlay.tail
-        before, more = None, True
-        while more:
-            page = self._index.list_records(self._tenant, self._filters, PAGE, before)
-            found = [
-                record
-                for record in page.records
-                if record.state.image_id not in tail.states
-                and record.state.image_id not in tail.removed
-            ]
-            ids = [one.state.image_id for one in found]
-            stored: dict[str, dict[str, Vector]] = {}
-            for space in spaces:
-                vectors = self._index.read_vectors(self._tenant, space, ids)
-                for image_id, vector in zip(ids, vectors, strict=True):
-                    if vector is not None:
-                        stored.setdefault(image_id, {})[space] = vector
-            for seen in joined_views.records(self._overlay, found):
-                yield Exported(seen, stored.get(seen.record.state.image_id, {}))
-            more = page.more and bool(page.records)
-            before = _place(page.records[-1].state) if page.records else None
+        """Yield what the index has and the tail does not touch."""
+        tail, index, tenant = self._snapshot.tail, self._snapshot.index, self._snapshot.tenant
+        before: Place | None = None
+        while True:
+            page = index.list_records(tenant, self._filters, PAGE, before)
+            ids = (record.state.image_id for record in page.records)
+            settled = {one for one in ids if one not in tail.states and one not in tail.removed}
+            found = [record for record in page.records if record.state.image_id in settled]
+            vectors = self._vectors(spaces, [record.state.image_id for record in found])
+            for seen in joined_views.records(self._snapshot, found):
+                yield Exported(seen, vectors.get(seen.record.state.image_id, {}))
+            if not page.more or not page.records:
+                return
+            before = place(page.records[-1].state)
+
+    def _vectors(self, spaces: Sequence[str], ids: Sequence[str]) -> dict[str, dict[str, Vector]]:
+        """Return stored vectors by image_id and space."""
+        found: dict[str, dict[str, Vector]] = {}
+        for space in spaces:
+            held = self._snapshot.index.read_vectors(self._snapshot.tenant, space, ids)
+            for image_id, vector in zip(ids, held, strict=True):
+                if vector is not None:
+                    found.setdefault(image_id, {})[space] = vector
+        return found
 
     def _joined(self, spaces: Sequence[str]) -> Iterator[Exported]:
-        """What the tail touched."""
-        overlay = self._overlay
+        """Yield what the tail touched."""
+        snapshot = self._snapshot
         for first in range(0, len(self._fresh), PAGE):
             states = self._fresh[first : first + PAGE]
-            gone = overlay.gone([state.image_id for state in states])
+            gone = snapshot.gone([state.image_id for state in states])
             live = [state for state in states if state.image_id not in gone]
-            joined = overlay.shelf.join(self._tenant, overlay.tail.head, live)
+            joined = snapshot.shelf.join(snapshot.tenant, snapshot.tail.head, live)
             records = [one for one in joined if passes(card(one), self._filters)]
-            for record, seen in zip(records, joined_views.records(overlay, records), strict=True):
+            for record, seen in zip(records, joined_views.records(snapshot, records), strict=True):
                 held = record.vectors
                 yield Exported(seen, {space: held[space] for space in spaces if space in held})
 
@@ -260,7 +256,3 @@ def _newest(spaces: Sequence[str], kind: str) -> str | None:
 
 def _text(value: object) -> str:
     return msgspec.json.encode(value).decode()
-
-
-def _place(state: State) -> tuple[str, str]:
-    return state.accepted_at, state.image_id

@@ -12,18 +12,16 @@ from msgspec import Struct
 
 from core import clock, keys
 from core.errors import MissingError
-from core.ports import Blobs, Index, Progress
-from core.queries.snapshot import FollowsLog, Snapshot
+from core.ports import Blobs, Progress
+from core.queries.snapshot import Place, Snapshot, Snapshots
 from core.records import Job, JobKind, JobStatus, Outcome, Problem
-from core.storage.picture_store import PictureStore
 from core.task_names import attempt_of, picture_of
 from core.types import Decision, Verdict
 
 _JOB = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?:\.\d{1,9})?")
 _job = msgspec.json.Decoder(Job)
 
-Before = tuple[str, str] | None
-"""(accepted_at, job_id) that a part of a list lies below."""
+Before = Place | None
 SLACK = 1.0
 """Seconds by which the time in an id may be ahead of `accepted_at`: both are taken in one call."""
 
@@ -47,7 +45,7 @@ class JobPage(NamedTuple):
     """Part of a list of jobs, newest first, and the place where it goes on."""
 
     items: list[JobState]
-    after: tuple[str, str] | None
+    after: Place | None
 
 
 class UnsettledError(MissingError):
@@ -63,57 +61,40 @@ class UnsettledError(MissingError):
 class JobReader:
     """Reads of jobs; needs the log and the index, never the broker."""
 
-    def __init__(
-        self,
-        index: Index,
-        follower: FollowsLog,
-        shelf: PictureStore,
-        blobs: Blobs,
-        progress: Progress,
-    ) -> None:
-        self._index = index
-        self._follower = follower
-        self._shelf = shelf
+    def __init__(self, snapshots: Snapshots, blobs: Blobs, progress: Progress) -> None:
+        self._snapshots = snapshots
         self._blobs = blobs
         self._progress = progress
 
-    def overlay(self, tenant: str) -> Snapshot:
-        """The index as of now."""
-        return Snapshot(self._index, self._shelf, tenant, self._follower.tail(tenant))
-
     def jobs(self, tenant: str, job_ids: Sequence[str]) -> list[JobState | None]:
-        """In order; None for unknown ones."""
-        found: list[JobState | None] = [None] * len(job_ids)
-        wanted = [n for n, job_id in enumerate(job_ids) if _JOB.fullmatch(job_id)]
-        # A job leaves `pending/` only after the log has it, so what is in neither when asked in
-        # this order has moved meanwhile and is found by asking once more.
+        """Return jobs in order, None for unknown ones."""
+        found: dict[str, JobState] = {}
+        wanted = [job_id for job_id in job_ids if _JOB.fullmatch(job_id)]
+        # A job leaves `pending/` only after the log has it, so what is in neither when looked up in
+        # this order has moved meanwhile and is found by a second look.
         for _ in range(2):
-            wanted = [n for n in wanted if found[n] is None]
+            wanted = [job_id for job_id in wanted if job_id not in found]
             if not wanted:
                 break
-            ended = self.overlay(tenant).outcomes([job_ids[n] for n in wanted])
-            for n, outcome in zip(wanted, ended, strict=True):
-                found[n] = None if outcome is None else _ended(outcome)
-            open_ = [n for n in wanted if found[n] is None]
-            objects = self._blobs.get_many([keys.pending(tenant, job_ids[n]) for n in open_])
-            for n, data in zip(open_, objects, strict=True):
-                found[n] = None if data is None else self._pending(_job.decode(data))
-        return found
+            ended = self._snapshots.take(tenant).outcomes(wanted)
+            found |= {one.job_id: _ended(one) for one in ended if one is not None}
+            found |= self._pending(tenant, [one for one in wanted if one not in found])
+        return [found.get(job_id) for job_id in job_ids]
 
     def job(self, tenant: str, job_id: str) -> JobState:
-        """Raise MissingError."""
+        """Return a job. Raise MissingError."""
         job = self.jobs(tenant, [job_id])[0]
         if job is None:
             raise MissingError(f"there is no job {job_id}")
         return job
 
     def ended(self, tenant: str, job_ids: Sequence[str]) -> list[JobStatus | None]:
-        """`done` or `failed` of each job that has ended, None of the others, in order."""
-        found = self.overlay(tenant).outcomes(job_ids)
+        """Return `done` or `failed` of each job that has ended, None of the others, in order."""
+        found = self._snapshots.take(tenant).outcomes(job_ids)
         return [None if outcome is None else _ended(outcome).status for outcome in found]
 
     def latest(self, tenant: str, image_id: str) -> JobState | None:
-        """The newest attempt at a picture, None where there never was one."""
+        """Return the newest attempt at a picture, None where there never was one."""
         last, n = None, 0
         while True:
             job = self.jobs(tenant, [image_id if n == 0 else f"{image_id}.{n}"])[0]
@@ -124,20 +105,17 @@ class JobReader:
     def job_page(
         self, tenant: str, status: JobStatus | None, limit: int, before: Before
     ) -> JobPage:
-        """Pending and ended jobs, newest first by (accepted_at, job_id)."""
+        """Return pending and ended jobs, newest first by (accepted_at, job_id)."""
+        snapshot = self._snapshots.take(tenant)
         found: dict[str, JobState] = {}
         more = False
-        overlay = self.overlay(tenant)
         if status not in ("done", "failed"):
-            pending, more = self._newest(overlay, status, limit, before)
+            pending, more = self._list_pending(snapshot, status, limit, before)
             found = {job.job_id: job for job in pending}
         if status in (None, "done", "failed"):
-            held, follow = self._index.list_outcomes(
-                tenant, "done" if status == "done" else status and "failed", limit, before
-            )
+            ended, follow = _list_ended(snapshot, status, limit, before)
+            found |= {job.job_id: job for job in ended}
             more = more or follow
-            ended = [_ended(o) for o in (*overlay.tail.outcomes.values(), *held)]
-            found |= {job.job_id: job for job in ended if before is None or _place(job) < before}
         fitting = [job for job in found.values() if status in (None, job.status)]
         fitting.sort(key=_place, reverse=True)
         cut = fitting[:limit]
@@ -145,62 +123,85 @@ class JobReader:
         return JobPage(cut, _place(cut[-1]) if onward else None)
 
     def waiting(self, tenant: str) -> int:
-        """Jobs of this tenant that no entry of the log is known to hold."""
+        """Count the jobs of a tenant that no entry of the log is known to hold."""
         return sum(1 for _ in self._blobs.keys(f"pending/{tenant}/"))
 
     def open_jobs(self, tenant: str) -> list[Job]:
-        """Everything pending, oldest id first."""
+        """Return everything pending, oldest id first."""
         names = list(self._blobs.keys(f"pending/{tenant}/"))
         return [_job.decode(data) for data in self._blobs.get_many(names) if data is not None]
 
     # --- steps ----------------------------------------------------------------------------------
 
-    def _pending(self, job: Job) -> JobState:
-        return JobState(
-            job_id=job.job_id,
-            image_id=job.image_id,
-            kind=job.kind,
-            status=self._heard(job.tenant, job.job_id),
-            attempts=attempt_of(job.job_id),
-            accepted_at=job.accepted_at,
-        )
+    def _pending(self, tenant: str, job_ids: Sequence[str]) -> dict[str, JobState]:
+        """Return those of the jobs that lie pending, by job_id."""
+        data = self._blobs.get_many([keys.pending(tenant, job_id) for job_id in job_ids])
+        jobs = [_job.decode(one) for one in data if one is not None]
+        return {
+            job.job_id: JobState(
+                job_id=job.job_id,
+                image_id=job.image_id,
+                kind=job.kind,
+                status=self._reported(job.tenant, job.job_id),
+                attempts=attempt_of(job.job_id),
+                accepted_at=job.accepted_at,
+            )
+            for job in jobs
+        }
 
-    def _newest(
-        self, overlay: Snapshot, status: JobStatus | None, limit: int, before: Before
+    def _list_pending(
+        self, snapshot: Snapshot, status: JobStatus | None, limit: int, before: Before
     ) -> tuple[list[JobState], bool]:
-        """Pending jobs below a place; of a long queue only as many objects are read as are told.
+        """Return pending jobs below a place, and whether more follow.
 
-        Ids begin with their time, so they stand in for `accepted_at`; the few retries, whose id is
-        older than they are, are always read.
+        Of a long queue only as many objects are read as are listed: ids begin with their time, so
+        they stand in for `accepted_at`. Retries, whose id is older than they are, are few, and all
+        of them are read.
         """
-        tenant = overlay.tenant
-        names = [key.rpartition("/")[2] for key in self._blobs.keys(f"pending/{tenant}/")]
-        if status is not None:
-            names = [name for name in names if self._heard(tenant, name) == status]
-        retries = [name for name in names if picture_of(name) != name]
-        first = sorted((name for name in names if picture_of(name) == name), reverse=True)
-        if before is not None:
-            latest = clock.parse(before[0]).timestamp() + SLACK
-            first = [name for name in first if _time(name) <= latest]
+        uploads, retries = self._pending_ids(snapshot.tenant, status, before)
         found: list[JobState] = []
         while True:
-            step, first = [*first[: limit + 1], *retries], first[limit + 1 :]
+            part, uploads = [*uploads[: limit + 1], *retries], uploads[limit + 1 :]
             retries = []
-            data = self._blobs.get_many([keys.pending(tenant, name) for name in step])
-            ended = overlay.outcomes(step)
-            jobs = [
-                self._pending(_job.decode(one))
-                for one, outcome in zip(data, ended, strict=True)
-                if one is not None and outcome is None
-            ]
-            found += [job for job in jobs if before is None or _place(job) < before]
-            if not first or len(found) > limit:
-                return found, bool(first)
+            pending = self._pending(snapshot.tenant, part)
+            ended = snapshot.outcomes(part)
+            open_ = [one for one, outcome in zip(part, ended, strict=True) if outcome is None]
+            jobs = [pending[job_id] for job_id in open_ if job_id in pending]
+            found += [job for job in jobs if _below(job, before)]
+            if not uploads or len(found) > limit:
+                return found, bool(uploads)
 
-    def _heard(self, tenant: str, job_id: str) -> JobStatus:
-        """How far a pending job has come; that it has ended is for the log to say."""
-        heard = self._progress.status(tenant, job_id)
-        return "queued" if heard in (None, "done", "failed") else heard
+    def _pending_ids(
+        self, tenant: str, status: JobStatus | None, before: Before
+    ) -> tuple[list[str], list[str]]:
+        """Return ids of pending jobs, newest first: those below a place, and all retries."""
+        ids = [key.rpartition("/")[2] for key in self._blobs.keys(f"pending/{tenant}/")]
+        if status is not None:
+            ids = [job_id for job_id in ids if self._reported(tenant, job_id) == status]
+        first = sorted((one for one in ids if picture_of(one) == one), reverse=True)
+        if before is not None:
+            latest = clock.parse(before[0]).timestamp() + SLACK
+            first = [job_id for job_id in first if _time(job_id) <= latest]
+        return first, [job_id for job_id in ids if picture_of(job_id) != job_id]
+
+    def _reported(self, tenant: str, job_id: str) -> JobStatus:
+        """Return how far a pending job has come; that it has ended is for the log to say."""
+        status = self._progress.status(tenant, job_id)
+        return "queued" if status in (None, "done", "failed") else status
+
+
+def _list_ended(
+    snapshot: Snapshot, status: JobStatus | None, limit: int, before: Before
+) -> tuple[list[JobState], bool]:
+    """Return ended jobs below a place, of the tail and of the index, and whether more follow."""
+    wanted = status if status in ("done", "failed") else None
+    held, more = snapshot.index.list_outcomes(snapshot.tenant, wanted, limit, before)
+    ended = map(_ended, (*snapshot.tail.outcomes.values(), *held))
+    return [job for job in ended if _below(job, before)], more
+
+
+def _below(job: JobState, before: Before) -> bool:
+    return before is None or _place(job) < before
 
 
 def _ended(outcome: Outcome) -> JobState:

@@ -57,18 +57,18 @@ class JobView(Struct, frozen=True, kw_only=True):
     reason: str | None
 
 
-def records(overlay: Snapshot, found: Sequence[Record]) -> list[RecordView]:
+def records(snapshot: Snapshot, found: Sequence[Record]) -> list[RecordView]:
     """Each record as it is told, in order."""
-    _fetch_reasons(overlay, ((one.state.image_id, one.state.decision) for one in found))
-    joined = originals(overlay, [record.state.verdict for record in found])
+    _fetch_reasons(snapshot, ((one.state.image_id, one.state.decision) for one in found))
+    joined = originals(snapshot, [record.state.verdict for record in found])
     named = {match.image_id for record in found for match in record.state.verdict.matches}
-    gone = overlay.gone(sorted(named))
-    asked = overlay.asked()
+    gone = snapshot.gone(sorted(named))
+    asked = snapshot.asked()
     return [
         RecordView(
             record=_without(record, gone),
             original=joined.get(record.state.verdict.original or ""),
-            reason=reason(overlay, record.state.image_id, record.state.decision),
+            reason=reason(snapshot, record.state.image_id, record.state.decision),
             spaces=_spaces(record.state.spaces, asked),
             chosen=bool(asked),
             gone=sum(match.image_id in gone for match in record.state.verdict.matches),
@@ -109,26 +109,26 @@ def _without(record: Record, gone: AbstractSet[str]) -> Record:
     return replace(record, state=replace(record.state, verdict=replace(verdict, matches=left)))
 
 
-def jobs(overlay: Snapshot, found: Sequence[JobState]) -> list[JobView]:
+def jobs(snapshot: Snapshot, found: Sequence[JobState]) -> list[JobView]:
     """Each job as it is told, in order."""
-    _fetch_reasons(overlay, ((job.image_id, job.decision) for job in found))
-    joined = originals(overlay, [job.verdict for job in found])
+    _fetch_reasons(snapshot, ((job.image_id, job.decision) for job in found))
+    joined = originals(snapshot, [job.verdict for job in found])
     return [
         JobView(
             job=job,
             original=joined.get(job.verdict.original or "") if job.verdict else None,
-            reason=reason(overlay, job.image_id, job.decision),
+            reason=reason(snapshot, job.image_id, job.decision),
         )
         for job in found
     ]
 
 
-def originals(overlay: Snapshot, verdicts: Iterable[Verdict | None]) -> dict[str, OriginalView]:
+def originals(snapshot: Snapshot, verdicts: Iterable[Verdict | None]) -> dict[str, OriginalView]:
     """The originals that some verdicts name, by image_id."""
     ids = list(dict.fromkeys(v.original for v in verdicts if v is not None and v.original))
     told = {}
-    held = overlay.records(ids)
-    _fetch_reasons(overlay, ((r.state.image_id, r.state.decision) for r in held if r is not None))
+    held = snapshot.records(ids)
+    _fetch_reasons(snapshot, ((r.state.image_id, r.state.decision) for r in held if r is not None))
     for image_id, record in zip(ids, held, strict=True):
         told[image_id] = OriginalView(image_id=image_id)
         if record is not None:
@@ -137,21 +137,21 @@ def originals(overlay: Snapshot, verdicts: Iterable[Verdict | None]) -> dict[str
                 external_id=record.fields.external_id,
                 owner_id=record.fields.owner_id,
                 decision=record.state.decision,
-                reason=reason(overlay, image_id, record.state.decision),
+                reason=reason(snapshot, image_id, record.state.decision),
                 accepted_at=record.state.accepted_at,
                 revision=record.state.revision,
             )
     return told
 
 
-def reason(overlay: Snapshot, image_id: str, decision: Decision | None) -> str | None:
+def reason(snapshot: Snapshot, image_id: str, decision: Decision | None) -> str | None:
     """Why a person decided so."""
     if decision is None or decision.reason is None:
         return None
-    return overlay.shelf.fields(overlay.tenant, image_id, decision.reason).reason
+    return snapshot.shelf.fields(snapshot.tenant, image_id, decision.reason).reason
 
 
-def _fetch_reasons(overlay: Snapshot, decided: Iterable[tuple[str, Decision | None]]) -> None:
+def _fetch_reasons(snapshot: Snapshot, decided: Iterable[tuple[str, Decision | None]]) -> None:
     """Read side by side what `reason` is about to read."""
     said = [(one, made.reason) for one, made in decided if made is not None and made.reason]
-    overlay.shelf.fetch_fields(overlay.tenant, said)
+    snapshot.shelf.fetch_fields(snapshot.tenant, said)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
-from core.ports import Index
+from core.filters import card, passes
+from core.ports import Filters, Index, RecordCard
 from core.records import Outcome, Record, State, Tombstone
 from core.storage.picture_store import PictureStore
-from core.types import ActiveSpaces, SpaceKind
+from core.types import ActiveSpaces, SpaceKind, Vector
+
+Place = tuple[str, str]
+"""(accepted_at, id) that the rest of a list lies below."""
 
 
 @runtime_checkable
@@ -42,66 +46,162 @@ class ReadsTail(Protocol):
 
 @runtime_checkable
 class FollowsLog(Protocol):
-    """Whoever follows the log of every tenant."""
+    """A reader of every tenant's log."""
 
     def tail(self, tenant: str) -> ReadsTail:
         """The present tail. Raise StoreUnavailableError, CorruptError."""
 
 
+class SnapshotPage(NamedTuple):
+    """Part of a list of records as of a snapshot, newest first, and where the rest begins."""
+
+    records: list[Record]
+    after: Place | None
+
+
+class RecordVector(NamedTuple):
+    """A vector that stands for a record, and the record it was made of."""
+
+    image_id: str
+    vector: Vector
+
+
+class Snapshots:
+    """Takes snapshots: the one place where the index and the tail of the log are put together."""
+
+    def __init__(self, index: Index, follower: FollowsLog, shelf: PictureStore) -> None:
+        self._index = index
+        self._follower = follower
+        self._shelf = shelf
+
+    def take(self, tenant: str) -> Snapshot:
+        """Return a tenant's snapshot of now.
+
+        Raise StoreUnavailableError, IndexUnavailableError, CorruptError.
+        """
+        return Snapshot(self._index, self._shelf, tenant, self._follower.tail(tenant))
+
+
 class Snapshot:
-    """Reads of one moment. The tail is read first: what it lacks, the index has by then."""
+    """Reads of one moment. The tail is read first: what it lacks, the index has by then.
+
+    `index` is for what no tail can be laid over: searches, values and counts.
+    """
 
     def __init__(self, index: Index, shelf: PictureStore, tenant: str, tail: ReadsTail) -> None:
-        self._index = index
+        self.index = index
         self.shelf = shelf
         self.tenant = tenant
         self.tail = tail
 
+    # --- records --------------------------------------------------------------------------------
+
     def records(self, ids: Sequence[str], *, vectors: bool = False) -> list[Record | None]:
-        """In order, with their `vectors` if asked for; None for unknown and deleted ones."""
-        held = self._index.read_records(self.tenant, ids, vectors=vectors)
+        """Return records in order, with their `vectors` if asked for; None for unknown ones."""
+        held = self.index.read_records(self.tenant, ids, vectors=vectors)
         return [self._known(image_id, record) for image_id, record in zip(ids, held, strict=True)]
 
-    def fresh(self, record: Record) -> Record | None:
-        """What became of a record that the index gave, None where it was deleted since."""
-        return self._known(record.state.image_id, record)
+    def cards(self, ids: Sequence[str]) -> dict[str, RecordCard]:
+        """Return the cards of live records by image_id."""
+        tail = self.tail
+        moved = [one for one in ids if one in tail.removed or one in tail.states]
+        settled = [one for one in ids if one not in tail.removed and one not in tail.states]
+        held = self.index.read_cards(self.tenant, settled) if settled else []
+        fresh = self.records(moved) if moved else []
+        cards = (*held, *(card(record) for record in fresh if record is not None))
+        return {one.image_id: one for one in cards if one is not None}
 
-    def asked(self) -> dict[SpaceKind, str]:
-        """The space of each kind that is asked, as far as the log says."""
-        standings = {**self._index.active_spaces(self.tenant), **self.tail.standings}
-        return {kind: standing.active.space.space_id for kind, standing in standings.items()}
+    def copies(self, original: str) -> list[State]:
+        """Return the states of live records whose original this is, itself left out."""
+        held = self.index.find_states(self.tenant, originals=[original])
+        found = {state.image_id: state for state in held}
+        for image_id, state in self.tail.states.items():
+            known = found.get(image_id)
+            if known is None or known.revision < state.revision:
+                found[image_id] = state
+        return [
+            state
+            for image_id, state in found.items()
+            if image_id not in self.tail.removed
+            and image_id != original
+            and state.original == original
+        ]
+
+    def list_records(self, filters: Filters, limit: int, before: Place | None) -> SnapshotPage:
+        """Return at most `limit` records below a place that pass every filter.
+
+        What is only in the tail is listed once it is projected.
+        """
+        kept: list[Record] = []
+        while True:
+            page = self.index.list_records(self.tenant, filters, limit - len(kept), before)
+            fresh = (self._known(record.state.image_id, record) for record in page.records)
+            kept += [one for one in fresh if one is not None and passes(card(one), filters)]
+            if not page.more or not page.records:
+                return SnapshotPage(kept, None)
+            before = place(page.records[-1].state)
+            if len(kept) >= limit:
+                return SnapshotPage(kept, before)
+
+    def vector_of(self, record: Record, space_id: str) -> RecordVector | None:
+        """Return a record's vector of a space: its own, else its original's.
+
+        A copy shows what its original shows, and has no visual vector of its own.
+        """
+        image_id, original = record.state.image_id, record.state.original
+        own, others = self.index.read_vectors(self.tenant, space_id, [image_id, original])
+        own = record.vectors.get(space_id, own)
+        if own is not None:
+            return RecordVector(image_id, own)
+        if original in self.tail.states or original in self.tail.removed:
+            (held,) = self.records([original])
+            others = None if held is None else held.vectors.get(space_id, others)
+        return None if others is None else RecordVector(original, others)
+
+    # --- what was deleted -----------------------------------------------------------------------
 
     def removed(self, image_id: str) -> Tombstone | None:
-        """What is left of a deleted picture."""
-        return (
-            self.tail.removed.get(image_id)
-            or self._index.read_tombstones(self.tenant, [image_id])[0]
-        )
+        """Return what is left of a deleted picture."""
+        held = self.tail.removed.get(image_id)
+        return held or self.index.read_tombstones(self.tenant, [image_id])[0]
 
     def gone(self, ids: Sequence[str]) -> set[str]:
-        """Those of the ids that were deleted."""
-        held = self._index.read_tombstones(self.tenant, ids) if ids else []
+        """Return those of the ids that were deleted."""
+        held = self.index.read_tombstones(self.tenant, ids) if ids else []
         dead = {one for one, tombstone in zip(ids, held, strict=True) if tombstone is not None}
         return dead | (self.tail.removed.keys() & set(ids))
 
+    # --- jobs and spaces ------------------------------------------------------------------------
+
     def outcomes(self, job_ids: Sequence[str]) -> list[Outcome | None]:
-        """In order; None for jobs that are unknown or have not ended."""
-        held = self._index.read_outcomes(self.tenant, job_ids)
+        """Return outcomes in order, None for jobs that are unknown or have not ended."""
+        held = self.index.read_outcomes(self.tenant, job_ids)
         return [
             self.tail.outcomes.get(job_id) or outcome
             for job_id, outcome in zip(job_ids, held, strict=True)
         ]
 
+    def asked(self) -> dict[SpaceKind, str]:
+        """Return the active space of each kind, as far as the log says."""
+        standings = {**self.index.active_spaces(self.tenant), **self.tail.standings}
+        return {kind: standing.active.space.space_id for kind, standing in standings.items()}
+
     def _known(self, image_id: str, record: Record | None) -> Record | None:
+        """Return what became of a record that the index gave, None where it was deleted."""
         if image_id in self.tail.removed:
             return None
         newer = self.tail.states.get(image_id)
         if newer is None:
             return record
         if record is None:
-            if self._index.read_tombstones(self.tenant, [image_id])[0] is not None:
+            if self.index.read_tombstones(self.tenant, [image_id])[0] is not None:
                 return None  # deleted after this tail was read
         elif record.state.revision >= newer.revision:
             return record  # projected after this tail was read
         joined = self.shelf.join(self.tenant, self.tail.head, [newer])
         return joined[0] if joined else None
+
+
+def place(state: State) -> Place:
+    """Return where a record stands in a list, newest first."""
+    return state.accepted_at, state.image_id

@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from core.filters import card, passes, shows
-from core.ports import Filters, Index, Neighbour, RecordCard
+from core.filters import passes, shows
+from core.ports import Filters, Neighbour, RecordCard
 from core.queries.snapshot import Snapshot
 
 
@@ -23,8 +23,7 @@ class RankedPicture(NamedTuple):
 class CardReader:
     """Cards as of now: those of the index, overlaid with the tail of the log; each is read once."""
 
-    def __init__(self, index: Index, snapshot: Snapshot) -> None:
-        self._index = index
+    def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
         self._known: dict[str, RecordCard | None] = {}
         self._copies: dict[str, list[RecordCard]] = {}
@@ -40,8 +39,9 @@ class CardReader:
 
     def copies(self, ids: Sequence[str]) -> dict[str, list[RecordCard]]:
         """Read the copies of these records; by image_id, each list in the order of the index."""
+        tenant = self._snapshot.tenant
         fresh = [one for one in dict.fromkeys(ids) if one not in self._copies]
-        found = self._index.find_states(self._snapshot.tenant, originals=fresh) if fresh else []
+        found = self._snapshot.index.find_states(tenant, originals=fresh) if fresh else []
         self._read([copy.image_id for copy in found])
         self._copies.update((image_id, []) for image_id in fresh)
         for copy in found:
@@ -58,15 +58,8 @@ class CardReader:
 
     def _read(self, ids: Sequence[str]) -> None:
         fresh = [one for one in dict.fromkeys(ids) if one not in self._known]
-        tail, tenant = self._snapshot.tail, self._snapshot.tenant
-        moved = [one for one in fresh if one in tail.removed or one in tail.states]
-        self._known.update(dict.fromkeys(moved))
-        settled = [one for one in fresh if one not in self._known]
-        if settled:
-            self._known.update(zip(settled, self._index.read_cards(tenant, settled), strict=True))
-        if moved:
-            held = filter(None, self._snapshot.records(moved))
-            self._known.update((record.state.image_id, card(record)) for record in held)
+        if fresh:
+            self._known |= {**dict.fromkeys(fresh), **self._snapshot.cards(fresh)}
 
 
 def collapse(

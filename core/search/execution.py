@@ -9,7 +9,7 @@ import numpy as np
 from msgspec import Struct
 
 from core.filters import card, passes, shows
-from core.ports import Filters, Index, Neighbour
+from core.ports import Filters, Neighbour
 from core.queries import joined_views
 from core.queries.joined_views import RecordView
 from core.queries.snapshot import Snapshot
@@ -104,7 +104,6 @@ class SearchExecution:
 
     def __init__(
         self,
-        index: Index,
         snapshot: Snapshot,
         ask: SearchRequest,
         plan: QueryPlan,
@@ -112,14 +111,14 @@ class SearchExecution:
         hubs: Hubs | None,
         scale: Scale | None,
     ) -> None:
-        self._index = index
+        self._index = snapshot.index
         self._snapshot = snapshot
         self._tenant = snapshot.tenant
         self._ask = ask
         self._plan = plan
         self._hubs = hubs
         self._scale = scale
-        self._cards = CardReader(index, snapshot)
+        self._cards = CardReader(snapshot)
         self._floors = request.floors(ask)
         self._measuring: dict[SpaceKind, RankedList] = {}
         """By kind, the list whose cosines are reported: a picture's before a text's."""

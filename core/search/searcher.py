@@ -16,8 +16,8 @@ from core.errors import (
 )
 from core.filters import SHOWN
 from core.lru_cache import LRUCache
-from core.ports import Embedder, Index, TextEmbedder
-from core.queries.snapshot import FollowsLog, Snapshot
+from core.ports import Embedder, TextEmbedder
+from core.queries.snapshot import Snapshot, Snapshots
 from core.records import Record
 from core.search import request
 from core.search.execution import (
@@ -31,7 +31,6 @@ from core.search.execution import (
 )
 from core.search.fusion import Mode, Way
 from core.search.request import SearchRequest
-from core.storage.picture_store import PictureStore
 from core.types import Absent, SpaceKind, Vector
 
 __all__ = [
@@ -82,9 +81,7 @@ class Searcher:
 
     def __init__(
         self,
-        index: Index,
-        follower: FollowsLog,
-        shelf: PictureStore,
+        snapshots: Snapshots,
         embedders: Embedders,
         sight: LoadsQueryPicture,
         *,
@@ -92,9 +89,7 @@ class Searcher:
         scale: Scale | None = None,
     ) -> None:
         """`hubs` mends the visual list of a text in hybrid, `scale` words similarities."""
-        self._index = index
-        self._follower = follower
-        self._shelf = shelf
+        self._snapshots = snapshots
         self._embedders = embedders
         self._sight = sight
         self._hubs = hubs
@@ -154,11 +149,9 @@ class Searcher:
             ask = replace(ask, filters=ask.filters._replace(decision=SHOWN))
         if ask.space is not None:
             self.space_id(tenant, ask.space)
-        snapshot = Snapshot(self._index, self._shelf, tenant, self._follower.tail(tenant))
+        snapshot = self._snapshots.take(tenant)
         plan = self._plan(snapshot, ask)
-        execution = SearchExecution(
-            self._index, snapshot, ask, plan, hubs=self._hubs, scale=self._scale
-        )
+        execution = SearchExecution(snapshot, ask, plan, hubs=self._hubs, scale=self._scale)
         return execution.results()
 
     # --- planning -------------------------------------------------------------------------------
@@ -203,23 +196,14 @@ class Searcher:
         ]
 
     def _stored(self, snapshot: Snapshot, own: Record, space_id: str, kind: SpaceKind) -> Vector:
-        """A picture's own vector; what a copy shows, its original stands for."""
+        """Return the vector a stored picture asks by: another's words are not a copy's own."""
         image_id = own.state.image_id
-        vector = self._vector(snapshot, own, space_id)
-        if vector is None and kind == "visual" and own.state.original != image_id:
-            original = snapshot.records([own.state.original])[0]
-            vector = None if original is None else self._vector(snapshot, original, space_id)
-        if vector is None:
+        found = snapshot.vector_of(own, space_id)
+        if found is None or (kind == "caption" and found.image_id != image_id):
             raise ConflictError(
                 f"picture {image_id} has no vector in the space {space_id}", field="image_id"
             )
-        return vector
-
-    def _vector(self, snapshot: Snapshot, record: Record, space_id: str) -> Vector | None:
-        held = record.vectors.get(space_id)  # where the tail has it
-        if held is not None:
-            return held
-        return self._index.read_vectors(snapshot.tenant, space_id, [record.state.image_id])[0]
+        return found.vector
 
     def _record(self, snapshot: Snapshot, image_id: str) -> Record:
         record = snapshot.records([image_id])[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -192,6 +192,10 @@ class PictureStore:
         for known, data in zip(unknown, found, strict=True):
             if data is not None:
                 self._vectors.put(known, np.frombuffer(data, "<f4").astype(np.float32))
+
+    def stream(self, tenant: str, image_id: str) -> Iterator[bytes]:
+        """Yield the uploaded bytes in chunks. Raise MissingError before the first one."""
+        return self._blobs.stream(keys.blob(tenant, image_id))
 
     def preview(self, tenant: str, image_id: str) -> bytes:
         """JPEG, long side at most 512. Raise MissingError."""

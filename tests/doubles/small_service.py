@@ -39,7 +39,9 @@ from core.imaging.previews import Previews
 from core.ingest.accept import Acceptor
 from core.ingest.backpressure import BacklogLimit
 from core.matching.policy import POLICY
+from core.queries.jobs import JobReader
 from core.queries.records import RecordReader
+from core.queries.snapshot import Snapshots
 from core.queries.wait import JobWaiter
 from core.records import Job, LogPlace, Outcome, Problem, Record, State, Tombstone
 from core.search.searcher import Searcher
@@ -194,22 +196,22 @@ class Service:
                 self.queue.depth, self.settings.backlog, clock=lambda: self.moment
             ),
         )
-        self.reader = RecordReader(self.index, self.follower, self.shelf, self.blobs, self.progress)
-        self.waiter = JobWaiter(self.progress, self.reader.ended)
+        self.snapshots = Snapshots(self.index, self.follower, self.shelf)
+        self.jobs = JobReader(self.snapshots, self.blobs, self.progress)
+        self.reader = RecordReader(self.snapshots, self.jobs)
+        self.waiter = JobWaiter(self.progress, self.jobs.ended)
         self.checker = Checker(self)
         self.visual = Colours()
         self.caption = ToyCaptions()
         self.caption.absent = "no caption model is wanted"
         self.models = Models(self.visual, self.caption)
         self.searcher = Searcher(
-            self.index,
-            self.follower,
-            self.shelf,
+            self.snapshots,
             self.models,
             FingerprintPipeline(Decoder(), self.models),
         )
         self.signer = URLSigner(url_secret(folder))
-        self.previews = Previews(self.reader)
+        self.previews = Previews(self.shelf)
         self.calibrations = CalibrationStore(self.blobs)
         self.remote = None
         self.engine = EngineStatus()

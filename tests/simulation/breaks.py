@@ -361,10 +361,10 @@ class IndexAlone(Snapshot):
     """11: readers ask the index without the tail."""
 
     def records(self, ids: Sequence[str], *, vectors: bool = False) -> list[Record | None]:
-        return self._index.read_records(self.tenant, ids, vectors=vectors)
+        return self.index.read_records(self.tenant, ids, vectors=vectors)
 
     def outcomes(self, job_ids: Sequence[str]) -> list[Outcome | None]:
-        return self._index.read_outcomes(self.tenant, job_ids)
+        return self.index.read_outcomes(self.tenant, job_ids)
 
 
 class LooksBack(LogFollower):

@@ -72,7 +72,7 @@ def test_the_id_of_an_operation_is_no_picture(
     services.ingest.run(TENANT, ids)
     decide = services.acceptor.operate(TENANT, "decide", ids[0], value="block")
     with pytest.raises(MissingError):
-        services.reader.erasable(TENANT, decide.job_id)
+        services.reader.check_erasable(TENANT, decide.job_id)
     delete = services.acceptor.operate(TENANT, "delete", decide.job_id)
     jobs = [decide.job_id, delete.job_id]
     services.ingest.run(TENANT, jobs[::-1] if delete_first else jobs)
@@ -81,7 +81,7 @@ def test_the_id_of_an_operation_is_no_picture(
     told = [services.reader.record(TENANT, one).record.state.decision.value for one in ids]
     assert Counter(told) == {"block": 45}
     for one in (delete, again):
-        problem = services.reader.job(TENANT, one.job_id).problem
+        problem = services.jobs.job(TENANT, one.job_id).problem
         assert problem is not None
         assert problem.status == 404
     assert services.index.read_tombstones(TENANT, [decide.job_id]) == [None]

@@ -119,7 +119,8 @@ def test_old_pictures_go_and_what_is_held_stays(door: Door) -> None:
 
     def passing(days: dict[str, float | None], after: float) -> Retention:
         return Retention(
-            door.services.reader,
+            door.services.snapshots,
+            door.services.jobs,
             door.services.acceptor,
             door.services.blobs,
             **days,

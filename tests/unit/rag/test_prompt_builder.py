@@ -64,9 +64,12 @@ class Setting:
     def __init__(self, folder: Path) -> None:
         self.service = Service(folder)
         self.retriever = Retriever()
-        self.previews = Previews(self.service.reader)
+        self.previews = Previews(self.service.shelf)
         self.context = PromptBuilder(
-            self.retriever, self.service.reader, self.previews, URLSigner(b"s" * 32, lambda: 1000.0)
+            self.retriever,
+            self.service.snapshots,
+            self.previews,
+            URLSigner(b"s" * 32, lambda: 1000.0),
         )
 
     def store(self, *records: Record, found: bool = True) -> None:
@@ -198,7 +201,7 @@ def test_what_was_settled_meanwhile_counts(setting: Setting) -> None:
 def test_what_is_decided_while_pictures_are_read_counts(setting: Setting) -> None:
     """The prompt is filled anew without it: labels follow each other, and others get its room."""
     setting.store(*(record(n, 1) for n in range(1, 5)))
-    stored = setting.service.reader
+    stored = setting.service.shelf
 
     class Slow:
         """While the last picture is read, the second one is blocked."""
@@ -355,7 +358,7 @@ def test_previews_are_remembered_up_to_their_bound(setting: Setting) -> None:
     assert setting.previews.get(TENANT, image_id(1), 256) is first
     assert max(Image.open(io.BytesIO(first.data)).size) == 256
     assert setting.previews.get(TENANT, image_id(1), 2000)[1:] == (512, 384)
-    small = Previews(setting.service.reader, held=3 * len(first.data))
+    small = Previews(setting.service.shelf, held=3 * len(first.data))
     for n in range(1, 9):
         small.get(TENANT, image_id(n), 256)
     held = small._held._values

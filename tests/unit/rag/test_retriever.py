@@ -22,6 +22,7 @@ from core.errors import (
 )
 from core.matching.policy import POLICY
 from core.ports import Filters
+from core.queries.snapshot import Snapshots
 from core.records import Fields, Record, caption
 from core.search.searcher import Searcher
 from core.storage.picture_store import PictureStore, StoredFingerprint
@@ -45,11 +46,9 @@ class Stock:
         self.calibrations = CalibrationStore(self.blobs, seconds=0)
         self.tails: dict[str, Tail] = {}
         self.embedders = Pair(visual, caption)
-        shelf = self.shelf = PictureStore(self.blobs)
+        self.shelf = PictureStore(self.blobs)
         searcher = Searcher(
-            self.index,
-            self,
-            shelf,
+            Snapshots(self.index, self, self.shelf),
             self.embedders,
             None,  # type: ignore[arg-type] # no picture is decoded here
             hubs=self.calibrations.bank,

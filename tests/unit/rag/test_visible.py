@@ -137,9 +137,11 @@ class Shop:
     def __init__(self, folder: Path) -> None:
         self.service = Service(folder)
         self.items: tuple[RelevantPicture, ...] = ()
-        reader = self.service.reader
         self.context = PromptBuilder(
-            self, reader, Previews(reader), URLSigner(b"s" * 32, lambda: 1000.0)
+            self,
+            self.service.snapshots,
+            Previews(self.service.shelf),
+            URLSigner(b"s" * 32, lambda: 1000.0),
         )
 
     def retrieve(self, *_: object, text: str | None, **__: object) -> RetrievalResult:

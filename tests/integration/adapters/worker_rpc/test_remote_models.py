@@ -125,7 +125,7 @@ class Pair:
         upload = Upload(path=path, filename=None, sha256=made.sha256, md5=made.md5, bytes=len(data))
         (job,) = self.api.acceptor.uploads(TENANT, [upload], Fields(**said)).items
         assert isinstance(job, Job)
-        until(lambda: self.api.reader.ended(TENANT, [job.job_id]) == ["done"])
+        until(lambda: self.api.jobs.ended(TENANT, [job.job_id]) == ["done"])
         until(lambda: self.api.follower.tail(TENANT).lag == 0)  # only then is it searched
         return job.image_id
 

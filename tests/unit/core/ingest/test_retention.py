@@ -16,7 +16,8 @@ from core.ingest import retention as retain
 from core.ingest.accept import Acceptor
 from core.ingest.retention import Retention, bound
 from core.matching.policy import POLICY
-from core.queries.records import RecordReader
+from core.queries.jobs import JobReader
+from core.queries.snapshot import Snapshots
 from tests.doubles.small_service import BROKEN, Follower, Service
 from tests.samples.pictures import photo, png
 from tests.unit.api.calls import one
@@ -39,7 +40,8 @@ def retention(
 ) -> Retention:
     """One for which it is some moment."""
     return Retention(
-        service.reader,
+        service.snapshots,
+        service.jobs,
         service.acceptor,
         service.blobs,
         bytes_days=stored,
@@ -50,7 +52,7 @@ def retention(
 
 def asked(service: Service) -> list[tuple[str, str]]:
     """Operations that wait, in the order in which they were left."""
-    jobs = service.reader.open_jobs(service.tenant)
+    jobs = service.jobs.open_jobs(service.tenant)
     return [(job.kind, job.image_id) for job in jobs]
 
 
@@ -126,10 +128,13 @@ def test_nothing_goes_because_the_index_lost_it(
     """An empty index knows no record: that shows nothing."""
     one(client, PICTURES[0])
     empty = SQLiteIndex(tmp_path / "empty.sqlite", POLICY, durable=False)
-    reader = RecordReader(empty, Follower(empty), service.shelf, service.blobs, service.progress)
+    snapshots = Snapshots(empty, Follower(empty), service.shelf)
+    jobs = JobReader(snapshots, service.blobs, service.progress)
     for days in ({"bytes_days": 1.0, "records_days": None}, {"bytes_days": 1.0, "records_days": 1}):
         at = now() + 2 * DAY
-        passing = Retention(reader, service.acceptor, service.blobs, **days, now=lambda at=at: at)
+        passing = Retention(
+            snapshots, jobs, service.acceptor, service.blobs, **days, now=lambda at=at: at
+        )
         assert passing.retain(service.tenant) == 0
     empty.close()
 
@@ -180,10 +185,13 @@ def test_a_pass_is_made_when_it_is_time(
 
     monkeypatch.setattr(service.blobs, "folders", lambda _: [service.tenant])
     acceptor: Acceptor = service.acceptor
-    never = Watched(service.reader, acceptor, service.blobs, bytes_days=None, records_days=None)
+    never = Watched(
+        service.snapshots, service.jobs, acceptor, service.blobs, bytes_days=None, records_days=None
+    )
     assert (never.sweep(), passes) == (0, [])
     passing = Watched(
-        service.reader,
+        service.snapshots,
+        service.jobs,
         acceptor,
         service.blobs,
         bytes_days=30,

@@ -75,7 +75,7 @@ def log(service: Service, *records: Record, removed: tuple[Tombstone, ...] = ())
 def exporter(service: Service, **filters: Any) -> Exporter:  # noqa: ANN401  # any filter
     """Of now."""
     asked = Filters(**filters)
-    return Exporter(service.index, service.follower, service.shelf, TENANT, asked)
+    return Exporter(service.snapshots.take(TENANT), asked)
 
 
 def exported(service: Service, **filters: Any) -> list[Exported]:  # noqa: ANN401  # any filter
@@ -352,7 +352,7 @@ def test_no_more_is_read_than_is_wanted(service: Service, monkeypatch: pytest.Mo
 def test_another_tenant_has_nothing_of_this_one(service: Service) -> None:
     """Not even the names of its spaces."""
     _varied(service)
-    other = Exporter(service.index, service.follower, service.shelf, "other", Filters())
+    other = Exporter(service.snapshots.take("other"), Filters())
     assert (list(other.records(vectors=True)), other.spaces, other.total) == ([], (), 0)
 
 

@@ -125,7 +125,7 @@ def test_the_star_is_of_now(service: Service) -> None:
         record(4, 5, original=1),
         removed=(tombstone(2, 5),),
     )
-    star = service.reader.star(TENANT, image_id(4), 50, None)
+    star = service.reader.duplicate_group(TENANT, image_id(4), 50, None)
     assert star.original.record.state.image_id == image_id(1)
     assert [seen.record.state.image_id for seen in star.copies] == [image_id(4)]
     assert star.copies[0].original is not None
@@ -137,7 +137,9 @@ def test_neighbours_are_of_now(service: Service) -> None:
     vectors = {n: {SPACE.space_id: random_vector(n)} for n in range(6)}
     project(service, *(record(n, 1, vectors=vectors[n]) for n in range(5)))
     project(service, record(6, 2, original=1), record(7, 2, anchor=False))
-    log(service, record(5, 3, vectors=vectors[5]), removed=(tombstone(2, 3),))
+    fresh = record(5, 3, vectors=vectors[5])
+    state = msgspec.structs.replace(fresh.state, spaces=(SPACE.space_id,))
+    log(service, msgspec.structs.replace(fresh, state=state), removed=(tombstone(2, 3),))
 
     def near(n: int, limit: int = 10) -> list[str]:
         found = service.reader.similar(TENANT, image_id(n), SPACE.space_id, limit, -1.0)
@@ -172,7 +174,7 @@ def test_a_job_that_moves_while_it_is_asked_for_is_found(
         return get_many(names)
 
     monkeypatch.setattr(service.blobs, "get_many", settled_before)
-    assert service.reader.job(TENANT, job.job_id).status == "done"
+    assert service.jobs.job(TENANT, job.job_id).status == "done"
 
 
 def test_a_settled_job_is_no_longer_listed_as_waiting(service: Service) -> None:
@@ -187,12 +189,12 @@ def test_a_settled_job_is_no_longer_listed_as_waiting(service: Service) -> None:
         )
         service.blobs.create(keys.pending(TENANT, job.job_id), msgspec.json.encode(job))
     log(service, record(1, 5), ended=(outcome(1, 5),))
-    page = service.reader.job_page(TENANT, None, 50, None)
+    page = service.jobs.job_page(TENANT, None, 50, None)
     assert [(job.job_id, job.status) for job in page.items] == [
         (image_id(2), "queued"),
         (image_id(1), "done"),
     ]
-    assert service.reader.job_page(TENANT, "queued", 50, None).items == page.items[:1]
+    assert service.jobs.job_page(TENANT, "queued", 50, None).items == page.items[:1]
 
 
 def test_jobs_of_a_long_queue_are_read_in_parts(service: Service) -> None:
@@ -205,7 +207,7 @@ def test_jobs_of_a_long_queue_are_read_in_parts(service: Service) -> None:
     seen: list[str] = []
     before = None
     while True:
-        page = service.reader.job_page(TENANT, None, 7, before)
+        page = service.jobs.job_page(TENANT, None, 7, before)
         seen += [job.job_id for job in page.items]
         before = page.after
         if before is None:
@@ -227,9 +229,9 @@ def test_jobs_of_one_status_are_found_behind_others(service: Service) -> None:
         )
         service.blobs.create(keys.pending(TENANT, job.job_id), msgspec.json.encode(job))
     service.progress.publish(TENANT, [image_id(1), image_id(2)], "decoding")
-    page = service.reader.job_page(TENANT, "decoding", 1, None)
+    page = service.jobs.job_page(TENANT, "decoding", 1, None)
     assert [job.job_id for job in page.items] == [image_id(2)]
-    page = service.reader.job_page(TENANT, "decoding", 1, page.after)
+    page = service.jobs.job_page(TENANT, "decoding", 1, page.after)
     assert ([job.job_id for job in page.items], page.after) == ([image_id(1)], None)
 
 
@@ -242,13 +244,13 @@ def test_what_is_unsettled_says_its_newest_try(service: Service) -> None:
         service.reader.record(TENANT, image_id(1))
     assert caught.value.job is not None
     assert (caught.value.job.job_id, caught.value.job.attempts) == (f"{image_id(1)}.1", 2)
-    service.reader.erasable(TENANT, image_id(1))
+    service.reader.check_erasable(TENANT, image_id(1))
 
 
 @pytest.mark.parametrize("bad", ["", "x", "../../etc/passwd", image_id(1) + "/..", image_id(9)])
 def test_ids_that_are_none_are_missing(service: Service, bad: str) -> None:
     """They never become part of a key."""
-    for read in (service.reader.record, service.reader.job, service.reader.erasable):
+    for read in (service.reader.record, service.jobs.job, service.reader.check_erasable):
         with pytest.raises(MissingError):
             read(TENANT, bad)
 

@@ -296,9 +296,7 @@ def test_bands_put_the_best_similarity_into_words(service: Service) -> None:
         return Bands(very_close=1.1, close=1.05, related=0.5)
 
     searcher = Searcher(
-        service.index,
-        service.follower,
-        service.shelf,
+        service.snapshots,
         service.models,
         service.searcher._sight,
         scale=scale,
@@ -545,9 +543,7 @@ def test_hubs_are_mended_in_hybrid_alone(service: Service) -> None:
         return bank if space_id == service.visual.space.space_id else None
 
     searcher = Searcher(
-        service.index,
-        service.follower,
-        service.shelf,
+        service.snapshots,
         service.models,
         service.searcher._sight,
         hubs=hubs,
