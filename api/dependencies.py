@@ -33,5 +33,5 @@ Requested: TypeAlias = Request[Any, Any, State]
 def number(name: str, value: float) -> float:
     """A parameter that is a number; NaN passes every comparison and is none."""
     if math.isnan(value):
-        raise MalformedError(f"{name} is a number", field=name)
+        raise MalformedError(f"{name} must be a number, not NaN", field=name)
     return value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import structlog
@@ -25,6 +25,7 @@ from litestar.types import (
 
 from api.schemas import render
 from api.schemas.images import Problem
+from core import validation
 from core.errors import (
     CorruptError,
     ForbiddenError,
@@ -41,10 +42,8 @@ from core.errors import (
 MEDIA_TYPE = "application/problem+json"
 MISSING = re.compile(r"Missing required \w+ parameter '([^']+)'")
 """As Litestar 2 words it."""
-EXPECTED = re.compile(r"Expected `(\w+)`(?: ([<>]=?) (\S+))?(?:, got `\w+`)?")
-"""As msgspec words what a parameter should be."""
-KINDS = {"int": "a whole number", "float": "a number", "str": "a text", "bool": "true or false"}
-ENDS = {">=": "of at least", "<=": "of at most", ">": "over", "<": "under"}
+BOUNDS = ("ge", "le", "min_length", "max_length")
+"""What a parameter's annotation may bound."""
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 logger = structlog.get_logger(__name__)
@@ -87,7 +86,7 @@ def told(request: Requested, error: SeenitError) -> Response[Problem]:
 
 def refused(request: Requested, error: HTTPException) -> Response[Problem]:
     """An error of the framework: a path, method, parameter or body that is not as it must be."""
-    answer = _answer(request, _ours(error))
+    answer = _answer(request, _ours(request, error))
     if isinstance(error, MethodNotAllowedException):
         answer.set_header("Allow", ", ".join(_allowed(request)))
     return answer
@@ -154,11 +153,11 @@ def _answer(request: Requested, error: SeenitError) -> Response[Problem]:
     )
 
 
-def _ours(error: HTTPException) -> SeenitError:
+def _ours(request: Requested, error: HTTPException) -> SeenitError:
     if isinstance(error, MethodNotAllowedException):
         return MethodError("there is nothing here for this method")
     if isinstance(error, ValidationException):
-        return _named(error)
+        return _named(request, error)
     if error.status_code == TooLargeError.status:
         return TooLargeError("the body is too large")
     for kind in kinds():
@@ -168,28 +167,26 @@ def _ours(error: HTTPException) -> SeenitError:
     return MalformedError(error.detail)
 
 
-def _named(error: ValidationException) -> MalformedError:
-    """Name the parameter that is wrong."""
+def _named(request: Requested, error: ValidationException) -> MalformedError:
+    """Return the error for a parameter, with its name and what it must be."""
     extra = error.extra if isinstance(error.extra, list) else []
     for one in extra:
         if isinstance(one, dict) and one.get("key"):
-            key = str(one["key"])
-            return MalformedError(_worded(key, str(one.get("message", ""))), field=key)
+            return _mismatch(request, str(one["key"]))
     named = MISSING.search(error.detail)
     return MalformedError(error.detail, field=named.group(1) if named else None)
 
 
-def _worded(key: str, message: str) -> str:
-    """A fault of a parameter in our words, without the names of Python's types."""
-    expected = EXPECTED.fullmatch(message)
-    if expected and expected[1] in KINDS:
-        end = f" {ENDS[expected[2]]} {expected[3]}" if expected[2] else ""
-        return f"{key} is {KINDS[expected[1]]}{end}"
-    if "out of range" in message:
-        return f"{key} is too large"
-    if message.startswith("Invalid enum value "):
-        return f"{key} cannot be {message.removeprefix('Invalid enum value ')}"
-    return f"{key} is not what it must be"
+def _mismatch(request: Requested, key: str) -> MalformedError:
+    parameters = request.scope["route_handler"].parsed_fn_signature.parameters
+    for name, one in parameters.items():
+        said = one.kwarg_definition
+        if key == (getattr(said, "name", None) or name):
+            bounds = {bound: getattr(said, bound, None) for bound in BOUNDS}
+            limits = msgspec.Meta(**{k: v for k, v in bounds.items() if v is not None})
+            value = request.query_params.get(key, request.headers.get(key))
+            return validation.mismatch(key, value, Annotated[one.annotation, limits])
+    return MalformedError(f"{key} is not what it must be", field=key)
 
 
 def _headers(error: SeenitError) -> dict[str, str]:

@@ -70,12 +70,18 @@ def alternatives(kind: inspect.Type) -> Iterator[inspect.Type]:
         yield kind
 
 
-def one_of(name: str, value: object, allowed: Sequence[str]) -> MalformedError:
-    """Return the error for a value that is none of those allowed, naming them and the nearest."""
-    near = _nearest(value, allowed)
-    return MalformedError(
-        f"{name} must be one of {', '.join(allowed)}, not {_shown(value)}{near}", field=name
-    )
+def mismatch(
+    field: str | None,
+    value: object,
+    kind: object,
+    whole: str = "the body",
+) -> MalformedError:
+    """Return the error for a value that is not of a type, naming what it must be."""
+    expected = kind if isinstance(kind, inspect.Type) else inspect.type_info(kind)
+    literals = [one for one in alternatives(expected) if isinstance(one, inspect.LiteralType)]
+    near = _nearest(value, [str(choice) for one in literals for choice in one.values])
+    detail = f"{field or whole} must be {described(expected)}, not {_shown(value)}{near}"
+    return MalformedError(detail, field=field)
 
 
 def _explained(message: str, value: object, kind: type, whole: str) -> MalformedError:
@@ -90,12 +96,7 @@ def _explained(message: str, value: object, kind: type, whole: str) -> Malformed
     if (missing := _MISSING.fullmatch(problem)) is not None:
         field, words = _joined(path, missing[1]), described(_below(expected, missing[1]))
         return MalformedError(f"{field} is missing: send {words}", field=field)
-    literals = [one for one in alternatives(expected) if isinstance(one, inspect.LiteralType)]
-    near = _nearest(value, [str(choice) for one in literals for choice in one.values])
-    return MalformedError(
-        f"{path or whole} must be {described(expected)}, not {_shown(value)}{near}",
-        field=path or None,
-    )
+    return mismatch(path or None, value, expected, whole)
 
 
 def _unknown_field(path: str, name: str, expected: inspect.Type) -> MalformedError:
@@ -135,8 +136,8 @@ def _words(kind: inspect.Type) -> str:
 
 def _range(least: float | None, most: float | None) -> str:
     if least is not None and most is not None:
-        return f" from {least} to {most}"
-    return "" if least is None else f" of at least {least}"
+        return f" from {least:.15g} to {most:.15g}"
+    return "" if least is None else f" of at least {least:.15g}"
 
 
 def _lengths(least: int | None, most: int | None, unit: str) -> str:

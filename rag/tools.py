@@ -99,6 +99,7 @@ class CheckArguments(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ]
 
 
+Tool = Literal["search", "similar", "get", "check"]
 Arguments: TypeAlias = SearchArguments | SimilarArguments | GetArguments | CheckArguments
 ARGUMENTS: dict[str, type[Arguments]] = {
     "search": SearchArguments,
@@ -156,7 +157,7 @@ class RagTools:
         """Return the answer as JSON; an error is returned as `{"error": problem}`, not raised."""
         try:
             if name not in ARGUMENTS:
-                raise validation.one_of("name", name, tuple(ARGUMENTS))
+                raise validation.mismatch("name", name, Tool)
             match validation.convert(dict(arguments), ARGUMENTS[name], whole="the arguments"):
                 case SearchArguments() as told:
                     return self._found(tenant, told.narrowed(SearchRequest(text=told.query)))

@@ -22,7 +22,7 @@ from core.errors import (
 )
 from core.filters import SHOWN
 from core.search.request import KINDS
-from core.types import Kind, Value
+from core.types import Kind, SpaceKind, Value
 
 
 class ImageRoutes(Controller):
@@ -127,11 +127,11 @@ class ImageRoutes(Controller):
         the active one; 503 where there is no model.
         """
         if space.partition("-")[0] not in KINDS:
-            raise validation.one_of("space", space, KINDS)
+            raise validation.mismatch("space", space, SpaceKind)
         wanted = SHOWN if decision is None else tuple(dict.fromkeys(decision.split(",")))
         for one in wanted:
             if one not in get_args(Value):
-                raise validation.one_of("decision", one, get_args(Value))
+                raise validation.mismatch("decision", one, Value)
         check_decisions(caller, wanted, "decision")
         space_id = services.searcher.space_id(caller.tenant, space)
         least = number("min_similarity", min_similarity)
