@@ -240,7 +240,7 @@ GIVEN: dict[str, Callable[[Known], list[str]]] = {
     "owner_id": lambda _: [f"{WORD}-owner"],
     "external_id": lambda _: [f"{WORD}-1"],
     "category": lambda _: [WORD],
-    "tag": lambda _: [WORD],
+    "tags": lambda _: [WORD],
     "original_id": lambda known: list(known.images.values()),
     "sha256": lambda known: [_record(known, "held")["sha256"]],
     "If-Match": lambda known: [*known.etags, '"99"', "*"],
