@@ -10,7 +10,6 @@ from uuid_utils import uuid7
 
 from adapters.blobs.opening import open_blobs, probe
 from adapters.broker import Broker, open_broker
-from adapters.broker.admin_tasks import AdminTasks
 from adapters.decoding.none import AbsentDecoder
 from adapters.decoding.pool import DecoderPool
 from adapters.event_log import BlobLog
@@ -31,6 +30,7 @@ from adapters.worker_rpc.remote_models import (
     VectorsReply,
 )
 from adapters.worker_rpc.rpc import RPCClient, RPCServer, budget
+from core.admin_tasks import AdminTasks
 from core.calibration.calibrate import Calibrator
 from core.calibration.store import CalibrationStore
 from core.embedding.backfill import Backfill
@@ -123,7 +123,7 @@ class Services:
     lock: EngineLock
     engine: EngineStatus
     """Of this process; written by its engine, if it has one."""
-    errands: AdminTasks
+    admin_tasks: AdminTasks
     remote: RemoteModels | None
     """What workers say of their models, where this process asks them."""
     replies: RPCServer | None
@@ -285,7 +285,7 @@ def build(
         decoder=decoder,
         lock=EngineLock(settings.data),
         engine=EngineStatus(),
-        errands=broker.errands,
+        admin_tasks=AdminTasks(blobs, broker.queue.send_admin_task),
         remote=remote,
         replies=replies,
     )

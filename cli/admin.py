@@ -1,26 +1,26 @@
-"""Asking whoever settles for something: workers, or the holder of a data folder, or oneself."""
+"""Runs an administrative task on a worker, in the holder of the data folder, or in this process."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 
-from adapters.broker import open_broker
-from adapters.broker.admin_tasks import AdminTask, AdminTaskReport, AdminTasks
 from adapters.settings import Settings
 from cli.rendering import verdicts
-from core.errors import QueueUnavailableError, UnavailableError
+from core.admin_tasks import AdminTaskReport, AdminTasks
+from core.errors import SettingsError, StoreUnavailableError, UnavailableError
 
-_LOOK_SECONDS = 0.1
+_LOOK_SECONDS = 0.2
 _PATIENCE_SECONDS = 10.0
-"""After so long a person may want to know that nobody has begun."""
+"""Time after which a person is told that no process has started the task."""
 
 
-def carried_out(
+def run_task(
     read: Settings,
     kind: str,
     arguments: Mapping[str, str] | None = None,
@@ -28,46 +28,45 @@ def carried_out(
     unit: str,
     show_bar: bool,
 ) -> dict[str, Any]:
-    """What came of it. In one process this one stands by as an engine, in case nobody else is one.
+    """Request a task, wait for it and return its result.
 
-    `unit` is what the bar counts. Raise UnavailableError with the reason where it was not done.
+    Without a shared broker this process stands by as an engine, in case no other process is one.
+    `unit` is what the bar counts. Raise UnavailableError with the reason if the task failed.
     """
     from cli.commands import up  # noqa: PLC0415  it loads API and worker: not to say --help
     from cli.server import logs  # noqa: PLC0415  likewise
 
+    if urlsplit(read.blobs_url).scheme == "memory":
+        raise SettingsError(
+            "SEENIT_BLOBS_URL=memory:// is seen by one process alone, so no command can reach it"
+        )
     logs.log_to(read)
-    broker = open_broker(read)
-    try:
-        errand = broker.errands.ask(kind, arguments)
-        standing_by = nullcontext() if broker.shared else up.holding(read, ahead=False)
+    with up.holding(read, ahead=False) as services:
+        task = services.admin_tasks.request(kind, arguments)
         try:
-            with standing_by:
-                report = _watch(broker.errands, errand, unit, show_bar=show_bar)
+            report = _watch(services.admin_tasks, task.task_id, unit, show_bar=show_bar)
         finally:
-            with suppress(QueueUnavailableError):  # it is forgotten in time
-                broker.errands.forget(errand)
-    finally:
-        broker.close()
+            with suppress(StoreUnavailableError):  # it expires
+                services.admin_tasks.discard(task.task_id)
     if report.error is not None:
         raise UnavailableError(report.error)
-    return report.told
+    return report.result
 
 
-def _watch(errands: AdminTasks, errand: AdminTask, unit: str, *, show_bar: bool) -> AdminTaskReport:
+def _watch(tasks: AdminTasks, task_id: str, unit: str, *, show_bar: bool) -> AdminTaskReport:
     patient_until: float | None = time.monotonic() + _PATIENCE_SECONDS
     with verdicts.progress(wanted=show_bar) as bar:
-        task = bar.add_task(unit, total=None)
+        shown = bar.add_task(unit, total=None)
         while True:
-            try:
-                report = errands.look(errand)
-            except QueueUnavailableError:  # whoever is at it goes on
-                report = None
-            if report is not None:
+            report = AdminTaskReport()
+            with suppress(StoreUnavailableError):  # the task goes on
+                report = tasks.read_report(task_id)
+            if report.status != "queued":
                 patient_until = None
-                bar.update(task, completed=report.done, total=report.total or None)
+                bar.update(shown, completed=report.done, total=report.total or None)
                 if report.ended:
                     return report
             elif patient_until is not None and time.monotonic() > patient_until:
                 patient_until = None
-                click.echo("nobody has begun yet: is a `seenit worker` running?", err=True)
+                click.echo("No process has started it yet: is `seenit worker` running?", err=True)
             time.sleep(_LOOK_SECONDS)

@@ -1,4 +1,4 @@
-"""Where everything lies in the blob store: each key has its tenant after its first part.
+"""Where everything lies in the blob store: each key but admin/ has its tenant after its first part.
 
 blobs/<t>/<image_id>               the bytes as uploaded
 pending/<t>/<job_id>               a Job that no entry of the log holds yet
@@ -13,6 +13,8 @@ kept/<t>/<image_id>                the fingerprint of a purged picture
 purged/<t>/<image_id>              the mark of a purge
 calibration/<t>/<space_id>         what is near enough there, overwritten by the next one
 checks/<t>/<id>                    a picture that a worker is asked about, gone after the answer
+admin/requests/<task_id>           an administrative task that has not ended
+admin/reports/<task_id>            its progress and its outcome, overwritten
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ ENTRIES_PER_FOLDER = 10_000
 """Listing a folder stays quick at this size."""
 ASKED = "checks/"
 """Below it lie pictures that are asked about."""
+ADMIN_REQUESTS = "admin/requests/"
+ADMIN_REPORTS = "admin/reports/"
 
 
 def blob(tenant: str, image_id: str) -> str:
@@ -96,6 +100,16 @@ def calibration(tenant: str, space_id: str) -> str:
 def asked(tenant: str, asked_id: str) -> str:
     """A picture that a worker is asked about: no upload, and gone after the answer."""
     return f"{ASKED}{tenant}/{asked_id}"
+
+
+def admin_request(task_id: str) -> str:
+    """Return the key of an administrative task's request."""
+    return f"{ADMIN_REQUESTS}{task_id}"
+
+
+def admin_report(task_id: str) -> str:
+    """Return the key of an administrative task's report."""
+    return f"{ADMIN_REPORTS}{task_id}"
 
 
 def of_picture(tenant: str, image_id: str) -> tuple[str, ...]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
+from functools import partial
 
-from adapters.broker.redis_admin_tasks import RedisAdminTasks
 from adapters.broker.redis_sweep_state import RedisQueueState
 from adapters.wiring import Services
 from core.errors import SeenitError, SettingsError
 from core.ingest.orphans import clear
 from core.supervision import SupervisedThread
+from worker.admin_tasks import resend
 from worker.periodic import PeriodicRunner, PeriodicTask, upkeep
 
 CLEAR_SECONDS = 300.0
@@ -33,7 +34,12 @@ class Beat:
         self._held = held
         self._sweeper = services.sweeper
         self._every = services.broker.sweep_seconds
-        self._sweeps = PeriodicRunner(_sweeps(services))
+        self._sweeps = PeriodicRunner(
+            [
+                PeriodicTask("sweep", 0.0, services.sweeper.sweep),
+                PeriodicTask("admin tasks", self._every, partial(resend, services, held)),
+            ]
+        )
         self._chores = PeriodicRunner(_chores(services))
         self._stop = threading.Event()
         self._leading = threading.Event()
@@ -80,15 +86,6 @@ class Beat:
         while not self._stop.wait(self._every):
             if self._leading.is_set():
                 self._chores.go(self._stop)
-
-
-def _sweeps(services: Services) -> list[PeriodicTask]:
-    found = [PeriodicTask("sweep", 0.0, services.sweeper.sweep)]
-    if isinstance(services.errands, RedisAdminTasks):
-        found.append(
-            PeriodicTask("errands", services.broker.sweep_seconds, services.errands.resend)
-        )
-    return found
 
 
 def _chores(services: Services) -> list[PeriodicTask]:

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import logging
 import threading
-from functools import partial
 
-from adapters.broker.admin_tasks import AdminTask, AdminTaskReport
 from adapters.wiring import Services
-from core.errors import SeenitError, SettingsError
+from core.errors import SettingsError
 from core.ingest.sweeper import InFlightJobs
 from core.supervision import SupervisedThread
-from worker.admin_tasks import attempt
+from worker.admin_tasks import AdminTaskRunner
 from worker.batch_task import register
 from worker.periodic import PeriodicRunner, PeriodicTask, upkeep
 from worker.settle_task import SettleTask
 from worker.thread_worker import ThreadWorker
 
 LOOK_SECONDS = 0.5
-"""How often the holder looks for errands, and another process for the lock."""
+"""How often the holder looks at what is due, and another process for the lock."""
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +34,7 @@ class EmbeddedEngine:
         self._ahead = ahead
         self._stop = threading.Event()
         self._running = threading.Event()
-        self._came: dict[str, AdminTaskReport] = {}
-        """By errand, what could not be said yet: it is not done again for that."""
+        self._admin = AdminTaskRunner(services, self._stop)
         self._status = services.engine
         self._thread = SupervisedThread(
             "engine", self._run, self._stop, meter=services.meter, failed=self._status.failed
@@ -99,9 +96,9 @@ class EmbeddedEngine:
             services.sweeper.start()
             self._status.running(lambda: services.sweeper.failure)
             self._running.set()
-            rounds = PeriodicRunner(
-                [PeriodicTask("errands", 0.0, self._carry_out), *upkeep(services)]
-            )
+            every = services.settings.sweep_seconds or 0.0
+            admin = PeriodicTask("admin tasks", every, self._admin.run_waiting)
+            rounds = PeriodicRunner([admin, *upkeep(services)])
             while not self._stop.wait(LOOK_SECONDS):
                 worker.check()
                 rounds.go(self._stop)
@@ -109,23 +106,3 @@ class EmbeddedEngine:
             services.sweeper.close()
             worker.close()
             hand.deafen()
-
-    def _carry_out(self) -> None:
-        """Do what commands of other processes have asked for. Raise StoreUnavailableError."""
-        errands = self._services.errands
-        for errand in errands.waiting():
-            came = self._came.get(errand.errand_id) or attempt(
-                self._services, errand, partial(self._say, errand), self._stop
-            )
-            if came is None:  # the request stays, for the next holder
-                return
-            self._came[errand.errand_id] = came
-            errands.report(errand, came)
-            del self._came[errand.errand_id]
-
-    def _say(self, errand: AdminTask, report: AdminTaskReport) -> None:
-        """How far it has come; who watches waits where that cannot be written, the work goes on."""
-        try:
-            self._services.errands.report(errand, report)
-        except SeenitError as error:
-            logger.debug("errand %s: %s", errand.errand_id, error)

@@ -82,6 +82,7 @@ def upkeep(services: Services) -> list[PeriodicTask]:
     found = [
         PeriodicTask("retention", RETAIN_SECONDS, services.retention.sweep),
         PeriodicTask("uploads that broke off", RETAIN_SECONDS, unpromised.sweep),
+        PeriodicTask("admin reports", TIDY_SECONDS, services.admin_tasks.expire),
     ]
     index = services.index
     if isinstance(index, CleansUp):

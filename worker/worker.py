@@ -6,13 +6,12 @@ import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from adapters.broker.redis_admin_tasks import RedisAdminTasks
 from adapters.broker.redis_leases import RedisLeases
 from adapters.wiring import Services
 from core.errors import SeenitError, SettingsError
 from core.supervision import SupervisedThread
 from core.task_names import DEFAULT_QUEUE, INGEST_QUEUE, QUERY_QUEUE, QUEUES
-from worker.admin_runner import AdminRunner
+from worker.admin_tasks import AdminConsumer
 from worker.batch_scheduler import BatchScheduler
 from worker.batch_task import gather
 from worker.query_tasks import register_answers
@@ -32,13 +31,12 @@ class Worker:
         unknown = set(queues).difference(QUEUES)
         if unknown or not queues:
             raise SettingsError(f"queues are {', '.join(QUEUES)}, not {', '.join(sorted(unknown))}")
-        hand, errands = services.broker.hand, services.errands
-        if not isinstance(hand, RedisLeases) or not isinstance(errands, RedisAdminTasks):
+        hand = services.broker.hand
+        if not isinstance(hand, RedisLeases):
             raise SettingsError("a worker of its own needs SEENIT_BROKER_URL=redis://…")
         self._services = services
         self._queues = tuple(queues)
         self._hand = hand
-        self._errands = errands
         self._stop = threading.Event()
         self._workers: dict[str, ThreadWorker] = {}
         self._beginning = self._supervised("worker", self._begin)
@@ -83,7 +81,7 @@ class Worker:
         made: dict[str, Callable[[], ThreadWorker]] = {
             INGEST_QUEUE: self._ingest,
             QUERY_QUEUE: self._answer,
-            DEFAULT_QUEUE: self._errand,
+            DEFAULT_QUEUE: self._administer,
         }
         worker = self._workers[queue] = made[queue]()
         if self._stop.is_set():  # `close` may have looked before this one was there
@@ -113,10 +111,9 @@ class Worker:
         register_answers(app, services)
         return ThreadWorker(app, name=QUERY_QUEUE, threads=services.settings.checks_at_once)
 
-    def _errand(self) -> ThreadWorker:
-        services = self._services
-        app = services.broker.consumer(DEFAULT_QUEUE, 1)
-        AdminRunner(services, self._errands, self._stop).register(app)
+    def _administer(self) -> ThreadWorker:
+        app = self._services.broker.consumer(DEFAULT_QUEUE, 1)
+        AdminConsumer(self._services, self._hand, self._stop).register(app)
         return ThreadWorker(app, name=DEFAULT_QUEUE)
 
 

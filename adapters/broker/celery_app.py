@@ -89,5 +89,12 @@ class CeleryQueue:
         """Jobs enqueued or being settled by this process."""
         return len(self._hand)
 
+    def send_admin_task(self, task_id: str) -> None:
+        """Send nothing: the holder of the data folder looks for requests in the blob store."""
+
+    def admin_depth(self) -> int:
+        """Return 0: none waits here."""
+        return 0
+
     def check_writable(self) -> None:
         """It lies in this process, and takes whatever comes."""

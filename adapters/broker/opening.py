@@ -10,10 +10,8 @@ from celery import Celery
 from redis import Redis
 
 from adapters.broker import connections
-from adapters.broker.admin_tasks import AdminTasks, FolderAdminTasks
 from adapters.broker.celery_app import CeleryQueue, create_celery
 from adapters.broker.memory_progress import MemoryProgress
-from adapters.broker.redis_admin_tasks import RedisAdminTasks
 from adapters.broker.redis_leases import RedisLeases
 from adapters.broker.redis_progress import RedisProgress
 from adapters.broker.redis_queue import RedisQueue
@@ -23,7 +21,7 @@ from core.circuit_breaker import CircuitBreaker
 from core.errors import QueueUnavailableError
 from core.ingest.sweeper import EVERY_SECONDS, InFlightJobs, QueueState
 from core.metrics import UNMETERED, Meter
-from core.ports import Progress, Queue
+from core.ports import Progress
 
 SWEEP_SECONDS = 5.0
 """Between two sweeps over Redis: a listing of a bucket costs money, and a job is found missing in
@@ -44,13 +42,12 @@ class Broker:
 
     celery: Celery
     """For sending, and over memory:// for receiving."""
-    queue: Queue
+    queue: CeleryQueue | RedisQueue
     hand: InFlightJobs | RedisLeases
     """What this process has; over Redis it is a worker's."""
     held: QueueState
     """What the sweeper asks."""
     progress: Progress
-    errands: AdminTasks
     redis: Redis | None
     """For calls that may wait, blocking ones up to SEENIT_QUERY_SECONDS; None inside a process."""
     sweep_seconds: float
@@ -88,7 +85,6 @@ def _within(settings: Settings) -> Broker:
         hand=hand,
         held=hand,
         progress=MemoryProgress(),
-        errands=FolderAdminTasks(settings.data / "errands"),
         redis=None,
         sweep_seconds=settings.sweep_seconds or EVERY_SECONDS,
         url=settings.broker_url,
@@ -110,7 +106,6 @@ def _over_redis(settings: Settings, meter: Meter) -> Broker:
         hand=RedisLeases(patient, settings.lease_seconds, meter),
         held=RedisQueueState(patient, LEADS * sweep),
         progress=progress,
-        errands=RedisAdminTasks(celery, patient, settings.lease_seconds),
         redis=patient,
         sweep_seconds=sweep,
         url=url,

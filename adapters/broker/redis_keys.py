@@ -24,12 +24,6 @@ PROBE = "seenit:probe"
 """Written by readiness, to see whether Redis takes writes."""
 STATE = "seenit:state:"
 """Before a job: the last thing heard of it."""
-ERRANDS = "seenit:errands"
-"""Hash: what commands have asked for."""
-REPORT = "seenit:report:"
-"""Before an errand: how far it has come."""
-DOING = "seenit:doing:"
-"""Before an errand, or a kind of which one is done at a time: there while a worker is at it."""
 
 
 def written(job: Handle) -> str:

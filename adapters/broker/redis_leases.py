@@ -98,6 +98,22 @@ class RedisLeases:
             self._mine.update(taken)
         return taken
 
+    @contextmanager
+    def holding(self, name: Handle) -> Iterator[bool]:
+        """Hold one lease, renewed while the block runs; False if it is held already.
+
+        Raise QueueUnavailableError if Redis cannot say who holds it.
+        """
+        with self._lock:
+            ours = name not in self._mine and bool(self._ask([name]))
+            if ours:
+                self._mine.add(name)
+        try:
+            yield ours
+        finally:
+            if ours:
+                self.give_back([name])
+
     def begin(self, jobs: Sequence[Handle], *, alone: bool) -> None:
         """These are worked on from now on, together: a worker that dies leaves the count."""
         self._count(jobs, 1, alone=alone)
@@ -176,14 +192,18 @@ class RedisLeases:
 
     def _lease(self, jobs: Sequence[Handle]) -> dict[Handle, DeliveryCount]:
         try:
-            with broker_errors():
-                found = self._take(
-                    keys=[redis_keys.LEASES, redis_keys.TOGETHER, redis_keys.ALONE],
-                    args=[self._seconds, *map(redis_keys.written, jobs)],
-                )
+            return self._ask(jobs)
         except QueueUnavailableError as error:
             logger.warning("no leases: %s", error)
             return dict.fromkeys(jobs, NEVER)
+
+    def _ask(self, jobs: Sequence[Handle]) -> dict[Handle, DeliveryCount]:
+        """Lease the jobs that no worker holds. Raise QueueUnavailableError."""
+        with broker_errors():
+            found = self._take(
+                keys=[redis_keys.LEASES, redis_keys.TOGETHER, redis_keys.ALONE],
+                args=[self._seconds, *map(redis_keys.written, jobs)],
+            )
         return {
             job: DeliveryCount(int(together), int(alone))
             for job, (ours, together, alone) in zip(jobs, found, strict=True)

@@ -12,7 +12,7 @@ from adapters.broker.celery_messages import CeleryMessages
 from adapters.broker.errors import broker_errors
 from core.circuit_breaker import CircuitBreaker
 from core.ingest.sweeper import Handle
-from core.task_names import INGEST_QUEUE, SETTLE_TASK
+from core.task_names import ADMIN_TASK, DEFAULT_QUEUE, INGEST_QUEUE, SETTLE_TASK
 
 PROBE_SECONDS = 60
 """After which the key that readiness writes is gone."""
@@ -45,6 +45,17 @@ class RedisQueue:
             ]
             with self._breaker.guard(), broker_errors():
                 self._redis.lpush(INGEST_QUEUE, *made)
+
+    def send_admin_task(self, task_id: str) -> None:
+        """Send an administrative task to a worker. Raise QueueUnavailableError."""
+        message = self._messages.task(DEFAULT_QUEUE, ADMIN_TASK, [task_id], task_id)
+        with self._breaker.guard(), broker_errors():
+            self._redis.lpush(DEFAULT_QUEUE, message)
+
+    def admin_depth(self) -> int:
+        """Return how many administrative tasks wait in the queue. Raise QueueUnavailableError."""
+        with self._breaker.guard(), broker_errors():
+            return self._redis.llen(DEFAULT_QUEUE)
 
     def depth(self) -> int:
         """Jobs that wait in the queue or are in a worker's hands. Raise QueueUnavailableError."""

@@ -27,7 +27,7 @@ def command(
     read = settings.load(data=data, model=model, log_level="warning")
     named = {"space": space, "tenant": tenant}
     arguments = {name: value for name, value in named.items() if value is not None}
-    told = admin.carried_out(read, "backfill", arguments, unit="pictures", show_bar=not as_json)
+    told = admin.run_task(read, "backfill", arguments, unit="pictures", show_bar=not as_json)
     if as_json:
         verdicts.as_json(told)
     else:

@@ -38,7 +38,7 @@ def command(
     """
     read = settings.load(data=data, model=model, log_level="warning")
     arguments = {"rate": str(rate)} | ({} if tenant is None else {"tenant": tenant})
-    told = admin.carried_out(read, "calibrate", arguments, unit="questions", show_bar=not as_json)
+    told = admin.run_task(read, "calibrate", arguments, unit="questions", show_bar=not as_json)
     if as_json:
         verdicts.as_json(told)
     else:

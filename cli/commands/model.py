@@ -105,4 +105,4 @@ def _carried_out(
     read = settings.load(data=data, log_level="warning")
     if tenant is not None:
         arguments = {**arguments, "tenant": tenant}
-    return admin.carried_out(read, kind, arguments, unit="tenants", show_bar=show_bar)
+    return admin.run_task(read, kind, arguments, unit="tenants", show_bar=show_bar)

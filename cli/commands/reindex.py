@@ -24,7 +24,7 @@ def command(data: str | None, model: str | None, *, as_json: bool) -> None:
     """
     read = settings.load(data=data, model=model, log_level="warning")
     started = time.monotonic()
-    told = admin.carried_out(read, "reindex", unit="log entries", show_bar=not as_json)
+    told = admin.run_task(read, "reindex", unit="log entries", show_bar=not as_json)
     seconds = time.monotonic() - started
     if as_json:
         verdicts.as_json({**told, "seconds": round(seconds, 3)})

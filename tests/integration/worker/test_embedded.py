@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from adapters import wiring
-from adapters.broker.admin_tasks import AdminTask
 from adapters.process_lock import EngineLock
 from adapters.settings import Settings
 from adapters.wiring import Services
+from core.admin_tasks import AdminTask
 from core.errors import StoreUnavailableError
 from core.ingest.accept import Upload
 from core.records import Fields, Job
@@ -39,7 +39,7 @@ def services(tmp_path: Path) -> Iterator[Services]:
 
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """An errand of the kind `count`: how often it was carried out."""
+    """A task of the kind `count`: how often it was run."""
     times: list[int] = []
 
     def count(
@@ -48,36 +48,37 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         times.append(1)
         return {"times": len(times)}
 
-    monkeypatch.setitem(admin_tasks.CHORES, "count", count)
+    monkeypatch.setitem(admin_tasks.KINDS, "count", count)
     return times
 
 
-def told(services: Services, errand: AdminTask) -> object:
-    """What came of it, None as long as nobody has said."""
-    report = services.errands.look(errand)
-    return report.told if report is not None and report.ended else None
+def result_of(services: Services, task: AdminTask) -> object:
+    """The result, None before the end."""
+    report = services.admin_tasks.read_report(task.task_id)
+    return report.result if report.ended else None
 
 
-def test_what_cannot_be_reported_ends_nothing_and_is_done_once(
+def test_an_outcome_that_cannot_be_stored_ends_nothing_and_is_made_once(
     services: Services, counted: list[int], tmp_path: Path
 ) -> None:
-    """A full disk, say. The lock stays taken, and what came of it is said once it can be."""
-    errand = services.errands.ask("count")
-    folder = tmp_path / "data" / "errands"
-    (folder / f"{errand.errand_id}.progress").mkdir()  # so that nothing can be put in its place
-    (folder / "cut-off.json").write_bytes(b"")
+    """On a full disk, say: the lock stays held, and the outcome is stored once it can be."""
+    task = services.admin_tasks.request("count")
+    admin = tmp_path / "data" / "blobs" / "admin"
+    report = admin / "reports" / task.task_id
+    report.mkdir(parents=True)  # so that nothing can be put in its place
+    (admin / "requests" / "damaged").write_bytes(b"{")
     engine = EmbeddedEngine(services)
     engine.start()
     try:
         until(lambda: counted == [1])
-        other = services.errands.ask("count")
+        other = services.admin_tasks.request("count")
         assert engine.running
         assert not EngineLock(services.settings.data).take()
-        (folder / f"{errand.errand_id}.progress").rmdir()
-        until(lambda: told(services, errand) == {"times": 1})
-        until(lambda: told(services, other) == {"times": 2})
-        assert services.errands.waiting() == []
-        assert sorted(path.name for path in folder.glob("*.json")) == []
+        report.rmdir()
+        until(lambda: result_of(services, task) == {"times": 1})
+        until(lambda: result_of(services, other) == {"times": 2})
+        assert services.admin_tasks.waiting() == []
+        assert list((admin / "requests").iterdir()) == []
     finally:
         engine.close()
 
@@ -95,11 +96,11 @@ def test_a_store_that_is_away_at_the_start_is_waited_for(
         return tenants()
 
     monkeypatch.setattr(services.log, "tenants", unsteady)
-    errand = services.errands.ask("count")
+    task = services.admin_tasks.request("count")
     engine = EmbeddedEngine(services)
     engine.start()
     try:
-        until(lambda: told(services, errand) == {"times": 1})
+        until(lambda: result_of(services, task) == {"times": 1})
         assert counted == [1]
     finally:
         engine.close()

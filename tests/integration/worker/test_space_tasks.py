@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from adapters import wiring
-from adapters.broker.admin_tasks import AdminTask, AdminTaskReport
 from adapters.settings import Settings
 from adapters.wiring import Services
 from core import keys
+from core.admin_tasks import AdminTask, AdminTaskReport
 from core.errors import ConflictError, EmbedderUnavailableError, MissingError, SeenitError
 from core.ingest.accept import Upload
 from core.records import Fields, Operation
@@ -20,7 +20,7 @@ from tests.doubles import tiny_models
 from tests.doubles.toy_embedder import ToyEmbedder
 from tests.e2e.talking import until
 from tests.samples.pictures import jpeg, photo
-from worker.admin_tasks import carry_out
+from worker.admin_tasks import run_kind
 from worker.embedded import EmbeddedEngine
 
 TENANT = "default"
@@ -65,7 +65,7 @@ class Desk:
 
     def run(self, kind: str, **arguments: str) -> dict[str, object]:
         """A chore."""
-        return carry_out(self.services, kind, arguments, nobody)
+        return run_kind(self.services, kind, arguments, nobody)
 
     def spaces(self, image_id: str) -> tuple[str, ...]:
         """Those that the record says it has vectors in."""
@@ -205,7 +205,7 @@ def test_a_visual_vector_is_made_of_what_an_absent_model_left(tmp_path: Path) ->
     seeing.close()
 
 
-def test_an_engine_that_is_stopped_leaves_its_errand_to_the_next(
+def test_an_engine_that_is_stopped_leaves_its_task_to_the_next(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It does not wait for the end of a long one, and nothing that was made is lost."""
@@ -221,7 +221,7 @@ def test_an_engine_that_is_stopped_leaves_its_errand_to_the_next(
         assert go_on.wait(30)
         return whole(self, images, **how)  # type: ignore[arg-type]
 
-    errand = desk.services.errands.ask("backfill", {"space": new})
+    task = desk.services.admin_tasks.request("backfill", {"space": new})
     with monkeypatch.context() as patch:
         patch.setattr(type(embedder), "embed_images", slow)
         engine = EmbeddedEngine(desk.services)
@@ -234,18 +234,18 @@ def test_an_engine_that_is_stopped_leaves_its_errand_to_the_next(
         stopping.join(30)
         assert not stopping.is_alive()
     assert sum(new in desk.spaces(one) for one in ids) == 1
-    assert desk.services.errands.waiting() == [errand]
+    assert desk.services.admin_tasks.waiting() == [task]
     monkeypatch.undo()
     again = EmbeddedEngine(wiring.build(desk.services.settings, visual=ToyEmbedder()))
     again.start()
-    report = until(lambda: _ended(desk, errand))
+    report = until(lambda: _ended(desk, task))
     again.close()
     again._services.close()
     assert report.error is None
     assert all(new in desk.spaces(one) for one in ids)
 
 
-def _ended(desk: Desk, errand: AdminTask) -> AdminTaskReport | None:
+def _ended(desk: Desk, task: AdminTask) -> AdminTaskReport | None:
     """Its last report."""
-    report = desk.services.errands.look(errand)
-    return report if report is not None and report.ended else None
+    report = desk.services.admin_tasks.read_report(task.task_id)
+    return report if report.ended else None

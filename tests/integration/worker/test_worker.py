@@ -15,10 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from adapters.broker.admin_tasks import AdminTaskReport
-from adapters.broker.redis_admin_tasks import RedisAdminTasks
+from adapters.broker.redis_leases import RedisLeases
 from adapters.wiring import build
 from core import keys
+from core.admin_tasks import AdminTask, AdminTaskReport
+from core.errors import StoreUnavailableError
 from core.task_names import DEFAULT_QUEUE
 from tests.backends import servers
 from tests.backends.server_process import wait
@@ -26,7 +27,7 @@ from tests.doubles.line_worker import Pit, pit
 from tests.e2e.fleet import fleet
 from tests.samples.pictures import jpeg, photo
 from worker import admin_tasks
-from worker.admin_runner import AdminRunner
+from worker.admin_tasks import AdminConsumer
 from worker.thread_worker import ThreadWorker
 
 Server = servers.Redis | servers.Given
@@ -234,42 +235,46 @@ def test_three_batches_under_way_at_once_tell_one_original(
         assert service.pending() == []
 
 
-def test_an_errand_is_done_by_a_worker_and_left_to_the_next_by_one_that_stops(
+def test_an_admin_task_runs_on_a_worker_and_is_left_to_the_next_by_one_that_stops(
     dug: Pit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Twice delivered it is done once; a worker that is told to end sends it again."""
-    errands = dug.broker.errands
-    assert isinstance(errands, RedisAdminTasks)
+    """A worker that stops sends it again; its outcome is stored once the store takes it."""
     services = build(dug.read.model_copy(update={"model": "none", "caption_model": "none"}))
+    tasks, leases = services.admin_tasks, services.broker.hand
+    assert isinstance(leases, RedisLeases)
     stop = threading.Event()
     begun: list[int] = []
 
-    def slow(_: object, __: object, told: Callable[[int, int], None]) -> dict[str, object]:
+    def slow(_: object, __: object, progress: Callable[[int, int], None]) -> dict[str, object]:
         begun.append(1)
         if len(begun) == 1:
             stop.set()
-        told(1, 2)
+        progress(1, 2)
         return {"went": "well"}
 
-    monkeypatch.setitem(admin_tasks.CHORES, "slow", slow)
-    first, second = (AdminRunner(services, errands, one) for one in (stop, threading.Event()))
+    monkeypatch.setitem(admin_tasks.KINDS, "slow", slow)
+    first, second = (AdminConsumer(services, leases, one) for one in (stop, threading.Event()))
     app = dug.broker.consumer(DEFAULT_QUEUE, 1)
+    whole, refused = tasks.report, [StoreUnavailableError("full")]
+
+    def report(task: AdminTask, came: AdminTaskReport) -> None:
+        if came.ended and refused:
+            raise refused.pop()
+        whole(task, came)
+
+    monkeypatch.setattr(tasks, "report", report)
     try:
-        errand = errands.ask("slow")
-        first.do(errand.errand_id)
-        assert errands.waiting() == [errand]
+        task = tasks.request("slow")
+        first.run(task.task_id)
+        assert tasks.waiting() == [task]
         second.register(app)
         worker = ThreadWorker(app)
         worker.start()
-        wait(
-            lambda: (told := errands.look(errand)) is not None and told.ended,
-            60.0,
-            lambda: "nobody does it",
-        )
+        wait(lambda: tasks.read_report(task.task_id).ended, 60.0, lambda: "no worker runs it")
         worker.close()
-        assert errands.look(errand) == AdminTaskReport(
-            done=1, total=2, told={"went": "well"}, ended=True
+        assert tasks.read_report(task.task_id) == AdminTaskReport(
+            status="done", done=1, total=2, result={"went": "well"}
         )
-        assert (len(begun), errands.waiting()) == (2, [])
+        assert (len(begun), tasks.waiting()) == (2, [])
     finally:
         services.close()

@@ -10,8 +10,6 @@ import pytest
 from redis import Redis
 
 from adapters.broker import connections, redis_keys
-from adapters.broker.admin_tasks import AdminTaskReport
-from adapters.broker.redis_admin_tasks import RedisAdminTasks
 from adapters.broker.redis_leases import DeliveryCount, RedisLeases
 from adapters.broker.redis_sweep_state import RedisQueueState
 from core.errors import QueueUnavailableError
@@ -268,47 +266,3 @@ def test_news_goes_from_process_to_process(dug: Pit, tmp_path: Path, redis_serve
         wait(lambda: len(heard) == 3, 30.0, lambda: f"heard {heard}")
     assert heard == [("t", "1", "decoding"), ("t", "2", "decoding"), ("t", "1", "done")]
     assert dug.broker.progress.status("t", "1") is None
-
-
-def test_an_errand_is_sent_again_until_it_ended(dug: Pit) -> None:
-    """One at a time does it; what its worker left is put into the empty queue again."""
-    errands = dug.broker.errands
-    assert isinstance(errands, RedisAdminTasks)
-    errand = errands.ask("reindex", {"a": "b"})
-    assert (errands.waiting(), errands.resend()) == ([errand], 0)
-    assert redis_of(dug).llen("default") == 1
-    redis_of(dug).delete("default")
-    with errands.doing(errand) as renew, errands.doing(errand) as again:
-        assert (again, errands.resend()) == (None, 0)
-        assert renew is not None
-        renew()
-        errands.report(errand, AdminTaskReport(done=1, total=2))
-    assert (errands.look(errand), errands.resend()) == (AdminTaskReport(done=1, total=2), 1)
-    ended = AdminTaskReport(done=2, total=2, ended=True)
-    errands.report(errand, ended)
-    assert (errands.waiting(), errands.look(errand)) == ([], ended)
-    errands.forget(errand)
-    assert errands.look(errand) is None
-
-
-def test_one_reindex_is_done_at_a_time(dug: Pit) -> None:
-    """A second one waits until the first is over; other errands go side by side.
-
-    A Redis that was emptied makes room for nobody while the first goes on saying that it is at it.
-    """
-    errands = dug.broker.errands
-    assert isinstance(errands, RedisAdminTasks)
-    first, second, other = errands.ask("reindex"), errands.ask("reindex"), errands.ask("backfill")
-    redis_of(dug).delete("default")
-    with errands.doing(first) as renew, errands.doing(other) as beside:
-        assert renew is not None
-        assert beside is not None
-        redis_of(dug).delete("seenit:doing:reindex")
-        renew()
-        with errands.doing(second) as too_soon:
-            assert (too_soon, errands.resend()) == (None, 0)
-        for errand in (first, other):
-            errands.report(errand, AdminTaskReport(done=1, total=1, ended=True))
-    assert errands.resend() == 1
-    with errands.doing(second) as now:
-        assert now is not None
