@@ -23,6 +23,7 @@ from api.forwarding import TrustedProxies
 from api.middleware import EdgeMiddleware
 from api.operations import RecordLocks
 from api.problems import crashed, problem_type, refused, told
+from api.routes.admin import AdminRoutes
 from api.routes.changes import ChangeRoutes
 from api.routes.check import CheckGate, CheckRoutes
 from api.routes.content import ContentRoutes
@@ -78,6 +79,7 @@ def create_app(services: Services) -> Litestar:
             CheckRoutes,
             SearchRoutes,
             RagRoutes,
+            AdminRoutes,
             HealthRoutes,
             stats,
             metrics,
@@ -125,8 +127,8 @@ def reference() -> OpenAPIConfig:
             "Errors are RFC 9457 `application/problem+json`. Lists are newest first and answer "
             "`next_cursor`. Where API keys are set, `Authorization: Bearer KEY` opens one tenant "
             "to one role: `write` uploads, reads, checks, changes and deletes; `moderate` also "
-            "decides and purges; `admin` also reads the metrics. Every answer carries an "
-            "`X-Request-ID`, the caller's own if it sent one."
+            "decides and purges; `admin` also reads the metrics and starts tasks. Every answer "
+            "carries an `X-Request-ID`, the caller's own if it sent one."
         ),
         path="/schema",
         render_plugins=[
@@ -142,6 +144,7 @@ def reference() -> OpenAPIConfig:
             Tag(name="rag", description="Pictures for the prompts of models."),
             Tag(name="jobs", description="How far uploads and operations have come."),
             Tag(name="stats", description="Counts."),
+            Tag(name="admin", description="Long tasks: reindex, backfill, calibrate."),
             Tag(name="health", description="For those who run the service."),
         ],
         use_handler_docstrings=True,

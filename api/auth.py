@@ -1,8 +1,8 @@
 """Who calls: an API key opens one tenant to one role.
 
 `write` uploads, reads, checks, changes, deletes and tries again; `moderate` also decides, purges,
-holds and searches what is not allowed; `admin` also reads the metrics, which are those of the whole
-service.
+holds and searches what is not allowed; `admin` also reads the metrics and starts administrative
+tasks: the metrics and a reindex are those of the whole service.
 """
 
 from __future__ import annotations

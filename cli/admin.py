@@ -1,66 +1,108 @@
-"""Runs an administrative task on a worker, in the holder of the data folder, or in this process."""
+"""Runs an admin task: at a URL, on a worker, in the holder of the data folder, or right here."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from contextlib import suppress
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import click
+import msgspec
 
 from adapters.settings import Settings
+from cli.client import HTTPClient
 from cli.rendering import verdicts
-from core.admin_tasks import AdminTaskReport, AdminTasks
+from core.admin_tasks import AdminTaskReport
 from core.errors import SettingsError, StoreUnavailableError, UnavailableError
+
+ReadReport = Callable[[], AdminTaskReport]
+
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 _LOOK_SECONDS = 0.2
 _PATIENCE_SECONDS = 10.0
 """Time after which a person is told that no process has started the task."""
 
 
+def url_options(command: _F) -> _F:
+    """Add `--url` and `--key`, for a service elsewhere."""
+    for option in (
+        click.option("--key", help="With --url: an API key of role admin (SEENIT_KEY)."),
+        click.option("--url", help="A running service, in place of the data folder or the broker."),
+    ):
+        command = option(command)
+    return command
+
+
 def run_task(
     read: Settings,
     kind: str,
-    arguments: Mapping[str, str] | None = None,
+    arguments: Mapping[str, object] | None = None,
     *,
     unit: str,
     show_bar: bool,
+    url: str | None = None,
+    key: str | None = None,
 ) -> dict[str, Any]:
     """Request a task, wait for it and return its result.
 
-    Without a shared broker this process stands by as an engine, in case no other process is one.
-    `unit` is what the bar counts. Raise UnavailableError with the reason if the task failed.
+    It is requested of the service at `url`, else where the settings say. `unit` is what the bar
+    counts. Raise UnavailableError with the reason if the task failed.
     """
-    from cli.commands import up  # noqa: PLC0415  it loads API and worker: not to say --help
-    from cli.server import logs  # noqa: PLC0415  likewise
-
-    if urlsplit(read.blobs_url).scheme == "memory":
-        raise SettingsError(
-            "SEENIT_BLOBS_URL=memory:// is seen by one process alone, so no command can reach it"
-        )
-    logs.log_to(read)
-    with up.holding(read, ahead=False) as services:
-        task = services.admin_tasks.request(kind, arguments)
-        try:
-            report = _watch(services.admin_tasks, task.task_id, unit, show_bar=show_bar)
-        finally:
-            with suppress(StoreUnavailableError):  # it expires
-                services.admin_tasks.discard(task.task_id)
+    given = dict(arguments or {})
+    if url is None:
+        requested = _request(read, kind, {name: str(value) for name, value in given.items()})
+    else:
+        requested = _post(url, key or read.key.get_secret_value(), kind, given)
+    with requested as read_report:
+        report = _watch(read_report, unit, show_bar=show_bar)
     if report.error is not None:
         raise UnavailableError(report.error)
     return report.result
 
 
-def _watch(tasks: AdminTasks, task_id: str, unit: str, *, show_bar: bool) -> AdminTaskReport:
+@contextmanager
+def _request(read: Settings, kind: str, arguments: Mapping[str, str]) -> Iterator[ReadReport]:
+    """Store a request; without a shared broker stand by, in case no process holds the folder."""
+    from cli.commands import up  # noqa: PLC0415  it loads API and worker: not to say --help
+    from cli.server import logs  # noqa: PLC0415  likewise
+
+    if urlsplit(read.blobs_url).scheme == "memory":
+        raise SettingsError(
+            "SEENIT_BLOBS_URL=memory:// is seen by one process alone: use --url to reach it"
+        )
+    logs.log_to(read)
+    with up.holding(read, ahead=False) as services:
+        tasks = services.admin_tasks
+        task_id = tasks.request(kind, arguments).task_id
+        try:
+            yield lambda: tasks.read_report(task_id)
+        finally:
+            with suppress(StoreUnavailableError):  # it expires
+                tasks.discard(task_id)
+
+
+@contextmanager
+def _post(url: str, key: str, kind: str, arguments: Mapping[str, object]) -> Iterator[ReadReport]:
+    """Start a task of a service elsewhere; it goes on if this process ends."""
+    if "tenant" in arguments:
+        raise click.UsageError("--tenant does not go with --url: the key names the tenant")
+    with HTTPClient(url, key or None) as client:
+        task = client.ask("POST", "/v1/admin/tasks", json={"kind": kind, **arguments})
+        path = f"/v1/admin/tasks/{task['task_id']}"
+        yield lambda: msgspec.convert(client.ask("GET", path), AdminTaskReport)
+
+
+def _watch(read_report: ReadReport, unit: str, *, show_bar: bool) -> AdminTaskReport:
     patient_until: float | None = time.monotonic() + _PATIENCE_SECONDS
     with verdicts.progress(wanted=show_bar) as bar:
         shown = bar.add_task(unit, total=None)
         while True:
             report = AdminTaskReport()
             with suppress(StoreUnavailableError):  # the task goes on
-                report = tasks.read_report(task_id)
+                report = read_report()
             if report.status != "queued":
                 patient_until = None
                 bar.update(shown, completed=report.done, total=report.total or None)

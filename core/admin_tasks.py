@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
@@ -19,6 +20,8 @@ KEPT_SECONDS = 24 * 3600
 _ALONE = frozenset({"reindex"})
 """Kinds that run one at a time in the whole service: a second run would begin by clearing away what
 the first has made so far."""
+
+_ID = re.compile("[0-9a-f]{32}")
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +109,7 @@ class AdminTasks:
 
     def read_report(self, task_id: str) -> AdminTaskReport:
         """Return the newest report. Raise MissingError for an unknown id."""
-        for _ in range(2):  # it may have ended between the two reads
+        for _ in range(2 if _ID.fullmatch(task_id) else 0):  # it may end between two reads
             (data,) = self._blobs.get_many([keys.admin_report(task_id)])
             if data is not None:
                 return msgspec.json.decode(data, type=AdminTaskReport)

@@ -17,7 +17,14 @@ from litestar.openapi.spec import (
 )
 
 from api.schemas import examples
-from api.schemas.requests import DecisionBody, PromptBody, RecordPatch, SearchBody, UploadForm
+from api.schemas.requests import (
+    AdminTaskBody,
+    DecisionBody,
+    PromptBody,
+    RecordPatch,
+    SearchBody,
+    UploadForm,
+)
 from core import validation
 
 FILE = {
@@ -26,7 +33,7 @@ FILE = {
     "description": "JPEG, PNG, GIF, WebP, AVIF, TIFF, BMP or PPM, and HEIC where SEENIT_FORMATS "
     "names it: by default it is a 415.",
 }
-SCHEMAS = validation.schemas(SearchBody, PromptBody, DecisionBody)
+SCHEMAS = validation.schemas(SearchBody, PromptBody, DecisionBody, AdminTaskBody)
 SCHEMAS |= validation.schemas(RecordPatch, nullable=True)
 """Schemas of request bodies by component name; those of forms are added below."""
 
@@ -115,3 +122,6 @@ PromptOperation = _operation(
 )
 PatchOperation = _operation({"application/merge-patch+json": _PATCH, "application/json": _PATCH})
 DecisionOperation = _operation({"application/json": _json(DecisionBody, example=examples.DECIDED)})
+AdminTaskOperation = _operation(
+    {"application/json": _json(AdminTaskBody, example={"kind": "reindex"})}, status="202"
+)

@@ -151,6 +151,41 @@ class DecisionBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             raise MalformedError("reason holds control characters", field="reason")
 
 
+class AdminTaskBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request for an administrative task."""
+
+    kind: Literal["reindex", "backfill", "calibrate"]
+    space: (
+        Annotated[
+            str,
+            Meta(max_length=100, description="For `backfill`: visual, caption or a space's id."),
+        ]
+        | None
+    ) = None
+    rate: (
+        Annotated[
+            float,
+            Meta(
+                gt=0,
+                le=0.5,
+                description="For `calibrate`: share of false answers; 0.1 if left out.",
+            ),
+        ]
+        | None
+    ) = None
+
+    def arguments(self) -> dict[str, str]:
+        """Return the arguments of the task. Raise MalformedError for one that is another kind's."""
+        named = {"space": (self.space, "backfill"), "rate": (self.rate, "calibrate")}
+        given = {name: one for name, one in named.items() if one[0] is not None}
+        for name, (_, kind) in given.items():
+            if kind != self.kind:
+                raise MalformedError(
+                    f"{name} is an argument of {kind}, not of {self.kind}", field=name
+                )
+        return {name: str(value) for name, (value, _) in given.items()}
+
+
 class SearchFilters(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Conditions that every picture found must meet."""
 

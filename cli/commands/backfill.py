@@ -15,8 +15,16 @@ from cli.rendering import verdicts
 @click.option("--data", type=click.Path(file_okay=False), help="Data folder (SEENIT_DATA).")
 @click.option("--model", help="Visual model (SEENIT_MODEL).")
 @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON document.")
+@admin.url_options
 def command(
-    space: str | None, tenant: str | None, data: str | None, model: str | None, *, as_json: bool
+    *,
+    space: str | None,
+    tenant: str | None,
+    data: str | None,
+    model: str | None,
+    url: str | None,
+    key: str | None,
+    as_json: bool,
 ) -> int:
     """Embed what was settled while a model was absent, or before a second one was added.
 
@@ -27,7 +35,9 @@ def command(
     read = settings.load(data=data, model=model, log_level="warning")
     named = {"space": space, "tenant": tenant}
     arguments = {name: value for name, value in named.items() if value is not None}
-    told = admin.run_task(read, "backfill", arguments, unit="pictures", show_bar=not as_json)
+    told = admin.run_task(
+        read, "backfill", arguments, unit="pictures", show_bar=not as_json, url=url, key=key
+    )
     if as_json:
         verdicts.as_json(told)
     else:

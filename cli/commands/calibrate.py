@@ -26,8 +26,16 @@ from cli.rendering import verdicts
 @click.option("--data", type=click.Path(file_okay=False), help="Data folder (SEENIT_DATA).")
 @click.option("--model", help="Visual model (SEENIT_MODEL).")
 @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON document.")
+@admin.url_options
 def command(
-    tenant: str | None, rate: float, data: str | None, model: str | None, *, as_json: bool
+    *,
+    tenant: str | None,
+    rate: float,
+    data: str | None,
+    model: str | None,
+    url: str | None,
+    key: str | None,
+    as_json: bool,
 ) -> int:
     """Measure on the stored pictures what a false answer looks like, and lay the cut-off above.
 
@@ -37,8 +45,10 @@ def command(
     model another. Exits with 1 where no space could be measured.
     """
     read = settings.load(data=data, model=model, log_level="warning")
-    arguments = {"rate": str(rate)} | ({} if tenant is None else {"tenant": tenant})
-    told = admin.run_task(read, "calibrate", arguments, unit="questions", show_bar=not as_json)
+    arguments: dict[str, object] = {"rate": rate} | ({} if tenant is None else {"tenant": tenant})
+    told = admin.run_task(
+        read, "calibrate", arguments, unit="questions", show_bar=not as_json, url=url, key=key
+    )
     if as_json:
         verdicts.as_json(told)
     else:

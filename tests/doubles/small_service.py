@@ -24,6 +24,7 @@ from adapters.settings import Settings
 from adapters.sqlite_index import SQLiteIndex
 from adapters.url_secret import url_secret
 from core import clock, keys
+from core.admin_tasks import AdminTasks
 from core.calibration.store import CalibrationStore
 from core.embedding.pipeline import FingerprintPipeline
 from core.engine_status import EngineStatus
@@ -213,6 +214,7 @@ class Service:
         self.signer = URLSigner(url_secret(folder))
         self.previews = Previews(self.shelf)
         self.calibrations = CalibrationStore(self.blobs)
+        self.admin_tasks = AdminTasks(self.blobs)
         self.remote = None
         self.engine = EngineStatus()
         self.lock = EngineLock(folder)

@@ -109,6 +109,9 @@ def test_beside_a_service_the_holder_settles(
     assert kinds(answer) == EXPECTED
     assert up.client.get("/v1/stats").json()["total"]["images"] == 3
     assert told(capsys, "reindex", *where)["records"] == 3
+    assert told(capsys, "reindex", "--url", up.url)["records"] == 3
+    assert told(capsys, "backfill", "--url", up.url) == {"spaces": []}
+    assert run(["calibrate", "--url", up.url, "--tenant", "default"]) == 2
     assert kinds(told(capsys, "check", folder / "b.jpg", *where)) == {"b.jpg": "exact"}
 
 

@@ -80,6 +80,7 @@ class Known:
     services: wiring.Services
     images: dict[str, str] = field(default_factory=dict)
     jobs: list[str] = field(default_factory=list)
+    tasks: list[str] = field(default_factory=list)
     cursors: list[str] = field(default_factory=list)
     etags: list[str] = field(default_factory=list)
     signed: dict[str, str] = field(default_factory=dict)
@@ -93,7 +94,7 @@ class Known:
 
     def names(self) -> set[str]:
         """What must not be told to beta."""
-        return {*self.images.values(), *self.jobs, "alpha", WORD}
+        return {*self.images.values(), *self.jobs, *self.tasks, "alpha", WORD}
 
 
 # --- alpha's pictures -----------------------------------------------------------------------------
@@ -123,6 +124,11 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Known]:
         (item,) = made.alpha.call("POST", "/v1/images", files=files).json()["items"]
         made.images["waiting"] = item["image_id"]
         made.jobs.append(item["job_id"])
+        for kind in ("reindex", "backfill"):
+            task = made.alpha.call("POST", "/v1/admin/tasks", json={"kind": kind}).json()
+            made.tasks.append(task["task_id"])
+            answer = made.alpha.call("GET", f"/v1/admin/tasks/{task['task_id']}")
+            assert answer.json()["status"] == "queued"
         yield made
     services.close()
 
@@ -232,6 +238,7 @@ def _words(given: object) -> str:
 
 IDS: dict[str, Callable[[Known], list[str]]] = {
     "image_id": lambda known: list(known.images.values()),
+    "task_id": lambda known: known.tasks,
     "job_id": lambda known: [*known.jobs, f"{known.images['original']}.1"],
 }
 """By the parameter of a path."""
@@ -269,6 +276,7 @@ BODIES: dict[str, list[dict[str, Any]]] = {
     "PUT /v1/images/{image_id}/decision": [{"value": "allow"}],
     "POST /v1/images": [],
     "POST /v1/check": [],
+    "POST /v1/admin/tasks": [],
     "POST /v1/search": [
         {"text": f"a {WORD} on a beach"},
         {"text": WORD, "mode": "keyword"},

@@ -38,8 +38,11 @@ ROUTES: tuple[tuple[str, str, str], ...] = (
     ("POST", "/v1/search", "write"),
     ("POST", "/v1/rag/context", "write"),
     ("GET", "/v1/stats", "write"),
+    ("POST", "/v1/admin/tasks", "admin"),
+    ("GET", "/v1/admin/tasks/{id}", "admin"),
     ("GET", "/metrics", "admin"),
 )
+NAMED = {"images": "{image_id}", "jobs": "{job_id}", "admin": "{task_id}"}
 OPEN = {"/health/live", "/health/ready", "/problems/{kind}"}
 RANK = ("write", "moderate", "admin")
 
@@ -77,7 +80,7 @@ def test_the_table_of_routes_is_whole(guarded: TestClient[Litestar]) -> None:
         for method, operation in operations.items()
     }
     wanted = {
-        (method, path.replace("{id}", "{job_id}" if "jobs" in path else "{image_id}"), True)
+        (method, path.replace("{id}", NAMED[path.split("/")[2]]) if "{id}" in path else path, True)
         for method, path, _ in ROUTES
     }
     assert told == wanted | {("GET", path, False) for path in OPEN}
@@ -170,7 +173,7 @@ def test_tenants_are_walls(guarded: TestClient[Litestar]) -> None:
             )
             assert mine not in response.text.replace(url, "").replace(
                 f"no picture {mine}", ""
-            ).replace(f"no job {mine}", "")
+            ).replace(f"no job {mine}", "").replace(f"task {mine}", "")
     assert guarded.get(f"/v1/images/{mine}", headers=key("a-write")).json() == before
 
 

@@ -1,0 +1,82 @@
+"""Administrative tasks: requested here, run by the engine or a worker."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, TypeAlias
+
+from litestar import Controller, get, post
+from litestar.params import PathParameter
+
+from adapters.wiring import Services
+from api.auth import KEYED
+from api.dependencies import Requested, Who, Wired
+from api.problems import documented
+from api.request_bodies import of_json
+from api.schemas.admin import AdminTaskView
+from api.schemas.operation_bodies import AdminTaskOperation
+from api.schemas.requests import AdminTaskBody
+from core.admin_tasks import AdminTask, AdminTaskReport
+from core.errors import MissingError
+
+TaskId: TypeAlias = Annotated[str, PathParameter(description="As the start of it answered.")]
+
+
+class AdminRoutes(Controller):
+    """/v1/admin/tasks."""
+
+    path = "/v1/admin/tasks"
+    tags = ("admin",)
+    security = KEYED
+
+    @post(
+        status_code=202,
+        opt={"role": "admin"},
+        operation_class=AdminTaskOperation,
+        summary="Start an administrative task",
+        responses=documented(),
+    )
+    async def start_admin_task(
+        self, request: Requested, services: Wired, caller: Who
+    ) -> AdminTaskView:
+        """Start a `reindex` of the whole service, or a `backfill` or `calibrate` of one's tenant.
+
+        A task like one that has not ended yet is not started again: the answer names that one.
+        """
+        body = of_json(await request.body(), AdminTaskBody)
+        arguments = {"tenant": caller.tenant, **body.arguments()}
+        task = await asyncio.to_thread(_start, services, body.kind, arguments)
+        return _view(task.task_id, AdminTaskReport())
+
+    @get(
+        "/{task_id:str}",
+        opt={"role": "admin"},
+        summary="One administrative task",
+        responses=documented(MissingError),
+        sync_to_thread=True,
+    )
+    def read_admin_task(self, services: Wired, caller: Who, task_id: TaskId) -> AdminTaskView:
+        """How far it has come; when it has ended, its result or its error, for a day."""
+        report = services.admin_tasks.read_report(task_id)
+        if report.tenant != caller.tenant:
+            raise MissingError(f"There is no administrative task {task_id}.")
+        return _view(task_id, report)
+
+
+def _start(services: Services, kind: str, arguments: dict[str, str]) -> AdminTask:
+    """Return the task that waits or runs already, else request it."""
+    for task in services.admin_tasks.waiting():
+        if (task.kind, task.arguments) == (kind, arguments):
+            return task
+    return services.admin_tasks.request(kind, arguments)
+
+
+def _view(task_id: str, report: AdminTaskReport) -> AdminTaskView:
+    return AdminTaskView(
+        task_id=task_id,
+        status=report.status,
+        done=report.done,
+        total=report.total,
+        result=report.result,
+        error=report.error,
+    )
