@@ -21,7 +21,6 @@ from core.embedding.pipeline import PIPELINE_VERSION
 from core.errors import ConflictError, EmbedderUnavailableError, MalformedError
 from core.ports import Filters, Index, TextEmbedder
 from core.records import Record
-from core.search.fusion import Way
 from core.search.searcher import Embedders
 from core.types import Matrix, SpaceKind, Vector
 
@@ -102,12 +101,8 @@ class Calibrator:
         rate: float,
         asked: Callable[[int], None],
     ) -> Calibration:
-        embedder: TextEmbedder = (
-            self._models.visual(tenant) if kind == "visual" else self._models.caption(tenant)
-        )
-        embedder.load()
-        if embedder.absent is not None:
-            raise EmbedderUnavailableError(embedder.absent)
+        """Measure one active space. Raise EmbedderUnavailableError, ConflictError."""
+        embedder = self._loaded(tenant, kind)
         space = embedder.space
         held = self._index.read_vectors(tenant, space.space_id, [one.image_id for one in askers])
         stored = [
@@ -115,23 +110,13 @@ class Calibrator:
             for asker, vector in zip(askers, held, strict=True)
             if vector is not None
         ]
-        said = [(asker, asker.question, own) for asker, own in stored if asker.question]
-        ways: dict[Way, CutOff] = {}
-        questions = _embedded(embedder, [words.text for _, words, _ in said])
-        others = self._nearest(
-            tenant, space.space_id, [asker.image_id for asker, _, _ in said], questions, asked
-        )
-        own = (
-            _own(questions, np.array([vector for _, _, vector in said]))
-            if kind == "visual"
-            else _left(embedder, questions, [words.rest for _, words, _ in said])
-        )
-        ways["text"] = cut(others, own, rate, twins=TWINS if kind == "caption" else np.inf)
+
+        def nearest(ids: Sequence[str], vectors: Matrix) -> NDArray[np.float64]:
+            return self._nearest(tenant, space.space_id, ids, vectors, asked)
+
+        questions, by_text = _text_cut_off(embedder, stored, rate, nearest)
         vectors = np.array([vector for _, vector in stored], np.float32)
-        others = self._nearest(
-            tenant, space.space_id, [asker.image_id for asker, _ in stored], vectors, asked
-        )
-        ways["picture"] = cut(others, None, rate)
+        others = nearest([asker.image_id for asker, _ in stored], vectors)
         return Calibration(
             space_id=space.space_id,
             kind=kind,
@@ -140,10 +125,21 @@ class Calibrator:
             made_at=now(),
             rate=rate,
             pictures=len(stored),
-            ways=ways,
+            ways={"text": by_text, "picture": cut(others, None, rate)},
             dimensions=space.dimensions,
             texts=packed(questions[:BANK]),
         )
+
+    def _loaded(self, tenant: str, kind: SpaceKind) -> TextEmbedder:
+        """Return the embedder of the active space, loaded. Raise EmbedderUnavailableError."""
+        models = self._models
+        embedder: TextEmbedder = (
+            models.visual(tenant) if kind == "visual" else models.caption(tenant)
+        )
+        embedder.load()
+        if embedder.absent is not None:
+            raise EmbedderUnavailableError(embedder.absent)
+        return embedder
 
     def _nearest(
         self,
@@ -193,6 +189,26 @@ class Calibrator:
                 return
             state = page.records[-1].state
             before = (state.accepted_at, state.image_id)
+
+
+def _text_cut_off(
+    embedder: TextEmbedder,
+    stored: Sequence[tuple[_Asker, Vector]],
+    rate: float,
+    nearest: Callable[[Sequence[str], Matrix], NDArray[np.float64]],
+) -> tuple[Matrix, CutOff]:
+    """Return the questions' (n, d) vectors, and the cut-off of texts asking for pictures.
+
+    A question's own answer is its picture, or in a caption space the rest of that picture's words.
+    """
+    said = [(asker.image_id, asker.question, own) for asker, own in stored if asker.question]
+    questions = _embedded(embedder, [words.text for _, words, _ in said])
+    others = nearest([image_id for image_id, _, _ in said], questions)
+    if embedder.space.kind == "visual":
+        own = _own(questions, np.array([vector for _, _, vector in said]))
+        return questions, cut(others, own, rate, twins=np.inf)
+    own = _left(embedder, questions, [words.rest for _, words, _ in said])
+    return questions, cut(others, own, rate, twins=TWINS)
 
 
 def _own(questions: Matrix, pictures: Matrix) -> NDArray[np.float64]:

@@ -14,9 +14,9 @@ from core.embedding.registry import ModelRegistry
 from core.errors import EmbedderUnavailableError, SeenitError
 from core.fingerprint.fingerprint import encode_preview
 from core.imaging.decoding import PIXELS_VERSION
-from core.ports import Decoder
+from core.ports import Decoder, Embedder
 from core.records import Fields, caption
-from core.types import Absent, Canonical, Fingerprint, Query, Vector
+from core.types import Absent, Canonical, Fingerprint, Matrix, Query, Vector
 
 logger = logging.getLogger(__name__)
 
@@ -90,26 +90,27 @@ class FingerprintPipeline:
         *,
         urgent: bool = False,
     ) -> list[FingerprintResult]:
-        """In order; without a model each says that `visual` is missing. Urgent ones go first."""
+        """Embed pictures in every visual space of a tenant; return results in order.
+
+        Without the active model each result says that `visual` is missing. Urgent ones go first.
+        """
         pairs = list(pairs)
         images = [Image.fromarray(canonical.preview) for canonical, _ in pairs]
         vectors: list[dict[str, Vector]] = [{} for _ in pairs]
         active: str | None = None
         missing: tuple[Absent, ...] = ()
         for n, embedder in enumerate(self._models.visuals(tenant) if pairs else ()):
-            reason = embedder.absent
-            if reason is None:
-                try:
-                    space_id = embedder.space.space_id
-                    matrix = embedder.embed_images(images, urgent=urgent)
-                    for found, row in zip(vectors, matrix, strict=True):
-                        found[space_id] = row
-                except EmbedderUnavailableError as error:
-                    reason = error.detail
-                else:
-                    active = space_id if n == 0 else active
-            if reason is not None and n == 0:
-                missing = (Absent("visual", reason),)
+            try:
+                matrix = _embedded(embedder, images, urgent=urgent)
+            except EmbedderUnavailableError as error:
+                if n == 0:
+                    missing = (Absent("visual", error.detail),)
+                continue
+            space_id = embedder.space.space_id
+            for found, row in zip(vectors, matrix, strict=True):
+                found[space_id] = row
+            if n == 0:
+                active = space_id
         return [
             FingerprintResult(
                 fingerprint=fingerprint,
@@ -152,3 +153,9 @@ class FingerprintPipeline:
             for n, row in zip(said, matrix, strict=True):
                 vectors[n][embedder.space.space_id] = row
         return vectors
+
+
+def _embedded(embedder: Embedder, images: Sequence[Image.Image], *, urgent: bool) -> Matrix:
+    if embedder.absent is not None:
+        raise EmbedderUnavailableError(embedder.absent)
+    return embedder.embed_images(images, urgent=urgent)
