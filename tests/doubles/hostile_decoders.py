@@ -1,4 +1,4 @@
-"""Decoders that misbehave as their input tells them to; run by a decoding child."""
+"""Decoders that misbehave as their input orders, run by a decoding child."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from core.fingerprint.fingerprint import fingerprint
 from core.types import Canonical, Fingerprint, Limits
 
 ORDER = b"order:"
-"""Follows the picture's own bytes, where every decoder has stopped reading."""
+"""Marker after the picture's own bytes, where every decoder has stopped reading."""
 
 
 def order(picture: bytes, name: str) -> bytes:
-    """A picture that carries an order."""
+    """Append an order to a picture's bytes."""
     return picture + ORDER + name.encode()
 
 
 def obey(data: bytes, limits: Limits) -> tuple[Canonical, Fingerprint]:
-    """Do what the picture says, then fingerprint it."""
+    """Obey the order in the bytes, then fingerprint the picture."""
     picture, _, name = data.partition(ORDER)
     word, _, argument = name.decode().partition(" ")
     if word:
@@ -44,7 +44,7 @@ def _swallow(_: str) -> None:
 
 
 def _once(mark: str) -> None:
-    """Be killed as if by the system, the first time; a folder, as a child may write no file."""
+    """Die the first time as if killed by the system; the mark is a folder, not a file."""
     if not Path(mark).exists():
         Path(mark).mkdir()
         os.kill(os.getpid(), signal.SIGKILL)
@@ -59,7 +59,7 @@ def _fail(words: str) -> None:
 
 
 def _babble(words: str) -> None:
-    """Write to the parent what no child would."""
+    """Write bytes to the parent that no child would."""
     os.write(int(sys.argv[1]), words.encode() * 99)
 
 

@@ -1,4 +1,4 @@
-"""A worker whose work is a line in a file: the real queue, leases and batches around it.
+"""Worker whose work is a line in a file, with the real queue, leases and batches around it.
 
 As a process of its own it is `python -m tests.doubles.line_worker FOLDER SECONDS`, with the
 settings in SEENIT_*.
@@ -34,7 +34,7 @@ from worker.thread_worker import ThreadWorker
 
 
 class Toil:
-    """Consumes the queue `ingest`; a job whose id begins with `poison` kills the process."""
+    """Consumer of the queue `ingest`; a job whose id begins with `poison` kills the process."""
 
     def __init__(
         self, read: Settings, folder: Path, seconds: float = 0.0, flights: int = 1
@@ -56,20 +56,20 @@ class Toil:
         self.worker = ThreadWorker(app, name=INGEST_QUEUE, leaving=self.flights.close)
 
     def start(self, seconds: float | None = 30.0) -> None:
-        """Return once it consumes."""
+        """Start, and return once it consumes."""
         self.hand.start()
         self.flights.start()
         self.worker.start(seconds)
 
     def close(self) -> None:
-        """Finish what is in hand, give back the rest."""
+        """Finish the batch in hand and return the rest to the queue."""
         self.worker.close()
         self.hand.close()
         self.broker.close()
         self._told.close()
 
     def settle(self, tenant: str, job_ids: Sequence[str]) -> list[Exception | None]:
-        """Take some time for it, and say that it was done."""
+        """Sleep for the work, and write a line for each job."""
         with self._lock:
             self.batches.append(list(job_ids))
         done = self.blobs.exists([keys.done(tenant, job_id) for job_id in job_ids])
@@ -93,7 +93,7 @@ class Toil:
 
 
 class Pit:
-    """A folder of pending jobs, and what became of them."""
+    """Folder of pending jobs with the lines of what happened to them."""
 
     def __init__(self, folder: Path, read: Settings) -> None:
         self.folder = folder
@@ -114,14 +114,14 @@ class Pit:
         return self.folder / "store"
 
     def accept(self, jobs: Iterable[Handle], *, enqueue: bool = True) -> None:
-        """As an API does: pending first, then the queue."""
+        """Accept jobs as an API does: pending first, then the queue."""
         jobs = list(jobs)
         self.blobs.create_many([(keys.pending(tenant, job_id), b"{}") for tenant, job_id in jobs])
         if enqueue:
             self.broker.queue.enqueue(jobs)
 
     def pending(self) -> list[Handle]:
-        """What is not settled yet."""
+        """Return the jobs that are not settled yet."""
         return [
             (tenant, key.rpartition("/")[2])
             for tenant in self.blobs.folders("pending/")
@@ -129,24 +129,24 @@ class Pit:
         ]
 
     def told(self) -> Counter[tuple[str, str]]:
-        """How often each job came to each end."""
+        """Count how often each job came to each end."""
         path = self.folder / "told"
         lines = path.read_text().splitlines() if path.exists() else []
         return Counter((how, job_id) for how, _, job_id in map(str.split, lines))
 
     def empty(self, seconds: float = 60.0) -> None:
-        """Wait until nothing is pending, sweeping meanwhile."""
+        """Wait until nothing is pending, with sweeps meanwhile."""
         self.sweeper.start()
         wait(lambda: not self.pending(), seconds, lambda: f"{len(self.pending())} are pending")
 
     def thread(self, seconds: float = 0.0, flights: int = 1) -> Toil:
-        """A worker in this process, consuming."""
+        """Start a worker in this process."""
         toil = Toil(self.read, self._store, seconds, flights)
         toil.start()
         return toil
 
     def process(self, seconds: float = 0.0) -> subprocess.Popen[bytes]:
-        """A worker of its own, started."""
+        """Start a worker as a process of its own."""
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.doubles.line_worker", str(self._store), str(seconds)],
             cwd=ROOT,
@@ -164,7 +164,7 @@ class Pit:
         return process
 
     def close(self) -> None:
-        """Kill what still runs."""
+        """Kill the processes that still run."""
         for process in self._started:
             if process.poll() is None:
                 process.kill()
@@ -175,9 +175,9 @@ class Pit:
 
 @contextmanager
 def pit(folder: Path, url: str, *, door_seconds: float = 5.0, **changes: object) -> Iterator[Pit]:
-    """Short leases and quick sweeps over this Redis, which is emptied first.
+    """Open a pit with short leases and quick sweeps over this Redis, which is emptied first.
 
-    Who asks it at a door waits longer than shipped: a machine that stands still is no fault here.
+    Callers wait longer than by default: a stalled machine is no fault here.
     """
     read = Settings(
         **{  # type: ignore[arg-type]  # fields by their names
@@ -202,7 +202,7 @@ def pit(folder: Path, url: str, *, door_seconds: float = 5.0, **changes: object)
 
 
 def main() -> None:
-    """Until SIGTERM."""
+    """Consume until SIGTERM arrives."""
     told = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: told.set())
     toil = Toil(settings.load(), Path(sys.argv[1]), float(sys.argv[2]))

@@ -1,4 +1,4 @@
-"""Made records, and a plain dictionary that answers as an index must."""
+"""Generated records, and a dictionary that answers as an index must."""
 
 from __future__ import annotations
 
@@ -22,34 +22,34 @@ NOTHING = Features(b"", b"", b"", 224, 168)
 
 
 def image_id(n: int) -> str:
-    """An id of the right shape; a larger number is a later one."""
+    """Make an id of the right shape; a larger number is a later one."""
     return f"01900000-0000-7000-8000-{n:012d}"
 
 
 def moment(n: int) -> str:
-    """The n-th millisecond."""
+    """Format the n-th millisecond as a time."""
     return f"2026-01-01T00:{n // 60_000:02d}:{n // 1000 % 60:02d}.{n % 1000:03d}Z"
 
 
 def unit(values: Sequence[float]) -> Vector:
-    """A vector of unit length."""
+    """Scale a vector to unit length."""
     vector = np.array(values, np.float32)
     return np.asarray(vector / np.linalg.norm(vector), np.float32)
 
 
 def random_vector(seed: int, dimensions: int = DIMENSIONS) -> Vector:
-    """The same vector for the same seed."""
+    """Make a random unit vector; a seed always gives the same."""
     return unit(np.random.default_rng(seed).standard_normal(dimensions).tolist())
 
 
 def turns(seed: int) -> tuple[str, ...]:
-    """Eight random hashes."""
+    """Make eight random hashes from a seed."""
     generator = np.random.default_rng(seed)
     return tuple(f"{int(value):016x}" for value in generator.integers(0, 2**63, 8, np.uint64) * 2)
 
 
 def flipped(phash: str, *bits: int) -> str:
-    """The hash with some of its 64 bits turned round."""
+    """Invert some of the 64 bits of a hash."""
     value = int(phash, 16)
     for bit in bits:
         value ^= 1 << bit
@@ -57,7 +57,7 @@ def flipped(phash: str, *bits: int) -> str:
 
 
 def fingerprint(n: int, **changes: Any) -> Fingerprint:  # noqa: ANN401  # any field
-    """The fingerprint of the n-th made picture."""
+    """Make the fingerprint of the n-th picture."""
     made = Fingerprint(
         sha256=f"{n:064x}",
         md5=f"{n:032x}",
@@ -91,7 +91,7 @@ def record(
     vectors: dict[str, Vector] | None = None,
     **state: Any,  # noqa: ANN401  # any field
 ) -> Record:
-    """The n-th made picture as entry `seq` left it: an original, or a copy of another."""
+    """Make the n-th picture as entry `seq` left it: an original, or a copy of another."""
     print_ = print_ or fingerprint(n)
     if original is not None and kind == "new":
         kind = "near_duplicate"
@@ -124,12 +124,12 @@ def record(
 
 
 def tombstone(n: int, seq: int) -> Tombstone:
-    """What stays of the n-th made picture."""
+    """Make the tombstone of the n-th picture."""
     return Tombstone(image_id(n), seq, moment(seq))
 
 
 def outcome(n: int, seq: int, *, failed: bool = False) -> Outcome:
-    """How the job of the n-th made picture ended."""
+    """Make the outcome of the n-th picture's job."""
     problem = Problem(type="broken", title="Cannot be read", status=422, detail="no end")
     return Outcome(
         job_id=image_id(n),
@@ -143,7 +143,7 @@ def outcome(n: int, seq: int, *, failed: bool = False) -> Outcome:
 
 
 def query(n: int, **changes: Any) -> Query:  # noqa: ANN401  # any field
-    """The n-th made picture asking."""
+    """Make the query of the n-th picture."""
     made = Query(image_id=image_id(n), fingerprint=fingerprint(n))
     return msgspec.structs.replace(made, **changes)
 
@@ -154,19 +154,19 @@ def put(index: Index, seq: int, *records: Record) -> None:
 
 
 def bare(found: Record) -> Record:
-    """A record without vectors: arrays do not compare as one value."""
+    """Strip the vectors of a record: arrays do not compare as one value."""
     return msgspec.structs.replace(found, vectors={})
 
 
 class Model:
-    """One tenant in a dictionary; every answer by looking at every record."""
+    """Reference index of one tenant: a dictionary, scanned in full for every answer."""
 
     def __init__(self) -> None:
         self.live: dict[str, Record] = {}
         self.buried: dict[str, Tombstone] = {}
 
     def project(self, records: Iterable[Record], removed: Iterable[Tombstone]) -> None:
-        """What the entry left."""
+        """Apply the effects of an entry."""
         for stone in removed:
             self.live.pop(stone.image_id, None)
             self.buried.setdefault(stone.image_id, stone)
@@ -175,19 +175,19 @@ class Model:
                 self.live[record.state.image_id] = record
 
     def page(self, filters: Filters) -> list[Record]:
-        """All that pass, newest first, without vectors."""
+        """List all records that pass, newest first, without vectors."""
         found = [bare(record) for record in self.live.values() if _passes(record, filters)]
         return sorted(found, key=lambda r: (r.state.accepted_at, r.state.image_id), reverse=True)
 
     def copies(self, original: str) -> list[State]:
-        """In the order they came to be."""
+        """List the copies in the order of their creation."""
         states = (record.state for record in self.live.values())
         return [s for s in states if s.original == original != s.image_id]
 
     def hits(
         self, query: Query, radius: int, top: int, floor: float, without: Sequence[str] = ()
     ) -> list[Hit]:
-        """Open anchors by hash and by vector; nothing that is flat."""
+        """Find open anchors by hash and by vector, without flat pictures."""
         if not query.fingerprint.comparable:
             return []
         anchors = {
@@ -222,7 +222,7 @@ class Model:
     def near(
         self, space_id: str, vector: Vector, among: Iterable[str] | None = None
     ) -> list[tuple[str, float]]:
-        """Everything with a vector in the space, best first."""
+        """Rank all records with a vector in the space, best first."""
         found = [
             (image_id, float(np.dot(vector, self.live[image_id].vectors[space_id])))
             for image_id in (self.live if among is None else among)
@@ -231,9 +231,9 @@ class Model:
         return sorted(found, key=lambda pair: -pair[1])
 
     def standing(self, filters: Filters, space_id: str) -> list[str]:
-        """Those with a vector in the space that pass, or of which a copy without one does.
+        """List records with a vector in the space that pass, or have a passing copy without one.
 
-        By `ALLOWED` none passes for a copy.
+        With `ALLOWED` no original passes because of a copy.
         """
         if filters == ALLOWED:
             return [
@@ -249,7 +249,7 @@ class Model:
         return [image_id for image_id in self.live if image_id in stand]
 
     def stats(self, watermark: int) -> Stats:
-        """Counted one by one."""
+        """Count the records one by one."""
         spaces = sorted({space for record in self.live.values() for space in record.vectors})
         categories = {record.fields.category for record in self.live.values()} - {None}
         return Stats(

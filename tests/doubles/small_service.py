@@ -1,7 +1,7 @@
-"""A service small enough to read, for tests of its HTTP door.
+"""Minimal service for tests of the HTTP API.
 
-Store, index, acceptor, reader and waiter are the real ones. In place of worker and log stands a
-queue that settles each job as it is handed in: equal bytes are exact copies, all else is new.
+Store, index, acceptor, reader and waiter are the real ones. A queue that settles each job when it
+is enqueued replaces worker and log: equal bytes are exact copies, all else is new.
 """
 
 from __future__ import annotations
@@ -55,14 +55,14 @@ from tests.doubles.toys import Decoder, ToyCaptions
 
 SPACE = Space(space_id="visual-0a0a0a0a", kind="visual", model="toy", dimensions=8, similar_at=0.9)
 KEYS = tuple(f"key-of-tenant-t{n}:t{n}:admin" for n in range(400))
-"""One a test."""
+"""Keys, one for each test's own tenant."""
 MAX_BYTES = 100_000
 BROKEN = b"broken inside"
-"""A file that ends so fails when it is settled."""
+"""End of a file that fails when it is settled."""
 
 
 class Tail(NamedTuple):
-    """What the index does not hold yet."""
+    """Tail of a log, set by a test."""
 
     states: Mapping[str, State] = {}
     removed: Mapping[str, Tombstone] = {}
@@ -74,14 +74,13 @@ class Tail(NamedTuple):
 
 @dataclass
 class Follower:
-    """Tails that a test may set; none by default."""
+    """Log follower with the tails that a test sets; none by default."""
 
     index: SQLiteIndex
     tails: dict[str, Tail] = field(default_factory=dict)
     fails: Exception | None = None
 
     def tail(self, tenant: str) -> Tail:
-        """That of a tenant."""
         if self.fails is not None:
             raise self.fails
         watermark = self.index.watermark(tenant)
@@ -89,7 +88,7 @@ class Follower:
 
 
 class Queue:
-    """Settles at once, or lets jobs lie until `run`, or is down."""
+    """Queue that settles at once, holds jobs until `run`, or is down."""
 
     def __init__(self, settle: Callable[[str, str], None]) -> None:
         self._settle = settle
@@ -98,7 +97,7 @@ class Queue:
         self.held: list[tuple[str, str]] = []
 
     def enqueue(self, jobs: Sequence[tuple[str, str]]) -> None:
-        """Settle them, or hold them."""
+        """Settle the jobs, or hold them."""
         if self.down:
             raise QueueUnavailableError("the broker does not answer")
         self.held += jobs
@@ -106,24 +105,23 @@ class Queue:
             self.run()
 
     def run(self) -> None:
-        """Settle what is held."""
+        """Settle the jobs that are held."""
         held, self.held = self.held, []
         for tenant, job_id in held:
             self._settle(tenant, job_id)
 
     def depth(self) -> int:
-        """Jobs held."""
         if self.down:
             raise QueueUnavailableError("the broker does not answer")
         return len(self.held)
 
     def check_writable(self) -> None:
-        """Like `depth`."""
+        """Raise if the queue is down, like `depth`."""
         self.depth()
 
 
 class Checker:
-    """The verdict by bytes alone."""
+    """Checker that compares bytes alone."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -131,7 +129,7 @@ class Checker:
         self.gate.set()
 
     def check(self, tenant: str, data: bytes) -> tuple[Verdict, Decision]:
-        """After the gate is open."""
+        """Wait for the gate, then check."""
         self.gate.wait(10)
         inspect(data, self._service.settings.limits)
         if data.endswith(BROKEN):
@@ -141,38 +139,35 @@ class Checker:
 
 
 class Colours(ToyEmbedder):
-    """Pictures by their colours, absent until a test wants it."""
+    """Embedder of pictures by their colours, absent until a test enables it."""
 
     absent: str | None = "no visual model is wanted"
 
 
 class Models:
-    """One of each kind, which every tenant asks."""
+    """Registry with one embedder of each kind for every tenant."""
 
     def __init__(self, visual: Colours, caption: ToyCaptions) -> None:
         self._visual = visual
         self._caption = caption
 
     def visual(self, _: str) -> Colours:
-        """Of pictures and texts."""
         return self._visual
 
     def caption(self, _: str) -> ToyCaptions:
-        """Of texts alone."""
         return self._caption
 
     def spaces(self, _: str) -> list[str]:
-        """Nothing is counted by space."""
+        """Return no spaces, so that statistics count none."""
         return []
 
     def space_id(self, _: str, kind: str) -> str | None:
-        """Of the one that is there."""
         embedder = self._visual if kind == "visual" else self._caption
         return None if embedder.absent else embedder.space.space_id
 
 
 class Service:
-    """What `create_app` is given."""
+    """Services that `create_app` receives."""
 
     def __init__(self, folder: Path, **settings: Any) -> None:  # noqa: ANN401  # any setting
         self.settings = Settings(
@@ -186,7 +181,7 @@ class Service:
         self.progress = MemoryProgress()
         self.queue = Queue(self._settle)
         self.moment = 0.0
-        """By which the queue's depth is asked again."""
+        """Time at which the queue's depth is read again."""
         self.acceptor = Acceptor(
             self.blobs,
             self.shelf,
@@ -222,7 +217,7 @@ class Service:
         self._lock = threading.Lock()
 
     def mend(self) -> None:
-        """Undo what a test did to the parts."""
+        """Undo the changes of a test."""
         self.engine.running(lambda: None)
         self.queue.paused = self.queue.down = False
         self.queue.held.clear()
@@ -233,11 +228,10 @@ class Service:
         self.checker.gate.set()
 
     def close(self) -> None:
-        """Close the index."""
         self.index.close()
 
     def judge(self, tenant: str, sha256: str) -> Verdict:
-        """Exact where the bytes are known, else new."""
+        """Return `exact` if the bytes are known, else `new`."""
         same = self.index.find_states(tenant, sha256=[sha256])
         return verdict("exact", same[0].original) if same else verdict("new", None)
 
@@ -376,7 +370,7 @@ class Service:
 
 
 def verdict(kind: Any, original: str | None) -> Verdict:  # noqa: ANN401  # a literal
-    """One without matches."""
+    """Make a verdict without matches."""
     return Verdict(
         kind=kind,
         original=original,
@@ -387,5 +381,5 @@ def verdict(kind: Any, original: str | None) -> Verdict:  # noqa: ANN401  # a li
 
 
 def decision(value: Any, *, by: Any = "policy", reason: str | None = None) -> Decision:  # noqa: ANN401  # literals
-    """One of now."""
+    """Make a decision with the present time."""
     return Decision(value=value, by=by, at=clock.now(), reason=reason)

@@ -1,4 +1,4 @@
-"""Tiny untrained encoders, written the way transformers writes real ones."""
+"""Tiny untrained encoders, saved in the format of transformers."""
 
 # ruff: noqa: PLC0415 - torch takes seconds to import: only where a test needs it
 
@@ -13,7 +13,7 @@ SIDE = 48
 
 
 def clip(folder: Path, *, projection: int = 24) -> Path:
-    """A CLIPModel whose processor resizes the short side and cuts out the middle."""
+    """Save a CLIPModel whose processor resizes the short side and crops the middle."""
     import torch
     from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 
@@ -30,7 +30,7 @@ def clip(folder: Path, *, projection: int = 24) -> Path:
 
 
 def siglip(folder: Path) -> Path:
-    """A SiglipModel whose processor squashes to a square."""
+    """Save a SiglipModel whose processor squashes to a square."""
     import torch
     from transformers import SiglipConfig, SiglipImageProcessor, SiglipModel
 
@@ -43,7 +43,7 @@ def siglip(folder: Path) -> Path:
 
 
 def two_towers(folder: Path) -> Path:
-    """A VisionTextDualEncoderModel of a ViT and a BERT."""
+    """Save a VisionTextDualEncoderModel of a ViT and a BERT."""
     import torch
     from transformers import (
         BertConfig,
@@ -64,7 +64,7 @@ def two_towers(folder: Path) -> Path:
 
 
 def sentences(folder: Path, *, width: int = 32, limit: int | None = 8) -> Path:
-    """A BertModel with the file that sentence-transformers keeps its limit in, or without."""
+    """Save a BertModel, with or without sentence-transformers' file for its length limit."""
     import torch
     from transformers import BertConfig, BertModel
 
@@ -78,7 +78,7 @@ def sentences(folder: Path, *, width: int = 32, limit: int | None = 8) -> Path:
 
 
 def offset_sentences(folder: Path) -> Path:
-    """A RobertaModel, whose positions begin behind the index of its padding: 12 make 11."""
+    """Save a RobertaModel, whose positions begin behind the index of its padding: 12 make 11."""
     import torch
     from transformers import RobertaConfig, RobertaModel
 
@@ -117,7 +117,7 @@ def _vision() -> dict[str, Any]:
 
 
 def tokenizer(folder: Path, *, limit: int = 12) -> None:
-    """Write a tokenizer of whole words that knows those above."""
+    """Save a tokenizer of whole words that knows those above."""
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
     from tokenizers.pre_tokenizers import Whitespace

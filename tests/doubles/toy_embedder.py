@@ -1,4 +1,4 @@
-"""An embedder that can be predicted by hand: where a picture has which colour."""
+"""Embedder with predictable vectors: the colours of a picture by position."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ SIMILAR_AT = 0.98
 class ToyEmbedder:
     """Port Embedder without a model.
 
-    A vector is the mean colour of each field of a 4 x 4 grid, row by row, each channel brought
-    from 0..255 to -1..1, then a 1, all to unit length. A text is the flat picture of the mean of
-    the colours it names, grey where it names none.
+    A vector is the mean colour of each field of a 4 x 4 grid, row by row, each channel mapped from
+    0..255 to -1..1, then a 1, all to unit length. A text is the flat picture of the mean of the
+    colours it names, grey if it names none.
     """
 
     @property
     def space(self) -> Space:
-        """49 dimensions."""
+        """Return a space of 49 dimensions."""
         return Space(
             space_id=space_id("visual", model="toy", side=SIDE),
             kind="visual",
@@ -49,14 +49,14 @@ class ToyEmbedder:
 
     @property
     def absent(self) -> None:
-        """Always there."""
+        """Return None: the embedder is always available."""
         return
 
     def load(self) -> None:
-        """There is nothing to load."""
+        """Do nothing, as there is no model."""
 
     def embed_images(self, images: Sequence[Image.Image], *, urgent: bool = False) -> Matrix:  # noqa: ARG002 - the port's
-        """(n, 49) float32, in input order."""
+        """Embed pictures as (n, 49) float32, in input order."""
         fields = [
             np.asarray(image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BOX))
             for image in images
@@ -64,7 +64,7 @@ class ToyEmbedder:
         return _unit(np.array(fields, np.float32).reshape(len(images), SIDE * SIDE * 3))
 
     def embed_texts(self, texts: Sequence[str], *, urgent: bool = False) -> Matrix:  # noqa: ARG002 - the port's
-        """(n, 49) float32, in input order."""
+        """Embed texts as (n, 49) float32, in input order."""
         named = [_colour(text) for text in texts]
         flat = np.array(named, np.float32).reshape(len(texts), 3)
         return _unit(np.tile(flat, SIDE * SIDE))

@@ -1,4 +1,4 @@
-"""An embedder of texts that can be predicted by hand, and a decoder without child processes."""
+"""Predictable embedder of texts, and a decoder without child processes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CONCEPTS = (
 
 
 class ToyCaptions:
-    """Port TextEmbedder without a model: how often a text names each of eight concepts, and a 1."""
+    """Port TextEmbedder without a model: counts of eight concepts in a text, and a 1."""
 
     def __init__(self) -> None:
         self.absent: str | None = None
@@ -38,16 +38,16 @@ class ToyCaptions:
         )
 
     def load(self) -> None:
-        """There is nothing to load."""
+        """Do nothing, as there is no model."""
 
     def embed_texts(self, texts: Sequence[str], *, urgent: bool = False) -> Matrix:  # noqa: ARG002 - the port's
-        """(n, 9) float32, in input order."""
+        """Embed texts as (n, 9) float32, in input order."""
         counts = np.array([[*_counts(text), 0.3] for text in texts], np.float32)
         unit: Matrix = (counts / np.linalg.norm(counts, axis=1, keepdims=True)).astype(np.float32)
         return unit
 
     def of(self, fields: Fields) -> Vector:
-        """What a record with these fields has."""
+        """Return the vector of a record with these fields."""
         return np.asarray(self.embed_texts([caption(fields)])[0], np.float32)
 
 
@@ -57,7 +57,7 @@ def _counts(text: str) -> list[int]:
 
 
 class Decoder:
-    """Port Decoder in this very process."""
+    """Port Decoder in this process."""
 
     def fingerprint(
         self,
@@ -65,7 +65,7 @@ class Decoder:
         *,
         urgent: bool = False,  # noqa: ARG002 - the port's
     ) -> list[tuple[Canonical, Fingerprint] | SeenitError]:
-        """In input order."""
+        """Fingerprint each picture, in input order."""
         return [self._one(item) for item in items]
 
     def _one(self, item: bytes) -> tuple[Canonical, Fingerprint] | SeenitError:

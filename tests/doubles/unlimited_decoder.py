@@ -1,4 +1,4 @@
-"""A decoder on a machine that lets no address space be limited; run by a decoding child."""
+"""Decoder for a machine without limits on address space, run by a decoding child."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Embedders of words that can be foreseen: texts are near by the share of words they have alike."""
+"""Embedders with predictable vectors: texts are near by the share of their common words."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ class WordEmbedder:
 
     @property
     def space(self) -> Space:
-        """Raise EmbedderUnavailableError."""
+        """Return the space. Raise EmbedderUnavailableError."""
         if self.absent is not None:
             raise EmbedderUnavailableError(self.absent)
         return self._space
 
     def load(self) -> None:
-        """There is nothing to load."""
+        """Do nothing, as there is no model."""
 
     def embed_texts(self, texts: Sequence[str], *, urgent: bool = False) -> Matrix:
-        """(n, 256) float32."""
+        """Embed texts as (n, 256) float32."""
         del urgent
         return np.array([words(text) for text in texts], np.float32).reshape(-1, DIMENSIONS)
 
     def embed_images(self, images: Sequence[Image.Image], *, urgent: bool = False) -> Matrix:
-        """No picture says a word."""
+        """Embed every picture as the empty word."""
         raise NotImplementedError
 
 
 def words(text: str) -> Vector:
-    """The unit vector of a text; of none, that of an empty word."""
+    """Return the unit vector of a text; an empty text is the empty word."""
     found = re.findall(r"\w+", text.lower()) or [""]
     total = np.sum([_direction(word) for word in found], axis=0)
     return np.asarray(total / np.linalg.norm(total), np.float32)
@@ -63,7 +63,7 @@ def _direction(word: str) -> Vector:
 
 
 class Pair:
-    """Both embedders of every tenant."""
+    """Registry of both embedders for every tenant."""
 
     def __init__(self, visual: WordEmbedder, caption: WordEmbedder) -> None:
         self._visual = visual
