@@ -1,4 +1,4 @@
-"""What goes wrong between two parts: slow, cut and half-open links, and answers of 503."""
+"""Faults between two parts: slow, cut and half-open links, and answers of 503."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ from tests.backends.server_process import Server, binary, built, free_ports, sta
 
 
 class Link:
-    """A port on loopback that leads to a server, with what toxiproxy does to it meanwhile."""
+    """Port on loopback that leads to a server, with the toxics of toxiproxy."""
 
     def __init__(self, proxy: Toxiproxy, name: str, port: int) -> None:
         self._proxy, self._name, self.port = proxy, name, port
 
     def cut(self) -> None:
-        """Open connections are closed, new ones refused."""
+        """Close open connections and refuse new ones."""
         self._proxy.ask("POST", self._path, {"enabled": False})
 
     def mend(self) -> None:
-        """As if nothing had been."""
+        """Remove every fault of the link."""
         for toxic in self._proxy.ask("GET", self._path)["toxics"]:
             self._proxy.ask("DELETE", f"{self._path}/toxics/{toxic['name']}")
         self._proxy.ask("POST", self._path, {"enabled": True})
 
     def slow(self, milliseconds: int, jitter: int = 0) -> None:
-        """Every answer comes that much later."""
+        """Delay every answer by that much."""
         self.add("latency", latency=milliseconds, jitter=jitter)
 
     def half_open(self) -> None:
-        """Connections are taken and stay open, and nothing passes either way."""
+        """Accept and keep connections, and pass nothing either way."""
         self.add("timeout", timeout=0)
         self.add("timeout", "upstream", timeout=0)
 
     def reset_peer(self, milliseconds: int = 0) -> None:
-        """Connections end with a TCP reset, after that time."""
+        """End connections with a TCP reset, after that time."""
         self.add("reset_peer", timeout=milliseconds)
 
     def add(self, kind: str, stream: str = "downstream", **attributes: int) -> None:
-        """Any of toxiproxy's toxics, on answers (downstream) or on requests (upstream)."""
+        """Add any of toxiproxy's toxics, on answers (downstream) or on requests (upstream)."""
         told = {"type": kind, "stream": stream, "attributes": attributes}
         self._proxy.ask("POST", f"{self._path}/toxics", told)
 
@@ -56,7 +56,7 @@ class Link:
 
 
 class Toxiproxy(Server):
-    """Links to anything that listens on a port."""
+    """Server process with links to anything that listens on a port."""
 
     def __init__(self, folder: Path) -> None:
         (self.port,) = ports = free_ports(1)
@@ -67,7 +67,7 @@ class Toxiproxy(Server):
         self._links = 0
 
     def ready(self) -> bool:
-        """Its own API answers."""
+        """Return whether its own API answers."""
         try:
             httpx.get(f"http://127.0.0.1:{self.port}/version")
         except httpx.TransportError:
@@ -76,7 +76,7 @@ class Toxiproxy(Server):
         return True
 
     def link(self, host: str, port: int) -> Link:
-        """A new way to `host:port`; mended, it is as the port itself."""
+        """Open a link to `host:port`, without faults."""
         (own,) = free_ports(1)
         self._links += 1
         name = f"link{self._links}"
@@ -85,7 +85,7 @@ class Toxiproxy(Server):
         return Link(self, name, own)
 
     def ask(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
-        """Its HTTP API; what it answers."""
+        """Send a request to its HTTP API and return the answer."""
         url = f"http://127.0.0.1:{self.port}{path}"
         answer = httpx.request(method, url, json=body)
         assert answer.is_success, answer.text
@@ -93,15 +93,15 @@ class Toxiproxy(Server):
 
 
 def toxiproxy(folder: Path) -> AbstractContextManager[Toxiproxy]:
-    """A toxiproxy of one's own."""
+    """Start a private toxiproxy."""
     return started(Toxiproxy(folder))
 
 
 class Flaky(ThreadingHTTPServer):
-    """An HTTP server in front of another that answers 503 to some requests.
+    """HTTP proxy that answers 503 to some requests.
 
-    Requests pass unchanged, the Host header with them, since signatures hold it. Of those that
-    are refused the share `landed` was carried out first: its answer is lost.
+    Requests pass unchanged, with the Host header, since signatures cover it. The share `landed` of
+    the refused requests was carried out first: its answer is lost.
     """
 
     daemon_threads = True
@@ -113,13 +113,13 @@ class Flaky(ThreadingHTTPServer):
         self.upstream = (host, port)
         self.one_in, self.landed = one_in, landed
         self.requests = self.refused = self.lost = 0
-        """Requests seen; of them those refused; of these those that were carried out first."""
+        """Counts of all requests; of those refused; and of these, of those carried out first."""
         self._random = random.Random(seed)
         self._lock = threading.Lock()
         super().__init__(("127.0.0.1", self.port), _Forward)
 
     def draw(self) -> tuple[bool, bool]:
-        """Whether the next request is refused, and whether it is carried out first."""
+        """Decide whether the next request is refused, and whether it is carried out first."""
         with self._lock:
             self.requests += 1
             refuse = self.one_in > 0 and self._random.random() * self.one_in < 1
@@ -129,7 +129,7 @@ class Flaky(ThreadingHTTPServer):
             return refuse, lose
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that went away is no news."""
+        """Ignore clients that disconnect."""
 
 
 class _Forward(BaseHTTPRequestHandler):
@@ -188,14 +188,14 @@ class _Forward(BaseHTTPRequestHandler):
             upstream.close()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
-        """Say nothing."""
+        """Suppress the log of requests."""
 
 
 @contextmanager
 def flaky(
     host: str, port: int, one_in: int = 10, *, landed: float = 0.5, seed: int = 0
 ) -> Iterator[Flaky]:
-    """A server on `.port` that refuses one request in `one_in` (0: none) of those to host:port."""
+    """Start a proxy on `.port` that refuses one request in `one_in` (0: none) to host:port."""
     server = Flaky(host, port, one_in, landed, seed)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="flaky", daemon=True)
     thread.start()

@@ -1,4 +1,4 @@
-"""What a test does when something it needs is not there: skip, or fail where it was promised."""
+"""Skips for missing requirements, and failures for requirements that were promised."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 
 def absent(name: str, why: str) -> NoReturn:
-    """Skip, saying what is missing; fail where SEENIT_TEST_REQUIRE names it.
+    """Skip with the missing part, or fail if SEENIT_TEST_REQUIRE names it.
 
     `name` is one word, such as redis, weaviate, s3 or shared.
     """

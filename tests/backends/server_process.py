@@ -1,4 +1,4 @@
-"""A real server as a process of the tests, on ports of its own."""
+"""Real servers as processes of the tests, on their own ports."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from tests.backends.requirements import absent
 
 ROOT = Path(__file__).parents[2]
 BINARIES = ROOT / ".servers"
-"""Where `make servers` puts what no package of the system has."""
+"""Folder in which `make servers` installs the programs that no system package has."""
 PORTS = range(10_000, 32_000)
-"""Below the ports that the system gives to outgoing connections: a server that is down for a while
-finds its own ones free again, and nobody connects to himself meanwhile."""
+"""Ports below those of outgoing connections: a server that is down for a while finds its own ports
+free again, and no client connects to itself meanwhile."""
 GIVEN: set[int] = set()
-"""Ports that a test of this run has got."""
+"""Ports that this run has assigned to tests."""
 START_SECONDS = 90.0
 STOP_SECONDS = 20.0
 
 USED: dict[str, list[str]] = {}
-"""What the tests of this run talked to: a server's name, its versions and where they came from."""
+"""Servers that the tests of this run used, by name, with versions and paths."""
 
 
 def binary(name: str, part: str) -> str:
-    """The path of a server's program; absent(`part`) where there is none."""
+    """Find the path of a server's program; call absent(`part`) if there is none."""
     own = BINARIES / name
     found = str(own) if own.exists() else shutil.which(name)
     if found is None:
@@ -43,23 +43,23 @@ def binary(name: str, part: str) -> str:
 
 
 def used(name: str, told: str) -> None:
-    """Note that tests talk to a server of that version."""
+    """Record that tests use a server of that version."""
     if told not in USED.setdefault(name, []):
         USED[name].append(told)
 
 
 @cache
 def built(path: str, module: str) -> str:
-    """The version of a Go module that a program was built from, which many do not tell."""
+    """Read the version of the Go module that a program was built from; many do not print it."""
     data = Path(path).read_bytes()
     found = re.search(rb"(?:mod|dep)\t" + re.escape(module.encode()) + rb"\t(v[^\t\n]+)", data)
     return found[1].decode() if found else "of unknown version"
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports on loopback that nobody listens on, each of which has the next one free as well.
+    """Find free ports on loopback, each with the next one free as well.
 
-    None is given twice: whoever got one may not listen yet.
+    No port is returned twice, because its first user may not listen yet.
     """
     found: list[int] = []
     while len(found) < count:
@@ -71,7 +71,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen there now."""
+    """Return whether a server could listen there now."""
     with socket.socket() as held:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -82,7 +82,7 @@ def is_free(port: int) -> bool:
 
 
 def wait(ask: Callable[[], bool], seconds: float, what: Callable[[], str]) -> None:
-    """Until `ask` says yes; AssertionError with `what` to say after that many seconds."""
+    """Wait until `ask` returns true; raise AssertionError with `what` after that many seconds."""
     deadline = time.monotonic() + seconds
     pause = 0.005
     while not ask():
@@ -92,7 +92,7 @@ def wait(ask: Callable[[], bool], seconds: float, what: Callable[[], str]) -> No
 
 
 def outside() -> dict[str, str]:
-    """The system's environment, less what names Seenit or a bucket."""
+    """Return the system's environment without variables of Seenit or a bucket."""
     return {
         name: value
         for name, value in os.environ.items()
@@ -101,9 +101,9 @@ def outside() -> dict[str, str]:
 
 
 class Server:
-    """A program on ports and data that stay the same however often it is started.
+    """Program with ports and data that survive restarts.
 
-    Of the system's environment it gets what `outside` leaves.
+    Its environment is the part of the system's that `outside` leaves.
     """
 
     def __init__(
@@ -122,35 +122,35 @@ class Server:
         folder.mkdir(parents=True, exist_ok=True)
 
     def ready(self) -> bool:
-        """Whether it answers; a server that speaks more than TCP says so itself."""
+        """Return whether it accepts connections; subclasses use their protocol."""
         with socket.socket() as held:
             held.settimeout(1.0)
             return held.connect_ex(("127.0.0.1", self.ports[0])) == 0
 
     @property
     def running(self) -> bool:
-        """Whether its process lives."""
+        """Return whether its process lives."""
         return self._process is not None and self._process.poll() is None
 
     @property
     def pid(self) -> int:
-        """Of its process."""
+        """Return the id of its process."""
         assert self._process is not None
         return self._process.pid
 
     @property
     def code(self) -> int | None:
-        """What its process ended with, None while it runs."""
+        """Return the exit status of its process, None while it runs."""
         assert self._process is not None
         return self._process.poll()
 
     def log(self) -> str:
-        """The end of what it printed."""
+        """Return the end of its output."""
         path = self.folder / "log"
         return path.read_text(errors="replace")[-4000:] if path.exists() else ""
 
     def launch(self) -> None:
-        """Start it, and do not wait."""
+        """Start it without waiting."""
         assert not self.running, "it runs already"
         wait(self._free, STOP_SECONDS, lambda: f"ports {self.ports} are not free")
         with (self.folder / "log").open("ab") as log:
@@ -165,7 +165,7 @@ class Server:
             )
 
     def await_ready(self) -> None:
-        """Return once it answers; what it printed where it ends or stays silent."""
+        """Wait until it answers; raise with its output if it ends or stays silent."""
 
         def answers() -> bool:
             assert self.running, f"{self.command[0]} ended: {self.log()}"
@@ -174,12 +174,12 @@ class Server:
         wait(answers, START_SECONDS, lambda: f"{self.command[0]} does not answer: {self.log()}")
 
     def start(self) -> None:
-        """Start it, on the ports and the data of before, and return once it answers."""
+        """Start it on the same ports and data, and return once it answers."""
         self.launch()
         self.await_ready()
 
     def stop(self) -> None:
-        """SIGTERM, and kill -9 where that is not enough."""
+        """Stop it by SIGTERM, and by kill -9 if that is not enough."""
         if self._process is None:
             return
         self._process.send_signal(signal.SIGCONT)
@@ -190,17 +190,17 @@ class Server:
             self.kill()
 
     def kill(self) -> None:
-        """Kill -9."""
+        """Kill it by SIGKILL, without a chance to clean up."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
 
     def pause(self) -> None:
-        """SIGSTOP: connections are taken by the system, and nothing is answered."""
+        """Stop its process by SIGSTOP: the system accepts connections, and no answer comes."""
         os.kill(self.pid, signal.SIGSTOP)
 
     def resume(self) -> None:
-        """SIGCONT."""
+        """Continue its process by SIGCONT."""
         os.kill(self.pid, signal.SIGCONT)
 
     def _free(self) -> bool:
@@ -212,7 +212,7 @@ S = TypeVar("S", bound=Server)
 
 @contextmanager
 def started(server: S) -> Iterator[S]:
-    """A server that answers, stopped in the end."""
+    """Start a server, and stop it in the end."""
     try:
         server.start()
         yield server

@@ -2,8 +2,8 @@
 
 Each is a context manager that gives a server with `url` and the verbs `kill`, `stop`, `start`,
 `pause` and `resume`; the ports and the data outlive them. The fixtures of tests/conftest.py start
-one of each a run. tests/backends/weaviate_cluster.py has Weaviate, tests/backends/faults.py what
-goes wrong in between; both are reached from here.
+one of each per run. tests/backends/weaviate_cluster.py has Weaviate, tests/backends/faults.py the
+faults in between; both are imported here.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ __all__ = [
 
 BUCKET = "seenit"
 NEVER = Retry(NoBackoff(), 0)
-"""A client of Redis asks once: its default is ten times, for seconds."""
+"""Retry policy of Redis clients in tests: none, where the default is ten times, for seconds."""
 _S3_KEYS = {
     "AWS_ACCESS_KEY_ID": "tester",
     "AWS_SECRET_ACCESS_KEY": "tester-secret",
@@ -55,7 +55,7 @@ _S3_KEYS = {
 
 
 class Redis(Server):
-    """redis-server, which forgets at a restart unless it has an append-only file."""
+    """Process of redis-server, which forgets at a restart unless it has an append-only file."""
 
     def __init__(self, folder: Path, password: str | None, *, appendonly: bool) -> None:
         (self.port,) = ports = free_ports(1)
@@ -71,7 +71,7 @@ class Redis(Server):
         super().__init__(command, folder, ports=ports)
 
     def ready(self) -> bool:
-        """It answers PING, so it has read its file too."""
+        """Return whether it answers PING, and so has read its file too."""
         try:
             with Client.from_url(self.url, socket_timeout=2.0, retry=NEVER) as client:
                 version = _redis_version(client)
@@ -84,12 +84,12 @@ class Redis(Server):
 def redis(
     folder: Path, *, password: str | None = None, appendonly: bool = False
 ) -> AbstractContextManager[Redis]:
-    """A Redis of one's own."""
+    """Start a private Redis server."""
     return started(Redis(folder, password, appendonly=appendonly))
 
 
 class S3(Server):
-    """versitygw over a folder; `environment` is what obstore and every other client reads."""
+    """Process of versitygw over a folder; every client reads its variables in `environment`."""
 
     def __init__(self, folder: Path) -> None:
         (self.port,) = ports = free_ports(1)
@@ -110,12 +110,12 @@ class S3(Server):
         self._version = f"versitygw {built(program, 'github.com/versity/versitygw')} ({program})"
 
     def through(self, port: int) -> dict[str, str]:
-        """The variables for a client that goes through another port, such as a faulty link's."""
+        """Return the variables for a client that uses another port, such as a faulty link's."""
         endpoint = f"http://127.0.0.1:{port}"
         return {**_S3_KEYS, "AWS_ENDPOINT_URL": endpoint, "AWS_ALLOW_HTTP": "true"}
 
     def ready(self) -> bool:
-        """It answers, if only that it does not know who asks."""
+        """Return whether it answers, even if only with a refusal."""
         try:
             httpx.get(f"http://127.0.0.1:{self.port}/{BUCKET}")
         except httpx.TransportError:
@@ -125,19 +125,19 @@ class S3(Server):
 
 
 def s3(folder: Path) -> AbstractContextManager[S3]:
-    """An S3 of one's own, with one bucket."""
+    """Start a private S3 server with one bucket."""
     return started(S3(folder))
 
 
 class Given:
-    """A server that the environment names: it can be talked to, and not be stopped."""
+    """Server that the environment names: tests use it and cannot stop it."""
 
     def __init__(self, url: str, environment: Mapping[str, str], key: str | None) -> None:
         self.url, self.environment, self.key = url, dict(environment), key
 
 
 def given(part: str) -> Given | None:
-    """The server of SEENIT_TEST_REDIS_URL, _WEAVIATE_URL (and _KEY) or _S3_URL, if it is set."""
+    """Return the server of SEENIT_TEST_REDIS_URL, _WEAVIATE_URL (and _KEY) or _S3_URL, if set."""
     url = os.environ.get(f"SEENIT_TEST_{part.upper()}_URL")
     if not url:
         return None

@@ -1,4 +1,4 @@
-"""Weaviate for tests: one node, or a cluster of them on one machine."""
+"""Weaviate for tests: one node, or a cluster on one machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.backends.server_process import Server, binary, free_ports, started, u
 
 
 class Weaviate(Server):
-    """One node; `url` is what SEENIT_INDEX_URL takes."""
+    """Process of one node; `url` is a value for SEENIT_INDEX_URL."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class Weaviate(Server):
         )
 
     def ask(self, path: str) -> Any:  # noqa: ANN401 - whatever JSON the call answers
-        """GET below /v1; None where it does not answer, or not with 200."""
+        """Send a GET below /v1; return None unless it answers with 200."""
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         try:
             answer = httpx.get(f"http://127.0.0.1:{self.http}/v1/{path}", headers=headers)
@@ -77,25 +77,25 @@ class Weaviate(Server):
         return (answer.json() if answer.content else {}) if answer.is_success else None
 
     def ready(self) -> bool:
-        """Its own word, that gRPC listens, and that it may be written to: it has a leader."""
+        """Return whether it is ready by its own check, gRPC listens, and it has a leader."""
         if self.ask(".well-known/ready") is None or (meta := self.ask("meta")) is None:
             return False
         used("weaviate", f"{meta['version']} ({self.program})")
         return self.leader() is not None
 
     def leader(self) -> str | None:
-        """The name of the node that leads Raft, None while there is none."""
+        """Return the name of the node that leads Raft, None while there is none."""
         told = self.ask("cluster/statistics")
         found = [one.get("leaderId") for one in (told or {}).get("statistics", [])]
         return next((str(one) for one in found if one), None)
 
     def nodes(self) -> dict[str, str]:
-        """The status of every node it knows, HEALTHY for one that is there."""
+        """Return the status of every node it knows, HEALTHY for one that is up."""
         told = self.ask("nodes")
         return {one["name"]: one["status"] for one in (told or {}).get("nodes", [])}
 
     def join(self, nodes: list[Weaviate]) -> None:
-        """Make it one of these before it starts: all of them find each other."""
+        """Join it to these nodes before it starts, so that all find each other."""
         self._environment["RAFT_JOIN"] = ",".join(f"{one.name}:{one.raft}" for one in nodes)
         self._environment["RAFT_BOOTSTRAP_EXPECT"] = str(len(nodes))
         del self._environment["RAFT_TIMEOUTS_MULTIPLIER"]
@@ -106,12 +106,12 @@ class Weaviate(Server):
 def weaviate(
     folder: Path, *, key: str | None = None, environment: Mapping[str, str] | None = None
 ) -> AbstractContextManager[Weaviate]:
-    """A Weaviate of one's own, open to anybody unless it has a `key`."""
+    """Start a private Weaviate, open to all unless it has a `key`."""
     return started(Weaviate(folder, key, environment or {}))
 
 
 class Weaviates:
-    """A cluster; `url` names every node."""
+    """Nodes of a cluster; `url` names every node."""
 
     def __init__(self, nodes: list[Weaviate]) -> None:
         self.nodes = nodes
@@ -119,7 +119,7 @@ class Weaviates:
         self.url = nodes[0].url + "".join(f",127.0.0.1:{one.http}:{one.grpc}" for one in nodes[1:])
 
     def start(self) -> None:
-        """Start those that are down, and return once each sees all of them."""
+        """Start the nodes that are down, and return once each sees all of them."""
         for node in self.nodes:
             if not node.running:
                 node.launch()
@@ -128,7 +128,7 @@ class Weaviates:
         self.whole()
 
     def whole(self, seconds: float = 60.0) -> None:
-        """Return once every node sees every other as healthy."""
+        """Wait until every node sees every other as healthy."""
 
         def seen() -> bool:
             told = [list(node.nodes().values()) for node in self.nodes]
@@ -137,7 +137,7 @@ class Weaviates:
         wait(seen, seconds, lambda: str([node.nodes() for node in self.nodes]))
 
     def leader(self) -> Weaviate:
-        """The node that leads Raft, once the living agree on one that lives."""
+        """Return the node that leads Raft, once the living agree on a living one."""
         found: list[Weaviate] = []
 
         def agreed() -> bool:
@@ -158,7 +158,7 @@ def weaviates(
     key: str | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Weaviates]:
-    """A cluster of one's own."""
+    """Start a private Weaviate cluster."""
     made = [
         Weaviate(folder / f"node{n}", key, environment or {}, name=f"node{n}")
         for n in range(1, nodes + 1)
