@@ -1,4 +1,4 @@
-"""Files whose headers lie: real ones mutated, extreme numbers, digits without end, loops, depth."""
+"""Files with false headers: mutated ones, extreme numbers, endless digits, loops, depth."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from tests.samples.image_files import every
 
 FILES = every()
 EXTREMES = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 2**31 - 1, 2**31, 2**32 - 1, 2**63, 2**64 - 1)
-"""Numbers at the ends of what a field holds."""
+"""Numbers at the limits of a field."""
 LENGTHS = (1, 9, 10, 11, 19, 20, 308, 309, 310, 1000, 4000, 4085, 4096, 4300, 4301, 5000)
-"""Digits of a number that is written as text: about the ends of floats, of reads and of int()."""
+"""Digits of a number in text form: around the limits of floats, of reads and of int()."""
 
 
 @st.composite
 def mutated(draw: st.DrawFn) -> bytes:
-    """A real file of any format, with bytes, numbers or runs of it changed, or cut off."""
+    """Draw a real file of any format with changed bytes, numbers or runs, or truncated."""
     data = bytearray(FILES[draw(st.sampled_from(sorted(FILES)))])
     head = min(len(data), 400)
     for _ in range(draw(st.integers(1, 5))):
@@ -43,7 +43,7 @@ _CODES = {2: "H", 4: "I", 8: "Q"}
 
 @st.composite
 def netpbm(draw: st.DrawFn) -> bytes:
-    """A PPM, PGM or PBM whose numbers have any number of digits, or are none."""
+    """Draw a PPM, PGM or PBM whose numbers have any number of digits, or are none."""
     digits = st.builds(
         lambda digit, count: digit * count,
         st.sampled_from(b"0179"[:]).map(lambda byte: bytes([byte])),
@@ -61,7 +61,7 @@ def netpbm(draw: st.DrawFn) -> bytes:
 
 @st.composite
 def boxes(draw: st.DrawFn) -> bytes:
-    """An AVIF or HEIF file of boxes within boxes, whose lengths need not be true."""
+    """Draw an AVIF or HEIF file of nested boxes, whose lengths may be false."""
     brand = draw(st.sampled_from([b"avif", b"avis", b"heic", b"heim", b"mif1", b"msf1"]))
     other = draw(st.sampled_from([b"avif", b"heic", b"miaf"]))
     inner = draw(st.binary(max_size=40))
@@ -81,7 +81,7 @@ def boxes(draw: st.DrawFn) -> bytes:
 
 @st.composite
 def directories(draw: st.DrawFn) -> bytes:
-    """A TIFF or BigTIFF of directories that point anywhere, at themselves too."""
+    """Draw a TIFF or BigTIFF of directories that point anywhere, to themselves too."""
     order, big = draw(st.sampled_from([("<", b"II"), (">", b"MM")])), draw(st.booleans())
     sign, mark = order
     word, count, size = ("Q", "Q", 20) if big else ("I", "H", 12)
@@ -105,7 +105,7 @@ def directories(draw: st.DrawFn) -> bytes:
 
 @st.composite
 def chunks(draw: st.DrawFn) -> bytes:
-    """Signatures of the other formats, then numbers that mean anything."""
+    """Draw a signature of the other formats, followed by arbitrary numbers."""
     head = draw(
         st.sampled_from(
             [b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"GIF89a", b"BM", b"II+\0"]
@@ -122,5 +122,5 @@ def chunks(draw: st.DrawFn) -> bytes:
 
 
 def headers() -> st.SearchStrategy[bytes]:
-    """Any of them, and anything else."""
+    """Draw any of them, or any bytes."""
     return st.one_of(mutated(), netpbm(), boxes(), directories(), chunks(), st.binary(max_size=200))

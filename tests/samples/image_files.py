@@ -1,4 +1,4 @@
-"""Small files in every format that is read, made from one picture."""
+"""Small files in every supported format, made from one picture."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WIDTH, HEIGHT = 128, 96
 
 
 def drawn() -> Array:
-    """(96, 128, 3) soft ramps, with a corner of its own: no turn or mirror of it is alike."""
+    """Draw (96, 128, 3) soft ramps with a marked corner, so that no turn or mirror is alike."""
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
     held = np.stack([x * 2 % 256, y * 2 % 256, (x + y) % 256], -1).astype(np.uint8)
     held[:24, :32] = (250, 240, 20)
@@ -24,14 +24,14 @@ def drawn() -> Array:
 
 
 def encoded(image: Image.Image, name: str, **how: object) -> bytes:
-    """The picture as a file of Pillow's format `name`."""
+    """Encode the picture in Pillow's format `name`."""
     held = io.BytesIO()
     image.save(held, name, **how)
     return held.getvalue()
 
 
 def deep(picture: Array) -> bytes:
-    """A PNG of 16 bits a channel (cv2 writes what Pillow does not)."""
+    """Encode a PNG of 16 bits per channel, by cv2 because Pillow cannot."""
     wide = picture[..., ::-1].astype(np.uint16) * 257
     written, data = cv2.imencode(".png", wide)
     assert written
@@ -39,7 +39,7 @@ def deep(picture: Array) -> bytes:
 
 
 def every() -> dict[str, bytes]:
-    """One file a format and kind, all of the same picture."""
+    """Make one file per format and kind, all of the same picture."""
     image = Image.fromarray(drawn())
     high = {"quality": 95, "subsampling": 0}
     return {
@@ -78,7 +78,7 @@ NAMES = {
     "bmp": "BMP",
     "ppm": "PPM",
 }
-"""Format that each of `every` has."""
+"""Format of each of the files of `every`."""
 
 HEIC = base64.b64decode(
     """
@@ -94,7 +94,7 @@ HEIC = base64.b64decode(
     mQGGSFWNnF1wtFS9FltyQywG8UDgQZxszrFH1X4flA2ognKW3ipZfhBg2e6O7Sp4
     """
 )
-"""The picture as HEVC; made elsewhere, as nothing here encodes it."""
+"""The picture as HEVC; made elsewhere, as no installed library encodes it."""
 
 HEIC_TURNED = base64.b64decode(
     """
@@ -112,4 +112,4 @@ HEIC_TURNED = base64.b64decode(
     AAAIAAEBEgADAAAAAQAGAAAAAAAA
     """
 )
-"""The same, to be turned by 90 degrees clockwise when shown."""
+"""The same picture, to be rotated by 90 degrees clockwise when shown."""

@@ -1,4 +1,4 @@
-"""Folders as people have them: good pictures among everything else that a file system can hold."""
+"""Folders with good pictures among every other kind of entry of a file system."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 JPEG_START = b"\xff\xd8\xff\xe0"
 OUTSIDE = "outside.jpg"
-"""A picture beside the folder, for links that lead out of it."""
+"""Name of a picture beside the folder, for links that lead out of it."""
 
 
 def _socket(path: Path) -> None:
@@ -52,11 +52,11 @@ ODD: dict[str, tuple[str, bytes, Callable[[Path], object]]] = {
     "link to a folder": ("link", b"%b", lambda path: path.symlink_to("..")),
     "link to a device": ("special", b"%b.jpg", lambda path: path.symlink_to("/dev/zero")),
 }
-"""By what it is: the kind it is skipped as, its name around another one, and how it is made."""
+"""Odd entries by description: the kind of skip, a name around another one, and how to make it."""
 
 
 def make(folder: Path, what: str, name: bytes) -> Path:
-    """Put an odd entry into a folder; returns its path."""
+    """Put an odd entry into a folder and return its path."""
     _, around, put = ODD[what]
     path = Path(folder, os.fsdecode(around % name))
     put(path)
@@ -64,12 +64,12 @@ def make(folder: Path, what: str, name: bytes) -> Path:
 
 
 def told(what: str, path: Path) -> tuple[str, Path]:
-    """The kind that has to be told of an entry, and the path."""
+    """Return the kind that must be reported for an entry, and the path."""
     return ODD[what][0], path
 
 
 def clear(folder: Path) -> None:
-    """Make it anew, with nothing in it, beside a picture that lies outside."""
+    """Empty the folder, or create it, beside a picture outside of it."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     folder.with_name(OUTSIDE).write_bytes(JPEG_START)

@@ -1,4 +1,4 @@
-"""Made pictures for every test: textured like photos, flat, tiny, and templates."""
+"""Generated pictures for every test: textured like photos, flat, tiny, and templates."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ __all__ = ["EDITS", "TEMPLATES", "Edit", "flat", "jpeg", "photo", "png", "tiny"]
 
 
 def flat(color: str = "white", width: int = 640, height: int = 480) -> Image.Image:
-    """One colour everywhere: nothing for a hash to hold on to."""
+    """Make one flat colour, too uniform for a stable hash."""
     return Image.new("RGB", (width, height), color)
 
 
 def tiny(seed: int = 0, side: int = 8) -> Image.Image:
-    """A picture of a few pixels."""
+    """Make a picture of a few pixels."""
     return photo(seed, 64, 64).resize((side, side))
 
 
 def png(image: Image.Image) -> bytes:
-    """Encode without loss."""
+    """Encode as PNG, without loss."""
     held = io.BytesIO()
     image.save(held, "PNG")
     return held.getvalue()
