@@ -1,4 +1,4 @@
-"""Threads of which one runs at a time; whoever holds the baton is chosen at every gate."""
+"""Threads of which one runs at a time; each gate chooses the next holder of the baton."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 
 Choose = Callable[[int], int]
-"""Which of n ways to go on, from 0 on."""
+"""Chooser of one of n ways to continue, from 0 on."""
 
 
 class _Runner:
-    """A thread that is used again and again: starting one for each schedule costs too much."""
+    """Reusable thread: starting one for each schedule costs too much."""
 
     def __init__(self) -> None:
         self.turn = threading.Lock()
@@ -31,7 +31,7 @@ _RUNNERS: list[_Runner] = []
 
 
 class Baton:
-    """Runs bodies interleaved at their gates."""
+    """Scheduler that interleaves bodies at their gates."""
 
     def __init__(self, choose: Choose) -> None:
         self._choose = choose
@@ -41,7 +41,7 @@ class Baton:
         self._error: BaseException | None = None
 
     def gate(self) -> None:
-        """Perhaps let another go on first; outside of a run it does nothing."""
+        """Let another body run first, if so chosen; do nothing outside of a run."""
         me = self._holder
         if me is None or len(self._alive) == 1:
             return
@@ -53,7 +53,7 @@ class Baton:
             me.turn.acquire()
 
     def run(self, bodies: Sequence[Callable[[], None]]) -> None:
-        """Run all to their end; the first error of one of them is raised here."""
+        """Run all bodies to their end; raise the first error of one of them."""
         while len(_RUNNERS) < len(bodies):
             _RUNNERS.append(_Runner())
         self._alive = _RUNNERS[: len(bodies)]

@@ -1,4 +1,4 @@
-"""Each rule of the protocol left out, by overriding the small step that keeps it."""
+"""Each rule of the protocol omitted, by overriding the small step that keeps it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.simulation.world import fuse
 
 
 class Overwriting(Log):
-    """1: the store does not honour create-only."""
+    """Rule 1: the store does not honour create-only."""
 
     def _land(self, entry: Entry) -> bool:
         self._store.log[entry.seq] = entry
@@ -32,7 +32,7 @@ class Overwriting(Log):
 
 
 class FreesMarks(Ledger):
-    """2: a delete takes the done mark of its upload with it."""
+    """Rule 2: a delete removes the done mark of its upload."""
 
     def _project(self, tenant: str, entry: Entry) -> None:
         super()._project(tenant, entry)
@@ -42,14 +42,14 @@ class FreesMarks(Ledger):
 
 
 class SkipsTheTail(Ledger):
-    """3: what the entries after W left is not looked at, only what jobs they ended."""
+    """Rule 3: the entries after W count only for the jobs they ended, not for their records."""
 
     def _entry(self, tail: LogTail, source: SettleSource, claims: Sequence[Claim]) -> Entry:
         return super()._entry(tail._replace(layer=OverlayLayer()), source, claims)
 
 
 class LooksUpMarksFirst(Ledger):
-    """4: done marks are looked up before W and the tail are read."""
+    """Rule 4: done marks are looked up before W and the tail are read."""
 
     def settle(self, tenant: str, claims: Sequence[Claim]) -> list[Operation | None]:
         nothing = LogTail(tenant, 0, "", (), OverlayLayer())
@@ -64,7 +64,7 @@ class LooksUpMarksFirst(Ledger):
 
 
 class AsksTheIndexFirst(Ledger):
-    """4: the index is asked for candidates before W and the tail are read."""
+    """Rule 4: candidates are read from the index before W and the tail."""
 
     def settle(self, tenant: str, claims: Sequence[Claim]) -> list[Operation | None]:
         self._asked = super()._source(tenant)
@@ -81,7 +81,7 @@ class AsksTheIndexFirst(Ledger):
 
 
 class NoMarks(Ledger):
-    """4: done marks are not looked at."""
+    """Rule 4: done marks are not looked up."""
 
     def _ended(
         self, tenant: str, tail: LogTail, waiting: dict[str, Claim]
@@ -91,7 +91,7 @@ class NoMarks(Ledger):
 
 
 class KeepsJobsOfTheTail(Ledger):
-    """4: a job that the tail ended is settled all the same."""
+    """Rule 4: a job that the tail ended is settled all the same."""
 
     def _tail(self, tenant: str) -> LogTail:
         tail = super()._tail(tenant)
@@ -101,7 +101,7 @@ class KeepsJobsOfTheTail(Ledger):
 
 
 class IgnoresTheBatch(Ledger):
-    """5: a batch is not overlaid with itself."""
+    """Rule 5: a batch is not overlaid with itself."""
 
     def _decide(self, view: IndexView, claim: Claim, now: TenantNow) -> tuple[Operation, int]:
         return super()._decide(
@@ -110,7 +110,7 @@ class IgnoresTheBatch(Ledger):
 
 
 class KeepsTheDeleted(Ledger):
-    """5: what the tail deleted stays a candidate."""
+    """Rule 5: pictures that the tail deleted stay candidates."""
 
     def _entry(self, tail: LogTail, source: SettleSource, claims: Sequence[Claim]) -> Entry:
         layer = tail.layer.copy()
@@ -119,7 +119,7 @@ class KeepsTheDeleted(Ledger):
 
 
 class AsksOnce(SettleSource):
-    """5: where a list of candidates is exhausted by removals, more is not asked for."""
+    """Rule 5: a list of candidates that removals exhaust is not extended."""
 
     def hits(self, query: Query, shut: Callable[[str], bool], layers: OverlayLayers) -> list[Hit]:
         found = super().hits(query, lambda _: False, layers)
@@ -127,7 +127,7 @@ class AsksOnce(SettleSource):
 
 
 class NeverAsksForMore(Ledger):
-    """5: see above."""
+    """Rule 5, for the searcher: a list of candidates is never extended."""
 
     def _source(self, tenant: str) -> SettleSource:
         return AsksOnce(
@@ -141,7 +141,7 @@ class NeverAsksForMore(Ledger):
 
 
 class KeepsOneCandidate(Ledger):
-    """5 and 6: only the first candidate is kept, whatever its place in the log."""
+    """Rules 5 and 6: only the first candidate is kept, regardless of its place in the log."""
 
     def _source(self, tenant: str) -> SettleSource:
         def first(hits: Sequence[Hit]) -> Candidates:
@@ -153,7 +153,7 @@ class KeepsOneCandidate(Ledger):
 
 
 class LeavesCopies(Ledger):
-    """6: a delete does not decide its copies anew."""
+    """Rule 6: a delete does not evaluate its copies again."""
 
     def _decide(self, view: IndexView, claim: Claim, now: TenantNow) -> tuple[Operation, int]:
         operation, size = super()._decide(view, claim, now)
@@ -163,7 +163,7 @@ class LeavesCopies(Ledger):
 
 
 class LeavesTheUpload(Ledger):
-    """6: the delete of something unsettled does not end its upload."""
+    """Rule 6: the delete of an unsettled upload does not end the upload."""
 
     def _decide(self, view: IndexView, claim: Claim, now: TenantNow) -> tuple[Operation, int]:
         operation, size = super()._decide(view, claim, now)
@@ -171,7 +171,7 @@ class LeavesTheUpload(Ledger):
 
 
 class GoesFirst(Ledger):
-    """6: an original with many copies goes first, its copies are settled anew afterwards."""
+    """Rule 6: an original with many copies goes first, its copies are evaluated afterwards."""
 
     def _decide(self, view: IndexView, claim: Claim, now: TenantNow) -> tuple[Operation, int]:
         operation, size = super()._decide(view, claim, now)
@@ -181,7 +181,7 @@ class GoesFirst(Ledger):
 
 
 class NeverCloses(Ledger):
-    """6: a large star stays open while its copies are settled anew."""
+    """Rule 6: a large group stays open while its copies are evaluated again."""
 
     def _decide(self, view: IndexView, claim: Claim, now: TenantNow) -> tuple[Operation, int]:
         operation, size = super()._decide(view, claim, now)
@@ -190,7 +190,7 @@ class NeverCloses(Ledger):
 
 
 class Holdless(IndexView):
-    """Does not see what is held."""
+    """Settle view that does not see holds."""
 
     def state(self, image_id: str) -> State | None:
         state = super().state(image_id)
@@ -198,7 +198,7 @@ class Holdless(IndexView):
 
 
 class ForgetsHolds(Ledger):
-    """6: what is held is deleted and purged all the same."""
+    """Rule 6: records on hold are deleted and purged all the same."""
 
     def _decide(self, view: IndexView, claim: Claim, now: TenantNow) -> tuple[Operation, int]:
         if claim.job.kind in ("delete", "purge"):
@@ -207,7 +207,7 @@ class ForgetsHolds(Ledger):
 
 
 class TakesTheNext(Ledger):
-    """7: on an error the next number is taken, without reading this one."""
+    """Rule 7: after an error the next number is taken, without reading this one."""
 
     def _append(self, tail: LogTail, entry: Entry) -> LogTail:
         for seq in range(entry.seq, entry.seq + 10):
@@ -222,7 +222,7 @@ class TakesTheNext(Ledger):
 
 
 class SkipsANumber(Ledger):
-    """7: where nothing landed, the next number is taken."""
+    """Rule 7: if no entry landed, the next number is taken."""
 
     def _append(self, tail: LogTail, entry: Entry) -> LogTail:
         while True:
@@ -242,7 +242,7 @@ class SkipsANumber(Ledger):
 
 
 class KeepsJobsOfOthers(Ledger):
-    """7: what stands at the number is another's, and its jobs are not dropped."""
+    """Rule 7: the entry at the number is another worker's, and its jobs are not dropped."""
 
     def _append(self, tail: LogTail, entry: Entry) -> LogTail:
         after = super()._append(tail, entry)
@@ -254,7 +254,7 @@ class KeepsJobsOfOthers(Ledger):
 
 
 class DecidesOnce(Ledger):
-    """7: another's entry is not laid over the candidates."""
+    """Rule 7: another worker's entry is not overlaid on the candidates."""
 
     def _append(self, tail: LogTail, entry: Entry) -> LogTail:
         after = super()._append(tail, entry)
@@ -266,7 +266,7 @@ class DecidesOnce(Ledger):
 
 
 class MarksLast(Ledger):
-    """8: the watermark passes an entry before its jobs have their done marks."""
+    """Rule 8: the watermark passes an entry before its jobs have their done marks."""
 
     def _project(self, tenant: str, entry: Entry) -> None:
         layer = _laid(OverlayLayer(), entry)
@@ -277,7 +277,7 @@ class MarksLast(Ledger):
 
 
 class ForgetsPendingFirst(Ledger):
-    """8: the pending objects go before the index is up to their entry."""
+    """Rule 8: pending objects are removed before the index has their entry."""
 
     def _project(self, tenant: str, entry: Entry) -> None:
         jobs = _laid(OverlayLayer(), entry).outcomes
@@ -286,7 +286,7 @@ class ForgetsPendingFirst(Ledger):
 
 
 class ProjectsTheHead(Ledger):
-    """8: only the newest entry is projected."""
+    """Rule 8: only the newest entry is projected."""
 
     def advance(self, tenant: str) -> int:
         tail = self._follower.tail(tenant)
@@ -296,7 +296,7 @@ class ProjectsTheHead(Ledger):
 
 
 class Skipping(Replica):
-    """8: W may skip numbers."""
+    """Rule 8: the watermark may skip numbers."""
 
     def take(self) -> None:
         seq, written = self.queue[0]
@@ -306,7 +306,7 @@ class Skipping(Replica):
 
 
 class Hasty(MemoryIndex):
-    """8: W is what one replica shows."""
+    """Rule 8: the watermark is that of one replica."""
 
     def watermark(self, tenant: str) -> int:
         super().watermark(tenant)
@@ -314,7 +314,7 @@ class Hasty(MemoryIndex):
 
 
 class Unkeyed(Replica):
-    """8: the last write wins, not the highest seq."""
+    """Rule 8: the last write wins, not the highest seq."""
 
     def write(self, seq: int, state: State) -> None:
         if state.image_id not in self.tombstones:
@@ -322,7 +322,7 @@ class Unkeyed(Replica):
 
 
 class Unburied(Replica):
-    """8: tombstones do not stay in the index."""
+    """Rule 8: tombstones do not stay in the index."""
 
     def write(self, seq: int, state: State) -> None:
         held = self.states.get(state.image_id)
@@ -331,7 +331,7 @@ class Unburied(Replica):
 
 
 class NoTombstones(Ledger):
-    """6: a delete leaves no tombstone object."""
+    """Rule 6: a delete leaves no tombstone object."""
 
     def _project(self, tenant: str, entry: Entry) -> None:
         super()._project(tenant, entry)
@@ -341,7 +341,7 @@ class NoTombstones(Ledger):
 
 
 class AdvancesOnlyItsOwn(Ledger):
-    """9: a worker that finds its jobs settled does not advance."""
+    """Rule 9: a worker that finds its jobs settled does not advance."""
 
     _appended = False
 
@@ -358,7 +358,7 @@ class AdvancesOnlyItsOwn(Ledger):
 
 
 class IndexAlone(Snapshot):
-    """11: readers ask the index without the tail."""
+    """Rule 11: readers use the index without the tail."""
 
     def records(self, ids: Sequence[str], *, vectors: bool = False) -> list[Record | None]:
         return self.index.read_records(self.tenant, ids, vectors=vectors)
@@ -368,7 +368,7 @@ class IndexAlone(Snapshot):
 
 
 class LooksBack(LogFollower):
-    """11: a reader keeps the tail that it once read."""
+    """Rule 11: a reader keeps the tail of its first read."""
 
     def tail(self, tenant: str) -> LogTail:
         return self.held(tenant) or super().tail(tenant)
@@ -416,4 +416,4 @@ BREAKS: dict[str, Callable[[], Parts]] = {
     "11 reads overlaid": lambda: Parts(exactly=False, overlay=IndexAlone),
     "11 reads follow": lambda: Parts(exactly=False, follower=LooksBack),
 }
-"""By the number of the rule."""
+"""Parts with one rule omitted, by the number of the rule."""

@@ -1,4 +1,4 @@
-"""One job after another among the live records, and what was told of each."""
+"""Jobs settled one after another among the live records, and the result of each."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from core.records import Job, Operation, State
 from tests.simulation.world import AT, RULES, Relation, World, claim, operation, upload
 
 ALL = Relation(frozenset(map(frozenset, ("ab", "ac", "bc"))))
-"""Pictures a, b and c confirm each other."""
+"""Relation in which a, b and c confirm each other."""
 CHAIN = Relation(frozenset(map(frozenset, ("ab", "bc"))))
-"""a and b do, b and c do, a and c do not."""
+"""Relation in which a and b, and b and c confirm each other, but not a and c."""
 CAPTION = Relation(frozenset({frozenset("ab")}), frozenset({frozenset("ab")}))
-"""b is a with words laid over it."""
+"""Relation in which b is a with words over it."""
 
 
 class Case:
-    """Settles jobs one after the other and remembers what was decided."""
+    """Serial run that settles jobs one by one and remembers the results."""
 
     def __init__(self, relation: Relation | None = None, rules: Rules = RULES) -> None:
         self.world = World(relation or Relation(), [])
@@ -27,7 +27,7 @@ class Case:
         self.seq = 0
 
     def settle(self, job: Job, **more: object) -> Operation:
-        """One job, one entry."""
+        """Settle one job in one entry."""
         self.seq += 1
         self.world.jobs[job.job_id] = job
         done = decide(
@@ -37,22 +37,22 @@ class Case:
         return done
 
     def uploads(self, **pictures: str) -> None:
-        """Each under its id, in order."""
+        """Upload pictures, each under its id, in order."""
         for image_id, picture in pictures.items():
             self.settle(upload(image_id, picture))
 
     def told(self) -> dict[str, tuple[str, str | None, str]]:
-        """Kind, original and decision of every record."""
+        """Return kind, original and decision of every record."""
         return {
             one.image_id: (one.verdict.kind, one.verdict.original, one.decision.value)
             for one in self.world.states.values()
         }
 
     def decided(self, image_id: str, value: str, job_id: str = "d") -> Operation:
-        """A person says so."""
+        """Settle the decision of a person."""
         return self.settle(operation(job_id, "decide", image_id, value=value))
 
 
 def state(case: Case, image_id: str) -> State:
-    """A live record's."""
+    """Return the state of a live record."""
     return case.world.states[image_id]

@@ -1,4 +1,4 @@
-"""A play of the protocol: workers, crashes, lost answers and a late index, by a list of choices."""
+"""One run of the protocol: workers, crashes, lost answers and a late index, by choices."""
 
 from __future__ import annotations
 
@@ -31,27 +31,27 @@ MOST_STEPS = 4_000
 
 
 class CrashError(BaseException):
-    """A worker dies: nothing may catch it."""
+    """Death of a worker, which no code may catch."""
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """What is to be settled, and by whom."""
+    """Jobs to settle, with the worker of each."""
 
     jobs: tuple[Job, ...]
     batches: tuple[tuple[tuple[str, ...], ...], ...]
-    """For each worker the batches that it is given, by job_id."""
+    """Batches of each worker, by job_id."""
     relation: Relation = field(default_factory=Relation)
     replicas: int = 1
     reads: int = 0
-    """How often someone looks at everything meanwhile."""
+    """Number of full reads meanwhile."""
     swaps: bool = False
-    """Whether the index is made again from the log meanwhile, and swapped in."""
+    """Whether the index is rebuilt from the log meanwhile, and swapped in."""
 
 
 @dataclass(frozen=True)
 class Chances:
-    """How likely what is, at each point where it can be."""
+    """Probabilities of each event, at each point where it can happen."""
 
     switch: float = 0.3
     crash: float = 0.01
@@ -60,7 +60,7 @@ class Chances:
 
 
 class Choices:
-    """What chance decides, drawn from a seed; some seeds rarely switch, or never crash."""
+    """Random choices drawn from a seed; some seeds rarely switch, or never crash."""
 
     def __init__(self, seed: int, chances: Chances | None = None) -> None:
         self._random = rng = random.Random(seed)
@@ -72,44 +72,44 @@ class Choices:
         )
 
     def runner(self, n: int) -> int:
-        """Whose turn it is; 0 goes on with the present one."""
+        """Choose the next runner; 0 continues with the present one."""
         if self._random.random() >= self._chances.switch:
             return 0
         return self._random.randrange(n)
 
     def replica(self, n: int) -> int:
-        """Which replica answers."""
+        """Choose the replica that answers."""
         return self._random.randrange(n)
 
     def crash(self) -> bool:
-        """Whether the worker dies here."""
+        """Choose whether the worker dies here."""
         return self._random.random() < self._chances.crash
 
     def fault(self) -> str:
-        """What happens to an append."""
+        """Choose the outcome of an append."""
         if self._random.random() >= self._chances.fault:
             return ""
         return self._random.choice(FAULTS)
 
     def happens(self) -> bool:
-        """Whether something of the background happens here."""
+        """Choose whether a background event happens here."""
         return self._random.random() < self._chances.replicate
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What a reader saw between two moments of the log."""
+    """Records and jobs that a reader saw between two moments of the log."""
 
     since: int
     until: int
     states: dict[str, State]
     missed: set[str]
-    """Jobs that had been told as ended before it looked, and that it found unended."""
+    """Jobs that had been reported as ended before the read, and that it found unended."""
 
 
 @dataclass
 class Parts:
-    """What a worker is made of: a test puts a broken one in its place."""
+    """Classes that make a worker; a test replaces one by a broken one."""
 
     ledger: type[Ledger] = Ledger
     follower: type[LogFollower] = LogFollower
@@ -123,16 +123,17 @@ class Parts:
     """Candidates that the index gives, the one of the lowest place first; 0 for all there are."""
     sweeps: bool = True
     catches_up: bool = True
-    """Whether a new index is swapped in with all that the log has by then."""
+    """Whether a new index is swapped in with the whole log of that moment."""
     rash: bool = False
-    """Whether a new index goes to the head of the log, done marks or not."""
+    """Whether a new index advances to the head of the log, done marks or not."""
     exactly: bool = True
-    """Whether every outcome and object is compared with the specification, not only the promises
-    kept: that one is new, that nothing comes back, points at what is gone, ends twice or never."""
+    """Whether every outcome and object is compared with the specification, not only the promises:
+    that one is new, that no deleted picture returns, that no record points to a missing one, that
+    no job ends twice or never."""
 
 
 class Play:
-    """One schedule of one scenario."""
+    """Run of one schedule of one scenario."""
 
     def __init__(self, scenario: Scenario, choices: Choices, parts: Parts | None = None) -> None:
         self.scenario = scenario
@@ -143,7 +144,7 @@ class Play:
             replicas=[self.parts.replica() for _ in range(scenario.replicas)],
         )
         self.told: dict[str, Operation] = {}
-        """What `settle` answered, by job."""
+        """Results of `settle`, by job."""
         self.seen: list[Seen] = []
         self._baton = Baton(choices.runner)
         self._shielded = False
@@ -154,7 +155,7 @@ class Play:
     # --- running --------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """All of it, then sweep until nothing is pending."""
+        """Run all workers, then sweep until nothing is pending."""
         bodies = [self._worker(batches) for batches in self.scenario.batches]
         if self.scenario.reads:
             bodies.append(self._reader)
@@ -164,7 +165,7 @@ class Play:
         self.settle_down()
 
     def settle_down(self) -> None:
-        """What the sweeper brings to an end."""
+        """Finish everything that the sweeper can finish."""
         self._shielded = True
         worker = Worker(self)
         for _ in range(len(self.scenario.jobs) + 3):
@@ -176,7 +177,7 @@ class Play:
         self._background(everything=True)
 
     def gate(self, name: str) -> None:
-        """A step: others may come first, the worker may die, late things may arrive."""
+        """Pass a step: others may run first, the worker may die, late events may arrive."""
         self._steps += 1
         assert self._steps < MOST_STEPS, "it comes to an end"
         if self._shielded:
@@ -188,7 +189,7 @@ class Play:
             raise CrashError
 
     def fault(self) -> str:
-        """What happens to the append that is about to be made."""
+        """Return the outcome of the next append."""
         return "" if self._shielded else self.choices.fault()
 
     def _worker(self, batches: Sequence[Sequence[str]]) -> Callable[[], None]:
@@ -205,7 +206,7 @@ class Play:
         return body
 
     def _reader(self) -> None:
-        """Look at every picture and job, again and again; what was seen is judged at the end."""
+        """Read every picture and job, again and again; the reads are judged at the end."""
         blobs = Blobs(self.store, self._quietly)
         index = self.parts.index(self.store, self._quietly, self.choices.replica)
         follower = self.parts.follower(Log(self.store, self._quietly), index)
@@ -225,7 +226,7 @@ class Play:
             self.seen.append(Seen(since, self.store.head, states, known - ended))
 
     def _reindexer(self) -> None:
-        """Fill a new index from the log while the others go on, then swap it in."""
+        """Fill a new index from the log while the others continue, then swap it in."""
         fresh = Store(replicas=[self.parts.replica()])
         index = MemoryIndex(fresh)
         worker = Worker(self)
@@ -249,7 +250,7 @@ class Play:
         self.gate("quiet")
 
     def _background(self, *, everything: bool = False) -> None:
-        """Late appends land, queues of the index drain."""
+        """Land late appends, and drain the queues of the index."""
         while self.store.late:
             entry = self.store.late.pop(0)
             Log(self.store).land(entry)
@@ -299,7 +300,7 @@ class Play:
         assert stones == set(spec.removed), "every deleted picture has its tombstone"
 
     def entries(self) -> Iterable[Entry]:
-        """The log, from its first entry to its last, in one chain."""
+        """Return the log, from its first entry to its last, in one chain."""
         nonce = ""
         for seq in range(1, self.store.head + 1):
             assert seq in self.store.log, "no number is skipped"
@@ -309,7 +310,7 @@ class Play:
             yield entry
 
     def replay(self) -> tuple[World, list[dict[str, State]]]:
-        """Decide everything again, one job at a time, and compare; the states after each entry."""
+        """Decide all again, one job at a time, and compare; return the states after each entry."""
         spec = World(self.scenario.relation, self.scenario.jobs)
         history: list[dict[str, State]] = [{}]
         for entry in self.entries():
@@ -328,9 +329,9 @@ class Play:
         return spec, history
 
     def _told(self, done: Operation) -> Operation:
-        """An operation as far as it must be the serial one.
+        """Reduce an operation to the part that must equal the serial one.
 
-        Where the index gives only its best candidates, others may be missing from `matches`.
+        If the index gives only its best candidates, others may be missing from `matches`.
         """
         if not self.parts.top:
             return done
@@ -340,7 +341,7 @@ class Play:
         return replace(done, states=tuple(states))
 
     def _check_reads(self, history: list[dict[str, State]]) -> None:
-        """Each picture was seen as it was at some moment between asking and answering."""
+        """Check that each picture was read as it was at some moment between call and return."""
         for seen in self.seen:
             assert not seen.missed, "what was told is seen by whoever asks afterwards"
             for job in self.scenario.jobs:
@@ -352,7 +353,7 @@ class Play:
                 assert now in moments, "reads are of the present"
 
     def _check(self, spec: World, before: World, done: Operation) -> None:
-        """What holds after every operation, said without the code under test."""
+        """Check the promises after every operation, without the code under test."""
         relation = self.scenario.relation
         for state in spec.states.values():
             image_id = state.image_id
@@ -386,7 +387,7 @@ class Play:
 
     @staticmethod
     def _check_bytes(before: World, state: State) -> None:
-        """Only equal bytes lose theirs, and only they and whole pictures are blocked by others."""
+        """Check that only equal bytes lose theirs, and only whole pictures inherit a block."""
         same = [other for other in before.states.values() if other.sha256 == state.sha256]
         if state.content == "discarded":
             assert any(other.content == "stored" for other in same), "bytes that nobody else has"
@@ -394,7 +395,7 @@ class Play:
             assert any(other.decision.value == "block" for other in same), "unseen frames blocked"
 
     def _check_original(self, spec: World, state: State, relation: Relation) -> None:
-        """The live open anchor of the lowest place that it repeats is its original."""
+        """Check that the original is the live open anchor of the lowest place that confirms it."""
         mine = world.picture_of(world.of_state(state))
         places = [
             (other.anchor, other.image_id)
@@ -425,7 +426,7 @@ class Play:
 
     @staticmethod
     def _by_twin(spec: World, state: State) -> bool:
-        """Whether it has its original through a copy of the same pixels."""
+        """Return whether it has its original through a copy with the same pixels."""
         return any(
             other.pixels == state.pixels
             and other.image_id != state.image_id
@@ -435,12 +436,12 @@ class Play:
 
 
 def _shown(state: State | None) -> State | None:
-    """What a door tells of a record: not how far a large star has come."""
+    """Reduce a record to its public part, without the progress of a large group."""
     return state and replace(state, closed=False, spreading=())
 
 
 class Worker:
-    """One process: what it keeps in memory is lost when it dies."""
+    """One worker process: its memory is lost when it dies."""
 
     def __init__(self, play: Play) -> None:
         parts, store = play.parts, play.store
@@ -467,7 +468,7 @@ class Worker:
         )
 
     def run(self, job_ids: Sequence[str]) -> None:
-        """Take a batch: fingerprint what is an upload, then settle."""
+        """Take a batch: fingerprint the uploads, then settle."""
         claims = []
         for job_id in job_ids:
             try:

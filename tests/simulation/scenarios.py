@@ -1,4 +1,4 @@
-"""Scenarios made from a seed: what is uploaded, deleted, decided, purged, and who gets it when."""
+"""Scenarios from a seed: uploads, deletes, decisions, purges, and the order of delivery."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def scenario(
     replicas: int = 0,
     swaps: float = 0.2,
 ) -> Scenario:
-    """Up to so many of each; every job is given to at least one worker, many to two.
+    """Make a scenario of up to so many of each; every job goes to one worker, many to two.
 
     `spaces`: a second space is added, filled and activated meanwhile.
 
@@ -99,7 +99,7 @@ def _operations(
 
 
 def _held(rng: random.Random, jobs: list[Job]) -> list[Job]:
-    """Some edits say how long a record is to be kept, some of them only that."""
+    """Add holds to some edits, and make some edits holds alone."""
     return [
         replace(
             job,
@@ -113,7 +113,7 @@ def _held(rng: random.Random, jobs: list[Job]) -> list[Job]:
 
 
 def _batches(rng: random.Random, jobs: list[Job]) -> tuple[tuple[str, ...], ...]:
-    """Most jobs, nearly in the order of acceptance, some of them twice."""
+    """Return most jobs, nearly in the order of acceptance, some of them twice."""
     given = [job.job_id for job in jobs if rng.random() < 0.8]
     given += rng.choices(given, k=rng.randint(0, 2)) if given else []
     if rng.random() < 0.3:

@@ -1,7 +1,7 @@
-"""All that outlives a worker, in memory: every call on it is a point of interleaving.
+"""Stores in memory that outlive a worker; every call on them is a point of interleaving.
 
-What the ledger and its readers need of blobs, log, index, shelf and sight; the pictures are those
-of tests/simulation/world.py.
+They implement the ports of the ledger and its readers to blobs, log, index, shelf and sight; the
+pictures are those of tests/simulation/world.py.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from core.types import ActiveSpaces, Comparison, Evidence, Hit, Query
 from tests.simulation.world import TENANT, Relation, fingerprint, measure, of_state, picture_of
 
 Gate = Callable[[str], None]
-"""Called before every step that others can see or be seen by."""
+"""Callback before every step that others can see or be seen by."""
 
 
 @dataclass
@@ -36,7 +36,7 @@ class Replica:
     )
 
     def take(self) -> None:
-        """Let the oldest write of the queue become visible."""
+        """Make the oldest write of the queue visible."""
         seq, written = self.queue.pop(0)
         match written:
             case None:
@@ -55,7 +55,7 @@ class Replica:
                 )
 
     def write(self, seq: int, state: State) -> None:
-        """The highest seq wins, tombstones stay."""
+        """Apply a write: the highest seq wins, tombstones stay."""
         held = self.states.get(state.image_id)
         if state.image_id not in self.tombstones and (held is None or held[0] <= seq):
             self.states[state.image_id] = (seq, state)
@@ -67,7 +67,7 @@ def _seq(written: tuple[int, ActiveSpaces]) -> int:
 
 @dataclass
 class Store:
-    """All that outlives a worker."""
+    """State that outlives a worker."""
 
     relation: Relation = field(default_factory=Relation)
     objects: dict[str, bytes] = field(default_factory=dict)
@@ -83,53 +83,49 @@ class Store:
         self.objects[keys.pending(TENANT, job.job_id)] = msgspec.json.encode(job)
 
     def pending(self) -> list[str]:
-        """What a sweeper finds."""
+        """List the jobs that a sweeper finds."""
         return [
             key.rpartition("/")[2] for key in self.objects if key.startswith(f"pending/{TENANT}/")
         ]
 
     @property
     def head(self) -> int:
-        """The highest number taken."""
+        """Return the highest number taken."""
         return max(self.log, default=0)
 
 
 def no_gate(_: str) -> None:
-    """Nobody else is there."""
+    """Pass without interleaving, outside of a run."""
 
 
 class Blobs:
-    """What the ledger needs of a blob store."""
+    """Port Blobs, as far as the ledger uses it."""
 
     def __init__(self, store: Store, gate: Gate = no_gate) -> None:
         self._objects = store.objects
         self._gate = gate
 
     def get(self, key: str) -> bytes:
-        """Raise MissingError."""
         (data,) = self.get_many([key])
         if data is None:
             raise MissingError(key)
         return data
 
     def get_many(self, names: Sequence[str]) -> list[bytes | None]:
-        """In order."""
         self._gate("get")
         return [self._objects.get(name) for name in names]
 
     def exists(self, names: Sequence[str]) -> list[bool]:
-        """In order."""
         self._gate("exists")
         return [name in self._objects for name in names]
 
     def put(self, items: Iterable[tuple[str, bytes]]) -> None:
-        """Overwrites."""
         for key, data in items:
             self._gate("put")
             self._objects[key] = data
 
     def create_many(self, items: Sequence[tuple[str, bytes]]) -> list[bool]:
-        """One after the other: a crash may come between two."""
+        """Create one after the other: a crash may come between two."""
         created = []
         for key, data in items:
             self._gate("create")
@@ -138,14 +134,14 @@ class Blobs:
         return created
 
     def delete(self, names: Iterable[str]) -> None:
-        """One after the other."""
+        """Delete one after the other."""
         for name in names:
             self._gate("delete")
             self._objects.pop(name, None)
 
 
 class Log:
-    """The log; `fault` names what happens to an append instead of landing with an answer."""
+    """Log; `fault` names the failure of an append that gets no answer."""
 
     def __init__(
         self, store: Store, gate: Gate = no_gate, fault: Callable[[], str] = lambda: ""
@@ -155,13 +151,12 @@ class Log:
         self._fault = fault
 
     def read(self, tenant: str, seq: int) -> Entry | None:
-        """None where that number is not taken."""
         assert tenant == TENANT
         self._gate("read")
         return self._store.log.get(seq)
 
     def append(self, tenant: str, entry: Entry) -> None:
-        """Create-only, with the faults that stores were seen to have."""
+        """Create the entry, with the faults that real stores show."""
         assert tenant == TENANT
         self._gate("append")
         fault = self._fault()
@@ -179,13 +174,12 @@ class Log:
             raise ExistsError("412 for one's own")
 
     def head(self, tenant: str) -> int:
-        """The highest number taken."""
         assert tenant == TENANT
         self._gate("read")
         return self._store.head
 
     def land(self, entry: Entry) -> None:
-        """A put that was thought lost arrives."""
+        """Land a put that was thought lost."""
         self._land(entry)
 
     def _land(self, entry: Entry) -> bool:
@@ -196,7 +190,7 @@ class Log:
 
 
 class MemoryIndex:
-    """What the ledger needs of an index: replicas, each behind a queue, read at random."""
+    """Port Index, as far as the ledger uses it: replicas, each behind a queue, read at random."""
 
     def __init__(
         self, store: Store, gate: Gate = no_gate, choose: Callable[[int], int] = lambda _: 0
@@ -212,7 +206,7 @@ class MemoryIndex:
         return replicas[self._choose(len(replicas)) if len(replicas) > 1 else 0]
 
     def watermark(self, tenant: str) -> int:
-        """What every replica shows."""
+        """Return the watermark that every replica shows."""
         assert tenant == TENANT
         self._gate("watermark")
         return min(replica.watermark for replica in self._store.replicas)
@@ -227,7 +221,7 @@ class MemoryIndex:
         *,
         standings: Sequence[ActiveSpaces] = (),
     ) -> None:
-        """One document after the other, then the watermark, to the queue of each replica."""
+        """Queue one document after the other, then the watermark, for each replica."""
         assert tenant == TENANT
         states = [record.state for record in records]
         for written in (*removed, *states, *outcomes, *standings, None):
@@ -238,24 +232,22 @@ class MemoryIndex:
                     replica.take()
 
     def active_spaces(self, _: str) -> dict[str, ActiveSpaces]:
-        """By kind."""
         return {kind: standing for kind, (_, standing) in self._replica().standings.items()}
 
     def list_unembedded(self, _: str, space_id: str, limit: int, after: int = -1) -> MissingVectors:
-        """All at once: every picture here has pixels."""
+        """Return all at once: every picture here has pixels."""
         del limit, after
         held = [state for _, state in self._replica().states.values()]
         return MissingVectors([state for state in held if space_id not in state.spaces], None)
 
     def read_states(self, _: str, image_ids: Sequence[str]) -> list[State | None]:
-        """In order."""
         held = self._replica().states
         return [held[one][1] if one in held else None for one in image_ids]
 
     def read_records(
         self, tenant: str, image_ids: Sequence[str], *, vectors: bool = False
     ) -> list[Record | None]:
-        """In order; there are no vectors."""
+        """Read records, which have no vectors here."""
         del vectors
         return [
             state
@@ -266,12 +258,10 @@ class MemoryIndex:
         ]
 
     def read_tombstones(self, _: str, image_ids: Sequence[str]) -> list[Tombstone | None]:
-        """In order."""
         held = self._replica().tombstones
         return [held.get(one) for one in image_ids]
 
     def read_outcomes(self, _: str, job_ids: Sequence[str]) -> list[Outcome | None]:
-        """In order."""
         held = self._replica().outcomes
         return [held.get(one) for one in job_ids]
 
@@ -295,7 +285,7 @@ class MemoryIndex:
     def find_candidates(
         self, _: str, queries: Sequence[Query], *, without: Sequence[str] = ()
     ) -> list[list[Hit]]:
-        """Every open anchor."""
+        """Return every open anchor."""
         anchors = [
             state
             for _, state in self._replica().states.values()
@@ -311,7 +301,7 @@ class MemoryIndex:
         return [hit for hit in hits if hit is not None]
 
     def _best(self, query: Query, anchors: Sequence[State]) -> list[State]:
-        """All there are, or only so many of those that will confirm, the first ones first."""
+        """Return all anchors, or only so many of those that will confirm, the first ones first."""
         found = [anchor for anchor in anchors if of_state(anchor).comparable]
         if not self.top:
             return found
@@ -322,13 +312,13 @@ class MemoryIndex:
 
 
 class Shelf:
-    """Per-picture objects, reduced to the one that counts, and what is done to them."""
+    """Per-picture objects, reduced to the one that counts."""
 
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
 
     def write(self, image_id: str, picture: str) -> None:
-        """The fingerprint stage: whoever writes then looks for a tombstone and a purge mark."""
+        """Write a fingerprint; then look for a tombstone and a purge mark."""
         derived = keys.derived(TENANT, image_id, "fingerprint")
         self._blobs.put([(derived, picture.encode())])
         marks = [keys.tombstone(TENANT, image_id), keys.purged(TENANT, image_id)]
@@ -336,14 +326,14 @@ class Shelf:
             self._blobs.delete([derived])
 
     def picture(self, image_id: str) -> str | None:
-        """Of what is stored or was kept."""
+        """Return the picture that is stored or was kept."""
         found = self._blobs.get_many(
             [keys.derived(TENANT, image_id, "fingerprint"), keys.kept(TENANT, image_id)]
         )
         return next((data.decode() for data in found if data is not None), None)
 
     def join(self, tenant: str, seq: int, states: Sequence[State]) -> list[Record]:
-        """Without those of which nothing is left."""
+        """Join states to records, without those whose objects are gone."""
         return [
             Record(
                 tenant=tenant, seq=seq, state=state, fingerprint=of_state(state), fields=Fields()
@@ -353,7 +343,6 @@ class Shelf:
         ]
 
     def remove(self, _: str, ids: Sequence[str]) -> None:
-        """All of it."""
         self._blobs.delete(
             [
                 key
@@ -366,10 +355,10 @@ class Shelf:
         )
 
     def discard(self, tenant: str, ids: Sequence[str]) -> None:
-        """The bytes, which this world has none of."""
+        """Do nothing: this world has no bytes."""
 
     def purge(self, _: str, image_id: str) -> None:
-        """Keep, mark, remove."""
+        """Keep the fingerprint, set the mark, remove the rest."""
         picture = self.picture(image_id)
         if picture is not None:
             self._blobs.put([(keys.kept(TENANT, image_id), picture.encode())])
@@ -378,7 +367,7 @@ class Shelf:
 
 
 class Sight:
-    """Pictures laid over each other as the relation says, while there are pixels."""
+    """Comparison by the relation, while there are pixels."""
 
     def __init__(self, store: Store, shelf: Shelf, gate: Gate = no_gate) -> None:
         self._store = store
@@ -386,7 +375,7 @@ class Sight:
         self._gate = gate
 
     def compare(self, _: str, query: Query, candidate_id: str, hit: Hit) -> Comparison:
-        """A pure function of the two while both are stored."""
+        """Compare by a pure function of the two while both are stored."""
         self._gate("compare")
         del hit
         derived = keys.derived(TENANT, candidate_id, "fingerprint")
@@ -396,13 +385,11 @@ class Sight:
         return self._store.relation.compare(picture_of(query.fingerprint), other.decode())
 
     def query(self, _: str, image_id: str) -> Query:
-        """Raise MissingError."""
         picture = self._shelf.picture(image_id)
         if picture is None:
             raise MissingError(image_id)
         return Query(image_id=image_id, fingerprint=fingerprint(picture))
 
     def fields(self, tenant: str, image_id: str, op_id: str | None) -> Fields:
-        """Nobody says anything."""
         del tenant, image_id, op_id
         return Fields()

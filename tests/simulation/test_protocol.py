@@ -1,7 +1,7 @@
 """The protocol of the log under every schedule: the same Ledger as in production, in memory.
 
-Each play ends with a comparison to the serial specification in the order of the log, and with the
-promises themselves, said without the code under test.
+Each run ends with a comparison to the serial specification in the order of the log, and with the
+promises themselves, checked without the code under test.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ SMALLEST = ("two pictures that confirm each other", "a delete meets its upload")
 
 
 class Script(Choices):
-    """Chooses nothing but what it is told: turns given away, and one death."""
+    """Fixed choices: turns given away at named steps, and one death."""
 
     def __init__(self, turns: tuple[int, ...] = (), crash: int = -1) -> None:
         super().__init__(0)
@@ -58,33 +58,33 @@ class Script(Choices):
         self.steps = 0
 
     def runner(self, n: int) -> int:
-        """The next one at the turns named."""
+        """Choose the next one at the named turns."""
         self.asked += 1
         return 1 % n if self.asked - 1 in self._turns else 0
 
     def crash(self) -> bool:
-        """At the step named."""
+        """Die at the named step."""
         self.steps += 1
         return self.steps - 1 == self._crash
 
     def fault(self) -> str:
-        """Never."""
+        """Never let an append fail."""
         return ""
 
     def happens(self) -> bool:
-        """Always at once."""
+        """Make background events happen at once."""
         return True
 
 
 def played(plot: Scenario, choices: Choices) -> None:
-    """Play and verify."""
+    """Run and verify a scenario."""
     play = Play(plot, choices)
     play.run()
     play.verify()
 
 
 def plots(seed: int) -> Scenario:
-    """Of every seed another one."""
+    """Make another scenario for every seed."""
     pictures = ("", "", "abcd", "bcda")[seed % 4]
     return scenario(seed, workers=2 + seed // 4 % 2, pictures=pictures)
 
@@ -98,7 +98,7 @@ def test_any_interleaving_ends_as_the_serial_run(part: int) -> None:
 
 @pytest.mark.parametrize("part", range(2))
 def test_a_space_is_asked_once_it_is_filled(part: int) -> None:
-    """Vectors made later, a second space and the flip, among uploads, edits and deletes."""
+    """Vectors made later, a second space and its activation, among uploads, edits and deletes."""
     flipped = 0
     for seed in range(part * 400, part * 400 + 400):
         play = Play(
@@ -116,10 +116,10 @@ def test_a_space_is_asked_once_it_is_filled(part: int) -> None:
 
 
 class Sticky(LogFollower):
-    """Keeps its tail between batches and does not look for what others appended."""
+    """Ledger that keeps its tail between batches and does not read others' entries."""
 
     def tail(self, tenant: str) -> LogTail:
-        """Only the watermark is read."""
+        """Read only the watermark."""
         held = self.held(tenant)
         watermark = self._index.watermark(tenant)
         if held is not None and held.watermark <= watermark <= held.head:
@@ -128,7 +128,7 @@ class Sticky(LogFollower):
 
 
 def test_a_worker_may_keep_its_tail() -> None:
-    """Not looking for what others appended is merely slower when they did: its number is taken."""
+    """A worker that does not read others' entries is merely slower: its number is taken."""
     for seed in range(400):
         play = Play(replace(plots(seed), reads=0), Choices(seed), Parts(follower=Sticky))
         play.run()
@@ -139,13 +139,13 @@ def test_a_worker_may_keep_its_tail() -> None:
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("part", range(20))
 def test_any_interleaving_of_very_many(part: int) -> None:
-    """The same for forty thousand schedules."""
+    """Forty thousand schedules end as the serial run, too."""
     for seed in range(10_000 + part * 2000, 10_000 + part * 2000 + 2000):
         played(plots(seed), Choices(seed))
 
 
 def schedules(plot: Scenario, most: int) -> Iterator[tuple[int, ...]]:
-    """Every way to take the turn away from a worker up to so many times."""
+    """Yield every way to take the turn away from a worker up to so many times."""
     for many in range(most + 1):
         probe = Script()
         Play(plot, probe).run()
@@ -202,7 +202,7 @@ HARDEST = {
     "6 tombstones": {"deletes": True, "replicas": 1},
     "2 marks stay": {"deletes": True, "replicas": 1},
 }
-"""Where chance rarely finds what goes wrong: scenarios that make it likelier."""
+"""Scenarios for the rules whose failures random ones rarely reach."""
 
 
 @pytest.mark.parametrize("rule", BREAKS)
@@ -220,7 +220,7 @@ def test_every_rule_is_needed(rule: str) -> None:
 
 
 def test_what_lacks_a_vector_is_looked_for_in_the_tail_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A flip that asks the index alone does not see what came since, and is found out."""
+    """An activation that reads the index alone misses newer pictures, and verify fails."""
 
     def index_alone(self: IndexView, space_id: str) -> int:
         held = self._source.lacking(space_id)

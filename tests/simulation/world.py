@@ -1,9 +1,9 @@
-"""A small world to settle pictures in: what they are, what is asked for, and what comes of it.
+"""A small world of pictures, jobs, and their serial outcome.
 
 A picture is a letter and a number: `a1` and `a2` have the same letter, hence the same pixels; the
 same letter and number are the same bytes. A `~` behind them is an animation whose first frame has
-those pixels. Which letters confirm each other is a relation given to
-the world: symmetric, and not transitive unless one makes it so.
+those pixels. The letters that confirm each other are a relation given to the world: symmetric, and
+not transitive unless it is made so.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ EARLIER, LATER = "2025-12-31T23:59:59.999Z", "2026-01-01T00:00:00.001Z"
 
 
 def fingerprint(picture: str) -> Fingerprint:
-    """Of a picture by its name: `_` as its letter has nothing to hold on to."""
+    """Make the fingerprint of a named picture; `_` as its letter is not comparable."""
     return Fingerprint(
         sha256=f"bytes {picture}",
         md5="",
@@ -58,28 +58,28 @@ def fingerprint(picture: str) -> Fingerprint:
 
 
 def picture_of(found: Fingerprint) -> str:
-    """The name of a picture."""
+    """Return the name of a picture."""
     return found.phash
 
 
 def of_state(state: State) -> Fingerprint:
-    """A record's fingerprint, by its digest."""
+    """Make a record's fingerprint from its digest."""
     return fingerprint(state.sha256.removeprefix("bytes "))
 
 
 @dataclass(frozen=True)
 class Relation:
-    """Which letters confirm each other, and of those which differ in a region."""
+    """Pairs of letters that confirm each other, and those that differ in a region."""
 
     confirming: frozenset[frozenset[str]] = frozenset()
     changed: frozenset[frozenset[str]] = frozenset()
 
     def confirms(self, one: str, other: str) -> bool:
-        """Whether one laid over the other agrees."""
+        """Return whether one aligned with the other agrees."""
         return one[0] == other[0] or frozenset((one[0], other[0])) in self.confirming
 
     def compare(self, one: str, other: str) -> Comparison:
-        """One picture laid over another."""
+        """Compare one picture with another."""
         regions = (Box(0, 0, 1, 1),) if frozenset((one[0], other[0])) in self.changed else ()
         evidence = Evidence(
             signals=("alignment",),
@@ -90,13 +90,13 @@ class Relation:
 
 
 def measure(query: Query, anchor: Query) -> Hit | None:
-    """Every picture is near every other, by the distance of their letters."""
+    """Measure two pictures by the distance of their letters; all are near."""
     one, other = picture_of(query.fingerprint), picture_of(anchor.fingerprint)
     return Hit(image_id=anchor.image_id, hamming=abs(ord(one[0]) - ord(other[0])))
 
 
 def fuse(hits: Sequence[Hit]) -> Candidates:
-    """In the order of their ids, none left out."""
+    """Order hits by their ids, and drop none."""
     return Candidates(tuple(sorted(hits, key=lambda hit: hit.image_id)))
 
 
@@ -108,14 +108,14 @@ RULES = Rules(
     similar_at=lambda _: None,
     copies=1,
 )
-"""One copy an operation: every star of two is a large one."""
+"""Rules with one copy per operation: every group of two is a large one."""
 
 
 # --- jobs ---------------------------------------------------------------------------------------
 
 
 def upload(image_id: str, picture: str, job_id: str | None = None, *, keep: bool = True) -> Job:
-    """One that uploads a picture; `!` is one that cannot be decoded."""
+    """Make an upload job; the picture `!` cannot be decoded."""
     return Job(
         job_id=job_id or image_id,
         tenant=TENANT,
@@ -136,7 +136,7 @@ def operation(
     if_match: int | None = None,
     hold_until: str | UnsetType | None = UNSET,
 ) -> Job:
-    """One that does something to a picture."""
+    """Make a job that changes a picture."""
     return Job(
         job_id=job_id,
         tenant=TENANT,
@@ -158,14 +158,14 @@ def _chosen(name: str) -> ChosenSpace:
 
 
 FIRST, SECOND = _chosen("a"), _chosen("b")
-"""The space that is asked at first, and the one that is brought in beside it."""
+"""The space that is active at first, and the second one that is added."""
 
 
 BROKEN = Problem(type="broken", title="Cannot be read", status=422, detail="it is broken")
 
 
 def claim(job: Job) -> Claim:
-    """A job and what decoding found."""
+    """Make a claim of a job and its fingerprint."""
     if job.kind == "embed":
         return Claim(job=job, embedded=(Embedded(job.image_id, SECOND.space.space_id),))
     if job.kind != "ingest":
@@ -179,7 +179,7 @@ def claim(job: Job) -> Claim:
 
 
 class World:
-    """The serial specification's view: plain dictionaries, everything in order."""
+    """Settle view of the serial specification: plain dictionaries, everything in order."""
 
     def __init__(self, relation: Relation, jobs: Iterable[Job]) -> None:
         self._relation = relation
@@ -188,35 +188,30 @@ class World:
         self.removed: dict[str, Tombstone] = {}
         self.standings: dict[SpaceKind, ActiveSpaces] = {}
         self.ended: dict[str, str] = {}
-        """Job to the kind of operation that ended it."""
+        """Kind of the operation that ended each job."""
 
     def state(self, image_id: str) -> State | None:
-        """Of a live record."""
         return self.states.get(image_id)
 
     def gone(self, image_id: str) -> bool:
-        """Whether it was deleted."""
         return image_id in self.removed
 
     def upload(self, image_id: str) -> tuple[Ended, bool] | None:
-        """Every upload is known from the start."""
+        """Return the upload: every one is known from the start."""
         job = self.jobs.get(image_id)
         return job and (Ended(image_id, job.accepted_at), image_id in self.ended)
 
     def same_bytes(self, sha256: str) -> list[State]:
-        """Live records."""
         return [state for state in self.states.values() if state.sha256 == sha256]
 
     def same_pixels(self, pixels: str) -> list[State]:
-        """Live records."""
         return [state for state in self.states.values() if state.pixels == pixels]
 
     def copies(self, image_id: str) -> list[State]:
-        """Live records."""
         return [s for s in self.states.values() if s.original == image_id != s.image_id]
 
     def near(self, query: Query) -> Candidates:
-        """Every open anchor."""
+        """Return every open anchor."""
         return fuse(
             [
                 hit
@@ -228,31 +223,31 @@ class World:
         )
 
     def compare(self, query: Query, hit: Hit) -> Comparison:
-        """As the relation says."""
+        """Compare as the relation says."""
         other = self.query(hit.image_id)
         return self._relation.compare(picture_of(query.fingerprint), picture_of(other.fingerprint))
 
     def owner(self, image_id: str, fields: str | None) -> str | None:
-        """Nobody's."""
+        """Return None: no picture has an owner."""
         del image_id, fields
 
     def query(self, image_id: str) -> Query:
-        """By the record's digest."""
+        """Make the query from the record's digest."""
         return Query(image_id=image_id, fingerprint=of_state(self.states[image_id]))
 
     def standing(self, kind: SpaceKind) -> ActiveSpaces | None:
-        """The newest."""
+        """Return the newest state of the spaces."""
         return self.standings.get(kind)
 
     def lacking(self, space_id: str) -> int:
-        """A purged picture has no pixels to make a vector of."""
+        """Count vectors: a purged picture has no pixels to make one of."""
         return sum(
             space_id not in state.spaces and state.content != "purged"
             for state in self.states.values()
         )
 
     def fork(self) -> World:
-        """One of its own."""
+        """Copy the world for a separate run."""
         other = World(self._relation, self.jobs.values())
         other.states = dict(self.states)
         other.standings = dict(self.standings)
@@ -261,14 +256,13 @@ class World:
         return other
 
     def put(self, states: Sequence[State], removed: Sequence[Tombstone]) -> None:
-        """In place."""
+        """Store states and tombstones in place."""
         self.states.update({state.image_id: state for state in states})
         for tombstone in removed:
             self.states.pop(tombstone.image_id, None)
             self.removed[tombstone.image_id] = tombstone
 
     def take(self, done: Operation, seq: int) -> None:
-        """What an operation left."""
         self.put(done.states, [Tombstone(one, seq, done.finished_at) for one in done.removed])
         if done.standing is not None:
             self.standings[done.standing.kind] = done.standing
