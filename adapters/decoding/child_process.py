@@ -1,4 +1,4 @@
-"""One decoding child at a time, seen from its parent: started, asked, killed and replaced."""
+"""A decoding child as its parent sees it: started, sent requests, killed and replaced."""
 
 from __future__ import annotations
 
@@ -41,23 +41,23 @@ _TASKS = 2_000
 _ANSWER = PREVIEW * PREVIEW * 3 + 1_000_000
 """Bytes of the largest answer: a preview, and a fingerprint of under 10 KB."""
 _KEPT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR")
-"""Of the environment, what a child may see: no keys, no passwords."""
+"""Environment variables that a child may see: no keys, no passwords."""
 _SETTINGS = {
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "MALLOC_MMAP_THRESHOLD_": str(4 * 2**20),
     "MALLOC_TRIM_THRESHOLD_": str(16 * 2**20),
 }
-"""One thread a child. And its C library keeps up to 16 MB that it has freed: else each picture's
-buffers come from the system anew, which cost 6 of 48 ms (measured)."""
+"""Settings of a child: one thread, and up to 16 MB of freed memory kept by its C library; otherwise
+each picture's buffers come from the system again, which cost 6 of 48 ms (measured)."""
 _SYSTEM = (9, 15)
-"""SIGKILL and SIGTERM not sent from here: the system wanted its memory, or a person meant it."""
+"""SIGKILL and SIGTERM from outside: the system reclaimed memory, or an operator intended it."""
 
 
 class StarvedError(Exception):
-    """It ran out of the address space it was given, or crashed, perhaps of that.
+    """A child's address space was too small, or the child crashed, perhaps because of that.
 
-    `cause` is how it crashed, empty where it said that memory ran out.
+    `cause` names the crash, and is empty if the child reported that memory ran out.
     """
 
     def __init__(self, cause: str = "") -> None:
@@ -66,7 +66,7 @@ class StarvedError(Exception):
 
 
 class ChildProcess:
-    """One process and the socket to it."""
+    """Child process with the socket to it."""
 
     def __init__(self, work: str, limits: Limits) -> None:
         self._line, theirs = socket.socketpair()
@@ -89,11 +89,14 @@ class ChildProcess:
 
     @property
     def gone(self) -> bool:
-        """Whether it has ended."""
+        """Return whether the process has ended."""
         return self._process.poll() is not None
 
     def wait(self) -> str:
-        """Wait until it is ready; why it is unbounded, or nothing. Raise UnavailableError."""
+        """Wait until it is ready; return the reason if it has no memory limit, else nothing.
+
+        Raise UnavailableError.
+        """
         try:
             answer = self._receive(time.monotonic() + _START)
         except (EOFError, OSError, msgspec.MsgspecError):
@@ -101,7 +104,10 @@ class ChildProcess:
         return answer.unbounded if isinstance(answer, SandboxReady) else ""
 
     def ask(self, asked: DecodeRequest, seconds: float) -> DecodeResult | DecodeFailure:
-        """Answer within `seconds`. Raise TimeoutError, EOFError, OSError or MsgspecError."""
+        """Send a request and wait for the result within `seconds`.
+
+        Raise TimeoutError, EOFError, OSError or MsgspecError.
+        """
         self.served += 1
         until = time.monotonic() + seconds
         self._line.settimeout(seconds)
@@ -116,7 +122,7 @@ class ChildProcess:
         return answer
 
     def end(self) -> int:
-        """Exit status, the signal negative; 0 where it has to be killed, as it hung up alive."""
+        """Return the exit status, a signal as a negative number; 0 if it had to be killed."""
         try:
             return self._process.wait(0.5)
         except subprocess.TimeoutExpired:
@@ -124,18 +130,18 @@ class ChildProcess:
             return 0
 
     def kill(self) -> None:
-        """End it for good; whoever waits for its answer sees the end of the line."""
+        """Kill the process; a thread that waits for its answer gets EOFError."""
         self._process.kill()
         self._process.wait()
 
     def hang_up(self) -> None:
-        """Kill it and let go of the line; only for the thread that asks."""
+        """Kill the process and close the socket; only for the thread that sends requests."""
         self.kill()
         self._line.close()
 
 
 class DecodingLane:
-    """A child and its successors, attended by one thread."""
+    """A child and its successors, served by one thread."""
 
     def __init__(
         self,
@@ -149,21 +155,21 @@ class DecodingLane:
         self._child: ChildProcess | None = None
 
     def fill(self) -> ChildProcess:
-        """A child that is ready. Raise UnavailableError."""
+        """Return a child that is ready. Raise UnavailableError."""
         if self._child is None or self._child.gone:
             self.drop()
             self._child = self._start()
         return self._child
 
     def drop(self) -> None:
-        """Have none."""
+        """Drop the child of this lane."""
         if self._child:
             self._child.hang_up()
             self._forget(self._child)
             self._child = None
 
     def run(self, item: bytes | Path, extra: int | None, seconds: float) -> Printed:
-        """Have one picture done; once more where the system, not the picture, ended the child.
+        """Process one picture; once more if the system, not the picture, ended the child.
 
         Raise the picture's own error, DecoderKilledError, StarvedError or UnavailableError.
         """
@@ -195,7 +201,7 @@ class DecodingLane:
 
 
 def _result(answer: DecodeResult | DecodeFailure) -> Printed:
-    """What a child answered. Raise the error it names, StarvedError where memory ran out."""
+    """Return a child's result. Raise the error it names, or StarvedError if memory ran out."""
     if isinstance(answer, DecodeFailure):
         if answer.kind == DecoderKilledError.__name__:
             raise StarvedError
@@ -215,7 +221,7 @@ def _result(answer: DecodeResult | DecodeFailure) -> Printed:
 
 
 def _named(status: int) -> str:
-    """An exit status in words."""
+    """Name an exit status in words."""
     if status == 0:
         return "its answer made no sense"
     return f"signal {-status}" if status < 0 else f"exit status {status}"

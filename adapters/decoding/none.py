@@ -1,4 +1,4 @@
-"""Decoding where none is meant to happen: in a process that faces the network."""
+"""Decoder for processes that face the network, where no picture is decoded."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ class AbsentDecoder:
         *,
         urgent: bool = False,  # noqa: ARG002 - the port's
     ) -> list[tuple[Canonical, Fingerprint] | SeenitError]:
-        """An error for each."""
+        """Return an error for each picture."""
         return [UnavailableError("pictures are decoded by workers alone") for _ in items]

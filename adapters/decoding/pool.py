@@ -1,7 +1,7 @@
-"""Decoding in child processes: a picture that crashes, stalls or eats memory costs itself alone.
+"""Pool of decoding children: a picture that crashes, stalls or fills memory fails alone.
 
-One thread here attends to one child, over a socket of their own: nothing is shared between
-children, so that one may die at any moment, even in the middle of an answer, and no other notices.
+One thread serves one child over a socket of their own: children share nothing, so one may die at
+any moment, even in the middle of an answer, without an effect on the others.
 """
 
 from __future__ import annotations
@@ -28,16 +28,18 @@ logger = logging.getLogger(__name__)
 
 _WORK = "core.fingerprint.fingerprint:fingerprint"
 _MOST = 8
-"""Children unless told otherwise: beyond that, embedding is what a machine is busy with."""
+"""Largest default number of children: beyond that, embedding limits a machine."""
 _LIGHT = 300_000_000
-"""Address space in bytes above a child at rest that most pictures do with. One that needs more is
-decoded alone, so that all children together take the limit once and this much for each other."""
+"""Address space in bytes above a child at rest that suffices for most pictures. A picture that
+needs more is decoded alone, so that all children together use the limit once and this much for each
+other."""
 _BYTES_A_PIXEL = {"JPEG": 6, "GIF": 8, "BMP": 8, "PPM": 8}
-"""Decoder and picture together: a progressive JPEG holds all its coefficients."""
+"""Bytes per pixel for decoder and picture: a progressive JPEG holds all its coefficients."""
 _BYTES_A_PIXEL_ELSE = 24
-"""WebP, AVIF and HEIF hold planes, canvas and picture; TIFF and PNG may be 16-bit or masked."""
+"""Bytes per pixel of other formats: WebP, AVIF and HEIF hold planes, canvas and picture; TIFF and
+PNG may have 16 bits or masks."""
 _LEAST = 1.0
-"""Seconds for the second try of one that used up most of its time on the first."""
+"""Least seconds for the second attempt of a picture that used most of its time in the first."""
 _URGENT, _PATIENT, _LAST = range(3)
 
 _Waiting = tuple[bytes | Path, Future[Printed]]
@@ -75,16 +77,16 @@ class DecoderPool:
     def fingerprint(
         self, items: Sequence[bytes | Path], *, urgent: bool = False
     ) -> list[Printed | SeenitError]:
-        """Decode and fingerprint in parallel; in input order, an error where one could not be.
+        """Decode and fingerprint in parallel; return results in input order, errors included.
 
-        Urgent ones go before all that wait: somebody is waiting for the answer.
+        Urgent pictures go before all that wait, because a caller waits for the answer.
         """
         return list(self.each(items, urgent=urgent))
 
     def each(
         self, items: Sequence[bytes | Path], *, urgent: bool = False
     ) -> Iterator[Printed | SeenitError]:
-        """Yield each result in input order, as soon as it and those before it are there."""
+        """Yield each result in input order, as soon as it and those before it are available."""
         for future in [self.submit(item, urgent=urgent) for item in items]:
             try:
                 yield future.result()
@@ -111,7 +113,7 @@ class DecoderPool:
                 self._open()
 
     def close(self) -> None:
-        """End the children; what they were at, and what still waits, fails as unavailable."""
+        """End the children; their current and queued pictures fail as unavailable."""
         with self._guard:
             if self._closed:
                 return
@@ -142,7 +144,7 @@ class DecoderPool:
             lane.start()
 
     def _attend(self) -> None:
-        """Serve one lane until told to stop."""
+        """Serve one lane until the pool closes."""
         lane = DecodingLane(self._limits, self._child, self._forget)
         try:
             lane.fill()
@@ -188,7 +190,7 @@ class DecoderPool:
                 raise DecoderKilledError(said) from None
 
     def _child(self) -> ChildProcess:
-        """Start one and wait until it is ready. Raise UnavailableError."""
+        """Start a child and wait until it is ready. Raise UnavailableError."""
         with self._guard:
             if self._closed:
                 raise UnavailableError("the decoders were closed")
@@ -214,13 +216,13 @@ class DecoderPool:
 
 
 def _needs(header: Header) -> int:
-    """Bytes that decoding it is likely to take."""
+    """Estimate the bytes of memory that decoding needs."""
     each = _BYTES_A_PIXEL.get(header.format, _BYTES_A_PIXEL_ELSE)
     return header.width * header.height * each
 
 
 def _cores() -> int:
-    """Cores this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

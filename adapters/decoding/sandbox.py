@@ -1,10 +1,10 @@
-"""A decoding child: takes pictures from its socket, one at a time, and answers with fingerprints.
+"""Decoding child: takes pictures from its socket, one at a time, and returns fingerprints.
 
 Started as `python -P -m adapters.decoding.sandbox FD PARENT WORK LIMITS`, with a bare environment.
-It bounds itself before the first byte arrives: no files written, no core dumps, an address space,
-an alarm that ends it even where nobody is left to kill it, and death with its parent. Answers are
-msgpack, not pickle: whoever takes over a child through a decoder's fault can send data, and no
-code.
+It limits itself before the first byte arrives: no files written, no core dumps, an address space,
+an alarm that ends it even if no parent is left to kill it, and death with its parent. Answers are
+msgpack, not pickle: an attacker who controls a child through a decoder's fault can send data, and
+no code.
 """
 
 from __future__ import annotations
@@ -34,38 +34,38 @@ _LENGTH = struct.Struct(">Q")
 _PR_SET_PDEATHSIG = 1
 _GROWTH = 150_000_000
 """Bytes of resident memory above the start at which a child ends after its answer: a decoder that
-does not give memory back costs a start of a quarter of a second instead."""
+leaks memory costs a start of a quarter of a second instead."""
 
 
 class SandboxReady(Struct, frozen=True, tag="ready"):
-    """Said once, when everything is imported and bounded."""
+    """First message of a child, when everything is imported and limited."""
 
     unbounded: str = ""
-    """Why the address space could not be limited; empty where it is."""
+    """Reason why the address space could not be limited; empty if it is."""
 
 
 class DecodeRequest(Struct, frozen=True, tag="ask"):
-    """A picture to be fingerprinted: its bytes, or where they lie."""
+    """Request to fingerprint a picture: its bytes, or their path."""
 
     data: bytes = b""
     path: str = ""
     extra: int | None = None
-    """Address space it may use above what the child has at rest; None: all of the limit."""
+    """Address space it may use above that at rest; None: all of the limit."""
 
 
 class DecodeResult(Struct, frozen=True, tag="done"):
-    """A fingerprint, and the preview's pixels row by row."""
+    """Result: a fingerprint, and the preview's pixels row by row."""
 
     fingerprint: Fingerprint
     preview: bytes
     rows: int
     columns: int
     last: bool = False
-    """The child ends after this answer."""
+    """Whether the child ends after this answer."""
 
 
 class DecodeFailure(Struct, frozen=True, tag="failed"):
-    """One of our errors, by its class's name; no name: a fault that nobody foresaw."""
+    """Failure: the class name of one of our errors, or no name for an unforeseen exception."""
 
     kind: str
     detail: str
@@ -76,7 +76,7 @@ Answer = SandboxReady | DecodeResult | DecodeFailure
 
 
 def send(line: socket.socket, message: Struct) -> None:
-    """Write one message, its length before it."""
+    """Write one message after its length."""
     body = msgspec.msgpack.encode(message)
     line.sendall(_LENGTH.pack(len(body)))
     line.sendall(body)
@@ -85,7 +85,7 @@ def send(line: socket.socket, message: Struct) -> None:
 def receive(line: socket.socket, most: int, until: float | None = None) -> bytearray:
     """Read one message of at most `most` bytes, by `until` on the monotonic clock.
 
-    Raise EOFError where the other side is gone or says too much, TimeoutError.
+    Raise EOFError if the other side is gone or sends too much, or TimeoutError.
     """
     length = _LENGTH.unpack(_exactly(line, _LENGTH.size, until))[0]
     if length > most:
@@ -107,7 +107,7 @@ def _exactly(line: socket.socket, count: int, until: float | None) -> bytearray:
 
 
 def main(arguments: list[str]) -> None:
-    """Serve until the parent hangs up."""
+    """Serve requests until the parent closes the socket."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     number, parent, work, limits = arguments
     _die_with(int(parent))
@@ -161,7 +161,7 @@ def _answer(asked: DecodeRequest, work: Work, limits: Limits) -> DecodeResult | 
 
 
 def _find(work: str, limits: Limits) -> Work:
-    """`module:function`; imported here, so that the import's time and memory are the child's."""
+    """Import `module:function` here, so that its time and memory are the child's."""
     module, name = work.split(":")
     found: Work = getattr(importlib.import_module(module), name)
     with contextlib.suppress(ImportError):
@@ -170,7 +170,7 @@ def _find(work: str, limits: Limits) -> Work:
 
 
 def _single_threaded(limits: Limits) -> None:
-    """One thread a child: the children are the parallelism, and each thread takes address space."""
+    """Limit libraries to one thread: the children are the parallelism, threads cost memory."""
     import cv2  # noqa: PLC0415 - a child that does not use it need not load it
     from PIL import AvifImagePlugin  # noqa: PLC0415 - likewise
 
@@ -183,7 +183,7 @@ def _single_threaded(limits: Limits) -> None:
 
 
 def _die_with(parent: int) -> None:
-    """On Linux the kernel kills a child whose parent goes; elsewhere end of file and alarm do."""
+    """Let the kernel kill this process with its parent on Linux; EOF and alarm do elsewhere."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
@@ -191,7 +191,7 @@ def _die_with(parent: int) -> None:
 
 
 def _bound(limits: Limits) -> str:
-    """Bound what the child may take; say why where the address space cannot be."""
+    """Limit the resources of the child; return the reason if its address space has no limit."""
     for name in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE):
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(name, (0, 0))
@@ -214,7 +214,7 @@ def _soften(room: int) -> None:
 
 
 def _memory() -> tuple[int, int]:
-    """Address space and resident memory in bytes; zeros where there is no /proc."""
+    """Return address space and resident memory in bytes; zeros if there is no /proc."""
     try:
         pages = Path("/proc/self/statm").read_text("ascii").split()
     except OSError:
@@ -224,7 +224,7 @@ def _memory() -> tuple[int, int]:
 
 
 def _silence() -> None:
-    """C libraries complain on standard error about every damaged file."""
+    """Discard standard error, where C libraries report every damaged file."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     os.close(nowhere)
