@@ -1,8 +1,8 @@
-"""Blobs in a directory: created whole or not at all, and flushed to the disk if so asked.
+"""Blob store in a directory: objects appear whole or not at all, flushed to disk if configured.
 
-Data are written to a temporary file under `.tmp`, flushed, then linked to their key, and the
-folder is flushed. So a key never shows half an object, not even after a loss of power, and `link`
-lets exactly one of several racing creates win.
+Data are written to a temporary file under `.tmp`, flushed, then linked to their key, and the folder
+is flushed. So a key never shows half an object, not even after a power cut, and `link` lets exactly
+one of several racing creates win.
 """
 
 from __future__ import annotations
@@ -22,15 +22,16 @@ from core.errors import ExistsError, MissingError, StoreUnavailableError
 CHUNK = 1 << 20
 TEMPORARY = ".tmp"
 ABANDONED = 3600.0
-"""Seconds after which a temporary file belongs to nobody: no write takes that long."""
+"""Seconds after which a temporary file is abandoned: no write takes that long."""
 TRIES = 100
-"""A folder pruned between making it and linking into it is made again; each try is a new race."""
+"""Attempts to write below a folder that another process prunes; each try is a new race."""
 KEPT = 2
-"""Folders this deep (`pending/<tenant>`) are never pruned, so hot ones need not be made again."""
+"""Depth (`pending/<tenant>`) up to which folders are never pruned, so hot ones need not be
+recreated."""
 
 
 def check(key: str) -> str:
-    """The key itself; ValueError where it could mean anything but a place below the root."""
+    """Return the key; raise ValueError if it could mean anything but a place below the root."""
     if any(not part or part.startswith(".") or "\\" in part for part in key.split("/")):
         raise ValueError(f"not a key: {key!r}")
     return key
@@ -49,12 +50,12 @@ class DirectoryBlobs:
             self._clean()
 
     def get(self, key: str) -> bytes:
-        """Raise MissingError."""
+        """Read one object. Raise MissingError."""
         with filesystem(key):
             return self._path(key).read_bytes()
 
     def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
-        """In order, None where there is none."""
+        """Read objects in order, None for each that is missing."""
         found: list[bytes | None] = []
         for key in keys:
             try:
@@ -64,7 +65,7 @@ class DirectoryBlobs:
         return found
 
     def stream(self, key: str) -> Iterator[bytes]:
-        """In chunks of 1 MB. Raise MissingError before the first one."""
+        """Yield an object in chunks of 1 MB. Raise MissingError before the first one."""
 
         def chunks() -> Iterator[bytes]:
             with filesystem(key), self._path(key).open("rb") as file:
@@ -76,7 +77,7 @@ class DirectoryBlobs:
         return chain([first], following) if first else iter(())
 
     def exists(self, keys: Sequence[str]) -> list[bool]:
-        """In order."""
+        """Return for each key, in order, whether it exists."""
         found = []
         for key in keys:
             with filesystem(key):
@@ -86,8 +87,8 @@ class DirectoryBlobs:
     def put(self, items: Sequence[tuple[str, bytes | Path]]) -> None:
         """Write or overwrite, durable with one flush.
 
-        A file is taken over: linked in where it lies on the same device, so that nothing is
-        written twice, else copied. Nobody may write to it afterwards; deleting it is free.
+        A file is taken over: linked in if it is on the same device, so that nothing is written
+        twice, else copied. No other code may write to it afterwards; deleting it is free.
         """
         paths = [self._path(key) for key, _ in items]
         sources = self._write([data for _, data in items])
@@ -100,12 +101,12 @@ class DirectoryBlobs:
             self._drop(sources)
 
     def create(self, key: str, data: bytes) -> None:
-        """Create-only and durable. Raise ExistsError."""
+        """Create an object durably, and never overwrite. Raise ExistsError."""
         if not self.create_many([(key, data)])[0]:
             raise ExistsError(f"{key} already exists")
 
     def create_many(self, items: Sequence[tuple[str, bytes]]) -> list[bool]:
-        """Create-only; False where the key was taken, and then that object is durable too."""
+        """Create objects; False where the key was taken, and then that object is durable too."""
         paths = [self._path(key) for key, _ in items]
         free = [not path.exists() for path in paths]
         sources = self._write([data for (_, data), new in zip(items, free, strict=True) if new])
@@ -120,7 +121,7 @@ class DirectoryBlobs:
         return made
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Deleting what is not there is no error; folders that are left empty go too."""
+        """Delete objects, missing ones without an error, and the folders that become empty."""
         touched: set[Path] = set()
         for key in keys:
             path = self._path(key)
@@ -134,17 +135,17 @@ class DirectoryBlobs:
             self._disk.folders(touched)
 
     def keys(self, prefix: str, *, after: str | None = None) -> Iterator[str]:
-        """Keys under a prefix, sorted, greater than `after`."""
+        """Yield the keys under a prefix, sorted, greater than `after`."""
         for key, _ in self._walk(prefix, after or ""):
             yield key
 
     def folders(self, prefix: str) -> list[str]:
-        """Names directly below a prefix that hold something."""
+        """List the names directly below a prefix that contain objects."""
         inside = _scan(self._folder(prefix))
         return [entry.name for entry in inside if entry.is_dir() and _holds(Path(entry.path))]
 
     def modified(self, prefix: str) -> Iterator[tuple[str, float]]:
-        """Keys under a prefix with their time of writing in seconds since the epoch."""
+        """Yield the keys under a prefix with their time of writing in seconds since the epoch."""
         for key, entry in self._walk(prefix, ""):
             try:
                 yield key, entry.stat().st_mtime
@@ -152,7 +153,7 @@ class DirectoryBlobs:
                 continue
 
     def free(self) -> int | None:
-        """Bytes left on the device."""
+        """Return the bytes left on the device."""
         with filesystem(str(self.root)):
             return shutil.disk_usage(self.root).free
 
@@ -179,7 +180,7 @@ class DirectoryBlobs:
                 yield key, entry
 
     def _write(self, items: Sequence[bytes | Path]) -> list[Path]:
-        """Temporary files with these contents, flushed together."""
+        """Write temporary files with these contents, flushed together."""
         sources: list[Path] = []
         try:
             with filesystem("a temporary file"):
@@ -234,7 +235,7 @@ class DirectoryBlobs:
             self._disk.chains(set(folders), keep=KEPT)
 
     def _prune(self, folder: Path) -> Path:
-        """Remove empty folders upwards; the one that is left."""
+        """Remove empty folders upwards; return the first that stays."""
         while len(folder.relative_to(self.root).parts) > KEPT:
             try:
                 folder.rmdir()
@@ -251,7 +252,7 @@ class DirectoryBlobs:
                 source.unlink(missing_ok=True)
 
     def _clean(self) -> None:
-        """Remove what a killed process left behind; a living one's files are younger."""
+        """Remove the files of killed processes; those of a living one are younger."""
         for entry in _scan(self._spool, hidden=True):
             try:
                 if entry.is_file() and entry.stat().st_mtime < time.time() - ABANDONED:
@@ -261,7 +262,7 @@ class DirectoryBlobs:
 
 
 def _take(file: Path, to: Path) -> None:
-    """The same contents under another name; copied where no second name can be had."""
+    """Link a file under another name; copy it if the device differs."""
     try:
         to.hardlink_to(file)
     except FileNotFoundError:
@@ -273,7 +274,7 @@ def _take(file: Path, to: Path) -> None:
 def _scan(
     folder: Path, wanted: Callable[[os.DirEntry[str]], bool] | None = None, *, hidden: bool = False
 ) -> list[os.DirEntry[str]]:
-    """A folder's entries in the order of the keys below them; none for a folder that is gone."""
+    """List a folder's entries in the order of the keys below them; none if it is gone."""
     try:
         with filesystem(str(folder)), os.scandir(folder) as entries:
             found = [
@@ -287,7 +288,7 @@ def _scan(
 
 
 def _holds(folder: Path) -> bool:
-    """Whether there is a file in it or below."""
+    """Return whether there is a file in it or below."""
     try:
         with filesystem(str(folder)), os.scandir(folder) as entries:
             return any(

@@ -13,7 +13,7 @@ from core.errors import ExistsError, MissingError, StoreUnavailableError
 
 @contextmanager
 def filesystem(key: str) -> Iterator[None]:
-    """Errors of the operating system while working on `key` in a directory."""
+    """Translate errors of the operating system while working on `key` in a directory."""
     try:
         yield
     except FileExistsError as error:
@@ -26,11 +26,11 @@ def filesystem(key: str) -> Iterator[None]:
 
 @contextmanager
 def object_store(key: str) -> Iterator[None]:
-    """Errors of obstore while working on `key`.
+    """Translate errors of obstore while working on `key`.
 
-    Whatever is neither "not found" nor "already exists" leaves the outcome unknown. obstore says
-    "already exists" for its own retry of a put whose first answer was lost, and for a 409 where
-    nothing landed: whoever is told so must read the key.
+    Any error but "not found" and "already exists" leaves the outcome unknown. obstore reports
+    "already exists" for its own retry of a put whose first answer was lost, and for a 409 after
+    which nothing landed: the caller must then read the key.
     """
     try:
         yield

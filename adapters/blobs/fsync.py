@@ -1,4 +1,4 @@
-"""Flushing to the disk: file by file for a few, the whole file system at once for many."""
+"""Flushing to disk: file by file for a few, the whole file system at once for many."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 MANY = 4
-"""From here on one syncfs is quicker (measured on ext4: 2 files 3.0 ms by fsync, 4.0 by syncfs;
-4 files 2.9 and 2.1; 64 files in 64 folders 63 and 7). It reports write errors since Linux 5.8."""
+"""Number of files from which one syncfs is faster (measured on ext4: 2 files 3.0 ms by fsync, 4.0
+by syncfs; 4 files 2.9 and 2.1; 64 files in 64 folders 63 and 7). It reports write errors since
+Linux 5.8."""
 
 
 class Disk:
@@ -25,15 +26,15 @@ class Disk:
         self._lock = threading.Lock()
 
     def files(self, paths: Collection[Path]) -> None:
-        """Make the contents of these files survive a loss of power. Raise OSError."""
+        """Flush the contents of these files. Raise OSError."""
         self._flush(paths)
 
     def folders(self, paths: Collection[Path]) -> None:
-        """Make the names in these folders survive a loss of power; one that is gone has none."""
+        """Flush the names in these folders; skip a folder that is gone."""
         self._flush(paths, gone=True)
 
     def chains(self, paths: Iterable[Path], *, keep: int) -> None:
-        """Like `folders`, and each folder's own name too, up to the root.
+        """Flush the names in these folders, and each folder's own name, up to the root.
 
         A folder at most `keep` deep is never removed, so its own name is flushed once.
         """

@@ -1,4 +1,4 @@
-"""Blobs in a bucket (S3, Google Cloud Storage, Azure, memory) through obstore."""
+"""Blob store in a bucket (S3, Google Cloud Storage, Azure, memory) through obstore."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 CHUNK = 1 << 20
 TRIES = 6
 PAUSE = 0.02
-"""Seconds, doubled with each try of a put that met another: at most a second in all."""
+"""Seconds before a put that met another is retried, doubled each time: at most a second in all."""
 PARALLEL = 16
-"""Requests at once: a bucket answers in 15 to 50 ms and takes hundreds side by side."""
+"""Concurrent requests: a bucket answers in 15 to 50 ms and takes hundreds side by side."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -39,12 +39,12 @@ class ObjectStoreBlobs:
         self._pool = ThreadPoolExecutor(PARALLEL, thread_name_prefix="bucket")
 
     def get(self, key: str) -> bytes:
-        """Raise MissingError."""
+        """Read one object. Raise MissingError."""
         with object_store(check(key)):
             return bytes(obstore.get(self._store, key).bytes())
 
     def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
-        """In order, None where there is none."""
+        """Read objects in order, None for each that is missing."""
 
         def one(key: str) -> bytes | None:
             try:
@@ -55,17 +55,17 @@ class ObjectStoreBlobs:
         return self._each(one, keys)
 
     def stream(self, key: str) -> Iterator[bytes]:
-        """In chunks of about 1 MB. Raise MissingError before the first one."""
+        """Yield an object in chunks of about 1 MB. Raise MissingError before the first one."""
         with object_store(check(key)):
             answer = obstore.get(self._store, key)
         return _chunks(key, answer.stream(min_chunk_size=CHUNK))
 
     def exists(self, keys: Sequence[str]) -> list[bool]:
-        """In order."""
+        """Return for each key, in order, whether it exists."""
         return self._each(self._there, keys)
 
     def put(self, items: Sequence[tuple[str, bytes | Path]]) -> None:
-        """Write or overwrite."""
+        """Write or overwrite objects, in parallel."""
 
         def one(item: tuple[str, bytes | Path]) -> None:
             key, data = item
@@ -83,11 +83,11 @@ class ObjectStoreBlobs:
         self._each(one, items)
 
     def create(self, key: str, data: bytes) -> None:
-        """Create-only. Raise ExistsError, also for an own put whose first answer was lost.
+        """Create an object. Raise ExistsError, also for an own put whose first answer was lost.
 
-        A store also says "exists" (409) of a put that merely met another request at this key or
-        its folder, and of which nothing landed: so the key is looked at, and the put is tried again
-        where it is free. A promise that was never written down would be lost.
+        A store also reports "exists" (409) for a put that merely met another request at this key or
+        its folder, and of which nothing landed. So the key is read, and the put is retried if the
+        key is free; otherwise a pending job could be reported as written without being stored.
         """
         for attempt in range(TRIES):
             try:
@@ -102,7 +102,7 @@ class ObjectStoreBlobs:
         raise StoreUnavailableError(f"the blob store refuses {key} again and again")
 
     def create_many(self, items: Sequence[tuple[str, bytes]]) -> list[bool]:
-        """Create-only; False where the key was taken."""
+        """Create objects; False where the key was taken."""
 
         def one(item: tuple[str, bytes]) -> bool:
             try:
@@ -114,7 +114,7 @@ class ObjectStoreBlobs:
         return self._each(one, items)
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Deleting what is not there is no error."""
+        """Delete objects, missing ones without an error."""
         wanted = [check(key) for key in keys]
         if not wanted:
             return
@@ -126,22 +126,22 @@ class ObjectStoreBlobs:
             self._each(self._delete, wanted)
 
     def keys(self, prefix: str, *, after: str | None = None) -> Iterator[str]:
-        """Keys under a prefix, sorted, greater than `after`."""
+        """Yield the keys under a prefix, sorted, greater than `after`."""
         for found in self._list(prefix, after):
             yield found[0]
 
     def folders(self, prefix: str) -> list[str]:
-        """Names directly below a prefix that hold something."""
+        """List the names directly below a prefix that contain objects."""
         with object_store(prefix):
             found = obstore.list_with_delimiter(self._store, prefix)["common_prefixes"]
         return sorted(path.rstrip("/").rpartition("/")[2] for path in found)
 
     def modified(self, prefix: str) -> Iterator[tuple[str, float]]:
-        """Keys under a prefix with their time of writing in seconds since the epoch."""
+        """Yield the keys under a prefix with their time of writing in seconds since the epoch."""
         return self._list(prefix, None)
 
     def free(self) -> int | None:
-        """A bucket has no end."""
+        """Return None: a bucket has no limit."""
         return None
 
     def _list(self, prefix: str, after: str | None) -> Iterator[tuple[str, float]]:
@@ -172,7 +172,7 @@ class ObjectStoreBlobs:
 
 
 def _chunks(key: str, source: BytesStream) -> Iterator[bytes]:
-    """`source`, its first chunk already fetched when this returns."""
+    """Yield the chunks of `source`, the first one already fetched when this returns."""
 
     def rest() -> Iterator[bytes]:
         with object_store(key):

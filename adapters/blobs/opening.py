@@ -1,4 +1,4 @@
-"""Where blobs lie, chosen by URL, and the proof that a store keeps its one promise."""
+"""Opening of a blob store by URL, and the test that its creates have one winner."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from core.ports import Blobs
 
 BUCKETS = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl")
 CONNECT = timedelta(seconds=3)
-"""A store that is down must be told apart from a slow one well within a request."""
+"""Time to connect: a store that is down must be recognised well within a request."""
 REQUEST = timedelta(seconds=30)
 STALL = timedelta(seconds=10)
-"""Longest silence while an answer is awaited or read: a half-open connection ends with it."""
+"""Longest silence while an answer is awaited or read: it ends half-open connections."""
 RETRIES = 5
-"""Of a 5xx or a lost connection: a store that refuses one request in ten then fails one in a
-million for good, and one that is down is known to be within two seconds."""
+"""Retries after a 5xx or a lost connection: a store that refuses one request in ten then fails one
+in a million for good, and a store that is down is recognised within two seconds."""
 BACKOFF = timedelta(milliseconds=100)
 BACKOFF_MOST = timedelta(seconds=1)
 RETRY_FOR = timedelta(seconds=10)
@@ -35,12 +35,12 @@ ROUNDS = 3
 
 
 def open_blobs(url: str, *, durable: bool = True) -> Blobs:
-    """The store that `url` names, opened.
+    """Open the store that `url` names.
 
     `file:///path` or a plain path: a directory, made if it is missing; `durable` flushes every
     write to the disk. `s3://bucket/prefix`, `gs://…`, `az://container/prefix`: obstore, with
     credentials from the provider's own environment variables. `memory://`: gone with the process.
-    Raise StoreUnavailableError, and ValueError for a scheme that is none of these.
+    Raise StoreUnavailableError, and ValueError for another scheme.
     """
     parts = urlsplit(url)
     if parts.scheme == "file":
@@ -76,10 +76,10 @@ def open_blobs(url: str, *, durable: bool = True) -> Blobs:
 
 
 def probe(blobs: Blobs) -> None:
-    """Let eight writers race for one key, three times; each time exactly one may win.
+    """Let eight writers race for one key, three times; exactly one may win each time.
 
-    Some gateways answer several of them with success, and then no order of the log can be
-    trusted. Raise StoreUnavailableError with what was seen.
+    Some gateways report success to several of them, and then the order of the log cannot be
+    trusted. Raise StoreUnavailableError with the observed counts.
     """
     with ThreadPoolExecutor(RACERS) as pool:
         for _ in range(ROUNDS):
