@@ -1,7 +1,7 @@
-"""How well copies are told, on anybody's own photos: recall, candidates and false verdicts.
+"""Evaluation of duplicate checks on any photos: recall, candidates and false verdicts.
 
 Every photo is stored, edited in each of the named ways, and checked. Every photo is then checked as
-a mere re-encoding, and whatever else confirms it is named. Photos are split by the SHA-256 of their
+a mere re-encoding, and every other confirmation is listed. Photos are split by the SHA-256 of their
 name, so that thresholds tuned on the even ones are judged on the odd ones.
 """
 
@@ -46,15 +46,15 @@ _BATCH = 64
 _REENCODED = 95
 """JPEG quality at which a photo is checked again: other bytes, other pixels, the same picture."""
 _DRAWN = 12
-"""Pictures of each template."""
+"""Generated pictures of each template."""
 _EXAMPLES = 3
 
 Told = Callable[[str, int, int], None]
-"""Hears a stage's name, how much of it is done, and of how much."""
+"""Progress callback: a stage's name, how much of it is done, and of how much."""
 
 
 class StoredPicture(NamedTuple):
-    """What became of a picture that was taken in."""
+    """Result of ingesting one picture."""
 
     image_id: str
     verdict: Verdict | None
@@ -63,34 +63,34 @@ class StoredPicture(NamedTuple):
 
 
 class Instance(Protocol):
-    """A service to measure, private and empty at first."""
+    """Service under evaluation, private and empty at first."""
 
     @property
     def model(self) -> str:
-        """Of the visual space, or why there is none."""
+        """Return the model of the visual space, or the reason why there is none."""
 
     @property
     def limits(self) -> Limits:
-        """What it decodes, and at what cost."""
+        """Return the limits within which the service decodes."""
 
     def ingest(self, items: Sequence[bytes]) -> list[StoredPicture]:
-        """Take pictures in, in this order, and wait until they are settled."""
+        """Ingest pictures in this order, and wait until they are settled."""
 
     def check(self, data: bytes) -> Verdict:
-        """The verdict it would get. Raise an InputError."""
+        """Return the verdict for a picture. Raise an InputError."""
 
     def near(self, data: bytes) -> Candidates:
-        """What would be looked at for it. Raise an InputError."""
+        """Return the candidates for a picture. Raise an InputError."""
 
 
 class DuplicatesPlan(Struct, frozen=True, kw_only=True):
-    """What to measure, on which files."""
+    """Files to evaluate on, and the measurements to make."""
 
     photos: tuple[Path, ...]
     distractors: tuple[Path, ...] = ()
     lookalikes: tuple[Path, ...] = ()
     known: frozenset[frozenset[str]] = frozenset()
-    """Names of two files each that show the same photo."""
+    """Pairs of file names that are known to show the same photo."""
     edits: tuple[str, ...] = tuple(EDITS)
     all_pairs: bool = False
     templates: bool = True
@@ -98,7 +98,7 @@ class DuplicatesPlan(Struct, frozen=True, kw_only=True):
 
 
 class DuplicatesEvaluation:
-    """One run over one instance; `wrong` fills with what was called wrongly on the way."""
+    """One run over one instance; `wrong` collects the false verdicts on the way."""
 
     def __init__(
         self, instance: Instance, plan: DuplicatesPlan, policy: Policy, told: Told
@@ -114,7 +114,7 @@ class DuplicatesEvaluation:
         self.wrong: list[WrongPair] = []
 
     def run(self) -> DuplicatesReport:
-        """Everything the plan asks for, in order."""
+        """Run everything the plan asks for, in order."""
         began = time.monotonic()
         plan = self._plan
         self._store((*plan.photos, *plan.lookalikes, *plan.distractors))
@@ -203,7 +203,7 @@ class DuplicatesEvaluation:
     # --- what is not a copy ---------------------------------------------------------------------
 
     def _again(self, label: str, paths: Sequence[Path]) -> tuple[CandidateCounts, PairwiseErrors]:
-        """Check each as a re-encoding: candidates and confirmations besides itself."""
+        """Check each as a re-encoding: count candidates and confirmations besides itself."""
         names = {self._ids[path]: path for path in paths}
         counted: list[list[Hit]] = []
         pairs_found: dict[frozenset[str], FalseConfirmation] = {}

@@ -1,4 +1,4 @@
-"""The named edits: what people do to a photo before it is uploaded again.
+"""Named edits: the changes people make to a photo before they upload it again.
 
 Each is a pure function of a picture and a seed, and ends in JPEG bytes as an upload would.
 """
@@ -26,15 +26,15 @@ class Edit(Struct, frozen=True):
 
     name: str
     title: str
-    """In words, for a table."""
+    """Description for a table."""
     expected: float | None
-    """Recall that is asked for, 0 to 1; None: it is reported only."""
+    """Required recall, 0 to 1; None: it is reported only."""
     make: Callable[[Image.Image, Random], Image.Image]
     quality: int = _QUALITY
-    """JPEG quality of the file it ends in."""
+    """JPEG quality of the resulting file."""
 
     def image(self, image: Image.Image, seed: int | str = 0) -> Image.Image:
-        """Edit an RGB picture; the same seed makes the same edit. What comes back is RGB."""
+        """Edit an RGB picture; the same seed makes the same edit. The result is RGB."""
         kept = f"{self.name} {seed}".encode("utf-8", "surrogateescape")  # names of files are seeds
         draw = Random(kept)  # noqa: S311 a picture, not a secret
         return self.make(image.convert("RGB"), draw).convert("RGB")

@@ -1,4 +1,4 @@
-"""Every pair of some pictures laid over each other, both ways, without asking for candidates."""
+"""Alignment of every pair of some pictures, in both directions, without candidate search."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from core.matching.policy import Policy
 from core.types import Comparison, Hit, Limits
 
 _FEW = 40
-"""Pictures below which other processes take longer to start than the work takes here."""
+"""Pictures below which starting other processes takes longer than the work itself."""
 
 _held: list[AlignedPicture | None] = []
-"""What a process of the pool compares; filled when it starts."""
+"""Pictures of a pool process; filled when it starts."""
 
 
 class ConfirmedPair(Struct, frozen=True):
@@ -33,9 +33,9 @@ class ConfirmedPair(Struct, frozen=True):
 
 
 def prepare(data: bytes, limits: Limits) -> AlignedPicture | None:
-    """Make a picture ready for comparing, as it would be stored; None where it is not to be.
+    """Prepare a picture for comparison, as it would be stored; None if it cannot be compared.
 
-    None stands for what cannot be decoded, and for flat and tiny pictures.
+    None stands for files that cannot be decoded, and for flat and tiny pictures.
     """
     try:
         canonical, made = fingerprint(data, limits)
@@ -61,9 +61,9 @@ def confirmed(
     *,
     processes: int = 1,
 ) -> Iterator[ConfirmedPair]:
-    """Lay every picture over every other one; gives those that confirm, in order.
+    """Align every picture with every other one, and yield those that confirm, in order.
 
-    `told` hears how many pictures have been laid over all others.
+    `told` receives the number of pictures that have been aligned with all others.
     """
     if processes <= 1 or len(items) < _FEW:
         _load(items, limits)
@@ -87,7 +87,7 @@ def _load(items: Sequence[bytes], limits: Limits) -> None:
 
 
 def _row(policy: Policy, row: int) -> list[ConfirmedPair]:
-    """One picture laid over all others."""
+    """Align one picture with all others."""
     one = _held[row]
     found = []
     for number, other in enumerate(_held):

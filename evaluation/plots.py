@@ -1,4 +1,4 @@
-"""What an evaluation leaves to look at: plots, and contact sheets of what was called wrongly."""
+"""Plots and contact sheets of false verdicts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ROWS = 8
 
 
 def need_plotting() -> None:
-    """Raise SettingsError where matplotlib is not installed, before hours are spent."""
+    """Raise SettingsError if matplotlib is not installed, before hours are spent."""
     if importlib.util.find_spec("matplotlib") is None:
         raise SettingsError(
             "the plot needs matplotlib: pip install 'seenit[evaluate]', or ask for --no-plot"
@@ -29,7 +29,7 @@ def need_plotting() -> None:
 
 
 def plot(report: DuplicatesReport, path: Path) -> Path:
-    """Draw recall an edit, with what was asked for and what candidates would have allowed."""
+    """Draw recall per edit, with the required recall and the recall that candidates allow."""
     import matplotlib as mpl  # noqa: PLC0415  an extra, and slow to load
 
     mpl.use("Agg")
@@ -72,7 +72,7 @@ def plot(report: DuplicatesReport, path: Path) -> Path:
 
 
 def curves(report: retrieval.RetrievalReport, path: Path) -> Path:
-    """Draw how many answerable questions each threshold leaves empty for how many of the others."""
+    """Draw the share of wrongly empty answers over that of rightly empty ones, by threshold."""
     import matplotlib as mpl  # noqa: PLC0415  an extra, and slow to load
 
     mpl.use("Agg")
@@ -103,7 +103,7 @@ def curves(report: retrieval.RetrievalReport, path: Path) -> Path:
 
 
 def contact(wrong: Sequence[WrongPair], folder: Path) -> list[Path]:
-    """Lay out every pair that was called wrongly; sheets of an earlier run are taken away."""
+    """Draw every false verdict side by side; remove the sheets of an earlier run."""
     for old in folder.glob("wrong-*.png"):
         old.unlink()
     paths = []

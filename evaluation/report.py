@@ -1,4 +1,4 @@
-"""What an evaluation found: plain numbers for JSON, and the pictures of what went wrong."""
+"""Results of an evaluation: plain numbers for JSON, and the pictures of false verdicts."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from PIL import Image
 from core.types import Box, Evidence
 
 _SHOWN = 256
-"""Long side in pixels of what goes onto a contact sheet."""
+"""Long side in pixels of a picture on a contact sheet."""
 
 
 class Proportion(Struct, frozen=True):
-    """So many of so many."""
+    """Count of hits among a total."""
 
     found: int
     asked: int
 
     @property
     def value(self) -> float:
-        """0 to 1; 1 of none."""
+        """Return the share, 0 to 1; 1 of none."""
         return self.found / self.asked if self.asked else 1.0
 
 
 class EditFound(Struct, frozen=True, kw_only=True):
-    """How many edited photos were told to be copies of the photo they were made of."""
+    """Recall of one edit: the copies that were recognised as copies of their photo."""
 
     name: str
     title: str
     expected: float | None
     all: Proportion
     odd: Proportion
-    """Photos to report on: those of an odd last hex digit."""
+    """Recall on the photos to report on: those of an odd last hex digit."""
     even: Proportion
-    """Photos to tune on."""
+    """Recall on the photos to tune on."""
     candidate: Proportion
-    """Of all, those whose photo was among the candidates: what confirmation got to see."""
+    """Share of all whose photo was among the candidates, the most that confirmation can reach."""
     by_hash: Proportion
     by_visual: Proportion
     by_features: Proportion
@@ -47,12 +47,12 @@ class EditFound(Struct, frozen=True, kw_only=True):
 
     @property
     def met(self) -> bool:
-        """Whether as many were found as are asked for, of all and of the odd ones."""
+        """Return whether the required recall is reached, on all photos and on the odd ones."""
         return self.expected is None or min(self.all.value, self.odd.value) >= self.expected
 
 
 class CandidateCounts(Struct, frozen=True, kw_only=True):
-    """Candidates of a picture of one set, itself left out: means over the set."""
+    """Candidates of a picture of one set without itself: means over the set."""
 
     label: str
     pictures: int
@@ -61,12 +61,12 @@ class CandidateCounts(Struct, frozen=True, kw_only=True):
     by_features: float
     together: float
     laid_over: float
-    """Those that were worth an alignment."""
+    """Candidates that were worth an alignment."""
     most: int
 
 
 class FalseConfirmation(Struct, frozen=True, kw_only=True):
-    """Two pictures of one set of which one was confirmed as a copy of the other."""
+    """Two pictures of one set, one of them confirmed as a copy of the other."""
 
     one: str
     other: str
@@ -75,7 +75,7 @@ class FalseConfirmation(Struct, frozen=True, kw_only=True):
     changed_share: float
     words: str
     known: bool
-    """Whether they were named beforehand as two copies of the same photo."""
+    """Whether they were listed beforehand as two copies of the same photo."""
 
 
 class PairwiseErrors(Struct, frozen=True, kw_only=True):
@@ -83,19 +83,19 @@ class PairwiseErrors(Struct, frozen=True, kw_only=True):
 
     label: str
     way: str
-    """`pipeline`: each checked as a re-encoding; `all pairs`: laid over each other regardless."""
+    """Method: `pipeline` checks each as a re-encoding, `all pairs` aligns each with each."""
     pictures: int
     pairs: int
     confirmed: tuple[FalseConfirmation, ...]
 
     @property
     def false(self) -> int:
-        """Pairs that were not named beforehand."""
+        """Count the pairs that were not listed beforehand."""
         return sum(not pair.known for pair in self.confirmed)
 
 
 class TemplateErrors(Struct, frozen=True, kw_only=True):
-    """What different pictures of one template were called, by pairs and one after another."""
+    """Verdicts on different pictures of one template, by pairs and one after another."""
 
     kind: str
     pictures: int
@@ -104,27 +104,27 @@ class TemplateErrors(Struct, frozen=True, kw_only=True):
     changed: int
     """Pairs confirmed with changed regions, in either direction."""
     plain: int
-    """Pairs confirmed without any: nothing told them apart."""
+    """Pairs confirmed without any changed region, as if they were the same."""
     regions: float
     """Changed regions of a confirmed pair, on average."""
     share: float
-    """Of the area that they cover, on average."""
+    """Share of the area that changed regions cover, on average."""
     verdicts: dict[str, int]
     decisions: dict[str, int]
-    """Of one after another being taken in."""
+    """Decisions when ingested one after another."""
     examples: tuple[tuple[Box, ...], ...]
-    """The changed regions of the first few confirmed pairs."""
+    """Changed regions of the first few confirmed pairs."""
 
 
 class DuplicatesReport(Struct, frozen=True, kw_only=True):
-    """All of it."""
+    """Complete result of an evaluation."""
 
     photos: int
     stored: int
     refused: dict[str, str]
-    """Files that were not stored, and why."""
+    """Reasons by the files that were not stored."""
     copies: dict[str, str]
-    """Photos that were told to be copies of another when they came in, and of which."""
+    """Originals by the photos that were ingested as copies."""
     model: str
     policy_version: str
     edits: tuple[EditFound, ...]
@@ -135,7 +135,7 @@ class DuplicatesReport(Struct, frozen=True, kw_only=True):
 
 
 class WrongPair(Struct, frozen=True, kw_only=True):
-    """Two pictures side by side that were called wrongly."""
+    """Two pictures of a false verdict, side by side."""
 
     label: str
     one: bytes
@@ -144,18 +144,18 @@ class WrongPair(Struct, frozen=True, kw_only=True):
 
 
 def is_odd(name: str) -> bool:
-    """Whether the SHA-256 of a file's name ends in an odd hex digit."""
+    """Return whether the SHA-256 of a file's name ends in an odd hex digit."""
     return int(hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[-1], 16) % 2 == 1
 
 
 def share(flags: Iterable[bool]) -> Proportion:
-    """Count what is true."""
+    """Count the true flags among all."""
     held = list(flags)
     return Proportion(sum(held), len(held))
 
 
 def shown(image: Image.Image) -> bytes:
-    """Make a picture small enough for a contact sheet: a JPEG."""
+    """Encode a picture small enough for a contact sheet, as a JPEG."""
     small = image.convert("RGB")
     small.thumbnail((_SHOWN, _SHOWN))
     held = io.BytesIO()
@@ -166,7 +166,7 @@ def shown(image: Image.Image) -> bytes:
 def confirmed(
     one: str, other: str, evidence: Evidence, known: frozenset[frozenset[str]]
 ) -> FalseConfirmation:
-    """Tell of a pair that was confirmed; `known` names the pairs that show the same photo."""
+    """Report a confirmed pair; `known` lists the pairs that show the same photo."""
     return FalseConfirmation(
         one=one,
         other=other,
@@ -181,7 +181,7 @@ def confirmed(
 def paired(
     label: str, way: str, count: int, found: dict[frozenset[str], FalseConfirmation]
 ) -> PairwiseErrors:
-    """Tell of all pairs of `count` pictures."""
+    """Report on all pairs of `count` pictures."""
     return PairwiseErrors(
         label=label,
         way=way,
@@ -192,6 +192,6 @@ def paired(
 
 
 def mean(values: Iterable[float]) -> float:
-    """Average to four digits, 0 of none."""
+    """Return the average to four digits, 0 of none."""
     held = list(values)
     return round(sum(held) / len(held), 4) if held else 0.0

@@ -1,9 +1,10 @@
-"""How well pictures are found by words, and left alone by questions they do not answer.
+"""Evaluation of retrieval by text: recall, and empty answers to unanswerable questions.
 
-Every picture is stored with its first few captions as its description, and the others ask for it.
-Some pictures are left out at first: their captions are questions that nothing stored was written
-for. The cut-off is calibrated on half of the stored pictures; the other half's captions ask, and so
-do those of what was left out. Then the rest is stored, and all of them are searched for.
+Every picture is stored with its first few captions as its description; the other captions are the
+questions. Some pictures are left out at first: their captions are questions without an answer in
+the store. The cut-off is calibrated on half of the stored pictures; the captions of the other half,
+and of the pictures left out, are the test questions. Then the rest is stored, and all of them are
+searched for.
 """
 
 from __future__ import annotations
@@ -28,112 +29,112 @@ from evaluation.report import Proportion, share
 Mode = Literal["visual", "caption", "keyword", "hybrid"]
 
 AT = (1, 5, 10)
-"""Ranks that recall is told at."""
+"""Ranks at which recall is reported."""
 _BATCH = 64
 _POINTS = 51
-"""Thresholds that a curve is drawn through."""
+"""Number of thresholds on a curve."""
 
 
 class Library(Protocol):
-    """A service to measure, private and empty at first."""
+    """Service under evaluation, private and empty at first."""
 
     @property
     def limits(self) -> Limits:
-        """What it decodes, and at what cost."""
+        """Return the limits within which the service decodes."""
 
     def named(self, kind: SpaceKind) -> str:
-        """The model of a space, or why there is none."""
+        """Return the model of a space, or the reason why there is none."""
 
     def embeds(self, kind: SpaceKind) -> bool:
-        """Whether it has that model."""
+        """Return whether the service has that model."""
 
     def store(self, items: Sequence[tuple[bytes, str]]) -> list[StoredPicture]:
-        """Take at most 64 pictures in, each with its description."""
+        """Ingest at most 64 pictures, each with its description."""
 
     def calibrate(self, among: Collection[str] | None) -> dict[SpaceKind, Calibration]:
-        """Those spaces that could be measured, by questions of these pictures."""
+        """Calibrate on questions of these pictures; return the spaces that could be measured."""
 
     def search(self, text: str, mode: Mode, limit: int) -> list[str]:
-        """Image ids, best first."""
+        """Search by text; return image ids, best first."""
 
     def answers(self, text: str) -> list[str]:
-        """What a model would be shown, best first; nothing where nothing is near enough."""
+        """Return the pictures for a prompt, best first; none if nothing is near enough."""
 
     def texts(self, kind: SpaceKind, texts: Sequence[str]) -> Matrix:
-        """(n, d) in order."""
+        """Embed texts as (n, d), in order."""
 
     def vectors(self, kind: SpaceKind, ids: Sequence[str]) -> list[Vector | None]:
-        """As they are stored, in order."""
+        """Return the stored vectors, in order."""
 
 
 class RetrievalPlan(Struct, frozen=True, kw_only=True):
-    """What to measure, on which pictures."""
+    """Pictures to evaluate on, and the measurements to make."""
 
     pictures: Mapping[str, tuple[Path, tuple[str, ...]]]
-    """File and captions by name."""
+    """File and captions of each picture, by name."""
     descriptions: int = 2
-    """Captions that are stored; the others ask."""
+    """Number of captions that are stored; the others are questions."""
     leave_out: float = 0.2
-    """Share of the pictures that are not there at first."""
+    """Share of the pictures that are left out at first."""
 
 
 class RecallAtK(Struct, frozen=True, kw_only=True):
-    """How often what a question was written about is among the first so many."""
+    """Share of questions whose own picture is among the first hits, for several ranks."""
 
     asked: str
-    """`text to image` or `image to text`."""
+    """Direction: `text to image` or `image to text`."""
     mode: str
     by: str
-    """`search`, or `numpy`: plain products of the same vectors."""
+    """Method: `search`, or `numpy`: plain products of the same vectors."""
     questions: int
     at: dict[str, float]
     """Share by rank: 1, 5 and 10."""
 
 
 class ThresholdPoint(Struct, frozen=True):
-    """Where a threshold leaves both kinds of question."""
+    """Effect of one threshold on both kinds of question."""
 
     empty: Proportion
-    """Of the questions that nothing stored was written for, those answered with nothing."""
+    """Questions without an answer in the store that got an empty one."""
     wrongly: Proportion
-    """The same of those that something stored was written for."""
+    """Questions with an answer in the store that got an empty one."""
 
 
 class ThresholdCurve(Struct, frozen=True, kw_only=True):
-    """What every threshold on one figure would do."""
+    """Effect of every threshold on one figure."""
 
     label: str
     points: tuple[tuple[float, float], ...]
-    """(empty, wrongly empty), each a share, from the lowest threshold to the highest."""
+    """Shares (empty, wrongly empty), from the lowest threshold to the highest."""
     at_nine_tenths: float
-    """Wrongly empty where nine of ten unanswerable questions are empty."""
+    """Wrongly empty share where nine of ten unanswerable questions are empty."""
     at_one_tenth: float
-    """Empty where one of ten answerable questions is wrongly so."""
+    """Empty share where one of ten answerable questions is wrongly so."""
 
 
 class RetrievalReport(Struct, frozen=True, kw_only=True):
-    """All of it."""
+    """Complete result of an evaluation."""
 
     pictures: int
     left_out: int
     refused: dict[str, str]
     copies: int
-    """Pictures that were told to be copies of another: found where that one is."""
+    """Pictures that were ingested as copies of another, and are found by its id."""
     models: dict[str, str]
     calibrated: dict[str, dict[str, float | None]]
-    """By space: the cut-off for texts, and the share of answers it was foreseen to keep."""
+    """Calibration by space: the cut-off for texts, and the expected share of answers kept."""
     told: ThresholdPoint | None
-    """What the retriever did, calibrated; None without pictures left out."""
+    """Results of the calibrated retriever; None without pictures left out."""
     curves: tuple[ThresholdCurve, ...]
     found: tuple[RecallAtK, ...]
     seconds: float
 
 
 class RetrievalEvaluation:
-    """One run over one library."""
+    """One evaluation run over one library."""
 
     def __init__(self, library: Library, plan: RetrievalPlan, told: Told) -> None:
-        """Raise InputError where a picture has no caption left to ask with."""
+        """Raise InputError if a picture has no caption left as a question."""
         self._library = library
         self._plan = plan
         self._told = told
@@ -150,7 +151,7 @@ class RetrievalEvaluation:
         self._refused: dict[str, str] = {}
 
     def run(self) -> RetrievalReport:
-        """Everything, in order."""
+        """Run all measurements, in order."""
         began = time.monotonic()
         self._store("storing", self._in)
         half = self._in[: len(self._in) // 2]
@@ -246,7 +247,7 @@ class RetrievalEvaluation:
         return found
 
     def _plain(self) -> list[RecallAtK]:
-        """The same, and image to text, by plain products of the stored vectors."""
+        """Measure the same, and image to text, by plain products of the stored vectors."""
         found = []
         for kind in self._kinds():
             pictures, ids = self._stored(kind)
@@ -266,7 +267,7 @@ class RetrievalEvaluation:
     def _near(
         self, kind: SpaceKind, asked: Sequence[tuple[str, str]], pictures: Matrix, ids: list[str]
     ) -> tuple[Matrix, NDArray[np.integer]]:
-        """(n, m) similarities of questions and pictures, and (n, 1) columns of the right ones."""
+        """Return (n, m) similarities of questions and pictures, and (n, 1) right columns."""
         place = {image_id: n for n, image_id in enumerate(ids)}
         near = self._library.texts(kind, [text for _, text in asked]) @ pictures.T
         right = [place.get(self._anchors[name], -1) for name, _ in asked]
@@ -279,22 +280,22 @@ class RetrievalEvaluation:
         return [kind for kind in kinds if self._library.embeds(kind)]
 
     def _questions(self, names: Sequence[str]) -> list[tuple[str, str]]:
-        """(name, caption) of those that were not stored."""
+        """Return (name, caption) pairs of the captions that were not stored."""
         held = self._plan.pictures
         return [(name, text) for name in names for text in held[name][1][self._plan.descriptions :]]
 
     @property
     def _named(self) -> list[str]:
-        """Of all that are stored."""
+        """Return the names of all stored pictures."""
         return [name for name in self._plan.pictures if name in self._ids]
 
     @property
     def _every(self) -> list[tuple[str, str]]:
-        """(name, caption) of all captions of what is stored."""
+        """Return (name, caption) pairs of all captions of stored pictures."""
         return [(name, text) for name in self._named for text in self._plan.pictures[name][1]]
 
     def _stored(self, kind: SpaceKind) -> tuple[Matrix, list[str]]:
-        """The vectors of all pictures that are no copies, and their ids."""
+        """Return the vectors and ids of all pictures that are no copies."""
         originals = [one for name, one in self._ids.items() if self._anchors[name] == one]
         vectors = self._library.vectors(kind, originals)
         held = [
@@ -306,10 +307,10 @@ class RetrievalEvaluation:
 
 
 def ranks(near: NDArray[np.floating], right: NDArray[np.integer]) -> NDArray[np.float64]:
-    """(n,) how many lie before the best right one of each row, counted from 0.
+    """Return (n,) how many hits come before the best right one of each row, from 0.
 
-    `near` is (n, m) similarities, `right` (n, k) columns, -1 for none; infinite without any. Of
-    equals, the one stored first lies before, as in a search.
+    `near` is (n, m) similarities, `right` (n, k) columns, -1 for none; infinite without any. Ties
+    go to the picture stored first, as in a search.
     """
     best = np.where(right >= 0, np.take_along_axis(near, np.maximum(right, 0), axis=1), -np.inf)
     top = best.max(axis=1, keepdims=True)
@@ -323,7 +324,7 @@ def ranks(near: NDArray[np.floating], right: NDArray[np.integer]) -> NDArray[np.
 def curve(
     label: str, answerable: NDArray[np.floating], unanswerable: NDArray[np.floating]
 ) -> ThresholdCurve:
-    """What every threshold would do to questions whose best picture has such a figure."""
+    """Compute the effect of every threshold on the figures of two kinds of question."""
     both = np.concatenate([answerable, unanswerable])
     thresholds = np.quantile(both, np.linspace(0, 1, _POINTS))
     thresholds = np.append(thresholds, np.nextafter(both.max(), np.inf))

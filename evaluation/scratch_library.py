@@ -1,4 +1,4 @@
-"""An album of one's own for one measurement: pictures with words, searched in this process."""
+"""Private library for one evaluation: pictures with texts, searched in this process."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from rag.retriever import Retriever
 
 
 class ScratchLibrary(ScratchService):
-    """What a reader of words asks for: search, and what a model would be shown."""
+    """Service for retrieval: search, and the pictures for a prompt."""
 
     def __init__(self, made: Services, folder: Path) -> None:
         super().__init__(made, POLICY, folder)
         self._retriever = Retriever(made.searcher, made.index, made.models, made.calibrations)
 
     def named(self, kind: SpaceKind) -> str:
-        """The model of a space, or why there is none."""
+        """Return the model of a space, or the reason why there is none."""
         embedder = self._embedder(kind)
         return embedder.absent or embedder.space.model
 
     def embeds(self, kind: SpaceKind) -> bool:
-        """Whether it has that model."""
+        """Return whether the service has that model."""
         return self._embedder(kind).absent is None
 
     def store(self, items: Sequence[tuple[bytes, str]]) -> list[StoredPicture]:
-        """Take at most 64 pictures in, each with its description."""
+        """Ingest at most 64 pictures, each with its description."""
         accepted = [
             self._services.acceptor.uploads(
                 TENANT, [self._upload(number, data)], Fields(description=description or None)
@@ -46,27 +46,27 @@ class ScratchLibrary(ScratchService):
         return self._settled(accepted)
 
     def calibrate(self, among: Collection[str] | None) -> dict[SpaceKind, Calibration]:
-        """Those spaces that could be measured, by questions of these pictures."""
+        """Calibrate on questions of these pictures; return the spaces that could be measured."""
         return self._services.tuner.calibrate(TENANT, among=among).made
 
     def search(self, text: str, mode: Mode, limit: int) -> list[str]:
-        """Image ids, best first."""
+        """Search by text; return image ids, best first."""
         results = self._services.searcher.search(
             TENANT, SearchRequest(text=text, mode=mode, limit=limit)
         )
         return [hit.seen.record.state.image_id for hit in results.hits]
 
     def answers(self, text: str) -> list[str]:
-        """What a model would be shown, best first; nothing where nothing is near enough."""
+        """Return the pictures for a prompt, best first; none if nothing is near enough."""
         retrieved = self._retriever.retrieve(TENANT, text=text)
         return [one.seen.record.state.image_id for one in retrieved.items]
 
     def texts(self, kind: SpaceKind, texts: Sequence[str]) -> Matrix:
-        """(n, d) in order."""
+        """Embed texts as (n, d), in order."""
         return self._embedder(kind).embed_texts(texts)
 
     def vectors(self, kind: SpaceKind, ids: Sequence[str]) -> list[Vector | None]:
-        """As they are stored, in order."""
+        """Return the stored vectors, in order."""
         space_id = self._embedder(kind).space.space_id
         return self._services.index.read_vectors(TENANT, space_id, ids)
 
@@ -77,7 +77,7 @@ class ScratchLibrary(ScratchService):
 
 @contextmanager
 def album(model: str | None, caption_model: str | None) -> Iterator[ScratchLibrary]:
-    """Open one, empty; everything it wrote goes at the end."""
+    """Open an empty library; everything it wrote is removed at the end."""
     with services(model, caption_model) as (made, uploads):
         made.models.load()
         yield ScratchLibrary(made, uploads)

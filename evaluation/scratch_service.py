@@ -1,4 +1,4 @@
-"""A service of its own for one measurement: in this process, in a folder that goes."""
+"""Private service for one evaluation: in this process, in a temporary folder."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ TENANT = "default"
 
 @runtime_checkable
 class Drops(Protocol):
-    """An index that outlives the process, unless it is told to go."""
+    """Index outside of this process, with a schema to drop."""
 
     def drop(self) -> None:
-        """Go, and leave nothing."""
+        """Drop the schema, and leave nothing."""
 
 
 class ScratchService:
-    """The whole road of a picture without its doors: accepted, settled and checked at once."""
+    """Service without its doors: accepts, settles and checks at once."""
 
     def __init__(self, services: Services, policy: Policy, folder: Path) -> None:
         self._services = services
@@ -42,22 +42,22 @@ class ScratchService:
 
     @property
     def model(self) -> str:
-        """Of the visual space, or why there is none."""
+        """Return the model of the visual space, or the reason why there is none."""
         visual = self._services.visual
         return visual.absent or visual.space.model
 
     @property
     def limits(self) -> Limits:
-        """What it decodes, and at what cost."""
+        """Return the limits within which the service decodes."""
         return self._services.settings.limits
 
     def ingest(self, items: Sequence[bytes]) -> list[StoredPicture]:
-        """Take at most 64 pictures in and settle them in this order."""
+        """Ingest at most 64 pictures and settle them in this order."""
         uploads = [self._upload(number, data) for number, data in enumerate(items)]
         return self._settled(self._services.acceptor.uploads(TENANT, uploads, Fields()).items)
 
     def _settled(self, accepted: Sequence[Job | SeenitError]) -> list[StoredPicture]:
-        """What becomes of uploads, settled in this order."""
+        """Settle accepted uploads in this order."""
         jobs = [one for one in accepted if isinstance(one, Job)]
         operations = self._services.ingest.run(TENANT, [job.job_id for job in jobs])
         settled = dict(zip((job.job_id for job in jobs), operations, strict=True))
@@ -69,11 +69,11 @@ class ScratchService:
         ]
 
     def check(self, data: bytes) -> Verdict:
-        """The verdict it would get. Raise an InputError."""
+        """Return the verdict for a picture. Raise an InputError."""
         return self._services.checker.check(TENANT, data)[0]
 
     def near(self, data: bytes) -> Candidates:
-        """What would be looked at for it. Raise an InputError."""
+        """Return the candidates for a picture. Raise an InputError."""
         (decoded,) = self._perceiver.decode([data], [Digests(sha256="", md5="")])
         if isinstance(decoded, SeenitError):
             raise decoded
@@ -98,9 +98,9 @@ class ScratchService:
 def services(
     model: str | None, caption_model: str | None = None, index: str | None = None
 ) -> Iterator[tuple[Services, Path]]:
-    """Open some, empty, by the settings of the environment, and a folder that goes at the end.
+    """Open empty services by the settings of the environment, and a temporary folder.
 
-    `index` is the URL of a Weaviate, in which a schema is made that goes as well.
+    `index` is the URL of a Weaviate, in which a temporary schema is made.
     """
     with tempfile.TemporaryDirectory(prefix="seenit-evaluate-") as name:
         folder = Path(name)
@@ -131,7 +131,7 @@ def services(
 def private(
     policy: Policy, model: str | None, index: str | None = None
 ) -> Iterator[ScratchService]:
-    """Open one, empty, by the settings of the environment; everything it wrote goes at the end."""
+    """Open an empty service by the settings of the environment; remove all it wrote at the end."""
     with services(model, "none", index) as (made, uploads):
         made.visual.load()
         yield ScratchService(made, policy, uploads)

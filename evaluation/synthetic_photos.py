@@ -1,6 +1,6 @@
-"""Made pictures that behave like photos: for tests, measuring, and one half of a collage.
+"""Generated pictures that resemble photos: for tests, measurements, and collages.
 
-Drawn from a seed alone, so that nothing but code has to travel.
+Drawn from a seed alone, so that only code has to be distributed.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 _OCTAVES = 7
-"""From blobs of 128 pixels down to grain of two: natural spectra fall as 1/f."""
+"""Octaves from blobs of 128 pixels down to grain of two: natural spectra fall as 1/f."""
 _SHAPES = 28
 
 
 def photo(seed: int, width: int = 640, height: int = 480) -> Image.Image:
     """Draw an RGB picture of `width` x `height` pixels with the look of a photo.
 
-    Light falls unevenly, shapes of every size cover one another, each has a texture of its own.
-    The same seed gives the same picture at any time; two seeds share nothing.
+    Light falls unevenly, shapes of every size cover one another, each with its own texture. The
+    same seed gives the same picture at any time; two seeds share nothing.
     """
     draw = np.random.default_rng(seed)
     canvas = _texture(draw, width, height, 42.0)

@@ -1,7 +1,7 @@
-"""Made templates: pictures that share most of their blocks and differ in what matters.
+"""Generated templates: pictures that share most blocks and differ in the details that matter.
 
-Identity cards, forms, receipts, charts, chat windows, and one photo under many captions. All of
-one kind are different things to the people in them: what they are called is reported, not judged.
+Identity cards, forms, receipts, charts, chat windows, and one photo under many captions. All of one
+kind are different things to the people in them: their verdicts are reported, not judged.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _INK = "#22242a"
 
 
 def card(seed: int) -> Image.Image:
-    """An identity card: one lay-out, another person."""
+    """Draw an identity card: one layout, another person."""
     draw = _drawn("card", seed)
     made = Image.new("RGB", (640, 400), "#dfe9ee")
     pen = ImageDraw.Draw(made)
@@ -38,7 +38,7 @@ def card(seed: int) -> Image.Image:
 
 
 def form(seed: int) -> Image.Image:
-    """A form of twelve boxes, filled in by somebody else each time."""
+    """Draw a form of twelve boxes, filled in differently each time."""
     draw = _drawn("form", seed)
     made = Image.new("RGB", (600, 780), "white")
     pen = ImageDraw.Draw(made)
@@ -56,7 +56,7 @@ _LABELS = "Surname Name Street City Country Plate Maker Colour From Until Phone 
 
 
 def receipt(seed: int) -> Image.Image:
-    """A till receipt: one shop, other goods."""
+    """Draw a till receipt: one shop, other goods."""
     draw = _drawn("receipt", seed)
     made = Image.new("RGB", (360, 720), "#fbfaf5")
     pen = ImageDraw.Draw(made)
@@ -74,7 +74,7 @@ def receipt(seed: int) -> Image.Image:
 
 
 def chart(seed: int) -> Image.Image:
-    """A bar chart: the same axes, other figures."""
+    """Draw a bar chart: the same axes, other figures."""
     draw = _drawn("chart", seed)
     made = Image.new("RGB", (720, 480), "white")
     pen = ImageDraw.Draw(made)
@@ -91,7 +91,7 @@ def chart(seed: int) -> Image.Image:
 
 
 def chat(seed: int) -> Image.Image:
-    """A chat window on a telephone: the same frame, another talk."""
+    """Draw a chat window on a telephone: the same frame, another conversation."""
     draw = _drawn("chat", seed)
     made = Image.new("RGB", (400, 760), "#ece5dd")
     pen = ImageDraw.Draw(made)
@@ -114,7 +114,7 @@ def chat(seed: int) -> Image.Image:
 
 
 def meme(seed: int) -> Image.Image:
-    """One and the same photo under another caption."""
+    """Draw the same photo under another caption."""
     draw = _drawn("meme", seed)
     words = " ".join(_name(draw, 2) for _ in range(4))
     return edits.captioned(synthetic_photos.photo(77, 600, 450), words)
@@ -128,7 +128,7 @@ TEMPLATES: dict[str, Callable[[int], Image.Image]] = {
     "chat windows": chat,
     "captions": meme,
 }
-"""Every kind by its name; each takes a seed and draws one of 360 to 720 pixels a side."""
+"""Templates by name; each takes a seed and draws one of 360 to 720 pixels a side."""
 
 
 def _drawn(kind: str, seed: int) -> Random:

@@ -1,4 +1,4 @@
-"""What an evaluation found, as tables on a terminal, and the table of captions it reads."""
+"""Results of an evaluation as tables on a terminal, and the reader of caption tables."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _HEADER = ["image", "caption"]
 def captioned(
     table: Path, folder: Path, limit: int | None
 ) -> dict[str, tuple[Path, tuple[str, ...]]]:
-    """File and captions by name, in the order of the table; the first `limit` pictures of it.
+    """Read files and captions by name, in the order of the table, up to `limit` pictures.
 
     Raise InputError for another header, a line without its two columns, a name that leaves the
-    folder, a file that is not there.
+    folder, or a missing file.
     """
     lines = io.StringIO(read_text(table), newline="")
     rows = list(csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
@@ -49,7 +49,7 @@ def captioned(
 
 
 def retrieval(report: recall.RetrievalReport) -> None:
-    """Print recall by question and by mode, and what came back empty."""
+    """Print recall by question and by mode, and the shares of empty answers."""
     console = Console()
     models = " · ".join(f"{kind}: {name}" for kind, name in report.models.items())
     console.print(f"{report.pictures} pictures · {models} · {report.seconds:.0f} s")
