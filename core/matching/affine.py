@@ -1,6 +1,6 @@
-"""Affine maps between two previews: from a turn, from matched keypoints, sharpened by pixels.
+"""Affine maps between two previews: from a turn or matched keypoints, refined by pixels.
 
-A map is a (2, 3) float64 matrix from picture to original, both in preview pixels whose centres lie
+A map is a (2, 3) float64 matrix from picture to original, both in preview pixels whose centres are
 at whole numbers (OpenCV's convention).
 """
 
@@ -16,28 +16,28 @@ from numpy.typing import NDArray
 Map = NDArray[np.float64]
 Floats = NDArray[np.float32]
 Size = tuple[int, int]
-"""(width, height) in pixels."""
+"""Width and height in pixels."""
 
 _HYPOTHESES = 120
-"""Matches whose own scale, turn and place are tried; of many true ones some are among them."""
+"""Matches that are tried as hypotheses; if many are true, some are among them."""
 
 
 class AffineFit(Struct, frozen=True):
-    """A map found from keypoints, and how many distinct ones follow it."""
+    """Map found from keypoints, and the number of distinct ones that follow it."""
 
     matrix: Map
     inliers: int
 
 
 def compose(outer: Map, inner: Map) -> Map:
-    """The map that applies `inner` first."""
+    """Compose two maps; `inner` is applied first."""
     both: Map = outer[:, :2] @ inner
     both[:, 2] += outer[:, 2]
     return both
 
 
 def invert(matrix: Map) -> Map:
-    """The way back."""
+    """Return the inverse of a map."""
     (a, b, c), (d, e, f) = matrix.tolist()
     det = a * e - b * d
     back: Map = np.array([[e, -b, b * f - c * e], [-d, a, c * d - a * f]]) / det
@@ -45,20 +45,20 @@ def invert(matrix: Map) -> Map:
 
 
 def apply(matrix: Map, points: NDArray[np.floating]) -> Map:
-    """(n, 2) points moved."""
+    """Apply a map to (n, 2) points."""
     moved: Map = points @ matrix[:, :2].T + matrix[:, 2]
     return moved
 
 
 def mirroring(width: int) -> Map:
-    """A left-right mirror of a picture of that width, onto itself."""
+    """Return the left-right mirror of a picture of that width, onto itself."""
     return np.array([[-1.0, 0.0, width - 1.0], [0.0, 1.0, 0.0]])
 
 
 def turned(turn: int, query: Size, candidate: Size) -> Map:
-    """The map that lays a whole picture, put through one of the eight turns, over a whole original.
+    """Return the map from a whole picture, put through one of the eight turns, to an original.
 
-    Turns 4 to 7 mirror first; then comes a counter-clockwise turn by 90 degrees times `turn % 4`.
+    Turns 4 to 7 mirror first, then rotate counter-clockwise by 90 degrees times `turn % 4`.
     """
     # shares around the centre, y down: a counter-clockwise quarter takes (x, y) to (y, -x)
     quarter = np.array([[0.0, 1.0], [-1.0, 0.0]])
@@ -69,7 +69,7 @@ def turned(turn: int, query: Size, candidate: Size) -> Map:
 
 
 def between(linear: Map, query: Size, candidate: Size) -> Map:
-    """A linear map of centred shares as a map of pixels."""
+    """Convert a linear map of centred shares to a map of pixels."""
     full = np.diag([float(candidate[0]), float(candidate[1])])
     part = np.diag([1.0 / query[0], 1.0 / query[1]])
     matrix = full @ linear @ part
@@ -79,10 +79,10 @@ def between(linear: Map, query: Size, candidate: Size) -> Map:
 
 
 def from_points(query: Floats, candidate: Floats, least: int, tolerance: float) -> AffineFit | None:
-    """The similarity, then affine map that most matched keypoints follow; None below `least`.
+    """Find the similarity, then affine map that most matches follow; None below `least`.
 
-    Each match alone fixes scale, turn and place, so all are tried in turn: no chance is involved.
-    (n, 4) rows of x, y, size, angle that belong together; `tolerance` in original pixels.
+    Each match alone fixes scale, rotation and position, so all are tried in turn, without random
+    sampling. (n, 4) rows of x, y, size, angle that belong together; `tolerance` in original pixels.
     """
     count = len(query)
     if count < least:
@@ -123,13 +123,13 @@ def from_points(query: Floats, candidate: Floats, least: int, tolerance: float) 
 
 
 def _places(points: Map) -> int:
-    """How many whole pixels the points fall on: one place may have several turns."""
+    """Count the whole pixels that the points fall on: one place may have several angles."""
     x, y = np.rint(points).astype(np.int64).T
     return len(np.unique(x * 65_536 + y))
 
 
 def _affine(query: Map, candidate: Map) -> Map | None:
-    """Least squares; a similarity where points are too few or too narrow for an affine map."""
+    """Fit by least squares; a similarity if points are too few or too narrow for an affine map."""
     centre, target = query.mean(axis=0), candidate.mean(axis=0)
     here, there = query - centre, candidate - target
     spread = np.linalg.svd(here, compute_uv=False)
@@ -146,13 +146,13 @@ def _affine(query: Map, candidate: Map) -> Map | None:
 
 
 def plausible(matrix: Map, stretch: float = 1.8) -> bool:
-    """Whether a map shrinks and grows by at most 12, and not much more one way than the other."""
+    """Return whether a map scales by at most 12, and similarly in both directions."""
     values = np.linalg.svd(matrix[:, :2], compute_uv=False)
     return bool(values[1] > 1 / 12 and values[0] < 12 and values[0] <= stretch * values[1])  # noqa: PLR2004 - in the docstring
 
 
 def polygon(matrix: Map, query: Size, candidate: Size) -> NDArray[np.float32]:
-    """Corners of what lies on the original, in original pixels; empty where nothing does."""
+    """Return the corners of the overlap in original pixels; empty if there is none."""
     width, height = query
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64) - 0.5
     moved = apply(matrix, corners).astype(np.float32)
@@ -166,11 +166,11 @@ def polygon(matrix: Map, query: Size, candidate: Size) -> NDArray[np.float32]:
 def sharpen(
     matrix: Map, query: Floats, candidate: Floats, mask: Floats, steps: int
 ) -> tuple[Map, float]:
-    """Move a map by Gauss-Newton so that the picture's pixels lie on the original's (Baker 2004).
+    """Refine a map by Gauss-Newton so that the picture's pixels fit the original's (Baker 2004).
 
-    `query` and `candidate` are locally normalised grey planes, `matrix` leads from the candidate's
-    pixels into the query's, `mask` is 1 where both are. Returns the map, and the farthest that a
-    corner moved, in candidate pixels. Pixels that disagree strongly weigh little (an overlay).
+    `query` and `candidate` are locally normalised grey planes, `matrix` maps the candidate's pixels
+    to the query's, `mask` is 1 where both are. Returns the map, and the largest movement of a
+    corner, in candidate pixels. Pixels that disagree strongly (an overlay) have a low weight.
     """
     height, width = candidate.shape
     v, u = np.mgrid[0:height, 0:width].astype(np.float32)
@@ -206,7 +206,7 @@ def sharpen(
 
 
 def warp(plane: Floats, matrix: Map, size: Size) -> Floats:
-    """Read a plane (or stack of channels) where the map leads from each pixel of a new frame."""
+    """Sample a plane (or stack of channels) at the place that each pixel of a new frame maps to."""
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     laid = cv2.warpAffine(plane, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(laid, np.float32)

@@ -1,4 +1,4 @@
-"""Confirmation: lay a picture over a candidate and say whether they are one, and why."""
+"""Alignment of a picture with a candidate, which confirms or rejects a copy with evidence."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ TURNS = (
     "mirrored turned 180",
     "mirrored turned 270",
 )
-"""The eight ways a whole picture can lie, in the order of `Fingerprint.turns`."""
+"""The eight orientations of a whole picture, in the order of `Fingerprint.turns`."""
 
 
 class AlignedPicture(Struct, frozen=True, kw_only=True):
-    """What a comparison needs of one side."""
+    """One side of a comparison: pixels, hashes and keypoints."""
 
     preview: Pixels
-    """Long side at most 512 pixels."""
+    """Preview with a long side of at most 512 pixels."""
     width: int
     height: int
-    """Of the whole picture, in pixels."""
+    """Height of the whole picture, in pixels."""
     uncompared: tuple[Uncompared, ...] = ()
     turns: tuple[str, ...]
-    """phash of the eight turns, 16 hex digits each; of a candidate only the first is read."""
+    """phash of the eight turns, 16 hex digits each; for a candidate only the first is read."""
     detail: Callable[[], DetailKeypoints]
-    """Called at most once, and only when keypoints are needed; may store what it makes."""
+    """Loader of keypoints, called at most once, and only when needed; it may store its result."""
 
 
 class _Trial(Struct, frozen=True):
@@ -60,9 +60,9 @@ class _Trial(Struct, frozen=True):
 def compare(
     query: AlignedPicture, candidate: AlignedPicture, hit: Hit, policy: Policy
 ) -> Comparison:
-    """Lay the query over the candidate by the closest turn, else by matching keypoints; compare.
+    """Align the query with the candidate by the closest turn, else by keypoints; compare.
 
-    Pure and without chance: the same two pictures always give the same answer, in any thread.
+    Pure and deterministic: the same two pictures always give the same result, in any thread.
     """
     size = _size(query.preview), _size(candidate.preview)
     distances = hammings(query.turns, candidate.turns[0])
@@ -81,7 +81,7 @@ def compare(
 
 
 def hammings(turns: tuple[str, ...], phash: str) -> list[int]:
-    """Bits in which each of the turns differs from a hash."""
+    """Count the bits in which each of the turns differs from a hash."""
     value = int(phash, 16)
     return [(int(turn, 16) ^ value).bit_count() for turn in turns]
 
@@ -91,21 +91,21 @@ def _size(pixels: Pixels) -> Size:
 
 
 def _turns(distances: list[int], policy: Policy) -> list[int]:
-    """Turns worth trying, closest first; at most two."""
+    """Return the turns worth trying, closest first; at most two."""
     reach = min(policy.turn_radius, min(distances) + policy.turn_slack)
     near = [turn for turn, bits in enumerate(distances) if bits <= reach]
     return sorted(near, key=lambda turn: (distances[turn], turn))[:2]
 
 
 def _clean(best: _Trial | None) -> bool:
-    """Confirmed, and nothing left to be explained."""
+    """Return whether the trial is confirmed without any change to explain."""
     return best is not None and best.judgement.confirmed and not best.judgement.changed
 
 
 def _fits(
     query: AlignedPicture, candidate: AlignedPicture, policy: Policy, *, mirrored: bool
 ) -> Iterator[affine.AffineFit]:
-    """Maps that keypoints follow, of the picture and of its mirror image; the likelier first."""
+    """Yield the maps of keypoints, of the picture and of its mirror image; the likelier first."""
     here, there = keypoints.unpack(query.detail()), keypoints.unpack(candidate.detail())
     for flipped in (mirrored, not mirrored):
         points = keypoints.mirror(here) if flipped else here
@@ -203,7 +203,7 @@ def _told(  # noqa: PLR0917 - private, one caller
 def _transform(
     query: AlignedPicture, candidate: AlignedPicture, laid: OverlaidPair
 ) -> tuple[Transform, float]:
-    """The map in the words of the contract, and the ratio of its two scales."""
+    """Return the map as a `Transform` of the API, and the ratio of its two scales."""
     (w, h), (cw, ch) = _size(query.preview), _size(candidate.preview)
     matrix = laid.matrix
     linear = matrix[:, :2]
@@ -232,7 +232,7 @@ def _transform(
 
 
 def _framed(query: AlignedPicture, candidate: AlignedPicture, matrix: Map) -> bool:
-    """Whether something of the picture lies around the original, not only at its turned corners."""
+    """Return whether the picture extends around the original, not only at rotated corners."""
     width, height = _size(query.preview)
     back = affine.invert(matrix)
     shape = affine.polygon(back, _size(candidate.preview), (width, height))

@@ -1,4 +1,4 @@
-"""Two pictures laid over each other, measured block by block."""
+"""Block-by-block measurements of two aligned pictures."""
 
 from __future__ import annotations
 
@@ -20,29 +20,30 @@ Flags = NDArray[np.bool_]
 GRID = 256
 """Long side of the overlap when compared, in pixels; measured: more gains nothing, and costs."""
 LEAST = 32
-"""Pixels that the shorter side of the overlap must have for blocks to mean anything."""
+"""Least pixels of the shorter side of the overlap for blocks to be meaningful."""
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _GROUND = 243.0
 """Grey level from which a pixel counts as white ground; JPEG leaves 245 to 255 there."""
 _WHOLE = 0.99
-"""Share of a pixel that must lie inside both pictures."""
+"""Share of a pixel that must be inside both pictures."""
 _EDGE = 0.6
-"""Share of a block that must lie inside both pictures."""
+"""Share of a block that must be inside both pictures."""
 _FINE, _ALIKE, _FEW = 2.0, 0.5, 4
-"""Grey levels of fine texture and correlation from which a block tells how sharp; how many do."""
+"""Grey levels of fine texture and correlation from which a block measures sharpness, and the number
+of such blocks that suffices."""
 _SHARP = 0.16
-"""Logarithm of a ratio of fine texture up to which two are alike sharp."""
+"""Logarithm of a ratio of fine texture up to which two are equally sharp."""
 _SOFT, _COARSE = 0.8, 1.8
-"""Blur in grid pixels before blocks are compared, and on top of it for coarse texture alone."""
+"""Blur in grid pixels before blocks are compared, and the further blur for coarse texture."""
 
 
 class OverlaidPair(Struct, frozen=True):
-    """What each block of the overlap says; arrays are (rows, columns) of blocks."""
+    """Measurements of each block of the overlap; arrays are (rows, columns) of blocks."""
 
     matrix: Map
-    """Picture to original, in preview pixels, after refinement."""
+    """Map from picture to original, in preview pixels, after refinement."""
     drift: float
-    """How far refinement moved a corner, as a share of the overlap's long side."""
+    """Movement of a corner by refinement, as a share of the overlap's long side."""
     seen: float
     filled: float
     frame: tuple[float, float, float, float]
@@ -54,7 +55,7 @@ class OverlaidPair(Struct, frozen=True):
     deviation: tuple[Floats, Floats]
     """Standard deviation of grey in original (in the picture's light) and picture, grey levels."""
     correlation: Floats
-    """Of grey, -1 to 1, whatever the light."""
+    """Correlation of grey, -1 to 1, independent of the light."""
     coarse: tuple[Floats, Floats, Floats]
     """Deviations and correlation of coarse texture alone."""
     level: Floats
@@ -62,14 +63,14 @@ class OverlaidPair(Struct, frozen=True):
     ground: Floats
     """Share of the block that is white ground in both, or within four pixels of it."""
     grey: tuple[Floats, Floats]
-    """Both planes, pixel by pixel, for the exact bounds of what differs."""
+    """Both planes, pixel by pixel, for the exact bounds of a difference."""
 
 
 def lay(query: Pixels, candidate: Pixels, matrix: Map, drift: float) -> OverlaidPair | None:
-    """Lay a picture over an original by a map of preview pixels, refine the map, measure blocks.
+    """Align a picture with an original by a map of preview pixels, refine it, measure blocks.
 
-    A refinement that moves a corner by more than `drift` of the side is not believed. None where
-    the two hardly touch.
+    A refinement that moves a corner by more than `drift` of the side is discarded. None if the two
+    hardly overlap.
     """
     size, whole = (query.shape[1], query.shape[0]), (candidate.shape[1], candidate.shape[0])
     shape = affine.polygon(matrix, size, whole)
@@ -143,7 +144,7 @@ class _Cut:
         return np.asarray(np.sqrt(np.maximum(power, 0.0)), np.float32)
 
     def both(self, x: Floats, y: Floats) -> tuple[Floats, Floats, Floats, Floats, Floats]:
-        """Means, deviations and correlation."""
+        """Return the means, deviations and correlation of two planes."""
         mx, my = self(x), self(y)
         vx = np.maximum(self(x * x) - mx * mx, 0.0)
         vy = np.maximum(self(y * y) - my * my, 0.0)
@@ -158,7 +159,7 @@ class _Cut:
 
 
 def _eroded(mask: Floats) -> Floats:
-    """Leave out what lies so near to the edge of either that the outside bleeds in."""
+    """Erode a mask at the edges of either picture, where the outside bleeds in."""
     whole = (mask > _WHOLE).astype(np.uint8)
     whole[[0, -1]] = 0
     whole[:, [0, -1]] = 0
@@ -166,9 +167,9 @@ def _eroded(mask: Floats) -> Floats:
 
 
 def _equalled(first: Floats, second: Floats, cut: _Cut) -> tuple[Floats, Floats, float]:
-    """Blur the sharper of the two until both are alike fine; and how sharp the second was.
+    """Blur the sharper of the two until both are equally fine; return the second's sharpness.
 
-    Copies are often smaller, blurred or strongly compressed: what one has lost says nothing.
+    Copies are often smaller, blurred or strongly compressed: detail lost in one is no difference.
     """
 
     def fine(plane: Floats) -> Floats:
@@ -195,7 +196,7 @@ def _equalled(first: Floats, second: Floats, cut: _Cut) -> tuple[Floats, Floats,
 
 
 def inside(shape: tuple[int, ...], lead: Map, frame: Size) -> Floats:
-    """1 where the map leads into a picture of that shape, 0 elsewhere."""
+    """Return 1 where the map leads into a picture of that shape, 0 elsewhere."""
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     ones = np.ones(shape, np.float32)
     laid = cv2.warpAffine(ones, lead, frame, flags=flags, borderMode=cv2.BORDER_CONSTANT)
@@ -203,19 +204,19 @@ def inside(shape: tuple[int, ...], lead: Map, frame: Size) -> Floats:
 
 
 def _near_ground(first: Floats, second: Floats) -> Floats:
-    """1 on and beside what is white in both."""
+    """Return 1 on and near pixels that are white in both."""
     white = ((first > _GROUND) & (second > _GROUND)).astype(np.uint8)
     return np.asarray(cv2.dilate(white, np.ones((9, 9), np.uint8)), np.float32)
 
 
 def _stretch(inner: Size, outer: Size) -> Map:
-    """Pixels of a resized plane (`outer`) to those of the plane it came from (`inner`)."""
+    """Map pixels of a resized plane (`outer`) to those of its source (`inner`)."""
     x, y = inner[0] / outer[0], inner[1] / outer[1]
     return np.array([[x, 0.0, x / 2 - 0.5], [0.0, y, y / 2 - 0.5]])
 
 
 def _reduced(query: Pixels, lead: Map) -> tuple[Floats, Map]:
-    """The query at about the grid's scale, so that warping it skips no pixel; and the map there."""
+    """Scale the query to about the grid's size, so that warping skips no pixel; and map to it."""
     reach = np.linalg.norm(np.linalg.inv(lead[:, :2]), axis=0)
     height, width = query.shape[:2]
     small = max(1, round(width * min(1.0, reach[0]))), max(1, round(height * min(1.0, reach[1])))
@@ -235,19 +236,19 @@ def _soft(plane: Floats, sigma: float) -> Floats:
 
 
 def _resized(plane: Pixels | Floats, size: Size) -> Floats:
-    """By the mean of the area each new pixel covers."""
+    """Resize by the mean of the area that each new pixel covers."""
     return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _normal(plane: Floats) -> Floats:
-    """Local mean 0 and deviation 1, so that light and contrast do not matter."""
+    """Normalise to local mean 0 and deviation 1, independent of light and contrast."""
     mean = np.asarray(cv2.blur(plane, (13, 13)), np.float32)
     power = np.asarray(cv2.blur(plane * plane, (13, 13)), np.float32) - mean * mean
     return np.asarray((plane - mean) / (np.sqrt(np.maximum(power, 0.0)) + 4.0), np.float32)
 
 
 def _refined(lead: Map, query: Floats, candidate: Floats) -> tuple[Map, float]:
-    """Refine at half size, where a few steps reach far and a tenth of a pixel is still seen."""
+    """Refine at half size, where a few steps reach far and a tenth of a pixel still counts."""
     height, width = candidate.shape
     frame = (width // 2, height // 2)
     rows, columns = query.shape

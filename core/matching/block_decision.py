@@ -1,4 +1,4 @@
-"""Whether two pictures laid over each other are one: from the blocks to a yes or no."""
+"""Decision from the measured blocks whether two aligned pictures are one."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from core.types import Box
 Flags = NDArray[np.bool_]
 
 _REGION = 0.015
-"""Share of the overlap's blocks under which a disagreement is no region; at least three blocks."""
+"""Share of the overlap's blocks from which a disagreement is a region; at least three blocks."""
 _GROUND = 0.02
 """Share of plain ground from which a block may be mere outline."""
 
 
 class BlockDecision(Struct, frozen=True):
-    """What the blocks come to."""
+    """Result of the decision on the blocks."""
 
     confirmed: bool
     overlap: float
     """Share of the textured blocks that agree."""
     agreeing: int
     veiled: bool
-    """Something half transparent lies over it, as a watermark does."""
+    """Whether a half transparent overlay covers it, such as a watermark."""
     changed: tuple[Box, ...]
     changed_share: float
     why: str
-    """The first demand that was not met, "" where all were."""
+    """First requirement that was not met, "" if all were."""
 
 
 def judge(laid: OverlaidPair, policy: Policy) -> BlockDecision:
-    """Decide by the blocks alone; `Policy` says what each number means."""
+    """Decide by the blocks alone; `Policy` documents each number."""
     telling = laid.inside & (np.maximum(*laid.deviation) >= policy.texture)
     agree = telling & _agreeing(laid, policy)
     disagree = (telling & ~agree) | _relit(laid, telling, policy)
@@ -65,9 +65,9 @@ def judge(laid: OverlaidPair, policy: Policy) -> BlockDecision:
 
 
 def _agreeing(laid: OverlaidPair, policy: Policy) -> Flags:
-    """Blocks alike as they are; or as alike as strong compression lets faint ones be.
+    """Return the blocks that agree as they are, or as closely as strong compression permits.
 
-    It leaves coarse texture whole, and what it adds to the fine stays within some grey levels.
+    Compression preserves coarse texture, and adds only some grey levels to the fine.
     """
     alike = laid.correlation >= policy.agreeing
     first, second, coarse = laid.coarse
@@ -83,7 +83,7 @@ def _agreeing(laid: OverlaidPair, policy: Policy) -> Flags:
 def _missing(  # noqa: C901, PLR0911 - one demand after another
     laid: OverlaidPair, agree: Flags, disagree: Flags, covered: Flags, policy: Policy
 ) -> str:
-    """The first demand that is not met."""
+    """Return the first requirement that is not met."""
     total, agreeing = int((agree | disagree).sum()), int(agree.sum())
     if max(laid.seen, laid.filled) < policy.whole or min(laid.seen, laid.filled) < policy.part:
         return "reach"
@@ -112,7 +112,7 @@ def _missing(  # noqa: C901, PLR0911 - one demand after another
 
 
 def _exact(laid: OverlaidPair, agree: Flags, total: int, policy: Policy) -> bool:
-    """Whether outlines lie on each other as only copies' do; in a thumbnail, all alike do."""
+    """Return whether outlines fit as exactly as only copies do; in a thumbnail, all do."""
     if max(laid.grey[0].shape) < policy.exact_side or laid.drift > policy.exact_drift:
         return False
     exact = int((agree & (laid.correlation >= policy.exact)).sum())
@@ -120,10 +120,10 @@ def _exact(laid: OverlaidPair, agree: Flags, total: int, policy: Policy) -> bool
 
 
 def _veiled(laid: OverlaidPair, telling: Flags, policy: Policy) -> bool:
-    """Whether all that differs is lighter, or all is darker, and most still shows through.
+    """Return whether all differences are lighter, or all are darker, and most shows through.
 
-    A watermark only lightens, or only darkens. Where other words stand in the same form, the old
-    ones are gone and the new ones there: both ways.
+    A watermark only lightens, or only darkens. If a form has other words, the old ones are gone and
+    new ones are there: both directions.
     """
     inner = telling & (laid.ground < _GROUND)
     if int(inner.sum()) < policy.veil_blocks:
@@ -149,7 +149,7 @@ def _share(agree: Flags, disagree: Flags) -> float:
 
 
 def _relit(laid: OverlaidPair, telling: Flags, policy: Policy) -> Flags:
-    """Blocks without texture whose grey is not what the light of the others makes of it."""
+    """Return the untextured blocks whose grey differs from the original's in this light."""
     far: Flags = np.abs(laid.level) > policy.level
     return laid.inside & ~telling & far
 

@@ -1,8 +1,8 @@
-"""Candidates: what each source says of one pair, and how the sources' answers become one list.
+"""Candidates: the measurements of each source for one pair, and their fusion to one list.
 
-An index answers for many pictures at once, `measure` for one pair; both give the same absolute
-numbers, so `fuse` may be handed the hits of an index together with those of pictures it does not
-hold yet and gives what one exact index over all of them would.
+An index measures many pictures at once, `measure` one pair. Both give the same absolute numbers, so
+`fuse` may combine the hits of an index with those of pictures that it does not hold yet, and gives
+the result of one exact index over all of them.
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ from core.matching.policy import Policy
 from core.types import Candidates, Features, Fingerprint, Hit, Query, Vector
 
 _RANK = 60
-"""Of reciprocal rank fusion: a place r counts 1 / (60 + r) (Cormack, Clarke and Buettcher 2009)."""
+"""Constant of reciprocal rank fusion: rank r counts 1 / (60 + r) (Cormack, Clarke and Buettcher
+2009)."""
 _REMEMBERED = 1_024
-"""Pictures whose features stay unpacked, 8 KB each: a batch meets itself pair by pair."""
+"""Pictures whose features stay unpacked, 8 KB each: a batch is compared pair by pair."""
 
 
 def measure(
     query: Query, image_id: str, other: Fingerprint, vector: Vector | None, policy: Policy
 ) -> Hit | None:
-    """What each source finds between a query and one anchor; None where none finds anything.
+    """Measure a query and one anchor by each source; None if no source finds a match.
 
     `vector` is the anchor's in the query's space. A flat or tiny picture has no candidates and is
     none.
@@ -55,11 +56,10 @@ def measure(
 
 
 def fuse(hits: Iterable[Hit], policy: Policy) -> Candidates:
-    """Cut each source to its top, order by reciprocal rank fusion, keep at most the policy's cap.
+    """Cut each source to its top, order by reciprocal rank fusion, apply the policy's cap.
 
-    Hits of one picture are joined. What lies beyond a source's top counts as not found by it, so
-    that it does not matter how much more than its top a source gave. Equal places are settled by
-    image_id.
+    Hits of one picture are joined. Hits below a source's top count as not found by it, so the
+    result does not depend on the length of its list. Ties are ordered by image_id.
     """
     joined: dict[str, Hit] = {}
     for hit in hits:
@@ -82,14 +82,14 @@ def fuse(hits: Iterable[Hit], policy: Policy) -> Candidates:
 
 
 def worth(hits: Iterable[Hit], policy: Policy, similar_at: float | None = None) -> frozenset[str]:
-    """Which candidates deserve to be laid over, by image_id: hash, votes or a very high similarity.
+    """Select the candidates worth an alignment, by hash, votes or a very high similarity.
 
-    An alignment starts from a turn whose hash is close or from keypoints that agree; a picture
-    whose votes fall short may still have such keypoints at a higher resolution, but among those
-    that merely look alike only the nearest are likely to.
+    An alignment starts from a turn whose hash is close or from keypoints that agree. A picture with
+    too few votes may still have such keypoints at a higher resolution, but among merely similar
+    pictures only the nearest are likely to.
 
-    `similar_at` is what the space asked calls similar: a model that puts any two pictures close
-    together has to say more than that they are.
+    `similar_at` is the threshold for `similar` in the queried space: a model that puts any two
+    pictures close together has to exceed it. Returns image_ids.
     """
     found: set[str] = set()
     alike: list[tuple[float, str]] = []
@@ -103,7 +103,7 @@ def worth(hits: Iterable[Hit], policy: Policy, similar_at: float | None = None) 
 
 
 def agrees(hit: Hit, policy: Policy) -> bool:
-    """Whether the hash or the local features find the two alike by themselves."""
+    """Return whether the hash or the local features match by themselves."""
     close = hit.hamming is not None and hit.hamming <= policy.phash_radius
     return close or (hit.votes is not None and hit.votes >= policy.feature_votes)
 
@@ -112,7 +112,7 @@ def agrees(hit: Hit, policy: Policy) -> bool:
 
 
 def _nearest(query: Fingerprint, other: Fingerprint) -> tuple[int, int]:
-    """The least distance over the query's eight turns, and the first turn that has it."""
+    """Return the least distance over the query's eight turns, and the first turn that has it."""
     stored = int(other.phash, 16)
     return min(((int(turn, 16) ^ stored).bit_count(), n) for n, turn in enumerate(query.turns))
 
@@ -152,7 +152,7 @@ def _order(key: Key) -> Callable[[Hit], tuple[float, str]]:
 
 
 def _join(one: Hit, other: Hit) -> Hit:
-    """Two hits of one picture: what either knows, `one` first where both do."""
+    """Join two hits of one picture; where both have a value, that of `one` is kept."""
     hashed = one if one.hamming is not None else other
     voted = one if one.votes is not None else other
     return Hit(
@@ -166,7 +166,7 @@ def _join(one: Hit, other: Hit) -> Hit:
 
 
 def _within(hit: Hit, policy: Policy) -> Hit:
-    """Drop what lies outside of a source's own bounds: a source may measure more than it finds."""
+    """Drop measurements outside of a source's bounds; sources may measure more than they find."""
     if hit.hamming is not None and hit.hamming > policy.phash_radius:
         hit = replace(hit, hamming=None, turn=None)
     if hit.similarity is not None and hit.similarity < policy.visual_floor:
@@ -177,7 +177,7 @@ def _within(hit: Hit, policy: Policy) -> Hit:
 
 
 def _cut(found: Sequence[Hit], key: Key, field: str, top: int) -> list[Hit]:
-    """Take a source's word away from all but its top."""
+    """Remove a source's measurement from all but its top."""
     ranked = sorted((hit for hit in found if key(hit) is not None), key=_order(key))
     beyond = {hit.image_id for hit in ranked[top:]}
     return [_without(hit, field) if hit.image_id in beyond else hit for hit in found]

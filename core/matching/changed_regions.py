@@ -1,4 +1,4 @@
-"""Contiguous disagreement: what was laid over a picture, as boxes in the original's frame."""
+"""Contiguous disagreement, such as a caption, as boxes in the original's frame."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from core.types import Box
 Flags = NDArray[np.bool_]
 
 _GAP = 0.25
-"""Share of the side up to which a region goes on to the edge over blocks that say nothing."""
+"""Share of the side over which a region extends to the edge through undecided blocks."""
 
 
 class ChangedRegion(Struct, frozen=True):
-    """A group of touching blocks that disagree."""
+    """Group of adjacent blocks that disagree."""
 
     rows: tuple[int, int]
-    """First, and one past the last."""
+    """First row, and one past the last."""
     columns: tuple[int, int]
     blocks: int
-    """Of the group."""
+    """Number of blocks in the group."""
     solid: float
     """Share of its box's decided blocks that disagree."""
     grown: tuple[bool, bool, bool, bool] = (False, False, False, False)
-    """Whether it goes on to the top, bottom, left and right edge over blocks that say nothing."""
+    """Whether it extends to the top, bottom, left and right edge over undecided blocks."""
 
 
 def regions(disagree: Flags, agree: Flags, least: int) -> list[ChangedRegion]:
-    """Groups of at least `least` disagreeing blocks, largest first; gaps of one block are bridged.
+    """Group at least `least` disagreeing blocks, largest first; gaps of one block are bridged.
 
-    Blocks that neither agree nor disagree say nothing for or against a box being solid.
+    Blocks that neither agree nor disagree do not count for or against a box being solid.
     """
     bridged = cv2.morphologyEx(
         disagree.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8)
@@ -56,7 +56,7 @@ def regions(disagree: Flags, agree: Flags, least: int) -> list[ChangedRegion]:
 
 
 def _shrunk(disagree: Flags, agree: Flags, group: Flags) -> tuple[tuple[int, int], tuple[int, int]]:
-    """The group's box less the rims where fewer than half of the decided blocks disagree."""
+    """Shrink the group's box by rims where fewer than half of the decided blocks disagree."""
     rows, columns = np.flatnonzero(group.any(axis=1)), np.flatnonzero(group.any(axis=0))
     top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
     moving = True
@@ -78,7 +78,7 @@ def _shrunk(disagree: Flags, agree: Flags, group: Flags) -> tuple[tuple[int, int
 
 
 def _grown(agree: Flags, y: tuple[int, int], x: tuple[int, int]) -> tuple[bool, bool, bool, bool]:
-    """Which edges it reaches where nothing between agrees: a black bar over a dark corner."""
+    """Return which edges it reaches without an agreeing block between: a bar over a dark corner."""
     height, width = agree.shape
     sides = (
         (np.s_[: y[0], slice(*x)], y[0], height),
@@ -93,7 +93,7 @@ def _grown(agree: Flags, y: tuple[int, int], x: tuple[int, int]) -> tuple[bool, 
 
 
 def inside(region: ChangedRegion, shape: tuple[int, ...]) -> Flags:
-    """Which blocks lie in the region's box, or touch it: it may reach into those."""
+    """Return the blocks in the region's box or next to it: it may extend into those."""
     covered = np.zeros(shape, bool)
     top, left = max(0, region.rows[0] - 1), max(0, region.columns[0] - 1)
     covered[top : region.rows[1] + 1, left : region.columns[1] + 1] = True
@@ -106,10 +106,10 @@ def box(
     frame: tuple[float, float, float, float],
     changed: Flags,
 ) -> Box:
-    """The region's bounds, exact to the pixel, as shares of the original.
+    """Return the region's bounds, exact to the pixel, as shares of the original.
 
-    `changed` marks the grid's pixels that differ; a row or column of the box's rim belongs to it
-    where at least a third of it differs; a rim moves by one block at most.
+    `changed` marks the grid's pixels that differ. A row or column of the box's rim belongs to it if
+    at least a third of it differs; a rim moves by one block at most.
     """
     height, width = changed.shape
     block = height // shape[0]
@@ -145,7 +145,7 @@ def _core(span: tuple[int, int], block: int, start: int) -> slice:
 def _trim(
     share: NDArray[np.floating], start: int, span: tuple[int, int], block: int
 ) -> tuple[int, int]:
-    """First and last place of a profile that reach a third of its height, near the span's ends."""
+    """Return where a profile reaches a third of its height near the ends of the span."""
     if not share.max() > 0:
         return span[0] * block, span[1] * block
     marked = np.flatnonzero(share >= share.max() / 3)

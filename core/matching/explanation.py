@@ -1,4 +1,4 @@
-"""Evidence in words: what was done to the original, as a person would say it."""
+"""Evidence in words: the changes to the original, as a person would describe them."""
 
 # ruff: noqa: PLR2004 - the bounds between one word and the next stand where the word does
 
@@ -27,11 +27,11 @@ def words(
     sharpness: float,
     uncompared: Sequence[Uncompared],
 ) -> str:
-    """Say it, most telling first; "re-encoded or resized" where nothing else is to be said.
+    """Describe the changes, most telling first; "re-encoded or resized" if there is no other.
 
-    `veiled`: something half transparent lies over it;
-    `framed`: more than a hundredth of the picture's width or height lies around the original;
-    `stretch`: ratio of the two scales, at least 1; the rest as in `judge.Light` and `Judgement`.
+    `veiled`: a half transparent overlay covers it; `framed`: more than a hundredth of the picture's
+    width or height is around the original; `stretch`: ratio of the two scales, at least 1; the rest
+    as in `photometric.LightChange` and `block_decision.BlockDecision`.
     """
     said = []
     if transform.mirrored:
@@ -74,7 +74,7 @@ def _toned(gain: float, offset: float, saturation: float) -> list[str]:
 
 
 def _over(box: Box) -> str:
-    """A region as a caption where it is a bar across, else as a share of the area."""
+    """Describe a region as a caption if it is a bar across, else as a share of the area."""
     if box.width > 0.9 and box.height < 0.5:
         part = _part(box.height)
         if box.y + box.height > 0.96:
@@ -86,7 +86,7 @@ def _over(box: Box) -> str:
 
 
 def _part(share: float) -> str:
-    """A share of the height in words."""
+    """Describe a share of the height in words."""
     named = {0.5: "half", 0.333: "third", 0.25: "quarter", 0.2: "fifth", 0.1: "tenth"}
     near = min(named, key=lambda known: abs(known - share))
     return named[near] if abs(near - share) < 0.03 else f"{round(100 * share)} %"

@@ -1,6 +1,7 @@
-"""Votes: how many local features of two pictures agree on one scale, turn and shift.
+"""Votes: the number of local features of two pictures that agree on one transformation.
 
-They are a reason to look closer, never a proof: stripes, checks and logos agree too.
+A transformation is a scale, a rotation and a shift. Votes justify an alignment, and prove nothing:
+stripes, checks and logos agree too.
 """
 
 from __future__ import annotations
@@ -15,30 +16,30 @@ from core.fingerprint.visual_words import Sketch, vocabulary
 
 Ints = NDArray[np.int64]
 Ways = tuple[Sketch, Sketch]
-"""A picture as it is, and mirrored."""
+"""Sketches of a picture as it is, and mirrored."""
 
 _CLOSE_SHIFT = 0.08
-"""Of the stored picture's long side."""
+"""Tolerance of the shift, as a share of the stored picture's long side."""
 _CLOSE_SCALE = 0.5
-"""Octaves."""
+"""Tolerance of the scale, in octaves."""
 _CLOSE_TURN = 20.0
-"""Degrees."""
+"""Tolerance of the rotation, in degrees."""
 _CLOSE_CODE = 8
-"""Bits of 48 in which two keypoints may differ and still be a pair. Two pictures with a word in
-common are laid beside each other by whole codes: words alone found a third fewer pairs."""
+"""Bits of 48 in which two keypoints may differ and still be a pair. Two pictures with a common word
+are compared by whole codes: words alone found a third fewer pairs."""
 SHARED = 2
-"""Keypoints with a word in common that have to agree before all keypoints are compared: lost none
-of 800 edited photos that have five votes, and spares 99 of 100 other pictures (measured)."""
+"""Keypoints with a common word that have to agree before all keypoints are compared: lost none of
+800 edited photos that have five votes, and excludes 99 of 100 other pictures (measured)."""
 _SAMPLE = 12
-"""Pairs of keypoints with a word in common that are asked for that."""
+"""Pairs of keypoints with a common word that are sampled for that."""
 _PAIRS = 32
-"""Pairs of one candidate that vote; more say nothing new."""
+"""Pairs of one candidate that vote; more add nothing."""
 _CLASSES = (2, 4)
-"""Pictures of so many pairs are counted together."""
+"""Numbers of pairs per picture up to which pictures are counted together."""
 
 
 class VotePairs(NamedTuple):
-    """Pairs of keypoints, sorted: which stored picture, our keypoint, its keypoint; (n,) each."""
+    """Pairs of keypoints, sorted: stored picture, query keypoint, its keypoint; (n,) each."""
 
     which: Ints
     ours: Ints
@@ -46,7 +47,7 @@ class VotePairs(NamedTuple):
 
 
 def ballot(query: Ways, candidate: Sketch) -> tuple[int, bool]:
-    """Votes of a picture for one stored picture, and whether the mirrored one has more."""
+    """Count the votes for one stored picture, and return whether the mirrored query has more."""
     words, owners = vocabulary(candidate.codes)
     straight, mirrored = (_ask(way, candidate, words, owners) for way in query)
     return max(straight, mirrored), mirrored > straight
@@ -60,18 +61,18 @@ def _ask(way: Sketch, candidate: Sketch, words: NDArray[np.uint32], owners: Ints
 
 
 def sifted(which: Ints, ours: Ints, theirs: Ints) -> VotePairs:
-    """Sort pairs and let each stand once; numbers of keypoints lie below 4,096."""
+    """Sort pairs and remove duplicates; numbers of keypoints are below 4,096."""
     key = np.unique(which << 24 | ours << 12 | theirs)
     return VotePairs(key >> 24, key >> 12 & 0xFFF, key & 0xFFF)
 
 
 def promising(query: Sketch, stored: Sequence[Sketch], pairs: VotePairs) -> NDArray[np.bool_]:
-    """(len(stored),): whether keypoints with a common word agree at all."""
+    """Return (len(stored),) whether keypoints with a common word agree at all."""
     return _agreeing(query, stored, pairs, _SAMPLE) >= SHARED
 
 
 def tally(query: Sketch, stored: Sequence[Sketch]) -> Ints:
-    """Count the votes for each of some stored pictures, asked one way: (len(stored),).
+    """Count the votes for each of some stored pictures, in one direction: (len(stored),).
 
     Keypoints whose codes are mutually nearest and close are a pair.
     """
@@ -79,10 +80,11 @@ def tally(query: Sketch, stored: Sequence[Sketch]) -> Ints:
 
 
 def _agreeing(query: Sketch, stored: Sequence[Sketch], pairs: VotePairs, most: int) -> Ints:
-    """(len(stored),): how many pairs agree with the one that most agree with.
+    """Count for each stored picture the pairs that agree with its best pair: (len(stored),).
 
-    Every pair proposes one similarity transform; each place in either picture counts once. Of
-    more than `most` pairs of a picture every so many-th is asked, so that all of it takes part.
+    Every pair proposes one similarity transform; each place in either picture counts once. If a
+    picture has more than `most` pairs, a regular sample of them proposes, so that all of it takes
+    part.
     """
     result = np.zeros(len(stored), np.int64)
     which, ours, theirs = pairs
@@ -121,7 +123,7 @@ def _agreeing(query: Sketch, stored: Sequence[Sketch], pairs: VotePairs, most: i
 
 
 def _nearest(query: Sketch, stored: Sequence[Sketch]) -> VotePairs:
-    """Pairs that are close and nearest to each other."""
+    """Pair the keypoints that are close and mutually nearest."""
     none = np.zeros(0, np.int64)
     parts = [(none, none, none, none)]
     asked = query.codes[:, None]
@@ -144,7 +146,7 @@ def _first(
     apart: Ints,
     other: Ints,
 ) -> NDArray[np.bool_]:
-    """Of all pairs of one keypoint, the closest; of equals, the one of the lowest number."""
+    """Mark the closest of all pairs of one keypoint; on ties, the one of the lowest number."""
     order = np.lexsort((other, apart, own, which))
     new = np.ones(len(order), bool)
     same = (which[order][1:] == which[order][:-1]) & (own[order][1:] == own[order][:-1])
@@ -157,7 +159,7 @@ def _first(
 def _agreement(
     ours: NDArray[np.float32], theirs: NDArray[np.float32], sides: NDArray[np.float32]
 ) -> NDArray[np.bool_]:
-    """(c, m, m): whether pair j lies where the transform that pair i proposes puts it."""
+    """Return (c, m, m) whether pair j is where the transform of pair i puts it."""
     octaves = (theirs[:, :, 2] - ours[:, :, 2]) / 1024
     turns = (theirs[:, :, 3] - ours[:, :, 3]) / 64
     apart = np.abs(octaves[:, :, None] - octaves[:, None, :])
@@ -177,7 +179,7 @@ def _agreement(
 
 
 def _distinct(supporters: NDArray[np.float32], points: NDArray[np.float32]) -> Ints:
-    """(c, m): at how many different places the supporters of each proposal lie."""
+    """Count (c, m) the different places of the supporters of each proposal."""
     x, y = points[:, :, 0], points[:, :, 1]
     same = (x[:, :, None] == x[:, None, :]) & (y[:, :, None] == y[:, None, :])
     first = same.argmax(axis=2)

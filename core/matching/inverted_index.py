@@ -1,8 +1,8 @@
-"""The inverted table: which stored pictures have words of a query, and which of them agree.
+"""Inverted index from visual words to stored pictures, with votes on each match.
 
-Postings lie in sorted runs that are merged four to one, so that adding is cheap at any size and a
-look-up touches a few runs only. What it answers depends on what it holds, never on the order in
-which that came or on what was there before.
+Postings are in sorted runs that are merged four to one, so that adding is cheap at any size and a
+lookup reads a few runs only. Results depend on the content alone, never on the order of additions
+or on removed pictures.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from core.types import Features
 
 Arrays = dict[str, NDArray[Any]]
 Found = tuple[int, int, bool]
-"""Row, votes, and whether the mirrored question brought them."""
+"""Row, votes, and whether the mirrored query found it."""
 
 _MERGE = 4
-"""Runs of one size that become one of the next."""
+"""Number of equal runs that are merged into one."""
 _COMMON = 0.005
-"""Words of more than this share of the pictures say nothing and are left out of the score."""
+"""Share of the pictures above which a word is too common and is left out of the score."""
 _ENOUGH = 2_000
-"""Pictures from which on a word can be common: below, that share is fewer than ten of them."""
+"""Pictures from which a word can be common: below, that share is fewer than ten of them."""
 _MOST = 512
-"""Pictures with words in common that are looked at, the rarest words first: up to so many what is
-found is exact."""
+"""Pictures with common words that are examined, the rarest words first: up to this number the
+result is exact."""
 _DEAD = 1_024
-"""Removed pictures that are worth making the table anew, once they are a quarter of it."""
+"""Removed pictures that justify a rebuild, once they are a quarter of the index."""
 
 
 class _Run(NamedTuple):
@@ -41,12 +41,12 @@ class _Run(NamedTuple):
     words: NDArray[np.uint32]
     starts: NDArray[np.int64]
     held: NDArray[np.uint32]
-    """The slot of a picture above the number of its first keypoint with that word, 8 bits."""
+    """Slot of a picture above the number of its first keypoint with that word, 8 bits."""
     pictures: int
 
 
 class _Met(NamedTuple):
-    """Postings that a query met, (n,) each."""
+    """Postings that match a query, (n,) each."""
 
     slots: Ints
     ours: Ints
@@ -55,7 +55,7 @@ class _Met(NamedTuple):
 
 
 class InvertedIndex:
-    """Pictures by their words, in memory, 4 to 5 KB each. The caller locks."""
+    """Index of pictures by their words, in memory, 4 to 5 KB each. The caller locks."""
 
     def __init__(self) -> None:
         self._slots: dict[int, int] = {}
@@ -72,16 +72,16 @@ class InvertedIndex:
         return row in self._slots
 
     def add(self, row: int, features: Features) -> None:
-        """Hold a picture under a number of the caller's; what was held under it is replaced."""
+        """Add a picture under the caller's number, replacing the one with that number."""
         self.extend([row], [features])
 
     def extend(self, rows: Sequence[int], features: Sequence[Features]) -> None:
-        """Hold many pictures, as `add` would one after another: over 20,000 a second."""
+        """Add many pictures, as `add` would one after another: over 20,000 a second."""
         newest = dict(zip(rows, features, strict=True))
         self._hold(list(newest), sketches(list(newest.values())))
 
     def remove(self, row: int) -> None:
-        """Let go of a picture; one that is not held is no error."""
+        """Remove a picture; a missing one is no error."""
         slot = self._slots.pop(row, None)
         if slot is None:
             return
@@ -95,10 +95,10 @@ class InvertedIndex:
             self._renew()
 
     def search(self, features: Features, top: int = 20) -> list[Found]:
-        """Pictures that agree with this one or with its mirror image: at most `top`, most first.
+        """Find the pictures that agree with this one or its mirror image, most votes first.
 
-        Those with words in common are looked at, up to 512 by the sum of the idf of these words;
-        what has no vote is left out; equal votes come in the order of their rows.
+        Returns at most `top`. Pictures with common words are examined, up to 512 by the sum of the
+        idf of these words. Those without votes are left out; ties come in the order of their rows.
         """
         best: dict[int, tuple[int, bool]] = {}
         for mirrored, way in enumerate((sketch(features), reflected(features))):
@@ -109,7 +109,7 @@ class InvertedIndex:
         return sorted(found, key=lambda one: (-one[1], one[0]))[:top]
 
     def dump(self) -> Arrays:
-        """Everything held, as arrays for `load`; its size is about 3 KB a picture."""
+        """Return the content as arrays for `load`; about 3 KB per picture."""
         slots = np.flatnonzero(self._live)
         held = [one for one in map(self._sketches.__getitem__, slots.tolist()) if one is not None]
         return {
@@ -122,7 +122,7 @@ class InvertedIndex:
 
     @classmethod
     def load(cls, arrays: Mapping[str, NDArray[Any]]) -> InvertedIndex:
-        """What `dump` gave, ready to be asked."""
+        """Restore an index from the arrays of `dump`."""
         made = cls()
         ends = np.cumsum(arrays["lengths"]).tolist()
         held = [
@@ -163,7 +163,7 @@ class InvertedIndex:
         self._merge()
 
     def _merge(self) -> None:
-        """Make one of any four runs of about one size."""
+        """Merge any four runs of about one size."""
         while True:
             sizes = Counter(_level(run) for run in self._runs)
             full = [level for level, count in sizes.items() if count >= _MERGE]
@@ -176,11 +176,11 @@ class InvertedIndex:
             self._runs.append(_run(keys, sum(run.pictures for run in mine)))
 
     def _renew(self) -> None:
-        """Make the table anew of what is still held."""
+        """Rebuild the index from the pictures that remain."""
         self.__dict__.update(InvertedIndex.load(self.dump()).__dict__)
 
     def _ask(self, way: Sketch) -> Iterator[tuple[int, int]]:
-        """Slots and their votes, asked one way."""
+        """Yield slots and their votes in one direction."""
         met = self._meet(way)
         counts = np.bincount(met.slots, minlength=len(self._sketches))
         slots = np.flatnonzero((counts >= SHARED) & self._live[: len(counts)])
@@ -199,7 +199,7 @@ class InvertedIndex:
         return zip(slots.tolist(), tally(way, stored).tolist(), strict=True)
 
     def _meet(self, way: Sketch) -> _Met:
-        """Every posting of the words of a query, but for those of common ones."""
+        """Return every posting of the words of a query, except common ones."""
         asked, owners = vocabulary(way.codes)
         places = [_find(run, asked) for run in self._runs]
         frequency = sum((counts for _, counts in places), np.zeros(len(asked), np.int64))
@@ -238,7 +238,7 @@ def _run(keys: NDArray[np.uint64], pictures: int) -> _Run:
 
 
 def _new(ordered: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which of some sorted numbers differ from the one before."""
+    """Mark the sorted numbers that differ from the one before."""
     flags = np.ones(len(ordered), bool)
     np.not_equal(ordered[1:], ordered[:-1], out=flags[1:])
     return flags
@@ -250,7 +250,7 @@ def _keys(run: _Run) -> NDArray[np.uint64]:
 
 
 def _find(run: _Run, asked: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where the postings of each word begin, and how many there are."""
+    """Return where the postings of each word begin, and their number."""
     if not len(run.words):
         return np.zeros(len(asked), np.int64), np.zeros(len(asked), np.int64)
     place = np.minimum(np.searchsorted(run.words, asked), len(run.words) - 1)

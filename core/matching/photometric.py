@@ -1,4 +1,4 @@
-"""How the greys and colours of a picture follow from those of the original it is laid over."""
+"""Light change between two aligned pictures: a line for grey, a factor for colour."""
 
 from __future__ import annotations
 
@@ -11,35 +11,36 @@ Floats = NDArray[np.float32]
 Flags = NDArray[np.bool_]
 
 _EVERY = 4
-"""Pixels a sample is the mean of, each way: noise and small misfits would flatten the line."""
+"""Pixels per side that a sample averages: noise and small misfits would flatten the line."""
 _WHOLE = 0.99
-"""Share of a sample that must lie inside both pictures."""
+"""Share of a sample that must be inside both pictures."""
 _FEW = 50
-"""Samples under which the light is taken to be the same."""
+"""Samples under which the light is assumed to be the same."""
 _ROUNDS = 5
 _NEAR = 12.0
-"""Grey levels of difference at which a sample weighs half: an overlay must not bend the line."""
+"""Grey levels of difference at which a sample has half its weight: an overlay must not bend the
+line."""
 _DARK, _BRIGHT = 4.0, 250.0
 """Levels beyond which a pixel is clipped and follows no line."""
 
 
 class LightChange(Struct, frozen=True):
-    """A line for grey, a factor for colour: brightness, contrast, saturation of the picture."""
+    """Line for grey and factor for colour: brightness, contrast, saturation of the picture."""
 
     gain: float = 1.0
     offset: float = 0.0
-    """Grey levels."""
+    """Offset of the line in grey levels."""
     saturation: float = 1.0
-    """Of the picture, as a multiple of the original's; 0: it is grey."""
+    """Saturation of the picture, as a multiple of the original's; 0: it is grey."""
 
     def expected(self, original: Floats) -> Floats:
-        """What the original's pixels would be in this light, clipped as a file clips them."""
+        """Predict the original's pixels in this light, clipped as a file clips them."""
         lit = original * np.float32(self.gain) + np.float32(self.offset)
         return np.asarray(np.clip(lit, 0.0, 255.0), np.float32)
 
 
 def fit(original: Floats, picture: Floats, mask: Floats) -> LightChange:
-    """The light that most pixels agree on; (h, w, 3) float32 planes and where both are."""
+    """Fit the light that most pixels agree on; (h, w, 3) float32 planes and where both are."""
     size = max(1, mask.shape[1] // _EVERY), max(1, mask.shape[0] // _EVERY)
     x, y = (cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in (original, picture))
     valid = cv2.resize(mask, size, interpolation=cv2.INTER_AREA) > _WHOLE

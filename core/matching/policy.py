@@ -1,7 +1,7 @@
-"""Every threshold of the verdict in one value, with where its number comes from.
+"""Every threshold of the verdict in one value, with the source of its number.
 
-Measured means: on 300 photos with 21 kinds of edit and on two sets of 44,850 pairs of different
-photos, one of them shop photos of alike goods on white (`seenit evaluate` measures one's own).
+"Measured" means: on 300 photos with 21 kinds of edit and on two sets of 44,850 pairs of different
+photos, one of them shop photos of similar goods on white (`seenit evaluate` measures your own).
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ class Policy(Struct, frozen=True, kw_only=True):
     phash_radius: int = 12
     """Bits of 64 within which a hash makes a candidate; measured: re-encoding stays within 8."""
     visual_top: int = 20
-    """Nearest neighbours asked for in the visual space."""
+    """Nearest neighbours requested in the visual space."""
     visual_floor: float = 0.5
     """Cosine under which a neighbour is no candidate."""
     alike: float = 0.9
-    """Cosine from which a neighbour is laid over although neither hash nor features find it."""
+    """Cosine from which a neighbour is aligned although neither hash nor features find it."""
     alike_top: int = 1
-    """Of those only the nearest: a model may find hundreds alike, each costs an alignment, and a
+    """Number of such neighbours: a model may find hundreds similar, each costs an alignment, and a
     copy that hash and features both miss is the nearest or the model misses it too. Measured: no
     edit was confirmed by a similarity alone, with a dual encoder or a small CLIP."""
     feature_votes: int = 3
@@ -34,14 +34,14 @@ class Policy(Struct, frozen=True, kw_only=True):
     feature_top: int = 20
     """Pictures whose features vote."""
     candidates: int = 32
-    """Most that are looked at for one picture."""
+    """Candidates examined for one picture, at most."""
     matches: int = 20
-    """Most that a verdict lists."""
+    """Matches listed in a verdict, at most."""
 
     # --- how the picture might lie on the original ---
 
     turn_radius: int = 14
-    """Bits within which whole is tried on whole, by the turn that came closest."""
+    """Bits within which whole pictures are aligned, by the turn that is closest."""
     turn_slack: int = 2
     """Bits by which another turn may be farther and is tried as well."""
     ratio: float = 0.8
@@ -54,9 +54,9 @@ class Policy(Struct, frozen=True, kw_only=True):
     # --- what must agree ---
 
     drift: float = 0.08
-    """Share of the side that refinement may move a corner before it counts as gone astray."""
+    """Share of the side by which refinement may move a corner; a larger movement is discarded."""
     texture: float = 8.0
-    """Grey levels a block must vary by, in either picture, to say anything."""
+    """Grey levels a block must vary by, in either picture, to be decided."""
     agreeing: float = 0.85
     """Correlation of a block from which it agrees; measured: JPEG 10 has a median of 0.97."""
     coarse: float = 0.95
@@ -66,52 +66,53 @@ class Policy(Struct, frozen=True, kw_only=True):
     noise: float = 8.0
     """Grey levels that compression may add to a block; measured: 6 left 1 more of 100 unfound."""
     half_agreeing: float = 0.65
-    """Correlation that such a block must have all the same."""
+    """Correlation that such a block must still have."""
     level: float = 30.0
-    """Grey levels by which a plain block may miss what the light of the others makes of it."""
+    """Grey levels by which a plain block may differ from the prediction by the light of the others.
+    """
     blocks: int = 10
-    """Blocks that must agree in all."""
+    """Blocks that must agree in total."""
     share: float = 0.9
-    """Share of the textured blocks that must agree where nothing was laid over."""
+    """Share of the textured blocks that must agree without an overlay."""
     inner_share: float = 0.85
-    """The same of the blocks that hold no plain ground: outlines alone prove nothing."""
+    """The same for blocks without plain ground: outlines alone prove nothing."""
     inner_blocks: int = 6
     """Such blocks that must agree."""
     exact: float = 0.97
-    """Correlation of a block that lies exactly on its like: outlines of different goods do not."""
+    """Correlation of a block that fits exactly: outlines of different goods do not."""
     exact_share: float = 0.85
-    """Share of the textured blocks that must be exact where there is nothing but outline."""
+    """Share of the textured blocks that must be exact if there are only outlines."""
     exact_blocks: int = 12
-    """And how many there must be."""
+    """Number of exact blocks for that."""
     exact_side: int = 96
     """Pixels of the overlap's long side for that; measured: at 64, seven of 18,000 pairs of shop
-    photos, one of them at quarter size, lay exactly on each other."""
+    photos, one of them at quarter size, fitted exactly."""
     exact_drift: float = 0.02
-    """Share of the side that refinement may have moved a corner for that: copies lie right."""
+    """Share of the side that refinement may have moved a corner for that: copies fit at once."""
     rest_share: float = 0.95
-    """Share that must agree outside of what was laid over."""
+    """Share that must agree outside of an overlay."""
     cover: float = 0.55
-    """Most of the overlap that may be laid over."""
+    """Share of the overlap that an overlay may cover, at most."""
     solid: float = 0.8
-    """Share of a region's box that must disagree for it to be something laid over."""
+    """Share of a region's box that must disagree for an overlay."""
     veil_blocks: int = 20
-    """Textured blocks without plain ground from which a half transparent overlay may be seen."""
+    """Textured blocks without plain ground from which a half transparent overlay is recognised."""
     veil_alike: float = 0.6
     """Mean correlation of all blocks under it."""
     veil_gone: float = 0.3
-    """Correlation under which nothing of a block shows through."""
+    """Correlation under which a block does not show through."""
     veil_gone_share: float = 0.15
-    """Most blocks that may be so."""
+    """Share of such blocks, at most."""
     veil_noise: float = 14.0
     """Grey levels up to which a difference is no veil."""
     veil_back: float = 0.02
     """Change to the other side, lighter or darker, as a share of the change to the one; measured:
     0.000 under watermarks, at least 0.04 between forms, cards and charts of one make."""
     whole: float = 0.6
-    """One of the pictures must lie in the overlap by that share of its area."""
+    """Share of its area with which one of the pictures must be in the overlap."""
     part: float = 0.08
-    """And the other by that."""
+    """The same share for the other picture."""
 
 
 POLICY = Policy()
-"""The policy that ships."""
+"""Default policy, which every service uses."""

@@ -1,4 +1,4 @@
-"""Reaching a verdict: the same bytes, the same pixels, an alignment, mere likeness, or new."""
+"""The verdict on a picture: equal bytes, equal pixels, an alignment, mere similarity, or new."""
 
 from __future__ import annotations
 
@@ -17,70 +17,70 @@ STRICTNESS: dict[Value, int] = {"allow": 0, "review": 1, "block": 2}
 
 
 class Decisions(Struct, frozen=True, kw_only=True):
-    """What the policy decides where no person has."""
+    """Decisions of the policy where no person has decided."""
 
     new: Value = "allow"
     similar: Value = "allow"
     changed: Value = "review"
-    """Of a copy with changed regions whose original is allowed."""
+    """Decision on a copy with changed regions whose original is allowed."""
 
 
 class Rules(Struct, frozen=True, kw_only=True):
-    """All that a verdict depends on besides the pictures."""
+    """Everything that a verdict depends on besides the pictures."""
 
     policy_version: str
     pipeline_version: str
     worth: Callable[[Sequence[Hit], str | None], AbstractSet[str]]
-    """Which candidates are worth laying the picture over, by the space that was asked."""
+    """Selects the candidates worth an alignment, by the space that was searched."""
     agrees: Callable[[Hit], bool]
-    """Whether hash or features agree by themselves: what counts against a purged picture."""
+    """Whether hash or features match by themselves, which counts against a purged picture."""
     similar_at: Callable[[str | None], float | None]
-    """Cosine in the query's visual space from which two are `similar`; None where unknown."""
+    """Cosine in the query's visual space from which two are `similar`; None if unknown."""
     decisions: Decisions = Decisions()
     matches: int = 20
-    """Most that a verdict lists."""
+    """Matches listed in a verdict, at most."""
     copies: int = 32
-    """Most copies that one operation settles anew or decides on."""
+    """Copies that one operation evaluates again or decides on, at most."""
 
 
 class SeesPictures(Protocol):
-    """What a verdict looks at: the live records of one tenant at one moment."""
+    """Port to the live records of one tenant at one moment."""
 
     def state(self, image_id: str) -> State | None:
-        """Of a live record."""
+        """Return the state of a live record."""
 
     def same_bytes(self, sha256: str) -> Sequence[State]:
-        """Live records of that digest."""
+        """Return the live records with that digest of bytes."""
 
     def same_pixels(self, pixels: str) -> Sequence[State]:
-        """Live records of that digest."""
+        """Return the live records with that digest of pixels."""
 
     def query(self, image_id: str) -> Query:
-        """A stored picture as it asks for candidates. Raise MissingError."""
+        """Return the query of a stored picture. Raise MissingError."""
 
     def near(self, query: Query) -> Candidates:
-        """Live anchors other than itself that take new copies."""
+        """Return live anchors that take new copies, without the picture itself."""
 
     def compare(self, query: Query, hit: Hit) -> Comparison:
-        """The picture laid over a candidate."""
+        """Align the picture with a candidate and compare."""
 
     def owner(self, image_id: str, fields: str | None) -> str | None:
-        """The caller's own owner_id."""
+        """Return the owner_id that the caller gave."""
 
 
 class ConfirmedMatch(NamedTuple):
-    """What a picture turned out to be."""
+    """Result for a picture: kind, original, matches and decision."""
 
     kind: Kind
     value: Value
-    """The decision that follows."""
+    """Decision that follows from the result."""
     original: str | None = None
     matches: tuple[Match, ...] = ()
     truncated: bool = False
 
 
 class _ExactTwin(NamedTuple):
-    """A record with the same bytes or pixels, and the anchor that stands for it."""
+    """Record with the same bytes or pixels, and the anchor that represents it."""
 
     record: State
     root: State
@@ -89,30 +89,30 @@ class _ExactTwin(NamedTuple):
 
 
 class _AlignedHit(NamedTuple):
-    """A candidate and what came of laying the picture over it."""
+    """Candidate with the result of its alignment."""
 
     state: State
     hit: Hit
     evidence: Evidence
     place: LogPlace | None
-    """Of an anchor that confirmed it, None where it did not."""
+    """Place of an anchor that confirmed it, else None."""
     worth: bool
-    """Whether it was worth laying the picture over."""
+    """Whether it was worth an alignment."""
     whole: bool
-    """Whether hash and features are of all that the two show, of which pixels are left."""
+    """Whether hash and features cover all of both pictures, whose pixels are left."""
 
 
 def stricter(one: Value, other: Value) -> Value:
-    """The stricter of two decisions."""
+    """Return the stricter of two decisions."""
     return max(one, other, key=STRICTNESS.__getitem__)
 
 
 def inherited(original: Value, proof: Evidence | None, decisions: Decisions) -> Value:
     """Return a copy's decision: its original's, as far as the two were compared.
 
-    What was laid over the original is not approved with it. What nobody compared, such as later
-    frames, is as new: neither approved nor blocked with the original, whose block asks for a
-    review of it.
+    An overlay is not approved with the original. Parts that were not compared, such as later
+    frames, count as new: neither approved nor blocked with the original, whose block leads to a
+    review.
     """
     value = original
     if proof is not None and proof.uncompared:
@@ -139,11 +139,11 @@ def look(
     before: LogPlace | None = None,
     blind: bool = False,
 ) -> ConfirmedMatch:
-    """Decide what a picture is among the live records.
+    """Decide a picture's kind and original among the live records.
 
     `fields` is the op_id of the picture's own fields. With `before`, its own place as an anchor,
-    only anchors of a lower place count, so that two never point at each other. A `blind` picture
-    has no pixels left: nothing can be laid over anything.
+    only anchors of a lower place count, so that two never refer to each other. A `blind` picture
+    has no pixels left, so nothing can be aligned with it.
     """
 
     def theirs(evidence: Evidence, state: State) -> Evidence:
@@ -183,7 +183,7 @@ def look(
 
 
 def _copy(laid: Sequence[_AlignedHit], rules: Rules) -> ConfirmedMatch | None:
-    """Of what confirmed it, the anchor that came first is its original."""
+    """Return the earliest anchor that confirmed the picture as its original."""
     confirmed = sorted((one for one in laid if one.place is not None), key=_by_place)
     if not confirmed:
         return None
@@ -201,7 +201,7 @@ def _copy(laid: Sequence[_AlignedHit], rules: Rules) -> ConfirmedMatch | None:
 def _no_copy(
     laid: Sequence[_AlignedHit], rules: Rules, looks_alike: Callable[[Hit], bool]
 ) -> ConfirmedMatch:
-    """Similar to the best, or new; a purged picture that may have come back is looked at."""
+    """Return `similar` to the best, or `new`; a purged picture that may have returned is listed."""
     ordered = sorted(
         laid, key=lambda one: -(one.hit.similarity or 0.0) if looks_alike(one.hit) else 0.0
     )
@@ -222,11 +222,11 @@ def _twin_by_bytes(sees: SeesPictures, query: Query, before: LogPlace | None) ->
 
 
 def _twin_by_pixels(sees: SeesPictures, query: Query, before: LogPlace | None) -> _ExactTwin | None:
-    """Return the twin with the same pixels, where those are all that both pictures show.
+    """Return the twin with the same pixels, if those are all that both pictures show.
 
     Canonical pixels are those of the first frame over white: many animations and scans begin with
-    the same blank or title page, and white stickers on a transparent ground differ in nothing. And
-    a flat or tiny picture has those of many others.
+    the same blank or title page, and white stickers on a transparent ground do not differ at all. A
+    flat or tiny picture shares its pixels with many others.
     """
     if query.fingerprint.uncompared or not query.fingerprint.comparable:
         return None
@@ -240,7 +240,7 @@ def _twin_by_pixels(sees: SeesPictures, query: Query, before: LogPlace | None) -
 
 
 def _whole(sees: SeesPictures, image_id: str) -> bool:
-    """Whether a stored picture's canonical pixels are all that it shows."""
+    """Return whether a stored picture's canonical pixels are all that it shows."""
     try:
         return not sees.query(image_id).fingerprint.uncompared
     except MissingError:  # deleted by an entry that was not read yet: the append will find it
@@ -250,7 +250,7 @@ def _whole(sees: SeesPictures, image_id: str) -> bool:
 def _twin(
     sees: SeesPictures, records: Sequence[State], me: str, before: LogPlace | None
 ) -> _ExactTwin | None:
-    """The twin whose anchor came first; of those, what a person said, then the strictest."""
+    """Return the twin with the earliest anchor, then a person's decision, then the strictest."""
     twins: list[_ExactTwin] = []
     for record in records:
         root = record if record.anchor is not None else sees.state(record.original)
@@ -311,10 +311,10 @@ def _looks_alike(query: Query, rules: Rules) -> Callable[[Hit], bool]:
 def _compare(
     sees: SeesPictures, query: Query, hit: Hit, *, worth: bool, pixels: bool
 ) -> Comparison:
-    """Laid over where it is worth that and both pictures are there, else what the hit says.
+    """Align if it is worth it and both pictures have pixels, else return the hit's measurements.
 
-    Whether there are pixels is what the log says, not what happens to be stored still: the verdict
-    must not depend on how far the removal of a purged picture has come.
+    The log decides whether there are pixels, not the objects that happen to remain: the verdict
+    must not depend on the progress of a purge.
     """
     if worth and pixels:
         return sees.compare(query, hit)
@@ -349,7 +349,7 @@ def _by_place(one: _AlignedHit) -> LogPlace:
 
 
 def _taken_down(one: _AlignedHit, rules: Rules) -> Value:
-    """What an unconfirmed match with a purged picture asks for: there are no pixels to lay over."""
+    """Return the decision for an unconfirmed match with a purged picture, which has no pixels."""
     if one.state.content != "purged" or not one.worth:
         return "allow"
     blocked = one.state.decision.value == "block" and one.whole and rules.agrees(one.hit)
