@@ -1,4 +1,4 @@
-"""API keys: how the setting is written, and what each key opens."""
+"""API keys: the two forms of the setting, and the rights of each key."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Role = Literal["write", "moderate", "admin"]
 
 
 class Grant(NamedTuple):
-    """What an API key opens."""
+    """Tenant and role that an API key opens."""
 
     tenant: str
     role: Role
 
 
 def grants(text: str) -> dict[str, Grant]:
-    """Read the keys, from either way of writing them. Raise ValueError without a key in it."""
+    """Parse the keys, in either form. Raise ValueError if there is none."""
     text = text.strip()
     parts = _from_json(text) if text.startswith("[") else _from_list(text)
     found: dict[str, Grant] = {}

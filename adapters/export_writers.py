@@ -1,4 +1,4 @@
-"""What an export is written as: JSON lines, SQL inserts, or Parquet."""
+"""Writers of exports: JSON lines, SQL inserts, or Parquet."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from core.queries.export import COLUMNS, Exported, Holds, document, numbers, row
 Format = Literal["jsonl", "parquet", "sql"]
 
 ROWS = 1_000
-"""Of a Parquet row group: some 5 MB with two vectors a record."""
+"""Rows of a Parquet row group: some 5 MB with two vectors a record."""
 TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 """A name that SQL takes without quotes; PostgreSQL cuts at 63."""
 KINDS: dict[Holds, str] = {
@@ -35,24 +35,24 @@ HEAD = (
 
 
 class ExportWriter(Protocol):
-    """Takes records one by one; whole once `close` was called."""
+    """Writer that takes records one by one; the file is complete after `close`."""
 
     def write(self, exported: Exported) -> None:
-        """The next one."""
+        """Write the next record."""
 
     def close(self) -> None:
-        """What belongs at the end. The file itself stays open."""
+        """Write the end of the format. The file itself stays open."""
 
 
 def column(space_id: str) -> str:
-    """The column that holds the vectors of a space."""
+    """Name the column for the vectors of a space."""
     return f"vector_{space_id.replace('-', '_')}"
 
 
 def writer(
     name: Format, file: BinaryIO, spaces: Sequence[str], *, vectors: bool, table: str
 ) -> ExportWriter:
-    """Begin a file. Raise SettingsError where a package is missing, MalformedError for a table."""
+    """Begin a file. Raise SettingsError for a missing package, MalformedError for a table name."""
     if name == "jsonl":
         return JSONLinesWriter(file, vectors=vectors)
     columns = tuple(spaces) if vectors else ()
@@ -60,24 +60,25 @@ def writer(
 
 
 class JSONLinesWriter:
-    """A JSON object a line, `vectors` in it as lists of numbers by space."""
+    """Writer of a JSON object per line, with `vectors` as lists of numbers by space."""
 
     def __init__(self, file: BinaryIO, *, vectors: bool) -> None:
         self._file = file
         self._vectors = vectors
 
     def write(self, exported: Exported) -> None:
-        """One line."""
+        """Write one line of JSON."""
         self._file.write(document(exported, vectors=self._vectors) + b"\n")
 
     def close(self) -> None:
-        """Nothing follows the last line."""
+        """Do nothing: no text follows the last line."""
 
 
 class SQLWriter:
-    """One table and an INSERT a record, in one transaction, for SQLite, PostgreSQL and MySQL.
+    """Writer of one table and an INSERT per record, for SQLite, PostgreSQL and MySQL.
 
-    Tags, metadata, the whole verdict and vectors are JSON as text; times too are text, yes is 1.
+    All in one transaction. Tags, metadata, the whole verdict and vectors are JSON as text; times
+    are text too, and true is 1.
     """
 
     def __init__(self, file: BinaryIO, spaces: Sequence[str], table: str) -> None:
@@ -96,7 +97,7 @@ class SQLWriter:
         file.write((HEAD + opening).encode())
 
     def write(self, exported: Exported) -> None:
-        """One statement."""
+        """Write one INSERT statement."""
         values = [_value(value) for value in row(exported).values()]
         for space in self._spaces:
             vector = exported.vectors.get(space)
@@ -104,12 +105,15 @@ class SQLWriter:
         self._file.write(f"{self._into}({', '.join(values)});\n".encode())
 
     def close(self) -> None:
-        """End the transaction."""
+        """Write the end of the transaction."""
         self._file.write(b"COMMIT;\n")
 
 
 class ParquetWriter:
-    """One row a record, Zstandard, a column of float32 lists a space, times as timestamps."""
+    """Writer of one row per record, Zstandard, a column of float32 lists per space.
+
+    Times are timestamps.
+    """
 
     def __init__(self, file: BinaryIO, spaces: Sequence[str]) -> None:
         try:
@@ -138,7 +142,7 @@ class ParquetWriter:
         self._writer = parquet.ParquetWriter(file, self._schema, compression="zstd")
 
     def write(self, exported: Exported) -> None:
-        """Keep it until a row group is full."""
+        """Keep the record until a row group is full."""
         told = row(exported)
         times = {name: told[name] for name in self._times}
         told |= {name: at and clock.parse(at) for name, at in times.items()}
@@ -148,7 +152,7 @@ class ParquetWriter:
             self._flush()
 
     def close(self) -> None:
-        """The last row group, and the footer."""
+        """Write the last row group, and the footer."""
         self._flush()
         self._writer.close()
 
@@ -159,7 +163,7 @@ class ParquetWriter:
 
 
 def _value(value: object) -> str:
-    """A literal of SQL: in quotes, with those inside doubled, nothing ends it before its end."""
+    """Format a literal of SQL: in quotes, with inner ones doubled, so that it ends once."""
     if value is None:
         return "NULL"
     if isinstance(value, bool | int):

@@ -14,13 +14,13 @@ WEIGHTS = (2.0, 1.0, 0.5, 0.5)
 """BM25 weights of title, description, tags and category.
 
 A title's few words name what is to be seen, a description also mentions what is beside it, and a
-tag or category is shared by many pictures and seldom tells one from another.
+tag or category is shared by many pictures and seldom distinguishes them.
 """
 
 WORDS = 64
 """Distinct words of a question that are searched for, the first ones: each costs a look-up."""
 LETTERS = 64
-"""Characters of a word; nobody stores a longer one to be found by it."""
+"""Characters of a word that is searched for; real words are shorter."""
 _STOP = """
 a about after all also am an and any are as at be because been before being between both but by can
 could did do does doing during each few for from further had has have having he her here hers him

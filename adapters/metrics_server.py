@@ -1,4 +1,4 @@
-"""A worker's or beat's figures over HTTP: one tiny server, for Prometheus alone."""
+"""HTTP server of a worker's or beat's metrics, for Prometheus alone."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from core.supervision import SupervisedThread
 
 @contextmanager
 def exposed(meter: PrometheusMeter, host: str, port: int) -> Iterator[None]:
-    """Answer `GET /metrics` on `host:port` meanwhile, in threads of its own; port 0: not at all.
+    """Answer `GET /metrics` on `host:port` meanwhile, in its own threads; port 0: not at all.
 
-    No key is asked: the figures name no tenant and no picture, and the address is loopback unless
-    SEENIT_HOST says otherwise. Raise SettingsError where the port cannot be had.
+    No key is required: the metrics name no tenant and no picture, and the address is loopback
+    unless SEENIT_HOST sets another. Raise SettingsError if the port is not available.
     """
     if not port:
         yield
@@ -46,14 +46,14 @@ def exposed(meter: PrometheusMeter, host: str, port: int) -> Iterator[None]:
 
 
 class _Silent(WSGIRequestHandler):
-    """Log no line for each request."""
+    """Request handler without a log line for each request."""
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
-        """Nothing."""
+        """Suppress the log of requests."""
 
 
 def _server(registry: CollectorRegistry, host: str, port: int) -> WSGIServer:
-    """Bind it, also to an address of IPv6. Raise OSError."""
+    """Bind the server, also to an IPv6 address. Raise OSError."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     family, _, _, _, address = found[0]
 

@@ -1,4 +1,4 @@
-"""One engine a data directory: an OS file lock that a killed process lets go of."""
+"""File lock that allows one engine per data folder, released when its process dies."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from core.errors import EngineUnavailableError
 
 
 class EngineLock:
-    """Held by the process that consumes, sweeps and writes the index."""
+    """Lock of the process that consumes, sweeps and writes the index."""
 
     def __init__(self, data: Path) -> None:
-        """Prepare the lock; nothing is opened before it is taken."""
+        """Prepare the lock; no file is opened before `take`."""
         self._path = data / "engine.lock"
         self._lock = _lock(self._path)
 
     def take(self) -> bool:
-        """Whether it is ours now; never waits.
+        """Take the lock if it is free, without waiting; return whether this process holds it.
 
-        Raise EngineUnavailableError where the file cannot be opened or locked: no permission, a
+        Raise EngineUnavailableError if the file cannot be opened or locked: no permission, a
         directory in its place, a file system that is read-only, full, or without locks.
         """
         with self._translated():
@@ -35,7 +35,7 @@ class EngineLock:
         return True
 
     def taken(self) -> bool:
-        """Whether some process holds it. Raise EngineUnavailableError like `take`."""
+        """Return whether a process holds it. Raise EngineUnavailableError like `take`."""
         if not self._path.parent.is_dir():
             return False
         with self._translated():
@@ -47,14 +47,14 @@ class EngineLock:
 
     @property
     def holder(self) -> int | None:
-        """Process id of the last one to take it, as far as it is known."""
+        """Return the process id of the last holder, as far as it is known."""
         try:
             return int((self._path.parent / "engine.pid").read_text())
         except (OSError, ValueError):
             return None
 
     def release(self) -> None:
-        """Let go; the next to ask has it."""
+        """Release the lock for the next process."""
         self._lock.release()
 
     @contextmanager
@@ -67,7 +67,7 @@ class EngineLock:
 
 
 def _lock(path: Path) -> FileLock:
-    """A lock of the system's, or none: a file that merely exists would outlive a killed process."""
+    """Make a lock of the system, or fail: a file that merely exists would outlive its process."""
     return FileLock(path, fallback_to_soft=False)
 
 

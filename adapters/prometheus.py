@@ -1,4 +1,4 @@
-"""The stages' figures for Prometheus; each process has one registry and none is global."""
+"""Metrics of the stages for Prometheus; each process has one registry and none is global."""
 
 from __future__ import annotations
 
@@ -28,11 +28,13 @@ STAGE_SECONDS = (
     30.0,
     60.0,
 )
-"""Upper bounds: from an append on a local disk to a full batch of large pictures on one core."""
+"""Upper bounds in seconds, from an append on a local disk to a full batch of large pictures on one
+core."""
 WAIT_SECONDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3600.0, 14400.0)
-"""Upper bounds: an idle service settles in tens of milliseconds, one that was down in hours."""
+"""Upper bounds in seconds: an idle service settles in tens of milliseconds, one that was down in
+hours."""
 BATCH = (1, 2, 4, 8, 16, 32, 64)
-"""Upper bounds: an entry of the log takes 64."""
+"""Upper bounds in pictures: an entry of the log takes 64."""
 
 _EVENTS: dict[Event, tuple[str, tuple[str, ...]]] = {
     "accepted": ("Uploads and operations made durable, by kind of job.", ("kind",)),
@@ -49,17 +51,17 @@ _LEVELS: dict[Level, str] = {"pending": "Jobs pending that the last sweep saw, o
 
 
 class PolledGauge(Collector):
-    """A figure that is asked for when the others are; none where asking fails."""
+    """Gauge that is read at each scrape; absent if the read fails."""
 
     def __init__(self, name: str, text: str, ask: Callable[[], float]) -> None:
         self._name, self._text, self._ask = name, text, ask
 
     def describe(self) -> Iterable[GaugeMetricFamily]:
-        """Named without asking."""
+        """Describe the metric without reading it."""
         return [GaugeMetricFamily(self._name, self._text)]
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
-        """What it is at present."""
+        """Read the present value."""
         try:
             value = self._ask()
         except SeenitError:
@@ -68,7 +70,7 @@ class PolledGauge(Collector):
 
 
 class PrometheusMeter:
-    """Implements `core.metrics.Meter`; `registry` is what is exposed."""
+    """Prometheus implementation of `core.metrics.Meter`; `registry` is exposed."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -110,25 +112,25 @@ class PrometheusMeter:
         ProcessCollector(registry=self.registry)
 
     def took(self, stage: Stage, seconds: float, pictures: int = 1) -> None:
-        """A stage is through with so many pictures."""
+        """Record that a stage has processed so many pictures."""
         self._seconds.labels(stage).observe(seconds)
         self._pictures.labels(stage).inc(pictures)
         if stage == "batch":
             self._batch.observe(pictures)
 
     def waited(self, span: Span, seconds: float) -> None:
-        """One job has waited so long; below 0, by another machine's clock, counts as 0."""
+        """Record the wait of a job; a time below 0, by another machine's clock, counts as 0."""
         self._waits.labels(span).observe(max(0.0, seconds))
 
     def count(self, event: Event, n: int = 1, **labels: str) -> None:
-        """Something happened, so many times."""
+        """Count an event, n times."""
         counter = self._events[event]
         (counter.labels(**labels) if labels else counter).inc(n)
 
     def gauge(self, level: Level, value: float) -> None:
-        """How much there is at present."""
+        """Set the present level."""
         self._levels[level].set(value)
 
     def watch(self, name: str, text: str, ask: Callable[[], float]) -> None:
-        """Ask for one more figure whenever the others are asked for."""
+        """Add a gauge that calls `ask` at each scrape."""
         self.registry.register(PolledGauge(f"seenit_{name}", text, ask))

@@ -1,4 +1,4 @@
-"""A secret of the service's own, made once and kept in its data folder."""
+"""Secret for signed URLs, made once and kept in the data folder."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _BYTES = 32
 
 
 def url_secret(folder: Path, given: str = "") -> bytes:
-    """What addresses are signed with: the one given, else the one kept, made where there is none.
+    """Return the secret: the given one, else the stored one, made if there is none.
 
-    Several processes may ask at once: all get the same. Raise SettingsError where it can be
-    neither read nor written.
+    Several processes may call at once and get the same. Raise SettingsError if it can be neither
+    read nor written.
     """
     if given:
         return given.encode()
@@ -36,7 +36,7 @@ def url_secret(folder: Path, given: str = "") -> bytes:
 
 
 def _make(place: Path) -> None:
-    """Written whole under another name, then linked: nobody reads half of one."""
+    """Write it whole under another name, then link it, so that no process reads half of it."""
     handle, name = tempfile.mkstemp(dir=place.parent, prefix=_NAME)  # for its owner alone (0600)
     try:
         with os.fdopen(handle, "wb") as file:

@@ -6,17 +6,17 @@ from datetime import UTC, datetime
 
 
 def now() -> str:
-    """The present time, such as `2026-03-01T09:30:00.125Z`."""
+    """Format the present time, such as `2026-03-01T09:30:00.125Z`."""
     return stamp(datetime.now(UTC))
 
 
 def stamp(at: datetime) -> str:
-    """A time as it is written down."""
+    """Format a time for storage."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def parse(text: str) -> datetime:
-    """The time a stamp stands for. Raise ValueError where it is none, or has no zone."""
+    """Parse a stamp. Raise ValueError if it is invalid, or has no zone."""
     at = datetime.fromisoformat(text)
     if at.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone")
@@ -24,5 +24,5 @@ def parse(text: str) -> datetime:
 
 
 def seconds_since(text: str) -> float:
-    """Age of a stamp in seconds."""
+    """Return the age of a stamp in seconds."""
     return (datetime.now(UTC) - parse(text)).total_seconds()

@@ -1,4 +1,4 @@
-"""Opaque cursors: where a list goes on, as one word of a URL."""
+"""Opaque cursors: the place at which a list continues, as one word of a URL."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _LONGEST = 128
 
 
 def encode(at: str, key: str) -> str:
-    """The cursor of a list that goes on after (accepted_at, id)."""
+    """Encode the cursor of a list that continues after (accepted_at, id)."""
     return base64.urlsafe_b64encode(f"{at} {key}".encode()).decode().rstrip("=")
 
 
 def decode(cursor: str) -> tuple[str, str]:
-    """(accepted_at, id) that a cursor stands for. Raise MalformedError for any other text."""
+    """Decode a cursor to (accepted_at, id). Raise MalformedError for any other text."""
     cursor = cursor[:_LONGEST]
     try:
         padded = cursor + "=" * (-len(cursor) % 4)

@@ -1,4 +1,4 @@
-"""Filters by hand: what a record tells of itself, and whether that passes."""
+"""Filters on the card of a record, evaluated in Python."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from core.ports import Filters, RecordCard
 from core.records import Fields, Record, State
 
 SHOWN = ("allow",)
-"""Decisions of the pictures that are shown unless others are asked for."""
+"""Decisions of the pictures that are shown unless a caller requests others."""
 ALLOWED = Filters(decision=SHOWN)
-"""By these filters no original needs to pass for a copy: an allowed copy is shown only where its
+"""Filters by which no original needs to pass for a copy: an allowed copy is shown only where its
 original is allowed, which then passes by itself."""
 
 
 def shows(decision: str, originals: str | None, wanted: Collection[str]) -> bool:
-    """Whether a picture may be shown to a caller who asks for the decisions `wanted`.
+    """Return whether a picture may be shown to a caller who requests the decisions `wanted`.
 
     Its own decision must be one of them; an allowed picture's original must have one of them too.
-    `originals` is the original's decision, the picture's own where it is no copy, and None where
-    the original is gone.
+    `originals` is the original's decision, the picture's own if it is no copy, and None if the
+    original is gone.
     """
     return decision in wanted and (decision != "allow" or originals in wanted)
 
 
 def card(record: Record) -> RecordCard:
-    """What filters, groups and collapsing look at in a record."""
+    """Make the card of a record, which filters, groups and collapsing read."""
     return card_of(record.state, record.fields, tuple(record.vectors))
 
 
 def card_of(state: State, fields: Fields, spaces: tuple[str, ...]) -> RecordCard:
-    """The same of a record whose vectors lie elsewhere, in these spaces."""
+    """Make the card of a record whose vectors are stored elsewhere, in these spaces."""
     return RecordCard(
         image_id=state.image_id,
         original=state.original,
@@ -47,7 +47,7 @@ def card_of(state: State, fields: Fields, spaces: tuple[str, ...]) -> RecordCard
 
 
 def passes(card: RecordCard, filters: Filters) -> bool:
-    """Whether it passes every filter; the moments of `accepted_*` are left out themselves."""
+    """Return whether it passes every filter; the moments of `accepted_*` are excluded."""
     wanted = (
         (filters.category, card.category),
         (filters.verdict, card.verdict),

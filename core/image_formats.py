@@ -13,7 +13,7 @@ _TITLES = {name: name.upper() for name in FORMATS} | {"webp": "WebP"}
 
 
 def parse(text: str) -> tuple[str, ...]:
-    """Names in a comma-separated list, in one order.
+    """Parse a comma-separated list of names, in one order.
 
     Raise ValueError for an unknown name and for an empty list.
     """
@@ -32,12 +32,12 @@ def parse(text: str) -> tuple[str, ...]:
 
 
 def titles(formats: Sequence[str]) -> str:
-    """Formats as people know them, such as "JPEG, PNG, WebP", in one order."""
+    """Format the names as people know them, such as "JPEG, PNG, WebP", in one order."""
     return ", ".join(_TITLES[name] for name in FORMATS if name in formats)
 
 
 def setting(name: str) -> str:
-    """Name in the setting of a format that is named as Pillow names it."""
+    """Return the name in the setting of a format by Pillow's name."""
     return "heic" if name == "HEIF" else name.lower()
 
 

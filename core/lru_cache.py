@@ -55,6 +55,6 @@ class LRUCache(Generic[K, V]):
                 self._values.pop(key, None)
 
     def clear(self) -> None:
-        """Drop every value."""
+        """Drop every value at once."""
         with self._lock:
             self._values.clear()

@@ -1,4 +1,4 @@
-"""Figures of the stages between an upload and its verdict, and a meter that keeps none."""
+"""Metrics of the stages between an upload and its verdict, and a meter that keeps none."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Stage = Literal[
     "query",
     "sweep",
 ]
-"""`batch` is all that is done to a batch of jobs; `candidates` is reading what may be alike,
-`settle` deciding and appending, `project` one entry onto the index, `query` answering a question of
-the API, `sweep` one look at what is pending."""
+"""Stages: `batch` is the whole of a batch of jobs; `candidates` reads possible matches, `settle`
+decides and appends, `project` puts one entry onto the index, `query` answers a call of the API,
+`sweep` is one pass over pending jobs."""
 Span = Literal["queue", "transit", "verdict"]
-"""Accepted to taken up; enqueued to received; accepted to settled."""
+"""Spans: accepted to taken up; enqueued to received; accepted to settled."""
 Event = Literal[
     "accepted",
     "entries",
@@ -39,35 +39,35 @@ Level = Literal["pending"]
 
 
 class Meter(Protocol):
-    """Where figures go. Telling one never fails, never waits, and names no tenant."""
+    """Port to metrics. Its methods never fail, never wait, and name no tenant."""
 
     def took(self, stage: Stage, seconds: float, pictures: int = 1) -> None:
-        """A stage is through with so many pictures."""
+        """Record that a stage has processed so many pictures."""
 
     def waited(self, span: Span, seconds: float) -> None:
-        """One job has waited so long."""
+        """Record the wait of a job."""
 
     def count(self, event: Event, n: int = 1, **labels: str) -> None:
-        """Something happened, so many times."""
+        """Count an event, n times."""
 
     def gauge(self, level: Level, value: float) -> None:
-        """How much there is at present."""
+        """Set the present level."""
 
 
 class Unmetered:
-    """Keeps no figures."""
+    """Meter that keeps no metrics."""
 
     def took(self, stage: Stage, seconds: float, pictures: int = 1) -> None:
-        """Nothing."""
+        """Keep no time of a stage."""
 
     def waited(self, span: Span, seconds: float) -> None:
-        """Nothing."""
+        """Keep no wait of a job."""
 
     def count(self, event: Event, n: int = 1, **labels: str) -> None:
-        """Nothing."""
+        """Keep no count of events."""
 
     def gauge(self, level: Level, value: float) -> None:
-        """Nothing."""
+        """Keep no level at all."""
 
 
 UNMETERED = Unmetered()
@@ -75,7 +75,7 @@ UNMETERED = Unmetered()
 
 @contextmanager
 def timed(meter: Meter, stage: Stage, pictures: int = 1) -> Iterator[None]:
-    """Time a stage, also one that raises; nothing for no pictures."""
+    """Time a stage, also one that raises; record nothing for no pictures."""
     started = time.perf_counter()
     try:
         yield

@@ -55,7 +55,7 @@ class SupervisedThread:
 
     @property
     def failure(self) -> str | None:
-        """Why it does not run, or did not a moment ago; None for one that runs steadily."""
+        """Return why it does not run, or did not a moment ago; None if it runs steadily."""
         reason, lasted = self._reason, time.monotonic() - self._since
         return None if reason is None or lasted >= STEADY_SECONDS else reason
 
@@ -68,7 +68,7 @@ class SupervisedThread:
         self._thread.start()
 
     def join(self) -> None:
-        """Wait for the end of a thread that was told to stop, if it was ever started."""
+        """Wait for the end of a thread whose stop is set, if it was ever started."""
         if self._thread is not None:
             self._thread.join()
 

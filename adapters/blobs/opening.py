@@ -105,7 +105,7 @@ def _race(blobs: Blobs, key: str, pool: ThreadPoolExecutor) -> None:
     if len(won) > 1:
         raise StoreUnavailableError(
             "this store lets several writers create one key, so the log could lose entries: "
-            f"{len(won)} of {RACERS} racing creates were told that they had won"
+            f"{len(won)} of {RACERS} racing creates succeeded, where one may"
         )
     try:
         stored = blobs.get(key)

@@ -44,7 +44,7 @@ PREVIEW = 512
 """Long side of a preview in pixels: PDQ from it is within 1 bit of that of the full picture."""
 _GAP = 2
 """A picture is averaged down to no less than twice the preview before it is resized (Pillow's
-`reducing_gap`: from 2.0 on the result can hardly be told from a resize of the whole)."""
+`reducing_gap`: from 2.0 on the result hardly differs from a resize of the whole)."""
 _FILTER = Image.Resampling.HAMMING
 """Two thirds of bicubic's time; drafted JPEGs then lie 45 dB from a Lanczos resize of the whole
 (bicubic: 48 dB; measured on 2-megapixel JPEGs)."""

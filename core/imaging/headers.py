@@ -201,7 +201,7 @@ def _jpeg(source: ByteReader, _: int) -> tuple[int, int, int]:
         elif 0xC0 <= marker[1] <= 0xCF and marker[1] not in (0xC4, 0xC8, 0xCC):  # noqa: PLR2004
             return source.number(offset + 7, 2), source.number(offset + 5, 2), 1
         elif marker[1] in (0xD9, 0xDA):
-            raise BrokenError("the picture's data begin before its size is told")
+            raise BrokenError("the picture's data begin before its size is given")
         else:
             offset += 2 + max(2, source.number(offset + 2, 2))
 

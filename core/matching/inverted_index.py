@@ -98,7 +98,7 @@ class InvertedIndex:
         """Find the pictures that agree with this one or its mirror image, most votes first.
 
         Returns at most `top`. Pictures with common words are examined, up to 512 by the sum of the
-        idf of these words. Those without votes are left out; ties come in the order of their rows.
+        idf of these words; pictures without votes are left out; ties come in the order of rows.
         """
         best: dict[int, tuple[int, bool]] = {}
         for mirrored, way in enumerate((sketch(features), reflected(features))):

@@ -75,7 +75,7 @@ def test_frames_are_counted(name: str) -> None:
         (b"<?xml version='1.0'?><SVG/>", UnsupportedError, "SVG files are not read here"),
         (b"BM" + bytes(100), BrokenError, "says that it is 0 by 0 pixels large"),
         (b"P5\n#a\n12 oops", BrokenError, "the PPM does not tell its size"),
-        (b"\xff\xd8\xff\xda\0\0", BrokenError, "begin before its size is told"),
+        (b"\xff\xd8\xff\xda\0\0", BrokenError, "begin before its size is given"),
         (b"\xff\xd8\xff" + bytes(400_000), BrokenError, "too many parts"),
         (b"II*\0\x08\0\0\0\0\0\0\0\0\0", BrokenError, "the TIFF does not tell its size"),
         (b"\0\0\0\x0cftypavif", BrokenError, "does not tell the picture's size"),
