@@ -1,4 +1,4 @@
-"""What all models here have in common: loaded once, checked, and asked in small batches."""
+"""Base of all models here: loaded once, checked, and run in small batches."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 AGREEMENT = 0.999
 """Least cosine between a vector in fewer bits and its float32 one: less could move a verdict."""
 _OPENING = threading.Lock()
-"""One model at a time: transformers fills its modules when they are first touched, and a second
-thread meanwhile finds them without what it asks for (seen: no attribute AutoTokenizer)."""
+"""Lock for loading one model at a time: transformers fills its modules when they are first used,
+and a second thread meanwhile finds them incomplete (seen: no attribute AutoTokenizer)."""
 
 
 class LoadedModel(Protocol):
-    """A model on its device."""
+    """Port to a model on its device."""
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the weights."""
+        """Return the type of the weights."""
 
     def use(self, dtype: torch.dtype) -> None:
-        """Bring the weights to this type."""
+        """Convert the weights to this type."""
 
     def forward(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        """(n, d) on the device, of any length."""
+        """Return (n, d) on the device, of any length."""
 
 
 N = TypeVar("N", bound=LoadedModel)
@@ -55,10 +55,10 @@ T = TypeVar("T")
 
 
 class LazyModel(ABC, Generic[N]):
-    """A model by its folder or hub id; made in no time, loaded by `load`."""
+    """Model by its folder or hub id; created at once, loaded by `load`."""
 
     lack: ClassVar[str]
-    """What the log says, loudly, where there is no model; %s is the reason."""
+    """Warning of the log if there is no model; %s is the reason."""
     batches: ClassVar[Mapping[str, int]]
     """Items in one forward pass, by device; few enough that a waiting caller gets its turn."""
 
@@ -75,25 +75,28 @@ class LazyModel(ABC, Generic[N]):
 
     @property
     def absent(self) -> str | None:
-        """Why there is no model, or not yet; None where there is one."""
+        """Return the reason why there is no model, or not yet; None if there is one."""
         return self._absent
 
     @property
     def space(self) -> Space:
-        """Model and dimensions. Raise EmbedderUnavailableError before and without a model."""
+        """Return model and dimensions.
+
+        Raise EmbedderUnavailableError before `load` and without a model.
+        """
         if self._absent:
             raise EmbedderUnavailableError(self._absent)
         return self._space
 
     @property
     def running(self) -> dict[str, str]:
-        """Device and dtype. Raise EmbedderUnavailableError like `space`."""
+        """Return device and dtype. Raise EmbedderUnavailableError like `space`."""
         if self._absent:
             raise EmbedderUnavailableError(self._absent)
         return self._running()
 
     def load(self) -> None:
-        """Load, check and warm up; seconds to minutes, once. What goes wrong is in `absent`."""
+        """Load, check and warm up; seconds to minutes, once. A failure is reported by `absent`."""
         with self._loading:
             if self._loaded.is_set():
                 return
@@ -112,22 +115,22 @@ class LazyModel(ABC, Generic[N]):
                 self._loaded.set()
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Until `load` has ended, well or not; False after `seconds`."""
+        """Wait until `load` has ended, also in failure; return False after `seconds`."""
         return self._loaded.wait(seconds)
 
     # --- of each kind of model ------------------------------------------------------------------
 
     @abstractmethod
     def _open(self, folder: Path) -> N:
-        """The model in float32, on `self._device`."""
+        """Open the model in float32, on `self._device`."""
 
     @abstractmethod
     def _trial(self) -> list[dict[str, torch.Tensor]]:
-        """Arguments of a few passes to try the model on; the first are also the warm-up."""
+        """Return arguments of a few trial passes; the first are also the warm-up."""
 
     @abstractmethod
     def _describe(self, folder: Path, tried: Sequence[Matrix]) -> Space:
-        """The space, given the vectors of the trial in float32."""
+        """Describe the space, given the vectors of the trial in float32."""
 
     def _running(self) -> dict[str, str]:
         dtype = str(self._network.dtype).removeprefix("torch.")
@@ -142,7 +145,7 @@ class LazyModel(ABC, Generic[N]):
         *,
         urgent: bool,
     ) -> Matrix:
-        """Unit vectors in input order; between small batches others get their turn."""
+        """Embed as unit vectors in input order; other callers run between small batches."""
         dimensions = self.space.dimensions
         parts: list[Matrix] = []
         done = 0
@@ -160,7 +163,7 @@ class LazyModel(ABC, Generic[N]):
     def _forward(
         self, inputs: dict[str, torch.Tensor], batch: int, *, urgent: bool
     ) -> Matrix | None:
-        """Unit vectors; None where memory ran out, and then the next batch is half as large."""
+        """Return unit vectors; None if memory ran out, and then the next batch is half as large."""
         import torch  # noqa: PLC0415 - seconds to import
 
         try:
@@ -176,9 +179,9 @@ class LazyModel(ABC, Generic[N]):
         return None
 
     def _spread(self, threads: int) -> None:
-        """Compute on so many cores of the CPU, in the turn that is held.
+        """Use so many cores of the CPU for the present turn.
 
-        Threads wait for each other by spinning, which takes from the decoding children: with
+        Threads wait for each other by spinning, which takes time from the decoding children: with
         mini-clip on two busy cores a pass over one picture took 29 ms on both and 10 on one.
         """
         import torch  # noqa: PLC0415 - likewise
@@ -223,20 +226,20 @@ class LazyModel(ABC, Generic[N]):
         return dtype
 
     def _title(self, folder: Path) -> str:
-        """The model as people know it: a hub id, or the last part of a folder's path."""
+        """Return the model's usual name: a hub id, or the last part of a folder's path."""
         return Path(self._name).name if folder == Path(self._name) else self._name
 
 
 @cache
 def _threads() -> int:
-    """As many as torch takes unless told otherwise: the cores, or OMP_NUM_THREADS."""
+    """Return torch's default number of threads: the cores, or OMP_NUM_THREADS."""
     import torch  # noqa: PLC0415 - likewise
 
     return int(torch.get_num_threads())
 
 
 def shape(folder: Path) -> dict[str, Any]:
-    """Configuration and weights: what shapes a model's vectors, whatever version reads it."""
+    """Return configuration and weights, which shape a model's vectors in every version."""
     config = read(folder / "config.json")
     for name in ("transformers_version", "torch_dtype", "dtype", "_name_or_path"):
         config.pop(name, None)
@@ -244,6 +247,6 @@ def shape(folder: Path) -> dict[str, Any]:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A file of JSON; an empty object where there is none."""
+    """Read a JSON file; return an empty object if there is none."""
     found: dict[str, Any] = json.loads(path.read_bytes()) if path.exists() else {}
     return found

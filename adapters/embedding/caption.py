@@ -1,4 +1,4 @@
-"""Texts into a space of their own, by any sentence encoder that transformers loads."""
+"""Embedder of texts in a space of their own, by any sentence encoder of transformers."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SIMILAR_AT = 1.0
-"""A space has one; no verdict reads that of a caption space, for two sellers of two cars write the
-same title."""
+"""Threshold that every space has; no verdict reads that of a caption space, because two sellers of
+two cars write the same title."""
 BATCHES = {"cpu": 8, "mps": 32, "cuda": 128}
 """Texts in one forward pass; on a CPU no more, so that a waiting query gets its turn."""
 TEXT_LIMIT = 512
-"""Tokens of a model that names no limit of its own; BERT's."""
+"""Tokens of a model without a limit of its own, as in BERT."""
 BLANK = "."
-"""Stands for a text without a token, where a model puts none around it: a mean needs one."""
+"""Replacement for a text without a token, if the model adds none around it: a mean needs one."""
 TOKENIZER_FILES = ("*token*.json", "vocab*", "merges.txt", "*.model")
 
 
 class CaptionEmbedder(LazyModel["SentenceEncoder"]):
-    """Port TextEmbedder over a folder, a package or a hub id; made in no time, see `load`."""
+    """Port TextEmbedder over a folder, a package or a hub id; created at once, see `load`."""
 
     lack = (
         "NO CAPTION MODEL: %s. Search by the words of titles, descriptions and tags goes on "
@@ -41,7 +41,7 @@ class CaptionEmbedder(LazyModel["SentenceEncoder"]):
     batches = BATCHES
 
     def embed_texts(self, texts: Sequence[str], *, urgent: bool = False) -> Matrix:
-        """(n, d) float32 of unit length, in input order, cut at the model's limit.
+        """Embed as (n, d) float32 of unit length, in input order, cut at the model's limit.
 
         Raise EmbedderUnavailableError.
         """
@@ -75,22 +75,22 @@ class CaptionEmbedder(LazyModel["SentenceEncoder"]):
         )
 
     def _dtype(self) -> torch.dtype:
-        """float32 unless somebody asked for another.
+        """Return float32 unless the setting names another type.
 
         bfloat16 moves cosines of all-MiniLM-L6-v2 by up to 0.003 (measured on twelve captions),
-        which shows where people compare them with a threshold; and the model is small.
+        which is visible where people compare them with a threshold; and the model is small.
         """
         import torch  # noqa: PLC0415 - seconds to import
 
         return torch.float32 if self._wanted[1] == "auto" else super()._dtype()
 
     def _running(self) -> dict[str, str]:
-        """Device, dtype and the limit in tokens."""
+        """Return device, dtype and the limit in tokens."""
         return {**super()._running(), "tokens": str(self._network.limit)}
 
 
 class SentenceEncoder:
-    """pre and forward of one sentence encoder; whole after `SentenceEncoder(...)`."""
+    """Tokenizer and network of one sentence encoder; complete after `SentenceEncoder(...)`."""
 
     def __init__(self, folder: Path, device: str) -> None:
         import transformers as vendor  # noqa: PLC0415 - seconds to import
@@ -111,25 +111,25 @@ class SentenceEncoder:
         self._device = device
         sentences = read(folder / "sentence_bert_config.json")
         self.lower = bool(sentences.get("do_lower_case"))
-        """Whether texts are brought to small letters before the tokenizer sees them."""
+        """Whether texts are converted to lower case before the tokenizer."""
         self.limit = _limit(self._model, self._tokenizer, sentences.get("max_seq_length"))
-        """Tokens; a longer text is cut."""
+        """Limit in tokens; a longer text is cut."""
         pooling = read(folder / "1_Pooling" / "config.json")
         if not pooling.get("pooling_mode_mean_tokens", True):
             logger.warning("%s was trained with another pooling than the mean", folder.name)
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the weights."""
+        """Return the type of the weights."""
         dtype: torch.dtype = self._model.dtype
         return dtype
 
     def use(self, dtype: torch.dtype) -> None:
-        """Bring the weights to this type."""
+        """Convert the weights to this type."""
         self._model.to(dtype)
 
     def tokens(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
-        """Texts to the model's arguments, on the CPU, cut at its limit."""
+        """Convert texts to the model's arguments, on the CPU, cut at its limit."""
         inputs = self._tokenize(texts)
         lengths = inputs["attention_mask"].sum(dim=1).tolist()
         if 0 in lengths:
@@ -139,7 +139,7 @@ class SentenceEncoder:
         return inputs
 
     def forward(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        """(n, d) on the device: the mean over the tokens that are no padding, in float32."""
+        """Return (n, d) on the device: the mean over tokens without padding, in float32."""
         import torch  # noqa: PLC0415 - likewise
 
         with torch.inference_mode():
@@ -164,7 +164,7 @@ class SentenceEncoder:
 
 
 def _limit(model: Any, tokenizer: Any, stated: int | None) -> int:  # noqa: ANN401 - vendor's classes
-    """Tokens that positions, tokenizer and, if stated, sentence-transformers' own file allow."""
+    """Return the limit in tokens by positions, tokenizer and, if any, the model's own file."""
     places = int(getattr(model.config, "max_position_embeddings", TEXT_LIMIT))
     for name, part in model.named_modules():
         # RoBERTa and MPNet count positions from behind the padding's own index.

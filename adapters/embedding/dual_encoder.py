@@ -1,4 +1,4 @@
-"""A dual encoder as transformers loads it, brought to a device and to numbers of a size."""
+"""Dual encoder of transformers on a device, with a number type of choice."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     import torch
 
 TEXT_LIMIT = 77
-"""Tokens of a model that names no limit of its own; CLIP's."""
+"""Tokens of a model without a limit of its own, as in CLIP."""
 CONVOLUTIONS = 4
-"""A transformer has one, the cutting into patches; a tower with more is convolutional."""
+"""Convolutions from which a tower is convolutional: a transformer has one, for its patches."""
 
 
 class DualEncoder:
-    """pre, forward and post of one model; not loaded before `DualEncoder(...)`, whole after it."""
+    """Preprocessing, network and normalisation of one model; complete after `DualEncoder(...)`."""
 
     def __init__(self, folder: Path, device: str) -> None:
         import transformers as vendor  # noqa: PLC0415 - seconds to import
@@ -57,25 +57,25 @@ class DualEncoder:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the weights."""
+        """Return the type of the weights."""
         dtype: torch.dtype = self._model.dtype
         return dtype
 
     @property
     def quick(self) -> bool:
-        """Whether pictures are prepared by our own resizing."""
+        """Return whether our own resizing prepares the pictures."""
         return self._preprocess.quick
 
     def use(self, dtype: torch.dtype) -> None:
-        """Bring the weights to this type."""
+        """Convert the weights to this type."""
         self._model.to(dtype)
 
     def pre(self, images: Sequence[Image.Image]) -> dict[str, torch.Tensor]:
-        """Pictures to the model's arguments, on the CPU."""
+        """Convert pictures to the model's arguments, on the CPU."""
         return self._preprocess(images)
 
     def forward(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        """(n, d) on the device, not of unit length."""
+        """Return (n, d) on the device, not of unit length."""
         import torch  # noqa: PLC0415 - likewise
 
         with torch.inference_mode():
@@ -89,7 +89,7 @@ class DualEncoder:
             return _features(self._model.get_text_features(**ready))
 
     def tokens(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
-        """Texts to the model's arguments, cut at its limit."""
+        """Convert texts to the model's arguments, cut at its limit."""
         return dict(
             self._tokenizer(
                 list(texts),
@@ -102,7 +102,7 @@ class DualEncoder:
 
 
 def post(features: torch.Tensor) -> Matrix:
-    """(n, d) float32 of unit length, from whatever the forward pass gave."""
+    """Scale the output of a forward pass to (n, d) float32 of unit length."""
     raw = features.float().cpu().numpy()
     lengths = np.linalg.norm(raw, axis=1, keepdims=True)
     if not np.isfinite(lengths).all() or not lengths.all():
@@ -112,7 +112,7 @@ def post(features: torch.Tensor) -> Matrix:
 
 
 def pick_device(wanted: Literal["auto", "cpu", "cuda", "mps"]) -> str:
-    """`auto` takes CUDA, then Apple's GPU, then the CPU."""
+    """Select a device; `auto` takes CUDA, then Apple's GPU, then the CPU."""
     import torch  # noqa: PLC0415 - likewise
 
     if wanted != "auto":
@@ -123,9 +123,9 @@ def pick_device(wanted: Literal["auto", "cpu", "cuda", "mps"]) -> str:
 
 
 def pinned(inputs: dict[str, torch.Tensor], device: str) -> dict[str, torch.Tensor]:
-    """Arguments in memory that a GPU copies from while it computes; as they are elsewhere.
+    """Move arguments to memory that a GPU copies from while it computes; else return them.
 
-    Made before one's turn at the device, so that the turn is spent on computing.
+    Done before the turn at the device, so that the turn is spent on computing.
     """
     if device != "cuda":
         return inputs
@@ -133,10 +133,10 @@ def pinned(inputs: dict[str, torch.Tensor], device: str) -> dict[str, torch.Tens
 
 
 def has_bfloat16(device: str) -> bool:
-    """Whether the chip multiplies bfloat16 itself: emulated, it is slower than float32.
+    """Return whether the chip multiplies bfloat16 natively: emulated, it is slower than float32.
 
-    GPUs say so through torch (compute capability 8.0); a CPU by its flags: AVX512_BF16, AMX_BF16,
-    or Arm's bf16. Apple's GPU is left at float32, for it was not measured.
+    GPUs report it through torch (compute capability 8.0); a CPU by its flags: AVX512_BF16,
+    AMX_BF16, or Arm's bf16. Apple's GPU stays at float32, because it was not measured.
     """
     import torch  # noqa: PLC0415 - likewise
 
@@ -150,7 +150,7 @@ def has_bfloat16(device: str) -> bool:
 
 
 def _features(output: Any) -> torch.Tensor:  # noqa: ANN401 - a tensor, or an object around it
-    """Transformers 5 may answer an output object whose `pooler_output` is the projected vector."""
+    """Unwrap an output object of Transformers 5, whose `pooler_output` is the projected vector."""
     features: torch.Tensor = getattr(output, "pooler_output", output)
     return features
 

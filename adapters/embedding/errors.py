@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def hub_errors(what: str) -> Iterator[None]:
-    """Errors of huggingface_hub. Its HTTP library, and so their roots, depend on its version."""
+    """Translate errors of huggingface_hub, whose base classes depend on its HTTP library."""
     from huggingface_hub.errors import HfHubHTTPError  # noqa: PLC0415 - heavy
 
     roots: tuple[type[Exception], ...] = tuple(
@@ -30,12 +30,12 @@ def hub_errors(what: str) -> Iterator[None]:
 
 @contextmanager
 def torch_errors(what: str) -> Iterator[None]:
-    """Errors of torch, transformers and all below them while loading or running a model.
+    """Translate errors of torch, transformers and their libraries on loading or running a model.
 
-    Whatever they raise: a model's files decide which code reads them, and no list of classes
-    holds them all. Of files that are broken came UnpicklingError and EOFError, JSONDecodeError,
-    SafetensorError and bare Exception; of a chip RuntimeError, of a full memory MemoryError. A
-    panic in Rust (tokenizers, safetensors) is not even an Exception.
+    Every exception counts: a model's files decide which code reads them, and no list of classes
+    covers them all. Broken files caused UnpicklingError and EOFError, JSONDecodeError,
+    SafetensorError and bare Exception; a chip RuntimeError, full memory MemoryError. A panic in
+    Rust (tokenizers, safetensors) is not even an Exception.
     """
     try:
         yield

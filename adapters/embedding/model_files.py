@@ -1,4 +1,4 @@
-"""Files of a model's folder that are not what their names promise, told apart before loading."""
+"""Check of a model's files before loading, for files that are not what their names promise."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from pathlib import Path
 from core.errors import EmbedderUnavailableError
 
 WEIGHTS = ("*.safetensors", "*.bin")
-"""In order of preference: pickled weights are only taken where there are no others."""
+"""Patterns in order of preference: pickled weights are only taken without others."""
 TEXTS = ("*.json", "*.txt", "*.model")
 _TOKENIZERS = ("tokenizer.json", "vocab*", "*.model", "*.tiktoken")
 _HEAD = 256
-"""Bytes that tell a pointer or a web page."""
+"""Bytes that identify a pointer or a web page."""
 _POINTER = b"version https://git-lfs.github.com/spec/"
 _PAGES = (b"<!doctype", b"<html", b"<?xml")
 
 
 def weights(folder: Path) -> list[Path]:
-    """Return the files that hold the weights: safetensors, else what torch saved."""
+    """Return the files that hold the weights: safetensors, else those of torch."""
     for kind in WEIGHTS:
         if found := sorted(folder.glob(kind)):
             return found
@@ -27,9 +27,9 @@ def weights(folder: Path) -> list[Path]:
 def check_files(folder: Path) -> None:
     """Raise EmbedderUnavailableError for a file that cannot be what its name says.
 
-    A Git LFS pointer, a web page, an empty file, or none at all: libraries say of these that a
-    header is too large or a pickle invalid, which helps nobody. Of a tokenizer that is missing
-    transformers says nothing: it makes one that knows no word.
+    For a Git LFS pointer, a web page, an empty file, or none at all, libraries report that a header
+    is too large or a pickle invalid, which does not help. For a missing tokenizer transformers
+    reports nothing: it makes one that knows no word.
     """
     if weights(folder) and not any(any(folder.glob(kind)) for kind in _TOKENIZERS):
         raise EmbedderUnavailableError(
@@ -43,7 +43,7 @@ def check_files(folder: Path) -> None:
 
 
 def _fault(path: Path, what: str) -> str:
-    """What the file is instead; empty where nothing speaks against it. Raise OSError."""
+    """Name the actual content of the file; empty if the file looks right. Raise OSError."""
     if not path.is_file():
         return f"is no file, so not {what}: copy the model again"
     with path.open("rb") as file:
@@ -58,10 +58,10 @@ def _fault(path: Path, what: str) -> str:
 
 
 def lacks(missing: list[str]) -> str | None:
-    """What to say of weights that a model needs and its files do not have; None for none.
+    """Describe the weights that a model needs and its files lack; None if there are none.
 
-    transformers fills them with random numbers and goes on: vectors would mean nothing, and other
-    things after each start.
+    transformers fills them with random numbers and continues: vectors would be meaningless, and
+    different after each start.
     """
     if not missing:
         return None

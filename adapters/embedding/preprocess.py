@@ -1,4 +1,4 @@
-"""From pictures to a model's input, as its own processor does it, but quicker where we can."""
+"""Preprocessing of pictures for a model, equal to its own processor, and faster where possible."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ if TYPE_CHECKING:
     import torch
 
 TOLERANCE = 1e-4
-"""Of a normalised channel; one step of 8 bits is 0.015 or more there."""
+"""Tolerance of a normalised channel; one step of 8 bits is 0.015 or more there."""
 
 
 class PreprocessPlan(NamedTuple):
-    """What CLIP's and SigLIP's processors do: resize, cut out the middle, scale, normalise."""
+    """Steps of CLIP's and SigLIP's processors: resize, crop the middle, scale, normalise."""
 
     size: tuple[int, int] | int
-    """(width, height), or the short side alone."""
+    """Width and height, or the short side alone."""
     resample: Image.Resampling
     crop: tuple[int, int] | None
-    """(width, height) of the middle that is kept."""
+    """Width and height of the middle that is kept."""
     scale: tuple[float, ...]
-    """Of each channel: `value * scale + shift`, value in 0..255."""
+    """Factor of each channel: `value * scale + shift`, value in 0..255."""
     shift: tuple[float, ...]
 
 
 class Preprocessor:
-    """A model's own image processor; `read` finds out whether the quick way gives the same."""
+    """Image processor of a model; `read` checks whether the fast path gives the same numbers."""
 
     def __init__(self, processor: Any) -> None:  # noqa: ANN401 - the vendor's classes have no type
         self._processor = processor
@@ -37,11 +37,11 @@ class Preprocessor:
 
     @property
     def quick(self) -> bool:
-        """Whether the quick way gives the processor's own numbers."""
+        """Return whether the fast path gives the processor's own numbers."""
         return self._plan is not None
 
     def __call__(self, images: Sequence[Image.Image]) -> dict[str, torch.Tensor]:
-        """The model's arguments for these RGB pictures, on the CPU; uint8 pixels or float32."""
+        """Return the model's arguments for RGB pictures, on the CPU; uint8 pixels or float32."""
         if self._plan is None:
             return dict(self._processor(images=list(images), return_tensors="pt"))
         import torch  # noqa: PLC0415 - heavy, and absent models need none
@@ -50,7 +50,7 @@ class Preprocessor:
         return {"pixel_values": torch.from_numpy(pixels).permute(0, 3, 1, 2)}
 
     def finish(self, pixels: torch.Tensor) -> torch.Tensor:
-        """uint8 pixels to normalised float32, on whichever device they are."""
+        """Convert uint8 pixels to normalised float32, on their device."""
         if self._plan is None:
             return pixels
         scale = pixels.new_tensor(self._plan.scale, dtype=_float32()).view(1, 3, 1, 1)
@@ -65,7 +65,7 @@ def _float32() -> torch.dtype:
 
 
 def _verified(processor: Any) -> PreprocessPlan | None:  # noqa: ANN401
-    """The plan that reproduces the processor on pictures of several shapes, None for none."""
+    """Return the plan that reproduces the processor on pictures of several shapes, or None."""
     plan = _plan(processor)
     if plan is None:
         return None
@@ -109,7 +109,7 @@ def _plan(processor: Any) -> PreprocessPlan | None:  # noqa: ANN401
 
 
 def _size(size: Any) -> tuple[int, int] | int | None:  # noqa: ANN401
-    """A processor's size, which is a mapping or an object like one."""
+    """Read a processor's size, which is a mapping or an object like one."""
     if size is None:
         return None
     given = {key: size[key] for key in ("height", "width", "shortest_edge") if key in size}
@@ -123,7 +123,7 @@ def _size(size: Any) -> tuple[int, int] | int | None:  # noqa: ANN401
 
 
 def _cut(image: Image.Image, plan: PreprocessPlan) -> np.typing.NDArray[np.uint8]:
-    """(height, width, 3) uint8: resized, then the middle."""
+    """Return (height, width, 3) uint8: resized, then cropped to the middle."""
     width, height = image.size
     if isinstance(plan.size, int):
         short, long = sorted(image.size)

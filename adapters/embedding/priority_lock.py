@@ -1,4 +1,4 @@
-"""Whose turn it is to compute: one forward pass at a time, and who is waited for goes first."""
+"""Priority lock for computing: one forward pass at a time, urgent callers first."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 LEEWAY = 8
-"""How many urgent callers may pass one that is not: a busy check door must not stop ingest."""
+"""Number of urgent callers that may pass a normal one: frequent checks must not stop ingest."""
 CALM = 2.0
-"""Seconds after the last urgent caller until the cores are free for whoever is not."""
+"""Seconds after the last urgent caller until normal callers may use all cores."""
 
 
 class PriorityLock:
-    """A lock with a line before it."""
+    """Lock with a queue of normal and urgent callers."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -27,14 +27,15 @@ class PriorityLock:
 
     @property
     def waiting(self) -> int:
-        """How many stand in line."""
+        """Return the number of waiting callers."""
         return len(self._line)
 
     @contextmanager
     def take(self, *, urgent: bool = False) -> Iterator[bool]:
         """Wait for a turn and hold it. Urgent callers pass others, but none more than 8 times.
 
-        Gives whether urgent callers come these seconds: their pictures are decoded beside this.
+        Yields whether there were recent urgent callers, whose pictures are decoded at the same
+        time.
         """
         with self._changed:
             self._came += 1
@@ -59,4 +60,4 @@ class PriorityLock:
 
 
 SHARED = PriorityLock()
-"""Of all models in this process: they share its cores, or its one device."""
+"""Lock of all models in this process: they share its cores, or its one device."""

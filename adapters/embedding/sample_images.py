@@ -1,4 +1,4 @@
-"""A few made pictures to try a model on: plain, busy, bright, dark and coloured ones."""
+"""Generated pictures to try a model on: plain, busy, bright, dark and coloured ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SIDE = 256
 
 
 def pictures() -> list[Image.Image]:
-    """Eight very different RGB pictures of 256 x 256, the same ones every time."""
+    """Make eight very different RGB pictures of 256 x 256, always the same ones."""
     random = np.random.default_rng(20)
     y, x = np.mgrid[0:SIDE, 0:SIDE] / SIDE
     disc = np.sign(0.25 - np.hypot(x - 0.4, y - 0.6))

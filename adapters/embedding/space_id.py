@@ -1,4 +1,4 @@
-"""The name of an embedding space: a digest over everything that shapes its vectors."""
+"""Name of an embedding space: a digest over everything that shapes its vectors."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from core.imaging.decoding import PIXELS_VERSION
 
 
 def space_id(kind: Literal["visual", "caption"], **shaped_by: object) -> str:
-    """`kind` and 8 hex digits of the sha256 over all that is given, and over the pixels' version.
+    """Return `kind` and 8 hex digits of the sha256 over all arguments and the pixels' version.
 
-    What only makes a model faster (device, dtype, batch) is not to be given: vectors made with
-    it are compared with each other.
+    Leave out settings that only make a model faster (device, dtype, batch): vectors of both are
+    compared with each other.
     """
     material = msgspec.json.encode([kind, PIXELS_VERSION, shaped_by], order="sorted")
     return f"{kind}-{sha256(material).hexdigest()[:8]}"
 
 
 def digest(path: Path) -> str:
-    """sha256 of a file's contents, in hex: 600 MB take about half a second."""
+    """Return the sha256 of a file's contents, in hex: 600 MB take about half a second."""
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""Pictures and texts into one space, by any dual encoder that transformers loads."""
+"""Embedder of pictures and texts in one space, by any dual encoder of transformers."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     import torch
 
 SIMILAR_AT = 0.9
-"""Least cosine of `similar`, where nobody set one; see docs/why.md for what it lets through."""
+"""Least cosine of `similar` without a setting; docs/why.md has the measurement."""
 BATCHES = {"cpu": 16, "mps": 32, "cuda": 128}
 """Pictures in one forward pass; on a CPU no more, so that a waiting check gets its turn."""
 PREPROCESSING = 1
-"""Raised when the way from a preview to the model's input, or from its output to a unit vector,
-changes any number."""
+"""Version of the path from a preview to the model's input, and from its output to a unit vector;
+raised when any number changes."""
 
 
 class VisualEmbedder(LazyModel[DualEncoder]):
-    """Port Embedder over a local folder or a hub id; made in no time, loaded by `load`."""
+    """Port Embedder over a local folder or a hub id; created at once, loaded by `load`."""
 
     lack = (
         "NO VISUAL MODEL: %s. Hashes, features and geometry go on without it; "
@@ -48,11 +48,14 @@ class VisualEmbedder(LazyModel[DualEncoder]):
         self._similar_at = similar_at
 
     def embed_images(self, images: Sequence[Image.Image], *, urgent: bool = False) -> Matrix:
-        """(n, d) float32 of unit length, in input order. Raise EmbedderUnavailableError."""
+        """Embed as (n, d) float32 of unit length, in input order.
+
+        Raise EmbedderUnavailableError.
+        """
         return self._embed(images, DualEncoder.pre, urgent=urgent)
 
     def embed_texts(self, texts: Sequence[str], *, urgent: bool = False) -> Matrix:
-        """(n, d) float32 of unit length, in input order, cut at the model's limit."""
+        """Embed as (n, d) float32 of unit length, in input order, cut at the model's limit."""
         return self._embed(texts, DualEncoder.tokens, urgent=urgent)
 
     def _open(self, folder: Path) -> DualEncoder:
@@ -88,7 +91,7 @@ class VisualEmbedder(LazyModel[DualEncoder]):
         )
 
     def _running(self) -> dict[str, str]:
-        """Device, dtype and way of resizing."""
+        """Return device, dtype and method of resizing."""
         return {
             **super()._running(),
             "resizing": "own" if self._network.quick else "the model's",
@@ -96,10 +99,10 @@ class VisualEmbedder(LazyModel[DualEncoder]):
 
 
 def _similar_at(pictures: Matrix) -> float:
-    """0.9, or more for a model that puts any two pictures close together.
+    """Return 0.9, or more for a model that puts any two pictures close together.
 
-    An untrained tower gives 0.92 and more to whatever it sees: the threshold then lies half-way
-    between the median of our made pictures, which are nothing alike, and 1.
+    An untrained tower gives 0.92 and more to any pair: the threshold is then half-way between the
+    median of our generated pictures, which are all different, and 1.
     """
     cosines = pictures @ pictures.T
     median = float(np.median(cosines[~np.eye(len(pictures), dtype=bool)]))

@@ -1,4 +1,4 @@
-"""Finding a model's files: a folder, a package, the hub's local copy, or the hub itself."""
+"""Search for a model's files: a folder, a package, the hub's local copy, or the hub itself."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from adapters.embedding.packaged_weights import ALIASES, packaged
 from core.errors import EmbedderUnavailableError
 
 PATIENCE = 5.0
-"""Seconds until a hub that does not answer is given up; its own client tries for 23."""
+"""Seconds until an unresponsive hub is given up; its own client tries for 23."""
 
 T = TypeVar("T")
 
 
 def find(model: str) -> Path:
-    """The folder that holds the model, fetched if need be.
+    """Return the folder that holds the model, downloaded if necessary.
 
-    A name that is a folder is that folder. Else it is a hub id: what a package brought or an
-    earlier run fetched is taken without asking the hub. A hub that does not answer within 5 s is
-    given up; a download that has begun takes its time. Raise EmbedderUnavailableError with the
+    A name that is a folder is that folder. Otherwise it is a hub id: files of a package or of an
+    earlier download are used without a request to the hub. A hub that does not answer within 5 s is
+    given up; a download that has begun may take longer. Raise EmbedderUnavailableError with the
     reason.
     """
     folder = Path(model).expanduser()
@@ -51,7 +51,7 @@ def find(model: str) -> Path:
 
 
 def _within(seconds: float, ask: Callable[[], T], model: str) -> T:
-    """What `ask` answers. Raise EmbedderUnavailableError when it fails or takes longer."""
+    """Return the result of `ask`. Raise EmbedderUnavailableError if it fails or takes longer."""
     answers: list[T] = []
     errors: list[EmbedderUnavailableError] = []
 
