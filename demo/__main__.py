@@ -1,4 +1,4 @@
-"""`make demo`: real photos in over HTTP, copies of them after, and a page with the verdicts."""
+"""Run of `make demo`: real photos over HTTP, copies of them after, and a page of verdicts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _COLOURS = {"new": "green", "similar": "cyan", "near_duplicate": "yellow", "exac
 
 
 def main() -> int:
-    """Run the demo; returns 0 where every verdict is what it must be."""
+    """Run the demo; return 0 if every verdict is as expected."""
     console = Console()
     for asked in (signal.SIGINT, signal.SIGTERM):  # the first is ignored in background jobs
         signal.signal(asked, _terminated)
@@ -112,7 +112,7 @@ def _send_copies(
 
 
 def _show_found(console: Console, found: Sequence[Found]) -> None:
-    """What was asked in words, and what was found."""
+    """Print the queries and their hits."""
     columns = ("asked", "by", "found first", "similarity", "then")
     table = _table("Which picture is it? Asked in words", columns)
     for one in found:
@@ -133,7 +133,7 @@ def _show_found(console: Console, found: Sequence[Found]) -> None:
 
 
 def _show_told(console: Console, told: Told) -> None:
-    """What a model would be given for a question."""
+    """Print the prompt for a question."""
     console.print(f"A prompt for a model: {told.question}", style="bold", markup=False)
     for citation in told.citations:
         console.print(f"  {citation['label']} {citation['title']}", markup=False)
@@ -145,7 +145,7 @@ def _show_told(console: Console, told: Told) -> None:
 
 
 def _check(http: httpx.Client, photos: dict[str, bytes], originals: dict[str, Sent]) -> Sent:
-    """Ask about a copy without leaving it."""
+    """Check a copy without storing it."""
     begun = time.monotonic()
     data = CHECKED.make(photos[CHECKED.of])
     answer = http.post("/v1/check", files={"file": ("asked.jpg", data)}).raise_for_status().json()
@@ -158,7 +158,7 @@ def _check(http: httpx.Client, photos: dict[str, bytes], originals: dict[str, Se
 def _upload(
     http: httpx.Client, name: str, data: bytes, fields: Mapping[str, str | list[str]]
 ) -> tuple[Answer, float]:
-    """Send one picture and wait for its verdict: a job, and the seconds it took."""
+    """Upload one picture and wait for its verdict: a job, and the seconds it took."""
     begun = time.monotonic()
     answer = http.post(
         "/v1/images", params={"wait": WAIT}, files={"file": (name, data)}, data=fields
@@ -182,7 +182,7 @@ def _sent(title: str, of: str, item: Answer, seconds: float, faults: Sequence[st
 
 
 def _faults_of_photo(photo: Photo, item: Answer) -> list[str]:
-    """A different photo is never called a duplicate; the second eye's may be called similar."""
+    """Return faults: a different photo is never a duplicate; the second eye's may be similar."""
     kind = item["verdict"]["kind"]
     fits = kind == "new" or (kind == "similar" and "right" in photo.name)
     return [] if fits else [f"{photo.name} is {kind}, though nobody has seen it before"]
@@ -209,7 +209,7 @@ def _faults_of_copy(copy: Copy, item: Answer, originals: dict[str, Sent]) -> lis
 
 
 def _miscounted(stats: Answer, originals: int, copies: int) -> list[str]:
-    """The one that was only asked about must not be counted."""
+    """Check that the picture that was only checked is not counted."""
     images = stats["total"]["images"]
     expected = originals + copies
     return [] if images == expected else [f"{images} pictures are counted, {expected} were sent"]
@@ -232,7 +232,7 @@ def _decision(sent: Sent) -> Text:
 
 
 def _terminated(number: int, frame: FrameType | None) -> NoReturn:
-    """Leave as after Ctrl-C, so that the service is stopped."""
+    """Exit as after Ctrl-C, so that the service is stopped."""
     del number, frame
     raise KeyboardInterrupt
 

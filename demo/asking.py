@@ -1,4 +1,4 @@
-"""Finding the photos again by what they show and by what was written of them."""
+"""Searches for the photos by their content and by their texts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GET_CLIP = (
 
 
 class Query(Struct, frozen=True):
-    """A question in words, and the photos that may come first."""
+    """Query in words, with the photos that may come first."""
 
     text: str
     mode: str
@@ -40,20 +40,20 @@ QUERIES = (
 
 
 class Found(Struct, frozen=True, kw_only=True):
-    """What a question found."""
+    """Result of a query."""
 
     text: str
     mode: str
     why: str
     hits: tuple[Answer, ...] = ()
-    """image_id, title, similarity in words and figures."""
+    """Hits with image_id, title, and similarity as a word and a number."""
     absent: str = ""
-    """What is missing to answer it, and how to get it."""
+    """Part that is missing for an answer, and how to get it."""
     faults: tuple[str, ...] = ()
 
 
 class Told(Struct, frozen=True, kw_only=True):
-    """What a model would be given."""
+    """Prompt for a question."""
 
     question: str
     format: str
@@ -62,12 +62,12 @@ class Told(Struct, frozen=True, kw_only=True):
     tokens: int
     reason: str
     texts: tuple[str, ...]
-    """The text blocks, as they stand in the prompt."""
+    """Text blocks as they are in the prompt."""
     faults: tuple[str, ...] = ()
 
 
 def search(http: httpx.Client) -> list[Found]:
-    """Ask every question."""
+    """Run all queries in order."""
     return [_search(http, query) for query in QUERIES]
 
 
@@ -101,7 +101,7 @@ def _hit(hit: Answer) -> Answer:
 
 
 def context(http: httpx.Client) -> Told:
-    """Ask for the pictures that help a model to answer."""
+    """Request the pictures that help a model to answer."""
     asked = {"query": QUESTION, "format": FORMAT, "model": MODEL, "limit": TOP}
     answer = http.post("/v1/rag/context", json=asked).raise_for_status().json()
     cited = {citation["external_id"] for citation in answer["citations"]}

@@ -1,4 +1,4 @@
-"""The page: pictures side by side with reasons, in one file that needs nothing else."""
+"""HTML page with pictures side by side and reasons, in one file without dependencies."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from demo.sent import Answer, Sent
 
 _TEMPLATE = Path(__file__).with_name("page.html")
 _NEARLY_ALL = 0.985
-"""A share from which a picture shows all of the other one: no outline is drawn then."""
+"""Share from which a picture shows all of the other one: no outline is drawn then."""
 _CORNERS = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
 
 
 class Story(Struct, frozen=True, kw_only=True):
-    """All that the page tells."""
+    """Content of the page."""
 
     originals: Mapping[str, Sent]
     copies: Sequence[Sent]
@@ -63,7 +63,7 @@ def write(path: Path, http: httpx.Client, story: Story) -> None:
 
 
 def _preview(http: httpx.Client, sent: Sent) -> str:
-    """A picture as the service shows it, as a data URI."""
+    """Return a preview from the service as a data URI."""
     if sent.data is not None:
         return _uri(sent.data, "image/jpeg")
     answer = http.get(f"/v1/images/{sent.image_id}/content", params={"size": "preview"})
@@ -104,7 +104,7 @@ def _card(http: httpx.Client, copy: Sent, original: str, originals: Mapping[str,
 
 
 def _asked(one: Found, shown: Mapping[str | None, str]) -> str:
-    """A question and the pictures it found, best first."""
+    """Render a query and the pictures it found, best first."""
     if one.absent:
         body = f'<p class="why">{escape(one.absent)}</p>'
     else:
@@ -128,7 +128,7 @@ def _asked(one: Found, shown: Mapping[str | None, str]) -> str:
 
 
 def _told(told: Told, shown: Mapping[str | None, str]) -> str:
-    """The prompt: each picture with its label, and the text that goes with it."""
+    """Render the prompt: each picture with its label, and the text that belongs to it."""
     tiles = (
         _figure(shown[one["image_id"]], one["title"], f"{one['label']} {one['title']}", "")
         for one in told.citations
@@ -155,7 +155,7 @@ alt="{escape(alt)}">{drawing}</span></div><figcaption>{escape(caption)}</figcapt
 
 
 def _numbers(evidence: Answer, seconds: float) -> str:
-    """The evidence in numbers, as far as there is any."""
+    """Render the evidence in numbers, as far as there is any."""
     transform = evidence.get("transform") or {}
     changed = evidence.get("changed_share") or None
     shares = {
@@ -179,7 +179,7 @@ def _figures(*pairs: tuple[str, str]) -> str:
 
 
 def _outline(matrix: Sequence[float]) -> str:
-    """Where the corners of one picture lie in the other; both measured in shares of their sides."""
+    """Draw the corners of one picture in the other; both measured in shares of their sides."""
     a, b, c, d, e, f = matrix
     corners = ((a * x + b * y + c, d * x + e * y + f) for x, y in _CORNERS)
     points = " ".join(f"{x:.4f},{y:.4f}" for x, y in corners)

@@ -1,6 +1,6 @@
-"""The photos that scikit-image's wheel brings, and what is done to them.
+"""Photos in scikit-image's wheel, and the edits applied to them.
 
-Nothing is downloaded and no photo lies in this repository: they are read where pip put them.
+Nothing is downloaded and no photo is in this repository: they are read where pip installed them.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from evaluation.edits import EDITS, captioned, jpeg
 
 
 class Photo(Struct, frozen=True, kw_only=True):
-    """A photo that nobody has seen before, and what is written of it."""
+    """New photo with its texts."""
 
     name: str
     file: str
     title: str
     terms: str
-    """Who made it, and on what terms, as scikit-image says."""
+    """Author and terms, according to scikit-image."""
     description: str
     tags: tuple[str, ...]
     category: str
 
     @property
     def fields(self) -> dict[str, str | list[str]]:
-        """As they are sent with it."""
+        """Return the form fields of the upload."""
         return {
             "title": self.title,
             "description": self.description,
@@ -42,7 +42,7 @@ class Photo(Struct, frozen=True, kw_only=True):
 
 
 class Copy(Struct, frozen=True, kw_only=True):
-    """A photo sent again, and what must be said of it."""
+    """Edited photo with its expected verdict."""
 
     of: str
     title: str
@@ -51,7 +51,7 @@ class Copy(Struct, frozen=True, kw_only=True):
     decision: str = "allow"
     mirrored: bool = False
     changed: bool = False
-    """Whether something was laid over it, which has to be found."""
+    """Whether it has an overlay, which has to be found."""
 
 
 PHOTOS = (
@@ -158,7 +158,7 @@ PHOTOS = (
 
 
 def edited(name: str) -> Callable[[bytes], bytes]:
-    """One of the named edits, always the same one."""
+    """Return one of the named edits, always with the same seed."""
     return lambda data: EDITS[name].apply(_open(data), seed=7)
 
 
@@ -171,7 +171,7 @@ def _caption(data: bytes) -> bytes:
 
 
 def _poster(data: bytes) -> bytes:
-    """Grey, in a wide frame, small, and saved badly: several things at once."""
+    """Make a grey, framed, small and badly compressed copy: several edits at once."""
     small = _open(data).convert("L").resize((300, 300))
     return jpeg(ImageOps.expand(small.convert("RGB"), (40, 30, 40, 90), "#202833"), 40)
 
@@ -206,7 +206,7 @@ CHECKED = Copy(of="clock", title="Turned, and only asked about", make=edited("qu
 
 
 def read(photo: Photo) -> bytes:
-    """The file as it came in the wheel. Raise FileNotFoundError."""
+    """Read the file in the wheel. Raise FileNotFoundError."""
     found = importlib.util.find_spec("skimage")
     if found is None or found.origin is None:
         raise FileNotFoundError(

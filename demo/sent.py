@@ -1,4 +1,4 @@
-"""A picture that was sent, and what came back."""
+"""Uploaded picture with the answer of the service."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 from msgspec import Struct
 
 Answer = dict[str, Any]
-"""JSON as it came."""
+"""JSON body of an answer."""
 
 
 class Sent(Struct, frozen=True, kw_only=True):
-    """With what is wrong in the answer."""
+    """Uploaded picture with the faults of its answer."""
 
     title: str
     of: str
@@ -21,11 +21,11 @@ class Sent(Struct, frozen=True, kw_only=True):
     seconds: float
     faults: tuple[str, ...]
     data: bytes | None = None
-    """The picture itself, where the service keeps none."""
+    """Bytes of the picture, if the service stores none."""
 
     @property
     def evidence(self) -> Answer | None:
-        """Of the match with its original."""
+        """Return the evidence of the match with its original."""
         wanted = (self.verdict["original"] or {}).get("image_id")
         found = (match for match in self.verdict["matches"] if match["image_id"] == wanted)
         match = next(found, None)

@@ -1,4 +1,4 @@
-"""A Seenit of its own for the demo: started on a free port and an empty folder, and stopped."""
+"""Private Seenit for the demo, on a free port and an empty folder."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ STOP_SECONDS = 20.0
 
 
 class ServiceError(Exception):
-    """The service did not start; the message holds what it said."""
+    """Failure of the service to start; the message holds its output."""
 
 
 @contextmanager
 def running() -> Iterator[str]:
-    """Start `seenit up` as anyone would, and yield its address; nothing of it is left after."""
+    """Start `seenit up` as a user would, and yield its address; remove everything after."""
     with TemporaryDirectory(prefix="seenit-demo-") as folder:
         log = Path(folder, "log")
         with log.open("wb") as said:
@@ -43,7 +43,7 @@ def running() -> Iterator[str]:
 
 
 def _environment(data: Path) -> dict[str, str]:
-    """Ours without any setting but the models: the demo is the same wherever it runs."""
+    """Return our environment without settings except the models: the demo is always the same."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -73,7 +73,7 @@ def _address(service: subprocess.Popen[bytes], log: Path) -> str:
 
 
 def _stop(service: subprocess.Popen[bytes]) -> None:
-    """Ask it to end, and see to it that it does, with all its children."""
+    """Stop the service and all its children, by force if necessary."""
     with suppress(ProcessLookupError):
         service.terminate()
     try:
