@@ -60,7 +60,7 @@ class ReceivedForm(NamedTuple):
 
 
 class FormLimits(NamedTuple):
-    """What a form may hold."""
+    """Limits of a form: its files, their bytes, and the names of its fields."""
 
     files: int
     """Most parts named `file`."""
@@ -96,11 +96,11 @@ class FormFile:
             await self._run(self._write)
 
     async def close(self) -> Upload | SeenitError:
-        """The whole file, or why it is refused."""
+        """Return the whole file, or the error it is refused with."""
         if self._size > self._limit:
             await self._run(self._path.unlink, missing_ok=True)
             return TooLargeError(
-                f"the file has {self._size} bytes, and {self._limit} are taken", field="file"
+                f"the file has {self._size} bytes (limit {self._limit})", field="file"
             )
         await self._run(self._write)
         return Upload(
@@ -136,7 +136,7 @@ class FormReceiver:
         self._texts = 0
 
     async def read(self, chunks: AsyncIterator[bytes], boundary: str) -> ReceivedForm:
-        """The form. Raise MalformedError for one that is broken off, too long or unknown."""
+        """Return the form. Raise MalformedError if it breaks off or exceeds its limits."""
         try:
             with FormParser(boundary, FORMS) as parser:
                 async for chunk in chunks:
@@ -157,7 +157,9 @@ class FormReceiver:
         elif self._text is not None:
             self._text += event
             if len(self._text) > TEXT:
-                raise MalformedError(f"{self._name} is too long", field=self._name)
+                raise MalformedError(
+                    f"{self._name} has over {TEXT} bytes (limit {TEXT})", field=self._name
+                )
 
     def _start(self, part: FormPart) -> None:
         name, filename = part.name, part.filename
@@ -165,7 +167,7 @@ class FormReceiver:
         taken = name == "file" or (filename is not None and name in self._bounds.either)
         if (taken or part.fault) and len(self._form.files) >= self._bounds.files:
             most = self._bounds.files
-            raise MalformedError(f"there are more than {most} files", field="file")
+            raise MalformedError(f"the form has over {most} files (limit {most})", field="file")
         if part.fault:  # of this part alone: it stands in its place as an error
             self._form.names.append(_plain(filename))
             self._form.files.append(MalformedError(part.fault, field=part.field))
@@ -176,12 +178,14 @@ class FormReceiver:
             return
         if name not in self._bounds.texts:
             allowed = ", ".join(sorted(self._bounds.texts | {"file"}))
-            raise MalformedError(f"there is no field {name!r:.80}; {allowed}", field=name[:80])
+            raise MalformedError(
+                f"there is no field {name!r:.80}; the fields are {allowed}", field=name[:80]
+            )
         if filename is not None:
-            raise MalformedError(f"{name} is a text, not a file", field=name)
+            raise MalformedError(f"{name} must be a text, not a file", field=name)
         self._texts += 1
         if self._texts > TEXTS:
-            raise MalformedError(f"there are more than {TEXTS} form fields", field=name)
+            raise MalformedError(f"the form has over {TEXTS} fields (limit {TEXTS})", field=name)
         self._text = bytearray()
 
     async def _end(self) -> None:
@@ -203,10 +207,10 @@ class FormReceiver:
 async def received(
     request: Request[Any, Any, Any], spool: UploadSpool, bounds: FormLimits
 ) -> AsyncIterator[ReceivedForm]:
-    """The form of a request, whose files lie on disk until the block ends.
+    """Yield the form of a request; its files lie on disk until the block ends.
 
-    Raises MalformedError, UnsupportedError where it is no multipart form, TooLargeError where the
-    whole request is over what that many files may have, StoreUnavailableError for a full disk.
+    Raise MalformedError, UnsupportedError for another media type, TooLargeError for a request over
+    what `bounds.files` files may have, StoreUnavailableError for a full disk.
     """
     kind, options = request.content_type
     if kind != "multipart/form-data":
@@ -225,7 +229,7 @@ async def received(
 
 
 async def whole(request: Request[Any, Any, Any], most: int) -> bytes:
-    """A body that is no form. Raise TooLargeError, MalformedError if it breaks off."""
+    """Return a body of up to `most` bytes. Raise TooLargeError, MalformedError if it breaks off."""
     chunks = _bounded(request, most)
     try:
         return b"".join([chunk async for chunk in chunks])
@@ -237,16 +241,16 @@ async def whole(request: Request[Any, Any, Any], most: int) -> bytes:
 
 
 async def _bounded(request: Request[Any, Any, Any], most: int) -> AsyncGenerator[bytes, None]:
-    """The body in chunks. Raise TooLargeError past its limit, MalformedError if it breaks off."""
+    """Yield a body in chunks. Raise TooLargeError past `most`, MalformedError if it breaks off."""
     announced = request.content_length
     if announced is not None and announced > most:
-        raise TooLargeError(f"the request has {announced} bytes, and {most} are taken")
+        raise TooLargeError(f"the request has {announced} bytes (limit {most})")
     size = 0
     try:
         async for chunk in request.stream():
             size += len(chunk)
             if size > most:
-                raise TooLargeError(f"the request is over {most} bytes")
+                raise TooLargeError(f"the request has over {most} bytes (limit {most})")
             yield chunk
     except InternalServerException:
         raise MalformedError("the request broke off") from None
@@ -260,7 +264,7 @@ async def _drain(chunks: AsyncIterator[bytes]) -> None:
 
 
 def _plain(filename: str | None) -> str | None:
-    """The last part of a file name, without control characters, cut to length."""
+    """Return the last part of a file name, without control characters, cut to length."""
     if filename is None:
         return None
     name = filename.replace("\\", "/").rpartition("/")[2]

@@ -123,7 +123,7 @@ class SearchesPictures(Protocol):
     """Search as of now."""
 
     def search(self, tenant: str, ask: SearchRequest) -> SearchResults:
-        """The best pictures for a question."""
+        """Return the best pictures for a question."""
 
 
 class ReadsCards(Protocol):
@@ -133,7 +133,7 @@ class ReadsCards(Protocol):
         """Raise MissingError, GoneError, UnsettledError."""
 
     def original(self, tenant: str, verdict: Verdict) -> OriginalView | None:
-        """The original that a verdict names."""
+        """Return the original that a verdict names."""
 
 
 class ChecksPictures(Protocol):
@@ -144,7 +144,7 @@ class ChecksPictures(Protocol):
 
 
 class RagTools:
-    """Carries the calls out, over the same use cases as every door."""
+    """Execution of tool calls, over the same use cases as every door."""
 
     def __init__(
         self, searcher: SearchesPictures, reader: ReadsCards, checker: ChecksPictures
@@ -202,7 +202,7 @@ class RagTools:
         }
 
     def _shown(self, tenant: str, image_id: str) -> RecordView:
-        """The record. One that may not be shown is, to a model, not there. Raise MissingError."""
+        """Return a record. Raise MissingError also for one that a model may not be shown."""
         seen = self._reader.record(tenant, image_id.lower())
         if not allowed(seen):
             raise MissingError(f"there is no picture {image_id}")
@@ -218,7 +218,7 @@ class RagTools:
 
 
 def picture(seen: RecordView) -> dict[str, Any]:
-    """What a model is told of a picture."""
+    """Return the fields of a picture that a model is shown."""
     record = seen.record
     return {
         "image_id": record.state.image_id,
@@ -231,12 +231,12 @@ def picture(seen: RecordView) -> dict[str, Any]:
 
 
 def said(answer: object) -> str:
-    """An answer as text for a model: JSON in which no text can pass for anything else."""
+    """Return an answer as text for a model: JSON in which no text can pass for anything else."""
     return quoted(answer)
 
 
 def definitions(name: Name) -> list[dict[str, Any]]:
-    """The tools as a provider's `tools` parameter takes them."""
+    """Return the tools as a provider's `tools` parameter takes them."""
     if name == "gemini":
         declared = [
             {"name": tool, "description": told, "parametersJsonSchema": strict(given)}

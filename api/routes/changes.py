@@ -28,7 +28,7 @@ from core.errors import (
 
 
 class ChangeRoutes(Controller):
-    """What leaves an operation to be settled."""
+    """The routes below /v1/images that change a record."""
 
     path = "/v1/images"
     tags = ("images",)
@@ -82,7 +82,7 @@ class ChangeRoutes(Controller):
         image_id: ImageId,
         if_match: IfMatch = None,
     ) -> Response[images.Image]:
-        """JSON merge patch (RFC 7396): null takes a field away, `metadata` is merged within.
+        """Apply a JSON merge patch (RFC 7396): null takes a field away, `metadata` is merged.
 
         Editable are title, description, category, tags, owner_id, external_id, source_url and
         metadata; any other field answers 400. `hold_until` takes a key of role moderate: until
@@ -102,7 +102,7 @@ class ChangeRoutes(Controller):
     async def remove(
         self, services: Wired, caller: Who, image_id: ImageId, if_match: IfMatch = None
     ) -> None:
-        """Record, bytes and all that was made of them, also of an upload still waiting.
+        """Delete the record, its bytes and all made of them, also of an upload still waiting.
 
         Its copies are judged anew. Again: 410. Held: 409, naming the time.
         """
@@ -139,7 +139,7 @@ class ChangeRoutes(Controller):
         image_id: ImageId,
         if_match: IfMatch = None,
     ) -> Response[images.Image]:
-        """A person's decision; on an original it holds for its copies without one of their own."""
+        """Set a person's decision; it also applies to copies without one of their own."""
         body = of_json(await request.body(), DecisionBody)
         seen = await operations.change(
             services, caller, "decide", image_id, if_match, value=body.value, reason=body.reason

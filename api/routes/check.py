@@ -1,4 +1,4 @@
-"""Asking without leaving anything behind."""
+"""Check: the verdict on a picture that is not stored."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ T = TypeVar("T")
 
 
 class CheckGate:
-    """So many at a time, so many in line; more are sent away. Threads of their own.
+    """A pool of threads for checks, with a line of limited length before it.
 
-    They cannot take the threads that the other requests need, nor the memory of any number of
+    Checks cannot take the threads that other requests need, nor the memory of any number of
     pictures at once.
     """
 
@@ -48,9 +48,11 @@ class CheckGate:
         self.open = 0
 
     async def run(self, call: Callable[[], T]) -> T:
-        """Call when it is its turn. Raise BusyError where the line is full."""
+        """Run a call when it is its turn. Raise BusyError if the line is full."""
         if self.open >= self._most:
-            raise BusyError(f"{self.open} checks are being answered already")
+            raise BusyError(
+                f"{self.open} checks are running or waiting (limit {self._most}); retry later"
+            )
         self.open += 1
         try:
             within = contextvars.copy_context()
@@ -59,7 +61,7 @@ class CheckGate:
             self.open -= 1
 
     def close(self) -> None:
-        """Let go of the threads."""
+        """Release the threads; what waits is not run."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
@@ -93,7 +95,7 @@ class CheckRoutes(Controller):
         spool: Spooled,
         checks: NamedDependency[SkipValidation[CheckGate]],
     ) -> images.Checked:
-        """The verdict and decision that this picture would get if it were uploaded now."""
+        """Return the verdict and decision that this picture would get if it were uploaded now."""
         limits = FormLimits(1, int(services.settings.max_bytes))
         async with received(request, spool, limits) as form:
             if not form.files:

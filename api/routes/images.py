@@ -26,7 +26,7 @@ from core.types import Kind, SpaceKind, Value
 
 
 class ImageRoutes(Controller):
-    """Everything below /v1/images that only reads, but the bytes."""
+    """The routes below /v1/images that read records."""
 
     path = "/v1/images"
     tags = ("images",)
@@ -59,7 +59,7 @@ class ImageRoutes(Controller):
         limit: Limit = 50,
         cursor: Cursor = None,
     ) -> images.Images:
-        """Settled pictures that pass every filter, newest first."""
+        """List settled pictures that pass every filter, newest first."""
         filters = SearchFilters(
             category=category,
             tags=tuple(one for one in (tag, tags) if one is not None),
@@ -88,7 +88,7 @@ class ImageRoutes(Controller):
     def picture(
         self, services: Wired, caller: Who, image_id: ImageId, held: IfNoneMatch = None
     ) -> Response[images.Image]:
-        """The record. Not settled yet: 404 with the `job`. Deleted: 410."""
+        """Return the record: 404 with the `job` while it is not settled, 410 once it is deleted."""
         return answer(services.reader.record(caller.tenant, image_id), held)
 
     @get(
@@ -119,7 +119,7 @@ class ImageRoutes(Controller):
             ),
         ] = None,
     ) -> images.Neighbours:
-        """Neighbours in an embedding space, best first, itself left out.
+        """List the neighbours in an embedding space, best first, the picture itself left out.
 
         Only those whose decision and original's are `allow` are found, unless a key of role
         `moderate` or `admin` asks for others; the picture itself may be any. A copy without a
@@ -155,5 +155,5 @@ class ImageRoutes(Controller):
         limit: Limit = 50,
         cursor: Cursor = None,
     ) -> images.Star:
-        """The original of a picture (itself, where it is no copy) and its copies, newest first."""
+        """Return a picture's original (itself if it is no copy) and its copies, newest first."""
         return render.star(services.reader.duplicate_group(caller.tenant, image_id, limit, cursor))

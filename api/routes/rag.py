@@ -72,7 +72,7 @@ class RagRoutes(Controller):
         contexts: NamedDependency[SkipValidation[PromptBuilder]],
         proxies: NamedDependency[SkipValidation[TrustedProxies]],
     ) -> PromptResult:
-        """Pictures that help with a `query`, with stored pictures (`images`) or with files.
+        """Find pictures that help with a `query`, with stored pictures (`images`) or with files.
 
         `messages` are a whole turn in the shape of the provider that `format` names, `blocks` the
         same without the question, for a turn of the caller's own; `citations` says which picture

@@ -76,7 +76,7 @@ class SearchRoutes(Controller):
         spool: Spooled,
         checks: NamedDependency[SkipValidation[CheckGate]],
     ) -> images.Hits:
-        """Pictures that match a text, a stored picture (`image_id`) or a `file`.
+        """Find pictures that match a text, a stored picture (`image_id`) or a `file`.
 
         `hybrid`, the default, asks every space and the words of the records, and fuses the lists by
         rank; `used` says what took part, `missing` what could not and why. Asked by name, a mode

@@ -99,7 +99,7 @@ class UploadRoutes(Controller):
             ),
         ] = None,
     ) -> Response[images.Accepted]:
-        """Take pictures in. A 202 is a promise: what it names is never lost.
+        """Accept pictures. A 202 is a promise: the uploads it names are never lost.
 
         At once only size, signature, header, declared pixels and frames are looked at; a fault
         inside the pixels is the job's. A file that is refused stands in its place as an error and
@@ -121,7 +121,7 @@ class UploadRoutes(Controller):
 async def _admit(
     request: Requested, spool: UploadSpool, services: Services, bounds: FormLimits, *, repeat: bool
 ) -> None:
-    """Refuse before a byte is written, yet read it all, so that its sender sees the answer."""
+    """Refuse before a byte is written, yet read the body, so that its sender sees the answer."""
     try:
         await spool.run(services.acceptor.admit, repeat=repeat)
     except UnavailableError:
@@ -217,7 +217,7 @@ def _now(
 
 
 def _whole(errors: Sequence[SeenitError]) -> SeenitError:
-    """One error for a request of which no file was accepted."""
+    """Return one error for a request of which no file was accepted."""
     if len(errors) == 1:
         return errors[0]
     for kind in (TooLargeError, UnsupportedError):
@@ -229,5 +229,5 @@ def _whole(errors: Sequence[SeenitError]) -> SeenitError:
 def _check_key(key: str | None) -> None:
     if key is not None and not (1 <= len(key) <= KEY and key.isprintable()):
         raise MalformedError(
-            f"Idempotency-Key has 1 to {KEY} printable characters", field="Idempotency-Key"
+            f"Idempotency-Key must be 1 to {KEY} printable characters", field="Idempotency-Key"
         )

@@ -144,7 +144,7 @@ PROMPT = {
 
 
 def spec(body: type, description: str, example: dict[str, Any] | None = None) -> ResponseSpec:
-    """A further answer of a route."""
+    """Return the spec of a further answer of a route."""
     return ResponseSpec(
         body,
         description=description,
@@ -154,5 +154,5 @@ def spec(body: type, description: str, example: dict[str, Any] | None = None) ->
 
 
 def empty(description: str) -> ResponseSpec:
-    """A further answer without a body."""
+    """Return the spec of a further answer without a body."""
     return ResponseSpec(None, description=description, generate_examples=False)

@@ -1,4 +1,4 @@
-"""Core values into wire types, field by field: nothing of the core reaches the wire unseen."""
+"""Rendering of core values as wire types, field by field; evidence is core's own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from core.search.execution import FoundPicture, SearchResults
 
 
 def image(seen: RecordView) -> schemas.Image:
-    """A record."""
+    """Render a record."""
     record, state, told = seen.record, seen.record.state, seen.record.fields
     print_ = record.fingerprint
     return schemas.Image(
@@ -54,24 +54,24 @@ def image(seen: RecordView) -> schemas.Image:
 
 
 def images(listing: RecordPage) -> schemas.Images:
-    """Part of a list."""
+    """Render part of a list of records."""
     return schemas.Images([image(seen) for seen in listing.items], listing.next_cursor)
 
 
 def star(found: DuplicateGroup) -> schemas.Star:
-    """An original with its copies."""
+    """Render an original with its copies."""
     copies = [image(seen) for seen in found.copies]
     return schemas.Star(image(found.original), copies, found.next_cursor)
 
 
 def neighbours(space_id: str, found: list[NearRecord]) -> schemas.Neighbours:
-    """Records near another one."""
+    """Render the records near another one."""
     items = [schemas.Neighbour(image(near.seen), near.similarity) for near in found]
     return schemas.Neighbours(space_id, items)
 
 
 def hits(found: SearchResults, seconds: float) -> schemas.Hits:
-    """What a search found, and how long that took."""
+    """Render the hits of a search that took `seconds`."""
     return schemas.Hits(
         hits=[hit(one) for one in found.hits],
         used=found.used,
@@ -81,7 +81,7 @@ def hits(found: SearchResults, seconds: float) -> schemas.Hits:
 
 
 def hit(found: FoundPicture) -> schemas.Hit:
-    """A picture that was found."""
+    """Render one hit, without the parts it does not have."""
     optional = {
         "distance": found.distance,
         "matched_copy_id": found.matched_copy_id,
@@ -98,7 +98,7 @@ def hit(found: FoundPicture) -> schemas.Hit:
 
 
 def verdict(core: types.Verdict, original: OriginalView | None) -> schemas.Verdict:
-    """A verdict with its original joined."""
+    """Render a verdict with its original joined."""
     return schemas.Verdict(
         kind=core.kind,
         original=None
@@ -123,12 +123,12 @@ def verdict(core: types.Verdict, original: OriginalView | None) -> schemas.Verdi
 
 
 def decision(core: types.Decision, reason: str | None) -> schemas.Decision:
-    """A decision with its reason joined."""
+    """Render a decision with its reason joined."""
     return schemas.Decision(value=core.value, reason=reason, by=core.by, at=core.at)
 
 
 def job(told: JobView) -> schemas.Job:
-    """A job."""
+    """Render a job with its verdict or its error."""
     core = told.job
     return schemas.Job(
         job_id=core.job_id,
@@ -145,24 +145,24 @@ def job(told: JobView) -> schemas.Job:
 
 
 def ended(told: JobView) -> schemas.Item:
-    """An upload as its job answers."""
+    """Render an upload as its job answers."""
     whole = job(told)
     return schemas.Item(**{name: getattr(whole, name) for name in schemas.Item.__struct_fields__})
 
 
 def queued(core: records.Job | JobState) -> schemas.Item:
-    """An upload as it was just accepted, or as it stands when the call is repeated."""
+    """Render an upload just accepted, or as it stands when the call is repeated."""
     status = core.status if isinstance(core, JobState) else "queued"
     return schemas.Item(job_id=core.job_id, image_id=core.image_id, status=status)
 
 
 def refused(error: SeenitError, filename: str | None) -> schemas.Item:
-    """A file that was not accepted."""
+    """Render a file that was not accepted."""
     return schemas.Item(error=problem(error, filename=filename))
 
 
 def statistics(counts: TenantCounts) -> standing.Statistics:
-    """Counts, and how far they lie behind."""
+    """Render counts, and how far the index is behind the log."""
     stats = counts.stats
     return standing.Statistics(
         total=_group(stats.total),
@@ -177,7 +177,7 @@ def statistics(counts: TenantCounts) -> standing.Statistics:
 
 
 def problem(error: SeenitError, *, filename: str | None = None) -> schemas.Problem:
-    """An error as it is told."""
+    """Render an error as problem+json, with the job of an unsettled picture."""
     unsettled = error.job if isinstance(error, UnsettledError) else None
     return schemas.Problem(
         type=f"/problems/{error.type}",
@@ -191,7 +191,7 @@ def problem(error: SeenitError, *, filename: str | None = None) -> schemas.Probl
 
 
 def written(core: records.Problem) -> schemas.Problem:
-    """An error as it was written down."""
+    """Render an error that a job was stored with."""
     return schemas.Problem(
         type=f"/problems/{core.type}", title=core.title, status=core.status, detail=core.detail
     )
