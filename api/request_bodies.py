@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -73,10 +74,9 @@ def of_patch(body: bytes) -> RecordPatch:
 def of_form(texts: Mapping[str, list[str]], kind: type[T]) -> T:
     """Return the fields of a form; an empty text counts as not sent. Raise MalformedError."""
     told: dict[str, Any] = {}
-    types = {field.encode_name: field.type for field in _fields(kind)}
     sent = {name: values for name, values in texts.items() if any(values)}
     for name, values in _documented(sent, kind).items():
-        leaves = list(validation.alternatives(types[name]))
+        leaves = _types(kind)[name]
         if any(isinstance(one, inspect.VarTupleType) for one in leaves):
             told[name] = [value for value in values if value]
         elif len(values) > 1:
@@ -91,8 +91,8 @@ def of_form(texts: Mapping[str, list[str]], kind: type[T]) -> T:
 
 def form_names(kind: type[T]) -> frozenset[str]:
     """Return the names that a form may have, those that are not documented included."""
-    names = {field.encode_name for field in _fields(kind)}
-    return frozenset(names | {TWINS[name] for name in names & TWINS.keys()})
+    names = frozenset(kind.__struct_fields__)
+    return names | {TWINS[name] for name in names & TWINS.keys()}
 
 
 def json_value(data: bytes, field: str | None = None) -> Any:  # noqa: ANN401 - any JSON value
@@ -121,7 +121,7 @@ def _typed(told: dict[str, Any], kind: type[T], *, nulls: bool = False) -> T:
 
 def _documented(told: Mapping[str, Any], kind: type[T]) -> dict[str, Any]:
     """Rename fields to the names that are documented, and take the blanks around tags away."""
-    names = {field.encode_name for field in _fields(kind)}
+    names = kind.__struct_fields__
     found: dict[str, Any] = {}
     for sent, value in told.items():
         name = sent if sent in names else TWINS.get(sent, sent)
@@ -138,7 +138,10 @@ def _documented(told: Mapping[str, Any], kind: type[T]) -> dict[str, Any]:
     return found
 
 
-def _fields(kind: type[T]) -> tuple[inspect.Field, ...]:
-    described = inspect.type_info(kind)
-    assert isinstance(described, inspect.StructType)  # noqa: S101 - for the type checker
-    return described.fields
+@cache
+def _types(kind: type[msgspec.Struct]) -> dict[str, list[inspect.Type]]:
+    """Return what each field may be. Reading annotations is slow, so it is done once a Struct."""
+    fields = msgspec.structs.fields(kind)
+    return {
+        field.name: list(validation.alternatives(inspect.type_info(field.type))) for field in fields
+    }
