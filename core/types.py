@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 import numpy as np
@@ -22,6 +23,9 @@ Value = Literal["allow", "review", "block"]
 By = Literal["policy", "person"]
 Content = Literal["stored", "discarded", "purged"]
 SpaceKind = Literal["visual", "caption"]
+SPACE_KINDS: tuple[SpaceKind, ...] = ("visual", "caption")
+ReportProgress = Callable[[int, int], None]
+"""Receives how far a long task has come: done, and in all."""
 
 
 # --- pictures -----------------------------------------------------------------------------------

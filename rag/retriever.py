@@ -13,7 +13,7 @@ from core.ports import Filters, Index
 from core.search.fusion import K, fuse
 from core.search.request import SearchRequest
 from core.search.searcher import Embedders, FoundPicture, Searcher
-from core.types import SpaceKind, Vector
+from core.types import SPACE_KINDS, Vector
 from rag.mmr import diverse
 from rag.thresholds import ReadsCalibrations, Thresholds, thresholds
 from rag.types import DroppedPicture, RelevantPicture, RetrievalResult, allowed
@@ -23,7 +23,6 @@ POOL = 50
 DEPTH = 4
 """And as many times what is wanted."""
 NOTHING_NEAR = "nothing stored is near enough"
-KINDS: tuple[SpaceKind, ...] = ("visual", "caption")
 
 
 class _SpaceAnswer(NamedTuple):
@@ -124,7 +123,7 @@ class Retriever:
     ) -> list[FoundPicture]:
         """Pick at most `limit` unlike each other: by what they show, else by what they say."""
         vectors: list[Vector | None] = []
-        for kind in KINDS:
+        for kind in SPACE_KINDS:
             space_id = self._embedders.space_id(tenant, kind) or ""
             vectors = [hit.seen.record.vectors.get(space_id) for hit in ranked]
             if any(vector is not None for vector in vectors):

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from adapters.wiring import Services
 from core.calibration.thresholds import RATE, Calibration
-from core.errors import MalformedError, MissingError
+from core.errors import MalformedError
+from core.types import ReportProgress
+from worker.space_tasks import tenants_of
 
-Told = Callable[[int, int], None]
 
-
-def calibrate(services: Services, arguments: Mapping[str, str], told: Told) -> dict[str, Any]:
+def calibrate(
+    services: Services, arguments: Mapping[str, str], told: ReportProgress
+) -> dict[str, Any]:
     """Both active spaces of one tenant or of all; those that cannot be measured say why."""
     rate = _rate(arguments)
     spaces: list[dict[str, Any]] = []
     before = 0
-    for tenant in _tenants(services, arguments):
+    for tenant in tenants_of(services, arguments):
         asked = 0
 
         def heard(done: int, total: int, before: int = before) -> None:
@@ -65,11 +67,3 @@ def _rate(arguments: Mapping[str, str]) -> float:
         return float(arguments.get("rate", RATE))
     except ValueError:
         raise MalformedError("the rate of false answers is a number", field="rate") from None
-
-
-def _tenants(services: Services, arguments: Mapping[str, str]) -> list[str]:
-    known = services.log.tenants()
-    wanted = arguments.get("tenant")
-    if wanted is not None and wanted not in known:
-        raise MissingError(f"there is no tenant {wanted}")
-    return known if wanted is None else [wanted]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from uuid_utils import uuid7
@@ -18,12 +18,10 @@ from core.errors import (
 from core.event_log.decide import Claim
 from core.ports import TextEmbedder
 from core.records import Job, JobKind
-from core.types import ChosenSpace, SpaceKind
-
-Told = Callable[[int, int], None]
+from core.types import SPACE_KINDS, ChosenSpace, ReportProgress, SpaceKind
 
 
-def add(services: Services, arguments: Mapping[str, str], told: Told) -> dict[str, Any]:
+def add(services: Services, arguments: Mapping[str, str], told: ReportProgress) -> dict[str, Any]:
     """A second space beside the active one of every tenant; uploads fill it from then on.
 
     Tenants that ask it already are passed over; raise ConflictError where all do.
@@ -31,18 +29,20 @@ def add(services: Services, arguments: Mapping[str, str], told: Told) -> dict[st
     return _choose(services, "add_space", arguments, told)
 
 
-def activate(services: Services, arguments: Mapping[str, str], told: Told) -> dict[str, Any]:
+def activate(
+    services: Services, arguments: Mapping[str, str], told: ReportProgress
+) -> dict[str, Any]:
     """From now on the added space is asked. Raise ConflictError while a picture lacks a vector."""
     return _choose(services, "activate_space", arguments, told)
 
 
 def _choose(
-    services: Services, operation: JobKind, arguments: Mapping[str, str], told: Told
+    services: Services, operation: JobKind, arguments: Mapping[str, str], told: ReportProgress
 ) -> dict[str, Any]:
     kind, source = _kind(arguments), arguments["model"]
     chosen = ChosenSpace(_open(services, kind, source).space, source)
     space_id = chosen.space.space_id
-    tenants = _tenants(services, arguments)
+    tenants = tenants_of(services, arguments)
     if operation == "add_space":
         asked = [one for one in tenants if services.models.space_id(one, kind) == space_id]
         if asked and asked == tenants:
@@ -57,10 +57,12 @@ def _choose(
     return {"space_id": space_id, "tenants": tenants}
 
 
-def backfill(services: Services, arguments: Mapping[str, str], told: Told) -> dict[str, Any]:
+def backfill(
+    services: Services, arguments: Mapping[str, str], told: ReportProgress
+) -> dict[str, Any]:
     """Make the vectors that are missing, in one space or in all that are asked or being filled."""
     wanted = arguments.get("space")
-    tenants = _tenants(services, arguments)
+    tenants = tenants_of(services, arguments)
     spaces: list[dict[str, Any]] = []
     before = 0
     for tenant in tenants:
@@ -86,13 +88,15 @@ def backfill(services: Services, arguments: Mapping[str, str], told: Told) -> di
     return {"spaces": spaces}
 
 
-def spaces(services: Services, arguments: Mapping[str, str], told: Told) -> dict[str, Any]:
+def spaces(
+    services: Services, arguments: Mapping[str, str], told: ReportProgress
+) -> dict[str, Any]:
     """Which spaces every tenant has, and what is missing in them."""
-    tenants = _tenants(services, arguments)
+    tenants = tenants_of(services, arguments)
     found: list[dict[str, Any]] = []
     for n, tenant in enumerate(tenants):
         told(n, len(tenants))
-        active = {services.models.space_id(tenant, kind) for kind in ("visual", "caption")}
+        active = {services.models.space_id(tenant, kind) for kind in SPACE_KINDS}
         for space_id in services.models.spaces(tenant):
             space = services.models.of(space_id)
             found.append(
@@ -118,7 +122,7 @@ def _embedders(services: Services, tenant: str, wanted: str | None) -> list[Text
             space = embedder.space
             if wanted in (None, space.kind, space.space_id):
                 found.append(embedder)
-    if wanted in ("visual", "caption") and not found:
+    if wanted in SPACE_KINDS and not found:
         kind: SpaceKind = "caption" if wanted == "caption" else "visual"
         raise EmbedderUnavailableError(_absent(services, tenant, kind))
     return found
@@ -167,8 +171,8 @@ def _kind(arguments: Mapping[str, str]) -> SpaceKind:
             raise MalformedError(f"a space is visual or caption, not {other}", field="kind")
 
 
-def _tenants(services: Services, arguments: Mapping[str, str]) -> list[str]:
-    """The one that is named, else all that have a log."""
+def tenants_of(services: Services, arguments: Mapping[str, str]) -> list[str]:
+    """Return the tenant that is named, else all that have a log. Raise MissingError."""
     known = services.log.tenants()
     wanted = arguments.get("tenant")
     if wanted is None:

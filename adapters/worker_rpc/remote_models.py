@@ -26,7 +26,7 @@ from core.errors import (
 from core.imaging.decoding import inspect
 from core.ports import Blobs
 from core.task_names import CHECK_TASK, EMBED_TASK, SEE_TASK, SPACE_TASK
-from core.types import Decision, Limits, Matrix, Space, SpaceKind, Vector, Verdict
+from core.types import SPACE_KINDS, Decision, Limits, Matrix, Space, SpaceKind, Vector, Verdict
 
 OWN = ""
 """Stands for the model of the worker's own settings: the API's may name another."""
@@ -34,7 +34,6 @@ SPACE_SECONDS = 1.5
 """A space is told at once or nobody is there; readiness has two seconds in all."""
 FRESH_SECONDS = 5.0
 """For so long what workers said of a model, or that none answered, is not asked again."""
-KINDS: tuple[SpaceKind, ...] = ("visual", "caption")
 
 
 class ModelReport(Struct, frozen=True):
@@ -98,10 +97,12 @@ class RemoteModels:
         Raise WorkerUnavailableError, QueueUnavailableError where nobody answers.
         """
         with self._lock:
-            held = {kind: self._known.get((kind, OWN)) for kind in KINDS}
+            held = {kind: self._known.get((kind, OWN)) for kind in SPACE_KINDS}
         now = time.monotonic()
         fresh = {kind: one[1] for kind, one in held.items() if one and now - one[0] < FRESH_SECONDS}
-        return fresh if len(fresh) == len(KINDS) else self._ask(dict.fromkeys(KINDS, OWN))
+        return (
+            fresh if len(fresh) == len(SPACE_KINDS) else self._ask(dict.fromkeys(SPACE_KINDS, OWN))
+        )
 
     def note(self, kind: SpaceKind, source: str, told: ModelReport) -> None:
         """Take down what was heard of a model."""

@@ -21,8 +21,7 @@ from core.errors import (
     MissingError,
 )
 from core.filters import SHOWN
-from core.search.request import KINDS
-from core.types import Kind, SpaceKind, Value
+from core.types import SPACE_KINDS, Kind, SpaceKind, Value
 
 
 class ImageRoutes(Controller):
@@ -126,7 +125,7 @@ class ImageRoutes(Controller):
         vector there asks by its original's. 409 where neither has one, or for a space that is not
         the active one; 503 where there is no model.
         """
-        if space.partition("-")[0] not in KINDS:
+        if space.partition("-")[0] not in SPACE_KINDS:
             raise validation.mismatch("space", space, SpaceKind)
         wanted = SHOWN if decision is None else tuple(dict.fromkeys(decision.split(",")))
         for one in wanted:

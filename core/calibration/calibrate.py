@@ -22,15 +22,12 @@ from core.errors import ConflictError, EmbedderUnavailableError, MalformedError
 from core.ports import Filters, Index, TextEmbedder
 from core.records import Record
 from core.search.searcher import Embedders
-from core.types import Matrix, SpaceKind, Vector
+from core.types import SPACE_KINDS, Matrix, ReportProgress, SpaceKind, Vector
 
 SAMPLE = 2_000
 """Most pictures that ask: at a rate of a tenth the share is then right to 1.3 points (95 %)."""
 _PAGE = 200
 _BATCH = 64
-
-Told = Callable[[int, int], None]
-"""Hears how many questions were asked, and of how many."""
 
 
 class CalibrationResult(NamedTuple):
@@ -60,7 +57,7 @@ class Calibrator:
         tenant: str,
         *,
         rate: float = RATE,
-        told: Told = lambda _done, _total: None,
+        told: ReportProgress = lambda _done, _total: None,
         among: Collection[str] | None = None,
     ) -> CalibrationResult:
         """Measure both active spaces and put what was found in force.
@@ -71,8 +68,7 @@ class Calibrator:
         if not 0 < rate <= 0.5:  # noqa: PLR2004 - above it a coin does better
             raise MalformedError("the rate of false answers lies above 0 and up to 0.5")
         askers = self._drawn(tenant, among)
-        kinds: tuple[SpaceKind, ...] = ("visual", "caption")
-        total, done = 2 * len(kinds) * len(askers), 0
+        total, done = 2 * len(SPACE_KINDS) * len(askers), 0
 
         def asked(count: int) -> None:
             nonlocal done
@@ -80,7 +76,7 @@ class Calibrator:
             told(min(done, total), total)
 
         tuned = CalibrationResult({}, {})
-        for number, kind in enumerate(kinds, 1):
+        for number, kind in enumerate(SPACE_KINDS, 1):
             try:
                 calibration = self._space(tenant, kind, askers, rate, asked)
             except (ConflictError, EmbedderUnavailableError) as error:

@@ -18,6 +18,7 @@ from core.keys import is_caption
 from core.ports import Embedder, Index, TextEmbedder
 from core.records import Embedded, Job, State, caption
 from core.storage.picture_store import PictureStore, StoredVector
+from core.types import ReportProgress
 
 BATCH = 64
 """Records of one entry of the log."""
@@ -40,9 +41,7 @@ class Backfill:
         """Records that could have a vector in this space and have none, as the index has it."""
         return sum(1 for _ in lacking(self._index, tenant, space_id))
 
-    def run(
-        self, tenant: str, embedder: TextEmbedder, told: Callable[[int, int], None]
-    ) -> tuple[int, int]:
+    def run(self, tenant: str, embedder: TextEmbedder, told: ReportProgress) -> tuple[int, int]:
         """Embed what lacks a vector: how many were made, and how many could not be.
 
         A visual one is made of the stored preview, one of a caption of what was said last. `told`

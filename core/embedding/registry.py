@@ -9,7 +9,7 @@ from typing import Protocol
 from core.errors import EmbedderUnavailableError
 from core.lru_cache import LRUCache
 from core.ports import Embedder, TextEmbedder
-from core.types import ActiveSpaces, ChosenSpace, Space, SpaceKind
+from core.types import SPACE_KINDS, ActiveSpaces, ChosenSpace, Space, SpaceKind
 
 FRESH_SECONDS = 1.0
 """For so long the log is not asked again: a picture that misses a space meanwhile is backfilled."""
@@ -102,8 +102,7 @@ class ModelRegistry:
         """Ids of all that are asked or being filled."""
         found: list[str] = []
         standings = self._standings(tenant)
-        kinds: tuple[SpaceKind, ...] = ("visual", "caption")
-        for kind in kinds:
+        for kind in SPACE_KINDS:
             active = self.space_id(tenant, kind)
             found += [active] if active else []
             standing = standings.get(kind)

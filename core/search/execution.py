@@ -18,7 +18,7 @@ from core.search.bands import DEFAULTS, Band, Bands
 from core.search.collapse import CardReader, RankedPicture, collapse
 from core.search.fusion import DEEP, HUBS_TOP, WEIGHTS, Mode, Way, fuse, share, without_hubs
 from core.search.request import SearchRequest
-from core.types import Absent, Matrix, SpaceKind, Vector
+from core.types import SPACE_KINDS, Absent, Matrix, SpaceKind, Vector
 
 DEEPEST = 10_000
 """As far as a list goes: groups fewer than were asked for are not looked for any further."""
@@ -338,7 +338,7 @@ class SearchExecution:
         known = {kind: self._cosine(kind, picture) for kind in self._measuring}
         cosines = {kind: cosine for kind, cosine in known.items() if cosine is not None}
         words = [self._bands(kind).word(cosine) for kind, cosine in cosines.items()]
-        single = ask.mode in request.KINDS
+        single = ask.mode in SPACE_KINDS
         return FoundPicture(
             seen=seen,
             similarities={str(kind): cosine for kind, cosine in cosines.items()},

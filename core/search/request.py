@@ -10,13 +10,12 @@ from msgspec import Struct
 
 from core.errors import MalformedError
 from core.ports import Filters
-from core.types import SpaceKind, Vector
+from core.types import SPACE_KINDS, Vector
 
 Mode = Literal["hybrid", "visual", "caption", "keyword"]
 Metric = Literal["cosine", "l2"]
 Grouping = Literal["category", "owner_id", "decision", "verdict", "tag"]
 
-KINDS: tuple[SpaceKind, ...] = ("visual", "caption")
 ROUNDING = 1e-6
 """What a float32 cosine may be off: a bound taken from an answer lets that answer through."""
 
@@ -101,7 +100,7 @@ def _one(ask: SearchRequest, pictures: list[str], *, words: bool) -> None:
 def _bounds(ask: SearchRequest) -> None:
     _least(ask)
     far = ask.max_distance
-    if ask.mode not in KINDS:
+    if ask.mode not in SPACE_KINDS:
         if far is not None:
             raise MalformedError("max_distance goes with visual or caption", field="max_distance")
         if ask.metric != "cosine":
@@ -125,7 +124,7 @@ def _least(ask: SearchRequest) -> None:
     if ask.mode != "hybrid":
         raise MalformedError(f"{name} of {ask.mode} is a number", field=name)
     for kind, value in least.items():
-        if kind not in KINDS:
+        if kind not in SPACE_KINDS:
             raise MalformedError(f"{name} is by visual and caption", field=f"{name}.{kind}"[:80])
         _cosine(f"{name}.{kind}", value)
 
@@ -137,7 +136,7 @@ def _cosine(name: str, value: float) -> None:
 
 def _space(ask: SearchRequest) -> None:
     kind = (ask.space or "").partition("-")[0]
-    if kind not in KINDS:
+    if kind not in SPACE_KINDS:
         raise MalformedError("space is visual, caption or the id of a space", field="space")
     if ask.mode not in ("hybrid", kind):
         raise MalformedError(f"mode {ask.mode} does not ask in a {kind} space", field="space")
