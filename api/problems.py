@@ -27,7 +27,9 @@ from api.schemas import render
 from api.schemas.images import Problem
 from core import validation
 from core.errors import (
+    BrokenError,
     CorruptError,
+    DecoderKilledError,
     ForbiddenError,
     MalformedError,
     MissingError,
@@ -36,6 +38,7 @@ from core.errors import (
     TooLargeError,
     UnauthorizedError,
     UnavailableError,
+    UnsupportedError,
     kinds,
 )
 
@@ -65,6 +68,10 @@ class MethodError(SeenitError):
     type = "method-not-allowed"
     title = "Method not allowed"
     status = 405
+
+
+FILE_ERRORS = (TooLargeError, UnsupportedError, BrokenError, DecoderKilledError, BusyError)
+"""Errors of routes that look at a file while the caller waits."""
 
 
 class DetailedError(SeenitError):

@@ -121,31 +121,25 @@ def _words(kind: inspect.Type) -> str:
         case inspect.LiteralType():
             words = f"one of {', '.join(map(str, kind.values))}"
         case inspect.IntType():
-            words = f"a whole number{_range(kind.ge, kind.le)}"
+            words = f"a whole number{_bounds('from', kind.ge, kind.le)}"
         case inspect.FloatType():
-            words = f"a number{_range(kind.ge, kind.le)}"
+            words = f"a number{_bounds('from', kind.ge, kind.le)}"
         case inspect.BoolType():
             words = "true or false"
         case inspect.StrType():
-            words = f"a text{_lengths(kind.min_length, kind.max_length, 'characters')}"
+            words = f"a text{_bounds('of', kind.min_length, kind.max_length, ' characters')}"
         case inspect.ListType() | inspect.VarTupleType():
-            items = _lengths(kind.min_length, kind.max_length, "items")
+            items = _bounds("of", kind.min_length, kind.max_length, " items")
             words = f"a list{items}, each {described(kind.item_type)}"
     return words
 
 
-def _range(least: float | None, most: float | None) -> str:
+def _bounds(word: str, least: float | None, most: float | None, unit: str = "") -> str:
     if least is not None and most is not None:
-        return f" from {least:.15g} to {most:.15g}"
-    return "" if least is None else f" of at least {least:.15g}"
-
-
-def _lengths(least: int | None, most: int | None, unit: str) -> str:
-    if least and most:
-        return f" of {least} to {most} {unit}"
+        return f" {word} {least:.15g} to {most:.15g}{unit}"
     if most is not None:
-        return f" of at most {most} {unit}"
-    return f" of at least {least} {unit}" if least else ""
+        return f" of at most {most:.15g}{unit}"
+    return "" if least is None else f" of at least {least:.15g}{unit}"
 
 
 def _joined(path: str, name: str) -> str:

@@ -17,15 +17,11 @@ from adapters.wiring import Services
 from api.auth import KEYED, Caller
 from api.dependencies import Requested, Spooled, Who, Wired
 from api.multipart import FormLimits, received
-from api.problems import BusyError, documented
+from api.problems import FILE_ERRORS, BusyError, documented
 from api.schemas import images, render
 from api.schemas.operation_bodies import CheckOperation
 from core.errors import (
-    BrokenError,
-    DecoderKilledError,
     MalformedError,
-    TooLargeError,
-    UnsupportedError,
     WorkerUnavailableError,
 )
 
@@ -78,14 +74,7 @@ class CheckRoutes(Controller):
         request_max_body_size=None,
         operation_class=CheckOperation,
         summary="Ask for a verdict, leaving nothing behind",
-        responses=documented(
-            TooLargeError,
-            UnsupportedError,
-            BrokenError,
-            DecoderKilledError,
-            BusyError,
-            WorkerUnavailableError,
-        ),
+        responses=documented(WorkerUnavailableError, *FILE_ERRORS),
     )
     async def check(
         self,

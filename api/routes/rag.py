@@ -15,20 +15,16 @@ from api.auth import KEYED
 from api.dependencies import Requested, Spooled, Who, Wired
 from api.forwarding import TrustedProxies
 from api.multipart import FormLimits
-from api.problems import BusyError, documented
+from api.problems import FILE_ERRORS, documented
 from api.request_bodies import received_body
 from api.routes.check import CheckGate
 from api.schemas.operation_bodies import PromptOperation
 from api.schemas.requests import PromptBody
 from core.errors import (
-    BrokenError,
     ConflictError,
-    DecoderKilledError,
     EmbedderUnavailableError,
     GoneError,
     MissingError,
-    TooLargeError,
-    UnsupportedError,
 )
 from rag.prompt_builder import PromptBuilder, PromptRequest, PromptResult
 
@@ -50,15 +46,7 @@ class RagRoutes(Controller):
         operation_class=PromptOperation,
         summary="The pictures that help with a question, as a prompt",
         responses=documented(
-            MissingError,
-            ConflictError,
-            GoneError,
-            TooLargeError,
-            UnsupportedError,
-            BrokenError,
-            DecoderKilledError,
-            EmbedderUnavailableError,
-            BusyError,
+            MissingError, ConflictError, GoneError, EmbedderUnavailableError, *FILE_ERRORS
         ),
     )
     async def context(

@@ -16,21 +16,17 @@ from adapters.wiring import Services
 from api.auth import KEYED, check_decisions
 from api.dependencies import Requested, Spooled, Who, Wired
 from api.multipart import FormLimits
-from api.problems import BusyError, documented
+from api.problems import FILE_ERRORS, documented
 from api.request_bodies import received_body
 from api.routes.check import CheckGate
 from api.schemas import images, render
 from api.schemas.operation_bodies import SearchOperation
 from api.schemas.requests import SearchBody
 from core.errors import (
-    BrokenError,
     ConflictError,
-    DecoderKilledError,
     EmbedderUnavailableError,
     GoneError,
     MissingError,
-    TooLargeError,
-    UnsupportedError,
     WorkerUnavailableError,
 )
 from core.search import request as search_request
@@ -59,13 +55,9 @@ class SearchRoutes(Controller):
             MissingError,
             ConflictError,
             GoneError,
-            TooLargeError,
-            UnsupportedError,
-            BrokenError,
-            DecoderKilledError,
             EmbedderUnavailableError,
             WorkerUnavailableError,
-            BusyError,
+            *FILE_ERRORS,
         ),
     )
     async def search(
