@@ -1,4 +1,4 @@
-"""What of a picture's own words asks for it, and what is left to be found by."""
+"""Pseudo queries: one sentence of a picture's own texts, and the remaining caption."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from core.records import Fields, caption
 
 _ENDS = re.compile(r"(?<=[.!?;])\s+|\s*\n\s*")
 _LEAST_WORDS = 3
-"""Words of a sentence that could be a question: `IMG 0042` is none."""
+"""Words of a sentence that could be a query: `IMG 0042` is none."""
 
 
 class PseudoQuery(NamedTuple):
-    """One sentence of what was written about a picture, and the caption without it."""
+    """One sentence of the texts about a picture, and the caption without it."""
 
     text: str
     rest: str
-    """"" where nothing else was written."""
+    """Remaining text, "" if there is none."""
 
 
 def question(image_id: str, fields: Fields) -> PseudoQuery | None:
-    """The sentence that asks, chosen by the picture's id; None where nobody wrote one."""
+    """Choose the query sentence by the picture's id; None if there is no sentence."""
     titles = _sentences(fields.title)
     described = _sentences(fields.description)
     fit = [n for n, one in enumerate(titles + described) if len(one.split()) >= _LEAST_WORDS]
@@ -41,7 +41,7 @@ def question(image_id: str, fields: Fields) -> PseudoQuery | None:
 
 
 def place(image_id: str) -> int:
-    """A number by which pictures are drawn: the same at every run, in no order of time."""
+    """Return a number for sampling pictures: the same in every run, and independent of time."""
     return int.from_bytes(hashlib.sha256(image_id.encode()).digest()[:8], "big")
 
 

@@ -1,4 +1,4 @@
-"""The calibrations that are in force: written by whoever measures, read by every search."""
+"""Store of the calibrations in force: written by `seenit calibrate`, read by every search."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from core.search.fusion import Way
 from core.types import Matrix
 
 SECONDS = 5.0
-"""How long one that was read is believed: a newer one is noticed so much later at most."""
+"""Seconds for which a calibration is cached: a newer one takes effect so much later at most."""
 HELD = 256
-"""Those read last that are remembered: each may hold some thousand texts' vectors."""
+"""Number of cached calibrations: each may hold some thousand texts' vectors."""
 
 _calibration = msgspec.msgpack.Decoder(Calibration)
 
@@ -35,7 +35,7 @@ class _Held(NamedTuple):
 
 
 class CalibrationStore:
-    """By tenant and space; remembers what it read for some seconds."""
+    """Calibrations by tenant and space, cached for some seconds."""
 
     def __init__(self, blobs: Blobs, *, seconds: float = SECONDS) -> None:
         self._blobs = blobs
@@ -43,17 +43,17 @@ class CalibrationStore:
         self._held: LRUCache[tuple[str, str], _Held] = LRUCache(HELD)
 
     def put(self, tenant: str, calibration: Calibration) -> None:
-        """Take the place of the one before. Raise StoreUnavailableError."""
+        """Write a calibration in place of the one before. Raise StoreUnavailableError."""
         key = keys.calibration(tenant, calibration.space_id)
         self._blobs.put([(key, msgspec.msgpack.encode(calibration))])
         self._held.remove((tenant, calibration.space_id).__eq__)
 
     def get(self, tenant: str, space_id: str) -> Calibration | None:
-        """None where nobody calibrated that space; while the store is away, the last one known."""
+        """Read a calibration or None; while the store is away, return the last known one."""
         return self._look(tenant, space_id).calibration
 
     def all(self) -> Iterator[tuple[str, Calibration]]:
-        """Every one that is stored, with its tenant. Raise StoreUnavailableError."""
+        """Yield every stored calibration with its tenant. Raise StoreUnavailableError."""
         for tenant in self._blobs.folders("calibration/"):
             prefix = keys.calibration(tenant, "")
             for key in self._blobs.keys(prefix):
@@ -62,11 +62,11 @@ class CalibrationStore:
                     yield tenant, calibration
 
     def bank(self, tenant: str, space_id: str) -> Matrix | None:
-        """(n, d) unit vectors of texts that hubs among the pictures are known by."""
+        """Return (n, d) unit vectors of texts that reveal hubs among the pictures."""
         return self._look(tenant, space_id).bank
 
     def bands(self, tenant: str, space_id: str, way: Way) -> Bands | None:
-        """Where "close" begins for this tenant; None where it was not measured."""
+        """Return the similarity bands of this tenant; None if they were not measured."""
         calibration = self.get(tenant, space_id)
         cut = calibration.ways.get(way) if calibration is not None else None
         return cut.bands if cut is not None else None

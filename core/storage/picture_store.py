@@ -1,4 +1,4 @@
-"""Per-picture objects of the blob store: one place knows their keys, formats and lifetimes."""
+"""Store of per-picture objects in the blob store: their keys, formats and lifetimes."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ _detail = msgspec.msgpack.Decoder(DetailKeypoints)
 
 
 class StoredFingerprint(msgspec.Struct, frozen=True, kw_only=True):
-    """What the fingerprint stage found out about one picture."""
+    """Result of the fingerprint stage for one picture."""
 
     image_id: str
     fingerprint: Fingerprint
     preview: bytes
-    """JPEG."""
+    """Preview as JPEG."""
     vectors: dict[str, Vector] = {}
-    """By visual space."""
+    """Vectors by visual space."""
 
 
 class StoredVector(NamedTuple):
-    """A vector, and what it is of."""
+    """Vector with its picture and space."""
 
     image_id: str
     space_id: str
     said: str | None
-    """op_id of the fields, where it is of a caption."""
+    """Operation of the fields that a caption's vector was made of; None for a visual one."""
     vector: Vector
 
 
 class PictureStore:
-    """Reads and writes what lies beside each picture; remembers the last few fingerprints."""
+    """Reader and writer of per-picture objects, with a cache of the last fingerprints."""
 
     def __init__(self, blobs: Blobs, *, remembered: int = 512) -> None:
         self._blobs = blobs
@@ -55,7 +55,7 @@ class PictureStore:
     # --- writing --------------------------------------------------------------------------------
 
     def write(self, tenant: str, items: Sequence[StoredFingerprint]) -> None:
-        """Put what was found out, durably; what belongs to a deleted picture goes again at once."""
+        """Write fingerprints, durably; remove those of deleted pictures again at once."""
         objects: list[tuple[str, bytes]] = []
         for item in items:
             objects.append(
@@ -76,7 +76,7 @@ class PictureStore:
         self.revisit(tenant, ids)
 
     def write_vectors(self, tenant: str, made: Sequence[StoredVector]) -> None:
-        """Put vectors that were made apart from the pictures' fingerprints, durably."""
+        """Write vectors that were made apart from the pictures' fingerprints, durably."""
         self._blobs.put([self._vector(tenant, one) for one in made])
         self.revisit(tenant, list(dict.fromkeys(one.image_id for one in made)))
 
@@ -86,13 +86,13 @@ class PictureStore:
         return key, made.vector.astype("<f4").tobytes()
 
     def write_detail(self, tenant: str, image_id: str, detail: DetailKeypoints) -> None:
-        """Keep the keypoints that an alignment asked for, so that the next costs one read."""
+        """Write the keypoints that an alignment computed, so that the next one costs one read."""
         key = keys.derived(tenant, image_id, "detail")
         self._blobs.put([(key, msgspec.msgpack.encode(detail))])
         self.revisit(tenant, [image_id])
 
     def write_fields(self, tenant: str, items: Sequence[tuple[str, str, Fields]]) -> None:
-        """Put (image_id, op_id, fields), durably; never overwritten, as op_ids are never reused."""
+        """Write (image_id, op_id, fields), durably, and never over others: op_ids are unique."""
         self._blobs.put(
             [
                 (keys.fields(tenant, image_id, op_id), msgspec.json.encode(fields))
@@ -104,7 +104,7 @@ class PictureStore:
         self.revisit(tenant, [image_id for image_id, _, _ in items])
 
     def revisit(self, tenant: str, ids: Sequence[str]) -> None:
-        """Remove what was written beside pictures that are deleted or purged by now."""
+        """Remove objects of pictures that have been deleted or purged meanwhile."""
         dead = self._blobs.exists([keys.tombstone(tenant, image_id) for image_id in ids])
         self.remove(tenant, [image_id for image_id, gone in zip(ids, dead, strict=True) if gone])
         purged = self._blobs.exists([keys.purged(tenant, image_id) for image_id in ids])
@@ -115,7 +115,7 @@ class PictureStore:
     # --- reading --------------------------------------------------------------------------------
 
     def fingerprints(self, tenant: str, ids: Sequence[str]) -> list[Fingerprint | None]:
-        """In order; of a purged picture the kept one, None where there is neither."""
+        """Read fingerprints, in order; the kept one of a purged picture; None without either."""
         found = [self._fingerprints.get((tenant, image_id)) for image_id in ids]
         for places in (
             [keys.derived(tenant, image_id, "fingerprint") for image_id in ids],
@@ -132,7 +132,7 @@ class PictureStore:
     def vectors(
         self, tenant: str, image_id: str, spaces: Iterable[str], said: str | None = None
     ) -> dict[str, Vector]:
-        """Those of the spaces that there are, each (d,) float32; of captions those of `said`."""
+        """Read the vectors that exist, (d,) float32 each; for captions those of `said`."""
         vectors: dict[str, Vector] = {}
         for space in spaces:
             key = keys.vector(tenant, image_id, space, said)
@@ -148,7 +148,7 @@ class PictureStore:
         return vectors
 
     def fields(self, tenant: str, image_id: str, op_id: str | None) -> Fields:
-        """What the caller said in that call; nothing where it was deleted meanwhile."""
+        """Read the fields that the caller gave in that call; empty if deleted meanwhile."""
         if op_id is None:
             return Fields()
         key = (tenant, image_id, op_id)
@@ -162,7 +162,7 @@ class PictureStore:
         return self._fields.put(key, _fields.decode(data))
 
     def fetch_fields(self, tenant: str, said: Iterable[tuple[str, str | None]]) -> None:
-        """Remember the fields of (image_id, op_id) pairs, read side by side: a bucket is slow."""
+        """Read the fields of (image_id, op_id) pairs into the cache, in parallel."""
         unknown = [
             (tenant, image_id, op_id)
             for image_id, op_id in dict.fromkeys(said)
@@ -174,7 +174,7 @@ class PictureStore:
                 self._fields.put(key, _fields.decode(data))
 
     def _fetch_vectors(self, tenant: str, states: Sequence[State]) -> None:
-        """Likewise the vectors that records of these states have."""
+        """Read the vectors of records with these states into the cache, likewise."""
         unknown = [
             known
             for state in states
@@ -198,28 +198,28 @@ class PictureStore:
         return self._blobs.stream(keys.blob(tenant, image_id))
 
     def preview(self, tenant: str, image_id: str) -> bytes:
-        """JPEG, long side at most 512. Raise MissingError."""
+        """Read the preview, a JPEG of at most 512 pixels a side. Raise MissingError."""
         return self._blobs.get(keys.derived(tenant, image_id, "preview"))
 
     def thumb(self, tenant: str, image_id: str) -> bytes:
-        """JPEG, long side at most 160, made from the preview. Raise MissingError."""
+        """Make a JPEG thumbnail of at most 160 pixels from the preview. Raise MissingError."""
         return thumb(self.pixels(tenant, image_id))
 
     def pixels(self, tenant: str, image_id: str) -> Pixels:
-        """The preview, decoded. Raise MissingError."""
+        """Read and decode the preview. Raise MissingError."""
         return decode_preview(self.preview(tenant, image_id))
 
     def detail(self, tenant: str, image_id: str) -> DetailKeypoints | None:
-        """The keypoints of the preview, None where no alignment has asked for them yet."""
+        """Read the keypoints of the preview, None if no alignment has computed them yet."""
         try:
             return _detail.decode(self._blobs.get(keys.derived(tenant, image_id, "detail")))
         except MissingError:
             return None
 
     def join(self, tenant: str, seq: int, states: Sequence[State]) -> list[Record]:
-        """Each state with its fingerprint, fields and vectors.
+        """Join each state with its fingerprint, fields and vectors.
 
-        A copy has those of its caption alone: what it shows, its original stands for, but two
+        A copy has the vectors of its caption alone: its original represents its pixels, but two
         sellers of one photo write two titles.
         """
         fingerprints = self.fingerprints(tenant, [state.image_id for state in states])
@@ -241,7 +241,7 @@ class PictureStore:
     # --- removing -------------------------------------------------------------------------------
 
     def remove(self, tenant: str, ids: Sequence[str]) -> None:
-        """Take away every per-picture object: bytes, derived, vectors, fields, what was kept."""
+        """Remove every per-picture object: bytes, derived, vectors, fields, kept fingerprint."""
         for image_id in ids:
             doomed = [keys.blob(tenant, image_id), keys.kept(tenant, image_id)]
             for prefix in keys.of_picture(tenant, image_id):
@@ -250,11 +250,11 @@ class PictureStore:
         self._forget(tenant, ids)
 
     def discard(self, tenant: str, ids: Sequence[str]) -> None:
-        """Take away the uploaded bytes alone."""
+        """Remove the uploaded bytes alone."""
         self._blobs.delete([keys.blob(tenant, image_id) for image_id in ids])
 
     def purge(self, tenant: str, image_id: str) -> None:
-        """Keep the fingerprint, mark the purge, then take away bytes, previews and keypoints."""
+        """Keep the fingerprint, mark the purge, then remove bytes, previews and keypoints."""
         kept = self.fingerprints(tenant, [image_id])[0]
         if kept is not None:
             self._blobs.put([(keys.kept(tenant, image_id), msgspec.msgpack.encode(kept))])
@@ -277,5 +277,5 @@ class PictureStore:
 
 
 def _spaces(state: State) -> list[str]:
-    """Those that its record has a vector in: of a copy, its captions' alone."""
+    """List the spaces in which its record has a vector: for a copy, its captions' alone."""
     return [space for space in state.spaces if state.anchor is not None or keys.is_caption(space)]

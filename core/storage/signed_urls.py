@@ -1,7 +1,7 @@
-"""Addresses that open one picture to whoever holds them, for a while.
+"""Signed URLs that open one picture for a limited time.
 
-The signature is an HMAC with SHA-256 (RFC 2104) over all that the address opens: tenant, picture,
-size and the moment it ends. Parts are told apart by line ends, which none of them can hold.
+The signature is an HMAC with SHA-256 (RFC 2104) over all that the URL opens: tenant, picture, size
+and expiry. The parts are separated by line ends, which none of them can contain.
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ from urllib.parse import quote, urlencode
 from core.errors import ForbiddenError, MalformedError
 
 LIFETIME = 3600
-"""Seconds: a model's provider fetches within moments, a chat is asked again within the hour."""
+"""Seconds of validity: a model's provider fetches within moments, a chat continues within the hour.
+"""
 _PURPOSE = "seenit content"
 
 
 class URLSigner:
-    """Makes and checks such addresses. The secret never leaves it."""
+    """Maker and checker of signed URLs. The secret never leaves it."""
 
     def __init__(self, secret: bytes, now: Callable[[], float] = time.time) -> None:
         self._secret = secret
         self._now = now
 
     def query(self, tenant: str, image_id: str, size: str, seconds: int = LIFETIME) -> str:
-        """The query of an address that opens a picture for so many seconds."""
+        """Return the query of a URL that opens a picture for so many seconds."""
         expires = str(int(self._now()) + seconds)
         return urlencode(
             {
@@ -39,12 +40,12 @@ class URLSigner:
         )
 
     def path(self, tenant: str, image_id: str, size: str, seconds: int = LIFETIME) -> str:
-        """The address below the service's own."""
+        """Return the path and query below the service's own URL."""
         query = self.query(tenant, image_id, size, seconds)
         return f"/v1/images/{quote(image_id, safe='')}/content?{query}"
 
     def check(self, tenant: str, image_id: str, size: str, *, expires: str, signature: str) -> None:
-        """Whether an address opens this picture now. Raise ForbiddenError, MalformedError."""
+        """Check that a URL opens this picture now. Raise ForbiddenError or MalformedError."""
         mine = self._sign(tenant, image_id, size, expires)
         # Compared first and in constant time: of a forged address nothing else is told.
         if not hmac.compare_digest(mine.encode(), signature.encode("utf-8", "replace")):
