@@ -1,4 +1,4 @@
-"""Telling log lines and figures what an entry says: once, by the worker that appended it."""
+"""Log lines and metrics of entries: reported once, by the worker that appended the entry."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ logger = logging.getLogger(__name__)
 
 
 def accepted(meter: Meter, job: Job) -> None:
-    """A job is durable. Nothing of what its fields say: those are personal."""
+    """Report a durable job, without its fields, which are personal."""
     meter.count("accepted", kind=job.kind)
     said: dict[str, Any] = {"bytes": job.bytes} if job.kind == "ingest" else {"kind": job.kind}
     logger.info("accepted", extra=about(job.tenant, job.job_id, image_id=job.image_id, **said))
 
 
 def appended(meter: Meter, tenant: str, entry: Entry) -> None:
-    """An entry of this process is in the log: its jobs have ended, and how."""
+    """Report an entry that this process appended: its jobs have ended."""
     meter.count("entries")
     for operation in entry.operations:
         seconds = age(operation.accepted_at)
@@ -41,14 +41,14 @@ def appended(meter: Meter, tenant: str, entry: Entry) -> None:
 
 
 def projected(tenant: str, entry: Entry) -> None:
-    """The index holds what an entry says."""
+    """Report an entry that is on the index."""
     if logger.isEnabledFor(logging.DEBUG):
         for operation in entry.operations:
             logger.debug("projected", extra=about(tenant, operation.job, seq=entry.seq))
 
 
 def age(stamp: str) -> float | None:
-    """Seconds since a stamp, at least 0; None for what is none."""
+    """Return the seconds since a stamp, at least 0; None if it is invalid."""
     try:
         return max(0.0, clock.seconds_since(stamp))
     except ValueError:
@@ -56,7 +56,7 @@ def age(stamp: str) -> float | None:
 
 
 def about(tenant: str, job_id: str, **more: object) -> dict[str, Any]:
-    """What a line of the log has besides its words."""
+    """Return the fields of a log line about a job."""
     return {"tenant": tenant, "job_id": job_id, **more}
 
 

@@ -1,4 +1,4 @@
-"""Operations on an original concern its copies too: deleting it, and deciding on it."""
+"""Operations on an original that also apply to its copies: deletes and decisions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from core.types import Decision
 
 
 def delete(view: SettleView, job: Job, now: TenantNow, rules: Rules) -> Operation:
-    """A large star goes in steps: closed, its copies settled anew, then gone."""
+    """Delete a record; a large group in steps: closed, its copies evaluated again, then removed."""
     image_id = job.image_id
     state = view.state(image_id)
     if state is None:
@@ -42,7 +42,7 @@ def delete(view: SettleView, job: Job, now: TenantNow, rules: Rules) -> Operatio
 def _settle_anew(
     view: SettleView, copies: Sequence[State], now: TenantNow, rules: Rules
 ) -> tuple[State, ...]:
-    """Copies of an original that goes, one after the other, each seeing what the last became."""
+    """Evaluate the copies of a deleted original again, each after the one before."""
     settled = []
     for n, old in enumerate(copies):
         query = view.query(old.image_id)
@@ -77,7 +77,7 @@ def _settle_anew(
 
 
 def decide_on(view: SettleView, job: Job, now: TenantNow, rules: Rules) -> Operation:
-    """A person's word; on an original also for its copies, in steps where they are many."""
+    """Record a person's decision, and apply it to the copies of an original, in steps if many."""
     state = view.state(job.image_id)
     if state is None:
         return absent(view, job, now)

@@ -1,4 +1,4 @@
-"""What every step of settling needs: the view, the moment, and how an operation is written."""
+"""Common parts of the settling steps: the view, the place in the log, making an operation."""
 
 from __future__ import annotations
 
@@ -23,41 +23,41 @@ class SettleView(SeesPictures, Protocol):
     """The live records of one tenant at one moment, the operations before this one included."""
 
     def gone(self, image_id: str) -> bool:
-        """Whether it was deleted."""
+        """Return whether the picture was deleted."""
 
     def upload(self, image_id: str) -> tuple[Ended, bool] | None:
-        """An upload's own job and whether it has ended; None where there never was one."""
+        """Return an upload's own job and whether it has ended; None if there never was one."""
 
     def copies(self, image_id: str) -> Sequence[State]:
-        """Live records whose original it is, itself left out."""
+        """Return the live records whose original it is, without itself."""
 
     def query(self, image_id: str) -> Query:
-        """A stored picture as it asks for candidates."""
+        """Return the query of a stored picture."""
 
     def standing(self, kind: SpaceKind) -> ActiveSpaces | None:
-        """Which spaces of a kind there are, None where the log does not say yet."""
+        """Return the spaces of a kind, None if the log does not name any yet."""
 
     def lacking(self, space_id: str) -> int:
-        """Live records that should have a vector in this space and have none; at least so many."""
+        """Count live records that lack a vector in this space; at least so many."""
 
     def fork(self) -> SettleView:
-        """The same view, to be written upon."""
+        """Return a copy of the view for writing."""
 
     def put(self, states: Sequence[State], removed: Sequence[Tombstone]) -> None:
-        """Lay these over the view."""
+        """Overlay these on the view."""
 
 
 class TenantNow(Struct, frozen=True):
-    """Where in the log, and when, an operation is to stand."""
+    """Place in the log and time of an operation."""
 
     seq: int
     n: int
-    """States that the entry holds before it."""
+    """Number of states in the entry before it."""
     at: str
 
 
 def stale(state: State, job: Job, now: TenantNow) -> Operation | None:
-    """If-Match names another revision; a delete that has begun goes through."""
+    """Refuse a job whose If-Match names another revision; a begun delete continues."""
     if job.if_match is None or job.if_match == state.revision or state.closed:
         return None
     return refused(
@@ -68,7 +68,7 @@ def stale(state: State, job: Job, now: TenantNow) -> Operation | None:
 
 
 def held(state: State, job: Job, now: TenantNow) -> Operation | None:
-    """It must be kept by the time of this entry."""
+    """Refuse to remove a record that is on hold at the time of this entry."""
     if not state.held(now.at):
         return None
     return refused(
@@ -77,19 +77,19 @@ def held(state: State, job: Job, now: TenantNow) -> Operation | None:
 
 
 def absent(view: SettleView, job: Job, now: TenantNow) -> Operation:
-    """An operation on a picture that was deleted, or never there."""
+    """Refuse an operation on a picture that was deleted, or never there."""
     if view.gone(job.image_id):
         return refused(job, now, GoneError(f"picture {job.image_id} was deleted"))
     return refused(job, now, MissingError(f"there is no picture {job.image_id}"))
 
 
 def refused(job: Job, now: TenantNow, error: SeenitError) -> Operation:
-    """A job that ends without any change."""
+    """End a job without any change."""
     return operation(job, now, "refused", problem=problem_of(error))
 
 
 def problem_of(error: SeenitError) -> Problem:
-    """An error as it is written down."""
+    """Convert an error to the form that is stored."""
     return Problem(type=error.type, title=error.title, status=error.status, detail=error.detail)
 
 
@@ -105,7 +105,7 @@ def operation(
     last: bool = True,
     standing: ActiveSpaces | None = None,
 ) -> Operation:
-    """What became of a job."""
+    """Make the operation that ends a job."""
     return Operation(
         job=job.job_id,
         kind=kind,

@@ -1,4 +1,4 @@
-"""What some operations of the log left: the newest of everything that they touched."""
+"""Overlay of operations of the log: the newest state of each record that they touched."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from core.types import ActiveSpaces, SpaceKind
 
 
 class OverlayLayer:
-    """States, tombstones and outcomes, laid over something older; the newest wins."""
+    """States, tombstones and outcomes that overlay older ones; the newest wins."""
 
     __slots__ = ("_bytes", "_pixels", "anchors", "outcomes", "removed", "standings", "states")
 
@@ -19,12 +19,12 @@ class OverlayLayer:
         self.outcomes: dict[str, Outcome] = {}
         self.standings: dict[SpaceKind, ActiveSpaces] = {}
         self.anchors: dict[str, None] = {}
-        """Every record that was an anchor in one of these states, in order; never taken out."""
+        """Records that were an anchor in one of these states, in order; never removed."""
         self._bytes: dict[str, tuple[str, ...]] = {}
         self._pixels: dict[str, tuple[str, ...]] = {}
 
     def put(self, states: Iterable[State], removed: Iterable[Tombstone]) -> None:
-        """Lay these on top. What is removed never comes back."""
+        """Overlay these on top. A removed record never returns."""
         for state in states:
             image_id = state.image_id
             if image_id in self.removed:
@@ -40,15 +40,15 @@ class OverlayLayer:
             self.removed.setdefault(tombstone.image_id, tombstone)
 
     def same_bytes(self, sha256: str) -> Iterator[State]:
-        """Those of the states with that digest."""
+        """Yield the states with that digest of bytes."""
         return (self.states[one] for one in self._bytes.get(sha256, ()) if one in self.states)
 
     def same_pixels(self, pixels: str) -> Iterator[State]:
-        """Those of the states with that digest."""
+        """Yield the states with that digest of pixels."""
         return (self.states[one] for one in self._pixels.get(pixels, ()) if one in self.states)
 
     def copy(self) -> OverlayLayer:
-        """One of its own, to be laid upon without touching this one."""
+        """Return a copy to overlay without a change of this one."""
         other = OverlayLayer()
         other.states = self.states.copy()
         other.removed = self.removed.copy()

@@ -1,4 +1,4 @@
-"""Settling what concerns the spaces of a tenant: vectors made later, a second space, the flip."""
+"""Operations on a tenant's spaces: late vectors, a second space, its activation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from core.types import ActiveSpaces
 
 
 def choose(view: SettleView, job: Job, made: Sequence[Embedded], now: TenantNow) -> Operation:
-    """What becomes of a job that concerns no single picture."""
+    """Settle a job that concerns no single picture."""
     match job.kind:
         case "embed":
             return _embed(view, job, made, now)
@@ -25,9 +25,9 @@ def choose(view: SettleView, job: Job, made: Sequence[Embedded], now: TenantNow)
 
 
 def _embed(view: SettleView, job: Job, made: Sequence[Embedded], now: TenantNow) -> Operation:
-    """Vectors that were written for settled pictures: those that still hold are known from now on.
+    """Record vectors that were written for settled pictures and are still valid.
 
-    A vector of a caption that was edited meanwhile, or of a picture that is gone, is left out.
+    A vector of a caption that was edited meanwhile, or of a deleted picture, is left out.
     """
     states: dict[str, State] = {}
     for one in made:
@@ -44,7 +44,7 @@ def _embed(view: SettleView, job: Job, made: Sequence[Embedded], now: TenantNow)
 
 
 def _add(view: SettleView, job: Job, now: TenantNow) -> Operation:
-    """A second space beside the active one: every upload from now on has vectors in both."""
+    """Add a second space beside the active one: every later upload has vectors in both."""
     if job.chosen is None or job.present is None:
         return refused(job, now, MalformedError("a space to add, and the present one, are missing"))
     space_id = job.chosen.space.space_id
@@ -57,7 +57,7 @@ def _add(view: SettleView, job: Job, now: TenantNow) -> Operation:
 
 
 def _activate(view: SettleView, job: Job, now: TenantNow) -> Operation:
-    """Ask the added space from now on, once no picture lacks a vector in it."""
+    """Make the added space active, once no picture lacks a vector in it."""
     if job.chosen is None:
         return refused(job, now, MalformedError("a space to activate is missing"))
     space_id = job.chosen.space.space_id

@@ -1,4 +1,4 @@
-"""Following the log: what the entries after the watermark left."""
+"""Tail of the log: the entries after the watermark, and their effects."""
 
 from __future__ import annotations
 
@@ -14,69 +14,69 @@ from core.records import FORMAT, Entry, Operation, Outcome, State, Tombstone
 from core.types import ActiveSpaces, SpaceKind
 
 LONGEST = 4_000
-"""Entries that a tail may hold: past that the index is too far behind to be overlaid."""
+"""Entries of the longest tail: past that the index is too far behind for an overlay."""
 TENANTS = 256
-"""Tails that are remembered, of the tenants that were last asked for: each may hold megabytes, and
-one that was forgotten costs three reads of the log."""
+"""Tails in the cache, of the tenants last used: each may hold megabytes, and a missing one costs
+three reads of the log."""
 
 
 class BehindError(IndexUnavailableError):
-    """The index is too far behind the log to be overlaid."""
+    """Error of an index that is too far behind the log for an overlay."""
 
 
 class LogTail(NamedTuple):
-    """The log after the watermark at one moment; never changed, only replaced."""
+    """Log after the watermark at one moment; immutable."""
 
     tenant: str
     watermark: int
     nonce: str
-    """Of the entry at the head, "" where there is none."""
+    """Nonce of the entry at the head, "" if there is none."""
     entries: tuple[Entry, ...]
     layer: OverlayLayer
 
     @property
     def head(self) -> int:
-        """The highest number of the log that was read."""
+        """Return the highest number of the log that was read."""
         return self.watermark + len(self.entries)
 
     @property
     def lag(self) -> int:
-        """Entries that the index does not hold yet."""
+        """Count the entries that the index does not hold yet."""
         return len(self.entries)
 
     @property
     def states(self) -> Mapping[str, State]:
-        """The newest state of each record that the entries touched, by image_id."""
+        """Return the newest state of each record that the entries touched, by image_id."""
         return self.layer.states
 
     @property
     def removed(self) -> Mapping[str, Tombstone]:
-        """By image_id."""
+        """Return the tombstones by image_id."""
         return self.layer.removed
 
     @property
     def standings(self) -> Mapping[SpaceKind, ActiveSpaces]:
-        """Which spaces there are, of the kinds that the entries speak of."""
+        """Return the active spaces, of the kinds that the entries change."""
         return self.layer.standings
 
     @property
     def outcomes(self) -> Mapping[str, Outcome]:
-        """By job_id."""
+        """Return the outcomes by job_id."""
         return self.layer.outcomes
 
     def entry(self, seq: int) -> Entry | None:
-        """One of the entries, None where it lies outside."""
+        """Return one of the entries, None if it is outside of the tail."""
         n = seq - self.watermark - 1
         return self.entries[n] if 0 <= n < len(self.entries) else None
 
     def operation(self, job_id: str) -> Operation | None:
-        """What ended a job."""
+        """Return the operation that ended a job."""
         outcome = self.layer.outcomes.get(job_id)
         entry = None if outcome is None else self.entry(outcome.seq)
         return None if entry is None else ending(entry, job_id)
 
     def plus(self, *entries: Entry) -> LogTail:
-        """With the next entries. Raise CorruptError where one does not follow the last."""
+        """Append the next entries. Raise CorruptError if one does not follow the last."""
         nonce, layer = self.nonce, self.layer.copy()
         for seq, entry in enumerate(entries, self.head + 1):
             check(self.tenant, entry, seq, nonce)
@@ -86,7 +86,7 @@ class LogTail(NamedTuple):
         return LogTail(self.tenant, self.watermark, nonce, (*self.entries, *entries), layer)
 
     def since(self, watermark: int) -> LogTail:
-        """Without what lies at or below a watermark within it."""
+        """Drop the entries at or below a watermark within the tail."""
         if watermark == self.watermark:
             return self
         entries = self.entries[watermark - self.watermark :]
@@ -98,7 +98,7 @@ class LogTail(NamedTuple):
 
 
 def check(tenant: str, entry: Entry, seq: int, previous: str) -> None:
-    """Whether an entry is the one that must come. Raise CorruptError."""
+    """Check that an entry is the expected one. Raise CorruptError."""
     if entry.seq != seq or entry.previous != previous:
         raise CorruptError(f"the log of {tenant} breaks off: entry {seq} does not follow the last")
     if entry.format > FORMAT:
@@ -106,13 +106,13 @@ def check(tenant: str, entry: Entry, seq: int, previous: str) -> None:
 
 
 def format_of(operations: Sequence[Operation]) -> int:
-    """The oldest format that says all of it: an older Seenit stops where it would forget a hold."""
+    """Return the oldest format with all of its features: an older Seenit stops at a hold."""
     held = any(state.hold_until for operation in operations for state in operation.states)
     return FORMAT if held else 1
 
 
 def ending(entry: Entry, job_id: str) -> Operation | None:
-    """The operation of an entry that ended a job."""
+    """Return the operation of an entry that ended a job."""
     for operation in entry.operations:
         if operation.last and (
             operation.job == job_id or any(ended.job_id == job_id for ended in operation.also)
@@ -122,7 +122,7 @@ def ending(entry: Entry, job_id: str) -> Operation | None:
 
 
 class LogFollower:
-    """Follows the log of every tenant; cheap where nothing is new; safe from several threads."""
+    """Follower of every tenant's log; cheap without news; safe from several threads."""
 
     def __init__(
         self, log: Log, index: Index, *, longest: int = LONGEST, tenants: int = TENANTS
@@ -133,10 +133,10 @@ class LogFollower:
         self._tails: LRUCache[str, LogTail] = LRUCache(tenants)
 
     def tail(self, tenant: str) -> LogTail:
-        """The present tail.
+        """Return the present tail.
 
-        Raise StoreUnavailableError, IndexUnavailableError (BehindError where it is too far
-        behind), CorruptError.
+        Raise StoreUnavailableError, IndexUnavailableError (BehindError if it is too far behind),
+        CorruptError.
         """
         watermark = self._index.watermark(tenant)
         held = self._tails.get(tenant)
@@ -149,12 +149,12 @@ class LogFollower:
         return self._tails.put(tenant, tail)
 
     def standings(self, tenant: str) -> Mapping[SpaceKind, ActiveSpaces]:
-        """Which spaces of each kind a tenant has by now, as far as the log says."""
+        """Return the active space of each kind, as far as the log names one."""
         tail = self.tail(tenant)
         return {**self._index.active_spaces(tenant), **tail.layer.standings}
 
     def held(self, tenant: str) -> LogTail | None:
-        """The tail as it was last seen."""
+        """Return the last tail that was read."""
         return self._tails.get(tenant)
 
     def offer(self, tail: LogTail) -> None:
@@ -164,7 +164,7 @@ class LogFollower:
             self._tails.put(tail.tenant, tail)
 
     def passed(self, tenant: str, watermark: int) -> None:
-        """The index holds so much by now: entries up to there need not be remembered."""
+        """Drop the entries up to a watermark of the index from the cache."""
         held = self._tails.get(tenant)
         if held is not None and held.watermark < watermark <= held.head:
             self._tails.put(tenant, held.since(watermark))
@@ -197,9 +197,9 @@ class LogFollower:
                 raise self._behind(tail.tenant)
 
     def _refuse_longest(self, tenant: str, watermark: int) -> None:
-        """A tail that is too long is told by its last entry: raise BehindError.
+        """Raise BehindError for a tail that is too long, by a look at its last entry.
 
-        Where an index was emptied, all who ask would else read thousands of entries first.
+        If an index was emptied, every reader would otherwise read thousands of entries first.
         """
         if self._log.read(tenant, watermark + self._longest + 1) is not None:
             raise self._behind(tenant)
