@@ -26,51 +26,59 @@ def query(
     Rows are those of `mapping.read_record`. `accepted_after` and `accepted_before` exclude the
     moment itself. The index is named, not guessed: where it could not be used, SQLite refuses.
     """
-    given = [
-        (name, value) for name in _EQUAL for value in _values(filters, name) if value is not None
-    ]
+    given = _given(filters)
     first = given[0][0] if given else None
-    if first == "tag":
-        source = "FROM tags w CROSS JOIN records r ON r.row = w.row"
-    else:
-        source = f"FROM records r INDEXED BY record_by_{first or 'age'}"
-    walked = "w" if first == "tag" else "r"
-    conditions: list[str] = [f"{walked}.tenant = ?"]
-    values: list[object] = [number]
-    for n, (name, value) in enumerate(given):
-        if name == "tag" and n > 0:
-            conditions.append(
-                "EXISTS (SELECT 1 FROM tags t WHERE t.tenant = r.tenant AND "
-                "t.tag = ? AND t.accepted_at = r.accepted_at AND t.image_id = r.image_id)"
-            )
-        else:
-            conditions.append(f"{walked if name == first else 'r'}.{name} = ?")
-        values.append(value)
-    for sign, moment in ((">", filters.accepted_after), ("<", filters.accepted_before)):
-        if moment is not None:
-            conditions.append(f"{walked}.accepted_at {sign} ?")
-            values.append(moment)
+    walked, source = _walked(first)
+    conditions: list[tuple[str, tuple[object, ...]]] = [(f"{walked}.tenant = ?", (number,))]
+    conditions += [
+        (_equal(name, walked if name == first else "r", again=n > 0), (value,))
+        for n, (name, value) in enumerate(given)
+    ]
+    moments = ((">", filters.accepted_after), ("<", filters.accepted_before))
+    conditions += [
+        (f"{walked}.accepted_at {sign} ?", (moment,))
+        for sign, moment in moments
+        if moment is not None
+    ]
     if len(filters.decision) > 1:
-        conditions.append(f"r.decision IN ({', '.join('?' * len(filters.decision))})")
-        values.extend(filters.decision)
+        places = ", ".join("?" * len(filters.decision))
+        conditions.append((f"r.decision IN ({places})", filters.decision))
     if before is not None:
-        conditions.append(f"({walked}.accepted_at, {walked}.image_id) < (?, ?)")
-        values.extend(before)
-    values.append(limit + 1)
+        conditions.append((f"({walked}.accepted_at, {walked}.image_id) < (?, ?)", before))
     return (
         f"SELECT {mapping.JOINED} {source} JOIN features f ON f.row = r.row "
-        f"WHERE {' AND '.join(conditions)} "
+        f"WHERE {' AND '.join(condition for condition, _ in conditions)} "
         f"ORDER BY {walked}.accepted_at DESC, {walked}.image_id DESC LIMIT ?"
-    ), values
+    ), [*(value for _, values in conditions for value in values), limit + 1]
 
 
-def _values(filters: Filters, name: str) -> tuple[str | None, ...]:
-    """What a record must have in a column, all of them."""
-    if name == "tag":
-        return filters.tags
-    if name == "decision":  # one of several is looked at on the way
-        return filters.decision if len(filters.decision) == 1 else ()
-    return (getattr(filters, name),)
+def _walked(first: str | None) -> tuple[str, str]:
+    """Return the alias whose index is walked for the first filter, and the FROM clause."""
+    if first == "tag":
+        return "w", "FROM tags w CROSS JOIN records r ON r.row = w.row"
+    return "r", f"FROM records r INDEXED BY record_by_{first or 'age'}"
+
+
+def _equal(name: str, alias: str, *, again: bool) -> str:
+    """Return the condition that a column has a value; a further tag is looked up by itself."""
+    if name == "tag" and again:
+        return (
+            "EXISTS (SELECT 1 FROM tags t WHERE t.tenant = r.tenant AND "
+            "t.tag = ? AND t.accepted_at = r.accepted_at AND t.image_id = r.image_id)"
+        )
+    return f"{alias}.{name} = ?"
+
+
+def _given(filters: Filters) -> list[tuple[str, str]]:
+    """Return (column, value) of all that a record must have, the rarest first."""
+    # one of several decisions is looked at on the way
+    several = {"tag": filters.tags, "decision": filters.decision * (len(filters.decision) == 1)}
+    return [
+        (name, value)
+        for name in _EQUAL
+        for value in (several[name] if name in several else (getattr(filters, name),))
+        if value is not None
+    ]
 
 
 def values(column: str) -> str:

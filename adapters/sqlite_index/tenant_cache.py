@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -54,32 +56,43 @@ class TenantCache:
     ) -> dict[str, VectorSearch | None] | None:
         """Bring everything up to the moment of `db`'s transaction, at which W is `watermark`.
 
-        Gives the vectors of the spaces, None for one that has none. A space, the words and the
-        columns are read whole when first asked for, at the moment of all else; where another thread
-        is past this moment already, the answer is None: ask again in a new transaction.
+        Return the vectors of the spaces, None for one that has none. A space, the words and the
+        columns are read whole when first asked for, at the moment of all else; if another thread
+        is past this moment already, return None: ask again in a new transaction.
         """
         wanted = set(spaces)
-        words = words and not self.words.ready
-        columns = columns and not self.columns.ready
-        if words or columns or self._seen < watermark or not wanted <= self._vectors.keys():
+        if self._seen < watermark or self._unread(wanted, words=words, columns=columns):
             with self._lock:
                 self._bring_up(db, watermark)
-                missing = wanted - self._vectors.keys()
-                words = words and not self.words.ready
-                columns = columns and not self.columns.ready
-                if (missing or words or columns) and self._seen > watermark:
+                unread = self._unread(wanted, words=words, columns=columns)
+                if unread and self._seen > watermark:
                     return None
-                if words:
-                    self.words.read(self._features(db, -1))
-                if columns:
-                    everything = db.execute(COLUMNS.format("", ""), (self._number,))
-                    self.columns.extend(everything, len(self.ids))
-                    self.columns.ready = True
-                for space_id in missing:
-                    vectors = self._read(db, space_id)
-                    if vectors is not None:
-                        self._vectors[space_id] = vectors
+                for read in unread:
+                    read(db)
         return {space_id: self._vectors.get(space_id) for space_id in wanted}
+
+    def _unread(
+        self, spaces: AbstractSet[str], *, words: bool, columns: bool
+    ) -> list[Callable[[sqlite3.Connection], None]]:
+        """Return what reads each part that is asked for and was not read yet."""
+        unread: list[Callable[[sqlite3.Connection], None]] = [
+            partial(self._read_space, space_id=space_id)
+            for space_id in spaces
+            if space_id not in self._vectors
+        ]
+        if words and not self.words.ready:
+            unread.append(self._read_words)
+        if columns and not self.columns.ready:
+            unread.append(self._read_columns)
+        return unread
+
+    def _read_words(self, db: sqlite3.Connection) -> None:
+        self.words.read(self._features(db, -1))
+
+    def _read_columns(self, db: sqlite3.Connection) -> None:
+        everything = db.execute(COLUMNS.format("", ""), (self._number,))
+        self.columns.extend(everything, len(self.ids))
+        self.columns.ready = True
 
     def _bring_up(self, db: sqlite3.Connection, watermark: int) -> None:
         if self._seen >= watermark:
@@ -147,7 +160,7 @@ class TenantCache:
         if found:
             vectors.extend(have, _matrix(found))
 
-    def _read(self, db: sqlite3.Connection, space_id: str) -> VectorSearch | None:
+    def _read_space(self, db: sqlite3.Connection, space_id: str) -> None:
         cursor = db.execute(
             "SELECT slot, data FROM vectors WHERE tenant = ? AND space_id = ? ORDER BY slot",
             (self._number, space_id),
@@ -157,7 +170,8 @@ class TenantCache:
             matrix = _matrix(batch)
             vectors = vectors or VectorSearch(matrix.shape[1])
             vectors.extend(_column(batch), matrix)
-        return vectors
+        if vectors is not None:
+            self._vectors[space_id] = vectors
 
     def _reach(self, slots: int) -> None:
         self.ids.extend([""] * (slots - len(self.ids)))

@@ -104,15 +104,13 @@ class Exporter:
 
     def _projected(self, spaces: Sequence[str]) -> Iterator[Exported]:
         """Yield what the index has and the tail does not touch."""
-        tail, index, tenant = self._snapshot.tail, self._snapshot.index, self._snapshot.tenant
+        snapshot = self._snapshot
         before: Place | None = None
         while True:
-            page = index.list_records(tenant, self._filters, PAGE, before)
-            ids = (record.state.image_id for record in page.records)
-            settled = {one for one in ids if one not in tail.states and one not in tail.removed}
-            found = [record for record in page.records if record.state.image_id in settled]
+            page = snapshot.index.list_records(snapshot.tenant, self._filters, PAGE, before)
+            found = [one for one in page.records if not snapshot.touched(one.state.image_id)]
             vectors = self._vectors(spaces, [record.state.image_id for record in found])
-            for seen in joined_views.records(self._snapshot, found):
+            for seen in joined_views.records(snapshot, found):
                 yield Exported(seen, vectors.get(seen.record.state.image_id, {}))
             if not page.more or not page.records:
                 return

@@ -101,15 +101,18 @@ class Snapshot:
         held = self.index.read_records(self.tenant, ids, vectors=vectors)
         return [self._known(image_id, record) for image_id, record in zip(ids, held, strict=True)]
 
+    def touched(self, image_id: str) -> bool:
+        """Return whether the tail says anything of a record."""
+        return image_id in self.tail.states or image_id in self.tail.removed
+
     def cards(self, ids: Sequence[str]) -> dict[str, RecordCard]:
         """Return the cards of live records by image_id."""
-        tail = self.tail
-        moved = [one for one in ids if one in tail.removed or one in tail.states]
-        settled = [one for one in ids if one not in tail.removed and one not in tail.states]
-        held = self.index.read_cards(self.tenant, settled) if settled else []
+        moved = [image_id for image_id in ids if self.touched(image_id)]
+        settled = [image_id for image_id in ids if not self.touched(image_id)]
+        found = self.index.read_cards(self.tenant, settled) if settled else []
         fresh = self.records(moved) if moved else []
-        cards = (*held, *(card(record) for record in fresh if record is not None))
-        return {one.image_id: one for one in cards if one is not None}
+        found += [None if record is None else card(record) for record in fresh]
+        return {one.image_id: one for one in found if one is not None}
 
     def copies(self, original: str) -> list[State]:
         """Return the states of live records whose original this is, itself left out."""
@@ -153,7 +156,7 @@ class Snapshot:
         own = record.vectors.get(space_id, own)
         if own is not None:
             return RecordVector(image_id, own)
-        if original in self.tail.states or original in self.tail.removed:
+        if self.touched(original):
             (held,) = self.records([original])
             others = None if held is None else held.vectors.get(space_id, others)
         return None if others is None else RecordVector(original, others)
