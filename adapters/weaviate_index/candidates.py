@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import Future
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
@@ -50,6 +51,15 @@ class SourceAnswers(NamedTuple):
     worded: list[tuple[str, str]]
     alike: list[FoundObject]
 
+    @property
+    def image_ids(self) -> set[str]:
+        """Every record that a source named."""
+        return {
+            *(one.image_id for one in self.hashed),
+            *(image_id for _, image_id in self.worded),
+            *(one.image_id for one in self.alike),
+        }
+
 
 class CandidateSearch:
     """Asks one generation for candidates."""
@@ -69,15 +79,7 @@ class CandidateSearch:
         self._check(queries)
         hidden = [{*without, query.image_id} for query in queries]
         answers = self._answers(tenant, queries, [len(hide) for hide in hidden])
-        named = {
-            image_id
-            for one in answers
-            for image_id in (
-                *(near.image_id for near in one.hashed),
-                *(image_id for _, image_id in one.worded),
-                *(near.image_id for near in one.alike),
-            )
-        }
+        named: set[str] = set().union(*(one.image_ids for one in answers))
         anchors = self._anchors(tenant, sorted(named))
         table, rows = self._table(tenant, answers, anchors)
         found: list[list[Hit]] = []
@@ -190,22 +192,15 @@ class CandidateSearch:
             return []
         asked = policy.visual_top + len(hide) + _MORE
         while True:
-            kept = [
-                near
-                for near in alike
-                if near.image_id not in hide
-                and near.similarity >= policy.visual_floor
-                and current(near, anchors.get(near.image_id), space_id)
-            ]
-            enough = (
-                len(kept) >= policy.visual_top or len(alike) < asked or asked >= collections.MOST
-            )
-            if enough or alike[-1].similarity < policy.visual_floor:
-                kept.sort(key=lambda near: (-near.similarity, anchors[near.image_id].born))
-                return [(near.image_id, near.similarity) for near in kept[: policy.visual_top]]
+            near = [one for one in alike if one.similarity >= policy.visual_floor]
+            kept = still_there(near, anchors, space_id, hide)
+            ended = len(near) < asked or asked >= collections.MOST
+            if ended or len(kept) >= policy.visual_top:
+                kept.sort(key=lambda one: (-one.similarity, anchors[one.image_id].born))
+                return [(one.image_id, one.similarity) for one in kept[: policy.visual_top]]
             asked = min(collections.MOST, 4 * asked)
             alike = self._alike(tenant, query, asked)
-            anchors.update(self._anchors(tenant, [near.image_id for near in alike]))
+            anchors.update(self._anchors(tenant, [one.image_id for one in alike]))
 
     def _table(
         self, tenant: str, answers: Iterable[SourceAnswers], anchors: Mapping[str, StoredRecord]
@@ -298,6 +293,20 @@ def check(reading: RecordReads, space_id: str, vector: Vector) -> bool:
 def current(near: FoundObject | FoundHash, held: StoredRecord | None, part: str) -> bool:
     """Whether an object found is the one that its record has as a part."""
     return held is not None and near.uuid == _key(held, part)
+
+
+def still_there(
+    found: Iterable[FoundObject],
+    held: Mapping[str, StoredRecord],
+    part: str,
+    hidden: AbstractSet[str],
+) -> list[FoundObject]:
+    """Return what was found and its record still has as a part, without hidden records."""
+    return [
+        one
+        for one in found
+        if one.image_id not in hidden and current(one, held.get(one.image_id), part)
+    ]
 
 
 def _key(held: StoredRecord, part: str) -> UUID | None:

@@ -179,17 +179,24 @@ class Generations:
             return  # whoever asked finds out by itself
         if active == now.number:
             self._left = 0.0
-            if sealed is not None and sealed[0] == now.number and sealed != self._seal:
-                # an old one's author has died: whoever began after it has nothing to wait for
-                left = min(SEALED, sealed[1] + _AGED - time.time())
-                self._seal, self._sealed = sealed, time.monotonic() + left
-            return
-        if active is None:  # the servers have lost everything: begin anew
+            self._obey(sealed, now.number)
+        elif active is None:  # the servers have lost everything: begin anew
             with self._lock:
                 self._go(None)
                 self._told.clear()
-            return
-        new = self._make(active)
+        else:
+            self._go_over(active)
+
+    def _obey(self, sealed: tuple[int, int] | None, number: int) -> None:
+        """Project nothing for a while if a seal on this generation was not obeyed before."""
+        if sealed is not None and sealed[0] == number and sealed != self._seal:
+            # an old one's author has died: whoever began after it has nothing to wait for
+            left = min(SEALED, sealed[1] + _AGED - time.time())
+            self._seal, self._sealed = sealed, time.monotonic() + left
+
+    def _go_over(self, number: int) -> None:
+        """Go over to another generation once it has caught up with what was reported here."""
+        new = self._make(number)
         self._cluster.run(lambda client: self._meta.prepare(client, new.store))
         marks = new.head.watermarks()
         with self._lock:  # more may have been told meanwhile

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from adapters.full_text import WEIGHTS, question_words
@@ -35,24 +36,43 @@ def search(
     if not asked or limit <= 0:
         return []
     condition, hidden = passing.condition(filters), frozenset(without)
-    most = limit + len(hidden) + _MORE
+    depth, equals = limit + len(hidden) + _MORE, limit + len(hidden) + _EQUAL
     while True:
-        found = _ask(reading, tenant, asked, condition, min(most, collections.MOST))
-        live = reading.live(tenant, list({image_id for image_id, _, _ in found}), LEAN)
-        kept = [
-            (relevance, live[image_id])
-            for image_id, seq, relevance in found
-            if image_id in live and live[image_id].seq == seq and image_id not in hidden
-        ]
-        kept.sort(key=lambda one: (-one[0], one[1].born))
-        # the first of equals may be among those that were not asked for
-        last = found[-1][2] if found else 0.0
-        sure = sum(relevance > last for relevance, _ in kept) >= limit
-        equals = limit + len(hidden) + _EQUAL
-        enough = sure or (len(kept) >= limit and most >= equals)
-        if enough or len(found) < most or most >= collections.MOST:
+        depth = min(depth, collections.MOST)
+        found = _ask(reading, tenant, asked, condition, depth)
+        kept = _current(reading, tenant, found, hidden)
+        full = len(kept) >= limit and (depth >= equals or _is_sure(kept, found, limit))
+        if full or len(found) < depth or depth == collections.MOST:
             return _passing(reading, tenant, kept, limit, filters)
-        most = min(4 * most, equals if len(kept) >= limit else collections.MOST)
+        depth = min(4 * depth, equals) if len(kept) >= limit else 4 * depth
+
+
+def _current(
+    reading: RecordReads,
+    tenant: str,
+    found: Sequence[tuple[str, int, float]],
+    hidden: AbstractSet[str],
+) -> list[tuple[float, StoredRecord]]:
+    """Return (relevance, record) of the objects that are their record's newest, best first."""
+    live = reading.live(tenant, list({image_id for image_id, _, _ in found}), LEAN)
+    kept = [
+        (relevance, live[image_id])
+        for image_id, seq, relevance in found
+        if image_id in live and live[image_id].seq == seq and image_id not in hidden
+    ]
+    return sorted(kept, key=lambda one: (-one[0], one[1].born))
+
+
+def _is_sure(
+    kept: Sequence[tuple[float, StoredRecord]],
+    found: Sequence[tuple[str, int, float]],
+    limit: int,
+) -> bool:
+    """Return whether the answer is full of better ones than the last found.
+
+    Else the first of its equals may be among those that were not asked for.
+    """
+    return sum(relevance > found[-1][2] for relevance, _ in kept) >= limit
 
 
 def _passing(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
@@ -149,26 +149,25 @@ class WeaviateProjection:
         becomes.update({one.image_id: None for one in entry.removed})
         for record in entry.records:
             becomes[record.state.image_id] = _kin(record.state, record.fields, record.vectors)
-        spaces = {
-            image_id: [one.spaces if one is not None else () for one in (was[image_id], kin_)]
-            for image_id, kin_ in becomes.items()
-        }
-        moved = [image_id for image_id, (old, new) in spaces.items() if old != new]
-        originals = {
-            one.original
-            for view in (was, becomes)
-            for one in view.values()
-            if one is not None and one.original is not None
-        } - was.keys()
-        others = {
-            image_id: _kin_of(one)
-            for image_id, one in self._reading.newest(entry.tenant, sorted(originals)).items()
-            if not one.gone
-        }
-        for copy in self._reading.copies(entry.tenant, moved):
-            if copy.image_id not in was:
-                others[copy.image_id] = _kin_of(copy)
-        return RecordChange(was, becomes, others)
+        return RecordChange(was, becomes, self._others(entry.tenant, was, becomes))
+
+    def _others(
+        self,
+        tenant: str,
+        was: Mapping[str, CountedRecord | None],
+        becomes: Mapping[str, CountedRecord | None],
+    ) -> dict[str, CountedRecord]:
+        """Return what counts look at beside the entry: originals, and copies of what moved.
+
+        A copy counts by the spaces of its original, so those of a record whose spaces change count
+        differently although nothing is written of them.
+        """
+        known = [one for one in (*was.values(), *becomes.values()) if one is not None]
+        originals = {one.original for one in known if one.original is not None} - was.keys()
+        moved = [one for one in becomes if _spaces(was[one]) != _spaces(becomes[one])]
+        live = self._reading.live(tenant, sorted(originals)).values()
+        copies = self._reading.copies(tenant, moved)
+        return {one.image_id: _kin_of(one) for one in (*live, *copies) if one.image_id not in was}
 
     # --- writing --------------------------------------------------------------------------------
 
@@ -189,11 +188,8 @@ class WeaviateProjection:
                 if (some := made[kind][start : start + collections.PART])
             ]
             all_of(puts)
-            took = time.monotonic() - began
-            if many and took > _BLINK:
-                raise IndexUnavailableError(
-                    f"Weaviate took {took:.1f} s to write: which replicas did?"
-                )
+            if many:
+                _refuse_slow(time.monotonic() - began)
             puts = []
         all_of(puts)
         self._visible(tenant, kinds if many else [kind for kind in kinds if made[kind][0].vector])
@@ -250,23 +246,15 @@ class WeaviateProjection:
         jobs: Mapping[str, Sequence[int]],
     ) -> None:
         """Delete what is older than what was written: readers overlook it, so it may fail."""
-        gone: dict[str, list[UUID]] = {collections.RECORD: [], collections.JOB: []}
-        written = {(record.state.image_id, record.seq) for record in entry.records}
-        touched = {*plan.parts, *(stone.image_id for stone in entry.removed)}
-        for image_id, olds in known.items():
-            if image_id not in touched:
-                continue  # what was to be written of it is older than what is there
-            keep = plan.parts.get(image_id, {})
-            for old in olds:
-                if old.gone or old.seq >= entry.seq or (image_id, old.seq) in written:
-                    continue
-                for kind, uuid in outdated(old, keep):
-                    gone.setdefault(kind, []).append(uuid)
-        for one in entry.outcomes:
-            older = (seq for seq in jobs.get(one.job_id, ()) if seq < one.seq)
-            gone[collections.JOB].extend(key(one.job_id, seq) for seq in older)
+        gone = _outdated(entry, plan, known)
+        records = gone.pop(collections.RECORD, [])
+        gone[collections.JOB] = [
+            key(one.job_id, seq)
+            for one in entry.outcomes
+            for seq in jobs.get(one.job_id, ())
+            if seq < one.seq
+        ]
         try:
-            records = gone.pop(collections.RECORD)
             all_of(
                 self._pool.submit(self._store.delete, kind, entry.tenant, keys)
                 for kind, keys in gone.items()
@@ -278,6 +266,40 @@ class WeaviateProjection:
             all_of([last, head])
         except IndexUnavailableError as error:
             logger.warning("left to be tidied in %s: %s", entry.tenant, error)
+
+
+def _refuse_slow(seconds: float) -> None:
+    """Raise IndexUnavailableError if a write took so long that a replica may have missed it."""
+    if seconds > _BLINK:
+        raise IndexUnavailableError(
+            f"Weaviate took {seconds:.1f} s to write (limit {_BLINK:.0f} s): "
+            "a replica may have missed it"
+        )
+
+
+def _outdated(
+    entry: ProjectedEntry,
+    plan: ProjectionPlan,
+    known: Mapping[str, Sequence[StoredRecord]],
+) -> dict[str, list[UUID]]:
+    """Return by kind the objects of records that the entry made outdated."""
+    gone: defaultdict[str, list[UUID]] = defaultdict(list)
+    written = {(record.state.image_id, record.seq) for record in entry.records}
+    # what was to be written of any other record is older than what is there
+    touched = {*plan.parts, *(stone.image_id for stone in entry.removed)}
+    for image_id in known.keys() & touched:
+        keep = plan.parts.get(image_id, {})
+        for old in known[image_id]:
+            newer = old.seq >= entry.seq or (image_id, old.seq) in written
+            if old.gone or newer:
+                continue
+            for kind, uuid in outdated(old, keep):
+                gone[kind].append(uuid)
+    return gone
+
+
+def _spaces(one: CountedRecord | None) -> tuple[str, ...]:
+    return () if one is None else one.spaces
 
 
 def _kin(state: State, fields: Fields, spaces: Iterable[str]) -> CountedRecord:

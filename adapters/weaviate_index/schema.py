@@ -143,78 +143,63 @@ def space(
     )
 
 
+_PROPERTIES = {
+    collections.HEAD: [
+        _exact("tenant"),
+        _exact("kind"),
+        _number("number"),
+        _exact("name"),
+        _kept("data"),
+    ],
+    collections.RECORD: [
+        *_FILTERS,
+        _exact("pixels"),
+        _kept("seq", DataType.INT),
+        _number("born"),
+        Property(name="gone", data_type=DataType.BOOL, index_filterable=True),
+        _exact("spaces", DataType.TEXT_ARRAY),
+        _exact("held", DataType.TEXT_ARRAY),
+        _exact("able", DataType.TEXT_ARRAY),
+        *map(_words, WORDS),
+        _kept("parts"),
+        _kept("data"),
+    ],
+    collections.PRINT: [_exact("image_id"), _kept("data")],
+    collections.ANCHOR: [_exact("image_id"), _kept("phash"), *visual_words.PROPERTIES],
+    collections.JOB: [
+        _exact("job_id"),
+        _kept("seq", DataType.INT),
+        _exact("status"),
+        _number("accepted"),
+        _kept("data"),
+    ],
+}
+
+
 def _first(client: WeaviateClient, held: Collections, layout: SchemaLayout) -> None:
-    create(
-        client,
-        held.name(collections.HEAD),
-        layout,
-        properties=[
-            _exact("tenant"),
-            _exact("kind"),
-            _number("number"),
-            _exact("name"),
-            _kept("data"),
-        ],
+    hashes = Configure.Vectors.self_provided(
+        name="phash",
+        quantizer=Configure.VectorIndex.Quantizer.none(),
+        vector_index_config=graph(VectorDistances.HAMMING),
     )
-    create(
-        client,
-        held.name(collections.RECORD),
-        layout,
-        properties=[
-            *_FILTERS,
-            _exact("pixels"),
-            _kept("seq", DataType.INT),
-            _number("born"),
-            Property(name="gone", data_type=DataType.BOOL, index_filterable=True),
-            _exact("spaces", DataType.TEXT_ARRAY),
-            _exact("held", DataType.TEXT_ARRAY),
-            _exact("able", DataType.TEXT_ARRAY),
-            *map(_words, WORDS),
-            _kept("parts"),
-            _kept("data"),
-        ],
-        inverted=Configure.inverted_index(
-            bm25_b=B, bm25_k1=K1, stopwords_preset=StopwordsPreset.NONE
-        ),
-        multi_tenancy_config=_tenants(),
-    )
-    create(
-        client,
-        held.name(collections.PRINT),
-        layout,
-        properties=[_exact("image_id"), _kept("data")],
-        multi_tenancy_config=_tenants(),
-    )
-    create(
-        client,
-        held.name(collections.ANCHOR),
-        layout,
-        properties=[_exact("image_id"), _kept("phash"), *visual_words.PROPERTIES],
-        vector_config=[
-            Configure.Vectors.self_provided(
-                name="phash",
-                quantizer=Configure.VectorIndex.Quantizer.none(),
-                vector_index_config=graph(VectorDistances.HAMMING),
-            ),
-        ],
-        inverted=Configure.inverted_index(
-            bm25_b=0.0, bm25_k1=K1, stopwords_preset=StopwordsPreset.NONE
-        ),
-        multi_tenancy_config=_tenants(),
-    )
-    create(
-        client,
-        held.name(collections.JOB),
-        layout,
-        properties=[
-            _exact("job_id"),
-            _kept("seq", DataType.INT),
-            _exact("status"),
-            _number("accepted"),
-            _kept("data"),
-        ],
-        multi_tenancy_config=_tenants(),
-    )
+    options: dict[str, dict[str, Any]] = {
+        collections.HEAD: {},
+        collections.RECORD: {"inverted": _bm25(B), "multi_tenancy_config": _tenants()},
+        collections.PRINT: {"multi_tenancy_config": _tenants()},
+        collections.ANCHOR: {
+            "vector_config": [hashes],
+            "inverted": _bm25(0.0),
+            "multi_tenancy_config": _tenants(),
+        },
+        collections.JOB: {"multi_tenancy_config": _tenants()},
+    }
+    for kind, more in options.items():
+        create(client, held.name(kind), layout, properties=_PROPERTIES[kind], **more)
+
+
+def _bm25(b: float) -> Any:  # noqa: ANN401  # private type
+    """An inverted index ranked by BM25, where length counts by `b`; no word is left out."""
+    return Configure.inverted_index(bm25_b=b, bm25_k1=K1, stopwords_preset=StopwordsPreset.NONE)
 
 
 Step = Callable[[WeaviateClient, Collections, SchemaLayout], None]

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from weaviate.classes.query import Filter
 
 from adapters.weaviate_index import collections
 from adapters.weaviate_index import filters as passing
-from adapters.weaviate_index.candidates import FoundObject, check, current, nearest
+from adapters.weaviate_index.candidates import FoundObject, check, nearest, still_there
 from adapters.weaviate_index.mapping import StoredRecord
 from adapters.weaviate_index.record_reads import HELD, LEAN, RecordReads
 from core.filters import ALLOWED, passes
-from core.ports import Filters, Neighbour
+from core.ports import Filters, Neighbour, RecordCard
 from core.types import Vector
 
 _MORE = 16
@@ -106,18 +106,11 @@ class NeighbourSearch:
             near = [one for one in found if one.similarity >= least]
             told = LEAN if among is None else HELD
             live = self._reading.live(tenant, [one.image_id for one in near], told)
-            kept = [
-                one
-                for one in near
-                if one.image_id not in hidden and current(one, live.get(one.image_id), space_id)
-            ]
-            if among is not None:
-                kept = self._passing(tenant, space_id, kept, live, among)
-            exhausted = len(found) < asked or len(near) < len(found) or asked >= collections.MOST
-            if len(kept) >= limit or exhausted:
-                return sorted(
-                    (-one.similarity, live[one.image_id].born, one.image_id) for one in kept
-                )[:limit]
+            kept = still_there(near, live, space_id, hidden)
+            kept = self._passing(tenant, space_id, kept, live, among)
+            if len(kept) >= limit or len(near) < asked or asked >= collections.MOST:
+                ranked = ((-one.similarity, live[one.image_id].born, one.image_id) for one in kept)
+                return sorted(ranked)[:limit]
             asked = min(collections.MOST, 4 * asked)
 
     def _passing(
@@ -126,17 +119,17 @@ class NeighbourSearch:
         space_id: str,
         near: Sequence[FoundObject],
         live: dict[str, StoredRecord],
-        among: tuple[Filters, set[str] | None],
+        among: tuple[Filters, set[str] | None] | None,
     ) -> list[FoundObject]:
+        """Keep what passes by itself, or for a copy without a vector of its own."""
+        if among is None:
+            return list(near)
         filters, stood = among
         alone = {one.image_id for one in near if passes(live[one.image_id].card, filters)}
         if stood is None:
             others = [one.image_id for one in near if one.image_id not in alone]
-            stood = {
-                card.original
-                for copy in self._reading.copies(tenant, others)
-                if space_id not in (card := copy.card).spaces and passes(card, filters)
-            }
+            copies = [copy.card for copy in self._reading.copies(tenant, others)]
+            stood = _stood_for(copies, space_id, filters)
         return [one for one in near if one.image_id in alone or one.image_id in stood]
 
     def _originals(
@@ -148,10 +141,7 @@ class NeighbourSearch:
     ) -> set[str]:
         """Of copies without a vector of their own that pass."""
         live = self._reading.live(tenant, self._reading.ids(tenant, copies))
-        cards = (one.card for one in live.values())
-        return {
-            card.original for card in cards if space_id not in card.spaces and passes(card, filters)
-        } - {""}
+        return _stood_for((one.card for one in live.values()), space_id, filters)
 
     @staticmethod
     def _copies(condition: Any, space_id: str) -> Any:  # noqa: ANN401  # private type
@@ -159,6 +149,13 @@ class NeighbourSearch:
         is_copy = Filter.by_property("verdict").contains_any(["exact", "near_duplicate"])
         own = Filter.by_property("spaces").equal(space_id)
         return condition & is_copy & Filter.not_(own)
+
+
+def _stood_for(copies: Iterable[RecordCard], space_id: str, filters: Filters) -> set[str]:
+    """Return the originals of copies that pass and have no vector of their own in a space."""
+    return {
+        card.original for card in copies if space_id not in card.spaces and passes(card, filters)
+    }
 
 
 def _told(found: Sequence[Ranked], limit: int) -> list[Neighbour]:
