@@ -165,6 +165,7 @@ def build(
     broker = open_broker(settings, meter)
     progress, celery, queue = broker.progress, broker.celery, broker.queue
     follower = LogFollower(log, index)
+    snapshots = Snapshots(index, follower, shelf)
     remote = replies = decoder = None
     opens: OpensModels
     sources: dict[SpaceKind, str]
@@ -183,7 +184,7 @@ def build(
         visual=seeing,
         caption=reading,
         sources=sources,
-        standings=follower.standings,
+        standings=lambda tenant: snapshots.take(tenant).active_spaces(),
         opens=opens,
     )
     gallery = PictureLoader(shelf, POLICY, lambda tenant: models.space_id(tenant, "visual"))
@@ -206,7 +207,6 @@ def build(
         passing = open_blobs(settings.blobs_url, durable=False)
         asking = RemotePictureLoader(remote, passing, settings.limits, _new_id)
     checker = Checker(perceiver, gallery, ledger, _new_id, settings.limits.bytes, meter=meter)
-    snapshots = Snapshots(index, follower, shelf)
     jobs = JobReader(snapshots, blobs, progress)
     calibrations = CalibrationStore(blobs)
     acceptor = Acceptor(

@@ -148,11 +148,6 @@ class LogFollower:
             tail = self._start(tenant, watermark)
         return self._tails.put(tenant, tail)
 
-    def standings(self, tenant: str) -> Mapping[SpaceKind, ActiveSpaces]:
-        """Return the active space of each kind, as far as the log names one."""
-        tail = self.tail(tenant)
-        return {**self._index.active_spaces(tenant), **tail.layer.standings}
-
     def held(self, tenant: str) -> LogTail | None:
         """Return the last tail that was read."""
         return self._tails.get(tenant)

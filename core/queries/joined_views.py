@@ -63,7 +63,8 @@ def records(snapshot: Snapshot, found: Sequence[Record]) -> list[RecordView]:
     joined = originals(snapshot, [record.state.verdict for record in found])
     named = {match.image_id for record in found for match in record.state.verdict.matches}
     gone = snapshot.gone(sorted(named))
-    asked = snapshot.asked()
+    spaces = snapshot.active_spaces()
+    asked = {kind: one.active.space.space_id for kind, one in spaces.items()}
     return [
         RecordView(
             record=_without(record, gone),

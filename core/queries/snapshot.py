@@ -184,10 +184,9 @@ class Snapshot:
             for job_id, outcome in zip(job_ids, held, strict=True)
         ]
 
-    def asked(self) -> dict[SpaceKind, str]:
-        """Return the active space of each kind, as far as the log says."""
-        standings = {**self.index.active_spaces(self.tenant), **self.tail.standings}
-        return {kind: standing.active.space.space_id for kind, standing in standings.items()}
+    def active_spaces(self) -> dict[SpaceKind, ActiveSpaces]:
+        """Return the spaces of each kind, as far as the log speaks of them."""
+        return {**self.index.active_spaces(self.tenant), **self.tail.standings}
 
     def _known(self, image_id: str, record: Record | None) -> Record | None:
         """Return what became of a record that the index gave, None where it was deleted."""
