@@ -26,6 +26,19 @@ SpaceKind = Literal["visual", "caption"]
 SPACE_KINDS: tuple[SpaceKind, ...] = ("visual", "caption")
 ReportProgress = Callable[[int, int], None]
 """Receives how far a long task has come: done, and in all."""
+Signal = Literal["sha256", "pixels", "phash", "visual", "features", "alignment"]
+"""Evidence that two pictures are one, from the strictest to the laxest."""
+Turn = Literal[
+    "none",
+    "turned 90",
+    "turned 180",
+    "turned 270",
+    "mirrored",
+    "mirrored turned 90",
+    "mirrored turned 180",
+    "mirrored turned 270",
+]
+"""The eight orientations of a whole picture, in the order of `Fingerprint.turns`."""
 
 
 # --- pictures -----------------------------------------------------------------------------------
@@ -181,14 +194,11 @@ class Transform(Struct, frozen=True):
 class Evidence(Struct, frozen=True, kw_only=True):
     """Why a match is one: numbers for a machine, words for a person."""
 
-    signals: Annotated[
-        tuple[str, ...],
-        Meta(description="Of sha256, pixels, phash, visual, features, alignment."),
-    ] = ()
+    signals: tuple[Signal, ...] = ()
     hamming: Annotated[
         int | None, Meta(description="Bits between the perceptual hashes; smaller is closer.")
     ] = None
-    turn: Annotated[str | None, Meta(description="The turn or mirror that came closest.")] = None
+    turn: Annotated[Turn | None, Meta(description="The turn or mirror that came closest.")] = None
     similarity: Annotated[
         float | None, Meta(description="Cosine similarity; larger is closer.")
     ] = None
@@ -229,7 +239,7 @@ class Match(Struct, frozen=True, kw_only=True):
 class Absent(Struct, frozen=True):
     """A signal that could not take part."""
 
-    signal: str
+    signal: Literal["visual", "caption", "keyword"]
     reason: str
 
 

@@ -9,6 +9,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from core.records import JobKind, JobStatus
 from core.types import Absent, By, Content, Kind, Match, Value
 
+Format = Literal["JPEG", "PNG", "GIF", "WEBP", "AVIF", "HEIF", "TIFF", "BMP", "PPM"]
+
 ImageId = Annotated[
     str,
     Meta(
@@ -110,7 +112,7 @@ class Image(Struct, frozen=True, kw_only=True):
     fingerprints: Fingerprints
     width: Annotated[int, Meta(description="Pixels, upright.")]
     height: Annotated[int, Meta(description="Pixels, upright.")]
-    format: Annotated[str, Meta(description="As the bytes show it.", examples=["JPEG"])]
+    format: Annotated[Format, Meta(description="As the bytes show it.")]
     frames: int
     bytes: int
     content: Content
@@ -153,7 +155,7 @@ class Neighbours(Struct, frozen=True):
 
     space: Annotated[str, Meta(description="Id of the space they were compared in.")]
     items: list[Neighbour]
-    next_cursor: None = None
+    next_cursor: str | None = None
 
 
 class Similarities(Struct, frozen=True, kw_only=True):

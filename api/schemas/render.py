@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from api.schemas import images as schemas
 from api.schemas import stats as standing
 from core import records, types
@@ -38,7 +40,7 @@ def image(seen: RecordView) -> schemas.Image:
         ),
         width=print_.width,
         height=print_.height,
-        format=print_.format,
+        format=cast("schemas.Format", print_.format),
         frames=print_.frames,
         bytes=print_.bytes,
         content=state.content,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from typing import get_args
 
 import numpy as np
 from msgspec import Struct
@@ -16,19 +17,9 @@ from core.matching.block_comparison import OverlaidPair
 from core.matching.block_decision import BlockDecision, judge
 from core.matching.explanation import words
 from core.matching.policy import Policy
-from core.types import Comparison, Evidence, Hit, Pixels, Transform, Uncompared
+from core.types import Comparison, Evidence, Hit, Pixels, Signal, Transform, Turn, Uncompared
 
-TURNS = (
-    "none",
-    "turned 90",
-    "turned 180",
-    "turned 270",
-    "mirrored",
-    "mirrored turned 90",
-    "mirrored turned 180",
-    "mirrored turned 270",
-)
-"""The eight orientations of a whole picture, in the order of `Fingerprint.turns`."""
+TURNS: tuple[Turn, ...] = get_args(Turn)
 
 
 class AlignedPicture(Struct, frozen=True, kw_only=True):
@@ -149,7 +140,7 @@ def _told(  # noqa: PLR0917 - private, one caller
     turn: int,
 ) -> Comparison:
     confirmed = best is not None and best.judgement.confirmed
-    signals = []
+    signals: list[Signal] = []
     if hamming <= policy.phash_radius:
         signals.append("phash")
     if hit.similarity is not None:

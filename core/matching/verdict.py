@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from core.errors import MissingError
 from core.records import LogPlace, State
-from core.types import Candidates, Comparison, Evidence, Hit, Kind, Match, Query, Value
+from core.types import Candidates, Comparison, Evidence, Hit, Kind, Match, Query, Signal, Value
 
 STRICTNESS: dict[Value, int] = {"allow": 0, "review": 1, "block": 2}
 
@@ -277,17 +277,20 @@ def _rank(twin: _ExactTwin) -> tuple[LogPlace, bool, int, str, str]:
     )
 
 
+_SAME: dict[Signal, str] = {
+    "sha256": "the same file, byte for byte",
+    "pixels": "another file with the same pixels",
+}
+
+
 def _same(twin: _ExactTwin) -> Evidence:
-    signal, words = (
-        ("sha256", "the same file, byte for byte")
-        if twin.kind == "exact"
-        else ("pixels", "another file with the same pixels")
-    )
+    signal: Signal = "sha256" if twin.kind == "exact" else "pixels"
+    words = _SAME[signal]
     proof = proof_of(twin.record) if twin.record.image_id != twin.root.image_id else None
     if proof is None:
         return Evidence(signals=(signal,), hamming=0, turn="none", overlap=1.0, words=words)
-    signals = (signal, *(name for name in proof.signals if name not in ("sha256", "pixels")))
-    plain = proof.words in ("", "the same file, byte for byte", "another file with the same pixels")
+    signals = (signal, *(name for name in proof.signals if name not in _SAME))
+    plain = proof.words in ("", *_SAME.values())
     return replace(
         proof,
         signals=signals,
