@@ -6,35 +6,33 @@ import asyncio
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from litestar import Litestar, Request
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
-from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
-from litestar.openapi.spec import SecurityScheme, Tag
+from litestar.types import ControllerRouterHandler
 
 from adapters.wiring import Services, budget
 from api.auth import Guard, caller_of
 from api.forwarding import TrustedProxies
 from api.middleware import EdgeMiddleware
+from api.openapi import reference
 from api.operations import RecordLocks
-from api.problems import crashed, problem_type, refused, told
+from api.problems import crashed, get_problem_type, refused, told
 from api.routes.admin import AdminRoutes
 from api.routes.changes import ChangeRoutes
 from api.routes.check import CheckGate, CheckRoutes
 from api.routes.content import ContentRoutes
-from api.routes.health import HealthChecks, HealthRoutes, stats
+from api.routes.health import HealthChecks, HealthRoutes, get_stats
 from api.routes.images import ImageRoutes
 from api.routes.jobs import JobRoutes
-from api.routes.metrics import MetricsRoutes, metrics
+from api.routes.metrics import MetricsRoutes, get_metrics
 from api.routes.rag import RagRoutes
+from api.routes.reference import get_root, schema_router
 from api.routes.search import SearchRoutes
 from api.routes.uploads import UploadRoutes
-from api.schemas.operation_bodies import RequestComponents
 from api.upload_spool import UploadSpool
 from core.errors import SeenitError
 from rag import factory
@@ -49,17 +47,30 @@ class ImagesController(UploadRoutes, ImageRoutes, ChangeRoutes):
     """All of /v1/images in one controller: Litestar takes one a path."""
 
 
-def create_app(services: Services) -> Litestar:
-    """The HTTP door of a service. Its lifespan makes threads and the spool, and ends the threads.
+ROUTES: list[ControllerRouterHandler] = [
+    ImagesController,
+    ContentRoutes,
+    JobRoutes,
+    CheckRoutes,
+    SearchRoutes,
+    RagRoutes,
+    AdminRoutes,
+    HealthRoutes,
+    get_stats,
+    get_metrics,
+    get_problem_type,
+    get_root,
+]
 
-    The services are the caller's: whoever built them closes them.
+
+def create_app(services: Services) -> Litestar:
+    """Return the HTTP app of a service; its lifespan starts and ends the threads and the spool.
+
+    The services belong to the caller, who closes them.
     """
     figures = MetricsRoutes(services.queue, services.meter.registry)
     checks = CheckGate(services.settings.checks_at_once)
     spool = UploadSpool(services.settings.data / "spool")
-    health = HealthChecks(services, spool)
-    turns = RecordLocks()
-    contexts = factory.context(services)
     proxies = TrustedProxies(services.settings.proxies)
 
     @asynccontextmanager
@@ -71,45 +82,25 @@ def create_app(services: Services) -> Litestar:
         checks.close()
         spool.close()
 
+    shared = {
+        "services": services,
+        "checks": checks,
+        "contexts": factory.context(services),
+        "figures": figures,
+        "spool": spool,
+        "turns": RecordLocks(),
+        "health": HealthChecks(services, spool),
+        "proxies": proxies,
+    }
     app = Litestar(
-        [
-            ImagesController,
-            ContentRoutes,
-            JobRoutes,
-            CheckRoutes,
-            SearchRoutes,
-            RagRoutes,
-            AdminRoutes,
-            HealthRoutes,
-            stats,
-            metrics,
-            problem_type,
-        ],
-        dependencies={
-            "services": Provide(lambda: services, sync_to_thread=False),
-            "caller": Provide(caller_of),
-            "checks": Provide(lambda: checks, sync_to_thread=False),
-            "contexts": Provide(lambda: contexts, sync_to_thread=False),
-            "figures": Provide(lambda: figures, sync_to_thread=False),
-            "spool": Provide(lambda: spool, sync_to_thread=False),
-            "turns": Provide(lambda: turns, sync_to_thread=False),
-            "health": Provide(lambda: health, sync_to_thread=False),
-            "proxies": Provide(lambda: proxies, sync_to_thread=False),
-        },
-        guards=[
-            Guard(
-                services.settings.keys,
-                services.signer,
-                open_to_all=services.settings.allow_unauthenticated,
-                proxies=proxies,
-                public_url=services.settings.public_url,
-            )
-        ],
+        ROUTES,
+        dependencies={"caller": Provide(caller_of)} | {k: _one(v) for k, v in shared.items()},
+        guards=[_guard(services, proxies)],
         exception_handlers={SeenitError: told, HTTPException: refused, Exception: crashed},
         lifespan=[lifespan],
         before_request=None if services.remote is None else _allowance,
         logging_config=None,
-        openapi_config=reference(),
+        openapi_config=reference(schema_router()),
         request_max_body_size=BODY,
         debug=False,
     )
@@ -117,48 +108,22 @@ def create_app(services: Services) -> Litestar:
     return app
 
 
-def reference() -> OpenAPIConfig:
-    """The document at /schema, as JSON and YAML."""
-    return OpenAPIConfig(
-        title="Seenit",
-        version=_version(),
-        description=(
-            "Have we seen this picture before, and which of our pictures matter to this prompt?\n\n"
-            "Errors are RFC 9457 `application/problem+json`. Lists are newest first and answer "
-            "`next_cursor`. Where API keys are set, `Authorization: Bearer KEY` opens one tenant "
-            "to one role: `write` uploads, reads, checks, changes and deletes; `moderate` also "
-            "decides and purges; `admin` also reads the metrics and starts tasks. Every answer "
-            "carries an `X-Request-ID`, the caller's own if it sent one."
-        ),
-        path="/schema",
-        render_plugins=[
-            JsonRenderPlugin(path=["/", "/openapi.json"]),
-            YamlRenderPlugin(path=["/openapi.yaml"]),
-        ],
-        components=RequestComponents(
-            security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}
-        ),
-        tags=[
-            Tag(name="images", description="Pictures, their verdicts and their bytes."),
-            Tag(name="search", description="Finding pictures by words, meaning or example."),
-            Tag(name="rag", description="Pictures for the prompts of models."),
-            Tag(name="jobs", description="How far uploads and operations have come."),
-            Tag(name="stats", description="Counts."),
-            Tag(name="admin", description="Long tasks: reindex, backfill, calibrate."),
-            Tag(name="health", description="For those who run the service."),
-        ],
-        use_handler_docstrings=True,
-        operation_id_creator=lambda handler, _, __: handler.handler_name,
+def _one(value: object) -> Provide:
+    """Provide the same object to every request."""
+    return Provide(lambda: value, sync_to_thread=False)
+
+
+def _guard(services: Services, proxies: TrustedProxies) -> Guard:
+    settings = services.settings
+    return Guard(
+        settings.keys,
+        services.signer,
+        open_to_all=settings.allow_unauthenticated,
+        proxies=proxies,
+        public_url=settings.public_url,
     )
 
 
 async def _allowance(_: Request[Any, Any, State]) -> None:
     """All that one request asks of workers shares SEENIT_QUERY_SECONDS."""
     budget()
-
-
-def _version() -> str:
-    try:
-        return version("seenit")
-    except PackageNotFoundError:
-        return "0"

@@ -238,7 +238,7 @@ def _example(kind: type[SeenitError]) -> Example:
     responses=errors(MalformedError, MissingError),
     tags=["health"],
 )
-async def problem_type(kind: FromPath[str]) -> str:
+async def get_problem_type(kind: FromPath[str]) -> str:
     """The page that `type` of every error points at."""
     for known in kinds():
         if known.type == kind:

@@ -55,7 +55,7 @@ class AdminRoutes(Controller):
         responses=documented(MissingError),
         sync_to_thread=True,
     )
-    def read_admin_task(self, services: Wired, caller: Who, task_id: TaskId) -> AdminTaskView:
+    def get_admin_task(self, services: Wired, caller: Who, task_id: TaskId) -> AdminTaskView:
         """How far it has come; when it has ended, its result or its error, for a day."""
         report = services.admin_tasks.read_report(task_id)
         if report.tenant != caller.tenant:

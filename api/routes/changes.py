@@ -44,7 +44,7 @@ class ChangeRoutes(Controller):
             202: examples.spec(images.Erased, "Accepted; `waiting` of them are not settled yet."),
         },
     )
-    async def erase(
+    async def delete_owner_images(
         self,
         services: Wired,
         caller: Who,
@@ -72,7 +72,7 @@ class ChangeRoutes(Controller):
             MissingError, GoneError, ConflictError, PreconditionError, TooLargeError
         ),
     )
-    async def edit(
+    async def edit_image(
         self,
         *,
         request: Requested,
@@ -99,7 +99,7 @@ class ChangeRoutes(Controller):
         summary="Delete a picture",
         responses=documented(MissingError, GoneError, ConflictError, PreconditionError),
     )
-    async def remove(
+    async def delete_image(
         self, services: Wired, caller: Who, image_id: ImageId, if_match: IfMatch = None
     ) -> None:
         """Delete the record, its bytes and all made of them, also of an upload still waiting.
@@ -115,7 +115,7 @@ class ChangeRoutes(Controller):
         summary="Purge the bytes of a picture",
         responses=documented(MissingError, GoneError, ConflictError, PreconditionError),
     )
-    async def purge(
+    async def purge_image(
         self, services: Wired, caller: Who, image_id: ImageId, if_match: IfMatch = None
     ) -> Response[images.Image]:
         """Take bytes and previews away, and keep the fingerprint: it is known if it comes back.
@@ -131,7 +131,7 @@ class ChangeRoutes(Controller):
         summary="Decide what may be done with a picture",
         responses=documented(MissingError, GoneError, PreconditionError, TooLargeError),
     )
-    async def decide(
+    async def decide_image(
         self,
         request: Requested,
         services: Wired,

@@ -76,7 +76,7 @@ class CheckRoutes(Controller):
         summary="Ask for a verdict, leaving nothing behind",
         responses=documented(WorkerUnavailableError, *FILE_ERRORS),
     )
-    async def check(
+    async def check_image(
         self,
         request: Requested,
         services: Wired,

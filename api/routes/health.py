@@ -119,12 +119,12 @@ class HealthRoutes(Controller):
     tags = ("health",)
 
     @get("/live", summary="Whether the process answers")
-    async def live(self) -> standing.Live:
+    async def get_liveness(self) -> standing.Live:
         """Touches nothing."""
         return standing.Live()
 
     @get("/ready", summary="Whether uploads can be accepted", responses=errors(UnavailableError))
-    async def ready(
+    async def get_readiness(
         self,
         health: NamedDependency[SkipValidation[HealthChecks]],
     ) -> standing.Ready:
@@ -155,7 +155,7 @@ class HealthRoutes(Controller):
     security=KEYED,
     sync_to_thread=True,
 )
-def stats(services: Wired, caller: Who) -> standing.Statistics:
+def get_stats(services: Wired, caller: Who) -> standing.Statistics:
     """Counts of this tenant, in all and by category, as of the index's watermark.
 
     `lag` says how many entries of the log the index does not hold yet.

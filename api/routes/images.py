@@ -37,7 +37,7 @@ class ImageRoutes(Controller):
         responses=documented(),
         sync_to_thread=True,
     )
-    def pictures(
+    def list_images(
         self,
         *,
         services: Wired,
@@ -84,7 +84,7 @@ class ImageRoutes(Controller):
         },
         sync_to_thread=True,
     )
-    def picture(
+    def get_image(
         self, services: Wired, caller: Who, image_id: ImageId, held: IfNoneMatch = None
     ) -> Response[images.Image]:
         """Return the record: 404 with the `job` while it is not settled, 410 once it is deleted."""
@@ -97,7 +97,7 @@ class ImageRoutes(Controller):
         responses=documented(MissingError, GoneError, ConflictError, EmbedderUnavailableError),
         sync_to_thread=True,
     )
-    def similar(
+    def find_similar_images(
         self,
         *,
         services: Wired,
@@ -146,7 +146,7 @@ class ImageRoutes(Controller):
         responses=documented(MissingError, GoneError),
         sync_to_thread=True,
     )
-    def duplicates(
+    def list_duplicates(
         self,
         services: Wired,
         caller: Who,

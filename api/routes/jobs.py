@@ -37,7 +37,7 @@ class JobRoutes(Controller):
     security = KEYED
 
     @get(opt={"role": "write"}, summary="List jobs", responses=documented(), sync_to_thread=True)
-    def jobs(
+    def list_jobs(
         self,
         services: Wired,
         caller: Who,
@@ -59,7 +59,7 @@ class JobRoutes(Controller):
         responses=documented(MissingError),
         sync_to_thread=True,
     )
-    def job(self, services: Wired, caller: Who, job_id: JobId) -> images.Job:
+    def get_job(self, services: Wired, caller: Who, job_id: JobId) -> images.Job:
         """How far it has come; when it has ended, its verdict or its error."""
         return _told(services, caller.tenant, services.jobs.job(caller.tenant, job_id))
 
@@ -73,7 +73,7 @@ class JobRoutes(Controller):
             204: examples.empty("Last-Event-ID is that of the end: there is nothing more."),
         },
     )
-    async def events(
+    async def follow_job(
         self,
         services: Wired,
         caller: Who,
@@ -102,7 +102,7 @@ class JobRoutes(Controller):
         responses=documented(MissingError, GoneError, ConflictError),
         sync_to_thread=True,
     )
-    def retry(self, services: Wired, caller: Who, job_id: JobId) -> images.Job:
+    def retry_job(self, services: Wired, caller: Who, job_id: JobId) -> images.Job:
         """A new job `<image_id>.<n>` for the same bytes; 409 unless the upload has failed."""
         present = services.jobs.job(caller.tenant, job_id)
         if present.kind != "ingest" or present.status != "failed":

@@ -87,7 +87,7 @@ class MetricsRoutes:
     security=KEYED,
     sync_to_thread=True,
 )
-def metrics(figures: NamedDependency[SkipValidation[MetricsRoutes]]) -> Response[bytes]:
+def get_metrics(figures: NamedDependency[SkipValidation[MetricsRoutes]]) -> Response[bytes]:
     """Requests by route and status, queue depth, stages, and the process's own figures.
 
     With keys set this takes one of role admin: it is about all tenants together.

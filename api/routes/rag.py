@@ -49,7 +49,7 @@ class RagRoutes(Controller):
             MissingError, ConflictError, GoneError, EmbedderUnavailableError, *FILE_ERRORS
         ),
     )
-    async def context(
+    async def build_context(
         self,
         *,
         request: Requested,

@@ -60,7 +60,7 @@ class SearchRoutes(Controller):
             *FILE_ERRORS,
         ),
     )
-    async def search(
+    async def search_images(
         self,
         request: Requested,
         services: Wired,

@@ -76,7 +76,7 @@ class UploadRoutes(Controller):
             200: examples.spec(images.Accepted, "With `wait`: all have ended.", examples.ENDED),
         },
     )
-    async def upload(
+    async def upload_images(
         self,
         *,
         request: Requested,

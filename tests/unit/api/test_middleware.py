@@ -112,7 +112,7 @@ def test_a_made_up_method_is_no_figure(client: TestClient[Litestar]) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status", "kind", "allow"),
     [
-        ("GET", "/", 404, "not-found", None),
+        ("GET", "/nothing", 404, "not-found", None),
         ("GET", "/v2/images", 404, "not-found", None),
         ("GET", "/problems/none", 404, "not-found", None),
         ("PUT", "/v1/images", 405, "method-not-allowed", "GET, POST, DELETE"),
@@ -322,7 +322,7 @@ def test_the_reference_is_there(client: TestClient[Litestar]) -> None:
             assert (where, bool(operation["summary"] and operation["description"])) == (where, True)
             for status, answer in operation["responses"].items():
                 assert (where, status, bool(answer["description"])) == (where, status, True)
-                if int(status) >= 400:
+                if int(status) >= 400 and method != "head":
                     content = answer["content"]["application/problem+json"]
                     assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
                     assert content["examples"]
@@ -411,7 +411,6 @@ def test_every_answer_is_in_the_reference(client: TestClient[Litestar], service:
                 known = [
                     name.partition(";")[0] for name in answers[str(response.status_code)]["content"]
                 ]
-                known += ["image/png"] if "image/*" in known else []
                 assert (*where, kind in known) == (*where, True)
     assert seen == {200, 202, 204, 304, 400, 404, 409, 410, 412, 415, 422, 503}
     assert service.queue.held == []
