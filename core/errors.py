@@ -11,6 +11,7 @@ SeenitError
 │   ├── PreconditionError      412  If-Match names another revision
 │   ├── TooLargeError          413  bytes, pixels or frames over the limit
 │   ├── UnsupportedError       415  not a picture format that is read here
+│   ├── KeyReusedError         422  an Idempotency-Key came with other content
 │   └── BrokenError            422  the picture cannot be decoded
 │       ├── DecoderKilledError 422  it killed or stalled its decoder
 │       └── PoisonError        422  workers died whenever they worked on it alone
@@ -146,6 +147,14 @@ class UnsupportedError(InputError):
     type = "unsupported"
     title = "Unsupported format"
     status = 415
+
+
+class KeyReusedError(InputError):
+    """The Idempotency-Key was used for other content before; new content takes a new key."""
+
+    type = "idempotency-key-reused"
+    title = "Idempotency-Key reused"
+    status = 422
 
 
 class BrokenError(InputError):

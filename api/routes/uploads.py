@@ -28,6 +28,7 @@ from api.upload_spool import UploadSpool
 from core.errors import (
     BacklogError,
     BrokenError,
+    KeyReusedError,
     MalformedError,
     SeenitError,
     StoreUnavailableError,
@@ -71,7 +72,12 @@ class UploadRoutes(Controller):
         response_headers=[REPLAY],
         responses={
             **documented(
-                TooLargeError, UnsupportedError, BrokenError, StoreUnavailableError, BacklogError
+                TooLargeError,
+                UnsupportedError,
+                KeyReusedError,
+                BrokenError,
+                StoreUnavailableError,
+                BacklogError,
             ),
             200: examples.spec(images.Accepted, "With `wait`: all have ended.", examples.ENDED),
         },

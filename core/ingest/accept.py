@@ -18,10 +18,10 @@ from msgspec import UNSET, UnsetType
 
 from core import clock, keys
 from core.errors import (
-    BrokenError,
     ConflictError,
     ExistsError,
     GoneError,
+    KeyReusedError,
     MalformedError,
     MissingError,
     SeenitError,
@@ -120,7 +120,7 @@ class Acceptor:
         Writes their bytes and fields, then the pending jobs, then enqueues them. Under a known
         Idempotency-Key the same ids are answered, and what has not ended is written again.
 
-        Raises MalformedError where `external_id` comes with several files, BrokenError where the
+        Raises MalformedError where `external_id` comes with several files, KeyReusedError where the
         Idempotency-Key was used for other content, StoreUnavailableError where the disk is full,
         BacklogError where too much waits.
         """
@@ -247,7 +247,7 @@ class Acceptor:
     ) -> tuple[tuple[str, ...], bool]:
         """Take an Idempotency-Key; the ids that go with it, and whether it was taken before.
 
-        Raises BrokenError where it was used for other content, or for more or fewer pictures.
+        Raises KeyReusedError where it was used for other content, or for more or fewer pictures.
         """
         name = hashlib.sha256(key.encode()).hexdigest()
         mine = UsedKey(ids=ids, digest=digest, at=clock.now())
@@ -337,13 +337,17 @@ def _ingest_job(tenant: str, image_id: str, upload: Upload, name: str, *, keep_b
 
 
 def _ids_of(last: UsedKey, mine: UsedKey) -> tuple[str, ...]:
-    """Return the ids of a used key, where this is the same request. Raises BrokenError."""
+    """Return the ids of a used key, where this is the same request. Raises KeyReusedError."""
     if last.digest != mine.digest:
-        raise BrokenError("this Idempotency-Key was used for other content")
+        raise KeyReusedError(
+            "this Idempotency-Key was used for other content; use a new key",
+            field="Idempotency-Key",
+        )
     if len(last.ids) != len(mine.ids):
-        raise BrokenError(
+        raise KeyReusedError(
             "other files were accepted under this Idempotency-Key: the limits "
-            "have changed since, so send these under a new one"
+            "have changed since, so send these under a new one",
+            field="Idempotency-Key",
         )
     return last.ids
 

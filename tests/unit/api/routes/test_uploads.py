@@ -86,8 +86,12 @@ def test_upload_repeats_under_an_idempotency_key(client: TestClient[Litestar]) -
     (was,), (now,) = first.json()["items"], again.json()["items"]
     assert now == {**was, "status": "done"}
     other = send(client, TWO, headers=key)
-    assert other.status_code == 422
-    assert problem(other)["detail"] == "this Idempotency-Key was used for other content"
+    told = problem(other)
+    assert (told["status"], told["type"], told["field"]) == (
+        422,
+        "/problems/idempotency-key-reused",
+        "Idempotency-Key",
+    )
     assert len(client.get("/v1/images").json()["items"]) == 1
 
 

@@ -16,9 +16,9 @@ from adapters.blobs.opening import open_blobs
 from core import keys
 from core.errors import (
     BacklogError,
-    BrokenError,
     ConflictError,
     GoneError,
+    KeyReusedError,
     MalformedError,
     MissingError,
     QueueUnavailableError,
@@ -156,9 +156,9 @@ def test_the_same_key_with_other_content_is_refused(tmp_path: Path) -> None:
     """Other files or other fields: 422."""
     door = acceptor(open_blobs("memory://"))
     door.uploads("t", [upload(tmp_path, PICTURE)], Fields(), key="k")
-    with pytest.raises(BrokenError):
+    with pytest.raises(KeyReusedError):
         door.uploads("t", [upload(tmp_path, OTHER)], Fields(), key="k")
-    with pytest.raises(BrokenError):
+    with pytest.raises(KeyReusedError):
         door.uploads("t", [upload(tmp_path, PICTURE)], Fields(title="x"), key="k")
 
 
@@ -171,7 +171,7 @@ def test_a_repeat_under_other_limits_is_refused(tmp_path: Path) -> None:
     )
     told = small.uploads("t", files, Fields(), key="k").items
     assert [isinstance(one, Job) for one in told] == [True, False]
-    with pytest.raises(BrokenError, match="limits"):
+    with pytest.raises(KeyReusedError, match="limits"):
         acceptor(blobs).uploads("t", files, Fields(), key="k")
 
 
