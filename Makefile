@@ -1,6 +1,6 @@
 # Everything a person types. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup env servers demo up test test-hard lint bench measure evaluate lock clean
+.PHONY: help setup env servers demo up test test-hard test-doors lint bench measure evaluate lock clean
 SHELL := /bin/sh
 export PYTHON NEED_GB
 
@@ -31,6 +31,9 @@ test: setup ## the tests, and what was skipped and why
 test-hard: setup ## the slow attacks: kill -9, races, hostile files; every benchmark in its quick form
 	@$(bin)/python -m pytest -m hard
 
+test-doors: setup ## third parties' clients and generators against a service; downloads them once
+	@$(bin)/python -m pytest -m doors
+
 lint: setup ## format, rules, prose, types and layers
 	@$(bin)/ruff format --check .
 	@$(bin)/ruff check .
@@ -52,4 +55,4 @@ lock: setup ## resolve the newest versions that have wheels everywhere into cons
 	@scripts/lock $(VENV)
 
 clean: ## remove .venv, caches and out/, but no data
-	@rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) out .doors .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

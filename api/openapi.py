@@ -134,7 +134,10 @@ def _correct_operation(method: str, operation: Document) -> None:
 
 
 def _join_null(node: Any) -> None:  # noqa: ANN401 - any JSON value
-    """Turn `oneOf` of a plain type and null into a list of two types, everywhere below a node."""
+    """Turn `oneOf` of a type and null into a list of two types, and of one type into it.
+
+    This goes for everything below a node.
+    """
     if isinstance(node, list):
         for one in node:
             _join_null(one)
@@ -149,6 +152,9 @@ def _join_null(node: Any) -> None:  # noqa: ANN401 - any JSON value
             node |= {**present, **node, "type": [kind, "null"]}
             if "enum" in node:
                 node["enum"] = [*node["enum"], None]
+        case [{"type": _} as only]:
+            del node["oneOf"]
+            node |= {**only, **node}
 
 
 def _remove_null(schema: Document) -> None:

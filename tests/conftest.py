@@ -101,9 +101,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         reason = told[2] if isinstance(told, tuple) else str(told)
         reasons[reason.removeprefix("Skipped: ")] += 1
     left = terminalreporter.stats.get("deselected", [])
-    hard = sum(1 for item in left if item.get_closest_marker("hard"))
-    if hard:
-        reasons["hard: slow attacks, run by make test-hard"] += hard
+    for marker, why in (("hard", "slow attacks"), ("doors", "third parties' clients")):
+        if count := sum(1 for item in left if item.get_closest_marker(marker)):
+            reasons[f"{marker}: {why}, run by make test-{marker}"] += count
     if not reasons:
         return
     terminalreporter.section("not run, and why", sep="-")
