@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Protocol
 
+from adapters.wiring import Services
 from core.errors import IndexUnavailableError, SeenitError
-from core.event_log.ledger import Ledger
 from core.event_log.replay import replay
-from core.ports import Log, ServiceIndex
-from core.storage.picture_store import PictureStore
 
 TRIES = 10
 """To bring the new index up to one that others write meanwhile; after the first they hold still."""
@@ -18,27 +15,7 @@ TRIES = 10
 logger = logging.getLogger(__name__)
 
 
-class ReindexParts(Protocol):
-    """A service, as far as it is needed here."""
-
-    @property
-    def log(self) -> Log:
-        """What an index is made of."""
-
-    @property
-    def index(self) -> ServiceIndex:
-        """The old one."""
-
-    @property
-    def shelf(self) -> PictureStore:
-        """What lies beside each picture."""
-
-    @property
-    def ledger(self) -> Ledger:
-        """Who projects here."""
-
-
-def rebuild(services: ReindexParts, told: Callable[[int, int, int], None]) -> tuple[int, int, int]:
+def rebuild(services: Services, told: Callable[[int, int, int], None]) -> tuple[int, int, int]:
     """Fill a new index from the log and swap it in: entries applied, entries in all, records.
 
     Nothing is decoded or embedded. `told` hears the same three figures on the way. Entries that

@@ -16,7 +16,6 @@ from adapters.event_log import BlobLog
 from adapters.factories import EmbedderFactory, open_index, shared
 from adapters.process_lock import EngineLock
 from adapters.prometheus import PrometheusMeter
-from adapters.reindex import rebuild
 from adapters.rules import measured, rules
 from adapters.settings import Settings
 from adapters.url_secret import url_secret
@@ -73,7 +72,6 @@ __all__ = [
     "budget",
     "build",
     "door",
-    "rebuild",
     "shared",
 ]
 
@@ -249,7 +247,7 @@ def build(
         snapshots=snapshots,
         reader=RecordReader(snapshots, jobs),
         jobs=jobs,
-        previews=Previews(shelf),
+        previews=Previews(shelf.preview),
         signer=URLSigner(url_secret(settings.data, settings.url_secret.get_secret_value())),
         searcher=Searcher(
             snapshots,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from core.calibration.store import CalibrationStore
 from core.imaging.previews import Previews
 from core.ingest.check import Checks
 from core.ports import Index
@@ -13,7 +14,6 @@ from core.search.searcher import Embedders, Searcher
 from core.storage.signed_urls import URLSigner
 from rag.prompt_builder import PromptBuilder
 from rag.retriever import Retriever
-from rag.thresholds import ReadsCalibrations
 from rag.tools import RagTools
 
 
@@ -41,7 +41,7 @@ class RagParts(Protocol):
         """Which embedder asks a tenant's active space."""
 
     @property
-    def calibrations(self) -> ReadsCalibrations:
+    def calibrations(self) -> CalibrationStore:
         """What was measured of a tenant's spaces."""
 
     @property

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from core.calibration.store import CalibrationStore
 from core.errors import ConflictError, EmbedderUnavailableError, MalformedError, SeenitError
 from core.filters import SHOWN
 from core.ports import Filters, Index
@@ -15,7 +16,7 @@ from core.search.request import SearchRequest
 from core.search.searcher import Embedders, FoundPicture, Searcher
 from core.types import SPACE_KINDS, Vector
 from rag.mmr import diverse
-from rag.thresholds import ReadsCalibrations, Thresholds, thresholds
+from rag.thresholds import Thresholds, thresholds
 from rag.types import DroppedPicture, RelevantPicture, RetrievalResult, allowed
 
 POOL = 50
@@ -45,7 +46,7 @@ class Retriever:
     """Search for prompts: better nothing than something irrelevant, and only what may be shown."""
 
     def __init__(
-        self, searcher: Searcher, index: Index, embedders: Embedders, measured: ReadsCalibrations
+        self, searcher: Searcher, index: Index, embedders: Embedders, measured: CalibrationStore
     ) -> None:
         self._searcher = searcher
         self._index = index

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
-from core.calibration.thresholds import CROWD, SHARE, Calibration, crowd
+from core.calibration.store import CalibrationStore
+from core.calibration.thresholds import CROWD, SHARE, crowd
 from core.ports import Index
 from core.search.bands import DEFAULTS
 from core.search.execution import RankedList
-
-
-class ReadsCalibrations(Protocol):
-    """Where calibrations are read."""
-
-    def get(self, tenant: str, space_id: str) -> Calibration | None:
-        """None where nobody calibrated that space."""
 
 
 class Threshold(NamedTuple):
@@ -69,7 +63,7 @@ class Thresholds:
 
 
 def thresholds(
-    index: Index, measured: ReadsCalibrations, tenant: str, lists: Sequence[RankedList]
+    index: Index, measured: CalibrationStore, tenant: str, lists: Sequence[RankedList]
 ) -> Thresholds:
     """Return the thresholds of a search, by the lists that it ran.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Protocol, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 from msgspec.structs import replace
@@ -18,11 +18,13 @@ from msgspec.structs import replace
 from core import validation
 from core.errors import MalformedError, MissingError, SeenitError
 from core.filters import SHOWN
+from core.ingest.check import Checks
 from core.ports import Filters
-from core.queries.joined_views import OriginalView, RecordView
+from core.queries.joined_views import RecordView
+from core.queries.records import RecordReader
 from core.search.request import SearchRequest
-from core.search.searcher import SearchResults
-from core.types import Decision, Verdict
+from core.search.searcher import Searcher
+from core.types import Verdict
 from rag.providers.registry import Name
 from rag.sanitize import quoted, texts
 from rag.types import allowed
@@ -119,36 +121,10 @@ DEFINITIONS = {name: _definition_of(kind) for name, kind in ARGUMENTS.items()}
 """Description and JSON Schema of the arguments, by tool."""
 
 
-class SearchesPictures(Protocol):
-    """Search as of now."""
-
-    def search(self, tenant: str, ask: SearchRequest) -> SearchResults:
-        """Return the best pictures for a question."""
-
-
-class ReadsCards(Protocol):
-    """Records as of now."""
-
-    def record(self, tenant: str, image_id: str) -> RecordView:
-        """Raise MissingError, GoneError, UnsettledError."""
-
-    def original(self, tenant: str, verdict: Verdict) -> OriginalView | None:
-        """Return the original that a verdict names."""
-
-
-class ChecksPictures(Protocol):
-    """Verdicts on pictures that are not stored."""
-
-    def check(self, tenant: str, data: bytes) -> tuple[Verdict, Decision]:
-        """Raise an InputError for a bad file."""
-
-
 class RagTools:
     """Execution of tool calls, over the same use cases as every door."""
 
-    def __init__(
-        self, searcher: SearchesPictures, reader: ReadsCards, checker: ChecksPictures
-    ) -> None:
+    def __init__(self, searcher: Searcher, reader: RecordReader, checker: Checks) -> None:
         self._searcher = searcher
         self._reader = reader
         self._checker = checker

@@ -12,15 +12,15 @@ from celery import Celery
 from msgspec.structs import replace
 
 from adapters.broker.redis_leases import RedisLeases
-from adapters.wiring import Services, rebuild
+from adapters.reindex import rebuild
+from adapters.wiring import Services
 from core.admin_tasks import AdminTask, AdminTaskReport
 from core.errors import MalformedError, SeenitError, StoreUnavailableError, UnavailableError
 from core.ingest.sweeper import QueueState
 from core.task_names import ADMIN_TASK
+from core.types import ReportProgress
 from worker import calibrate_task, space_tasks
 
-ReportProgress = Callable[[int, int], None]
-"""Called with how much is done, and how much there is in all."""
 RunKind = Callable[[Services, Mapping[str, str], ReportProgress], dict[str, Any]]
 """Takes the task's arguments and returns its result, ready for JSON."""
 RETRY_SECONDS = 1.0

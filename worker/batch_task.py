@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from queue import Queue
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from celery import Celery
 from celery_batches import Batches, SimpleRequest
@@ -34,18 +34,15 @@ class ReceivedMessage(NamedTuple):
     """When it was enqueued, in seconds since the epoch."""
 
 
-class BatchIntake(Protocol):
-    """Whoever settles what was received."""
-
-    def receive(self, received: Sequence[ReceivedMessage]) -> None:
-        """Take them on, and acknowledge each once nothing is lost by it. Returns at once."""
+Receive = Callable[[Sequence[ReceivedMessage]], None]
+"""Takes messages on, and acknowledges each once nothing is lost by it; returns at once."""
 
 
 class BatchTask(Batches):  # type: ignore[misc]  # untyped, all of Celery
     """Gathers messages as celery-batches does, and hands them on."""
 
     abstract = True
-    intake: BatchIntake | None = None
+    receive: Receive | None = None
     """Where they go; without one they are run as one batch, in the consumer's pool."""
 
     def Strategy(self, task: Any, app: Celery, consumer: Any) -> Any:  # noqa: ANN401, N802
@@ -62,9 +59,9 @@ class BatchTask(Batches):  # type: ignore[misc]  # untyped, all of Celery
 
     def flush(self, requests: Collection[Any]) -> Any:  # noqa: ANN401 - Celery's
         """Hand them on."""
-        if self.intake is None:
+        if self.receive is None:
             return super().flush(requests)
-        self.intake.receive(
+        self.receive(
             [
                 ReceivedMessage(
                     _job(request.args),
@@ -113,20 +110,20 @@ def register(
     _add(app, run, batch, None)
 
 
-def gather(app: Celery, intake: BatchIntake, *, batch: int) -> None:
+def gather(app: Celery, receive: Receive, *, batch: int) -> None:
     """Give the application its one batched task, for a queue that workers share."""
 
     def run(requests: Sequence[SimpleRequest]) -> None:
         raise NotImplementedError(f"{len(requests)} requests were flushed to nobody")
 
-    _add(app, run, batch, intake)
+    _add(app, run, batch, receive)
 
 
 def _add(
     app: Celery,
     run: Callable[[Sequence[SimpleRequest]], None],
     batch: int,
-    intake: BatchIntake | None,
+    receive: Receive | None,
 ) -> None:
     app.task(
         base=BatchTask,
@@ -134,7 +131,7 @@ def _add(
         shared=False,  # else every other application of the process gets this very task
         flush_every=batch,
         flush_interval=FLUSH_SECONDS,
-        intake=intake,
+        receive=receive,
     )(run)
 
 

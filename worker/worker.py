@@ -101,7 +101,7 @@ class Worker:
             meter=services.meter,
         )
         app = services.broker.consumer(INGEST_QUEUE, batch * count)
-        gather(app, flights, batch=batch)
+        gather(app, flights.receive, batch=batch)
         flights.start()
         return ThreadWorker(app, name=INGEST_QUEUE, leaving=flights.close)
 

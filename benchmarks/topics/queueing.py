@@ -49,7 +49,7 @@ def _over_redis(progress: Progress, count: int) -> Row:
         broker.hand.start()
         flights = BatchScheduler(broker.hand, settle, lambda *_: None, batch=BATCH, flights=1)
         app = broker.consumer(INGEST_QUEUE, BATCH)
-        gather(app, flights, batch=BATCH)
+        gather(app, flights.receive, batch=BATCH)
         flights.start()
         worker = ThreadWorker(app, leaving=flights.close)
         worker.start()

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from typing import Protocol
+from collections.abc import Iterator
 
 from core.errors import CorruptError
 from core.event_log.decide import laid
+from core.event_log.projector import Objects
 from core.event_log.tail import check
 from core.ports import Index, Log
-from core.records import Record, State
 
 logger = logging.getLogger(__name__)
 
 
-class Joins(Protocol):
-    """Reads what lies beside each picture."""
-
-    def join(self, tenant: str, seq: int, states: Sequence[State]) -> list[Record]:
-        """Each state with fingerprint, fields and vectors; without those of pictures now gone."""
-
-
-def replay(log: Log, shelf: Joins, index: Index, tenant: str, until: int) -> Iterator[int]:
+def replay(log: Log, shelf: Objects, index: Index, tenant: str, until: int) -> Iterator[int]:
     """Project the entries after the index's watermark; yields the records each one left.
 
     No further than `until`, which is to be what `Projector.marked` says: a watermark beyond would

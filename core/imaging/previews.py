@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from typing import NamedTuple, Protocol
+from collections.abc import Callable
+from typing import NamedTuple
 
 from PIL import Image
 
@@ -24,17 +25,11 @@ class Preview(NamedTuple):
     height: int
 
 
-class StoredPreview(Protocol):
-    """Port to the stored previews of pictures."""
-
-    def preview(self, tenant: str, image_id: str) -> bytes:
-        """Return a JPEG with a long side of at most 512 pixels. Raise MissingError."""
-
-
 class Previews:
     """Previews scaled to a long side. The caller has checked that the picture may be shown."""
 
-    def __init__(self, stored: StoredPreview, held: int = _HELD) -> None:
+    def __init__(self, stored: Callable[[str, str], bytes], held: int = _HELD) -> None:
+        """Take `stored`, which reads the JPEG of (tenant, image_id), 512 pixels at most."""
         self._stored = stored
         self._held: LRUCache[tuple[str, str, int], Preview] = LRUCache(
             held, sizeof=lambda preview: len(preview.data)
@@ -47,7 +42,7 @@ class Previews:
         """
         key = tenant, image_id, side
         return self._held.get(key) or self._held.put(
-            key, smaller(self._stored.preview(tenant, image_id), side)
+            key, smaller(self._stored(tenant, image_id), side)
         )
 
     def forget(self, tenant: str, image_id: str) -> None:

@@ -52,7 +52,7 @@ class Toil:
             hand, self.settle, self._set_aside, batch=read.batch, flights=flights
         )
         app = self.broker.consumer(INGEST_QUEUE, read.batch * flights)
-        gather(app, self.flights, batch=read.batch)
+        gather(app, self.flights.receive, batch=read.batch)
         self.worker = ThreadWorker(app, name=INGEST_QUEUE, leaving=self.flights.close)
 
     def start(self, seconds: float | None = 30.0) -> None:

@@ -207,7 +207,7 @@ class Service:
             FingerprintPipeline(Decoder(), self.models),
         )
         self.signer = URLSigner(url_secret(folder))
-        self.previews = Previews(self.shelf)
+        self.previews = Previews(self.shelf.preview)
         self.calibrations = CalibrationStore(self.blobs)
         self.admin_tasks = AdminTasks(self.blobs)
         self.remote = None

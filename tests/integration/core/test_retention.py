@@ -14,6 +14,7 @@ from litestar import Litestar
 from litestar.testing import TestClient
 
 from adapters import wiring
+from adapters.reindex import rebuild
 from adapters.settings import Settings
 from api.app import create_app
 from core import keys
@@ -103,7 +104,7 @@ def test_a_hold_outlives_the_index(door: Door) -> None:
     """It is in the log, so an index that is made again from it has it too."""
     url = f"/v1/images/{door.one(title='A')}"
     before = door.call("PATCH", url, json={"hold_until": HELD, "title": "B"}).json()
-    wiring.rebuild(door.services, lambda *_: None)
+    rebuild(door.services, lambda *_: None)
     assert door.call("GET", url).json() == before
     assert door.call("POST", f"{url}/purge").status_code == 409
     door.call("PATCH", url, json={"hold_until": None})

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from adapters import wiring
+from adapters.reindex import rebuild
 from adapters.settings import Settings
 from adapters.wiring import Services
 from core import keys
@@ -135,7 +136,7 @@ def test_a_second_model_is_added_filled_and_activated(desk: Desk, tmp_path: Path
     after = desk.send(jpeg(photo(2), 40))
     assert after.states[0].verdict.original == before[2]
     assert after.states[0].spaces == (new,)
-    wiring.rebuild(services, lambda *_: None)
+    rebuild(services, lambda *_: None)
     services.models.forget()
     assert services.models.space_id(TENANT, "visual") == new
     assert services.index.read_vectors(TENANT, new, [before[0]])[0] is not None

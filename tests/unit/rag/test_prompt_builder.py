@@ -64,7 +64,7 @@ class Setting:
     def __init__(self, folder: Path) -> None:
         self.service = Service(folder)
         self.retriever = Retriever()
-        self.previews = Previews(self.service.shelf)
+        self.previews = Previews(self.service.shelf.preview)
         self.context = PromptBuilder(
             self.retriever,
             self.service.snapshots,
@@ -203,15 +203,13 @@ def test_what_is_decided_while_pictures_are_read_counts(setting: Setting) -> Non
     setting.store(*(record(n, 1) for n in range(1, 5)))
     stored = setting.service.shelf
 
-    class Slow:
+    def slowly(tenant: str, one: str) -> bytes:
         """While the last picture is read, the second one is blocked."""
+        if one == image_id(3):
+            setting.tail(record(2, 2, decision="block", revision=2))
+        return stored.preview(tenant, one)
 
-        def preview(self, tenant: str, one: str) -> bytes:
-            if one == image_id(3):
-                setting.tail(record(2, 2, decision="block", revision=2))
-            return stored.preview(tenant, one)
-
-    setting.context._previews = Previews(Slow())
+    setting.context._previews = Previews(slowly)
     whole = setting.build(format="anthropic", model="claude-opus-4-8", token_budget=1700)
     assert cited(whole) == [image_id(n) for n in (1, 3, 4)]
     assert [one.label for one in whole.citations] == ["[img-1]", "[img-2]", "[img-3]"]
@@ -358,7 +356,7 @@ def test_previews_are_remembered_up_to_their_bound(setting: Setting) -> None:
     assert setting.previews.get(TENANT, image_id(1), 256) is first
     assert max(Image.open(io.BytesIO(first.data)).size) == 256
     assert setting.previews.get(TENANT, image_id(1), 2000)[1:] == (512, 384)
-    small = Previews(setting.service.shelf, held=3 * len(first.data))
+    small = Previews(setting.service.shelf.preview, held=3 * len(first.data))
     for n in range(1, 9):
         small.get(TENANT, image_id(n), 256)
     held = small._held._values

@@ -140,7 +140,7 @@ class Shop:
         self.context = PromptBuilder(
             self,
             self.service.snapshots,
-            Previews(self.service.shelf),
+            Previews(self.service.shelf.preview),
             URLSigner(b"s" * 32, lambda: 1000.0),
         )
 
