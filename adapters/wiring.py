@@ -80,8 +80,8 @@ Role = Literal["whole", "api", "worker", "beat"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Services:
-    """Everything a door may ask, connected; `close` lets go of it all."""
+class _Stores:
+    """Settings of a process, and the stores and queues it reads and writes."""
 
     settings: Settings
     meter: PrometheusMeter
@@ -89,19 +89,49 @@ class Services:
     log: Log
     index: ServiceIndex
     shelf: PictureStore
+    follower: LogFollower
+    snapshots: Snapshots
+    broker: Broker
+    celery: Celery
+    queue: Queue
+    progress: Progress
+    admin_tasks: AdminTasks
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Models:
+    """Decoders and models: in this process, or asked of workers."""
+
+    decoder: DecoderPool | None
+    """None where no picture is decoded in this process."""
     visual: Embedder
     """Of the settings; `models` says which one is a tenant's."""
     caption: TextEmbedder
     models: ModelRegistry
-    backfill: Backfill
-    queue: Queue
-    progress: Progress
+    perceiver: FingerprintPipeline
+    remote: RemoteModels | None
+    """What workers say of their models, where this process asks them."""
+    replies: RPCServer | None
+    """How a worker answers questions."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Ingest:
+    """Path of a picture, from its upload or check to the index."""
+
     acceptor: Acceptor
-    retention: Retention
+    ingest: IngestProcess
+    ledger: Ledger
     checker: Checks
     sight: LoadsQueryPicture
-    perceiver: FingerprintPipeline
-    snapshots: Snapshots
+    sweeper: Sweeper
+    backfill: Backfill
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Queries:
+    """Reads: records, jobs, searches, and what a prompt is made of."""
+
     reader: RecordReader
     jobs: JobReader
     previews: Previews
@@ -110,22 +140,16 @@ class Services:
     calibrations: CalibrationStore
     tuner: Calibrator
     waiter: JobWaiter
-    follower: LogFollower
-    ledger: Ledger
-    ingest: IngestProcess
-    sweeper: Sweeper
-    broker: Broker
-    celery: Celery
-    decoder: DecoderPool | None
-    """None where no picture is decoded in this process."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services(_Stores, _Models, _Ingest, _Queries):
+    """Everything a door may ask, connected; `close` lets go of it all."""
+
+    retention: Retention
     lock: EngineLock
     engine: EngineStatus
     """Of this process; written by its engine, if it has one."""
-    admin_tasks: AdminTasks
-    remote: RemoteModels | None
-    """What workers say of their models, where this process asks them."""
-    replies: RPCServer | None
-    """How a worker answers questions."""
 
     def close(self) -> None:
         """Stop the children, close files and connections."""
@@ -154,138 +178,174 @@ def build(
     that cannot be opened or does not honour create-only puts.
     """
     _check(settings, role)
+    stores = _open_stores(settings)
+    models = _open_models(stores, role, visual, caption)
+    ingest = _connect_ingest(stores, models)
+    queries = _connect_queries(stores, models, ingest.sight)
+    retention = Retention(
+        stores.snapshots,
+        queries.jobs,
+        ingest.acceptor,
+        stores.blobs,
+        bytes_days=settings.retain_bytes_days,
+        records_days=settings.retain_records_days,
+    )
+    return Services(
+        **vars(stores),
+        **vars(models),
+        **vars(ingest),
+        **vars(queries),
+        retention=retention,
+        lock=EngineLock(settings.data),
+        engine=EngineStatus(),
+    )
+
+
+def _open_stores(settings: Settings) -> _Stores:
     blobs = open_blobs(settings.blobs_url, durable=settings.durable)
     probe(blobs)
     meter = PrometheusMeter()
-    log = BlobLog(blobs)
-    shelf = PictureStore(blobs)
-    index = open_index(settings)
-    broker = open_broker(settings, meter)
-    progress, celery, queue = broker.progress, broker.celery, broker.queue
-    follower = LogFollower(log, index)
-    snapshots = Snapshots(index, follower, shelf)
-    remote = replies = decoder = None
-    opens: OpensModels
-    sources: dict[SpaceKind, str]
-    if role in ("api", "beat"):
-        remote = RemoteModels(RPCClient(celery, settings.broker_url, settings.query_seconds))
-        opens, sources = RemoteEmbedderFactory(remote), {"visual": OWN, "caption": OWN}
-    else:
-        decoder = DecoderPool(settings.limits, settings.decoders, meter=meter)
-        opens = EmbedderFactory(settings)
-        sources = {"visual": settings.model, "caption": settings.caption_model}
-    if role == "worker":
-        replies = RPCServer(settings.broker_url, meter)
-    seeing = visual if visual is not None else opens.visual(sources["visual"])
-    reading = caption if caption is not None else opens.caption(sources["caption"])
-    models = ModelRegistry(
-        visual=seeing,
-        caption=reading,
-        sources=sources,
-        standings=lambda tenant: snapshots.take(tenant).active_spaces(),
-        opens=opens,
-    )
-    gallery = PictureLoader(shelf, POLICY, lambda tenant: models.space_id(tenant, "visual"))
-    perceiver = FingerprintPipeline(decoder or AbsentDecoder(), models)
-    ledger = Ledger(
-        log=log,
-        blobs=blobs,
-        index=index,
-        sight=gallery,
-        shelf=shelf,
-        rules=rules(settings, models),
-        pool=lambda: BatchCandidates(measured, POLICY),
-        fuse=lambda hits: fuse(hits, POLICY),
-        follower=follower,
-        meter=meter,
-    )
-    meter.watch("log_lag_entries", "Entries that could not be projected yet.", ledger.behind)
-    asking = None
-    if remote is not None:  # what is gone after the answer need not outlive a power cut
-        passing = open_blobs(settings.blobs_url, durable=False)
-        asking = RemotePictureLoader(remote, passing, settings.limits, _new_id)
-    checker = Checker(perceiver, gallery, ledger, _new_id, settings.limits.bytes, meter=meter)
-    jobs = JobReader(snapshots, blobs, progress)
-    calibrations = CalibrationStore(blobs)
-    acceptor = Acceptor(
-        blobs,
-        shelf,
-        queue,
-        settings.limits,
-        _new_id,
-        meter=meter,
-        backlog=BacklogLimit(
-            queue.depth if broker.shared else lambda: lying(blobs, settings.backlog),
-            settings.backlog,
-        ),
-    )
-    return Services(
+    log, index, broker = BlobLog(blobs), open_index(settings), open_broker(settings, meter)
+    shelf, follower = PictureStore(blobs), LogFollower(log, index)
+    return _Stores(
         settings=settings,
         meter=meter,
         blobs=blobs,
         log=log,
         index=index,
         shelf=shelf,
-        visual=seeing,
-        caption=reading,
-        models=models,
-        backfill=Backfill(index=index, shelf=shelf, ledger=ledger, new_id=_new_id),
-        queue=queue,
-        progress=progress,
-        acceptor=acceptor,
-        retention=Retention(
-            snapshots,
-            jobs,
-            acceptor,
-            blobs,
-            bytes_days=settings.retain_bytes_days,
-            records_days=settings.retain_records_days,
-        ),
-        checker=asking or checker,
-        sight=asking or perceiver,
-        perceiver=perceiver,
-        snapshots=snapshots,
-        reader=RecordReader(snapshots, jobs),
-        jobs=jobs,
-        previews=Previews(shelf.preview),
-        signer=URLSigner(url_secret(settings.data, settings.url_secret.get_secret_value())),
-        searcher=Searcher(
-            snapshots,
-            models,
-            asking or perceiver,
-            hubs=calibrations.bank,
-            scale=calibrations.bands,
-        ),
-        calibrations=calibrations,
-        tuner=Calibrator(index, models, calibrations),
-        waiter=JobWaiter(progress, jobs.ended),
         follower=follower,
-        ledger=ledger,
+        snapshots=Snapshots(index, follower, shelf),
+        broker=broker,
+        celery=broker.celery,
+        queue=broker.queue,
+        progress=broker.progress,
+        admin_tasks=AdminTasks(blobs, broker.queue.send_admin_task),
+    )
+
+
+def _open_models(
+    stores: _Stores, role: Role, visual: Embedder | None, caption: TextEmbedder | None
+) -> _Models:
+    settings = stores.settings
+    remote = replies = decoder = None
+    opens: OpensModels
+    sources: dict[SpaceKind, str]
+    if role in ("api", "beat"):
+        calls = RPCClient(stores.celery, settings.broker_url, settings.query_seconds)
+        remote = RemoteModels(calls)
+        opens, sources = RemoteEmbedderFactory(remote), {"visual": OWN, "caption": OWN}
+    else:
+        decoder = DecoderPool(settings.limits, settings.decoders, meter=stores.meter)
+        opens = EmbedderFactory(settings)
+        sources = {"visual": settings.model, "caption": settings.caption_model}
+    if role == "worker":
+        replies = RPCServer(settings.broker_url, stores.meter)
+    visual = opens.visual(sources["visual"]) if visual is None else visual
+    caption = opens.caption(sources["caption"]) if caption is None else caption
+    models = ModelRegistry(
+        visual=visual,
+        caption=caption,
+        sources=sources,
+        standings=lambda tenant: stores.snapshots.take(tenant).active_spaces(),
+        opens=opens,
+    )
+    return _Models(
+        decoder=decoder,
+        visual=visual,
+        caption=caption,
+        models=models,
+        perceiver=FingerprintPipeline(decoder or AbsentDecoder(), models),
+        remote=remote,
+        replies=replies,
+    )
+
+
+def _connect_ingest(stores: _Stores, models: _Models) -> _Ingest:
+    settings, blobs, shelf, meter = stores.settings, stores.blobs, stores.shelf, stores.meter
+    gallery = PictureLoader(shelf, POLICY, lambda tenant: models.models.space_id(tenant, "visual"))
+    ledger = _ledger(stores, models.models, gallery)
+    asking = None
+    if models.remote is not None:  # what is gone after the answer need not outlive a power cut
+        passing = open_blobs(settings.blobs_url, durable=False)
+        asking = RemotePictureLoader(models.remote, passing, settings.limits, _new_id)
+    return _Ingest(
+        acceptor=_acceptor(stores),
         ingest=IngestProcess(
             blobs=blobs,
             shelf=shelf,
             gallery=gallery,
-            perceiver=perceiver,
+            perceiver=models.perceiver,
             ledger=ledger,
-            progress=progress,
+            progress=stores.progress,
             meter=meter,
         ),
+        ledger=ledger,
+        checker=asking
+        or Checker(models.perceiver, gallery, ledger, _new_id, settings.limits.bytes, meter=meter),
+        sight=asking or models.perceiver,
         sweeper=Sweeper(
             blobs,
-            queue,
-            broker.sweep_seconds,
-            held=broker.held,
+            stores.queue,
+            stores.broker.sweep_seconds,
+            held=stores.broker.held,
             backlog=settings.backlog,
             meter=meter,
         ),
-        broker=broker,
-        celery=celery,
-        decoder=decoder,
-        lock=EngineLock(settings.data),
-        engine=EngineStatus(),
-        admin_tasks=AdminTasks(blobs, broker.queue.send_admin_task),
-        remote=remote,
-        replies=replies,
+        backfill=Backfill(index=stores.index, shelf=shelf, ledger=ledger, new_id=_new_id),
+    )
+
+
+def _ledger(stores: _Stores, models: ModelRegistry, gallery: PictureLoader) -> Ledger:
+    ledger = Ledger(
+        log=stores.log,
+        blobs=stores.blobs,
+        index=stores.index,
+        sight=gallery,
+        shelf=stores.shelf,
+        rules=rules(stores.settings, models),
+        pool=lambda: BatchCandidates(measured, POLICY),
+        fuse=lambda hits: fuse(hits, POLICY),
+        follower=stores.follower,
+        meter=stores.meter,
+    )
+    stores.meter.watch("log_lag_entries", "Entries that could not be projected yet.", ledger.behind)
+    return ledger
+
+
+def _acceptor(stores: _Stores) -> Acceptor:
+    most, blobs, queue = stores.settings.backlog, stores.blobs, stores.queue
+    waiting = queue.depth if stores.broker.shared else lambda: lying(blobs, most)
+    return Acceptor(
+        blobs,
+        stores.shelf,
+        queue,
+        stores.settings.limits,
+        _new_id,
+        meter=stores.meter,
+        backlog=BacklogLimit(waiting, most),
+    )
+
+
+def _connect_queries(stores: _Stores, models: _Models, sight: LoadsQueryPicture) -> _Queries:
+    settings, snapshots = stores.settings, stores.snapshots
+    jobs = JobReader(snapshots, stores.blobs, stores.progress)
+    calibrations = CalibrationStore(stores.blobs)
+    return _Queries(
+        reader=RecordReader(snapshots, jobs),
+        jobs=jobs,
+        previews=Previews(stores.shelf.preview),
+        signer=URLSigner(url_secret(settings.data, settings.url_secret.get_secret_value())),
+        searcher=Searcher(
+            snapshots,
+            models.models,
+            sight,
+            hubs=calibrations.bank,
+            scale=calibrations.bands,
+        ),
+        calibrations=calibrations,
+        tuner=Calibrator(stores.index, models.models, calibrations),
+        waiter=JobWaiter(stores.progress, jobs.ended),
     )
 
 
