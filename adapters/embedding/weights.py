@@ -34,15 +34,25 @@ def find(model: str) -> Path:
     if brought := packaged(model):
         return brought
     model = ALIASES.get(model, model)
-    from huggingface_hub import HfApi, snapshot_download  # noqa: PLC0415 - heavy
+    return _fetched(model) or _download(model)
+
+
+def _fetched(model: str) -> Path | None:
+    """Return the folder of an earlier download, if its weights are there."""
+    from huggingface_hub import snapshot_download  # noqa: PLC0415 - heavy
     from huggingface_hub.errors import LocalEntryNotFoundError  # noqa: PLC0415
 
     try:
-        fetched = Path(snapshot_download(model, local_files_only=True))
+        folder = Path(snapshot_download(model, local_files_only=True))
     except (LocalEntryNotFoundError, OSError, ValueError):
-        fetched = None
-    if fetched and weights(fetched):
-        return fetched
+        return None
+    return folder if weights(folder) else None
+
+
+def _download(model: str) -> Path:
+    """Download the texts and one kind of weights. Raise EmbedderUnavailableError."""
+    from huggingface_hub import HfApi, snapshot_download  # noqa: PLC0415 - heavy
+
     info = _within(PATIENCE, lambda: HfApi().model_info(model, timeout=PATIENCE - 1), model)
     names = [file.rfilename for file in info.siblings or []]
     kind = next((kind for kind in WEIGHTS if any(Path(n).match(kind) for n in names)), "")

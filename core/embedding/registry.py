@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from core.errors import EmbedderUnavailableError
 from core.lru_cache import LRUCache
@@ -15,6 +15,8 @@ FRESH_SECONDS = 1.0
 """For so long the log is not asked again: a picture that misses a space meanwhile is backfilled."""
 TENANTS = 4_096
 """Tenants that this is remembered of."""
+
+E = TypeVar("E", bound=TextEmbedder)
 
 
 class OpensEmbedder(Protocol):
@@ -116,20 +118,18 @@ class ModelRegistry:
     # --- of any ---------------------------------------------------------------------------------
 
     def open_visual(self, source: str) -> Embedder:
-        """The embedder of a model, made if need be and loaded in a thread of its own."""
-        with self._lock:
-            known = self._visual.get(source)
-            if known is None:
-                known = self._visual[source] = self._opens.visual(source)
-                threading.Thread(target=known.load, name=f"load {source}", daemon=True).start()
-        return known
+        """Return the embedder of a model, made if need be and loaded in a thread of its own."""
+        return self._open(self._visual, source, self._opens.visual)
 
     def open_caption(self, source: str) -> TextEmbedder:
-        """The embedder of a model, made if need be and loaded in a thread of its own."""
+        """Return the embedder of a model, made if need be and loaded in a thread of its own."""
+        return self._open(self._caption, source, self._opens.caption)
+
+    def _open(self, held: dict[str, E], source: str, make: Callable[[str], E]) -> E:
         with self._lock:
-            known = self._caption.get(source)
+            known = held.get(source)
             if known is None:
-                known = self._caption[source] = self._opens.caption(source)
+                known = held[source] = make(source)
                 threading.Thread(target=known.load, name=f"load {source}", daemon=True).start()
         return known
 
