@@ -11,60 +11,27 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Protocol
 
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from core.calibration.thresholds import CROWD, SHARE, Calibration, crowd
+from core.calibration.thresholds import CROWD, SHARE, crowd
 from core.errors import InputError
 from core.imaging.decoding import beginning
-from core.types import Limits, Matrix, SpaceKind, Vector
-from evaluation.duplicates import StoredPicture, Told
+from core.search.request import Mode
+from core.types import Matrix, SpaceKind
+from evaluation.duplicates import Told
 from evaluation.report import Proportion, share
-
-Mode = Literal["visual", "caption", "keyword", "hybrid"]
+from evaluation.scratch_library import ScratchLibrary
 
 AT = (1, 5, 10)
 """Ranks at which recall is reported."""
 _BATCH = 64
 _POINTS = 51
 """Number of thresholds on a curve."""
-
-
-class Library(Protocol):
-    """Service under evaluation, private and empty at first."""
-
-    @property
-    def limits(self) -> Limits:
-        """Return the limits within which the service decodes."""
-
-    def named(self, kind: SpaceKind) -> str:
-        """Return the model of a space, or the reason why there is none."""
-
-    def embeds(self, kind: SpaceKind) -> bool:
-        """Return whether the service has that model."""
-
-    def store(self, items: Sequence[tuple[bytes, str]]) -> list[StoredPicture]:
-        """Ingest at most 64 pictures, each with its description."""
-
-    def calibrate(self, among: Collection[str] | None) -> dict[SpaceKind, Calibration]:
-        """Calibrate on questions of these pictures; return the spaces that could be measured."""
-
-    def search(self, text: str, mode: Mode, limit: int) -> list[str]:
-        """Search by text; return image ids, best first."""
-
-    def answers(self, text: str) -> list[str]:
-        """Return the pictures for a prompt, best first; none if nothing is near enough."""
-
-    def texts(self, kind: SpaceKind, texts: Sequence[str]) -> Matrix:
-        """Embed texts as (n, d), in order."""
-
-    def vectors(self, kind: SpaceKind, ids: Sequence[str]) -> list[Vector | None]:
-        """Return the stored vectors, in order."""
 
 
 class RetrievalPlan(Struct, frozen=True, kw_only=True):
@@ -133,7 +100,7 @@ class RetrievalReport(Struct, frozen=True, kw_only=True):
 class RetrievalEvaluation:
     """One evaluation run over one library."""
 
-    def __init__(self, library: Library, plan: RetrievalPlan, told: Told) -> None:
+    def __init__(self, library: ScratchLibrary, plan: RetrievalPlan, told: Told) -> None:
         """Raise InputError if a picture has no caption left as a question."""
         self._library = library
         self._plan = plan

@@ -11,10 +11,9 @@ from core.calibration.thresholds import Calibration
 from core.matching.policy import POLICY
 from core.ports import TextEmbedder
 from core.records import Fields
-from core.search.request import SearchRequest
+from core.search.request import Mode, SearchRequest
 from core.types import Matrix, SpaceKind, Vector
 from evaluation.duplicates import StoredPicture
-from evaluation.retrieval import Mode
 from evaluation.scratch_service import TENANT, ScratchService, services
 from rag.retriever import Retriever
 
