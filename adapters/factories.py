@@ -15,6 +15,7 @@ from adapters.sqlite_index import SQLiteIndex
 from core.errors import SettingsError
 from core.matching.policy import POLICY
 from core.ports import Embedder, ServiceIndex, TextEmbedder
+from core.types import MODEL_OFF
 
 NEEDED = ("torch", "transformers")
 """What models run on, and the extra `gpu` brings."""
@@ -77,7 +78,7 @@ class EmbedderFactory:
     def visual(self, source: str) -> Embedder:
         """A hub id, a folder, or none."""
         if source == "none":
-            return AbsentEmbedder("SEENIT_MODEL=none: no visual model is wanted")
+            return AbsentEmbedder(MODEL_OFF["visual"])
         if reason := lacking():
             return _loudly("visual", reason)
         return VisualEmbedder(
@@ -90,7 +91,7 @@ class EmbedderFactory:
     def caption(self, source: str) -> TextEmbedder:
         """A hub id, a folder, or none."""
         if source == "none":
-            return AbsentEmbedder("SEENIT_CAPTION_MODEL=none: no caption model is wanted")
+            return AbsentEmbedder(MODEL_OFF["caption"])
         if reason := lacking():
             return _loudly("caption", reason)
         return CaptionEmbedder(source, device=self._settings.device, dtype=self._settings.dtype)

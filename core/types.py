@@ -236,11 +236,25 @@ class Match(Struct, frozen=True, kw_only=True):
     evidence: Evidence
 
 
+MODEL_OFF: dict[SpaceKind, str] = {
+    "visual": "SEENIT_MODEL=none: no visual model is wanted",
+    "caption": "SEENIT_CAPTION_MODEL=none: no caption model is wanted",
+}
+"""Reasons of models that are absent because the settings say so."""
+OFF = "off"
+"""Reason of a signal that is turned off on purpose, so that nothing has to be mended."""
+
+
 class Absent(Struct, frozen=True):
     """A signal that could not take part."""
 
     signal: Literal["visual", "caption", "keyword"]
     reason: str
+
+    @classmethod
+    def of(cls, signal: str, reason: str) -> Absent:
+        """Shorten the reason to `OFF` where the settings turn the model off."""
+        return cls(signal, OFF if reason in MODEL_OFF.values() else reason)
 
 
 class Verdict(Struct, frozen=True, kw_only=True):

@@ -25,7 +25,7 @@ from core.errors import (
     UnavailableError,
 )
 from core.ingest.accept import FREE_BYTES
-from core.types import SpaceKind
+from core.types import MODEL_OFF, SpaceKind
 
 PATIENCE = 2.0
 """Seconds after which a part that does not answer is down."""
@@ -33,7 +33,7 @@ FRESH = 5.0
 """Seconds that an answer of the blob store stands for: probes come often, and a put may cost."""
 PROBE = "probe/ready"
 
-Part = Literal["ok", "down", "absent"]
+Part = Literal["ok", "down", "absent", "off"]
 
 
 class HealthChecks:
@@ -130,8 +130,9 @@ class HealthRoutes(Controller):
     ) -> standing.Ready:
         """503 only when uploads cannot be accepted, or nobody can ever settle them here.
 
-        `degraded` when another part is down. The latter is of one process that is all there is,
-        whose engine cannot run: uploads are still answered 202 and settled once it can.
+        The latter is of one process that is all there is, whose engine cannot run: uploads are
+        still answered 202 and settled once it can. `degraded` when another part is down or absent;
+        a model that a setting turns off is `off`, and neither.
         """
         parts = await health.parts()
         states = {name: state for name, (state, _) in parts.items()}
@@ -142,7 +143,7 @@ class HealthRoutes(Controller):
         if (why := health.stuck) is not None:
             stuck = EngineUnavailableError(f"nothing is settled: {why}")
             raise DetailedError(stuck, parts=states, reasons=reasons)
-        whole = all(state == "ok" for state in states.values())
+        whole = all(state in ("ok", "off") for state in states.values())
         return standing.Ready("ready" if whole else "degraded", states, reasons)
 
 
@@ -165,6 +166,8 @@ def get_stats(services: Wired, caller: Who) -> standing.Statistics:
 
 
 def _model(absent: str | None) -> tuple[Part, str]:
+    if absent in MODEL_OFF.values():
+        return "off", ""
     return ("absent", absent) if absent else ("ok", "")
 
 

@@ -41,7 +41,7 @@ VERDICT = {
             },
         }
     ],
-    "missing": [{"signal": "visual", "reason": "SEENIT_MODEL=none: no visual model is wanted"}],
+    "missing": [{"signal": "visual", "reason": "off"}],
     "comparable": True,
     "candidates_truncated": False,
     "policy_version": "1",

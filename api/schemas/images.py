@@ -229,7 +229,7 @@ class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
         None
     )
     parts: Annotated[
-        dict[str, Literal["ok", "down", "absent"]] | None,
+        dict[str, Literal["ok", "down", "absent", "off"]] | None,
         Meta(description="What works, where uploads cannot be accepted."),
     ] = None
     erased: Annotated[

@@ -44,10 +44,10 @@ class Statistics(Struct, frozen=True, kw_only=True):
 
 
 class Ready(Struct, frozen=True):
-    """What works; `degraded` still takes uploads."""
+    """What works; `degraded` still takes uploads, and a part that is `off` is so by a setting."""
 
     status: Literal["ready", "degraded"]
-    parts: dict[str, Literal["ok", "down", "absent"]]
+    parts: dict[str, Literal["ok", "down", "absent", "off"]]
     reasons: Annotated[dict[str, str], Meta(description="Why a part is down or absent.")]
 
 

@@ -12,8 +12,10 @@ from rich.text import Text
 from cli.client import Answer
 from cli.rendering.verdicts import NARROW
 from core.errors import EmbedderUnavailableError
+from core.types import OFF
 
 ADVICE = "`seenit doctor` says how to get a model"
+_SETTINGS = {"visual": "SEENIT_MODEL", "caption": "SEENIT_CAPTION_MODEL"}
 _BANDS = {"very close": "green", "close": "green", "related": "yellow", "weak": "red"}
 
 
@@ -60,6 +62,8 @@ def hits(answer: Answer) -> None:
     console.print(Text(f"asked: {', '.join(answer['used'])}; {seconds}", style="dim"))
     for one in answer["missing"]:
         reason = f"{one['signal']} took no part: {plain(one['reason'])}; {ADVICE}"
+        if one["reason"] == OFF:
+            reason = f"{one['signal']} took no part: {_SETTINGS[one['signal']]}=none turns it off"
         console.print(Text(reason, style="yellow"), soft_wrap=True)
 
 

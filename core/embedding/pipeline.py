@@ -104,7 +104,7 @@ class FingerprintPipeline:
                 matrix = _embedded(embedder, images, urgent=urgent)
             except EmbedderUnavailableError as error:
                 if n == 0:
-                    missing = (Absent("visual", error.detail),)
+                    missing = (Absent.of("visual", error.detail),)
                 continue
             space_id = embedder.space.space_id
             for found, row in zip(vectors, matrix, strict=True):

@@ -169,7 +169,7 @@ class Searcher:
         if not lists:
             raise refused[0][1]
         used = {one.mode for one in lists}
-        missing = {mode: Absent(mode, why.detail) for mode, why in refused if mode not in used}
+        missing = {mode: Absent.of(mode, why.detail) for mode, why in refused if mode not in used}
         without = set() if own is None else {own.state.image_id, own.state.original}
         return QueryPlan(
             lists=tuple(lists), missing=tuple(missing.values()), without=tuple(sorted(without))

@@ -374,7 +374,8 @@ def test_with_nothing_running_it_looks_without_an_engine(
     (tmp_path / "data" / "engine.pid").unlink()
     found = told(capsys, "search", "red shoes", *where)
     assert (found["used"], len(found["hits"])) == (["keyword"], 2)
-    assert [one["signal"] for one in found["missing"]] == ["visual", "caption"]
+    off = [{"signal": signal, "reason": "off"} for signal in ("visual", "caption")]
+    assert found["missing"] == off
     assert told(capsys, "stats", *where)["total"]["images"] == 3
     assert run(["export", "--data", str(tmp_path / "data")]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 3

@@ -44,15 +44,19 @@ def test_a_hit_says_all_that_matters(
 ) -> None:
     """Rank, name, similarity in numbers and words, what found it, its id; and what was asked."""
     monkeypatch.setenv("COLUMNS", width)
-    missing = [{"signal": "visual", "reason": "no weights"}]
+    missing = [
+        {"signal": "visual", "reason": "no weights"},
+        {"signal": "caption", "reason": "off"},
+    ]
     dog = hit(2, image={"title": "A dog"}, group="pets")
     results.hits(found(hit(1, group="cars"), dog, missing=missing))
     said = capsys.readouterr().out
     for words in ("a.jpg", "A dog", "pets", "visual 0.30, caption 0.70 very close", "keyword", ID):
         assert words in said
-    assert said.splitlines()[-2:] == [
+    assert said.splitlines()[-3:] == [
         "asked: caption; 12 ms",
         "visual took no part: no weights; `seenit doctor` says how to get a model",
+        "caption took no part: SEENIT_CAPTION_MODEL=none turns it off",
     ]
 
 

@@ -29,7 +29,7 @@ from core.search.bands import DEFAULTS, Bands
 from core.search.fusion import fuse, without_hubs
 from core.search.request import SearchRequest
 from core.search.searcher import FoundPicture, Searcher
-from core.types import Vector
+from core.types import MODEL_OFF, Absent, Vector
 from tests.doubles.records import image_id, record, tombstone
 from tests.doubles.small_service import Service, Tail
 from tests.samples.pictures import png
@@ -162,9 +162,10 @@ def test_hybrid_fuses_what_there_is_and_says_what_is_missing(service: Service) -
     without = service.searcher.search(TENANT, SearchRequest(text="red car"))
     assert without.used == ("caption", "keyword")
     assert [(one.signal, one.reason) for one in without.missing] == [("visual", "no weights")]
-    service.caption.absent = "none"
+    service.caption.absent = MODEL_OFF["caption"]
     words = service.searcher.search(TENANT, SearchRequest(text="red car"))
     assert words.used == ("keyword",)
+    assert words.missing[1] == Absent("caption", "off")
     assert [hit.seen.record.state.image_id for hit in words.hits] == [image_id(4)]
 
 
