@@ -141,9 +141,14 @@ class Settings(BaseSettings):
         description="KEY:tenant:role,… or a JSON list of {key, tenant, role}; "
         "each key at least 16 characters; roles: write, moderate, admin.",
     )
+    url: str = Field(
+        "",
+        description="The running service that commands use instead of the one of the data folder: "
+        "a client's, not a server's.",
+    )
     key: SecretStr = Field(
         SecretStr(""),
-        description="The key that `seenit … --url` sends: a client's, not a server's.",
+        description="The key that commands send to SEENIT_URL or `--url`: likewise.",
     )
     allow_unauthenticated: bool = Field(
         default=False, description="Listen on other than loopback without keys."
@@ -224,7 +229,7 @@ class Settings(BaseSettings):
             raise ValueError("a port between 1 and 65535")
         return url
 
-    @field_validator("public_url", mode="after")
+    @field_validator("public_url", "url", mode="after")
     @classmethod
     def _address(cls, url: str) -> str:
         parts = urlsplit(url)

@@ -14,6 +14,7 @@ from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler
 
+from adapters.service_address import LocalKey
 from adapters.wiring import Services, budget
 from api.auth import Guard, caller_of
 from api.forwarding import TrustedProxies
@@ -28,6 +29,7 @@ from api.routes.content import ContentRoutes
 from api.routes.health import HealthChecks, HealthRoutes, get_stats
 from api.routes.images import ImageRoutes
 from api.routes.jobs import JobRoutes
+from api.routes.local import local_proof
 from api.routes.metrics import MetricsRoutes, get_metrics
 from api.routes.rag import RagRoutes
 from api.routes.reference import get_root, schema_router
@@ -63,10 +65,11 @@ ROUTES: list[ControllerRouterHandler] = [
 ]
 
 
-def create_app(services: Services) -> Litestar:
+def create_app(services: Services, local: LocalKey | None = None) -> Litestar:
     """Return the HTTP app of a service; its lifespan starts and ends the threads and the spool.
 
-    The services belong to the caller, who closes them.
+    `local` opens any tenant to commands on this machine (adapters/service_address.py). The
+    services belong to the caller, who closes them.
     """
     figures = MetricsRoutes(services.queue, services.meter.registry)
     checks = CheckGate(services.settings.checks_at_once)
@@ -93,9 +96,9 @@ def create_app(services: Services) -> Litestar:
         "proxies": proxies,
     }
     app = Litestar(
-        ROUTES,
+        [*ROUTES, *([] if local is None else [local_proof(local, lambda: _starting(services))])],
         dependencies={"caller": Provide(caller_of)} | {k: _one(v) for k, v in shared.items()},
-        guards=[_guard(services, proxies)],
+        guards=[_guard(services, proxies, local)],
         exception_handlers={SeenitError: told, HTTPException: refused, Exception: crashed},
         lifespan=[lifespan],
         before_request=None if services.remote is None else _allowance,
@@ -113,7 +116,7 @@ def _one(value: object) -> Provide:
     return Provide(lambda: value, sync_to_thread=False)
 
 
-def _guard(services: Services, proxies: TrustedProxies) -> Guard:
+def _guard(services: Services, proxies: TrustedProxies, local: LocalKey | None) -> Guard:
     settings = services.settings
     return Guard(
         settings.keys,
@@ -121,7 +124,12 @@ def _guard(services: Services, proxies: TrustedProxies) -> Guard:
         open_to_all=settings.allow_unauthenticated,
         proxies=proxies,
         public_url=settings.public_url,
+        local=local,
     )
+
+
+def _starting(services: Services) -> bool:
+    return services.engine.status.state == "starting"
 
 
 async def _allowance(_: Request[Any, Any, State]) -> None:

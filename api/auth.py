@@ -20,6 +20,7 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi.spec import SecurityRequirement
 
+from adapters.service_address import PREFIX, LocalKey
 from adapters.settings import Grant, Role
 from api.forwarding import TrustedProxies, sign
 from core.errors import ForbiddenError, MalformedError, UnauthorizedError
@@ -57,12 +58,15 @@ class Guard:
         open_to_all: bool = False,
         proxies: TrustedProxies = TrustedProxies(()),  # noqa: B008 - a value that never changes
         public_url: str = "",
+        local: LocalKey | None = None,
     ) -> None:
+        """`local` is the key that lies in the data folder; it opens any tenant to this machine."""
         self._grants = grants
         self._signer = signer
         self._open_to_all = open_to_all
         self._proxies = proxies
         self._public_url = public_url
+        self._local = local
 
     async def __call__(self, connection: Connection, handler: BaseRouteHandler) -> None:
         """Raise UnauthorizedError, ForbiddenError, MalformedError."""
@@ -77,16 +81,45 @@ class Guard:
             structlog.contextvars.bind_contextvars(tenant=caller.tenant)
             connection.scope["auth"] = caller
             return
-        if not self._grants:
-            self._check_direct(connection)
-            if not self._open_to_all:
-                self._check_local(connection)
-        caller = self._caller(connection.headers.get("authorization"))
+        caller = self._local_caller(connection) or self._keyed_caller(connection)
         structlog.contextvars.bind_contextvars(tenant=caller.tenant)
         if RANK[caller.role] < RANK[needed]:
             raise ForbiddenError(f"this takes a key of role {needed}, and yours has {caller.role}")
         _check_names(connection, handler)
         connection.scope["auth"] = caller
+
+    def _local_caller(self, connection: Connection) -> Caller | None:
+        """The caller that sends the key of the data folder, None for another key or none.
+
+        A wrong one is refused also where no keys are asked: it names a tenant, and the request
+        would be answered for `default`. Raise UnauthorizedError, ForbiddenError.
+        """
+        token = _bearer(connection)
+        if not token.startswith(PREFIX):
+            return None
+        tenant = None if self._local is None else self._local.tenant(token)
+        if tenant is None:
+            raise UnauthorizedError(
+                "this key of a data folder is not that of this start of the service: run the "
+                "command again",
+                field="Authorization",
+            )
+        if not _same_machine(connection) or sign(connection.scope["headers"]) is not None:
+            raise ForbiddenError(
+                "the key of the data folder is taken from the service's own machine alone, and "
+                "not through a proxy; use one of SEENIT_API_KEYS",
+                field="Authorization",
+            )
+        return Caller(tenant, "admin")
+
+    def _keyed_caller(self, connection: Connection) -> Caller:
+        """The caller that an API key names; without keys, this machine. As `_local_caller`."""
+        if not self._grants:
+            self._check_direct(connection)
+            if not self._open_to_all:
+                self._check_local(connection)
+            return Caller("default", "admin")
+        return self._caller(_bearer(connection))
 
     def _check_direct(self, connection: Connection) -> None:
         """Without keys, what a proxy passes on is anybody's, unless that proxy is trusted."""
@@ -137,13 +170,10 @@ class Guard:
         )
         return Caller(tenant, "write")
 
-    def _caller(self, header: str | None) -> Caller:
-        if not self._grants:
-            return Caller("default", "admin")
-        scheme, _, key = (header or "").partition(" ")
-        if scheme.lower() != "bearer" or not key.strip():
+    def _caller(self, key: str) -> Caller:
+        if not key:
             raise UnauthorizedError("send Authorization: Bearer KEY", field="Authorization")
-        mine = hashlib.sha256(key.strip().encode()).hexdigest()
+        mine = hashlib.sha256(key.encode()).hexdigest()
         grant = None
         for digest, candidate in self._grants.items():  # all of them: time tells nothing
             if hmac.compare_digest(digest, mine):
@@ -177,6 +207,24 @@ def _check_names(connection: Connection, handler: BaseRouteHandler) -> None:
             raise MalformedError(f"there is no parameter {name!r:.80}", field=name[:80])
         if len(values) > 1:
             raise MalformedError(f"{name} is given {len(values)} times", field=name)
+
+
+def _bearer(connection: Connection) -> str:
+    """The token of `Authorization: Bearer TOKEN`, "" without one."""
+    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def _same_machine(connection: Connection) -> bool:
+    """Whether the peer has a loopback address, or the very address that it connected to.
+
+    No packet of another machine carries one of our own addresses as its sender and has its
+    connection answered.
+    """
+    client, server = connection.scope.get("client"), connection.scope.get("server")
+    peer = _address(client[0]) if client and client[1] else None  # no port: a server rewrote it
+    own = _address(str(server[0])) if server else None
+    return peer is not None and (peer.is_loopback or peer == own)
 
 
 def _address(name: str) -> IPv4Address | IPv6Address | None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 import click
 
 from adapters import settings
 from adapters.settings import Settings
-from adapters.wiring import shared
 from cli.client import HTTPClient
 from core.errors import SettingsError
 from core.types import SpaceKind
@@ -18,50 +19,104 @@ from core.types import SpaceKind
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
+@dataclass(frozen=True, kw_only=True)
+class ServiceOptions:
+    """Values of the options; None where one was not given."""
+
+    url: str | None
+    key: str | None
+    data: str | None
+    tenant: str
+    model: str | None = None
+
+
 def options(command: _F) -> _F:
-    """Those of `connected`, and `--model` for the visual model of a service right here."""
+    """Add the options of `connected`, and `--model` for a service right here."""
     said = "With --data: the visual model (SEENIT_MODEL)."
     return click.option("--model", help=said)(connected(command))
 
 
 def connected(command: _F) -> _F:
-    """`--url` and `--key` for a service elsewhere, `--data` and `--tenant` for one right here."""
+    """Add `--url` and `--key` for a service elsewhere, `--data` and `--tenant` for one right here.
+
+    The command gets them as one argument, `service`.
+    """
+
+    @functools.wraps(command)
+    def bundled(
+        *arguments: object,
+        url: str | None,
+        key: str | None,
+        data: str | None,
+        tenant: str,
+        model: str | None = None,
+        **others: object,
+    ) -> object:
+        service = ServiceOptions(url=url, key=key, data=data, tenant=tenant, model=model)
+        return command(*arguments, service=service, **others)
+
+    wrapped: Any = bundled
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Answer with one JSON document."),
         click.option("--tenant", default="default", show_default=True, help="With --data: whose."),
-        click.option("--data", type=click.Path(file_okay=False), help="Data folder (SEENIT_DATA)."),
-        click.option("--key", help="With --url: the API key (SEENIT_KEY keeps it off the screen)."),
-        click.option("--url", help="A running service; without it, the data folder is used."),
+        click.option(
+            "--data",
+            type=click.Path(file_okay=False),
+            help="Data folder (SEENIT_DATA); a `seenit up` that runs on it is used.",
+        ),
+        click.option(
+            "--key", help="Of the service at the URL: its API key (SEENIT_KEY is kept off screen)."
+        ),
+        click.option(
+            "--url", help="A running service (SEENIT_URL), in place of the data folder's."
+        ),
     ):
-        command = option(command)
-    return command
+        wrapped = option(wrapped)
+    return wrapped  # type: ignore[no-any-return]  # the command, with options
 
 
 @contextmanager
 def connect(
-    url: str | None,
-    key: str | None,
-    data: str | None,
-    model: str | None,
-    tenant: str,
-    *,
-    asked: Sequence[SpaceKind] | None = None,
+    service: ServiceOptions, *, asked: Sequence[SpaceKind] | None = None, lasting: bool = False
 ) -> Iterator[HTTPClient]:
-    """A client of the service that the options name.
+    """Yield a client of the service that the options name.
 
-    `asked`: nothing is uploaded, and these spaces are searched in, if any.
+    That is the one at `--url` or SEENIT_URL, else the `seenit up` that runs on the data folder,
+    else one in this process. `asked`: nothing is uploaded, and these spaces are searched in, if
+    any. `lasting`: raise UsageError for a service that ends with this command. Raise SettingsError
+    for wrong settings, and where there is no data to be read.
     """
-    if url is not None:
-        key = key or settings.load().key.get_secret_value()
+    # An absent model is told by the answer itself, where somebody only looks.
+    level: Literal["warning", "error"] = "warning" if asked is None else "error"
+    read = settings.load(data=service.data, model=service.model, log_level=level)
+    if url := service.url or ("" if service.data else read.url):
+        key = service.key or read.key.get_secret_value()
         with HTTPClient(url, key or None) as client:
             yield client
         return
-    from cli.commands import up  # noqa: PLC0415  it loads API and worker: not for a client of another
+    from cli.running_service import find_running  # noqa: PLC0415  not for a service elsewhere
+
+    if (running := find_running(read, service.model, models=asked != ())) is not None:
+        with HTTPClient(running.url, running.key.token(service.tenant)) as client:
+            yield client
+        return
+    if lasting and not read.public_url:
+        raise click.UsageError(
+            "--deliver url needs a service that goes on answering: start `seenit up`, or name one "
+            "with --url or SEENIT_PUBLIC_URL"
+        )
+    with _in_process(read, service.tenant, asked) as client:
+        yield client
+
+
+@contextmanager
+def _in_process(
+    read: Settings, tenant: str, asked: Sequence[SpaceKind] | None
+) -> Iterator[HTTPClient]:
+    """Start a service in this process, on a free port, and yield its client."""
+    from cli.commands import up  # noqa: PLC0415  it loads API and worker
     from cli.server import logs  # noqa: PLC0415  likewise
 
-    # An absent model is told by the answer itself, where somebody only looks.
-    level: Literal["warning", "error"] = "warning" if asked is None else "error"
-    read = settings.load(data=data, model=model, log_level=level)
     if asked is not None:
         present(read)
     logs.log_to(read)
@@ -71,6 +126,8 @@ def connect(
 
 
 def present(read: Settings) -> None:
-    """Whether there is anything to be looked at in this folder, if it is one. SettingsError."""
+    """Raise SettingsError where the data folder has to be read and is not there."""
+    from adapters.wiring import shared  # noqa: PLC0415  it loads every adapter
+
     if not shared(read) and not read.data.exists():
-        raise SettingsError(f"there is no data in {read.data}: --data")
+        raise SettingsError(f"there is no data in {read.data}: name its folder with --data")

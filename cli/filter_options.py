@@ -76,3 +76,8 @@ def sent(chosen: ChosenFilters) -> dict[str, Any]:
         for name, value in chosen.items()
         if value
     }
+
+
+def given(**asked: object) -> dict[str, Any]:
+    """Return what a request says: the values without None and empty ones."""
+    return {name: value for name, value in asked.items() if value not in (None, "", {}, [])}

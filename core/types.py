@@ -245,14 +245,17 @@ OFF = "off"
 """Reason of a signal that is turned off on purpose, so that nothing has to be mended."""
 
 
+AbsentSignal = Literal["visual", "caption", "keyword"]
+
+
 class Absent(Struct, frozen=True):
     """A signal that could not take part."""
 
-    signal: Literal["visual", "caption", "keyword"]
+    signal: AbsentSignal
     reason: str
 
     @classmethod
-    def of(cls, signal: str, reason: str) -> Absent:
+    def of(cls, signal: AbsentSignal, reason: str) -> Absent:
         """Shorten the reason to `OFF` where the settings turn the model off."""
         return cls(signal, OFF if reason in MODEL_OFF.values() else reason)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 
 from adapters.wiring import Services
 from core.errors import SettingsError
@@ -28,10 +29,20 @@ class EmbeddedEngine:
     readiness, and tried again: the thread is supervised.
     """
 
-    def __init__(self, services: Services, *, ahead: bool = True) -> None:
-        """`ahead`: load the models while standing by, so that taking over takes no time."""
+    def __init__(
+        self,
+        services: Services,
+        *,
+        ahead: bool = True,
+        took: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`ahead`: load the models while standing by, so that taking over takes no time.
+
+        `took` is called in the engine's thread each time it has taken the directory's lock.
+        """
         self._services = services
         self._ahead = ahead
+        self._took = took
         self._stop = threading.Event()
         self._running = threading.Event()
         self._admin = AdminTaskRunner(services, self._stop)
@@ -70,6 +81,7 @@ class EmbeddedEngine:
         if self._status.status.state == "standby":
             self._status.starting()
         try:
+            self._took()
             services.models.load()
             self._hold()
         finally:

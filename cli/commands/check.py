@@ -20,16 +20,12 @@ from core.errors import SeenitError
 def command(
     paths: tuple[Path, ...],
     *,
-    url: str | None,
-    key: str | None,
-    data: str | None,
-    model: str | None,
-    tenant: str,
+    service: connection.ServiceOptions,
     as_json: bool,
 ) -> int:
     """Say of each file which verdict it would get now, keeping nothing of it."""
     files, skipped = listed(paths)
-    with connection.connect(url, key, data, model, tenant) as client:
+    with connection.connect(service) as client:
         done = [_check(client, file) for file in files]
     rows = [one for one in done if isinstance(one, dict)]
     skipped += [one for one in done if isinstance(one, Skipped)]

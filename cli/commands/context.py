@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Unpack, get_args
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Unpack, get_args
 
 import click
 
-from adapters import settings
 from cli import connection, filter_options
 from cli.commands.similar import named
 from cli.rendering import results, verdicts
@@ -63,10 +64,7 @@ def command(
     byte_budget: int | None,
     deliver: str,
     blocks: bool,
-    url: str | None,
-    key: str | None,
-    data: str | None,
-    tenant: str,
+    service: connection.ServiceOptions,
     as_json: bool,
     **chosen: Unpack[filter_options.ChosenFilters],
 ) -> None:
@@ -77,25 +75,21 @@ def command(
     """
     if not question and not images:
         raise click.UsageError("ask something, or name a picture with --image")
-    if deliver == "url" and url is None and not settings.load(data=data).public_url:
-        raise click.UsageError(
-            "--deliver url needs a service that goes on answering: --url, or SEENIT_PUBLIC_URL"
-        )
-    pictures = [named(one, "--image") for one in images]
-    asked: dict[str, Any] = {
-        "query": " ".join(question),
-        "images": [stored for stored, _ in pictures if stored is not None],
-        "filters": filter_options.sent(chosen),
-        "limit": limit,
-        "token_budget": token_budget,
-        "byte_budget": byte_budget,
-        "format": shape,
-        "model": reader,
-        "deliver": deliver,
-    }
-    sending = {name: value for name, value in asked.items() if value not in (None, "", {}, [])}
-    files = [file for _, file in pictures if file is not None]
-    with connection.connect(url, key, data, None, tenant, asked=("visual", "caption")) as client:
+    stored, files = _pictures(images)
+    sending = filter_options.given(
+        query=" ".join(question),
+        images=stored,
+        filters=filter_options.sent(chosen),
+        limit=limit,
+        token_budget=token_budget,
+        byte_budget=byte_budget,
+        format=shape,
+        model=reader,
+        deliver=deliver,
+    )
+    with connection.connect(
+        service, asked=("visual", "caption"), lasting=deliver == "url"
+    ) as client:
         answer = results.advised(lambda: client.context(sending, files))
     if as_json:
         verdicts.as_json(answer)
@@ -103,3 +97,9 @@ def command(
         verdicts.as_json(answer["blocks"])
     else:
         results.citations(answer)
+
+
+def _pictures(named_ones: Sequence[str]) -> tuple[list[str], list[Path]]:
+    """Part the pictures of a question into ids of stored ones and files. Raise BadParameter."""
+    found = [named(one, "--image") for one in named_ones]
+    return [stored for stored, _ in found if stored], [file for _, file in found if file]

@@ -167,22 +167,19 @@ def _formats(read: Sequence[str]) -> Iterator[DoctorFinding]:
         "TIFF": features.check("libtiff"),
     }
     lacking = [name for name, found in there.items() if name.lower() in read and not found]
-    off = titles([name for name in FORMATS if name not in read])
-    yield DoctorFinding(
-        name="formats",
-        state="absent" if lacking else "ok",
-        says=f"no {', '.join(lacking)}"
-        if lacking
-        else titles(read) + (f"; off by SEENIT_FORMATS: {off}" if off else ""),
-        remedy="make setup: the wheels of Pillow and pi-heif bring them" if lacking else "",
-    )
-    colour = bool(features.check("littlecms2"))
-    yield DoctorFinding(
-        name="colour",
-        state="ok" if colour else "absent",
-        says="ICC profiles are applied" if colour else "Pillow came without Little CMS",
-        remedy="" if colour else "make setup: Pillow's own wheel has it",
-    )
+    if lacking:
+        says = f"no {', '.join(lacking)}"
+        remedy = "make setup: the wheels of Pillow and pi-heif bring them"
+        yield DoctorFinding(name="formats", state="absent", says=says, remedy=remedy)
+    else:
+        off = titles([name for name in FORMATS if name not in read])
+        says = titles(read) + (f"; off by SEENIT_FORMATS: {off}" if off else "")
+        yield DoctorFinding(name="formats", state="ok", says=says)
+    if features.check("littlecms2"):
+        yield DoctorFinding(name="colour", state="ok", says="ICC profiles are applied")
+    else:
+        says, remedy = "Pillow came without Little CMS", "make setup: Pillow's own wheel has it"
+        yield DoctorFinding(name="colour", state="absent", says=says, remedy=remedy)
 
 
 def _database() -> DoctorFinding:
@@ -226,14 +223,13 @@ def _folder(data: Path) -> DoctorFinding:
 
 def _engine(data: Path) -> DoctorFinding:
     from adapters.process_lock import EngineLock
+    from cli.running_service import holder
 
     if not data.exists():
         return DoctorFinding(name="engine", state="ok", says="none has run here")
-    lock = EngineLock(data)
-    holder = lock.holder
-    if not lock.taken():
-        return DoctorFinding(name="engine", state="ok", says="nobody holds the data folder")
-    return DoctorFinding(name="engine", state="ok", says=f"process {holder} holds the data folder")
+    EngineLock(data).taken()  # raises where the lock cannot be opened
+    says = holder(data) or "no process holds the data folder"
+    return DoctorFinding(name="engine", state="ok", says=says)
 
 
 def _calibration(read: Settings) -> DoctorFinding:

@@ -50,11 +50,7 @@ def command(
     *,
     discard: bool,
     at_once: int,
-    url: str | None,
-    key: str | None,
-    data: str | None,
-    model: str | None,
-    tenant: str,
+    service: connection.ServiceOptions,
     as_json: bool,
 ) -> int:
     """Take in files and folders, and tell each one's verdict.
@@ -73,7 +69,7 @@ def command(
         "on_duplicate": "discard_bytes" if discard else None,
     }
     sending = {name: value for name, value in fields.items() if value}
-    with connection.connect(url, key, data, model, tenant) as client:
+    with connection.connect(service) as client:
         done = list(_rows(client, files, sending, at_once, show_bar=not as_json))
     rows = [one for one in done if isinstance(one, dict)]
     skipped += [one for one in done if isinstance(one, Skipped)]

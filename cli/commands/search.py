@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
 import click
 
@@ -82,11 +82,7 @@ def command(
     least: tuple[tuple[str, float], ...],
     group_by: str | None,
     collapse: bool,
-    url: str | None,
-    key: str | None,
-    data: str | None,
-    model: str | None,
-    tenant: str,
+    service: connection.ServiceOptions,
     as_json: bool,
     **chosen: Unpack[filter_options.ChosenFilters],
 ) -> None:
@@ -97,17 +93,16 @@ def command(
     """
     if not text and image is None:
         raise click.UsageError("say what to search for, or name a picture with --image")
-    asked: dict[str, Any] = {
-        "text": " ".join(text),
-        "mode": mode,
-        "filters": filter_options.sent(chosen),
-        "limit": limit,
-        "min_similarity": _least(least, mode),
-        "group_by": group_by,
-        "collapse": collapse,
-    }
-    sending = {name: value for name, value in asked.items() if value not in (None, "", {})}
-    with connection.connect(url, key, data, model, tenant, asked=ASKED[mode]) as client:
+    sending = filter_options.given(
+        text=" ".join(text),
+        mode=mode,
+        filters=filter_options.sent(chosen),
+        limit=limit,
+        min_similarity=_least(least, mode),
+        group_by=group_by,
+        collapse=collapse,
+    )
+    with connection.connect(service, asked=ASKED[mode]) as client:
         answer = results.advised(lambda: client.search(sending, image))
     if as_json:
         verdicts.as_json(answer)

@@ -38,11 +38,7 @@ def command(
     min_similarity: float | None,
     *,
     decision: tuple[str, ...],
-    url: str | None,
-    key: str | None,
-    data: str | None,
-    model: str | None,
-    tenant: str,
+    service: connection.ServiceOptions,
     as_json: bool,
 ) -> None:
     """Find the pictures nearest to a stored one, or to a file, which is not stored.
@@ -58,7 +54,7 @@ def command(
     stored, file = named(picture, "IMAGE_ID|FILE")
     if stored is not None:
         asked["image_id"] = stored
-    with connection.connect(url, key, data, model, tenant, asked=[space]) as client:
+    with connection.connect(service, asked=[space]) as client:
         answer = results.advised(lambda: client.search(asked, file))
     if as_json:
         verdicts.as_json(answer)

@@ -12,15 +12,11 @@ from cli.rendering import results, verdicts
 @connection.options
 def command(
     *,
-    url: str | None,
-    key: str | None,
-    data: str | None,
-    model: str | None,
-    tenant: str,
+    service: connection.ServiceOptions,
     as_json: bool,
 ) -> None:
     """Count pictures by verdict, decision, category and space, and what still waits."""
-    with connection.connect(url, key, data, model, tenant, asked=()) as client:
+    with connection.connect(service, asked=()) as client:
         answer = client.stats()
     if as_json:
         verdicts.as_json(answer)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from socket import socket
 
 import click
 from pydantic import SecretStr
@@ -16,6 +17,7 @@ from adapters.settings import Settings
 from adapters.wiring import Services
 from api.app import create_app
 from cli.client import HTTPClient
+from cli.running_service import AddressNotice, holder
 from cli.server import http_server, logs
 from core.errors import SettingsError, UnavailableError
 from core.types import SpaceKind
@@ -47,23 +49,45 @@ def command(
         )
     logs.log_to(read)
     http_server.stoppable()
-    with http_server.listener(read.host, read.port) as listener, holding(read) as services:
-        http_server.serve(create_app(services), listener, as_json=as_json)
+    held = holder(read.data)
+    with _listening(read, held) as listener:
+        notice = AddressNotice(read, http_server.url(listener))
+        with notice.until_done(first=not held), holding(read, took=notice.put) as services:
+            http_server.serve(create_app(services, notice.key), listener, as_json=as_json)
 
 
 @contextmanager
-def holding(read: Settings, *, ahead: bool = True) -> Iterator[Services]:
+def _listening(read: Settings, held: str) -> Iterator[socket]:
+    """Yield a bound socket; say who holds the folder where another process does.
+
+    Raise SettingsError for an address that cannot be listened on, which that one may have.
+    """
+    try:
+        bound = http_server.listener(read.host, read.port)
+    except SettingsError as error:
+        raise SettingsError(f"{error.detail}; {held}" if held else error.detail) from None
+    if held:
+        click.echo(f"seenit: {held}; this one takes uploads in, and takes over after it", err=True)
+    with bound:
+        yield bound
+
+
+@contextmanager
+def holding(
+    read: Settings, *, ahead: bool = True, took: Callable[[], None] = lambda: None
+) -> Iterator[Services]:
     """Everything connected, and an engine that runs where no other process holds the folder.
 
-    `ahead`: its models are loaded also while another one does. Where the broker is shared there is
-    no engine: workers elsewhere do what it would.
+    `ahead`: its models are loaded also while another one does. `took` is called whenever the
+    engine has taken the folder's lock. Where the broker is shared there is no engine: workers
+    elsewhere do what it would.
     """
     services = wiring.door(read)
     try:
         if services.remote is not None:
             yield services
             return
-        engine = EmbeddedEngine(services, ahead=ahead)
+        engine = EmbeddedEngine(services, ahead=ahead, took=took)
         engine.start()
         try:
             yield services

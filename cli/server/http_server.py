@@ -6,8 +6,8 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
@@ -61,8 +61,7 @@ def stoppable() -> None:
     signal.signal(signal.SIGTERM, _interrupt)
 
 
-@contextmanager
-def listener(host: str, port: int) -> Iterator[socket.socket]:
+def listener(host: str, port: int) -> socket.socket:
     """Bind before anything is built, so that a taken port costs nothing. Raise SettingsError.
 
     The socket names TCP as its protocol: asyncio sets TCP_NODELAY only on connections that do, and
@@ -71,7 +70,7 @@ def listener(host: str, port: int) -> Iterator[socket.socket]:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         created = socket.create_server((host, port), family=family, backlog=2048)
-        bound = socket.socket(
+        return socket.socket(
             family, socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=created.detach()
         )
     except OSError as error:
@@ -79,8 +78,6 @@ def listener(host: str, port: int) -> Iterator[socket.socket]:
         number = None if isinstance(error, socket.gaierror) else error.errno
         reason = (error.strerror or str(error)) if number is None else os.strerror(number)
         raise SettingsError(f"cannot listen on {host}:{port}: {reason.lower()}") from None
-    with bound:
-        yield bound
 
 
 def url(bound: socket.socket) -> str:

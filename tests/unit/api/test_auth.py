@@ -11,6 +11,7 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
+from adapters.service_address import PATH, LocalKey
 from api.app import create_app
 from api.forwarding import TrustedProxies
 from tests.doubles.small_service import BROKEN, Service
@@ -311,3 +312,91 @@ def test_a_parameter_is_given_once(guarded: TestClient[Litestar]) -> None:
     """An owner named twice would be taken for one of the two."""
     response = guarded.delete("/v1/images?owner_id=a&owner_id=b", headers=key("a-write"))
     assert (response.status_code, response.json()["field"]) == (400, "owner_id")
+
+
+# --- the key of the data folder -----------------------------------------------------------------
+
+LOCAL = LocalKey.new()
+
+
+@pytest.fixture(params=["", "key-of-tenant-a-write:a:write"])
+def on_this_machine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Service]:
+    """A service with and without API keys."""
+    service = Service(tmp_path, api_keys=request.param)
+    yield service
+    service.close()
+
+
+def local_app(service: Service, peer: str, key: LocalKey | None = LOCAL) -> Litestar:
+    """The app of a service with a local key, whose requests come from one address."""
+    app = create_app(service, key)
+    whole = app.asgi_handler
+
+    async def handler(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
+        if scope["type"] == "http":
+            scope["client"] = (peer, 50_000)
+        await whole(scope, receive, send)
+
+    app.asgi_handler = handler
+    return app
+
+
+def ask(
+    service: Service, token: str, peer: str = "127.0.0.1", own: str = "127.0.0.1", **headers: str
+) -> int:
+    """Status of the counts of a tenant, asked from an address at one of the service's."""
+    with TestClient(local_app(service, peer), base_url=f"http://{own}:80") as client:
+        sent = {"Authorization": f"Bearer {token}", **headers}
+        return client.get("/v1/stats", headers=sent).status_code
+
+
+def test_the_local_key_opens_any_tenant(on_this_machine: Service) -> None:
+    """To its role: also what is the whole service's."""
+    with TestClient(local_app(on_this_machine, "127.0.0.1")) as client:
+        for tenant in ("a", "b"):
+            headers = {"Authorization": f"Bearer {LOCAL.token(tenant)}"}
+            assert client.get("/v1/stats", headers=headers).status_code == 200
+            assert client.get("/metrics", headers=headers).status_code == 200
+
+
+def test_a_local_key_of_another_start_is_refused(on_this_machine: Service) -> None:
+    """Also where no keys are asked: the request would be answered for another tenant."""
+    assert ask(on_this_machine, LocalKey.new().token("a")) == 401
+    assert ask(on_this_machine, LOCAL.token("a").replace(":a", ":A")) == 401
+    with TestClient(local_app(on_this_machine, "127.0.0.1", None)) as client:
+        headers = {"Authorization": f"Bearer {LOCAL.token('a')}"}
+        assert client.get("/v1/stats", headers=headers).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("peer", "own", "status"),
+    [
+        ("127.0.0.1", "127.0.0.1", 200),
+        ("::1", "127.0.0.1", 200),
+        ("192.0.2.7", "192.0.2.7", 200),
+        ("192.0.2.8", "192.0.2.7", 403),
+        ("172.17.0.1", "172.17.0.2", 403),
+        ("testclient", "127.0.0.1", 403),
+    ],
+)
+def test_the_local_key_is_taken_from_this_machine_alone(
+    on_this_machine: Service, peer: str, own: str, status: int
+) -> None:
+    """From loopback, or from the address that is connected to."""
+    assert ask(on_this_machine, LOCAL.token("a"), peer, own) == status
+
+
+def test_the_local_key_is_not_taken_through_a_proxy(on_this_machine: Service) -> None:
+    """A tunnel on this machine passes on what anybody sends."""
+    forwarded = {"X-Forwarded-For": "192.0.2.1"}
+    assert ask(on_this_machine, LOCAL.token("a"), **forwarded) == 403
+
+
+def test_a_service_proves_that_it_knows_the_local_key(on_this_machine: Service) -> None:
+    """By an HMAC of what it is asked; without a local key there is no such route."""
+    with TestClient(create_app(on_this_machine, LOCAL)) as client:
+        told = client.get(PATH, params={"nonce": "0" * 32}).json()
+        assert told == {"proof": LOCAL.proof("0" * 32), "starting": False}
+        assert client.get(PATH).status_code == 400
+    with TestClient(create_app(on_this_machine)) as client:
+        assert client.get(PATH, params={"nonce": "0" * 32}).status_code == 404

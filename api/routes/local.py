@@ -1,0 +1,28 @@
+"""The proof that this is the service whose key lies in the data folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+from litestar import get
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import Parameter
+
+from adapters.service_address import PATH, LocalKey
+
+
+def local_proof(key: LocalKey, starting: Callable[[], bool]) -> HTTPRouteHandler:
+    """Make the route that answers a nonce with its HMAC, so that a command trusts the address.
+
+    It needs no key, and tells nothing of the key it proves. `starting`: whether the models are
+    still being loaded, for which a command may want to wait.
+    """
+
+    @get(PATH, include_in_schema=False, sync_to_thread=False)
+    def proof(
+        nonce: Annotated[str, Parameter(min_length=32, max_length=64)],
+    ) -> dict[str, str | bool]:
+        return {"proof": key.proof(nonce), "starting": starting()}
+
+    return proof
