@@ -81,22 +81,11 @@ def listed(paths: Sequence[Path]) -> FileListing:
 
     A file that is named is taken whatever its suffix says and wherever it links to.
     """
-    listing = FileListing([], [])
-    roots = {path for path in paths if path.is_dir()}
-    given = {file_names.path_name(path) for path in paths if path not in roots}
-    met: set[str] = set()
-    for path in paths:
-        entries = _below(path) if path in roots else [_named(path)]
-        for entry in entries:
-            by_itself = path in roots and isinstance(entry, Skipped) and entry.name in given
-            if entry.name in met or by_itself:
-                continue
-            met.add(entry.name)
-            if isinstance(entry, FoundFiles):
-                listing.files.append(entry)
-            else:
-                listing.skipped.append(entry)
-    return listing
+    met: dict[str, FoundFiles | Skipped] = {}
+    for entry in _entries(paths):
+        met.setdefault(entry.name, entry)
+    files = [one for one in met.values() if isinstance(one, FoundFiles)]
+    return FileListing(files, [one for one in met.values() if isinstance(one, Skipped)])
 
 
 def failing(skipped: Sequence[Skipped]) -> bool:
@@ -107,6 +96,19 @@ def failing(skipped: Sequence[Skipped]) -> bool:
 def unread(file: FoundFiles, error: UnreadError) -> Skipped:
     """Make the entry of a file that was listed and could not be read."""
     return Skipped(file.name, error.kind, error.detail)
+
+
+def _entries(paths: Sequence[Path]) -> Iterator[FoundFiles | Skipped]:
+    """Yield what is named and what lies below folders; one that is named is skipped by none."""
+    roots = {path for path in paths if path.is_dir()}
+    given = {file_names.path_name(path) for path in paths if path not in roots}
+    for path in paths:
+        if path not in roots:
+            yield _named(path)
+            continue
+        for entry in _below(path):
+            if isinstance(entry, FoundFiles) or entry.name not in given:
+                yield entry
 
 
 def _named(path: Path) -> FoundFiles | Skipped:

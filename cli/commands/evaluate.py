@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import click
 from msgspec import to_builtins
@@ -32,6 +33,7 @@ from evaluation.edits import EDITS
 from evaluation.scratch_library import album
 from evaluation.scratch_service import private
 
+_R = TypeVar("_R")
 _FILE = click.Path(exists=True, path_type=Path)
 
 
@@ -109,16 +111,10 @@ def duplicates(
     with private(POLICY, model, index) as instance, _progress(shown=not as_json) as told:
         evaluation = DuplicatesEvaluation(instance, plan, POLICY, told)
         report = evaluation.run()
-    out.mkdir(parents=True, exist_ok=True)
-    written = [out / "report.json", *plots.contact(evaluation.wrong, out)]
-    written[0].write_text(json.dumps(to_builtins(report), indent=2) + "\n")
+    written = [_written(report, out), *plots.contact(evaluation.wrong, out)]
     if plot:
         written.append(plots.plot(report, out / "plot.png"))
-    if as_json:
-        verdicts.as_json(to_builtins(report))
-    else:
-        tables.duplicates(report)
-        click.echo("written: " + ", ".join(str(path) for path in written))
+    _show(report, tables.duplicates, written, as_json=as_json)
     missed = any(not edit.met for edit in report.edits)
     return 1 if missed or any(pairs.false for pairs in report.pairs) else 0
 
@@ -180,16 +176,28 @@ def retrieval(
     )
     with album(model, caption_model) as stocked, _progress(shown=not as_json) as told:
         report = recall.RetrievalEvaluation(stocked, plan, told).run()
-    out.mkdir(parents=True, exist_ok=True)
-    written = [out / "report.json"]
-    written[0].write_text(json.dumps(to_builtins(report), indent=2) + "\n")
+    written = [_written(report, out)]
     if plot and report.told is not None:
         written.append(plots.curves(report, out / "curve.png"))
+    _show(report, tables.retrieval, written, as_json=as_json)
+
+
+def _written(report: object, out: Path) -> Path:
+    """Write a report as JSON into a folder, which is made; returns the file."""
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "report.json"
+    path.write_text(json.dumps(to_builtins(report), indent=2) + "\n")
+    return path
+
+
+def _show(
+    report: _R, table: Callable[[_R], None], written: Sequence[Path], *, as_json: bool
+) -> None:
     if as_json:
         verdicts.as_json(to_builtins(report))
     else:
-        tables.retrieval(report)
-        click.echo("written: " + ", ".join(str(path) for path in written))
+        table(report)
+        click.echo("written: " + ", ".join(map(str, written)))
 
 
 def _files(paths: Sequence[Path]) -> tuple[Path, ...]:
