@@ -1,4 +1,4 @@
-"""What `seenit doctor` tells of one thing."""
+"""One finding of `seenit doctor`, and the checks that yield them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class DoctorFinding:
     remedy: str = ""
 
     def told(self) -> dict[str, str]:
-        """What is shown of it as JSON."""
+        """Return the finding as JSON shows it."""
         told = {"name": self.name, "state": self.state, "says": self.says}
         return {**told, "remedy": self.remedy} if self.remedy else told
 

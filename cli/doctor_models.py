@@ -1,4 +1,4 @@
-"""What `seenit doctor` finds of the models: device, weights, and what is wrong with their files."""
+"""Checks of `seenit doctor` on the models: device, weights and their files."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _files(name: str, model: str, remedy: str) -> DoctorFinding:
 
 
 def _folder(model: str) -> Path | None:
-    """The folder of the model on this machine; the hub is not asked. Raise OSError."""
+    """Return the model's folder on this machine, without the hub. Raise OSError."""
     folder = Path(model).expanduser()
     if folder.is_dir():
         return folder

@@ -1,4 +1,4 @@
-"""What `seenit doctor` finds of the parts that the settings name by their URLs: who answers."""
+"""Checks of `seenit doctor` on the parts that settings name by URL: store, index, queue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads files that a person named or a folder held: never waits for one, never past a limit."""
+"""Reading of named and listed files: never waits for one, never reads past a limit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SPECIAL = {
     stat.S_IFBLK: "a device",
     stat.S_IFDIR: "a folder",
 }
-"""What is no regular file, by its type."""
+"""Names of file types that are no regular files."""
 _KINDS = {
     errno.ENOENT: "vanished",
     errno.ENOTDIR: "vanished",

@@ -1,4 +1,4 @@
-"""Which files a command line means, and what of a folder is skipped, by kind.
+"""Listing of the files that a command line names, and of skipped entries by kind.
 
 Every entry below a folder is accounted for once: it is a file to be taken or it is skipped, a
 hidden folder and one that cannot be listed as a whole.
@@ -20,7 +20,7 @@ from core.imaging import headers
 _PICTURE = re.compile(
     r"\.(avif|bmp|dib|gif|hei[cf]s?|hif|jfif|jpe|jpe?g|mpo|p[bgnp]m|png|tiff?|webp)", re.IGNORECASE
 )
-"""What is read here, by the suffixes it goes by; what a file is its first bytes decide."""
+"""Suffixes of formats that are read; the first bytes of a file decide its format."""
 _FOREIGN = re.compile(
     r"\.(ai|blp|cdr|cgm|cin|clip|cur|dcm|dcx|dds|djvu?|dpx|dxf|emf|eps|exr|f4v|fits?|fpx|hdr|icns|ico|"
     r"j2[ck]|jng|jp[2cfmx]|jxl|jxr|jls|kra|mng|pam|pcd|pcx|pfm|pict?|pct|procreate|psb|psd|pspimage|"
@@ -45,13 +45,13 @@ KINDS = {
     "vanished": "vanished meanwhile",
     "changed": "changed while it was read",
 }
-"""Why an entry is skipped, in the words of a terminal."""
+"""Reasons for skipping an entry, as a terminal shows them."""
 UNREAD = frozenset({"broken_link", "unreadable", "vanished", "changed"})
-"""Kinds behind which a picture may lie that was meant: a command that met one exits with 1."""
+"""Kinds that may hide a picture that was meant: a command that meets one exits with 1."""
 
 
 class FoundFiles(NamedTuple):
-    """A file, and the name it is known by: its path as it was given, written as text."""
+    """A file and its name: its path as it was given, written as text."""
 
     path: Path
     name: str
@@ -70,7 +70,7 @@ class Skipped(NamedTuple):
 
 
 class FileListing(NamedTuple):
-    """What was found, both in the order in which it was met."""
+    """Files and skipped entries, in the order of the walk."""
 
     files: list[FoundFiles]
     skipped: list[Skipped]
@@ -89,7 +89,7 @@ def listed(paths: Sequence[Path]) -> FileListing:
 
 
 def failing(skipped: Sequence[Skipped]) -> bool:
-    """Whether what was skipped makes a command exit with 1."""
+    """Return whether skipped entries make a command exit with 1."""
     return any(one.named or one.kind in UNREAD for one in skipped)
 
 
@@ -165,7 +165,7 @@ def _look(path: Path, entry: os.DirEntry[str]) -> FoundFiles | Skipped | None:
 
 
 def _skipping(path: Path, status: os.stat_result) -> tuple[str, str] | None:
-    """Kind and reason for which a file is skipped, None for one to be taken. Raise OSError."""
+    """Return kind and reason for skipping a file, None for one to take. Raise OSError."""
     if path.name.startswith("."):
         return "hidden", "its name begins with a dot"
     if stat.S_ISLNK(status.st_mode):

@@ -32,12 +32,12 @@ class Time(click.ParamType[str]):
     name = "time"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The text of an option."""
+        """Return the moment in UTC, from a text as `datetime.fromisoformat` takes it."""
         try:
             return clock.stamp(datetime.fromisoformat(value).astimezone())
         except (ValueError, OverflowError):
             self.fail(
-                f"{value!r} is no time such as 2026-03-01 or 2026-03-01T09:30:00Z", param, ctx
+                f"{value!r} is not a time: write 2026-03-01 or 2026-03-01T09:30:00Z", param, ctx
             )
 
 

@@ -41,7 +41,7 @@ _COMMANDS = {
     "evaluate": "Measure recall and false verdicts on photos of yours.",
     "doctor": "Say what is installed and what is missing.",
 }
-"""Told here, so that `seenit --help` imports none of them."""
+"""Help of each command, here so that `seenit --help` imports none of them."""
 
 _OURS = {"adapters", "api", "cli", "core", "demo", "evaluation", "rag", "worker"}
 
@@ -52,7 +52,7 @@ class LazyGroup(click.Group):
     """Commands that are imported when called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """In the order in which they are met."""
+        """Return the names in the order of the help."""
         del ctx
         return list(_COMMANDS)
 
@@ -78,7 +78,7 @@ class LazyGroup(click.Group):
 )
 @click.version_option(package_name="seenit")
 def seenit() -> None:
-    """Tell of every picture whether it was seen before."""
+    """Recognise pictures that were seen before, and find the ones that answer a question."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -135,7 +135,7 @@ def _told(error: click.ClickException | SeenitError | OSError | ModuleNotFoundEr
 
 
 def _plain(text: str) -> str:
-    """A message whose lines may name files, without what a terminal would obey."""
+    """Return a message without the terminal controls that a file name may contain."""
     return "\n".join(map(printable, text.split("\n")))
 
 

@@ -30,9 +30,9 @@ from core.errors import EngineUnavailableError
 
 _CONNECT_SECONDS = 1.0
 _ANSWER_SECONDS = 10.0
-"""For which a service that took the connection may say nothing: it binds before it is built."""
+"""Seconds that a service may take to answer: it listens before its parts are built."""
 _START_SECONDS = 120.0
-"""For which a command waits for the models of a service that is starting."""
+"""Seconds that a command waits for the models of a starting service."""
 _WORDLESS_SECONDS = 1.0
 _POLL_SECONDS = 0.1
 

@@ -57,7 +57,7 @@ def command(
 
 
 def _print(spaces: Sequence[dict[str, Any]]) -> None:
-    """A line for each way of asking a space, and why a space could not be measured."""
+    """Print a line per way of asking a space, and why a space could not be measured."""
     table = Table(header_style="bold")
     for name in ("tenant", "space", "asked by", "questions", "stands out by", "kept", "close from"):
         table.add_column(

@@ -1,4 +1,4 @@
-"""`seenit check`: were these pictures seen before? Nothing is kept."""
+"""`seenit check`: the verdict that files would get; nothing is stored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`seenit doctor`: what is there, what is missing, and how to get it."""
+"""`seenit doctor`: checks of packages, settings, parts and models, with remedies."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def _packages() -> DoctorFinding:
 
 
 def _required() -> list[str]:
-    """Packages that Seenit cannot run without."""
+    """Return the packages that Seenit cannot run without."""
     try:
         asked = metadata.requires("seenit") or []
     except metadata.PackageNotFoundError:
@@ -233,7 +233,7 @@ def _engine(data: Path) -> DoctorFinding:
 
 
 def _calibration(read: Settings) -> DoctorFinding:
-    """What was measured by `seenit calibrate`, a line for each way of asking each space."""
+    """Report the results of `seenit calibrate`, a line per way of asking each space."""
     from urllib.parse import unquote, urlsplit
 
     from adapters.blobs.opening import open_blobs

@@ -1,4 +1,4 @@
-"""`seenit evaluate`: what is recognised and what is found, on photos of one's own."""
+"""`seenit evaluate`: recognition of copies and recall of search on one's own photos."""
 
 from __future__ import annotations
 
@@ -221,8 +221,11 @@ def _known(path: Path | None) -> frozenset[frozenset[str]]:
         return frozenset()
     lines = read_text(path).splitlines()
     rows = [line.split() for line in lines if line.strip() and not line.startswith("#")]
-    if any(len(row) != 2 for row in rows):  # noqa: PLR2004 a pair
-        raise InputError(f"{printed(path)}: every line has to name two files")
+    for row in rows:
+        if len(row) != 2:  # noqa: PLR2004 a pair
+            raise InputError(
+                f"{printed(path)}: {' '.join(row)!r} has {len(row)} words: a line names two files"
+            )
     return frozenset(frozenset(row) for row in rows)
 
 

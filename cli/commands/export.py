@@ -1,4 +1,4 @@
-"""`seenit export`: every record with its vectors, into a file that others read."""
+"""`seenit export`: every record with its vectors, as JSON lines, Parquet or SQL."""
 
 from __future__ import annotations
 
@@ -55,7 +55,9 @@ def command(
     if as_json and out == "-":
         raise click.UsageError("--json goes with --out FILE")
     if not TABLE.fullmatch(table):
-        raise click.BadParameter(f"{table!r} is no plain name of a table", param_hint="--table")
+        raise click.BadParameter(
+            f"{table!r} is not a table name: use letters, digits, _", param_hint="--table"
+        )
     kind = kind or _SUFFIXES.get(Path(out).suffix.lower(), "jsonl")
     read = settings.load(data=data, log_level="warning")
     connection.present(read)
@@ -90,7 +92,7 @@ def command(
 
 @contextmanager
 def _sink(out: str) -> Iterator[BinaryIO]:
-    """A file that appears under its name once it is whole, or standard output. Raise OSError."""
+    """Yield standard output, or a file that gets its name once it is whole. Raise OSError."""
     if out == "-":
         file = cast("BinaryIO", sys.stdout.buffer)
         yield file

@@ -1,4 +1,4 @@
-"""`seenit ingest`: files and folders in, and what became of each."""
+"""`seenit ingest`: uploads files and folders and prints each verdict."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _AHEAD = 4
 """Threads that read files before they are sent."""
 _POLL_SECONDS = 0.05
 _Ready = tuple[str, Answer | None] | SeenitError
-"""A file's SHA-256 and the record that is stored of it, or why there is neither."""
+"""A file's SHA-256 and its stored record if there is one, or the error of reading it."""
 
 
 @click.command()
@@ -53,7 +53,7 @@ def command(
     service: connection.ServiceOptions,
     as_json: bool,
 ) -> int:
-    """Take in files and folders, and tell each one's verdict.
+    """Upload files and folders, and print each verdict.
 
     Each picture's path becomes its external_id. Run it again after an interruption, and it goes
     on where it stopped: what is stored under the same path with the same bytes is not sent again.
@@ -86,7 +86,7 @@ def _rows(
     *,
     show_bar: bool,
 ) -> Iterator[Answer | Skipped]:
-    """One row a file, in order, while a bar runs on standard error.
+    """Yield one row per file, in order, while a bar runs on standard error.
 
     Files are read ahead, sent one after the other, and settled behind: so the first of two copies
     is the original, however many are on their way.
@@ -113,7 +113,7 @@ def _rows(
 def _ahead(
     pool: ThreadPoolExecutor, client: HTTPClient, files: Sequence[FoundFiles]
 ) -> Iterator[tuple[FoundFiles, _Ready]]:
-    """Each file with what is known of it, in order, a few of them looked at beforehand."""
+    """Yield each file with its digest and stored record, in order, reading a few ahead."""
     begun: deque[tuple[FoundFiles, Future[_Ready]]] = deque()
     for file in files:
         begun.append((file, pool.submit(_look, client, file)))
@@ -159,14 +159,14 @@ def _send(
 
 
 def _same(data: bytes, content: str) -> bytes:
-    """The bytes, if they still are those that were looked at before. Raise UnreadError."""
+    """Return the bytes if they have not changed since the first read. Raise UnreadError."""
     if sha256(data).hexdigest() != content:
         raise UnreadError("it changed after it was first read", "changed")
     return data
 
 
 def _settled(client: HTTPClient, row: Answer | Skipped) -> Answer | Skipped:
-    """The row once its job has ended."""
+    """Wait until a job has ended; return its row."""
     if isinstance(row, Skipped):
         return row
     while row["status"] not in _ENDED:
@@ -182,6 +182,6 @@ def _settled(client: HTTPClient, row: Answer | Skipped) -> Answer | Skipped:
 
 
 def _key(file: FoundFiles, content: str, fields: dict[str, Any]) -> str:
-    """The same path, bytes and fields are the same upload, however often they are sent."""
+    """Return the idempotency key of a path, its bytes and fields: equal for a repeat."""
     parts = [file.name, content, *(f"{name}={value}" for name, value in sorted(fields.items()))]
     return sha256("\0".join(parts).encode()).hexdigest()

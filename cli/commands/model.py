@@ -88,7 +88,7 @@ def activate(
 
 
 def _named(model: str, *, caption: bool) -> dict[str, str]:
-    """A folder by its whole path: the holder may run elsewhere."""
+    """Return a folder by its whole path: the holder may run elsewhere."""
     folder = Path(model).expanduser()
     source = str(folder.absolute()) if folder.is_dir() else model
     return {"model": source, "kind": "caption" if caption else "visual"}

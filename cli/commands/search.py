@@ -31,14 +31,14 @@ class Least(click.ParamType[tuple[str, float]]):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> tuple[str, float]:
-        """Name, "" for none, and number."""
+        """Return the name of the space, "" for none, and the cosine."""
         if isinstance(value, tuple):
             return value
         kind, _, number = value.rpartition("=")
         try:
             return kind, float(number)
         except ValueError:
-            self.fail(f"{value!r} is no number such as 0.4 or caption=0.4", param, ctx)
+            self.fail(f"{value!r} is not a cosine: write 0.4 or caption=0.4", param, ctx)
 
 
 @click.command()
@@ -116,10 +116,12 @@ def _least(given: tuple[tuple[str, float], ...], mode: str) -> float | dict[str,
     if mode != "hybrid" and len(given) == 1 and given[0][0] in ("", mode):
         return given[0][1]
     if mode != "hybrid":
-        raise click.UsageError(f"--min-similarity of {mode} is one number")
+        raise click.UsageError(
+            f"--min-similarity with --mode {mode} takes one number without a name, such as 0.4"
+        )
     if any(not kind for kind, _ in given):
         raise click.UsageError(
-            "--min-similarity of hybrid names its space, such as caption=0.4; "
-            "or choose one with --mode"
+            "--min-similarity with --mode hybrid names its space, such as caption=0.4 or "
+            "visual=0.25"
         )
     return dict(given)

@@ -63,7 +63,7 @@ def command(
 
 
 def named(picture: str, hint: str) -> tuple[str | None, Path | None]:
-    """The id of a stored picture, or a file."""
+    """Return the id of a stored picture, or a file. Raise BadParameter."""
     path = Path(picture)
     try:
         if stat.S_ISREG(path.stat().st_mode):

@@ -1,4 +1,4 @@
-"""`seenit up`: API and worker in one process; also the service that other commands bring along."""
+"""`seenit up`: API and worker in one process; also the service inside other commands."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _START_SECONDS = 60.0
 def command(
     host: str | None, port: int | None, data: str | None, model: str | None, *, as_json: bool
 ) -> None:
-    """Run the service: API and worker in one process, until it is told to stop.
+    """Run the service: API and worker in one process, until it is stopped.
 
     Ctrl-C or SIGTERM ends it gracefully: open requests and the batch in hand are finished, and
     what still waits is taken up at the next start.
@@ -76,7 +76,7 @@ def _listening(read: Settings, held: str) -> Iterator[socket]:
 def holding(
     read: Settings, *, ahead: bool = True, took: Callable[[], None] = lambda: None
 ) -> Iterator[Services]:
-    """Everything connected, and an engine that runs where no other process holds the folder.
+    """Yield the services, with an engine that runs where no other process holds the folder.
 
     `ahead`: its models are loaded also while another one does. `took` is called whenever the
     engine has taken the folder's lock. Where the broker is shared there is no engine: workers
@@ -99,7 +99,7 @@ def holding(
 
 @contextmanager
 def reading(read: Settings, tenant: str, asked: Sequence[SpaceKind]) -> Iterator[Services]:
-    """Everything connected and nothing running: records are read, none is settled.
+    """Yield the services without an engine: records are read, none is settled.
 
     The models of the spaces that are `asked` are loaded by then, or known to be absent.
     """
@@ -118,7 +118,7 @@ def reading(read: Settings, tenant: str, asked: Sequence[SpaceKind]) -> Iterator
 def beside(
     read: Settings, tenant: str = "default", asked: Sequence[SpaceKind] | None = None
 ) -> Iterator[HTTPClient]:
-    """A service in this process, on a free loopback port and with a key of its own.
+    """Serve in this process, on a free loopback port with its own key; yield a client.
 
     It holds the engine where no other process does; else it accepts, and the holder settles. Where
     the spaces that will be `asked` are named, it only reads.

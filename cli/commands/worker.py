@@ -14,7 +14,7 @@ from core.task_names import QUEUES
 from worker.worker import Worker
 
 LOOK_SECONDS = 1.0
-"""How often it looks whether it was told to stop."""
+"""Seconds between two looks at the stop signal."""
 
 logger = logging.getLogger(__name__)
 

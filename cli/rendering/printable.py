@@ -1,4 +1,4 @@
-"""Texts of others on a terminal: nothing in them moves, hides or turns what stands there."""
+"""Other people's texts made safe for a terminal: no cursor, colour or bidi controls."""
 
 from __future__ import annotations
 

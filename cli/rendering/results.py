@@ -20,7 +20,7 @@ _BANDS = {"very close": "green", "close": "green", "related": "yellow", "weak": 
 
 
 def advised(ask: Callable[[], Answer]) -> Answer:
-    """An answer, or the reason why there is no model and what to do about it."""
+    """Return an answer; add what to do to the error for an absent model."""
     try:
         return ask()
     except EmbedderUnavailableError as error:
@@ -28,18 +28,18 @@ def advised(ask: Callable[[], Answer]) -> Answer:
 
 
 def plain(value: object) -> str:
-    """A text in one line, without what moves or hides things on a terminal."""
+    """Return a text in one line, without terminal controls or invisible characters."""
     return " ".join("".join(c if c.isprintable() else " " for c in str(value)).split())
 
 
 def called(picture: Answer) -> str:
-    """What people know a picture by: its title, its file, their own id for it."""
+    """Return the name people know a picture by: title, file name or external_id."""
     names = (picture.get(name) for name in ("title", "filename", "external_id"))
     return plain(next((name for name in names if name), ""))
 
 
 def hits(answer: Answer) -> None:
-    """Print what a search found, best first, and what took part in it."""
+    """Print the hits of a search, best first, and the signals that took part."""
     console = Console()
     found = answer["hits"]
     grouped = any("group" in hit for hit in found)
@@ -68,7 +68,7 @@ def hits(answer: Answer) -> None:
 
 
 def citations(answer: Answer) -> None:
-    """Print the pictures of a prompt by their labels, and what is not in it."""
+    """Print the pictures of a prompt by their labels, and those left out."""
     console = Console()
     if answer["reason"]:
         console.print(Text(f"no picture: {plain(answer['reason'])}"), soft_wrap=True)
@@ -147,7 +147,7 @@ def _print(
     wide: Sequence[str] = (),
     numbers: Sequence[str] = (),
 ) -> None:
-    """A table; in lines where it would be too narrow to read."""
+    """Print a table; lines where a table would be too narrow to read."""
     if not rows:
         return
     if console.width < NARROW and not numbers:

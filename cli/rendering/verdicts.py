@@ -29,11 +29,11 @@ _COLOURS = {
 }
 _WORDS = {"near_duplicate": "near duplicate"}
 NARROW = 100
-"""Columns under which a table is not worth its lines."""
+"""Columns below which lines are printed in place of a table."""
 _ROWS = 100
-"""Most rows of a table on a terminal; `--json` tells all."""
+"""Most rows of a table on a terminal; `--json` has all."""
 _EACH = 3
-"""Entries of a kind that are named on a terminal; `--json` tells all."""
+"""Entries of a kind that are named on a terminal; `--json` has all."""
 _LONG = 100
 """Characters of such a name."""
 _REASONS = {"too-large": "too large", "unsupported": "unsupported format", "broken": "broken"}
@@ -51,7 +51,7 @@ def as_json(value: Any) -> None:  # noqa: ANN401 whatever JSON can say
 
 
 def outcome(rows: Sequence[Answer], skipped: Sequence[Skipped], *, json_wanted: bool) -> None:
-    """Print what became of every file and entry: each is in one row, or skipped."""
+    """Print the result of every file and entry: each is in one row, or skipped."""
     if json_wanted:
         left = [{"file": one.name, "kind": one.kind, "reason": one.reason} for one in skipped]
         counted = dict(Counter(one.kind for one in skipped))
@@ -66,7 +66,7 @@ def outcome(rows: Sequence[Answer], skipped: Sequence[Skipped], *, json_wanted: 
 def not_taken(
     rows: Sequence[Answer], skipped: Sequence[Skipped], within: str = "", *, err: bool = False
 ) -> None:
-    """List by kind what failed and what was skipped, a few of each by name below a folder."""
+    """List failed and skipped files by kind, a few of each by name below a folder."""
     failed: dict[str, list[str]] = {}
     for row in rows:
         if kind(row) == "failed":
@@ -93,7 +93,7 @@ def _cut(name: str) -> str:
 
 
 def progress(*, wanted: bool) -> Progress:
-    """A bar on standard error that leaves nothing behind; none where nobody would see it move."""
+    """Return a progress bar on standard error, disabled where it is no terminal."""
     console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}"),
@@ -107,13 +107,13 @@ def progress(*, wanted: bool) -> Progress:
 
 
 def kind(row: Answer) -> str:
-    """`new`, `exact`, `near_duplicate`, `similar`, or `failed`."""
+    """Return `new`, `exact`, `near_duplicate`, `similar` or `failed`."""
     verdict = row.get("verdict")
     return str(verdict["kind"]) if verdict else "failed"
 
 
 def why(row: Answer) -> str:
-    """The evidence of the match that decided, or the reason of the failure."""
+    """Return the evidence of the deciding match, or the reason of the failure."""
     verdict = row.get("verdict")
     if not verdict:
         return str((row.get("error") or {}).get("detail", ""))
@@ -125,19 +125,19 @@ def why(row: Answer) -> str:
 
 
 def original(row: Answer) -> str:
-    """The original by the name its owner gave it, else by its id."""
+    """Return the external_id of the original, else its image_id."""
     verdict = row.get("verdict") or {}
     first = verdict.get("original") or {}
     return str(first.get("external_id") or first.get("image_id") or "")
 
 
 def decision(row: Answer) -> str:
-    """`allow`, `review` or `block`."""
+    """Return `allow`, `review` or `block`, "" for a failure."""
     return str((row.get("decision") or {}).get("value", ""))
 
 
 def verdicts(rows: Sequence[Answer], within: str | None = None) -> None:
-    """Print a table of files and what became of them; of a long one, those that are not new.
+    """Print a table of files and their verdicts; of a long one, those that are not new.
 
     `within` is the folder that all lie in, and is said once.
     """
@@ -179,7 +179,7 @@ def _table(rows: Sequence[Answer], within: str) -> Table:
 
 
 def _lines(console: Console, rows: Sequence[Answer], within: str) -> None:
-    """A file a line or two, where a table would be too narrow to read."""
+    """Print a file in a line or two, where a table would be too narrow to read."""
     if within:
         console.print(Text(f"in {printable(within)}", style="italic"))
     for row in rows:
@@ -199,7 +199,7 @@ def _called(row: Answer) -> Text:
 
 
 def _within(names: Sequence[str]) -> str:
-    """The folder that all of them lie in, with its slash, which need not be said in every row."""
+    """Return the folder that contains all of them, with its slash, to print it once."""
     folders = {name.rstrip("/").rpartition("/")[0] for name in names}
     if len(names) < 2 or len({folder.startswith("/") for folder in folders}) > 1:  # noqa: PLR2004
         return ""
@@ -208,12 +208,12 @@ def _within(names: Sequence[str]) -> str:
 
 
 def counts(rows: Iterable[Answer]) -> dict[str, int]:
-    """Rows by kind of verdict, `failed` included."""
+    """Count rows by kind of verdict, `failed` included."""
     return dict(Counter(kind(row) for row in rows).most_common())
 
 
 def summary(rows: Sequence[Answer], skipped: Sequence[Skipped] = ()) -> str:
-    """Counts in one line: of files by verdict, of what was skipped by kind."""
+    """Return one line of counts: files by verdict, skipped entries by kind."""
     parts = [f"{n} {_WORDS.get(name, name)}" for name, n in counts(rows).items()]
     told = f"{len(rows)} files: {', '.join(parts)}" if parts else "no pictures found"
     if not skipped:

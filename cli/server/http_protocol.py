@@ -1,4 +1,4 @@
-"""HTTP/1.1 as it is served: uvicorn's protocol on h11, stricter about lines and about context."""
+"""uvicorn's HTTP/1.1 protocol on h11, stricter about line ends and log context."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class StrictConnection(h11.Connection):
     _chunked = False
 
     def next_event(self) -> Any:  # noqa: ANN401 - an event or one of two constants
-        """As h11's. Raise h11.RemoteProtocolError."""
+        """Return the next event, as h11 does. Raise h11.RemoteProtocolError."""
         head = self.their_state is h11.IDLE
         before = self.trailing_data[0] if head or self._chunked else b""
         event = super().next_event()
@@ -40,7 +40,7 @@ class StrictConnection(h11.Connection):
 
 
 class HTTPProtocol(H11Protocol):
-    """One connection."""
+    """One HTTP/1.1 connection of a client."""
 
     def __init__(self, *given: Any, **named: Any) -> None:  # noqa: ANN401 - uvicorn's own
         super().__init__(*given, **named)

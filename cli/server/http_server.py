@@ -1,4 +1,4 @@
-"""Serving HTTP: what `seenit up` and `seenit api` have in common."""
+"""HTTP server of `seenit up` and `seenit api`, and its listening socket."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from cli.server.http_protocol import HTTPProtocol
 from core.errors import SettingsError
 
 GRACE_SECONDS = 10
-"""How long open requests may take to end once a stop was asked for."""
+"""Seconds that open requests may take to end after a stop signal."""
 
 
 class HTTPServer(uvicorn.Server):
-    """Tells when it listens."""
+    """A uvicorn server that reports when it listens."""
 
     def __init__(self, app: object, listening: Callable[[], None]) -> None:
         config = uvicorn.Config(
@@ -81,7 +81,7 @@ def listener(host: str, port: int) -> socket.socket:
 
 
 def url(bound: socket.socket) -> str:
-    """Where it listens."""
+    """Return the URL of a listening socket."""
     host, port = bound.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 

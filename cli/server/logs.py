@@ -1,4 +1,4 @@
-"""Where log lines go, and what they look like."""
+"""Logging to standard error, as text or JSON."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FIELDS = (
     "delete",
     "purge",
 )
-"""What is taken over from a line's `extra`: ids and numbers, nothing that a person wrote."""
+"""Fields copied from a line's `extra`: ids and numbers, no text that a person wrote."""
 
 
 def log_to(read: Settings) -> None:

@@ -1,4 +1,4 @@
-"""Being told to stop: the first time what is in hand is finished, the second time nothing is."""
+"""Stop signals: the first lets work in hand finish, the second ends the process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def told_to_stop() -> threading.Event:
-    """An event that the first SIGTERM or Ctrl-C sets; the second one ends the process at once.
+    """Return an event that the first SIGTERM or Ctrl-C sets; a second ends the process.
 
     At once is no harm: what a worker had is found again when its leases run out.
     """

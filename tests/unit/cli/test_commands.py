@@ -57,7 +57,7 @@ def test_help_imports_nothing_heavy() -> None:
         (["nonsense"], 2, "No such command 'nonsense'"),
         (["check"], 2, "Missing argument 'PATHS...'"),
         (["check", "/no/such/file"], 2, "does not exist"),
-        (["check", ".", "--url", "nowhere"], 2, "not an address of a service"),
+        (["check", ".", "--url", "nowhere"], 2, "is not the address of a service"),
         (["doctor", "--nonsense"], 2, "No such option"),
     ],
 )
@@ -213,7 +213,7 @@ def test_another_service_is_told_apart(canned: tuple[type[Canned], str]) -> None
 
 def test_what_is_no_address_is_a_wrong_setting() -> None:
     """Rather than a traceback of the HTTP library."""
-    with HTTPClient("ftp://x") as client, pytest.raises(SettingsError, match="not an address"):
+    with HTTPClient("ftp://x") as client, pytest.raises(SettingsError, match="not the address"):
         client.job("7")
 
 

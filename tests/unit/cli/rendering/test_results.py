@@ -140,9 +140,9 @@ def test_counts_are_told_by_space_and_category(capsys: pytest.CaptureFixture[str
         (["search"], "say what to search for"),
         (["search", "a", "--mode", "nonsense"], "'nonsense' is not one of"),
         (["search", "a", "--min-similarity", "0.4"], "names its space"),
-        (["search", "a", "--min-similarity", "b"], "'b' is no number"),
-        (["search", "a", "--mode", "caption", "--min-similarity", "visual=1"], "is one number"),
-        (["search", "a", "--accepted-after", "soon"], "is no time"),
+        (["search", "a", "--min-similarity", "b"], "'b' is not a cosine"),
+        (["search", "a", "--mode", "caption", "--min-similarity", "visual=1"], "takes one number"),
+        (["search", "a", "--accepted-after", "soon"], "is not a time"),
         (["search", "a", "--data", "nowhere"], "there is no data in"),
         (["similar", "nothing"], "neither a file nor the id of a picture"),
         (["context"], "ask something"),
@@ -152,7 +152,7 @@ def test_counts_are_told_by_space_and_category(capsys: pytest.CaptureFixture[str
         (["stats", "--data", "nowhere"], "there is no data in"),
         (["export", "--data", "nowhere"], "there is no data in"),
         (["export", "--json"], "--json goes with --out FILE"),
-        (["export", "--format", "sql", "--table", "a; b"], "is no plain name of a table"),
+        (["export", "--format", "sql", "--table", "a; b"], "is not a table name"),
     ],
 )
 def test_wrong_use_is_one_plain_message(
