@@ -55,9 +55,7 @@ def command(
     if as_json and out == "-":
         raise click.UsageError("--json goes with --out FILE")
     if not TABLE.fullmatch(table):
-        raise click.BadParameter(
-            f"{table!r} is not a table name: use letters, digits, _", param_hint="--table"
-        )
+        raise click.BadParameter(f"{table!r}: use letters, digits, _", param_hint="--table")
     kind = kind or _SUFFIXES.get(Path(out).suffix.lower(), "jsonl")
     read = settings.load(data=data, log_level="warning")
     connection.present(read)

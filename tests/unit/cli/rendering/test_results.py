@@ -152,7 +152,7 @@ def test_counts_are_told_by_space_and_category(capsys: pytest.CaptureFixture[str
         (["stats", "--data", "nowhere"], "there is no data in"),
         (["export", "--data", "nowhere"], "there is no data in"),
         (["export", "--json"], "--json goes with --out FILE"),
-        (["export", "--format", "sql", "--table", "a; b"], "is not a table name"),
+        (["export", "--format", "sql", "--table", "a; b"], "use letters, digits, _"),
     ],
 )
 def test_wrong_use_is_one_plain_message(
