@@ -1,4 +1,4 @@
-"""The holder's chore of measuring what is near enough in every tenant's spaces."""
+"""The admin task `calibrate`: measures what is near enough in each tenant's spaces."""
 
 from __future__ import annotations
 
@@ -13,9 +13,13 @@ from worker.space_tasks import tenants_of
 
 
 def calibrate(
-    services: Services, arguments: Mapping[str, str], told: ReportProgress
+    services: Services, arguments: Mapping[str, str], progress: ReportProgress
 ) -> dict[str, Any]:
-    """Both active spaces of one tenant or of all; those that cannot be measured say why."""
+    """Measure both active spaces of one tenant or of all; a space that cannot be measured says why.
+
+    Raise MalformedError for a rate that is no number from 0 to 0.5, MissingError for a tenant
+    without a log.
+    """
     rate = _rate(arguments)
     spaces: list[dict[str, Any]] = []
     before = 0
@@ -25,7 +29,7 @@ def calibrate(
         def heard(done: int, total: int, before: int = before) -> None:
             nonlocal asked
             asked = total
-            told(before + done, before + total)
+            progress(before + done, before + total)
 
         tuned = services.tuner.calibrate(tenant, rate=rate, told=heard)
         before += asked
@@ -38,7 +42,7 @@ def calibrate(
 
 
 def shown(made: Calibration) -> dict[str, Any]:
-    """What a person may want to know of one; ready for JSON."""
+    """Return a calibration as commands report it, ready for JSON."""
     return {
         "kind": made.kind,
         "space_id": made.space_id,
@@ -66,4 +70,7 @@ def _rate(arguments: Mapping[str, str]) -> float:
     try:
         return float(arguments.get("rate", RATE))
     except ValueError:
-        raise MalformedError("the rate of false answers is a number", field="rate") from None
+        raise MalformedError(
+            f"rate must be a number above 0 and up to 0.5, not {arguments['rate']!r:.40}",
+            field="rate",
+        ) from None

@@ -1,4 +1,4 @@
-"""The holder's chores about spaces: add a second one, fill what is missing, flip."""
+"""The admin tasks about spaces of models: add a second one, fill it, activate it, list them."""
 
 from __future__ import annotations
 
@@ -21,46 +21,55 @@ from core.records import Job, JobKind
 from core.types import SPACE_KINDS, ChosenSpace, ReportProgress, SpaceKind
 
 
-def add(services: Services, arguments: Mapping[str, str], told: ReportProgress) -> dict[str, Any]:
-    """A second space beside the active one of every tenant; uploads fill it from then on.
+def add(
+    services: Services, arguments: Mapping[str, str], progress: ReportProgress
+) -> dict[str, Any]:
+    """Add a second space beside the active one of each tenant; uploads fill it from then on.
 
-    Tenants that ask it already are passed over; raise ConflictError where all do.
+    Tenants whose active space it is already are skipped; raise ConflictError if all are.
     """
-    return _choose(services, "add_space", arguments, told)
+    return _choose(services, "add_space", arguments, progress)
 
 
 def activate(
-    services: Services, arguments: Mapping[str, str], told: ReportProgress
+    services: Services, arguments: Mapping[str, str], progress: ReportProgress
 ) -> dict[str, Any]:
-    """From now on the added space is asked. Raise ConflictError while a picture lacks a vector."""
-    return _choose(services, "activate_space", arguments, told)
+    """Search the added space from now on. Raise ConflictError while a picture lacks a vector."""
+    return _choose(services, "activate_space", arguments, progress)
 
 
 def _choose(
-    services: Services, operation: JobKind, arguments: Mapping[str, str], told: ReportProgress
+    services: Services,
+    operation: JobKind,
+    arguments: Mapping[str, str],
+    progress: ReportProgress,
 ) -> dict[str, Any]:
     kind, source = _kind(arguments), arguments["model"]
     chosen = ChosenSpace(_open(services, kind, source).space, source)
     space_id = chosen.space.space_id
     tenants = tenants_of(services, arguments)
     if operation == "add_space":
-        asked = [one for one in tenants if services.models.space_id(one, kind) == space_id]
-        if asked and asked == tenants:
+        active = [one for one in tenants if services.models.space_id(one, kind) == space_id]
+        if active and active == tenants:
             raise ConflictError(f"{space_id} is the active space already")
-        tenants = [one for one in tenants if one not in asked]
+        tenants = [one for one in tenants if one not in active]
     for n, tenant in enumerate(tenants):
-        told(n, len(tenants))
+        progress(n, len(tenants))
         present = services.models.chosen(tenant, kind) if operation == "add_space" else None
         _settle(services, tenant, operation, chosen, present)
     services.models.forget()
-    told(len(tenants), len(tenants))
+    progress(len(tenants), len(tenants))
     return {"space_id": space_id, "tenants": tenants}
 
 
 def backfill(
-    services: Services, arguments: Mapping[str, str], told: ReportProgress
+    services: Services, arguments: Mapping[str, str], progress: ReportProgress
 ) -> dict[str, Any]:
-    """Make the vectors that are missing, in one space or in all that are asked or being filled."""
+    """Embed what lacks a vector, in one space or in all that are active or added.
+
+    Raise MissingError for a tenant without a log or a space no tenant has,
+    EmbedderUnavailableError if the space's model is absent.
+    """
     wanted = arguments.get("space")
     tenants = tenants_of(services, arguments)
     spaces: list[dict[str, Any]] = []
@@ -70,7 +79,7 @@ def backfill(
             space_id = embedder.space.space_id
 
             def heard(done: int, total: int, before: int = before) -> None:
-                told(before + done, before + total)
+                progress(before + done, before + total)
 
             made, failed = services.backfill.run(tenant, embedder, heard)
             before += made + failed
@@ -84,18 +93,18 @@ def backfill(
                 }
             )
     if wanted is not None and not spaces:
-        raise MissingError(f"no tenant has a space {wanted}")
+        raise MissingError(f"No tenant has a space {wanted}; `seenit model list` names them.")
     return {"spaces": spaces}
 
 
 def spaces(
-    services: Services, arguments: Mapping[str, str], told: ReportProgress
+    services: Services, arguments: Mapping[str, str], progress: ReportProgress
 ) -> dict[str, Any]:
-    """Which spaces every tenant has, and what is missing in them."""
+    """List each tenant's spaces, and how many pictures lack a vector in them."""
     tenants = tenants_of(services, arguments)
     found: list[dict[str, Any]] = []
     for n, tenant in enumerate(tenants):
-        told(n, len(tenants))
+        progress(n, len(tenants))
         active = {services.models.space_id(tenant, kind) for kind in SPACE_KINDS}
         for space_id in services.models.spaces(tenant):
             space = services.models.of(space_id)
@@ -108,12 +117,15 @@ def spaces(
                     "missing": services.backfill.lacking(tenant, space_id),
                 }
             )
-    told(len(tenants), len(tenants))
+    progress(len(tenants), len(tenants))
     return {"spaces": found}
 
 
 def _embedders(services: Services, tenant: str, wanted: str | None) -> list[TextEmbedder]:
-    """Those of a tenant's spaces, loaded; without a model none, unless its kind was asked for."""
+    """Load a tenant's embedders of the wanted space, or of all.
+
+    Raise EmbedderUnavailableError if a kind is wanted and has none; others may be absent.
+    """
     models = services.models
     found: list[TextEmbedder] = []
     for embedder in (*models.visuals(tenant), *models.captions(tenant)):
@@ -146,7 +158,7 @@ def _open(services: Services, kind: SpaceKind, source: str) -> TextEmbedder:
 def _settle(
     services: Services, tenant: str, kind: JobKind, chosen: ChosenSpace, present: ChosenSpace | None
 ) -> None:
-    """One entry of the tenant's log. Raise what it was refused with."""
+    """Append one entry to the tenant's log. Raise ConflictError if it is refused."""
     job = Job(
         job_id=str(uuid7()),
         tenant=tenant,
@@ -158,7 +170,7 @@ def _settle(
     )
     (operation,) = services.ledger.settle(tenant, [Claim(job=job)])
     if operation is not None and operation.problem is not None:
-        raise ConflictError(f"tenant {tenant}: {operation.problem.detail}")
+        raise ConflictError(f"Tenant {tenant}: {operation.problem.detail}")
 
 
 def _kind(arguments: Mapping[str, str]) -> SpaceKind:
@@ -168,15 +180,15 @@ def _kind(arguments: Mapping[str, str]) -> SpaceKind:
         case "caption":
             return "caption"
         case other:
-            raise MalformedError(f"a space is visual or caption, not {other}", field="kind")
+            raise MalformedError(f"kind must be visual or caption, not {other!r}", field="kind")
 
 
 def tenants_of(services: Services, arguments: Mapping[str, str]) -> list[str]:
-    """Return the tenant that is named, else all that have a log. Raise MissingError."""
+    """Return the one that is named, else all that have a log. Raise MissingError."""
     known = services.log.tenants()
     wanted = arguments.get("tenant")
     if wanted is None:
         return known
     if wanted not in known:
-        raise MissingError(f"there is no tenant {wanted}")
+        raise MissingError(f"There is no tenant {wanted}: it has no log yet.")
     return [wanted]
