@@ -135,6 +135,8 @@ class AdminTasks:
             try:
                 found.append(msgspec.json.decode(data, type=AdminTask))
             except msgspec.DecodeError as error:
-                logger.warning("admin_request_unreadable", extra={"key": name, "why": str(error)})
+                logger.warning(
+                    "admin_request_unreadable", extra={"key": name, "reason": str(error)}
+                )
                 self._blobs.delete([name])
         return found

@@ -81,7 +81,7 @@ class AdminTaskRunner:
             try:
                 self._tasks.report(task, report)
             except SeenitError as error:  # the task goes on, its caller waits
-                logger.debug("admin_progress_unwritten: %s", error, extra=about)
+                logger.debug("admin_progress_unwritten", extra={**about, "reason": str(error)})
 
         about = {"task_id": task.task_id, "kind": task.kind}
         try:
@@ -125,7 +125,8 @@ class AdminConsumer:
             if not ended:
                 self._send(task_id)
         except UnavailableError as error:
-            logger.warning("admin_task_put_off: %s", error, extra={"task_id": task_id})
+            about = {"task_id": task_id, "reason": str(error)}
+            logger.warning("admin_task_put_off", extra=about)
 
     def _run(self, task: AdminTask) -> bool:
         """Return False if a stop came before the outcome was stored."""
@@ -133,8 +134,8 @@ class AdminConsumer:
             try:
                 return self._runner.run(task)
             except StoreUnavailableError as error:
-                about = {"task_id": task.task_id, "kind": task.kind}
-                logger.warning("admin_outcome_unwritten: %s", error, extra=about)
+                about = {"task_id": task.task_id, "kind": task.kind, "reason": str(error)}
+                logger.warning("admin_outcome_unwritten", extra=about)
                 if self._stop.wait(RETRY_SECONDS):
                     return False
 

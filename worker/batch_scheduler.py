@@ -128,7 +128,7 @@ class BatchScheduler:
             try:
                 self._fly(batch, tried)
             except Exception:  # the thread's edge: without it nothing would be settled any more
-                logger.exception("a batch came to nothing")
+                logger.exception("batch_lost", extra={"tenant": batch[0].job[0]})
                 self._hand.failed([one.job for one in batch], alone=None)
             finally:
                 with self._changed:
@@ -174,7 +174,7 @@ class BatchScheduler:
         tenant = jobs[0][0]
         if tried.alone >= ALONE:
             logger.error(
-                "set aside: workers died of it",
+                "job_set_aside",  # workers died of it
                 extra={"tenant": tenant, "job_id": jobs[0][1], "times": tried.alone},
             )
             errors: Sequence[Exception | None] = [self._set_aside(*jobs[0])]

@@ -61,7 +61,7 @@ class Beat:
         try:
             self._held.resign()
         except SeenitError as error:
-            logger.warning("the lead runs out by itself: %s", error)
+            logger.warning("lead_not_resigned", extra={"reason": str(error)})
 
     def round(self) -> None:
         """Sweep, if it leads. Raise QueueUnavailableError where nobody can say who does."""
@@ -78,7 +78,7 @@ class Beat:
                 self.round()
             except SeenitError as error:
                 self._leading.clear()
-                logger.warning("nothing swept: %s", error)
+                logger.warning("sweep_skipped", extra={"reason": str(error)})
             if self._stop.wait(self._every):
                 return
 

@@ -127,14 +127,14 @@ class GracefulConsumer(Consumer):  # type: ignore[misc]  # likewise
             callback=self._look,
         )
         if self._away:
-            logger.warning("the broker is back")
+            logger.warning("broker_back")
         self._away = False
         self.first_connection_attempt = False
         return made
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:
         """What is under way goes on and is settled; what was received besides is swept."""
-        logger.warning("the connection to the broker was lost: %s", exc)
+        logger.warning("broker_connection_lost", extra={"reason": str(exc)})
         self._done.clear()
         with suppress(Exception):  # it is broken already: whatever it says of that is no news
             for channel in self.connection.transport.channels:
@@ -150,7 +150,7 @@ class GracefulConsumer(Consumer):  # type: ignore[misc]  # likewise
 
     def _waits(self, error: Exception, _: float) -> None:
         if not self._away:
-            logger.warning("waiting for the broker: %s", error)
+            logger.warning("broker_unavailable", extra={"reason": str(error)})
         self._away = True
 
     def _look(self) -> None:

@@ -67,11 +67,12 @@ class PeriodicRunner:
             try:
                 chore.run()
             except SeenitError as error:
-                logger.warning("%s put off: %s", chore.name, error)
+                about = {"task": chore.name, "reason": str(error)}
+                logger.warning("periodic_task_put_off", extra=about)
             except Exception:  # the process's edge: one chore must not end the others
                 self._failures[n] += 1
                 self._due[n] += pause_after(self._failures[n], LONGEST_PAUSE)
-                logger.exception("%s failed", chore.name)
+                logger.exception("periodic_task_failed", extra={"task": chore.name})
             else:
                 self._failures[n] = 0
 

@@ -38,10 +38,10 @@ class SettleTask:
         try:
             self._ingest.set_aside(tenant, job_id)
         except SeenitError as error:
-            logger.warning("put off: %s", error, extra=about)
+            logger.warning("set_aside_put_off", extra={**about, "reason": str(error)})
             return error
         except Exception as error:  # likewise
-            logger.exception("cannot be set aside", extra=about)
+            logger.exception("set_aside_failed", extra=about)
             return error
         return None
 
@@ -50,9 +50,9 @@ class SettleTask:
         try:
             self._ingest.run(tenant, job_ids)
         except SeenitError as error:
-            logger.warning("batch of %d put off: %s", len(job_ids), error, extra=about)
+            logger.warning("batch_put_off", extra={**about, "reason": str(error)})
             return error
         except Exception as error:  # the process's edge: a defect must not take the worker down
-            logger.exception("batch of %d failed", len(job_ids), extra=about)
+            logger.exception("batch_failed", extra=about)
             return error
         return None

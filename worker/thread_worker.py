@@ -92,7 +92,7 @@ class ThreadWorker:
             self.run()
         except BaseException as error:  # `check` raises it in the thread that watches this one
             self._failure = error
-            logger.exception("the consumer %s failed", self._name)
+            logger.exception("consumer_failed", extra={"queue": self._name})
 
     def run(self) -> None:
         """Consume in the calling thread, until told to stop."""
