@@ -1,9 +1,9 @@
-"""Batches under way: so many threads, each settling one batch of one tenant at a time.
+"""Scheduling of batches: each of N threads settles one batch of one tenant at a time.
 
-What kills a worker must cost its neighbours nothing but time. A job that was in two batches whose
-worker died goes alone from then on, after those that were in none; one of which three workers died
-while it was alone is set aside. A worker that is killed for another reason leaves the same traces,
-but not thrice on the same lone job: those go in no order.
+A job that kills its worker must cost the jobs beside it nothing but time. After two batches whose
+worker died, a job runs alone, after jobs that were in no such batch; after three workers died while
+it ran alone, it is set aside. A worker killed for another reason leaves the same traces, but not
+three times on the same lone job, because lone jobs run in random order.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ PATIENCE = 4
 """Batches that a lone job waits for: a queue that is never empty must not leave it behind."""
 
 QUIET_SECONDS = 0.02
-"""When nothing came for so long, a batch goes as it is: messages come about one a millisecond."""
+"""Silence after which a batch that is not full starts: messages arrive about one a millisecond."""
 GATHER_SECONDS = 0.15
-"""What the first job waits for company at most."""
+"""Longest time the first job of a batch waits for others."""
 
 logger = logging.getLogger(__name__)
 
 
 class BatchScheduler:
-    """Implements `Intake`: leases what comes, and settles it as fast as its threads can."""
+    """Implements `BatchIntake`: leases the jobs received, and settles them in its threads."""
 
     def __init__(
         self,
@@ -69,12 +69,12 @@ class BatchScheduler:
         ]
 
     def start(self) -> None:
-        """Begin to settle."""
+        """Start the threads that settle."""
         for thread in self._threads:
             thread.start()
 
     def receive(self, received: Sequence[ReceivedMessage]) -> None:
-        """Lease them and let them wait; what a living worker has is acknowledged and dropped."""
+        """Lease the jobs and queue them; drop and acknowledge jobs that a living worker holds."""
         taken = self._hand.take([one.job for one in received])
         fresh: list[ReceivedMessage] = []
         left = set(taken)
@@ -105,7 +105,7 @@ class BatchScheduler:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Give back what was not begun, and wait for what was."""
+        """Give back jobs that were not begun, and wait for batches under way."""
         with self._changed:
             self._over.set()
             left = [*chain(*self._waiting.values()), *(one for one, _ in self._suspects)]
@@ -137,7 +137,7 @@ class BatchScheduler:
                     self._changed.notify_all()
 
     def _may_go(self) -> bool:
-        """Beside a lone job nothing goes: if the worker dies then, it died of that one."""
+        """Return whether a batch may start; beside a lone job none does, or it could be blamed."""
         if self._lone:
             return False
         if self._turn_of_suspects():
@@ -145,7 +145,7 @@ class BatchScheduler:
         return bool(self._waiting) and self._gathered()
 
     def _gathered(self) -> bool:
-        """A full batch, or no more to come soon."""
+        """Return whether a batch is full, or no further job is likely soon."""
         if sum(map(len, self._waiting.values())) >= self._batch:
             return True
         now = time.monotonic()
@@ -155,7 +155,7 @@ class BatchScheduler:
         return bool(self._suspects) and (not self._waiting or self._passed >= PATIENCE)
 
     def _next(self) -> tuple[list[ReceivedMessage], DeliveryCount]:
-        """As many of one tenant as a batch takes, the tenants in turn; else a lone suspect."""
+        """Take a batch of one tenant, the tenants in turn, or a lone suspect if it is its turn."""
         if self._turn_of_suspects():
             self._lone, self._passed = True, 0
             one, tried = self._suspects.pop()

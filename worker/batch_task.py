@@ -26,7 +26,7 @@ Settle = Callable[[str, Sequence[str]], Sequence[Exception | None]]
 
 
 class ReceivedMessage(NamedTuple):
-    """A message that is somebody's to settle; acknowledged, it is gone from the broker."""
+    """A message with a job to settle; acknowledging it deletes it from the broker."""
 
     job: Handle
     acknowledge: Callable[[], None]
@@ -35,18 +35,18 @@ class ReceivedMessage(NamedTuple):
 
 
 Receive = Callable[[Sequence[ReceivedMessage]], None]
-"""Takes messages on, and acknowledges each once nothing is lost by it; returns at once."""
+"""Accepts messages and returns at once; acknowledges each when its job cannot be lost."""
 
 
 class BatchTask(Batches):  # type: ignore[misc]  # untyped, all of Celery
-    """Gathers messages as celery-batches does, and hands them on."""
+    """Gathers messages as celery-batches does, and passes them to `receive`."""
 
     abstract = True
     receive: Receive | None = None
-    """Where they go; without one they are run as one batch, in the consumer's pool."""
+    """Receiver of the messages; without one a batch runs in the consumer's pool."""
 
     def Strategy(self, task: Any, app: Celery, consumer: Any) -> Any:  # noqa: ANN401, N802
-        """Begin anew with each connection: of the last one's messages none can be acknowledged.
+        """Start empty on each connection: messages of the last one cannot be acknowledged.
 
         Its timer went with it, and celery-batches would wait for that one's next flush.
         """
@@ -58,7 +58,7 @@ class BatchTask(Batches):  # type: ignore[misc]  # untyped, all of Celery
         return super().Strategy(task, app, consumer)
 
     def flush(self, requests: Collection[Any]) -> Any:  # noqa: ANN401 - Celery's
-        """Hand them on."""
+        """Pass the requests to the receiver."""
         if self.receive is None:
             return super().flush(requests)
         self.receive(
@@ -74,7 +74,7 @@ class BatchTask(Batches):  # type: ignore[misc]  # untyped, all of Celery
         return None
 
     def look(self) -> None:
-        """Flush what came at the very moment when the timer found nothing and ended itself."""
+        """Flush requests that arrived just when the timer found none and ended."""
         if self._tref is None and not self._buffer.empty():
             self._do_flush()
 
@@ -114,7 +114,7 @@ def gather(app: Celery, receive: Receive, *, batch: int) -> None:
     """Give the application its one batched task, for a queue that workers share."""
 
     def run(requests: Sequence[SimpleRequest]) -> None:
-        raise NotImplementedError(f"{len(requests)} requests were flushed to nobody")
+        raise NotImplementedError(f"{len(requests)} requests were flushed without a receiver")
 
     _add(app, run, batch, receive)
 

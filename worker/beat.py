@@ -1,4 +1,4 @@
-"""What has to happen from time to time in a service of many processes, done by one of them."""
+"""Periodic work of a service of many processes: sweeps and chores, done by the leading beat."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 class Beat:
-    """Sweeps, and does the chores; of several only the one that leads, the others stand by.
+    """A beat: sweeps and does the chores if it leads; other beats stand by.
 
     Chores have a thread of their own: one that takes minutes must not hold up the sweeps.
     """
@@ -49,12 +49,12 @@ class Beat:
         ]
 
     def start(self) -> None:
-        """Begin in threads."""
+        """Start the threads of the beat."""
         for thread in self._threads:
             thread.start()
 
     def close(self) -> None:
-        """End what is under way and leave the lead to another."""
+        """Finish the sweep under way and give up the lead."""
         self._stop.set()
         for thread in self._threads:
             thread.join()
@@ -64,7 +64,7 @@ class Beat:
             logger.warning("lead_not_resigned", extra={"reason": str(error)})
 
     def round(self) -> None:
-        """Sweep, if it leads. Raise QueueUnavailableError where nobody can say who does."""
+        """Sweep if this beat leads. Raise QueueUnavailableError if Redis cannot say who does."""
         if self._held.leads():
             self._leading.set()
             self._sweeps.go(self._stop)

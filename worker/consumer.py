@@ -1,4 +1,4 @@
-"""Celery's consumer as several of one process need it: one Redis connection, one thread each.
+"""A Celery consumer of which one process runs several, each on one connection and thread.
 
 Celery over Redis wants an event loop, of which kombu has one a process; its other loop looks at
 anything but messages only every two seconds. This one looks every hundredth of a second, stops by
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 
 class ThreadPool(TaskPool):  # type: ignore[misc]  # untyped, all of Celery
-    """Celery's pool of threads, in each of which its own application is the current one."""
+    """A Celery thread pool whose threads have the pool's application as the current one."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - Celery's own
         super().__init__(*arguments, **options)
@@ -41,7 +41,7 @@ class ThreadPool(TaskPool):  # type: ignore[misc]  # untyped, all of Celery
 
 
 class GracefulConsumer(Consumer):  # type: ignore[misc]  # likewise
-    """Consumes until `closing` is set, then calls `leaving` and lets go."""
+    """A consumer that runs until `closing` is set, then calls `leaving` and disconnects."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class GracefulConsumer(Consumer):  # type: ignore[misc]  # likewise
         qos: Any,  # noqa: ANN401 - likewise
         *___: object,
     ) -> None:
-        """Until told to close, or the connection fails (and then Celery starts it anew)."""
+        """Consume until `closing` is set, or the connection fails: Celery restarts it then."""
         tasks.on_message = self.create_task_handler()
         tasks.consume()
         self.on_ready()
@@ -94,7 +94,7 @@ class GracefulConsumer(Consumer):  # type: ignore[misc]  # likewise
         self._done.append(message)
 
     def _acknowledge(self) -> None:
-        """All that are done, in one round trip: Celery takes one for each."""
+        """Acknowledge all finished messages in one round trip; Celery takes one for each."""
         if not self._done:
             return
         channel = self.task_consumer.channel
@@ -117,7 +117,7 @@ class GracefulConsumer(Consumer):  # type: ignore[misc]  # likewise
             channel.qos._quick_ack(tag)  # noqa: SLF001  what `ack` does besides
 
     def ensure_connected(self, conn: Any) -> Any:  # noqa: ANN401 - kombu's
-        """A connection, however long it takes; SystemExit where it is closed meanwhile."""
+        """Connect, however long it takes. Raise SystemExit if `closing` is set meanwhile."""
         made = conn.ensure_connection(
             self._waits,
             None,
@@ -133,7 +133,7 @@ class GracefulConsumer(Consumer):  # type: ignore[misc]  # likewise
         return made
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:
-        """What is under way goes on and is settled; what was received besides is swept."""
+        """Drop the connection; batches under way go on, other received jobs are swept again."""
         logger.warning("broker_connection_lost", extra={"reason": str(exc)})
         self._done.clear()
         with suppress(Exception):  # it is broken already: whatever it says of that is no news
@@ -145,7 +145,7 @@ class GracefulConsumer(Consumer):  # type: ignore[misc]  # likewise
         self._look()  # else a stop is not seen before the broker takes writes again
 
     def on_connection_error_before_connected(self, exc: Exception) -> None:
-        """It is said once, in `_waits`."""
+        """Log the outage once, in `_waits`."""
         self._waits(exc, 0.0)
 
     def _waits(self, error: Exception, _: float) -> None:

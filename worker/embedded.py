@@ -1,4 +1,4 @@
-"""The engine of a data directory: consumes, sweeps, and writes the index; one a directory."""
+"""The engine of a data folder: consumes, sweeps and writes the index; one for each folder."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from worker.settle_task import SettleTask
 from worker.thread_worker import ThreadWorker
 
 LOOK_SECONDS = 0.5
-"""How often the holder looks at what is due, and another process for the lock."""
+"""How often the holder checks for due work, and another process for the lock."""
 
 logger = logging.getLogger(__name__)
 
 
 class EmbeddedEngine:
-    """Runs once it holds the directory's lock; until then it stands by, and takes over.
+    """An engine that runs while it holds the folder's lock, and stands by until then.
 
     Whatever ends it, a lock that cannot be opened or a consumer that failed, is logged, shown by
     readiness, and tried again: the thread is supervised.
@@ -36,7 +36,7 @@ class EmbeddedEngine:
         ahead: bool = True,
         took: Callable[[], None] = lambda: None,
     ) -> None:
-        """`ahead`: load the models while standing by, so that taking over takes no time.
+        """Prepare; `ahead` loads the models while standing by, so that taking over is quick.
 
         `took` is called in the engine's thread each time it has taken the directory's lock.
         """
@@ -53,20 +53,20 @@ class EmbeddedEngine:
 
     @property
     def running(self) -> bool:
-        """Whether this process is the holder, its model loaded and its worker consuming."""
+        """Return whether this process holds the folder, with its model loaded, and consumes."""
         return self._running.is_set()
 
     def start(self) -> None:
-        """Begin in a thread; returns at once."""
+        """Start the engine's thread and return at once."""
         self._status.starting()
         self._thread.start()
 
     def wait(self, seconds: float) -> bool:
-        """Whether the engine runs within so many seconds."""
+        """Return whether the engine runs within so many seconds."""
         return self._running.wait(seconds)
 
     def close(self) -> None:
-        """Finish the batch in hand, let go of the lock; what waits stays pending."""
+        """Finish the batch in hand and release the lock; waiting jobs stay pending."""
         self._stop.set()
         self._thread.join()
 

@@ -1,4 +1,4 @@
-"""What has to happen from time to time, whatever runs it: each thing when it is due."""
+"""Periodic work, and a runner that does each task when it is due."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from core.supervision import LONGEST_PAUSE
 TIDY_SECONDS = 600.0
 """Between two clearings of an index: until then its counts may include what was replaced."""
 RETAIN_SECONDS = 5.0
-"""Between two looks at what has been there for days; most of them find that it is not time yet."""
+"""Between two checks for objects past their retention; most checks find none due."""
 
 logger = logging.getLogger(__name__)
 
 
 class PeriodicTask(NamedTuple):
-    """Something to be done every so many seconds. It may raise a SeenitError."""
+    """A call to be made every so many seconds; it may raise a SeenitError."""
 
     name: str
     seconds: float
@@ -32,10 +32,10 @@ class PeriodicTask(NamedTuple):
 
 @runtime_checkable
 class CleansUp(Protocol):
-    """An index in which something is left over now and then."""
+    """An index that keeps replaced states until it is tidied."""
 
     def tidy(self, tenant: str) -> object:
-        """Clear away what newer states of the same records have replaced."""
+        """Delete states that newer ones of the same records have replaced."""
 
 
 @runtime_checkable
@@ -43,11 +43,11 @@ class RestsTenants(Protocol):
     """An index that can put idle tenants to rest."""
 
     def rest(self) -> object:
-        """Do so."""
+        """Put the tenants to rest that were idle."""
 
 
 class PeriodicRunner:
-    """Chores, and when each is due; for one thread."""
+    """A list of periodic tasks and when each is due; for one thread."""
 
     def __init__(self, chores: Sequence[PeriodicTask]) -> None:
         self._chores = list(chores)
@@ -55,7 +55,7 @@ class PeriodicRunner:
         self._failures = [0] * len(self._chores)
 
     def go(self, stop: threading.Event) -> None:
-        """Do once what is due, up to a stop; what fails is tried again when it is due again.
+        """Run each due task once, until `stop`; a failed task runs again when next due.
 
         A defect waits longer each time: its traceback must not fill the log.
         """
@@ -78,7 +78,7 @@ class PeriodicRunner:
 
 
 def upkeep(services: Services) -> list[PeriodicTask]:
-    """What every service needs: keeping as long as was asked for, and an index in order."""
+    """Return the tasks every service needs: retention, clean-up and index maintenance."""
     unpromised = Orphans(services.blobs, services.shelf.remove)
     found = [
         PeriodicTask("retention", RETAIN_SECONDS, services.retention.sweep),

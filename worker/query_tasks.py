@@ -1,4 +1,4 @@
-"""Questions that the API puts to a worker, and what it answers: each a task of its own."""
+"""Queries that the API sends to a worker, and their answers: a task for each kind."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from core.types import SpaceKind
 
 
 class _PictureQuery(msgspec.Struct, frozen=True):
-    """A picture that lies in the store until it was looked at."""
+    """A picture that stays in the blob store until it was processed."""
 
     tenant: str
     asked_id: str
@@ -45,18 +45,18 @@ class _ModelsQuery(msgspec.Struct, frozen=True):
 
 
 class QueryTasks:
-    """What a worker knows; urgent at decoders and models, for somebody is waiting."""
+    """Answers to queries; urgent at decoders and models, because a caller waits."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
 
     def check(self, arguments: object) -> CheckReply:
-        """The verdict that a picture would get. Raise what `Checker.check` does."""
+        """Return the verdict a picture would get. Raise what `Checker.check` does."""
         asked = msgspec.convert(arguments, _PictureQuery)
         return CheckReply(*self._services.checker.check(asked.tenant, self._taken(asked)))
 
     def see(self, arguments: object) -> VectorsReply:
-        """A picture's visual vector. Raise what `Perceiver.see` does."""
+        """Return a picture's visual vector. Raise what `FingerprintPipeline.see` does."""
         asked = msgspec.convert(arguments, _PictureQuery)
         space_id, vector = self._services.sight.see(asked.tenant, self._taken(asked))
         space = self._services.models.of(space_id)
@@ -73,7 +73,7 @@ class QueryTasks:
         return VectorsReply.of(embedder.space, embedder.embed_texts(asked.texts, urgent=True))
 
     def space(self, arguments: object) -> dict[SpaceKind, ModelReport]:
-        """The spaces of models, or why there are none; one that is not open yet is opened."""
+        """Return the models' spaces, or why they are absent; open those that are not open."""
         asked = msgspec.convert(arguments, _ModelsQuery)
         told: dict[SpaceKind, ModelReport] = {}
         for kind, source in asked.sources.items():
@@ -85,7 +85,7 @@ class QueryTasks:
         return told
 
     def done(self, arguments: Mapping[str, Any]) -> None:
-        """Remove a picture that was looked at: the API that asked may be gone."""
+        """Delete a picture that was processed: the API that sent it may be gone."""
         asked = msgspec.convert(arguments, _PictureQuery)
         with suppress(StoreUnavailableError):  # then it is swept
             self._services.blobs.delete([keys.asked(asked.tenant, asked.asked_id)])
@@ -94,7 +94,9 @@ class QueryTasks:
         try:
             return self._services.blobs.get(keys.asked(asked.tenant, asked.asked_id))
         except MissingError:
-            raise WorkerUnavailableError("it is gone: nobody waits for it any more") from None
+            raise WorkerUnavailableError(
+                "The picture of this query is gone: its caller stopped waiting."
+            ) from None
 
     def _embedder(self, kind: SpaceKind, source: str) -> TextEmbedder:
         services = self._services
@@ -105,14 +107,14 @@ class QueryTasks:
 
 
 def register_answers(celery: Celery, services: Services) -> None:
-    """Have the tasks of the queue `query` on an application.
+    """Register the tasks of the queue `query` on an application.
 
-    They are acknowledged when taken, not when done: what a killed worker leaves nobody waits for
-    any more, and another one need not run it.
+    They are acknowledged when taken, not when done: a query whose worker was killed has no caller
+    left, and no other worker need run it.
     """
     replies = services.replies
     if replies is None:
-        raise SettingsError("only a worker answers questions")
+        raise SettingsError("only a worker answers queries: start `seenit worker`")
     answers = QueryTasks(services)
     calls: dict[str, Callable[[object], Any]] = {
         CHECK_TASK: answers.check,

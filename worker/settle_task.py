@@ -1,4 +1,4 @@
-"""Names, limits and one call: a batch of job ids into the use case that settles them."""
+"""The task that settles a batch of jobs, and keeps one bad job from failing the others."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ logger = logging.getLogger(__name__)
 
 
 class SettleTask:
-    """Settles a batch; where it fails as a whole, each job by itself: one cannot hold up all."""
+    """Settles a batch; if it fails as a whole, each of its jobs by itself."""
 
     def __init__(self, ingest: IngestProcess) -> None:
         self._ingest = ingest
 
     def __call__(self, tenant: str, job_ids: Sequence[str]) -> list[Exception | None]:
-        """None for a job that has ended, else the error that left it pending.
+        """Settle; return None for each job that has ended, else the error that left it pending.
 
         One that is settled and not on the index yet is pending too: it is to come again after a
         pause, or the sweeper would send all of those again and again while an index is away.
@@ -33,7 +33,7 @@ class SettleTask:
         return [self._attempt(tenant, [job_id]) for job_id in job_ids]
 
     def set_aside(self, tenant: str, job_id: str) -> Exception | None:
-        """Settle one as failed without looking at it; None where that is done."""
+        """Settle a job as failed without decoding it; return None, or the error if it cannot be."""
         about = {"tenant": tenant, "job_id": job_id}
         try:
             self._ingest.set_aside(tenant, job_id)

@@ -18,7 +18,7 @@ from worker.consumer import GracefulConsumer, ThreadPool
 
 READY_SECONDS = 30.0
 LOOK_SECONDS = 0.1
-"""How often a consumer that is not ready yet is looked at."""
+"""How often a consumer that is not ready yet is polled."""
 
 logger = logging.getLogger(__name__)
 
@@ -34,9 +34,9 @@ class ThreadWorker:
         threads: int | None = None,
         leaving: Callable[[], None] | None = None,
     ) -> None:
-        """`threads` run tasks side by side; without, the consuming thread runs them itself.
+        """Prepare a consumer with `threads` for its tasks; without, it runs them itself.
 
-        `leaving` is called when it was told to close and receives no more: what it leaves
+        `leaving` is called when it is closing and receives no more messages: those it leaves
         unacknowledged goes back to the queue.
         """
         self._app = app
@@ -74,7 +74,7 @@ class ThreadWorker:
 
     @property
     def ready(self) -> bool:
-        """Whether it was connected once."""
+        """Return whether it was connected once."""
         return self._ready.is_set()
 
     def stop(self) -> None:
@@ -82,7 +82,7 @@ class ThreadWorker:
         self._closing.set()
 
     def close(self) -> None:
-        """Finish what is in hand and stop; what waits stays pending."""
+        """Finish the tasks in hand and stop; waiting jobs stay pending."""
         self.stop()
         if self._thread.ident is not None:
             self._thread.join()
@@ -95,7 +95,7 @@ class ThreadWorker:
             logger.exception("consumer_failed", extra={"queue": self._name})
 
     def run(self) -> None:
-        """Consume in the calling thread, until told to stop."""
+        """Consume in the calling thread, until `stop`."""
         self._app.finalize()
         self._app.set_current()  # of this thread alone: a plain task is traced in the current one
         try:

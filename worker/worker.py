@@ -1,4 +1,4 @@
-"""A worker of many: consumes the queues over Redis that it is told, with one set of models."""
+"""A worker over Redis: consumes the named queues with one set of models."""
 
 from __future__ import annotations
 
@@ -24,13 +24,16 @@ all three would want the same cores."""
 
 
 class Worker:
-    """Every queue has a supervised consumer; models and decoders are shared by all of them."""
+    """A supervised consumer for each queue; all share the models and decoders."""
 
     def __init__(self, services: Services, queues: Sequence[str] = QUEUES) -> None:
-        """Raise SettingsError for a queue that there is none of, and for one inside a process."""
+        """Raise SettingsError for an unknown queue, and for a broker inside a process."""
         unknown = set(queues).difference(QUEUES)
         if unknown or not queues:
-            raise SettingsError(f"queues are {', '.join(QUEUES)}, not {', '.join(sorted(unknown))}")
+            raise SettingsError(
+                f"unknown queues {', '.join(sorted(unknown)) or '(none named)'}: "
+                f"name some of {', '.join(QUEUES)}"
+            )
         hand = services.broker.hand
         if not isinstance(hand, RedisLeases):
             raise SettingsError("a worker of its own needs SEENIT_BROKER_URL=redis://…")
@@ -45,17 +48,17 @@ class Worker:
         ]
 
     def start(self) -> None:
-        """Begin in threads; returns at once. Whatever fails is logged and tried again."""
+        """Start the threads and return at once; failures are logged and retried."""
         self._beginning.start()
 
     @property
     def ready(self) -> bool:
-        """Whether every queue is consumed."""
+        """Return whether every queue is consumed."""
         workers = list(self._workers.values())
         return len(workers) == len(self._queues) and all(worker.ready for worker in workers)
 
     def close(self) -> None:
-        """Finish what is in hand, give the rest back to the queues; leases are renewed no more."""
+        """Finish the jobs in hand, give the rest back to the queues, stop renewing leases."""
         self._stop.set()
         self._beginning.join()
         for worker in list(self._workers.values()):
@@ -68,7 +71,7 @@ class Worker:
         return SupervisedThread(name, run, self._stop, meter=self._services.meter)
 
     def _begin(self) -> None:
-        """Load the models, then consume, as soon as the store answers."""
+        """Load the models, wait for the store, then consume."""
         self._services.models.load()
         self._services.ledger.catch_up()
         self._hand.start()
@@ -77,7 +80,7 @@ class Worker:
         self._stop.wait()
 
     def _consume(self, queue: str) -> None:
-        """Consume a queue with a consumer made anew: one that failed cannot be used again."""
+        """Consume a queue with a new consumer: one that failed cannot be used again."""
         made: dict[str, Callable[[], ThreadWorker]] = {
             INGEST_QUEUE: self._ingest,
             QUERY_QUEUE: self._answer,
@@ -118,7 +121,7 @@ class Worker:
 
 
 def _flights(services: Services) -> int:
-    """By the device that the visual model runs on."""
+    """Return the number of batches at once, by the device of the visual model."""
     try:
         running: dict[str, str] = getattr(services.visual, "running", {})
     except SeenitError:  # there is no model
