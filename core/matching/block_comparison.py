@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -73,19 +74,11 @@ def lay(query: Pixels, candidate: Pixels, matrix: Map, drift: float) -> Overlaid
     hardly overlap.
     """
     size, whole = (query.shape[1], query.shape[0]), (candidate.shape[1], candidate.shape[0])
-    shape = affine.polygon(matrix, size, whole)
-    if len(shape) < 3:  # noqa: PLR2004 - a polygon
+    overlap = _overlap(matrix, size, whole)
+    if overlap is None:
         return None
-    left, top = np.maximum(np.floor(shape.min(axis=0) + 0.5), 0).astype(int)
-    right, bottom = np.minimum(np.ceil(shape.max(axis=0) + 0.5), whole).astype(int)
-    wide, high = int(right - left), int(bottom - top)
-    pixel = max(1.0, math.sqrt(abs(float(np.linalg.det(matrix[:, :2])))), max(wide, high) / GRID)
-    if min(wide, high) < LEAST * pixel:
-        return None
-    block = 16 if max(wide, high) >= 160 * pixel else 8
-    columns, rows = (max(2, round(side / pixel / block)) for side in (wide, high))
-    frame = (columns * block, rows * block)
-    base = _resized(candidate[top:bottom, left:right], frame)
+    left, top, wide, high, grid, frame = overlap
+    base = _resized(candidate[top : top + high, left : left + wide], frame)
     onto = _stretch((wide, high), frame)
     onto[:, 2] += (left, top)
     lead = affine.compose(affine.invert(matrix), onto)
@@ -100,20 +93,18 @@ def lay(query: Pixels, candidate: Pixels, matrix: Map, drift: float) -> Overlaid
     light = fit(base, laid, mask)
     lit = light.expected(base)
     first, second = _soft(_grey(lit), _SOFT), _soft(_grey(laid), _SOFT)
-    weights = _resized(mask, (columns, rows))
-    first, second, sharpness = _equalled(first, second, _Cut(mask, weights))
-    matrix = affine.compose(onto, affine.invert(affine.compose(affine.invert(shrink), lead)))
-    shape = affine.polygon(matrix, size, whole)
-    area = float(cv2.contourArea(shape)) if len(shape) else 0.0
-    full = abs(float(np.linalg.det(matrix[:, :2]))) * size[0] * size[1]
+    weights = _resized(mask, grid)
     cut = _Cut(mask, weights)
+    first, second, sharpness = _equalled(first, second, cut)
+    matrix = affine.compose(onto, affine.invert(affine.compose(affine.invert(shrink), lead)))
+    seen, filled = _shares(matrix, size, whole)
     m0, m1, d0, d1, alike = cut.both(first, second)
     _, _, c0, c1, coarse = cut.both(_soft(first, _COARSE), _soft(second, _COARSE))
     return OverlaidPair(
         matrix=matrix,
         drift=moved,
-        seen=min(1.0, area / (whole[0] * whole[1])),
-        filled=min(1.0, area / full),
+        seen=seen,
+        filled=filled,
         frame=(left / whole[0], top / whole[1], wide / whole[0], high / whole[1]),
         light=light,
         sharpness=sharpness,
@@ -125,6 +116,43 @@ def lay(query: Pixels, candidate: Pixels, matrix: Map, drift: float) -> Overlaid
         ground=cut(_near_ground(grey, _grey(laid))),
         grey=(first, second),
     )
+
+
+class _Overlap(NamedTuple):
+    """Where an original is covered, in its pixels, and the blocks that this is measured in."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+    grid: Size
+    """Columns and rows of blocks."""
+    frame: Size
+    """Width and height of the grid in pixels."""
+
+
+def _overlap(matrix: Map, size: Size, whole: Size) -> _Overlap | None:
+    """Return the overlap of a picture of `size` laid over an original, None of hardly any."""
+    shape = affine.polygon(matrix, size, whole)
+    if len(shape) < 3:  # noqa: PLR2004 - a polygon
+        return None
+    left, top = np.maximum(np.floor(shape.min(axis=0) + 0.5), 0).astype(int)
+    right, bottom = np.minimum(np.ceil(shape.max(axis=0) + 0.5), whole).astype(int)
+    wide, high = int(right - left), int(bottom - top)
+    pixel = max(1.0, math.sqrt(abs(float(np.linalg.det(matrix[:, :2])))), max(wide, high) / GRID)
+    if min(wide, high) < LEAST * pixel:
+        return None
+    block = 16 if max(wide, high) >= 160 * pixel else 8
+    columns, rows = (max(2, round(side / pixel / block)) for side in (wide, high))
+    return _Overlap(left, top, wide, high, (columns, rows), (columns * block, rows * block))
+
+
+def _shares(matrix: Map, size: Size, whole: Size) -> tuple[float, float]:
+    """Return what the picture shows of the original, and what of it the original fills."""
+    shape = affine.polygon(matrix, size, whole)
+    area = float(cv2.contourArea(shape)) if len(shape) else 0.0
+    full = abs(float(np.linalg.det(matrix[:, :2]))) * size[0] * size[1]
+    return min(1.0, area / (whole[0] * whole[1])), min(1.0, area / full)
 
 
 class _Cut:

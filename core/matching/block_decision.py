@@ -80,10 +80,10 @@ def _agreeing(laid: OverlaidPair, policy: Policy) -> Flags:
     return spoilt
 
 
-def _missing(  # noqa: C901, PLR0911 - one demand after another
+def _missing(  # noqa: PLR0911 - one demand after another
     laid: OverlaidPair, agree: Flags, disagree: Flags, covered: Flags, policy: Policy
 ) -> str:
-    """Return the first requirement that is not met."""
+    """Return the first requirement that is not met, "" where all are."""
     total, agreeing = int((agree | disagree).sum()), int(agree.sum())
     if max(laid.seen, laid.filled) < policy.whole or min(laid.seen, laid.filled) < policy.part:
         return "reach"
@@ -99,9 +99,16 @@ def _missing(  # noqa: C901, PLR0911 - one demand after another
     clean = agreeing >= policy.share * total
     if clean and _share(agree & inner, disagree & inner) >= policy.inner_share:
         return ""
+    return _missing_besides(laid, agree, disagree, covered, policy)
+
+
+def _missing_besides(
+    laid: OverlaidPair, agree: Flags, disagree: Flags, covered: Flags, policy: Policy
+) -> str:
+    """Return the first requirement that is not met by what lies beside the covered blocks."""
     if covered.sum() > policy.cover * laid.inside.sum():
         return "cover"
-    rest = ~covered
+    rest, inner = ~covered, laid.ground < _GROUND
     if _share(agree & rest, disagree & rest) < policy.rest_share:
         return "share"
     if int((agree & rest & inner).sum()) < policy.inner_blocks:

@@ -37,10 +37,7 @@ def measure(
         return None
     hamming, turn = _nearest(query.fingerprint, other)
     close = hamming <= policy.phash_radius
-    similarity = None
-    if query.vector is not None and vector is not None:
-        cosine = float(np.dot(query.vector, vector))
-        similarity = cosine if cosine >= policy.visual_floor else None
+    similarity = _similarity(query.vector, vector, policy)
     count, mirrored = _votes(query.fingerprint.features, other.features)
     agree = count >= policy.feature_votes
     if not close and similarity is None and not agree:
@@ -115,6 +112,14 @@ def _nearest(query: Fingerprint, other: Fingerprint) -> tuple[int, int]:
     """Return the least distance over the query's eight turns, and the first turn that has it."""
     stored = int(other.phash, 16)
     return min(((int(turn, 16) ^ stored).bit_count(), n) for n, turn in enumerate(query.turns))
+
+
+def _similarity(one: Vector | None, other: Vector | None, policy: Policy) -> float | None:
+    """Return the cosine of two vectors where it is near enough to count."""
+    if one is None or other is None:
+        return None
+    cosine = float(np.dot(one, other))
+    return cosine if cosine >= policy.visual_floor else None
 
 
 @lru_cache(_REMEMBERED)
