@@ -13,7 +13,7 @@ from msgspec import Struct
 from core.errors import SeenitError
 from core.fingerprint.fingerprint import decode_preview, encode_preview, fingerprint
 from core.fingerprint.keypoints import detail
-from core.matching.alignment import AlignedPicture, compare
+from core.matching.alignment import AlignedPicture, align
 from core.matching.policy import Policy
 from core.types import Comparison, Hit, Limits
 
@@ -93,7 +93,7 @@ def _row(policy: Policy, row: int) -> list[ConfirmedPair]:
     for number, other in enumerate(_held):
         if one is None or other is None or number == row:
             continue
-        comparison = compare(one, other, Hit(image_id=str(number)), policy)
+        comparison = align(one, other, Hit(image_id=str(number)), policy)
         if comparison.confirmed:
             found.append(ConfirmedPair(row, number, comparison))
     return found

@@ -23,9 +23,9 @@ from core.event_log.decide import Claim
 from core.fingerprint import visual_words
 from core.fingerprint.fingerprint import encode_preview
 from core.ports import Log
-from core.records import Entry, Fields, Job
+from core.records import Entry, Job
 from core.storage.picture_store import StoredFingerprint
-from core.types import Features, Fingerprint
+from core.types import Features, Fingerprint, Query
 from tests.backends import servers
 
 Times = NDArray[np.float64]
@@ -164,7 +164,7 @@ def _settled(
     """Median milliseconds a picture of each part."""
     looking, projecting = _Watch(), _Watch()
     looking.over(built.index, "hits")
-    looking.over(built.ledger._sight, "compare")
+    looking.over(built.ledger._sight, "align")
     projecting.over(built.ledger, "advance")
     random = np.random.default_rng(seed)
     preview = encode_preview(np.full((384, 512, 3), 128, np.uint8))
@@ -175,10 +175,10 @@ def _settled(
             TENANT,
             [
                 StoredFingerprint(
-                    image_id=one.job.image_id, fingerprint=one.fingerprint, preview=preview
+                    image_id=one.job.image_id, fingerprint=one.query.fingerprint, preview=preview
                 )
                 for one in claims
-                if one.fingerprint
+                if one.query
             ],
         )
         looking.spent, projecting.spent = _now() * 0, _now() * 0
@@ -234,4 +234,4 @@ def _claim(random: np.random.Generator) -> Claim:
             height=168,
         ),
     )
-    return Claim(job=job, fingerprint=fingerprint, fields=Fields())
+    return Claim(job=job, query=Query(image_id=job.image_id, fingerprint=fingerprint))

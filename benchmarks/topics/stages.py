@@ -93,18 +93,18 @@ def counted(built: Services) -> dict[str, int]:
     """Counts of what the look-ups find and what is laid over each other, from now on."""
     counts = {"hits": 0, "compared": 0}
     sight, index = built.ledger._sight, built.index
-    compare, hits = sight.compare, index.find_candidates
+    align, hits = sight.align, index.find_candidates
 
-    def comparing(*given: object) -> object:
+    def aligning(*given: object) -> object:
         counts["compared"] += 1
-        return compare(*given)  # type: ignore[arg-type] # passed on as they come
+        return align(*given)  # type: ignore[arg-type] # passed on as they come
 
     def hitting(*given: object, **named: object) -> object:
         found = hits(*given, **named)  # type: ignore[arg-type] # likewise
         counts["hits"] += sum(map(len, found))
         return found
 
-    sight.compare = comparing  # type: ignore[method-assign,assignment] # to count
+    sight.align = aligning  # type: ignore[method-assign,assignment] # to count
     index.find_candidates = hitting  # type: ignore[method-assign,assignment] # to count
     return counts
 

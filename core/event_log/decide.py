@@ -30,7 +30,6 @@ from core.matching.verdict import Rules, SeesPictures, look
 from core.records import (
     Embedded,
     Entry,
-    Fields,
     Job,
     LogPlace,
     Operation,
@@ -39,19 +38,15 @@ from core.records import (
     State,
     Tombstone,
 )
-from core.types import Absent, Decision, Fingerprint, Query, Vector, Verdict
+from core.types import Absent, Decision, Query, Verdict
 
 
 class Claim(Struct, frozen=True, kw_only=True):
     """One job and all that was found out about it before settling."""
 
     job: Job
-    fingerprint: Fingerprint | None = None
-    """Of an upload that was decoded."""
-    vector: Vector | None = None
-    """In `space_id`."""
-    space_id: str | None = None
-    """The active visual space."""
+    query: Query | None = None
+    """Of an upload that was decoded: the picture as it asks for candidates."""
     spaces: tuple[str, ...] = ()
     """Those it has vectors in; of an edit, those that its new caption has one in."""
     embedded: tuple[Embedded, ...] = ()
@@ -59,20 +54,6 @@ class Claim(Struct, frozen=True, kw_only=True):
     problem: Problem | None = None
     """Why an upload failed."""
     missing: tuple[Absent, ...] = ()
-    fields: Fields | None = None
-    """Those of the job, where they are at hand."""
-
-    @property
-    def query(self) -> Query | None:
-        """The picture as it asks for candidates, None where there is none."""
-        if self.fingerprint is None:
-            return None
-        return Query(
-            image_id=self.job.image_id,
-            fingerprint=self.fingerprint,
-            vector=self.vector,
-            space_id=self.space_id if self.vector is not None else None,
-        )
 
 
 def decide(view: SettleView, claim: Claim, now: TenantNow, rules: Rules) -> Operation:

@@ -109,9 +109,9 @@ class Ledger(Projector):
         ended = self._ended(tenant, tail, waiting)
         source = self._source(tenant)
         queries = [
-            query
+            claim.query
             for claim in claims
-            if claim.job.job_id not in ended and (query := claim.query) is not None
+            if claim.query is not None and claim.job.job_id not in ended
         ]
         with timed(self._meter, "candidates", len(queries)):
             source.prefetch(queries)

@@ -42,8 +42,8 @@ def lacking(index: Index, tenant: str, space_id: str) -> Iterator[State]:
 class LoadsPictures(Protocol):
     """What settling may look at beyond states: pictures, and what was said of them."""
 
-    def compare(self, tenant: str, query: Query, candidate_id: str, hit: Hit) -> Comparison:
-        """One picture laid over another: a pure function of the two."""
+    def align(self, tenant: str, query: Query, hit: Hit) -> Comparison:
+        """Lay a picture over the one that was hit: a pure function of the two."""
 
     def query(self, tenant: str, image_id: str) -> Query:
         """A stored picture as it asks for candidates. Raise MissingError."""
@@ -200,10 +200,10 @@ class SettleSource:
             self._gathered[layer] = len(layer.anchors)
 
     def compare(self, query: Query, hit: Hit) -> Comparison:
-        """One picture laid over another."""
+        """Lay a picture over a candidate, each pair once."""
         pair = (query.image_id, hit.image_id)
         if pair not in self._compared:
-            self._compared[pair] = self._sight.compare(self.tenant, query, hit.image_id, hit)
+            self._compared[pair] = self._sight.align(self.tenant, query, hit)
         return self._compared[pair]
 
     def owner(self, image_id: str, fields: str | None) -> str | None:

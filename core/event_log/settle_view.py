@@ -13,7 +13,7 @@ from itertools import chain, islice
 from core.event_log.overlay_state import OverlayLayer
 from core.event_log.settle_reads import Kind, OverlayLayers, SettleSource
 from core.records import Ended, State, Tombstone
-from core.types import ActiveSpaces, Candidates, Comparison, Hit, Query, SpaceKind
+from core.types import ActiveSpaces, Candidates, Query, SpaceKind
 
 ENOUGH = 100
 """Records without a vector that are counted: more are as bad."""
@@ -25,6 +25,8 @@ class IndexView:
     def __init__(self, source: SettleSource, layers: OverlayLayers) -> None:
         self._source = source
         self._layers = layers
+        # What no layer speaks of is the source's to say.
+        self.compare, self.owner, self.query = source.compare, source.owner, source.query
 
     def state(self, image_id: str) -> State | None:
         """The newest of a live record."""
@@ -84,18 +86,6 @@ class IndexView:
             if hit.image_id not in hits and self._open(hit.image_id):
                 hits[hit.image_id] = hit
         return self._source.fuse(list(hits.values()))
-
-    def compare(self, query: Query, hit: Hit) -> Comparison:
-        """The picture laid over a candidate."""
-        return self._source.compare(query, hit)
-
-    def owner(self, image_id: str, fields: str | None) -> str | None:
-        """The caller's own owner_id."""
-        return self._source.owner(image_id, fields)
-
-    def query(self, image_id: str) -> Query:
-        """A stored picture as it asks for candidates."""
-        return self._source.query(image_id)
 
     def standing(self, kind: SpaceKind) -> ActiveSpaces | None:
         """The newest that the log says."""

@@ -1,4 +1,4 @@
-"""Checking: the verdict a picture would get now, leaving nothing behind."""
+"""Check of a picture: the verdict it would get now, leaving nothing behind."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Checks(Protocol):
 
 
 class Checker:
-    """The same road as an upload's, up to the log."""
+    """Checks pictures the way that an upload goes, up to the log."""
 
     def __init__(
         self,
@@ -45,22 +45,23 @@ class Checker:
         self._meter = meter
 
     def check(self, tenant: str, data: bytes | Path) -> tuple[Verdict, Decision]:
-        """Verdict and the decision it would get. Raise an InputError for a bad file."""
+        """Return the verdict and the decision that an upload of these bytes would get now.
+
+        Decodes and embeds like an upload, looks for candidates in the index and the tail of the
+        log, and lays the picture over them; nothing is written. Raises TooLargeError over the
+        limit, BrokenError and its like for a bad file, UnavailableError where a part is down.
+        """
         if isinstance(data, Path):
             data = data.read_bytes()
         if len(data) > self._max_bytes:
             raise TooLargeError(f"the file is over {self._max_bytes} bytes")
         with timed(self._meter, "check"):
-            verdict, decision = self._check(tenant, data)
+            (decoded,) = self._perceiver.decode([data], [digests(data)], urgent=True)
+            if isinstance(decoded, SeenitError):
+                raise decoded
+            (picture,) = self._perceiver.embed(tenant, [decoded], urgent=True)
+            query = picture.query(self._new_id())
+            with self._gallery.holding(tenant, [(query, picture.preview)], stored=False):
+                verdict, decision = self._ledger.check(tenant, query, picture.missing)
         logger.debug("checked", extra={"tenant": tenant, "verdict": verdict.kind})
         return verdict, decision
-
-    def _check(self, tenant: str, data: bytes) -> tuple[Verdict, Decision]:
-        (decoded,) = self._perceiver.decode([data], [digests(data)], urgent=True)
-        if isinstance(decoded, SeenitError):
-            raise decoded
-        (perceived,) = self._perceiver.embed(tenant, [decoded], urgent=True)
-        image_id = self._new_id()
-        query = perceived.query(image_id)
-        with self._gallery.holding(tenant, [(query, perceived.preview)], stored=False):
-            return self._ledger.check(tenant, query, perceived.missing)

@@ -1,10 +1,10 @@
-"""A batch of jobs, from pending to settled: one outcome a job, in order."""
+"""Settling of a batch of jobs, from pending to settled: one outcome a job, in order."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import msgspec
 
@@ -21,6 +21,7 @@ from core.records import Job, JobStatus, Operation
 from core.storage.picture_loader import PictureLoader
 from core.storage.picture_store import PictureStore, StoredFingerprint, StoredVector
 from core.task_names import picture_of
+from core.types import Canonical, Fingerprint, Query
 
 logger = logging.getLogger(__name__)
 
@@ -52,21 +53,30 @@ class IngestProcess:
         """Tenants whose last batch found a part away."""
 
     def run(self, tenant: str, job_ids: Sequence[str]) -> list[Operation | None]:
-        """Settle these jobs of one tenant; None where a job is neither pending nor known.
+        """Settle these jobs of one tenant and return their operations, in order.
 
-        Raises a SeenitError with `retryable` where a part is down: every job is still pending.
+        None stands for a job that is neither pending nor known. Raises a SeenitError with
+        `retryable` where a part is down: every job is still pending, and may be given again.
         """
         job_ids = list(dict.fromkeys(job_ids))
         logger.debug("received", extra={"tenant": tenant, "job_ids": job_ids})
-        try:
-            with timed(self._meter, "batch", len(job_ids)):
-                settled = self._run(tenant, job_ids)
-        except UnavailableError as error:
-            self._doubted.add(tenant)
-            self._meter.count("unavailable", reason=error.type, at="settle")
-            raise
-        self._doubted.discard(tenant)
-        return settled
+        with self._noting_outages(tenant), timed(self._meter, "batch", len(job_ids)):
+            jobs = self._read_pending(tenant, job_ids)
+            if not jobs:
+                return [None for _ in job_ids]
+            ended = self._already_settled(tenant, jobs)
+            fresh = [job for job in jobs if job.job_id not in ended]
+            pictures = self._fingerprint(tenant, [job for job in fresh if job.kind == "ingest"])
+            captions = self._embed_captions(tenant, fresh, pictures)
+            self._progress.publish(tenant, [job.job_id for job in jobs], "settling")
+            claims = [
+                _claim(job, pictures.get(job.job_id), captions.get(job.job_id, ())) for job in jobs
+            ]
+            with self._gallery.holding(tenant, _in_hand(claims, pictures), stored=True):
+                settled = self._ledger.settle(tenant, claims)
+            operations = dict(zip((job.job_id for job in jobs), settled, strict=True))
+            self._publish_ended(tenant, operations)
+        return [operations.get(job_id) for job_id in job_ids]
 
     def lags(self, tenant: str) -> bool:
         """Whether what was settled is not on the index yet: its jobs still lie pending."""
@@ -83,69 +93,35 @@ class IngestProcess:
         if job is None or job.kind != "ingest":
             self.run(tenant, [job_id])
             return
-        problem = problem_of(
-            PoisonError(
-                "workers died whenever they worked on this picture alone, so it was set aside; "
-                "its bytes are kept, and it can be tried again"
-            )
+        error = PoisonError(
+            "workers died whenever they worked on this picture alone, so it was set aside; "
+            "its bytes are kept, and it can be tried again"
         )
-        settled = self._ledger.settle(tenant, [Claim(job=job, problem=problem)])
-        for status, ids in _by_status({job_id: settled[0]}).items():
-            self._progress.publish(tenant, ids, status)
+        settled = self._ledger.settle(tenant, [Claim(job=job, problem=problem_of(error))])
+        self._publish_ended(tenant, {job_id: settled[0]})
 
-    def _run(self, tenant: str, job_ids: Sequence[str]) -> list[Operation | None]:
+    # --- steps ----------------------------------------------------------------------------------
+
+    def _read_pending(self, tenant: str, job_ids: Sequence[str]) -> list[Job]:
+        """Return the jobs that are pending, in order; finish what a dead worker left of others."""
         found = self._blobs.get_many([keys.pending(tenant, job_id) for job_id in job_ids])
         jobs = [_job.decode(data) for data in found if data is not None]
         for job in jobs:
             seconds = audit.age(job.accepted_at)
             if seconds is not None:
                 self._meter.waited("queue", seconds)
-        ended = [one for one, data in zip(job_ids, found, strict=True) if data is None]
+        ended = [job_id for job_id, data in zip(job_ids, found, strict=True) if data is None]
         if ended:
             self._ledger.advance(tenant)
-            # Given again because a worker died: of it, too, nothing stays of a deleted picture.
+            # Redelivered after a crash: remove what the dead worker wrote for a picture that was
+            # deleted since.
             self._shelf.revisit(tenant, list(dict.fromkeys(map(picture_of, ended))))
-        settled = self._settle(tenant, jobs) if jobs else []
-        came = dict(zip((job.job_id for job in jobs), settled, strict=True))
-        for status, ids in _by_status(came).items():
-            self._progress.publish(tenant, ids, status)
-        return [came.get(job_id) for job_id in job_ids]
+        return jobs
 
-    def _settle(self, tenant: str, jobs: Sequence[Job]) -> list[Operation | None]:
-        ended = self._ended(tenant, jobs)
-        fresh = [job for job in jobs if job.kind == "ingest" and job.job_id not in ended]
-        perceived = self._perceive(tenant, fresh)
-        known = {job.job_id: item for job, item in zip(fresh, perceived, strict=True)}
-        said = self._caption(
-            tenant,
-            [
-                job
-                for job in jobs
-                if isinstance(known.get(job.job_id), FingerprintResult)
-                or (job.kind == "edit" and job.job_id not in ended)
-            ],
-        )
-        ids = [job.job_id for job in jobs]
-        self._progress.publish(tenant, ids, "settling")
-        with ExitStack() as hands:
-            hands.enter_context(
-                self._gallery.holding(
-                    tenant,
-                    [
-                        (item.query(job.image_id), item.preview)
-                        for job, item in zip(fresh, perceived, strict=True)
-                        if isinstance(item, FingerprintResult)
-                    ],
-                    stored=True,
-                )
-            )
-            claims = [_claim(job, known.get(job.job_id), said.get(job.job_id, ())) for job in jobs]
-            return self._ledger.settle(tenant, claims)
+    def _already_settled(self, tenant: str, jobs: Sequence[Job]) -> set[str]:
+        """Return the jobs that have a done mark or an entry in the log, and need no fingerprint.
 
-    def _ended(self, tenant: str, jobs: Sequence[Job]) -> set[str]:
-        """Those that need not be looked at again: they have a done mark, or the log has them.
-
-        The log is asked where the index may be away, for then jobs come again and again until it
+        The log is read where the index may be away, for then jobs come again and again until it
         is back: what is settled waits for it, and nothing else can be settled without it.
         """
         done = self._blobs.exists([keys.done(tenant, job.job_id) for job in jobs])
@@ -154,47 +130,20 @@ class IngestProcess:
             ended |= self._ledger.settled(tenant) & {job.job_id for job in jobs}
         return ended
 
-    def _caption(self, tenant: str, jobs: Sequence[Job]) -> dict[str, tuple[str, ...]]:
-        """Write down the vectors of what each upload or edit says; their spaces by job."""
-        self._shelf.fetch_fields(tenant, [(job.image_id, job.fields) for job in jobs])
-        fields = [self._shelf.fields(tenant, job.image_id, job.fields) for job in jobs]
-        with timed(self._meter, "caption", len(jobs)):
-            vectors = self._perceiver.captions(tenant, fields)
-        made = [
-            StoredVector(job.image_id, space_id, job.fields, vector)
-            for job, found in zip(jobs, vectors, strict=True)
-            for space_id, vector in found.items()
-        ]
-        if made:
-            self._shelf.write_vectors(tenant, made)
-        return {job.job_id: tuple(found) for job, found in zip(jobs, vectors, strict=True)}
+    def _fingerprint(
+        self, tenant: str, jobs: Sequence[Job]
+    ) -> dict[str, FingerprintResult | SeenitError]:
+        """Decode, embed and store uploads; by job_id, the result or why there is none.
 
-    def _perceive(self, tenant: str, jobs: Sequence[Job]) -> list[FingerprintResult | SeenitError]:
-        """Decode, embed and write down; a picture whose bytes are gone is broken."""
+        Raises the first error that is `retryable`: it is not the picture's fault.
+        """
         ids = [job.job_id for job in jobs]
         self._progress.publish(tenant, ids, "decoding")
-        stored = self._blobs.get_many([keys.blob(tenant, job.image_id) for job in jobs])
-        here = [(job, data) for job, data in zip(jobs, stored, strict=True) if data is not None]
-        with timed(self._meter, "decode", len(here)):
-            results = self._perceiver.decode(
-                [data for _, data in here],
-                [Digests(job.sha256, job.md5) for job, _ in here],
-            )
-        decoded = dict(zip((job.job_id for job, _ in here), results, strict=True))
-        for job_id, result in decoded.items():
-            if not isinstance(result, SeenitError):
-                logger.debug("decoded", extra=audit.about(tenant, job_id))
-                continue
-            logger.debug("broken", extra=audit.about(tenant, job_id, reason=result.type))
-            if result.retryable:  # not the picture's fault
-                raise result
+        decoded = self._decode(tenant, jobs)
         self._progress.publish(tenant, ids, "embedding")
-        good = {
-            job_id: item for job_id, item in decoded.items() if not isinstance(item, SeenitError)
-        }
+        good = {one: item for one, item in decoded.items() if not isinstance(item, SeenitError)}
         with timed(self._meter, "embed", len(good)):
-            perceived = self._perceiver.embed(tenant, good.values())
-        embedded = dict(zip(good, perceived, strict=True))
+            embedded = dict(zip(good, self._perceiver.embed(tenant, good.values()), strict=True))
         self._shelf.write(
             tenant,
             [
@@ -208,30 +157,94 @@ class IngestProcess:
                 if job.job_id in embedded
             ],
         )
+        broken = {one: item for one, item in decoded.items() if isinstance(item, SeenitError)}
+        return {**embedded, **broken}
+
+    def _decode(
+        self, tenant: str, jobs: Sequence[Job]
+    ) -> dict[str, tuple[Canonical, Fingerprint] | SeenitError]:
+        """Decode the bytes of uploads, by job_id; one whose bytes are gone is broken."""
+        stored = self._blobs.get_many([keys.blob(tenant, job.image_id) for job in jobs])
+        here = [(job, data) for job, data in zip(jobs, stored, strict=True) if data is not None]
+        with timed(self._meter, "decode", len(here)):
+            results = self._perceiver.decode(
+                [data for _, data in here],
+                [Digests(job.sha256, job.md5) for job, _ in here],
+            )
+        decoded = dict(zip((job.job_id for job, _ in here), results, strict=True))
+        for job_id, result in decoded.items():
+            if not isinstance(result, SeenitError):
+                logger.debug("decoded", extra=audit.about(tenant, job_id))
+                continue
+            logger.debug("broken", extra=audit.about(tenant, job_id, reason=result.type))
+            if result.retryable:
+                raise result
         gone = BrokenError("its bytes are no longer stored")
-        outcomes: list[FingerprintResult | SeenitError] = []
-        for job in jobs:
-            item = embedded.get(job.job_id) or decoded.get(job.job_id, gone)
-            outcomes.append(item if isinstance(item, FingerprintResult | SeenitError) else gone)
-        return outcomes
+        return {job.job_id: decoded.get(job.job_id, gone) for job in jobs}
+
+    def _embed_captions(
+        self,
+        tenant: str,
+        jobs: Sequence[Job],
+        pictures: Mapping[str, FingerprintResult | SeenitError],
+    ) -> dict[str, tuple[str, ...]]:
+        """Embed and store what edits and these pictures' uploads say; the spaces, by job_id."""
+        jobs = [
+            job
+            for job in jobs
+            if job.kind == "edit" or isinstance(pictures.get(job.job_id), FingerprintResult)
+        ]
+        self._shelf.fetch_fields(tenant, [(job.image_id, job.fields) for job in jobs])
+        fields = [self._shelf.fields(tenant, job.image_id, job.fields) for job in jobs]
+        with timed(self._meter, "caption", len(jobs)):
+            vectors = self._perceiver.captions(tenant, fields)
+        made = [
+            StoredVector(job.image_id, space_id, job.fields, vector)
+            for job, found in zip(jobs, vectors, strict=True)
+            for space_id, vector in found.items()
+        ]
+        if made:
+            self._shelf.write_vectors(tenant, made)
+        return {job.job_id: tuple(found) for job, found in zip(jobs, vectors, strict=True)}
+
+    def _publish_ended(self, tenant: str, operations: dict[str, Operation | None]) -> None:
+        statuses: dict[JobStatus, list[str]] = {}
+        for job_id, operation in operations.items():
+            failed = operation is not None and operation.kind == "failed"
+            statuses.setdefault("failed" if failed else "done", []).append(job_id)
+        for status, ids in statuses.items():
+            self._progress.publish(tenant, ids, status)
+
+    @contextmanager
+    def _noting_outages(self, tenant: str) -> Iterator[None]:
+        """Remember whether the tenant's last batch met a part that is down, and count it."""
+        try:
+            yield
+        except UnavailableError as error:
+            self._doubted.add(tenant)
+            self._meter.count("unavailable", reason=error.type, at="settle")
+            raise
+        self._doubted.discard(tenant)
 
 
 def _claim(job: Job, item: FingerprintResult | SeenitError | None, said: tuple[str, ...]) -> Claim:
     if isinstance(item, FingerprintResult):
         return Claim(
             job=job,
-            fingerprint=item.fingerprint,
-            vector=item.vectors.get(item.active or ""),
-            space_id=item.active,
+            query=item.query(job.image_id),
             spaces=(*item.vectors, *said),
             missing=item.missing,
         )
     return Claim(job=job, spaces=said, problem=problem_of(item) if item is not None else None)
 
 
-def _by_status(ended: dict[str, Operation | None]) -> dict[JobStatus, list[str]]:
-    statuses: dict[JobStatus, list[str]] = {}
-    for job_id, operation in ended.items():
-        failed = operation is not None and operation.kind == "failed"
-        statuses.setdefault("failed" if failed else "done", []).append(job_id)
-    return statuses
+def _in_hand(
+    claims: Sequence[Claim], pictures: Mapping[str, FingerprintResult | SeenitError]
+) -> list[tuple[Query, bytes]]:
+    """Return the queries of these claims with the previews that they are compared by."""
+    found = ((claim.query, pictures.get(claim.job.job_id)) for claim in claims)
+    return [
+        (query, item.preview)
+        for query, item in found
+        if query is not None and isinstance(item, FingerprintResult)
+    ]

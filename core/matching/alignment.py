@@ -8,6 +8,7 @@ from typing import get_args
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from core.fingerprint import keypoints
 from core.fingerprint.keypoints import DetailKeypoints
@@ -48,9 +49,7 @@ class _Trial(Struct, frozen=True):
         return verdict.confirmed, not verdict.changed, verdict.overlap, verdict.agreeing
 
 
-def compare(
-    query: AlignedPicture, candidate: AlignedPicture, hit: Hit, policy: Policy
-) -> Comparison:
+def align(query: AlignedPicture, candidate: AlignedPicture, hit: Hit, policy: Policy) -> Comparison:
     """Align the query with the candidate by the closest turn, else by keypoints; compare.
 
     Pure and deterministic: the same two pictures always give the same result, in any thread.
@@ -68,7 +67,7 @@ def compare(
             best = _better(best, trial)
             if _clean(best):
                 break
-    return _told(query, candidate, hit, policy, best, distances[nearest], nearest)
+    return _comparison(query, candidate, hit, policy, best, distances[nearest], nearest)
 
 
 def hammings(turns: tuple[str, ...], phash: str) -> list[int]:
@@ -130,7 +129,7 @@ def _better(best: _Trial | None, trial: _Trial | None) -> _Trial | None:
     return best
 
 
-def _told(  # noqa: PLR0917 - private, one caller
+def _comparison(  # noqa: PLR0917 - private, one caller
     query: AlignedPicture,
     candidate: AlignedPicture,
     hit: Hit,
@@ -139,18 +138,10 @@ def _told(  # noqa: PLR0917 - private, one caller
     hamming: int,
     turn: int,
 ) -> Comparison:
+    """Return the best trial as evidence: in numbers, and where it confirms, in words."""
     confirmed = best is not None and best.judgement.confirmed
-    signals: list[Signal] = []
-    if hamming <= policy.phash_radius:
-        signals.append("phash")
-    if hit.similarity is not None:
-        signals.append("visual")
-    if hit.votes is not None:
-        signals.append("features")
-    if confirmed:
-        signals.append("alignment")
     evidence = Evidence(
-        signals=tuple(signals),
+        signals=_signals(hit, close=hamming <= policy.phash_radius, confirmed=confirmed),
         hamming=hamming,
         turn=TURNS[turn] if hamming <= policy.turn_radius else None,
         similarity=hit.similarity,
@@ -160,35 +151,41 @@ def _told(  # noqa: PLR0917 - private, one caller
     )
     if best is None or not confirmed:
         return Comparison(confirmed=False, evidence=evidence)
-    transform, stretch = _transform(query, candidate, best.laid)
-    judgement = best.judgement
+    laid, judgement = best.laid, best.judgement
+    transform, stretch = _transform(query, candidate, laid)
     uncompared = tuple(dict.fromkeys((*query.uncompared, *candidate.uncompared)))
-    evidence = Evidence(
-        signals=evidence.signals,
-        hamming=evidence.hamming,
-        turn=evidence.turn,
-        similarity=evidence.similarity,
-        votes=evidence.votes,
-        inliers=evidence.inliers,
-        overlap=evidence.overlap,
+    said = words(
+        transform,
+        judgement.changed,
+        framed=_framed(query, candidate, laid.matrix),
+        veiled=judgement.veiled,
+        stretch=stretch,
+        gain=laid.light.gain,
+        offset=laid.light.offset,
+        saturation=laid.light.saturation,
+        sharpness=laid.sharpness,
+        uncompared=uncompared,
+    )
+    evidence = replace(
+        evidence,
         transform=transform,
         changed_regions=judgement.changed,
         changed_share=judgement.changed_share,
         uncompared=uncompared,
-        words=words(
-            transform,
-            judgement.changed,
-            framed=_framed(query, candidate, best.laid.matrix),
-            veiled=judgement.veiled,
-            stretch=stretch,
-            gain=best.laid.light.gain,
-            offset=best.laid.light.offset,
-            saturation=best.laid.light.saturation,
-            sharpness=best.laid.sharpness,
-            uncompared=uncompared,
-        ),
+        words=said,
     )
     return Comparison(confirmed=True, evidence=evidence)
+
+
+def _signals(hit: Hit, *, close: bool, confirmed: bool) -> tuple[Signal, ...]:
+    """Return the names of what found the two alike."""
+    found: dict[Signal, bool] = {
+        "phash": close,
+        "visual": hit.similarity is not None,
+        "features": hit.votes is not None,
+        "alignment": confirmed,
+    }
+    return tuple(name for name, flag in found.items() if flag)
 
 
 def _transform(

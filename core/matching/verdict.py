@@ -102,6 +102,45 @@ class _AlignedHit(NamedTuple):
     """Whether hash and features cover all of both pictures, whose pixels are left."""
 
 
+class _Subject(NamedTuple):
+    """The picture that a verdict is about, as `look` takes it."""
+
+    sees: SeesPictures
+    query: Query
+    fields: str | None
+    before: LogPlace | None
+    blind: bool
+
+    def precedes(self, anchor: LogPlace) -> bool:
+        """Return whether an anchor may be this picture's original, by its place in the log."""
+        return self.before is None or anchor < self.before
+
+    def with_owner(self, evidence: Evidence, state: State) -> Evidence:
+        """Say whether both pictures have the same owner, where this one has any."""
+        owner = self.sees.owner(self.query.image_id, self.fields)
+        if owner is None:
+            return evidence
+        same = owner == self.sees.owner(state.image_id, state.fields)
+        return replace(evidence, same_owner=same)
+
+    def lay_over(self, hit: Hit, state: State, anchor: LogPlace, *, worth: bool) -> _AlignedHit:
+        """Lay the picture over a candidate, where it is worth that and both have pixels."""
+        pixels = not self.blind and state.content != "purged"
+        if worth and pixels:
+            comparison = self.sees.compare(self.query, hit)
+        else:
+            comparison = _by_hit_alone(hit, pixels=pixels)
+        uncompared = self.query.fingerprint.uncompared
+        return _AlignedHit(
+            state=state,
+            hit=hit,
+            evidence=self.with_owner(comparison.evidence, state),
+            place=anchor if comparison.confirmed and self.precedes(anchor) else None,
+            worth=worth,
+            whole=not uncompared and (pixels or _whole(self.sees, hit.image_id)),
+        )
+
+
 def stricter(one: Value, other: Value) -> Value:
     """Return the stricter of two decisions."""
     return max(one, other, key=STRICTNESS.__getitem__)
@@ -139,22 +178,16 @@ def look(
     before: LogPlace | None = None,
     blind: bool = False,
 ) -> ConfirmedMatch:
-    """Decide a picture's kind and original among the live records.
+    """Decide what a picture is among the live records: exact, a copy, similar or new.
 
     `fields` is the op_id of the picture's own fields. With `before`, its own place as an anchor,
     only anchors of a lower place count, so that two never refer to each other. A `blind` picture
     has no pixels left, so nothing can be aligned with it.
     """
-
-    def theirs(evidence: Evidence, state: State) -> Evidence:
-        owner = sees.owner(query.image_id, fields)
-        if owner is None:
-            return evidence
-        return replace(evidence, same_owner=owner == sees.owner(state.image_id, state.fields))
-
-    twin = _twin_by_bytes(sees, query, before) or _twin_by_pixels(sees, query, before)
+    subject = _Subject(sees, query, fields, before, blind)
+    twin = _twin_by_bytes(subject) or _twin_by_pixels(subject)
     if twin is not None:
-        evidence = theirs(_same(twin), twin.root)
+        evidence = subject.with_owner(_same(twin), twin.root)
         match = Match(
             image_id=twin.root.image_id, kind=twin.kind, confirmed=True, evidence=evidence
         )
@@ -169,15 +202,8 @@ def look(
     for hit in candidates.hits:
         worth = hit.image_id in worthy
         state = sees.state(hit.image_id) if worth or looks_alike(hit) else None
-        if state is None or state.anchor is None or state.closed:
-            continue
-        pixels = not blind and state.content != "purged"
-        comparison = _compare(sees, query, hit, worth=worth, pixels=pixels)
-        counts = comparison.confirmed and (before is None or state.anchor < before)
-        evidence = theirs(comparison.evidence, state)
-        place = state.anchor if counts else None
-        whole = not query.fingerprint.uncompared and (pixels or _whole(sees, hit.image_id))
-        laid.append(_AlignedHit(state, hit, evidence, place, worth, whole))
+        if state is not None and state.anchor is not None and not state.closed:
+            laid.append(subject.lay_over(hit, state, state.anchor, worth=worth))
     found = _copy(laid, rules) or _no_copy(laid, rules, looks_alike)
     return found._replace(matches=found.matches[: rules.matches], truncated=candidates.truncated)
 
@@ -216,18 +242,18 @@ def _no_copy(
 # --- the same -----------------------------------------------------------------------------------
 
 
-def _twin_by_bytes(sees: SeesPictures, query: Query, before: LogPlace | None) -> _ExactTwin | None:
-    records = sees.same_bytes(query.fingerprint.sha256)
-    return _twin(sees, records, query.image_id, before)
+def _twin_by_bytes(subject: _Subject) -> _ExactTwin | None:
+    return _twin(subject, subject.sees.same_bytes(subject.query.fingerprint.sha256))
 
 
-def _twin_by_pixels(sees: SeesPictures, query: Query, before: LogPlace | None) -> _ExactTwin | None:
+def _twin_by_pixels(subject: _Subject) -> _ExactTwin | None:
     """Return the twin with the same pixels, if those are all that both pictures show.
 
     Canonical pixels are those of the first frame over white: many animations and scans begin with
     the same blank or title page, and white stickers on a transparent ground do not differ at all. A
     flat or tiny picture shares its pixels with many others.
     """
+    sees, query = subject.sees, subject.query
     if query.fingerprint.uncompared or not query.fingerprint.comparable:
         return None
     records = [
@@ -235,7 +261,7 @@ def _twin_by_pixels(sees: SeesPictures, query: Query, before: LogPlace | None) -
         for record in sees.same_pixels(query.fingerprint.pixels_sha256)
         if record.image_id != query.image_id and _whole(sees, record.image_id)
     ]
-    twin = _twin(sees, records, query.image_id, before)
+    twin = _twin(subject, records)
     return twin and twin._replace(kind="near_duplicate")
 
 
@@ -247,21 +273,20 @@ def _whole(sees: SeesPictures, image_id: str) -> bool:
         return False
 
 
-def _twin(
-    sees: SeesPictures, records: Sequence[State], me: str, before: LogPlace | None
-) -> _ExactTwin | None:
+def _twin(subject: _Subject, records: Sequence[State]) -> _ExactTwin | None:
     """Return the twin with the earliest anchor, then a person's decision, then the strictest."""
+    me = subject.query.image_id
     twins: list[_ExactTwin] = []
     for record in records:
-        root = record if record.anchor is not None else sees.state(record.original)
+        root = record if record.anchor is not None else subject.sees.state(record.original)
         if (
-            record.image_id != me
-            and root is not None
-            and root.image_id != me
-            and root.anchor is not None
-            and not root.closed
-            and (before is None or root.anchor < before)
+            root is None
+            or root.anchor is None
+            or root.closed
+            or me in {record.image_id, root.image_id}
         ):
+            continue
+        if subject.precedes(root.anchor):
             twins.append(_ExactTwin(record, root, root.anchor))
     return min(twins, key=_rank) if twins else None
 
@@ -311,16 +336,12 @@ def _looks_alike(query: Query, rules: Rules) -> Callable[[Hit], bool]:
     return looks_alike
 
 
-def _compare(
-    sees: SeesPictures, query: Query, hit: Hit, *, worth: bool, pixels: bool
-) -> Comparison:
-    """Align if it is worth it and both pictures have pixels, else return the hit's measurements.
+def _by_hit_alone(hit: Hit, *, pixels: bool) -> Comparison:
+    """Return the hit's measurements without an alignment: they confirm nothing.
 
     The log decides whether there are pixels, not the objects that happen to remain: the verdict
     must not depend on the progress of a purge.
     """
-    if worth and pixels:
-        return sees.compare(query, hit)
     signals = (
         *(("phash",) if hit.hamming is not None else ()),
         *(("visual",) if hit.similarity is not None else ()),

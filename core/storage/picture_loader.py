@@ -10,7 +10,7 @@ from core.errors import CorruptError, MissingError
 from core.fingerprint.fingerprint import decode_preview
 from core.fingerprint.keypoints import DetailKeypoints, detail
 from core.lru_cache import LRUCache
-from core.matching.alignment import AlignedPicture, compare
+from core.matching.alignment import AlignedPicture, align
 from core.matching.policy import Policy
 from core.records import Fields
 from core.storage.picture_store import PictureStore
@@ -65,13 +65,13 @@ class PictureLoader:
                 gone = set(mine)
                 self._pictures.remove(lambda key: key in gone)
 
-    def compare(self, tenant: str, query: Query, candidate_id: str, hit: Hit) -> Comparison:
-        """Lay the query over a stored picture; one without pixels is never confirmed."""
+    def align(self, tenant: str, query: Query, hit: Hit) -> Comparison:
+        """Lay a picture over the one that was hit; without pixels nothing is ever confirmed."""
         one = self._picture(tenant, query.image_id)
-        other = self._picture(tenant, candidate_id)
+        other = self._picture(tenant, hit.image_id)
         if one is None or other is None:
             return Comparison(confirmed=False, evidence=_unseen(hit))
-        return compare(one, other, hit, self._policy)
+        return align(one, other, hit, self._policy)
 
     def query(self, tenant: str, image_id: str) -> Query:
         """A picture as it asks for candidates. Raise MissingError where nothing is kept of it."""

@@ -485,7 +485,7 @@ class Worker:
 
     def _claim(self, job: Job) -> Claim:
         found = claim(job)
-        if found.fingerprint is not None:
+        if found.query is not None:
             try:
                 self.shelf.write(job.image_id, job.sha256)
             except CrashError:

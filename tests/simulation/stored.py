@@ -374,11 +374,10 @@ class Sight:
         self._shelf = shelf
         self._gate = gate
 
-    def compare(self, _: str, query: Query, candidate_id: str, hit: Hit) -> Comparison:
+    def align(self, _: str, query: Query, hit: Hit) -> Comparison:
         """Compare by a pure function of the two while both are stored."""
         self._gate("compare")
-        del hit
-        derived = keys.derived(TENANT, candidate_id, "fingerprint")
+        derived = keys.derived(TENANT, hit.image_id, "fingerprint")
         other = self._store.objects.get(derived)
         if other is None:
             return Comparison(confirmed=False, evidence=Evidence())

@@ -172,7 +172,7 @@ def claim(job: Job) -> Claim:
         return Claim(job=job)
     if job.sha256 == "!":
         return Claim(job=job, problem=BROKEN)
-    return Claim(job=job, fingerprint=fingerprint(job.sha256))
+    return Claim(job=job, query=Query(image_id=job.image_id, fingerprint=fingerprint(job.sha256)))
 
 
 # --- the specification --------------------------------------------------------------------------

@@ -42,9 +42,9 @@ from tests.simulation.world import RULES, TENANT, operation, upload
 class Guess(PictureLoader):
     """Pictures whose names begin alike confirm each other; nothing is decoded."""
 
-    def compare(self, tenant: str, query: Query, candidate_id: str, hit: Hit) -> Comparison:
+    def align(self, tenant: str, query: Query, hit: Hit) -> Comparison:
         """By the first letter of their pixels."""
-        other = self.query(tenant, candidate_id).fingerprint
+        other = self.query(tenant, hit.image_id).fingerprint
         alike = query.fingerprint.pixels_sha256[7] == other.pixels_sha256[7]
         return Comparison(alike, Evidence(signals=("alignment",), hamming=hit.hamming))
 
@@ -67,14 +67,14 @@ class Desk:
         """What the stages before settling do."""
         self.blobs.create_many([(keys.pending(TENANT, job.job_id), msgspec.json.encode(job))])
         found = world.claim(job)
-        if found.fingerprint is None:
+        if found.query is None:
             return found
-        made = replace(found.fingerprint, turns=(f"{ord(job.sha256[0]):016x}",) * 8)
+        made = replace(found.query.fingerprint, turns=(f"{ord(job.sha256[0]):016x}",) * 8)
         self.blobs.put([(keys.blob(TENANT, job.image_id), b"bytes")])
         self.shelf.write(
             TENANT, [StoredFingerprint(image_id=job.image_id, fingerprint=made, preview=b"preview")]
         )
-        return replace(found, fingerprint=made)
+        return replace(found, query=replace(found.query, fingerprint=made))
 
 
 @pytest.fixture
@@ -370,9 +370,9 @@ def test_a_done_mark_whose_entry_is_gone_stops_the_tenant() -> None:
 class Verbose(stored.Sight):
     """Comparisons with evidence beyond measure."""
 
-    def compare(self, tenant: str, query: Query, candidate_id: str, hit: Hit) -> Comparison:
+    def align(self, tenant: str, query: Query, hit: Hit) -> Comparison:
         """Nearly a thousand changed regions."""
-        found = super().compare(tenant, query, candidate_id, hit)
+        found = super().align(tenant, query, hit)
         regions = (Box(0.123456789, 0.123456789, 0.123456789, 0.123456789),) * 900
         return Comparison(found.confirmed, Evidence(changed_regions=regions))
 

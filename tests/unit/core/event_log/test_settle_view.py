@@ -12,9 +12,9 @@ from core.event_log.overlay_state import OverlayLayer
 from core.event_log.pending_anchors import PendingAnchors
 from core.event_log.settle_reads import SettleSource
 from core.event_log.settle_view import IndexView
-from core.matching.verdict import _twin
+from core.matching.verdict import _Subject, _twin
 from core.records import State, Tombstone
-from core.types import Candidates, Decision
+from core.types import Candidates, Decision, Query
 from tests.doubles.records import fingerprint, image_id, record
 
 SAME = fingerprint(1)
@@ -75,7 +75,6 @@ def test_the_few_say_what_all_say(seed: int) -> None:
     me = image_id(dice.randrange(COPIES + 4))
     few = view.same_bytes(SAME.sha256)
     assert len(few) <= len(layer.states) + 2 * 6 * ORIGINALS
-    assert _twin(view, few, me, None) == _twin(view, whole, me, None)
-    assert _twin(view, view.same_pixels(SAME.pixels_sha256), me, None) == _twin(
-        view, whole, me, None
-    )
+    subject = _Subject(view, Query(image_id=me, fingerprint=SAME), None, None, blind=False)
+    assert _twin(subject, few) == _twin(subject, whole)
+    assert _twin(subject, view.same_pixels(SAME.pixels_sha256)) == _twin(subject, whole)

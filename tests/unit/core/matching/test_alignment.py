@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from core.fingerprint import keypoints, phash
 from core.fingerprint.fingerprint import decode_preview, encode_preview
 from core.fingerprint.keypoints import DetailKeypoints
-from core.matching.alignment import AlignedPicture, compare
+from core.matching.alignment import AlignedPicture, align
 from core.matching.policy import POLICY
 from core.types import Hit
 from evaluation.edits import EDITS
@@ -58,27 +58,27 @@ def _edited(name: str, seed: int) -> AlignedPicture:
 @pytest.mark.parametrize("name", [e.name for e in EDITS.values() if e.expected is not None])
 def test_an_edited_copy_is_confirmed(name: str) -> None:
     """Every edit that has to be recognised is, by its pixels."""
-    told = compare(_edited(name, 11), _original(11), HIT, POLICY)
+    told = align(_edited(name, 11), _original(11), HIT, POLICY)
     assert (told.confirmed, "alignment" in told.evidence.signals) == (True, True)
 
 
 @pytest.mark.parametrize("seed", range(20, 26))
 def test_another_photo_is_not(seed: int) -> None:
     """However near a candidate list puts them."""
-    told = compare(_original(seed), _original(11), HIT, POLICY)
+    told = align(_original(seed), _original(11), HIT, POLICY)
     assert (told.confirmed, told.evidence.transform, told.evidence.words) == (False, None, "")
 
 
 @pytest.mark.parametrize("name", ["jpeg-30", "jpeg-10", "half", "quarter", "grey", "brightness"])
 def test_a_clean_copy_has_no_changed_regions(name: str) -> None:
     """Re-encoding, resizing and other light change nothing in the picture."""
-    evidence = compare(_edited(name, 11), _original(11), HIT, POLICY).evidence
+    evidence = align(_edited(name, 11), _original(11), HIT, POLICY).evidence
     assert (evidence.changed_regions, evidence.changed_share) == ((), 0.0)
 
 
 def test_a_caption_is_one_region_over_the_lowest_fifth() -> None:
     """Its box is exact to a few pixels, and named in words."""
-    evidence = compare(_edited("caption", 11), _original(11), HIT, POLICY).evidence
+    evidence = align(_edited("caption", 11), _original(11), HIT, POLICY).evidence
     (box,) = evidence.changed_regions
     assert (box.x, box.y, box.x + box.width, box.y + box.height) == pytest.approx(
         (0.0, 0.8, 1.0, 1.0), abs=0.02
@@ -90,7 +90,7 @@ def test_a_caption_is_one_region_over_the_lowest_fifth() -> None:
 def test_a_crop_says_where_it_lies() -> None:
     """The map leads the crop's corners to the place it was cut from; what is seen is its share."""
     box = (100, 60, 340, 260)
-    told = compare(_picture(_photo(11).crop(box)), _original(11), HIT, POLICY)
+    told = align(_picture(_photo(11).crop(box)), _original(11), HIT, POLICY)
     made = told.evidence.transform
     assert told.confirmed
     assert made is not None
@@ -113,7 +113,7 @@ def test_a_turn_is_told(
     operation: Image.Transpose, turn: str, words: str, *, mirrored: bool, rotation: int
 ) -> None:
     """The turn that lays the picture onto its original, in the hash's terms and in degrees."""
-    evidence = compare(_picture(_photo(11).transpose(operation)), _original(11), HIT, POLICY)
+    evidence = align(_picture(_photo(11).transpose(operation)), _original(11), HIT, POLICY)
     made = evidence.evidence.transform
     assert made is not None
     assert (evidence.evidence.turn, evidence.evidence.words) == (turn, words)
@@ -125,7 +125,7 @@ def test_keypoints_are_not_made_where_the_hash_suffices() -> None:
     """A clean copy costs no extraction on either side."""
     asked: list[int] = []
     small = _photo(11).resize((200, 150))
-    told = compare(_picture(small, asked), _picture(_photo(11), asked), HIT, POLICY)
+    told = align(_picture(small, asked), _picture(_photo(11), asked), HIT, POLICY)
     assert (told.confirmed, asked) == (True, [])
 
 
@@ -133,7 +133,7 @@ def test_the_same_pictures_give_the_same_answer_in_every_thread() -> None:
     """No chance, no shared state."""
     query = _edited("screenshot", 11)
     with ThreadPoolExecutor(4) as pool:
-        told = list(pool.map(lambda _: compare(query, _original(11), HIT, POLICY), range(8)))
+        told = list(pool.map(lambda _: align(query, _original(11), HIT, POLICY), range(8)))
     assert told == [told[0]] * 8
     assert told[0].confirmed
 
@@ -141,8 +141,8 @@ def test_the_same_pictures_give_the_same_answer_in_every_thread() -> None:
 def test_signals_say_what_found_it() -> None:
     """What the candidate's hit brought, the hash where it is near, and the alignment."""
     plain = Hit(image_id="0190")
-    copy = compare(_edited("half", 11), _original(11), plain, POLICY).evidence
-    found = compare(_edited("crop-25", 11), _original(11), HIT, POLICY).evidence
+    copy = align(_edited("half", 11), _original(11), plain, POLICY).evidence
+    found = align(_edited("crop-25", 11), _original(11), HIT, POLICY).evidence
     assert copy.signals == ("phash", "alignment")
     assert found.signals == ("visual", "features", "alignment")
 
@@ -162,14 +162,14 @@ def _garment(seed: int, width: int = 0, *, pattern: bool) -> Image.Image:
 def test_one_outline_with_two_prints_is_two_pictures() -> None:
     """The shape alone proves nothing, though the hashes are near."""
     one, two = (_picture(_garment(seed, pattern=True)) for seed in (1, 2))
-    assert not compare(one, two, HIT, POLICY).confirmed
-    assert not compare(two, one, HIT, POLICY).confirmed
+    assert not align(one, two, HIT, POLICY).confirmed
+    assert not align(two, one, HIT, POLICY).confirmed
 
 
 def test_two_plain_outlines_that_nearly_agree_are_two_pictures() -> None:
     """Different black leggings hash within four bits."""
     one, two = (_picture(_garment(0, width, pattern=False)) for width in (0, 7))
-    told = compare(one, two, HIT, POLICY)
+    told = align(one, two, HIT, POLICY)
     assert (told.confirmed, (told.evidence.hamming or 0) <= POLICY.phash_radius) == (False, True)
 
 
@@ -178,7 +178,7 @@ def test_a_plain_outline_is_itself_when_encoded_again() -> None:
     one = _garment(0, pattern=False)
     held = io.BytesIO()
     one.resize((200, 150)).save(held, "JPEG", quality=30)
-    assert compare(_picture(Image.open(held)), _picture(one), HIT, POLICY).confirmed
+    assert align(_picture(Image.open(held)), _picture(one), HIT, POLICY).confirmed
 
 
 def test_words_laid_over_one_photo_are_reported() -> None:
@@ -189,7 +189,7 @@ def test_words_laid_over_one_photo_are_reported() -> None:
         ImageDraw.Draw(made).rectangle((0, 0, 400, 50), fill="white")
         ImageDraw.Draw(made).text((30, 12), words, fill="black", font_size=28)
         pictures.append(_picture(made))
-    told = compare(*pictures, HIT, POLICY)
+    told = align(*pictures, HIT, POLICY)
     assert told.confirmed
     assert told.evidence.changed_regions
     assert all(box.y + box.height < 0.2 for box in told.evidence.changed_regions)
@@ -197,7 +197,7 @@ def test_words_laid_over_one_photo_are_reported() -> None:
 
 def test_a_watermark_is_seen_through() -> None:
     """Half transparent words all over only lighten it: the photo beneath is still the same."""
-    evidence = compare(_edited("watermark", 11), _original(11), HIT, POLICY).evidence
+    evidence = align(_edited("watermark", 11), _original(11), HIT, POLICY).evidence
     assert (evidence.words, "alignment" in evidence.signals) == ("a watermark over it", True)
     assert evidence.changed_regions
 
@@ -210,4 +210,4 @@ def test_the_smallest_and_flattest_pictures_are_never_confirmed(
     """Too small, thin or plain for blocks to say anything, either way round and with itself."""
     odd = _picture(Image.new("RGB", size, "grey") if flat else _photo(11).resize(size))
     pairs = [(odd, _original(11)), (_original(11), odd), (odd, odd)]
-    assert [compare(*pair, HIT, POLICY).confirmed for pair in pairs] == [False] * 3
+    assert [align(*pair, HIT, POLICY).confirmed for pair in pairs] == [False] * 3

@@ -112,7 +112,7 @@ def test_a_comparison_is_the_same_in_hand_and_on_the_shelf() -> None:
         gallery = PictureLoader(shelf, POLICY, lambda _: None)
         held = [(query(item), item.preview) for item in hands]
         with gallery.holding("t", held, stored=False):
-            results.append(gallery.compare("t", query(one), "b", Hit(image_id="b", hamming=0)))
+            results.append(gallery.align("t", query(one), Hit(image_id="b", hamming=0)))
     assert results[0].confirmed
     assert all(result == results[0] for result in results)
 
@@ -125,7 +125,7 @@ def test_a_check_leaves_nothing_behind() -> None:
     shelf.write("t", [other])
     gallery = PictureLoader(shelf, POLICY, lambda _: None)
     with gallery.holding("t", [(query(one), one.preview)], stored=False):
-        gallery.compare("t", query(one), "b", Hit(image_id="b", votes=5))
+        gallery.align("t", query(one), Hit(image_id="b", votes=5))
     assert [key for key in everything(blobs) if "/a/" in key] == []
     with pytest.raises(MissingError):
         gallery.query("t", "a")
@@ -138,8 +138,8 @@ def test_a_purged_candidate_confirms_nothing() -> None:
     shelf = PictureStore(blobs)
     shelf.write("t", [one, other])
     shelf.purge("t", "b")
-    told = PictureLoader(shelf, POLICY, lambda _: None).compare(
-        "t", query(one), "b", Hit(image_id="b", hamming=0, votes=40)
+    told = PictureLoader(shelf, POLICY, lambda _: None).align(
+        "t", query(one), Hit(image_id="b", hamming=0, votes=40)
     )
     assert (told.confirmed, told.evidence.hamming, told.evidence.votes) == (False, 0, 40)
 
@@ -151,10 +151,10 @@ def test_keypoints_are_made_once_and_then_read() -> None:
     shelf = PictureStore(blobs)
     shelf.write("t", [one, other])
     gallery = PictureLoader(shelf, POLICY, lambda _: None)
-    first = gallery.compare("t", query(one), "b", Hit(image_id="b", votes=5))
+    first = gallery.align("t", query(one), Hit(image_id="b", votes=5))
     assert blobs.exists([keys.derived("t", n, "detail") for n in ("a", "b")]) == [True, True]
-    again = PictureLoader(shelf, POLICY, lambda _: None).compare(
-        "t", query(one), "b", Hit(image_id="b", votes=5)
+    again = PictureLoader(shelf, POLICY, lambda _: None).align(
+        "t", query(one), Hit(image_id="b", votes=5)
     )
     assert again == first
 
@@ -166,8 +166,8 @@ def test_a_spoilt_preview_confirms_nothing_and_holds_up_nobody() -> None:
     shelf = PictureStore(blobs)
     shelf.write("t", [one, other])
     blobs.put([(keys.derived("t", "b", "preview"), b"not a picture any more")])
-    told = PictureLoader(shelf, POLICY, lambda _: None).compare(
-        "t", query(one), "b", Hit(image_id="b", hamming=0)
+    told = PictureLoader(shelf, POLICY, lambda _: None).align(
+        "t", query(one), Hit(image_id="b", hamming=0)
     )
     assert not told.confirmed
 
