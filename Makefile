@@ -34,10 +34,11 @@ test-hard: setup ## the slow attacks: kill -9, races, hostile files; every bench
 test-doors: setup ## third parties' clients and generators against a service; downloads them once
 	@$(bin)/python -m pytest -m doors
 
-lint: setup ## format, rules, prose, types and layers
+lint: setup ## format, rules, prose, length of functions, types and layers
 	@$(bin)/ruff format --check .
 	@$(bin)/ruff check .
 	@$(bin)/python scripts/prose.py
+	@$(bin)/python scripts/knots.py
 	@$(bin)/mypy
 	@$(bin)/lint-imports
 
