@@ -1,31 +1,39 @@
-"""A pool that measures only where something can come of it: a batch meets itself pair by pair."""
+"""Candidates within a batch, measured only where hash, vector or words say that it may pay."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.event_log.pending_anchors import Measure, PendingAnchors
 from core.matching.hough_voting import SHARED
 from core.matching.policy import Policy
 from core.types import Hit, Query, Vector
 
+Measure = Callable[[Query, Query], Hit | None]
+"""(query, anchor): what each source measured between the two, None where none finds it."""
 
-class BatchCandidates(PendingAnchors):
-    """Finds by hash, vector or words whom to measure; gives what `PendingAnchors` gives."""
+
+class BatchCandidates:
+    """Anchors that the index does not hold yet, found by hash, vector or words, then measured."""
 
     def __init__(self, measure: Measure, policy: Policy) -> None:
-        super().__init__(measure)
+        self._measure = measure
         self._policy = policy
+        self._ids: set[str] = set()
         self._order: list[Query] = []
         self._hashes: NDArray[np.uint64] = np.zeros(16, np.uint64)
         self._spaces: dict[str, tuple[list[int], list[Vector]]] = {}
         self._words: list[frozenset[int]] = []
         self._all: set[int] = set()
 
+    def __contains__(self, image_id: object) -> bool:
+        return image_id in self._ids
+
     def add(self, anchor: Query) -> None:
-        """Hold it by its hash, its vector and its words."""
-        super().add(anchor)
+        """Hold an anchor by its hash, its vector and its words."""
+        self._ids.add(anchor.image_id)
         slot = len(self._order)
         if slot == len(self._hashes):
             self._hashes = np.concatenate([self._hashes, np.zeros_like(self._hashes)])
@@ -40,9 +48,14 @@ class BatchCandidates(PendingAnchors):
         self._all |= words
 
     def near(self, query: Query) -> list[Hit]:
-        """Every anchor that some source finds near the query, itself left out."""
+        """Return the hits among the anchors, itself left out; flat and tiny ones are none."""
         slots = self._by_hash(query) | self._by_vector(query) | self._by_words(query)
-        return self.measured(query, (self._order[slot] for slot in sorted(slots)))
+        hits = (
+            self._measure(query, anchor)
+            for anchor in (self._order[slot] for slot in sorted(slots))
+            if anchor.image_id != query.image_id and anchor.fingerprint.comparable
+        )
+        return [hit for hit in hits if hit is not None]
 
     def _by_hash(self, query: Query) -> set[int]:
         turns = np.array([int(turn, 16) for turn in query.fingerprint.turns], np.uint64)

@@ -29,9 +29,8 @@ from core.event_log import audit
 from core.event_log.decide import Claim, apply, decide, first_verdict
 from core.event_log.operations import TenantNow
 from core.event_log.overlay_state import OverlayLayer
-from core.event_log.pending_anchors import PendingAnchors
 from core.event_log.projector import Objects, Projector
-from core.event_log.settle_reads import Fuse, LoadsPictures, SettleSource
+from core.event_log.settle_reads import AnchorPool, Fuse, LoadsPictures, SettleSource
 from core.event_log.settle_view import IndexView
 from core.event_log.tail import BehindError, LogFollower, LogTail, ending, format_of
 from core.matching.verdict import Rules
@@ -74,7 +73,7 @@ class Ledger(Projector):
         sight: LoadsPictures,
         shelf: Objects,
         rules: Rules,
-        pool: Callable[[], PendingAnchors],
+        pool: Callable[[], AnchorPool],
         fuse: Fuse,
         follower: LogFollower | None = None,
         meter: Meter = UNMETERED,

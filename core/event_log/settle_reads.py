@@ -12,7 +12,6 @@ import msgspec
 from core import keys
 from core.errors import MissingError
 from core.event_log.overlay_state import OverlayLayer
-from core.event_log.pending_anchors import PendingAnchors
 from core.keys import is_caption
 from core.ports import Blobs, Index
 from core.records import Ended, Fields, Job, State, caption
@@ -52,6 +51,18 @@ class LoadsPictures(Protocol):
         """What the caller said of it in one call."""
 
 
+class AnchorPool(Protocol):
+    """Anchors of one call that the index does not hold yet."""
+
+    def __contains__(self, image_id: object) -> bool: ...
+
+    def add(self, anchor: Query) -> None:
+        """Hold one more anchor."""
+
+    def near(self, query: Query) -> list[Hit]:
+        """Return every anchor that some source finds near the query, itself left out."""
+
+
 class SettleSource:
     """What one call has read so far; asked again, it answers the same."""
 
@@ -62,7 +73,7 @@ class SettleSource:
         index: Index,
         blobs: Blobs,
         sight: LoadsPictures,
-        pool: PendingAnchors,
+        pool: AnchorPool,
         fuse: Fuse,
     ) -> None:
         self.tenant = tenant

@@ -14,11 +14,11 @@ from core.errors import MissingError, UnavailableError
 from core.event_log.decide import Claim, decide
 from core.event_log.ledger import Ledger
 from core.event_log.operations import TenantNow
-from core.event_log.pending_anchors import PendingAnchors
 from core.event_log.replay import replay
 from core.event_log.tail import LogFollower
 from core.queries.snapshot import Snapshot
 from core.records import Entry, Job, Operation, State
+from tests.doubles.every_pair import EveryPair
 from tests.simulation import world
 from tests.simulation.baton import Baton
 from tests.simulation.stored import Blobs, Log, MemoryIndex, Replica, Shelf, Sight, Store
@@ -459,7 +459,7 @@ class Worker:
             sight=Sight(store, self.shelf, play.gate),
             shelf=self.shelf,
             rules=parts.rules,
-            pool=lambda: PendingAnchors(world.measure),
+            pool=lambda: EveryPair(world.measure),
             fuse=world.fuse,
             follower=parts.follower(self.log, self.index),
             now=lambda: AT,

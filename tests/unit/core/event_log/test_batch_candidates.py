@@ -7,11 +7,11 @@ from functools import cache
 import numpy as np
 
 from core.event_log.batch_candidates import BatchCandidates
-from core.event_log.pending_anchors import PendingAnchors
 from core.fingerprint.fingerprint import fingerprint
 from core.matching.candidates import measure
 from core.matching.policy import POLICY
 from core.types import Hit, Limits, Query
+from tests.doubles.every_pair import EveryPair
 from tests.samples.pictures import EDITS, flat, jpeg, photo, png
 
 EDITED = ("jpeg-30", "mirror", "crop-70", "screenshot", "caption")
@@ -59,7 +59,7 @@ def pictures() -> list[Query]:
 def test_a_crowd_finds_what_a_pool_finds() -> None:
     """The same hits for every picture, with a small part of the pairs measured."""
     everyone, few = Measured(), Measured()
-    pool, crowd = PendingAnchors(everyone), BatchCandidates(few, POLICY)
+    pool, crowd = EveryPair(everyone), BatchCandidates(few, POLICY)
     found = 0
     for query in pictures():
         hits = sorted(pool.near(query), key=lambda hit: hit.image_id)

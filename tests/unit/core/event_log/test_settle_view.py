@@ -9,8 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from core.event_log.overlay_state import OverlayLayer
-from core.event_log.pending_anchors import PendingAnchors
-from core.event_log.settle_reads import SettleSource
+from core.event_log.settle_reads import AnchorPool, SettleSource
 from core.event_log.settle_view import IndexView
 from core.matching.verdict import _Subject, _twin
 from core.records import State, Tombstone
@@ -66,7 +65,7 @@ def test_the_few_say_what_all_say(seed: int) -> None:
         index=cast("Any", Index(below)),
         blobs=cast("Any", None),
         sight=cast("Any", None),
-        pool=cast("PendingAnchors", None),
+        pool=cast("AnchorPool", None),
         fuse=lambda _: Candidates(hits=(), truncated=False),
     )
     view = IndexView(source, (layer,))
