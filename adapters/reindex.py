@@ -29,7 +29,7 @@ def rebuild(services: Services, told: Callable[[int, int, int], None]) -> tuple[
     def catch_up() -> None:
         nonlocal done, records, total
         for tenant in services.log.tenants():
-            until = services.ledger.marked(tenant)
+            until = services.projector.marked(tenant)
             for applied in replay(services.log, services.shelf, fresh, tenant, until):
                 done, records = done + 1, records + applied
                 total = max(total, done)
@@ -37,7 +37,7 @@ def rebuild(services: Services, told: Callable[[int, int, int], None]) -> tuple[
 
     try:
         catch_up()
-        with services.ledger.still():
+        with services.projector.still():
             for _ in range(TRIES):
                 catch_up()  # what came meanwhile: the watermark must never go back
                 if services.index.swap(fresh):
@@ -48,7 +48,7 @@ def rebuild(services: Services, told: Callable[[int, int, int], None]) -> tuple[
         fresh.close()
     for tenant in services.log.tenants():
         try:
-            services.ledger.advance(tenant)
+            services.projector.advance(tenant)
         except SeenitError as error:  # it is swapped: whoever settles next brings it up
             logger.warning("the new index is behind the log of %s: %s", tenant, error)
     return done, total, records

@@ -40,6 +40,7 @@ from core.engine_status import EngineStatus
 from core.errors import SettingsError
 from core.event_log.batch_candidates import BatchCandidates
 from core.event_log.ledger import Ledger
+from core.event_log.projector import Projector
 from core.event_log.tail import LogFollower
 from core.imaging.previews import Previews
 from core.ingest.accept import Acceptor
@@ -122,6 +123,7 @@ class _Ingest:
     acceptor: Acceptor
     ingest: IngestProcess
     ledger: Ledger
+    projector: Projector
     checker: Checks
     sight: LoadsQueryPicture
     sweeper: Sweeper
@@ -264,7 +266,16 @@ def _open_models(
 def _connect_ingest(stores: _Stores, models: _Models) -> _Ingest:
     settings, blobs, shelf, meter = stores.settings, stores.blobs, stores.shelf, stores.meter
     gallery = PictureLoader(shelf, POLICY, lambda tenant: models.models.space_id(tenant, "visual"))
-    ledger = _ledger(stores, models.models, gallery)
+    projector = Projector(
+        log=stores.log,
+        blobs=blobs,
+        index=stores.index,
+        shelf=shelf,
+        follower=stores.follower,
+        meter=meter,
+    )
+    meter.watch("log_lag_entries", "Entries that could not be projected yet.", projector.behind)
+    ledger = _ledger(stores, models.models, gallery, projector)
     asking = None
     if models.remote is not None:  # what is gone after the answer need not outlive a power cut
         passing = open_blobs(settings.blobs_url, durable=False)
@@ -277,10 +288,12 @@ def _connect_ingest(stores: _Stores, models: _Models) -> _Ingest:
             gallery=gallery,
             perceiver=models.perceiver,
             ledger=ledger,
+            projector=projector,
             progress=stores.progress,
             meter=meter,
         ),
         ledger=ledger,
+        projector=projector,
         checker=asking
         or Checker(models.perceiver, gallery, ledger, _new_id, settings.limits.bytes, meter=meter),
         sight=asking or models.perceiver,
@@ -292,25 +305,27 @@ def _connect_ingest(stores: _Stores, models: _Models) -> _Ingest:
             backlog=settings.backlog,
             meter=meter,
         ),
-        backfill=Backfill(index=stores.index, shelf=shelf, ledger=ledger, new_id=_new_id),
+        backfill=Backfill(
+            index=stores.index, shelf=shelf, ledger=ledger, projector=projector, new_id=_new_id
+        ),
     )
 
 
-def _ledger(stores: _Stores, models: ModelRegistry, gallery: PictureLoader) -> Ledger:
-    ledger = Ledger(
+def _ledger(
+    stores: _Stores, models: ModelRegistry, gallery: PictureLoader, projector: Projector
+) -> Ledger:
+    return Ledger(
         log=stores.log,
         blobs=stores.blobs,
         index=stores.index,
         sight=gallery,
-        shelf=stores.shelf,
         rules=rules(stores.settings, models),
         pool=lambda: BatchCandidates(measured, POLICY),
         fuse=lambda hits: fuse(hits, POLICY),
         follower=stores.follower,
+        projector=projector,
         meter=stores.meter,
     )
-    stores.meter.watch("log_lag_entries", "Entries that could not be projected yet.", ledger.behind)
-    return ledger
 
 
 def _acceptor(stores: _Stores) -> Acceptor:

@@ -93,7 +93,7 @@ class EmbeddedEngine:
         hand = services.broker.hand
         if not isinstance(hand, InFlightJobs):
             raise SettingsError("over Redis `seenit worker` consumes and `seenit beat` sweeps")
-        services.ledger.catch_up()
+        services.projector.catch_up()
         register(
             services.celery,
             SettleTask(services.ingest),

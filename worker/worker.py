@@ -73,7 +73,7 @@ class Worker:
     def _begin(self) -> None:
         """Load the models, wait for the store, then consume."""
         self._services.models.load()
-        self._services.ledger.catch_up()
+        self._services.projector.catch_up()
         self._hand.start()
         for consumer in self._consumers:
             consumer.start()

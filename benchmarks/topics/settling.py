@@ -165,7 +165,7 @@ def _settled(
     looking, projecting = _Watch(), _Watch()
     looking.over(built.index, "hits")
     looking.over(built.ledger._sight, "align")
-    projecting.over(built.ledger, "advance")
+    projecting.over(built.projector, "advance")
     random = np.random.default_rng(seed)
     preview = encode_preview(np.full((384, 512, 3), 128, np.uint8))
     taken: dict[str, list[Times]] = {"settling": [], "looking up": [], "projecting": []}

@@ -12,6 +12,7 @@ from core import clock
 from core.errors import CorruptError, MissingError
 from core.event_log.decide import Claim
 from core.event_log.ledger import Ledger
+from core.event_log.projector import Projector
 from core.event_log.settle_reads import lacking
 from core.fingerprint.fingerprint import decode_preview
 from core.keys import is_caption
@@ -30,11 +31,18 @@ class Backfill:
     """Finds what lacks a vector, embeds it and says so in the log; whatever is cut off goes on."""
 
     def __init__(
-        self, *, index: Index, shelf: PictureStore, ledger: Ledger, new_id: Callable[[], str]
+        self,
+        *,
+        index: Index,
+        shelf: PictureStore,
+        ledger: Ledger,
+        projector: Projector,
+        new_id: Callable[[], str],
     ) -> None:
         self._index = index
         self._shelf = shelf
         self._ledger = ledger
+        self._projector = projector
         self._new_id = new_id
 
     def lacking(self, tenant: str, space_id: str) -> int:
@@ -54,7 +62,7 @@ class Backfill:
             if isinstance(embedder, Embedder) and not is_caption(space_id)
             else partial(self._said, tenant, embedder)
         )
-        self._ledger.advance(tenant)
+        self._projector.advance(tenant)
         total = self.lacking(tenant, space_id)
         done = failed = 0
         told(0, total)

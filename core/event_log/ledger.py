@@ -6,7 +6,6 @@ One create-only put decides every race; everything else may be done twice.
 
 from __future__ import annotations
 
-import logging
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -23,13 +22,12 @@ from core.errors import (
     IndexUnavailableError,
     MissingError,
     StoreUnavailableError,
-    UnavailableError,
 )
 from core.event_log import audit
 from core.event_log.decide import Claim, apply, decide, first_verdict
 from core.event_log.operations import TenantNow
 from core.event_log.overlay_state import OverlayLayer
-from core.event_log.projector import Objects, Projector
+from core.event_log.projector import Projector
 from core.event_log.settle_reads import AnchorPool, Fuse, LoadsPictures, SettleSource
 from core.event_log.settle_view import IndexView
 from core.event_log.tail import BehindError, LogFollower, LogTail, ending, format_of
@@ -48,8 +46,6 @@ PAUSE = 0.02
 ENOUGH = 500
 """Entries the index may be behind before settling waits for it."""
 
-logger = logging.getLogger(__name__)
-
 _encoder = msgspec.json.Encoder()
 
 
@@ -61,8 +57,8 @@ def _pause(attempt: int) -> None:
     time.sleep(pause_after(attempt + 1, 1.0, first=PAUSE))
 
 
-class Ledger(Projector):
-    """Settles jobs in the order of the log, then projects the log onto the index."""
+class Ledger:
+    """Settles jobs in the order of the log, and has the log projected onto the index."""
 
     def __init__(
         self,
@@ -71,28 +67,26 @@ class Ledger(Projector):
         blobs: Blobs,
         index: Index,
         sight: LoadsPictures,
-        shelf: Objects,
         rules: Rules,
         pool: Callable[[], AnchorPool],
         fuse: Fuse,
-        follower: LogFollower | None = None,
+        follower: LogFollower,
+        projector: Projector,
         meter: Meter = UNMETERED,
         now: Callable[[], str] = clock.now,
         nonce: Callable[[], str] = _nonce,
         pause: Callable[[int], None] = _pause,
     ) -> None:
-        super().__init__(
-            log=log,
-            blobs=blobs,
-            index=index,
-            shelf=shelf,
-            follower=follower or LogFollower(log, index),
-            meter=meter,
-        )
+        self._log = log
+        self._blobs = blobs
+        self._index = index
         self._sight = sight
         self._rules = rules
         self._pool = pool
         self._fuse = fuse
+        self._follower = follower
+        self._projector = projector
+        self._meter = meter
         self._now = now
         self._nonce = nonce
         self._pause = pause
@@ -125,7 +119,7 @@ class Ledger(Projector):
                     break
                 tail = self._step(tail, source, left)
                 self._follower.offer(tail)
-        self._project_soon(tenant, list(waiting))
+        self._projector.advance_soon(tenant, list(waiting))
         return [ended.get(claim.job.job_id) for claim in claims]
 
     def check(
@@ -157,7 +151,7 @@ class Ledger(Projector):
             else:
                 if tail.lag <= ENOUGH:
                     return tail
-            self.advance(tenant)
+            self._projector.advance(tenant)
         raise BehindError(f"the index is {tail.lag} entries behind the log of {tenant}")
 
     def _ended(
@@ -176,22 +170,10 @@ class Ledger(Projector):
                 raise CorruptError(f"entry {seq} of {tenant} is gone, and a done mark names it")
             ended[job_id] = operation = ending(entry, job_id)
             if operation is not None:  # a repeat under its key may have brought bytes back
-                self._discard(tenant, [operation])
+                self._projector.discard(tenant, [operation])
             if seq <= tail.watermark:
                 self._blobs.delete([keys.pending(tenant, job_id)])
         return ended
-
-    def _project_soon(self, tenant: str, job_ids: list[str]) -> None:
-        """Bring the index up, unless that has just failed; what is settled can wait for it."""
-        if self.rests(tenant):
-            self._falls_behind(tenant)
-            return
-        try:
-            self.advance(tenant)
-        except UnavailableError as error:
-            self._meter.count("unavailable", reason=error.type, at="project")
-            about = {"tenant": tenant, "job_ids": job_ids}
-            logger.warning("settled, not projected yet: %s", error, extra=about)
 
     def _source(self, tenant: str) -> SettleSource:
         return SettleSource(

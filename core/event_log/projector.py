@@ -133,6 +133,18 @@ class Projector:
             except Exception:  # a start's edge: a defect with one tenant must not end the others
                 logger.exception("tenant %s cannot be brought up", tenant)
 
+    def advance_soon(self, tenant: str, job_ids: Sequence[str]) -> None:
+        """Bring the index up, unless that has just failed; what is settled can wait for it."""
+        if self.rests(tenant):
+            self._falls_behind(tenant)
+            return
+        try:
+            self.advance(tenant)
+        except UnavailableError as error:
+            self._meter.count("unavailable", reason=error.type, at="project")
+            about = {"tenant": tenant, "job_ids": list(job_ids)}
+            logger.warning("settled, not projected yet: %s", error, extra=about)
+
     def lags(self, tenant: str) -> bool:
         """Whether this process failed to project a tenant when it last tried."""
         return tenant in self._behind
@@ -225,10 +237,10 @@ class Projector:
             self._shelf.remove(
                 tenant, [image_id for image_id, gone in zip(purged, dead, strict=True) if gone]
             )
-        self._discard(tenant, entry.operations)
+        self.discard(tenant, entry.operations)
 
-    def _discard(self, tenant: str, operations: Iterable[Operation]) -> None:
-        """Remove bytes that are not to be kept of these uploads."""
+    def discard(self, tenant: str, operations: Iterable[Operation]) -> None:
+        """Remove the bytes of uploads that are not to be kept."""
         discarded = [
             state.image_id
             for operation in operations

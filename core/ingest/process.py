@@ -15,6 +15,7 @@ from core.event_log import audit
 from core.event_log.decide import Claim
 from core.event_log.ledger import Ledger
 from core.event_log.operations import problem_of
+from core.event_log.projector import Projector
 from core.metrics import UNMETERED, Meter, timed
 from core.ports import Blobs, Progress
 from core.records import Job, JobStatus, Operation
@@ -39,6 +40,7 @@ class IngestProcess:
         gallery: PictureLoader,
         perceiver: FingerprintPipeline,
         ledger: Ledger,
+        projector: Projector,
         progress: Progress,
         meter: Meter = UNMETERED,
     ) -> None:
@@ -47,6 +49,7 @@ class IngestProcess:
         self._gallery = gallery
         self._perceiver = perceiver
         self._ledger = ledger
+        self._projector = projector
         self._progress = progress
         self._meter = meter
         self._doubted: set[str] = set()
@@ -80,7 +83,7 @@ class IngestProcess:
 
     def lags(self, tenant: str) -> bool:
         """Whether what was settled is not on the index yet: its jobs still lie pending."""
-        return self._ledger.lags(tenant)
+        return self._projector.lags(tenant)
 
     def set_aside(self, tenant: str, job_id: str) -> None:
         """Settle an upload as failed without looking at it: workers died of it, one by one.
@@ -112,7 +115,7 @@ class IngestProcess:
                 self._meter.waited("queue", seconds)
         ended = [job_id for job_id, data in zip(job_ids, found, strict=True) if data is None]
         if ended:
-            self._ledger.advance(tenant)
+            self._projector.advance(tenant)
             # Redelivered after a crash: remove what the dead worker wrote for a picture that was
             # deleted since.
             self._shelf.revisit(tenant, list(dict.fromkeys(map(picture_of, ended))))
@@ -126,7 +129,7 @@ class IngestProcess:
         """
         done = self._blobs.exists([keys.done(tenant, job.job_id) for job in jobs])
         ended = {job.job_id for job, marked in zip(jobs, done, strict=True) if marked}
-        if tenant in self._doubted or self._ledger.lags(tenant):
+        if tenant in self._doubted or self._projector.lags(tenant):
             ended |= self._ledger.settled(tenant) & {job.job_id for job in jobs}
         return ended
 

@@ -94,7 +94,7 @@ def test_verdicts_are_serial_though_the_index_is_half_a_minute_behind(
 
         def projected() -> bool:
             for services in pair:
-                services.ledger.advance(TENANT)
+                services.projector.advance(TENANT)
             return bool(pair[0].index.watermark(TENANT) == head)
 
         until(projected, 240, 1.0)

@@ -14,6 +14,7 @@ from core.errors import MissingError, UnavailableError
 from core.event_log.decide import Claim, decide
 from core.event_log.ledger import Ledger
 from core.event_log.operations import TenantNow
+from core.event_log.projector import Projector
 from core.event_log.replay import replay
 from core.event_log.tail import LogFollower
 from core.queries.snapshot import Snapshot
@@ -112,6 +113,7 @@ class Parts:
     """Classes that make a worker; a test replaces one by a broken one."""
 
     ledger: type[Ledger] = Ledger
+    projector: type[Projector] = Projector
     follower: type[LogFollower] = LogFollower
     blobs: type[Blobs] = Blobs
     log: type[Log] = Log
@@ -232,7 +234,7 @@ class Play:
         worker = Worker(self)
 
         def catch_up() -> None:
-            until = self.store.head if self.parts.rash else worker.ledger.marked(TENANT)
+            until = self.store.head if self.parts.rash else worker.projector.marked(TENANT)
             list(replay(worker.log, worker.shelf, index, TENANT, until))
 
         try:
@@ -452,16 +454,24 @@ class Worker:
         self.index.top = parts.top
         self.shelf = Shelf(self.blobs)
         nonces = iter(range(10**6))
+        follower = parts.follower(self.log, self.index)
+        self.projector = parts.projector(
+            log=self.log,
+            blobs=self.blobs,
+            index=self.index,
+            shelf=self.shelf,
+            follower=follower,
+        )
         self.ledger = parts.ledger(
             log=self.log,
             blobs=self.blobs,
             index=self.index,
             sight=Sight(store, self.shelf, play.gate),
-            shelf=self.shelf,
             rules=parts.rules,
             pool=lambda: EveryPair(world.measure),
             fuse=world.fuse,
-            follower=parts.follower(self.log, self.index),
+            follower=follower,
+            projector=self.projector,
             now=lambda: AT,
             nonce=lambda: f"{id(self)}.{next(nonces)}",
             pause=lambda _: play.gate("quiet"),
@@ -478,7 +488,7 @@ class Worker:
             job = msgspec.json.decode(data, type=Job)
             claims.append(self._claim(job))
         if len(claims) < len(job_ids):
-            self.ledger.advance(TENANT)
+            self.projector.advance(TENANT)
         for one, done in zip(claims, self.ledger.settle(TENANT, claims), strict=True):
             assert done is not None
             self._play.told[one.job.job_id] = done

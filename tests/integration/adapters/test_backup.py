@@ -90,7 +90,7 @@ def backed_up(folder: Path, order: Sequence[str]) -> list[str]:
 def restored(folder: Path, before: Sequence[str]) -> None:
     """Start on the copy: every job that was promised before it was begun ends, once."""
     with service(folder / "b") as copied:
-        copied.ledger.advance(TENANT)
+        copied.projector.advance(TENANT)
         left = [key.rpartition("/")[2] for key in copied.blobs.keys(f"pending/{TENANT}/")]
         for job_id in left:
             copied.ingest.run(TENANT, [job_id])

@@ -21,6 +21,8 @@ from core.errors import IndexUnavailableError, QueueUnavailableError, SettingsEr
 from core.event_log.batch_candidates import BatchCandidates
 from core.event_log.decide import Claim
 from core.event_log.ledger import Ledger
+from core.event_log.projector import Projector
+from core.event_log.tail import LogFollower
 from core.ingest.sweeper import Sweeper
 from core.matching.candidates import fuse
 from core.matching.policy import POLICY
@@ -155,15 +157,19 @@ def claim(job_id: str) -> Claim:
 def ledger(blobs: DirectoryBlobs, index: SQLiteIndex, meter: PrometheusMeter) -> tuple[Ledger, Log]:
     """A worker's, and its log."""
     shelf, log = PictureStore(blobs), Log(blobs)
+    follower = LogFollower(log, index)
     return Ledger(
         log=log,
         blobs=blobs,
         index=index,
         sight=PictureLoader(shelf, POLICY, lambda _: None),
-        shelf=shelf,
         rules=RULES,
         pool=lambda: BatchCandidates(world.measure, POLICY),
         fuse=lambda hits: fuse(hits, POLICY),
+        follower=follower,
+        projector=Projector(
+            log=log, blobs=blobs, index=index, shelf=shelf, follower=follower, meter=meter
+        ),
         meter=meter,
     ), log
 
@@ -189,18 +195,18 @@ def test_the_lag_is_what_could_not_be_projected(tmp_path: Path, index: Index) ->
     mine, _ = ledger(blobs, index, meter)
     other, _ = ledger(blobs, index, PrometheusMeter())
     mine.settle(TENANT, [claim("one")])
-    assert mine.behind() == 0
+    assert mine._projector.behind() == 0
     index.refuses = True
     for job_id in ("two", "three"):
         mine.settle(TENANT, [claim(job_id)])
-    assert mine.behind() == 2
+    assert mine._projector.behind() == 2
     index.away = True
-    assert mine.behind() == 2
+    assert mine._projector.behind() == 2
     assert shown(meter.registry)["seenit_unavailable_total", "project", "index-unavailable"] == 2
     index.away = index.refuses = False
-    assert other.advance(TENANT) == 3
-    assert mine.behind() == 0
-    assert other.behind() == 0
+    assert other._projector.advance(TENANT) == 3
+    assert mine._projector.behind() == 0
+    assert other._projector.behind() == 0
 
 
 class Waiting:

@@ -222,8 +222,8 @@ def test_an_index_that_has_just_failed_is_left_alone_for_a_while(
             (error,) = settling("default", [job_id])
             assert isinstance(error, IndexUnavailableError)
         assert len(tried) == 1
-        assert services.ledger.behind() == services.log.head("default") == 2
-    until(lambda: not services.ledger.rests("default"))
+        assert services.projector.behind() == services.log.head("default") == 2
+    until(lambda: not services.projector.rests("default"))
     assert settling("default", jobs) == [None, None]
 
 
@@ -246,14 +246,14 @@ def test_a_tenant_that_cannot_be_brought_up_ends_no_other(
     with monkeypatch.context() as patched:
         patched.setattr(services.index, "project_entry", away)
         SettleTask(services.ingest)("default", [job_id])
-    advance = services.ledger.advance
+    advance = services.projector.advance
 
     def defect(tenant: str) -> int:
         if tenant == "a-broken-one":
             raise RecursionError
         return advance(tenant)
 
-    monkeypatch.setattr(services.ledger, "advance", defect)
+    monkeypatch.setattr(services.projector, "advance", defect)
     monkeypatch.setattr(services.log, "tenants", lambda: ["a-broken-one", "default"])
-    services.ledger.catch_up()
+    services.projector.catch_up()
     assert services.index.watermark("default") == 1

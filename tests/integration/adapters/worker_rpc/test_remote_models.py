@@ -38,7 +38,7 @@ from core.errors import (
     UnsupportedError,
     WorkerUnavailableError,
 )
-from core.event_log.ledger import Ledger
+from core.event_log.projector import Projector
 from core.ingest.accept import Upload
 from core.ingest.orphans import OLD_SECONDS, clear
 from core.records import Fields, Job
@@ -506,9 +506,9 @@ def test_a_worker_that_cannot_begin_or_whose_consumers_end_tries_again(
     """It says so and goes on: a worker that sits there silently is found by nobody."""
     monkeypatch.setattr("core.backoff.FIRST_PAUSE", 0.1)
     faults = dict.fromkeys(("catch_up", "loop"), 2)
-    catch_up, loop = Ledger.catch_up, GracefulConsumer.loop
+    catch_up, loop = Projector.catch_up, GracefulConsumer.loop
 
-    def begin(self: Ledger) -> None:
+    def begin(self: Projector) -> None:
         if faults["catch_up"]:
             faults["catch_up"] -= 1
             raise kind("not yet")
@@ -520,7 +520,7 @@ def test_a_worker_that_cannot_begin_or_whose_consumers_end_tries_again(
             raise kind("a defect")
         loop(self, *arguments)
 
-    monkeypatch.setattr(Ledger, "catch_up", begin)
+    monkeypatch.setattr(Projector, "catch_up", begin)
     monkeypatch.setattr(GracefulConsumer, "loop", consume)
     work = alone.start()
     alone.ingest(jpeg(photo(5)), tmp_path)

@@ -26,7 +26,9 @@ from core.errors import (
 from core.event_log.batch_candidates import BatchCandidates
 from core.event_log.decide import Claim
 from core.event_log.ledger import Ledger
+from core.event_log.projector import Projector
 from core.event_log.replay import replay
+from core.event_log.tail import LogFollower
 from core.matching.candidates import fuse
 from core.matching.policy import POLICY
 from core.matching.verdict import Decisions
@@ -57,6 +59,7 @@ class Desk:
     index: SQLiteIndex
     shelf: PictureStore
     ledger: Ledger
+    projector: Projector
 
     def settle(self, *jobs: Job) -> list[Operation | None]:
         """Accept, fingerprint, settle."""
@@ -89,17 +92,21 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 def opened(blobs: DirectoryBlobs, index: SQLiteIndex) -> Desk:
     """Another process at the same place."""
     shelf = PictureStore(blobs)
+    log = BlobLog(blobs)
+    follower = LogFollower(log, index)
+    projector = Projector(log=log, blobs=blobs, index=index, shelf=shelf, follower=follower)
     ledger = Ledger(
-        log=BlobLog(blobs),
+        log=log,
         blobs=blobs,
         index=index,
         sight=Guess(shelf, POLICY, lambda _: None),
-        shelf=shelf,
         rules=replace(RULES, copies=32),
         pool=lambda: BatchCandidates(world.measure, POLICY),
         fuse=lambda hits: fuse(hits, POLICY),
+        follower=follower,
+        projector=projector,
     )
-    return Desk(blobs, index, shelf, ledger)
+    return Desk(blobs, index, shelf, ledger, projector)
 
 
 def kinds(done: list[Operation | None]) -> list[str | None]:
@@ -270,14 +277,14 @@ def test_a_new_index_hides_no_job_without_a_mark(
 
     desk.settle(upload("i1", "a1"))
     with monkeypatch.context() as patch:
-        patch.setattr(Ledger, "_project", died)
+        patch.setattr(Projector, "_project", died)
         done = desk.settle(upload("i2", "a1"))
-    assert (desk.ledger.marked(TENANT), BlobLog(desk.blobs).head(TENANT)) == (1, 2)
+    assert (desk.projector.marked(TENANT), BlobLog(desk.blobs).head(TENANT)) == (1, 2)
     fresh = SQLiteIndex(tmp_path / "fresh.db", POLICY, durable=False)
     assert list(replay(BlobLog(desk.blobs), desk.shelf, fresh, TENANT, 1)) == [1]
     other = opened(desk.blobs, fresh)
     assert other.settle(upload("i2", "a1")) == done
-    assert (fresh.watermark(TENANT), other.ledger.marked(TENANT)) == (2, 2)
+    assert (fresh.watermark(TENANT), other.projector.marked(TENANT)) == (2, 2)
     assert BlobLog(desk.blobs).head(TENANT) == 2
     fresh.close()
 
@@ -310,7 +317,7 @@ def test_the_watermark_stands_still_while_an_index_is_swapped_in(desk: Desk) -> 
         settled.set()
 
     thread = threading.Thread(target=settling)
-    with desk.ledger.still():
+    with desk.projector.still():
         thread.start()
         deadline = time.monotonic() + 20
         while BlobLog(desk.blobs).head(TENANT) == 0:

@@ -119,7 +119,7 @@ def test_an_index_too_far_behind_is_told_apart_from_one_that_is_down() -> None:
     reader = follower(store, longest=3)
     with pytest.raises(BehindError):
         reader.tail(TENANT)
-    worker.ledger._follower = follower(store, longest=3)
+    worker.ledger._follower = worker.projector._follower = follower(store, longest=3)
     store.accept(upload("i9", "b1"))
     worker.run(["i9"])
     assert (store.replicas[0].watermark, reader.tail(TENANT).lag) == (5, 0)
@@ -130,9 +130,9 @@ def test_advance_checks_the_chain() -> None:
     store, worker = settled()
     behind(store, 0)
     spoil(store, 2, previous="another")
-    worker.ledger._follower = follower(store)
+    worker.projector._follower = follower(store)
     with pytest.raises(CorruptError):
-        worker.ledger.advance(TENANT)
+        worker.projector.advance(TENANT)
     assert isinstance(store.log[2], Entry)
 
 
