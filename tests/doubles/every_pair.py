@@ -1,4 +1,4 @@
-"""A pool of anchors that looks at all of them: what a quicker one must agree with."""
+"""A pool of anchors that measures all of them, which a quicker one must agree with."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class EveryPair:
         return image_id in self._anchors
 
     def add(self, anchor: Query) -> None:
-        """Hold it."""
+        """Hold one more anchor."""
         self._anchors[anchor.image_id] = anchor
 
     def near(self, query: Query) -> list[Hit]:
-        """Every anchor that some source finds near the query, itself left out."""
+        """Return every anchor that some source finds near the query, itself left out."""
         hits = (
             self._measure(query, anchor)
             for anchor in self._anchors.values()

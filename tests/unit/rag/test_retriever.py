@@ -317,6 +317,28 @@ def test_no_more_than_asked_for(stock: Stock) -> None:
     assert [len(ids(stock.find("dog", limit=n))) for n in (1, 8, 60)] == [1, 8, 60]
 
 
+@pytest.mark.parametrize("asked", ASKED, ids="+".join)
+def test_a_thing_that_asks_reads_its_hits_once(
+    stock: Stock, asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The search hands on the records with their vectors, and the question's own."""
+    said = "dog grass"
+    stock.put(picture(1, said, said), picture(2, "dog grass sun", said), picture(99, said, said))
+    read, reads = stock.index.read_records, []
+
+    def counting(tenant: str, image_ids: Sequence[str], **how: Any) -> Any:  # noqa: ANN401
+        if set(image_ids) != {image_id(99)}:  # the picture that asks
+            reads.append(list(image_ids))
+        return read(tenant, image_ids, **how)
+
+    monkeypatch.setattr(stock.index, "read_records", counting)
+    found = stock.find(**asked)
+    assert len(found.items) >= 2
+    assert all(VISUAL in one.seen.record.vectors for one in found.items)
+    hits = [ids for ids in reads if ids]  # a verdict without an original names none
+    assert len(hits) == sum(name != "filters" for name in asked)
+
+
 def calibrate(stock: Stock, kind: SpaceKind, needed: float, kept: float = 0.9) -> None:
     """Put a cut-off in force."""
     cut = CutOff(needed=needed, asked=100, kept=kept, best=(0.1, 0.2, 0.3))
