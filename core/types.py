@@ -252,7 +252,7 @@ class Absent(Struct, frozen=True):
     """A signal that could not take part."""
 
     signal: AbsentSignal
-    reason: str
+    reason: Annotated[str, Meta(description="Why; `off` where a setting turns its model off.")]
 
     @classmethod
     def of(cls, signal: AbsentSignal, reason: str) -> Absent:
