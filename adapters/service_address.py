@@ -58,7 +58,7 @@ class LocalKey:
 
 @dataclass(frozen=True)
 class ServiceAddress:
-    """Contents of the file: where a service listens, and what else tells it from another one."""
+    """Contents of the file: the URL of a service, and what distinguishes it from others."""
 
     url: str
     secret: str
@@ -94,8 +94,8 @@ def write_address(folder: Path, address: ServiceAddress) -> None:
 def read_address(folder: Path) -> ServiceAddress | None:
     """Return what the file says; None without a file that its owner alone can read and write.
 
-    Its owner has to be the caller or, for root, the owner of the folder: a command would hand its
-    pictures to whoever wrote it.
+    Its owner has to be the caller or, for root, the owner of the folder: a command would send
+    its pictures to the author of a forged one.
     """
     path = folder / _NAME
     try:

@@ -1,1 +1,1 @@
-"""The `seenit` command."""
+"""The `seenit` command line: a client of the service, and its processes."""

@@ -23,7 +23,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 _LOOK_SECONDS = 0.2
 _PATIENCE_SECONDS = 10.0
-"""Time after which a person is told that no process has started the task."""
+"""Seconds until the command prints that no process has started the task."""
 
 
 def url_options(command: _F) -> _F:

@@ -61,7 +61,7 @@ class HTTPClient:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the connections."""
+        """Close the connections to the service."""
         self._http.close()
 
     def ask(self, method: str, path: str, **how: Any) -> Answer:  # noqa: ANN401 httpx's own
@@ -114,7 +114,7 @@ class HTTPClient:
         return items[0] if items else None
 
     def image(self, image_id: str) -> Answer:
-        """Return one record."""
+        """Return one record by its id."""
         return self.ask("GET", f"/v1/images/{image_id}")
 
     def check(self, path: Path) -> Answer:
@@ -185,7 +185,7 @@ def _body(answer: httpx.Response) -> Answer | None:
 
 
 def _told(answer: httpx.Response, *, local: bool) -> Answer:
-    """Return the body, or raise its problem; `local`: asked with a data folder's key."""
+    """Return the body, or raise its problem; `local`: with the key of a data folder."""
     body = _body(answer)
     if answer.is_success and body is not None:
         return body

@@ -14,7 +14,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 class ChosenFilters(TypedDict):
-    """What the options said; None, or no tag, means any."""
+    """Values of the filter options; None, or no tag, means any."""
 
     category: str | None
     tags: tuple[str, ...]

@@ -28,8 +28,8 @@ def command(
 ) -> int:
     """Embed what was settled while a model was absent, or before a second one was added.
 
-    Visual vectors are made of the stored previews, those of captions of what was said last. It may
-    be stopped at any time: what was made stays, and the next run goes on. A running `seenit up`
+    Visual vectors are made from the stored previews, caption vectors from the newest fields. It may
+    be stopped at any time: finished vectors stay, and the next run continues. A running `seenit up`
     does it and goes on serving.
     """
     read = settings.load(data=data, model=model, log_level="warning")

@@ -17,7 +17,7 @@ from worker.beat import Beat
 def command(data: str | None, *, as_json: bool) -> None:
     """Run the beat: it sends again what no queue and no worker holds, and tidies.
 
-    Of several only one is at work; another takes over when that one ends. It needs no model and
+    Only one of several beats is active; another takes over when it ends. It needs no model and
     no GPU.
     """
     read = settings.load(data=data)

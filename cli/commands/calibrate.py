@@ -40,7 +40,7 @@ def command(
     """Measure on the stored pictures what a false answer looks like, and lay the cut-off above.
 
     One sentence written about each of up to 2,000 pictures asks for the others: what comes back
-    best is a false answer. Nobody's questions are needed and nothing is changed but the cut-off and
+    best is a false answer. No real questions are needed, and nothing is changed but the cut-off and
     the words for similarities. To be run again when the pictures have become many more, or the
     model another. Exits with 1 where no space could be measured.
     """

@@ -39,7 +39,7 @@ _FILE = click.Path(exists=True, path_type=Path)
 
 @click.group()
 def command() -> None:
-    """Measure on photos of yours how well copies are told, and how well pictures are found."""
+    """Measure on your photos how well copies are recognised and pictures are found."""
 
 
 @command.command()

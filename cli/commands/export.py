@@ -47,7 +47,7 @@ def command(
     as_json: bool,
     **chosen: Unpack[filter_options.ChosenFilters],
 ) -> int:
-    """Write every record, newest first: all the service tells of it, and its vectors.
+    """Write every record, newest first: all its fields in the API, and its vectors.
 
     The data folder is read as it is, also while a service runs on it; no model is needed. A file
     appears once it is whole. Parquet needs pyarrow: pip install "pyarrow".
@@ -114,6 +114,6 @@ def _sink(out: str) -> Iterator[BinaryIO]:
 
 
 def _hush() -> None:
-    """Whoever read standard output has left: nothing more is said to them at the end."""
+    """Discard the rest of standard output: its reader has closed the pipe."""
     with suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -57,8 +57,8 @@ def command(
 
     Each picture's path becomes its external_id. Run it again after an interruption, and it goes
     on where it stopped: what is stored under the same path with the same bytes is not sent again.
-    Files are sent in the order of their names: of two copies the first is the original. What of a
-    folder is skipped is counted and listed by kind; a file that is named is taken whatever its
+    Files are sent in the order of their names: of two copies the first is the original. Skipped
+    entries of a folder are counted and listed by kind; a file that is named is taken whatever its
     suffix.
     """
     files, skipped = listed(paths)
@@ -138,7 +138,7 @@ def _send(
 ) -> Answer | Skipped:
     """Send a file unless it is stored already; its row so far.
 
-    Raises what concerns all of them: nobody answers, or the key is not known.
+    Raise errors that concern all files: no answer of the service, or an unknown key.
     """
     row: Answer = {"file": file.name, "status": "failed", "already": False}
     try:

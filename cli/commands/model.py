@@ -38,7 +38,7 @@ _KIND = click.option("--caption", is_flag=True, help="A sentence encoder, not a 
 @command.command(name="list")
 @_options
 def listed(tenant: str | None, data: str | None, *, as_json: bool) -> None:
-    """Say which spaces there are, which one is asked, and what is missing."""
+    """List the spaces, the active one, and how many vectors are missing."""
     told = _carried_out("model-list", data, tenant, {}, show_bar=not as_json)
     if as_json:
         verdicts.as_json(told)

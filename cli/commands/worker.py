@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 @click.option("--model", help="Visual model: an id, a folder, or none (SEENIT_MODEL).")
 @click.option("--json", "as_json", is_flag=True, help="Say that it is ready as one JSON line.")
 def command(queues: str, data: str | None, model: str | None, *, as_json: bool) -> None:
-    """Run a worker: it takes uploads and questions off the queues until it is told to stop.
+    """Run a worker: it takes uploads and queries off the queues until it is stopped.
 
     Needs the Redis (SEENIT_BROKER_URL), the index and the blobs that API, beat and other workers
     share. SIGTERM or Ctrl-C: it finishes the batch in hand, gives the rest back, and ends; a

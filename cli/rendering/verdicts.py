@@ -139,7 +139,7 @@ def decision(row: Answer) -> str:
 def verdicts(rows: Sequence[Answer], within: str | None = None) -> None:
     """Print a table of files and their verdicts; of a long one, those that are not new.
 
-    `within` is the folder that all lie in, and is said once.
+    `within` is the folder that contains all of them; it is printed once.
     """
     console = Console()
     shown = list(rows)

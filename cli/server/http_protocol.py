@@ -49,8 +49,8 @@ class HTTPProtocol(H11Protocol):
     def handle_events(self) -> None:
         """Begin what was received in a context of its own.
 
-        A connection's bytes are read, and its next request is begun, in the context of whatever
-        request asked for more: what that one bound for its log lines would be in those of the next.
+        Otherwise a connection's next request starts in the context of the previous one, and the
+        fields bound for its log lines appear in those of the next.
         """
         contextvars.Context().run(super().handle_events)
 
