@@ -1,28 +1,28 @@
 """One tree of errors; each class knows its problem type, title, HTTP status and whether to retry.
 
 SeenitError
-├── InputError                 the caller's fault: nothing to retry
-│   ├── MalformedError         400  a field, cursor or filter is not what it should be
+├── InputError                 the request is at fault: do not retry
+│   ├── MalformedError         400  a field, cursor or filter is invalid
 │   ├── UnauthorizedError      401  no key, or an unknown one
 │   ├── ForbiddenError         403  the key's role does not allow this
 │   ├── MissingError           404  no such id for this tenant
 │   ├── ConflictError          409  the request contradicts the present state
-│   ├── GoneError              410  it was deleted
+│   ├── GoneError              410  the record was deleted
 │   ├── PreconditionError      412  If-Match names another revision
 │   ├── TooLargeError          413  bytes, pixels or frames over the limit
-│   ├── UnsupportedError       415  not a picture format that is read here
+│   ├── UnsupportedError       415  not a picture format that is accepted
 │   ├── KeyReusedError         422  an Idempotency-Key came with other content
 │   └── BrokenError            422  the picture cannot be decoded
-│       ├── DecoderKilledError 422  it killed or stalled its decoder
-│       └── PoisonError        422  workers died whenever they worked on it alone
+│       ├── DecoderKilledError 422  it crashed or stalled its decoder
+│       └── PoisonError        422  workers died each time it was their only picture
 ├── UnavailableError           503  a part is down: try again later
-│   ├── EmbedderUnavailableError    no model for the space asked for
+│   ├── EmbedderUnavailableError    no model for the requested space
 │   ├── StoreUnavailableError       the blob store does not answer
 │   ├── IndexUnavailableError       the index does not answer
 │   ├── QueueUnavailableError       the broker does not answer
 │   ├── EngineUnavailableError      the engine of this process cannot run
 │   ├── WorkerUnavailableError      no worker answered within the time a call waits
-│   ├── BacklogError                too much waits for a worker already
+│   ├── BacklogError                too many jobs are queued
 │   └── PendingError                not settled within the time a call waits
 ├── SettingsError                   a setting is missing, mistyped or contradicts another
 ├── ExistsError                     a create-only put found the key taken (never leaves core)
@@ -49,7 +49,7 @@ class SeenitError(Exception):
         self.field = field
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Errors cross process boundaries whole."""
+        """Keep `field` when an error is pickled across processes."""
         return _rebuild, (type(self), self.detail, self.field)
 
 
@@ -58,7 +58,7 @@ def _rebuild(kind: type[SeenitError], detail: str, field: str | None) -> SeenitE
 
 
 def kinds() -> Iterator[type[SeenitError]]:
-    """The whole tree, also what is defined elsewhere, those of a level before those of the next."""
+    """Yield the classes of the tree level by level, including those defined elsewhere."""
     level: list[type[SeenitError]] = [SeenitError]
     while level:
         yield from level
@@ -66,7 +66,7 @@ def kinds() -> Iterator[type[SeenitError]]:
 
 
 def named(type_: str, detail: str, *, field: str | None = None) -> SeenitError:
-    """The error of a problem type, as it was raised elsewhere; of the root for an unknown one."""
+    """Return the error of a problem type raised elsewhere, a SeenitError for an unknown type."""
     for kind in kinds():
         if kind.type == type_:
             return kind(detail, field=field)
@@ -74,11 +74,11 @@ def named(type_: str, detail: str, *, field: str | None = None) -> SeenitError:
 
 
 class InputError(SeenitError):
-    """The caller's fault."""
+    """An error in the request, which the caller must fix before repeating it."""
 
 
 class MalformedError(InputError):
-    """A field, cursor, filter or header is not what it should be; `field` names it."""
+    """An invalid field, cursor, filter or header, named by `field`."""
 
     type = "malformed"
     title = "Malformed request"
@@ -86,7 +86,7 @@ class MalformedError(InputError):
 
 
 class UnauthorizedError(InputError):
-    """No API key, or an unknown one."""
+    """A request without an API key, or with an unknown one."""
 
     type = "unauthorized"
     title = "Missing or unknown API key"
@@ -94,7 +94,7 @@ class UnauthorizedError(InputError):
 
 
 class ForbiddenError(InputError):
-    """The key's role does not allow this."""
+    """A request that the API key's role does not allow."""
 
     type = "forbidden"
     title = "Not allowed"
@@ -102,7 +102,7 @@ class ForbiddenError(InputError):
 
 
 class MissingError(InputError):
-    """No such id for this tenant, or no such key in the blob store."""
+    """An id unknown to this tenant, or a key without an object in the blob store."""
 
     type = "not-found"
     title = "Not found"
@@ -110,7 +110,7 @@ class MissingError(InputError):
 
 
 class ConflictError(InputError):
-    """The request contradicts the present state."""
+    """A request that contradicts the present state."""
 
     type = "conflict"
     title = "Conflict"
@@ -118,7 +118,7 @@ class ConflictError(InputError):
 
 
 class GoneError(InputError):
-    """It was deleted."""
+    """A request about a deleted picture."""
 
     type = "gone"
     title = "Deleted"
@@ -126,7 +126,7 @@ class GoneError(InputError):
 
 
 class PreconditionError(InputError):
-    """If-Match names another revision."""
+    """An If-Match that names another revision than the record's."""
 
     type = "precondition-failed"
     title = "Changed meanwhile"
@@ -134,7 +134,7 @@ class PreconditionError(InputError):
 
 
 class TooLargeError(InputError):
-    """Bytes, pixels or frames over the limit."""
+    """A file with more bytes, pixels or frames than the limit."""
 
     type = "too-large"
     title = "Too large"
@@ -142,7 +142,7 @@ class TooLargeError(InputError):
 
 
 class UnsupportedError(InputError):
-    """Not a picture format that is read here."""
+    """A file that is not of an accepted picture format."""
 
     type = "unsupported"
     title = "Unsupported format"
@@ -150,7 +150,7 @@ class UnsupportedError(InputError):
 
 
 class KeyReusedError(InputError):
-    """The Idempotency-Key was used for other content before; new content takes a new key."""
+    """An Idempotency-Key used for other content before; new content takes a new key."""
 
     type = "idempotency-key-reused"
     title = "Idempotency-Key reused"
@@ -158,7 +158,7 @@ class KeyReusedError(InputError):
 
 
 class BrokenError(InputError):
-    """The picture cannot be decoded, or a form cannot be understood as a whole."""
+    """A picture that cannot be decoded, or a form that cannot be parsed."""
 
     type = "broken"
     title = "Cannot be read"
@@ -166,74 +166,74 @@ class BrokenError(InputError):
 
 
 class DecoderKilledError(BrokenError):
-    """The picture crashed its decoder, or was not decoded within time or memory."""
+    """A picture that crashed its decoder, or exceeded its time or memory."""
 
     type = "decoder-killed"
     title = "Decoding was stopped"
 
 
 class PoisonError(BrokenError):
-    """Worker after worker died while this was the only picture at hand: it was set aside."""
+    """A picture set aside because several workers died while it was their only one."""
 
     type = "set-aside"
     title = "Set aside"
 
 
 class UnavailableError(SeenitError):
-    """A part is down: try again later."""
+    """An outage of a part of the service; retry later."""
 
     type = "unavailable"
     title = "Temporarily unavailable"
     status = 503
     retryable = True
     after: ClassVar[int] = 5
-    """Seconds that Retry-After names."""
+    """Value of Retry-After, in seconds."""
 
 
 class EmbedderUnavailableError(UnavailableError):
-    """No model for the space that was asked for."""
+    """An absent model: the requested space gets no vectors."""
 
     type = "model-absent"
     title = "Model absent"
 
 
 class StoreUnavailableError(UnavailableError):
-    """The blob store does not answer, or its answer was lost: the outcome is unknown."""
+    """A blob store that does not answer, or whose answer was lost: the outcome is unknown."""
 
     type = "store-unavailable"
     title = "Blob store unavailable"
 
 
 class IndexUnavailableError(UnavailableError):
-    """The index does not answer."""
+    """An index that does not answer."""
 
     type = "index-unavailable"
     title = "Index unavailable"
 
 
 class QueueUnavailableError(UnavailableError):
-    """The broker does not answer."""
+    """A broker that does not answer."""
 
     type = "queue-unavailable"
     title = "Queue unavailable"
 
 
 class EngineUnavailableError(UnavailableError):
-    """The engine of this process cannot run: uploads are stored, nobody settles them."""
+    """An engine of this process that cannot run: uploads are stored, but not settled."""
 
     type = "engine-unavailable"
     title = "Engine unavailable"
 
 
 class WorkerUnavailableError(UnavailableError):
-    """No worker answered within the time that a call waits; it may be tried again."""
+    """A query that no worker answered within the time that a call waits; retry later."""
 
     type = "worker-unavailable"
     title = "No worker answered"
 
 
 class BacklogError(UnavailableError):
-    """So much waits for a worker that nothing was taken in; deletes and edits still are."""
+    """An upload refused as too many jobs are queued; deletes and edits are accepted."""
 
     type = "backlog"
     title = "Too much is waiting"
@@ -241,7 +241,7 @@ class BacklogError(UnavailableError):
 
 
 class PendingError(UnavailableError):
-    """Accepted, but not settled within the time a call waits; it still comes through."""
+    """A job accepted but not settled within the time a call waits; it will be settled."""
 
     type = "pending"
     title = "Not settled yet"
@@ -249,14 +249,14 @@ class PendingError(UnavailableError):
 
 
 class SettingsError(SeenitError):
-    """A setting is missing, mistyped or contradicts another: nothing starts."""
+    """A missing, mistyped or contradictory setting; the process does not start."""
 
     type = "settings"
     title = "Wrong settings"
 
 
 class ExistsError(SeenitError):
-    """A create-only put found the key taken."""
+    """A create-only put of a key that is taken."""
 
     type = "exists"
     title = "Already exists"
@@ -264,7 +264,7 @@ class ExistsError(SeenitError):
 
 
 class CorruptError(SeenitError):
-    """The log has a gap, a broken chain or an entry of a newer version: this tenant stops."""
+    """A log with a gap, a broken chain or an entry of a newer version; the tenant stops."""
 
     type = "log-corrupt"
     title = "The log cannot be followed"

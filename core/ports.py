@@ -1,4 +1,4 @@
-"""What the core asks of the outside, as synchronous, batch-first protocols."""
+"""Ports to the outside as synchronous, batch-first protocols, which adapters implement."""
 
 from __future__ import annotations
 
@@ -28,40 +28,40 @@ class Blobs(Protocol):
     """A bucket of objects by key; every method raises StoreUnavailableError when it is down."""
 
     def get(self, key: str) -> bytes:
-        """Raise MissingError."""
+        """Return an object's bytes. Raise MissingError if there is none."""
 
     def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
-        """In order, None where there is none."""
+        """Return objects in the order of the keys, None where there is none."""
 
     def stream(self, key: str) -> Iterator[bytes]:
-        """In chunks of about 1 MB. Raise MissingError before the first one."""
+        """Yield an object in chunks of about 1 MB. Raise MissingError before the first one."""
 
     def exists(self, keys: Sequence[str]) -> list[bool]:
-        """In order."""
+        """Return whether each key holds an object, in the order of the keys."""
 
     def put(self, items: Sequence[tuple[str, bytes | Path]]) -> None:
-        """Write or overwrite; durable (one flush for them all) when it returns."""
+        """Write or overwrite objects, durable (one flush for them all) on return."""
 
     def create(self, key: str, data: bytes) -> None:
-        """Create-only and durable; of racing creates exactly one wins. Raise ExistsError."""
+        """Create an object durably; exactly one racing create wins. Raise ExistsError."""
 
     def create_many(self, items: Sequence[tuple[str, bytes]]) -> list[bool]:
-        """Create-only, durable with one flush; False where the key was taken."""
+        """Create objects, durable with one flush; return False where the key was taken."""
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Deleting what is not there is no error."""
+        """Delete objects; a key without one is no error."""
 
     def keys(self, prefix: str, *, after: str | None = None) -> Iterator[str]:
-        """Keys under a folder-like prefix (ending in `/`), sorted, greater than `after`."""
+        """Yield keys under a folder-like prefix (ending in `/`), sorted, greater than `after`."""
 
     def folders(self, prefix: str) -> list[str]:
-        """Names directly below a prefix that hold something."""
+        """Return the names of the non-empty folders directly below a prefix."""
 
     def modified(self, prefix: str) -> Iterator[tuple[str, float]]:
-        """Keys under a prefix with their time of writing in seconds since the epoch."""
+        """Yield keys under a prefix with the time each was written, in epoch seconds."""
 
     def free(self) -> int | None:
-        """Bytes left on the device, None where that means nothing."""
+        """Return the bytes left on the device, None where that means nothing."""
 
 
 @runtime_checkable
@@ -69,24 +69,24 @@ class Log(Protocol):
     """One append-only log a tenant; entries are never changed or removed."""
 
     def read(self, tenant: str, seq: int) -> Entry | None:
-        """None where that number is not taken. Raise CorruptError, StoreUnavailableError."""
+        """Return an entry, None if none has that number. Raise CorruptError if it is unreadable."""
 
     def append(self, tenant: str, entry: Entry) -> None:
-        """Create-only. Raise ExistsError; on any other error the outcome is unknown."""
+        """Create an entry. Raise ExistsError; after any other error the outcome is unknown."""
 
     def head(self, tenant: str, at_least: int = 0) -> int:
-        """The highest number taken, 0 for none, by galloping from `at_least`."""
+        """Return the highest number taken, 0 for none, by galloping from `at_least`."""
 
     def tenants(self) -> list[str]:
-        """Those that have a log."""
+        """Return the tenants that have a log."""
 
 
 class Neighbour(NamedTuple):
-    """A stored picture near a question."""
+    """A stored picture near a query, with its similarity."""
 
     image_id: str
     similarity: float
-    """Cosine; of a keyword search its BM25 relevance, 0 or above: larger is closer."""
+    """Cosine, or for a keyword search the BM25 relevance (0 or above); larger is closer."""
 
 
 class IndexPage(NamedTuple):
@@ -101,10 +101,10 @@ class Filters(NamedTuple):
 
     category: str | None = None
     tags: tuple[str, ...] = ()
-    """All of them must be there."""
+    """A record must have all of them."""
     verdict: str | None = None
     decision: tuple[str, ...] = ()
-    """Any one of them; none: whatever it is."""
+    """Decisions of which the record has one; empty means any."""
     owner_id: str | None = None
     external_id: str | None = None
     sha256: str | None = None
@@ -114,11 +114,11 @@ class Filters(NamedTuple):
 
 
 class RecordCard(NamedTuple):
-    """What filters, groups and collapsing look at in a record: no more is read of many."""
+    """The part of a record that filters, groups and collapsing use, so that lists read no more."""
 
     image_id: str
     original: str
-    """The record that stands for it: itself where it is no copy."""
+    """The record that stands for it: itself if it is no copy."""
     verdict: str
     decision: str
     category: str | None
@@ -128,7 +128,7 @@ class RecordCard(NamedTuple):
     accepted_at: str
     tags: tuple[str, ...]
     spaces: tuple[str, ...]
-    """Those that it has a vector of its own in."""
+    """The space_ids in which it has a vector of its own."""
 
 
 class MissingVectors(NamedTuple):
@@ -136,11 +136,11 @@ class MissingVectors(NamedTuple):
 
     states: list[State]
     place: int | None
-    """Where the rest begins; None where there is none."""
+    """The position where the rest begins; None at the end."""
 
 
 class SpaceCoverage(NamedTuple):
-    """Vectors of one space among some records; missing are those that could have one."""
+    """Counts of vectors of one space; `missing` counts records that could have one."""
 
     present: int
     missing: int
@@ -157,7 +157,7 @@ class CategoryCount(NamedTuple):
 
 
 class Stats(NamedTuple):
-    """What the index holds."""
+    """Counts of what the index holds, as of its watermark."""
 
     total: CategoryCount
     categories: dict[str, CategoryCount]
@@ -354,64 +354,70 @@ class ServiceIndex(Index, Protocol):
 
 @runtime_checkable
 class TextEmbedder(Protocol):
-    """Texts into one space of unit vectors."""
+    """An embedder of texts into one space of unit vectors."""
 
     @property
     def space(self) -> Space:
-        """Model and dimensions. Raise EmbedderUnavailableError."""
+        """Return the model's space. Raise EmbedderUnavailableError if there is no model."""
 
     def embed_texts(self, texts: Sequence[str], *, urgent: bool = False) -> Matrix:
-        """(n, d) float32, in input order, cut at the model's limit. Urgent ones go first."""
+        """Return (n, d) float32 unit vectors in input order; urgent calls go first.
+
+        Texts are cut at the model's limit. Raise EmbedderUnavailableError.
+        """
 
     def load(self) -> None:
-        """Make ready, once; what goes wrong is in `absent`."""
+        """Load the model once; a failure is reported in `absent`, not raised."""
 
     @property
     def absent(self) -> str | None:
-        """Why there is no model, None where there is one."""
+        """Return why there is no model, None if there is one."""
 
 
 @runtime_checkable
 class Embedder(TextEmbedder, Protocol):
-    """Pictures and texts into one space of unit vectors."""
+    """An embedder of pictures and texts into one space of unit vectors."""
 
     def embed_images(self, images: Sequence[Image.Image], *, urgent: bool = False) -> Matrix:
-        """(n, d) float32, in input order. Urgent ones go first. Raise EmbedderUnavailableError."""
+        """Return (n, d) float32 unit vectors in input order; urgent calls go first.
+
+        Raise EmbedderUnavailableError.
+        """
 
 
 @runtime_checkable
 class Decoder(Protocol):
-    """Decoding and fingerprinting of hostile bytes, away from this process."""
+    """A decoder and fingerprinter of hostile bytes outside this process."""
 
     def fingerprint(
         self, items: Sequence[bytes], *, urgent: bool = False
     ) -> list[tuple[Canonical, Fingerprint] | SeenitError]:
-        """In input order; an error object where one could not be decoded. Urgent ones go first."""
+        """Return results in input order, an error for bytes not decoded; urgent calls go first."""
 
 
 @runtime_checkable
 class Queue(Protocol):
-    """Where jobs wait for a worker. It may lose them: the sweeper finds them again."""
+    """A queue of jobs for workers. It may lose jobs: the sweeper enqueues them again."""
 
     def enqueue(self, jobs: Sequence[tuple[str, str]]) -> None:
-        """(tenant, job_id) each. Raise QueueUnavailableError."""
+        """Enqueue jobs, each (tenant, job_id). Raise QueueUnavailableError."""
 
     def depth(self) -> int:
-        """Jobs waiting. Raise QueueUnavailableError."""
+        """Return the number of waiting jobs. Raise QueueUnavailableError."""
 
     def check_writable(self) -> None:
-        """Raise QueueUnavailableError with the reason where nothing can be enqueued."""
+        """Raise QueueUnavailableError, with the reason, if nothing can be enqueued."""
 
 
 @runtime_checkable
 class Progress(Protocol):
-    """News of jobs between worker and API: lossy by design, the log is the truth."""
+    """A channel of job statuses from workers to the API: lossy by design, the log is the truth."""
 
     def publish(self, tenant: str, job_ids: Sequence[str], status: JobStatus) -> None:
-        """Say that these jobs have come so far."""
+        """Publish the status that these jobs reached."""
 
     def status(self, tenant: str, job_id: str) -> JobStatus | None:
-        """The last thing heard of a job, None for nothing."""
+        """Return a job's last published status, None if there is none."""
 
     def subscribe(self, heard: Callable[[str, str, JobStatus], None]) -> Callable[[], None]:
-        """Call `heard(tenant, job_id, status)` from now on; returns what ends it."""
+        """Call `heard(tenant, job_id, status)` for each status; return what unsubscribes."""

@@ -1,4 +1,4 @@
-"""What is written down: jobs, the operations and entries of the log, and the records they leave."""
+"""Stored data: jobs, the operations and entries of the log, and the records they leave."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ from core.types import (
 )
 
 FORMAT = 2
-"""The newest way of writing an entry that is understood here: 2 knows records that are held."""
+"""The newest format of an entry that this version reads; 2 adds held records."""
 ENTRY_OPERATIONS = 64
-"""Most operations of one entry of the log."""
+"""Maximum operations in one entry of the log."""
 ENTRY_BYTES = 1 << 20
-"""Most bytes of one entry as it is written, so that a tail is read quickly."""
+"""Maximum encoded bytes of one entry, so that a tail is read quickly."""
 
 
 class Embedded(Struct, frozen=True):
-    """A vector that was made of a picture after it was settled."""
+    """A vector computed for a picture after it was settled."""
 
     image_id: str
     space_id: str
     said: str | None = None
-    """op_id of the fields that a caption vector was made of."""
+    """op_id of the fields that a caption vector was computed from."""
 
 
 class LogPlace(NamedTuple):
-    """Where in the log something came to be: entry, and state within it, counted from 0."""
+    """A position in the log: the entry, and the state within it, counted from 0."""
 
     seq: int
     n: int
 
 
 class State(Struct, frozen=True, kw_only=True):
-    """All of a record that later verdicts depend on, whole, as the newest entry left it."""
+    """The part of a record that later verdicts depend on, in full, as of its newest entry."""
 
     image_id: str
     sha256: str
@@ -54,14 +54,14 @@ class State(Struct, frozen=True, kw_only=True):
     verdict: Verdict
     decision: Decision
     anchor: LogPlace | None = None
-    """Where it became an anchor; None: it is no candidate for others."""
+    """Position at which it became an anchor; None: it is no candidate for others."""
     content: Content = "stored"
     revision: int = 1
-    """Of the record: every change of state raises it (ETag)."""
+    """The record's revision: every change of state raises it (ETag)."""
     fields: str | None = None
     """op_id of the newest fields object."""
     closed: bool = False
-    """It is being deleted: it takes no new copies."""
+    """True while it is being deleted: it takes no new copies."""
     spaces: tuple[str, ...] = ()
     """space_ids its vectors are stored under."""
     spreading: tuple[str, ...] = ()
@@ -70,18 +70,18 @@ class State(Struct, frozen=True, kw_only=True):
     """Before this time it is neither deleted nor purged."""
 
     def held(self, at: str) -> bool:
-        """Whether it must be kept at this time; a delete that has begun goes through."""
+        """Return whether it must be kept at this time; a delete that has begun goes through."""
         return self.hold_until is not None and self.hold_until > at and not self.closed
 
     @property
     def original(self) -> str:
-        """The record that stands for this one: itself where it is no copy."""
+        """Return the image_id that stands for this record: its own if it is no copy."""
         copy = self.verdict.kind in ("exact", "near_duplicate")
         return self.verdict.original if copy and self.verdict.original else self.image_id
 
 
 class Problem(Struct, frozen=True, kw_only=True):
-    """An error as it is written down and told (RFC 9457)."""
+    """An error as it is stored and returned (RFC 9457)."""
 
     type: str
     title: str
@@ -97,7 +97,7 @@ JobStatus = Literal["queued", "decoding", "embedding", "settling", "done", "fail
 
 
 class Job(Struct, frozen=True, kw_only=True):
-    """One thing to be settled, as it lies under `pending/<tenant>/<job_id>`."""
+    """A unit of work to be settled, stored under `pending/<tenant>/<job_id>`."""
 
     job_id: str
     """An upload's is its image_id, a retry's `<image_id>.<n>`, an operation's its own UUIDv7."""
@@ -106,7 +106,7 @@ class Job(Struct, frozen=True, kw_only=True):
     kind: JobKind
     accepted_at: str
     fields: str | None = None
-    """op_id of the fields object written with it."""
+    """op_id of the fields object stored with it."""
     if_match: int | None = None
     """Record revision the caller saw; None: any."""
     value: Value | None = None
@@ -118,15 +118,15 @@ class Job(Struct, frozen=True, kw_only=True):
     keep_bytes: bool = True
     """False: `on_duplicate=discard_bytes`."""
     chosen: ChosenSpace | None = None
-    """The space that is to be added or activated."""
+    """The space to add or to activate."""
     present: ChosenSpace | None = None
-    """What was asked so far, where the log does not say yet."""
+    """The space searched so far, if the log does not record it yet."""
     hold_until: str | UnsetType | None = UNSET
-    """Of an `edit`: what the record's becomes; unset: it stays."""
+    """The record's new value, for kind `edit`; unset: it stays."""
 
 
 class Ended(Struct, frozen=True):
-    """A job that another one's operation ended."""
+    """A job that another job's operation ended."""
 
     job_id: str
     accepted_at: str
@@ -148,7 +148,7 @@ OperationKind = Literal[
 
 
 class Operation(Struct, frozen=True, kw_only=True):
-    """What became of one job: the states it leaves, in full, so that replay only applies them."""
+    """The result of one job: the states it leaves, in full, so that replay only applies them."""
 
     job: str
     kind: OperationKind
@@ -162,15 +162,15 @@ class Operation(Struct, frozen=True, kw_only=True):
     problem: Problem | None = None
     """Why it failed or was refused."""
     last: bool = True
-    """False on a bounded step after which the job goes on: it gets no done mark yet."""
+    """False on a bounded step after which the job continues: it gets no done mark yet."""
     also: tuple[Ended, ...] = ()
-    """Uploads that had not been settled when this deleted them: they have ended as well."""
+    """Uploads deleted by this operation before they were settled: they have ended as well."""
     standing: ActiveSpaces | None = None
-    """What is asked and filled from now on."""
+    """The spaces searched and filled from this entry on."""
 
 
 class Entry(Struct, frozen=True, kw_only=True):
-    """One object of the log. At most 64 jobs and 1 MB; nothing personal in it."""
+    """One object of the log: at most 64 operations and 1 MiB, without personal data."""
 
     seq: int
     nonce: str
@@ -184,11 +184,11 @@ class Entry(Struct, frozen=True, kw_only=True):
 
 
 EXTERNAL_ID = 1_024
-"""Characters that an `external_id` may have: whoever sets or makes one goes by this."""
+"""Maximum characters of an `external_id`, set by a caller or generated."""
 
 
 class Fields(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the caller says of a picture; never in the log."""
+    """Data that the caller sends about a picture; never in the log."""
 
     title: str | None = None
     description: str | None = None
@@ -200,9 +200,9 @@ class Fields(Struct, frozen=True, kw_only=True, omit_defaults=True):
     metadata: dict[str, object] = {}
     filename: str | None = None
     keep_bytes: bool = True
-    """False: `on_duplicate=discard_bytes`, for a retry to know."""
+    """False: `on_duplicate=discard_bytes`, which a retry needs."""
     reason: str | None = None
-    """Why a person decided as they did."""
+    """The reason a person gave for a decision."""
 
 
 class Record(Struct, frozen=True, kw_only=True):
@@ -210,16 +210,16 @@ class Record(Struct, frozen=True, kw_only=True):
 
     tenant: str
     seq: int
-    """Entry that left it so; the highest wins."""
+    """The entry that wrote it; the highest wins."""
     state: State
     fingerprint: Fingerprint
     fields: Fields
     vectors: dict[str, Vector] = {}
-    """By space_id; empty where the index was asked without vectors."""
+    """Vectors by space_id; empty if it was read without vectors."""
 
 
 class Tombstone(Struct, frozen=True):
-    """What stays of a deleted record: it was here, and until when."""
+    """The remainder of a deleted record: its id and when it was deleted."""
 
     image_id: str
     seq: int
@@ -236,17 +236,17 @@ class Outcome(Struct, frozen=True, kw_only=True):
     accepted_at: str
     finished_at: str
     verdict: Verdict | None = None
-    """As it was told when the job ended; the record's own may have a higher revision."""
+    """The verdict when the job ended; the record's own may have a higher revision."""
     decision: Decision | None = None
     problem: Problem | None = None
 
 
 CAPTION_TEMPLATE = "title, description, tags: each on a line, tags parted by commas"
-"""Names the way `caption` joins them: part of what tells one caption space from another."""
+"""Description of how `caption` joins the fields; part of a caption space's id."""
 
 
 def caption(fields: Fields) -> str:
-    """The text that is embedded, "" where nobody wrote anything."""
+    """Return the text to embed, "" if the fields hold none."""
     parts = (fields.title, fields.description, ", ".join(fields.tags))
     return "\n".join(part.strip() for part in parts if part and part.strip())
 
@@ -258,5 +258,5 @@ def embeddable_kinds(state: State, fields: Fields) -> tuple[SpaceKind, ...]:
 
 
 def is_candidate(state: State, fingerprint: Fingerprint) -> bool:
-    """Return whether others may be found to repeat it: an anchor neither closed nor flat."""
+    """Return whether later pictures are compared with it: an anchor neither closed nor flat."""
     return state.anchor is not None and not state.closed and fingerprint.comparable

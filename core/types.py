@@ -1,4 +1,4 @@
-"""The values that travel between the parts; plain data, immutable, ready for JSON or msgpack."""
+"""Immutable value types shared by all packages, ready for JSON or msgpack."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Content = Literal["stored", "discarded", "purged"]
 SpaceKind = Literal["visual", "caption"]
 SPACE_KINDS: tuple[SpaceKind, ...] = ("visual", "caption")
 ReportProgress = Callable[[int, int], None]
-"""Receives how far a long task has come: done, and in all."""
+"""A callback for the progress of a long task: items done, and items in all."""
 Signal = Literal["sha256", "pixels", "phash", "visual", "features", "alignment"]
 """Evidence that two pictures are one, from the strictest to the laxest."""
 Turn = Literal[
@@ -45,7 +45,7 @@ Turn = Literal[
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """What may be decoded and what it may cost; checked before any decoder sees a byte."""
+    """Limits on a picture and on decoding it; checked before a decoder reads the bytes."""
 
     bytes: int = 32 * 1024 * 1024
     pixels: int = 100_000_000
@@ -54,11 +54,11 @@ class Limits(Struct, frozen=True, kw_only=True):
     memory: int = 1_500_000_000
     """Address space of a decoding child, in bytes."""
     formats: tuple[str, ...] = BY_DEFAULT
-    """Names as SEENIT_FORMATS has them; a file of another format is refused."""
+    """Names as in SEENIT_FORMATS; a file of another format is refused."""
 
 
 class Header(Struct, frozen=True):
-    """What a file says of itself, read without decoding a pixel."""
+    """Format and size from a file's header, read without decoding pixels."""
 
     format: str
     width: int
@@ -67,7 +67,7 @@ class Header(Struct, frozen=True):
 
 
 Uncompared = Literal["frames", "transparency"]
-"""What a picture shows beside its canonical pixels: later frames, white on a transparent ground."""
+"""Content outside the canonical pixels: later frames, or white on a transparent ground."""
 
 
 class Canonical(Struct, frozen=True):
@@ -77,7 +77,7 @@ class Canonical(Struct, frozen=True):
     """Long side at most 512 pixels, never enlarged."""
     width: int
     height: int
-    """Of the whole picture after the EXIF turn, in pixels."""
+    """Size of the whole picture after the EXIF turn, in pixels."""
     format: str
     frames: int
     hides: bool = False
@@ -95,11 +95,11 @@ class Features(Struct, frozen=True):
     """(n, 4) float32: x and y in the preview's pixels, size in pixels, angle in degrees."""
     width: int
     height: int
-    """Of the small preview the points lie in."""
+    """Size of the small preview in which the points lie, in pixels."""
 
 
 class Fingerprint(Struct, frozen=True, kw_only=True):
-    """All that a look-up needs to know of a picture; kept in `derived/`, joined by a reindex."""
+    """The data of a picture that matching needs; stored in `derived/`, joined by a reindex."""
 
     sha256: str
     md5: str
@@ -115,20 +115,20 @@ class Fingerprint(Struct, frozen=True, kw_only=True):
     pdq: str
     pdq_quality: int
     comparable: bool
-    """False where the picture is too flat or too small for a hash to hold on to."""
+    """False if the picture is too flat or too small for a meaningful hash."""
     features: Features
     hides: bool = False
     """Whether over white nothing is seen of something that is drawn on a transparent ground."""
 
     @property
     def uncompared(self) -> tuple[Uncompared, ...]:
-        """What it shows that its canonical pixels do not hold."""
+        """Return the kinds of content that the canonical pixels do not hold."""
         frames: tuple[Uncompared, ...] = ("frames",) if self.frames > 1 else ()
         return (*frames, "transparency") if self.hides else frames
 
     @property
     def phash(self) -> str:
-        """The picture's own phash, 16 hex digits."""
+        """Return the picture's own phash, 16 hex digits."""
         return self.turns[0]
 
 
@@ -145,7 +145,7 @@ class Space(Struct, frozen=True):
 
 
 class ChosenSpace(Struct, frozen=True):
-    """A space, and where the model that makes its vectors is to be had."""
+    """A space, and the source of the model that computes its vectors."""
 
     space: Space
     source: str
@@ -153,15 +153,15 @@ class ChosenSpace(Struct, frozen=True):
 
 
 class ActiveSpaces(Struct, frozen=True, kw_only=True):
-    """Which spaces of one kind a tenant has: one is asked, others are being filled beside it."""
+    """A tenant's spaces of one kind: one is searched, the others are filled beside it."""
 
     active: ChosenSpace
     added: tuple[ChosenSpace, ...] = ()
-    """Every upload since has vectors in these too."""
+    """Spaces in which every later upload gets vectors too."""
 
     @property
     def kind(self) -> SpaceKind:
-        """Of all of them."""
+        """Return the kind that all of them have."""
         return self.active.space.kind
 
 
@@ -178,7 +178,7 @@ class Box(Struct, frozen=True):
 
 
 class Transform(Struct, frozen=True):
-    """How the picture lies in the original's frame."""
+    """The position of a picture in the original's frame."""
 
     mirrored: bool
     rotation: Annotated[float, Meta(description="Degrees counter-clockwise, after the mirror.")]
@@ -192,7 +192,7 @@ class Transform(Struct, frozen=True):
 
 
 class Evidence(Struct, frozen=True, kw_only=True):
-    """Why a match is one: numbers for a machine, words for a person."""
+    """The evidence of a match: numbers for a machine, words for a person."""
 
     signals: tuple[Signal, ...] = ()
     hamming: Annotated[
@@ -228,7 +228,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
 
 
 class Match(Struct, frozen=True, kw_only=True):
-    """An earlier picture that was looked at; unconfirmed ones are no duplicates."""
+    """An earlier picture that was compared; an unconfirmed one is no duplicate."""
 
     image_id: str
     kind: Kind
@@ -242,7 +242,7 @@ MODEL_OFF: dict[SpaceKind, str] = {
 }
 """Reasons of models that are absent because the settings say so."""
 OFF = "off"
-"""Reason of a signal that is turned off on purpose, so that nothing has to be mended."""
+"""Reason of a signal that the settings turn off, so that there is nothing to fix."""
 
 
 AbsentSignal = Literal["visual", "caption", "keyword"]
@@ -261,7 +261,7 @@ class Absent(Struct, frozen=True):
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
-    """What is told of a picture. `original` is an id here; doors join the rest when read."""
+    """The verdict on a picture. `original` is an id here; the API joins the rest when read."""
 
     kind: Kind
     original: str | None
@@ -277,51 +277,51 @@ class Verdict(Struct, frozen=True, kw_only=True):
 
 
 class Decision(Struct, frozen=True, kw_only=True):
-    """What may be done with the picture. The reason a person gave lies in the fields object."""
+    """The decision on a picture. A reason that a person gave is in the fields object."""
 
     value: Value
     by: By
     at: str
     reason: str | None = None
-    """op_id of the fields object that holds a person's reason; doors join it when read."""
+    """op_id of the fields object that holds a person's reason; the API joins it when read."""
 
 
 # --- candidates ---------------------------------------------------------------------------------
 
 
 class Query(Struct, frozen=True, kw_only=True):
-    """A picture asking for candidates."""
+    """A picture whose candidates are searched."""
 
     image_id: str
     fingerprint: Fingerprint
     vector: Vector | None = None
-    """In the active visual space, where a model is present."""
+    """Its vector in the active visual space, if there is a model."""
     space_id: str | None = None
-    """The space `vector` lies in; a vector goes with its space."""
+    """The space of `vector`; both are set or neither is."""
 
 
 class Hit(Struct, frozen=True, kw_only=True):
-    """An anchor found near a query: what each source measured, None where it did not find it."""
+    """An anchor near a query, with each source's measure; None where a source missed it."""
 
     image_id: str
     hamming: int | None = None
     turn: int | None = None
-    """Index into `Fingerprint.turns` that came closest."""
+    """Index into `Fingerprint.turns` of the closest turn."""
     similarity: float | None = None
     votes: int | None = None
     mirrored: bool = False
-    """Whether the votes came from the mirrored question."""
+    """Whether the votes came from the mirrored query."""
 
 
 class Candidates(Struct, frozen=True):
-    """At most 32 hits, best first, and whether there would have been more."""
+    """At most 32 hits, best first, and whether more were left out."""
 
     hits: tuple[Hit, ...]
     truncated: bool = False
 
 
 class Comparison(Struct, frozen=True):
-    """One picture laid over another."""
+    """The result of laying one picture over another."""
 
     confirmed: bool
     evidence: Evidence
