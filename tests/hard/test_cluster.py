@@ -22,7 +22,7 @@ _seeds = count(200)
 
 
 def bearing(running: Fleet, folder: Path, harm: Callable[[], None], seed: int) -> None:
-    """500 uploads and, all the while, reads that must never fail."""
+    """Uploads and, all the while, reads that must never fail."""
     failures: list[str] = []
 
     def read(uploads: Uploads) -> None:

@@ -1,4 +1,4 @@
-"""Pulling any plug of the distributed service loses nothing: 500 uploads each."""
+"""Pulling any plug of the distributed service loses nothing: `COUNT` uploads each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import redis as driver
 from tests.backends import servers
 from tests.e2e.fleet import Fleet, fleet
 from tests.e2e.talking import until
-from tests.hard.persistent_clients import Uploads, endure, equals
+from tests.hard.persistent_clients import COUNT, Uploads, endure, equals
 
 pytestmark = [pytest.mark.hard, pytest.mark.timeout(900)]
 
@@ -87,7 +87,7 @@ def test_redis_killed_emptied_and_restarted(
         says(running, "queue")
         time.sleep(5)
         redis.start()
-        until(lambda: len(uploads.told) > 250, PATIENCE)
+        until(lambda: len(uploads.told) > COUNT / 2, PATIENCE)
         with driver.Redis.from_url(redis.url) as client:
             client.flushall()
 
@@ -147,11 +147,11 @@ def test_every_task_delivered_twice(tmp_path: Path, redis: servers.Redis, seed: 
     with fleet(tmp_path, redis=redis.url, workers=2) as running:
         for worker in running.workers:
             worker.stop()
-        with Uploads(running, 500, seed) as uploads:
+        with Uploads(running, COUNT, seed) as uploads:
             uploads.join()
         with driver.Redis.from_url(redis.url) as client:
             held = client.lrange("ingest", 0, -1)
-            assert len(held) >= 500
+            assert len(held) >= COUNT
             for message in held:
                 again = json.loads(message)
                 again["properties"]["delivery_tag"] = str(uuid.uuid4())
