@@ -1,4 +1,4 @@
-"""Every setting, read once in a door from `SEENIT_*` variables and passed down from there."""
+"""Settings: read once by each entry point from `SEENIT_*` variables, and passed down from there."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import ipaddress
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -19,6 +19,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from adapters import api_keys
@@ -32,7 +33,9 @@ __all__ = ["Grant", "Role", "Settings", "load", "names", "table"]
 _PREFIX = "SEENIT_"
 _OF_TESTS = "SEENIT_TEST_"
 _OF_BENCHMARKS = "SEENIT_PHOTOS"
-"""Photos that `make bench` measures: a service that meets it in its environment leaves it alone."""
+"""Photos that `make bench` measures; a service ignores the variable."""
+VALUE = 40
+"""Characters of a value in an error."""
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -40,7 +43,7 @@ Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
 
 class Settings(BaseSettings):
-    """All of them, checked. `load` is how a door gets one; tests name fields directly."""
+    """All settings, validated; entry points get them from `load`, tests name fields directly."""
 
     model_config = SettingsConfigDict(
         env_prefix=_PREFIX,
@@ -50,7 +53,7 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    data: Path = Field(Path("data"), description="Folder that holds everything of the default.")
+    data: Path = Field(Path("data"), description="Folder of everything that is stored by default.")
     blobs_url: str = Field(
         default_factory=lambda read: _below(read, "blobs", "file"),
         description="Blob store and log: file:///folder, s3://bucket, gs://bucket, az://container.",
@@ -66,17 +69,18 @@ class Settings(BaseSettings):
     index_prefix: str = Field(
         "Seenit",
         pattern=r"^[A-Z][A-Za-z0-9]{0,31}$",
-        description="What the names of our collections in Weaviate begin with.",
+        description="Prefix of the names of Seenit's collections in Weaviate.",
     )
     index_consistency: Literal["one", "quorum", "all"] = Field(
         "quorum",
-        description="Replicas of Weaviate that a read asks: one, quorum, all. A write asks all.",
+        description="Replicas of Weaviate that a read waits for: one, quorum or all. "
+        "A write waits for all.",
     )
     index_replication: int = Field(
         1, ge=1, le=9, description="Copies of each shard in Weaviate, when a schema is created."
     )
     index_idle_hours: float = Field(
-        0.0, ge=0, description="Hours after which Weaviate puts an idle tenant to rest; 0: never."
+        0.0, ge=0, description="Hours after which Weaviate unloads an idle tenant; 0: never."
     )
     features: bool = Field(
         default=True,
@@ -88,19 +92,19 @@ class Settings(BaseSettings):
         repr=False,
     )
     backlog: int = Field(
-        10_000, ge=1, description="Jobs waiting from which uploads are answered 503."
+        10_000, ge=1, description="Waiting jobs from which uploads are answered 503."
     )
     query_seconds: float = Field(
-        5.0, gt=0, description="How long the API waits for a worker's answer before 503."
+        5.0, gt=0, description="Seconds the API waits for a worker's answer before 503."
     )
     sweep_seconds: float | None = Field(
-        None, gt=0, description="Between two sweeps; unset: 0.5 in one process, else 5."
+        None, gt=0, description="Seconds between two sweeps; unset: 0.5 in one process, else 5."
     )
     lease_seconds: float = Field(
-        15.0, ge=1, description="How long a worker that says nothing keeps its jobs."
+        15.0, ge=1, description="Seconds after which a silent worker loses its jobs."
     )
     flights: int | None = Field(
-        None, ge=1, le=8, description="Batches under way at once; unset: 3 on a GPU, else 1."
+        None, ge=1, le=8, description="Batches processed at once; unset: 3 on a GPU, else 1."
     )
     metrics_port: int = Field(
         0, ge=0, le=65535, description="Port of a worker's or beat's own /metrics; 0: none."
@@ -112,7 +116,8 @@ class Settings(BaseSettings):
         None, gt=0, description="Days after which a picture is deleted; unset: never."
     )
     durable: bool = Field(
-        default=True, description="Flush to the disk before a 202, so that a power cut loses none."
+        default=True,
+        description="Flush to the disk before a 202, so that a power cut loses nothing.",
     )
 
     model: str = Field(
@@ -127,7 +132,7 @@ class Settings(BaseSettings):
         min_length=1,
     )
     similar_at: float | None = Field(
-        None, description="Cosine from which a picture is called similar; unset: the model's own."
+        None, description="Least cosine of a similar picture; unset: the model's own."
     )
     device: Device = Field("auto", description="Where models run: auto, cpu, cuda or mps.")
     dtype: Dtype = Field(
@@ -143,31 +148,31 @@ class Settings(BaseSettings):
     )
     url: str = Field(
         "",
-        description="The running service that commands use instead of the one of the data folder: "
-        "a client's, not a server's.",
+        description="Address of the running service that commands use instead of the one of the "
+        "data folder; a server ignores it.",
     )
     key: SecretStr = Field(
         SecretStr(""),
-        description="The key that commands send to SEENIT_URL or `--url`: likewise.",
+        description="Key that commands send to SEENIT_URL or `--url`; a server ignores it.",
     )
     allow_unauthenticated: bool = Field(
-        default=False, description="Listen on other than loopback without keys."
+        default=False, description="Listen beyond loopback without keys."
     )
 
     trusted_proxy: str = Field(
         "",
         description="Addresses or networks of proxies, such as 127.0.0.1,10.0.0.0/8: their "
-        "X-Forwarded-Proto counts, and without keys only they may pass requests on.",
+        "X-Forwarded-Proto counts, and without keys only they may forward requests.",
     )
 
     public_url: str = Field(
         "",
-        description="What signed addresses of pictures begin with, such as "
-        "https://pictures.example.org; unset: as the request came.",
+        description="Base of the signed addresses of pictures, such as "
+        "https://pictures.example.org; unset: the address of the request.",
     )
     url_secret: SecretStr = Field(
         SecretStr(""),
-        description="What they are signed with, at least 32 characters; "
+        description="Secret that signs them, at least 32 characters; "
         "unset: made once and kept in SEENIT_DATA.",
     )
 
@@ -179,7 +184,7 @@ class Settings(BaseSettings):
     max_bytes: ByteSize = Field(ByteSize(32 * 1024**2), gt=0, description="Bytes of one file.")
     max_pixels: int = Field(100_000_000, gt=0, description="Pixels of one picture.")
     max_frames: int = Field(1_000, gt=0, description="Frames of one animation.")
-    decode_seconds: float = Field(8.0, gt=0, description="Time one picture may take to decode.")
+    decode_seconds: float = Field(8.0, gt=0, description="Seconds one picture may take to decode.")
     decode_memory: ByteSize = Field(
         ByteSize(1_500_000_000),
         ge=256 * 1024**2,
@@ -197,7 +202,7 @@ class Settings(BaseSettings):
         description="Checks answered at the same time; default: two for each decoding process.",
     )
     operation_seconds: float = Field(
-        10.0, gt=0, description="How long a delete or an edit waits to be settled before 503."
+        10.0, gt=0, description="Seconds a delete or an edit waits to be settled before 503."
     )
 
     decision_new: Value = Field("allow", description="Decision on a new picture.")
@@ -217,16 +222,23 @@ class Settings(BaseSettings):
         try:
             return folder.expanduser().absolute()
         except RuntimeError:
-            raise ValueError("a folder below the home of a user that does not exist") from None
+            raise ValueError("the user whose home folder is named does not exist") from None
 
     @field_validator("blobs_url", "index_url", "broker_url", mode="after")
     @classmethod
     def _known(cls, url: str, info: ValidationInfo) -> str:
         schemes = _SCHEMES[info.field_name or ""]
-        if urlsplit(url).scheme not in schemes or "://" not in url:
-            raise ValueError(f"a URL that begins with {' or '.join(f'{s}://' for s in schemes)}")
-        if info.field_name == "broker_url" and urlsplit(url).port == 0:  # raises for no number
-            raise ValueError("a port between 1 and 65535")
+        begin = f"{urlsplit(url).scheme}://"
+        if begin not in schemes or "://" not in url:
+            near = _nearest(begin, schemes)
+            raise ValueError(f"must be a URL that begins with {_either(schemes)}{near}")
+        if info.field_name == "broker_url":
+            try:
+                port = urlsplit(url).port
+            except ValueError:  # its text may hold a part of the password
+                port = 0
+            if port == 0:
+                raise ValueError("the port must be a number between 1 and 65535")
         return url
 
     @field_validator("public_url", "url", mode="after")
@@ -234,7 +246,7 @@ class Settings(BaseSettings):
     def _address(cls, url: str) -> str:
         parts = urlsplit(url)
         if url and (parts.scheme not in ("http", "https") or not parts.netloc or parts.query):
-            raise ValueError("a URL that begins with http:// or https://")
+            raise ValueError("must be a URL that begins with http:// or https://, without a query")
         return url.rstrip("/")
 
     @field_validator("trusted_proxy", mode="after")
@@ -245,21 +257,22 @@ class Settings(BaseSettings):
 
     @field_validator("formats", mode="before")
     @classmethod
-    def _decodable(cls, told: str | Sequence[str]) -> tuple[str, ...]:
-        return parse(told if isinstance(told, str) else ",".join(told))
+    def _decodable(cls, formats: str | Sequence[str]) -> tuple[str, ...]:
+        return parse(formats if isinstance(formats, str) else ",".join(formats))
 
     @field_validator("url_secret", mode="after")
     @classmethod
     def _long(cls, secret: SecretStr) -> SecretStr:
-        if 0 < len(secret.get_secret_value()) < 32:  # noqa: PLR2004 - 128 bits in hex
-            raise ValueError("at least 32 characters")
+        length = len(secret.get_secret_value())
+        if 0 < length < 32:  # noqa: PLR2004 - 128 bits in hex
+            raise ValueError(f"must have at least 32 characters, not {length}")
         return secret
 
     @field_validator("similar_at", mode="after")
     @classmethod
     def _cosine(cls, value: float | None) -> float | None:
         if value is not None and not -1.0 <= value <= 1.0:
-            raise ValueError("a cosine lies between -1 and 1")
+            raise ValueError(f"must be a cosine between -1 and 1, not {value:g}")
         return value
 
     @model_validator(mode="after")
@@ -269,7 +282,7 @@ class Settings(BaseSettings):
 
     @property
     def limits(self) -> Limits:
-        """What one picture may cost."""
+        """Limits on one picture: bytes, pixels, frames, and seconds and memory to decode it."""
         return Limits(
             bytes=int(self.max_bytes),
             pixels=self.max_pixels,
@@ -281,28 +294,29 @@ class Settings(BaseSettings):
 
     @property
     def keys(self) -> dict[str, Grant]:
-        """What each API key opens, by the SHA-256 of the key in hex; empty: no keys are asked."""
+        """Tenant and role by the SHA-256 of each API key in hex; empty if no key is required."""
         return api_keys.grants(self.api_keys.get_secret_value())
 
     @property
     def proxies(self) -> tuple[Network, ...]:
-        """The networks of SEENIT_TRUSTED_PROXY."""
+        """Networks named by SEENIT_TRUSTED_PROXY."""
         return _proxies(self.trusted_proxy)
 
     def check_address(self) -> None:
-        """Refuse to listen where others can reach it while no key is asked. SettingsError."""
+        """Raise SettingsError if other machines can reach the address and no key is required."""
         if self.keys or self.allow_unauthenticated or _is_loopback(self.host):
             return
         raise SettingsError(
-            f"SEENIT_HOST={self.host} can be reached from other machines and no key is asked: "
-            "set SEENIT_API_KEYS, or SEENIT_ALLOW_UNAUTHENTICATED=true if that is meant."
+            f"SEENIT_HOST={self.host} can be reached from other machines and no key is required: "
+            "set SEENIT_API_KEYS, or SEENIT_ALLOW_UNAUTHENTICATED=true to allow that."
         )
 
 
 def load(**changes: object) -> Settings:
-    """Read the environment; `changes` (a door's own options) win. Raise SettingsError.
+    """Return the settings of the environment, overridden by `changes` that are not None.
 
-    pydantic-settings ignores a variable that it does not know, so names are compared here.
+    Raise SettingsError for unknown names and wrong values. pydantic-settings ignores a variable
+    that it does not know, so names are compared here.
     """
     unknown = [_unknown(name) for name in sorted(os.environ) if _is_unknown(name)]
     if unknown:
@@ -315,12 +329,12 @@ def load(**changes: object) -> Settings:
 
 
 def names() -> list[str]:
-    """Every variable there is, in the order of the fields."""
+    """Return the name of every variable, in the order of the fields."""
     return [_PREFIX + name.upper() for name in Settings.model_fields]
 
 
 def table() -> list[tuple[str, str, str]]:
-    """Variable, default and meaning of every setting, for people."""
+    """Return variable, default and meaning of every setting, for the documentation."""
     rows = []
     for name, field in Settings.model_fields.items():
         default = _DEFAULTS.get(name)
@@ -331,9 +345,9 @@ def table() -> list[tuple[str, str, str]]:
 
 
 _SCHEMES = {
-    "blobs_url": ("file", "s3", "gs", "az", "memory"),
-    "index_url": ("sqlite", "weaviate", "weaviates"),
-    "broker_url": ("memory", "redis", "rediss"),
+    "blobs_url": ("file://", "s3://", "gs://", "az://", "memory://"),
+    "index_url": ("sqlite://", "weaviate://", "weaviates://"),
+    "broker_url": ("memory://", "redis://", "rediss://"),
 }
 _DEFAULTS = {
     "data": "./data",
@@ -351,6 +365,23 @@ _DEFAULTS = {
     "decode_memory": "1.5GB",
     "decoders": "cores, at most 4",
     "checks_at_once": "twice the decoders",
+}
+
+
+_RULES = {
+    "bool_parsing": "true or false",
+    "byte_size": "a number of bytes, such as 32MiB",
+    "byte_size_unit": "a number of bytes, such as 32MiB",
+    "float_parsing": "a number",
+    "int_parsing": "a whole number",
+    "string_pattern_mismatch": "a capital letter and at most 31 more letters or digits",
+}
+"""Values that a field takes, by the type of pydantic's error; none of these fields is a secret."""
+_PHRASES = {
+    "Input should ": "must ",
+    "String should ": "must ",
+    "greater than or equal to": "at least",
+    "less than or equal to": "at most",
 }
 
 
@@ -380,25 +411,55 @@ def _unknown(name: str) -> str:
 
 
 def _proxies(text: str) -> tuple[Network, ...]:
-    """Read networks, or addresses, of one member each. Raise ValueError naming the wrong one."""
+    """Parse networks and single addresses, separated by commas.
+
+    Raise ValueError that names the first part that is neither.
+    """
     found = []
     for part in filter(None, (part.strip() for part in text.split(","))):
         try:
             found.append(ipaddress.ip_network(part))
         except ValueError:
             raise ValueError(
-                f"{part!r} is no address such as 127.0.0.1 and no network such as 10.0.0.0/8"
+                f"{part!r} is neither an address such as 127.0.0.1 nor a network such as 10.0.0.0/8"
             ) from None
     return tuple(found)
 
 
 def _plainly(error: ValidationError) -> str:
-    """One sentence a fault, naming the variable and never its value."""
-    said = []
-    for fault in error.errors(include_url=False, include_input=False, include_context=False):
+    """Return one sentence for each wrong setting, with its variable and, unless secret, value."""
+    sentences = []
+    for fault in error.errors(include_url=False, include_context=False):
         if fault["type"] == "default_factory_not_called":
-            continue  # a default that hangs on another setting, which is told of itself
+            continue  # the default follows from another wrong setting, which is reported itself
         field = str(fault["loc"][0]) if fault["loc"] else "api_keys"
-        message = fault["msg"].removeprefix("Value error, ")
-        said.append(f"{_PREFIX}{field.upper()}: {message[0].lower()}{message[1:]}.")
-    return " ".join(said)
+        sentences.append(f"{_PREFIX}{field.upper()}: {_explained(field, fault)}.")
+    return " ".join(sentences)
+
+
+def _explained(field: str, fault: ErrorDetails) -> str:
+    """Return the rule that a value breaks; the value is added to numbers and enumerations only.
+
+    A secret or a password in a URL must not reach a log.
+    """
+    kind, value = fault["type"], str(fault["input"])[:VALUE]
+    if kind == "literal_error":
+        allowed = get_args(Settings.model_fields[field].annotation)
+        return f"must be {_either(allowed)}, not {value!r}{_nearest(value, allowed)}"
+    if kind in _RULES:
+        return f"must be {_RULES[kind]}, not {value!r}"
+    message = fault["msg"].removeprefix("Value error, ")
+    for theirs, ours in _PHRASES.items():
+        message = message.replace(theirs, ours)
+    if kind in ("greater_than", "greater_than_equal", "less_than", "less_than_equal"):
+        return f"{message}, not {value}"
+    return message[0].lower() + message[1:]
+
+
+def _either(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+def _nearest(value: str, allowed: Sequence[str]) -> str:
+    near = difflib.get_close_matches(value.lower(), allowed, n=1)
+    return f" (did you mean {near[0]}?)" if near else ""

@@ -129,6 +129,33 @@ def test_a_wrong_value_names_its_variable(
     assert "\n" not in told.value.detail
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "rule"),
+    [
+        ("PORT", "eighty", "must be a whole number, not 'eighty'"),
+        ("PORT", "65536", "must be at most 65535, not 65536"),
+        ("FEATURES", "maybe", "must be true or false, not 'maybe'"),
+        ("DEVICE", "cudaa", "must be auto, cpu, cuda or mps, not 'cudaa' (did you mean cuda?)"),
+        ("DECISION_NEW", "perhaps", "must be allow, review or block, not 'perhaps'"),
+        (
+            "BROKER_URL",
+            f"rdis://:{HUSH}@host",
+            "must be a URL that begins with memory://, redis:// or rediss:// (did you mean redis://?)",
+        ),
+        ("BROKER_URL", f"redis://host:{HUSH}", "the port must be a number between 1 and 65535"),
+        ("URL_SECRET", HUSH, "must have at least 32 characters, not 19"),
+    ],
+)
+def test_a_wrong_value_names_what_is_allowed_and_the_nearest(
+    name: str, value: str, rule: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The value is shown unless the setting may hold a secret."""
+    monkeypatch.setenv(f"SEENIT_{name}", value)
+    with pytest.raises(SettingsError) as refused:
+        settings.load()
+    assert refused.value.detail == f"SEENIT_{name}: {rule}."
+
+
 def test_limits_are_those_of_the_settings() -> None:
     """Sizes may be written as people write them."""
     read = settings.load(
