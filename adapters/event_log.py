@@ -1,4 +1,4 @@
-"""The log of each tenant, as create-only JSON objects in the blob store."""
+"""Event log: one create-only JSON object per entry in the blob store."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from core.ports import Blobs
 from core.records import ENTRY_BYTES, ENTRY_OPERATIONS, FORMAT, Entry
 
 STRIDES = 8
-"""Doublings asked for at once while galloping: a bucket answers them side by side."""
+"""Doublings probed at once while galloping; a bucket answers them in parallel."""
 
 
 class _Format(msgspec.Struct):
@@ -18,7 +18,7 @@ class _Format(msgspec.Struct):
 
 
 class BlobLog:
-    """Port Log. Whether the entries form one chain is the reader's to check."""
+    """Implementation of the port `Log`; readers check that the entries form one chain."""
 
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
@@ -26,7 +26,7 @@ class BlobLog:
         self._decoder = msgspec.json.Decoder(Entry)
 
     def read(self, tenant: str, seq: int) -> Entry | None:
-        """None where that number is not taken. Raise CorruptError, StoreUnavailableError."""
+        """Return an entry, or None. Raise CorruptError, StoreUnavailableError."""
         try:
             data = self._blobs.get(keys.entry(tenant, seq))
         except MissingError:
@@ -34,46 +34,49 @@ class BlobLog:
         return self._decode(tenant, seq, data)
 
     def append(self, tenant: str, entry: Entry) -> None:
-        """Create-only. Raise ExistsError; on any other error the outcome is unknown.
+        """Write an entry unless its number is taken.
 
-        ValueError for an entry over ENTRY_OPERATIONS or ENTRY_BYTES, which is never written.
+        Raise ExistsError if it is taken; after any other error of the store the outcome is unknown.
+        Raise ValueError for an entry over ENTRY_OPERATIONS or ENTRY_BYTES, which is never written.
         """
-        if len(entry.operations) > ENTRY_OPERATIONS:
-            raise ValueError(f"an entry holds at most {ENTRY_OPERATIONS} operations")
+        size = len(entry.operations)
+        if size > ENTRY_OPERATIONS:
+            raise ValueError(f"an entry holds at most {ENTRY_OPERATIONS} operations, not {size}")
         data = self._encoder.encode(entry)
         if len(data) > ENTRY_BYTES:
             raise ValueError(f"an entry holds at most {ENTRY_BYTES} bytes, not {len(data)}")
         self._blobs.create(keys.entry(tenant, entry.seq), data)
 
     def head(self, tenant: str, at_least: int = 0) -> int:
-        """The highest number taken, 0 for none, by galloping from `at_least`.
+        """Return the highest number taken, 0 for none, by galloping from `at_least`.
 
-        Numbers are never skipped, so the taken ones end at one place. Raise CorruptError where
-        `at_least` itself, which someone saw, is gone.
+        Numbers are never skipped, so a binary search finds the last one. Raise CorruptError if
+        entry `at_least`, which a reader has seen, is gone.
         """
         taken = at_least
         first = self._taken(tenant, [at_least, at_least + 1] if at_least else [1])
         if at_least and not first[0]:
-            raise CorruptError(f"entry {at_least} of {tenant} was there and is gone")
+            raise CorruptError(
+                f"entry {at_least} of {tenant} was there and is gone; restore it from a backup"
+            )
         if not first[-1]:
             return taken
         taken += 1
         stride = 1
         free: int | None = None
         while free is None:
-            asked = [taken + (stride << n) for n in range(STRIDES)]
-            found = self._taken(tenant, asked)
+            probed = [taken + (stride << n) for n in range(STRIDES)]
             stride <<= STRIDES
-            taken, free = _narrow(taken, asked, found)
+            taken, free = _narrow(taken, probed, self._taken(tenant, probed))
         while free - taken > 1:
             step = -(-(free - taken) // (STRIDES + 1))
-            asked = list(range(taken + step, free, step))
-            low, high = _narrow(taken, asked, self._taken(tenant, asked))
-            taken, free = low, high or free
+            probed = list(range(taken + step, free, step))
+            taken, lower = _narrow(taken, probed, self._taken(tenant, probed))
+            free = lower or free
         return taken
 
     def tenants(self) -> list[str]:
-        """Those that have a log."""
+        """Return the tenants that have a log."""
         return self._blobs.folders("log/")
 
     def _taken(self, tenant: str, numbers: list[int]) -> list[bool]:
@@ -85,7 +88,8 @@ class BlobLog:
             written = msgspec.json.decode(data, type=_Format).format
             if written > FORMAT:
                 raise CorruptError(
-                    f"{where} was written by a newer version (format {written}, known {FORMAT})"
+                    f"{where} was written by a newer version (format {written}, known {FORMAT}); "
+                    "run that version"
                 )
             entry = self._decoder.decode(data)
         except msgspec.MsgspecError as error:
@@ -95,9 +99,9 @@ class BlobLog:
         return entry
 
 
-def _narrow(taken: int, asked: list[int], found: list[bool]) -> tuple[int, int | None]:
-    """The highest number known to be taken, and the lowest known to be free, None for none."""
-    for number, there in zip(asked, found, strict=True):
+def _narrow(taken: int, probed: list[int], found: list[bool]) -> tuple[int, int | None]:
+    """Return the highest number known to be taken, and the lowest known to be free or None."""
+    for number, there in zip(probed, found, strict=True):
         if not there:
             return taken, number
         taken = number

@@ -1,4 +1,4 @@
-"""Parts by what the settings name: an index by its URL, a model by its source."""
+"""Factories of the parts that settings name: an index by its URL, a model by its source."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from core.ports import Embedder, ServiceIndex, TextEmbedder
 from core.types import MODEL_OFF
 
 NEEDED = ("torch", "transformers")
-"""What models run on, and the extra `gpu` brings."""
+"""Packages that models need; the extra `gpu` installs them."""
 
 logger = logging.getLogger(__name__)
 
 
 def shared(settings: Settings) -> bool:
-    """Whether the broker, and so the work, is shared between processes."""
+    """Return whether several processes share the broker, and thereby the work."""
     return urlsplit(settings.broker_url).scheme in ("redis", "rediss")
 
 
 def lacking() -> str:
-    """What has to be installed before a model can run here, empty for nothing."""
+    """Return which packages models lack and how to install them; empty if none is missing."""
     names = [name for name in NEEDED if find_spec(name) is None]
     if not names:
         return ""
@@ -40,18 +40,21 @@ def lacking() -> str:
 
 
 def index_path(settings: Settings) -> Path:
-    """The file of the embedded index. Raise SettingsError where it is another one."""
+    """Return the file of the SQLite index. Raise SettingsError if the URL names another index."""
     parts = urlsplit(settings.index_url)
     if parts.scheme != "sqlite":
-        raise SettingsError(f"SEENIT_INDEX_URL: an index of scheme {parts.scheme!r} has no file")
+        raise SettingsError(
+            f"SEENIT_INDEX_URL: only an index at sqlite:// is a file, not at {parts.scheme}://"
+        )
     return Path(unquote(parts.path))
 
 
 def open_index(settings: Settings) -> ServiceIndex:
-    """The index that the URL names; a server need not be there yet. Raise SettingsError."""
+    """Open the index that the URL names, without connecting to a server. Raise SettingsError."""
     scheme = urlsplit(settings.index_url).scheme
     if scheme != "sqlite":
-        from adapters.weaviate_index import WeaviateIndex, parse  # noqa: PLC0415 - a second
+        # The import takes a second.
+        from adapters.weaviate_index import WeaviateIndex, parse  # noqa: PLC0415
 
         return WeaviateIndex(
             parse(settings.index_url),
@@ -76,11 +79,11 @@ class EmbedderFactory:
         self._settings = settings
 
     def visual(self, source: str) -> Embedder:
-        """A hub id, a folder, or none."""
+        """Return the dual encoder of a hub id or a folder; an absent one for "none"."""
         if source == "none":
             return AbsentEmbedder(MODEL_OFF["visual"])
         if reason := lacking():
-            return _loudly("visual", reason)
+            return _absent("visual", reason)
         return VisualEmbedder(
             source,
             device=self._settings.device,
@@ -89,14 +92,14 @@ class EmbedderFactory:
         )
 
     def caption(self, source: str) -> TextEmbedder:
-        """A hub id, a folder, or none."""
+        """Return the sentence encoder of a hub id or a folder; an absent one for "none"."""
         if source == "none":
             return AbsentEmbedder(MODEL_OFF["caption"])
         if reason := lacking():
-            return _loudly("caption", reason)
+            return _absent("caption", reason)
         return CaptionEmbedder(source, device=self._settings.device, dtype=self._settings.dtype)
 
 
-def _loudly(kind: str, reason: str) -> AbsentEmbedder:
+def _absent(kind: str, reason: str) -> AbsentEmbedder:
     logger.warning("NO %s MODEL: %s", kind.upper(), reason)
     return AbsentEmbedder(reason)

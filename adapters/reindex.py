@@ -1,4 +1,4 @@
-"""A new index out of the log, in the place of the old one."""
+"""Rebuild of the index from the log, swapped in for the old one."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from core.errors import IndexUnavailableError, SeenitError
 from core.event_log.replay import replay
 
 TRIES = 10
-"""To bring the new index up to one that others write meanwhile; after the first they hold still."""
+"""Attempts to swap: other processes may append while the new index catches up."""
 
 logger = logging.getLogger(__name__)
 
 
-def rebuild(services: Services, told: Callable[[int, int, int], None]) -> tuple[int, int, int]:
-    """Fill a new index from the log and swap it in: entries applied, entries in all, records.
+def rebuild(services: Services, progress: Callable[[int, int, int], None]) -> tuple[int, int, int]:
+    """Fill a new index from the log, swap it in, and return entries applied, entries, records.
 
-    Nothing is decoded or embedded. `told` hears the same three figures on the way. Entries that
-    come meanwhile are applied last, while nobody projects. Raise CorruptError,
-    StoreUnavailableError, IndexUnavailableError; then the old index stays.
+    Nothing is decoded or embedded. `progress` is called with the same three figures after each
+    entry. Entries appended meanwhile are applied last, while this process projects nothing else.
+    Raise CorruptError, StoreUnavailableError, IndexUnavailableError; then the old index stays.
     """
     fresh = services.index.fresh()
     total = sum(services.log.head(tenant) for tenant in services.log.tenants())
@@ -33,22 +33,25 @@ def rebuild(services: Services, told: Callable[[int, int, int], None]) -> tuple[
             for applied in replay(services.log, services.shelf, fresh, tenant, until):
                 done, records = done + 1, records + applied
                 total = max(total, done)
-                told(done, total, records)
+                progress(done, total, records)
 
     try:
         catch_up()
         with services.projector.still():
             for _ in range(TRIES):
-                catch_up()  # what came meanwhile: the watermark must never go back
+                catch_up()  # with entries appended meanwhile: the watermark must never go back
                 if services.index.swap(fresh):
                     break
             else:
-                raise IndexUnavailableError("others projected faster than a new index was filled")
+                raise IndexUnavailableError(
+                    f"other processes projected during {TRIES} attempts to swap in the new index; "
+                    "retry when fewer uploads come"
+                )
     finally:
         fresh.close()
     for tenant in services.log.tenants():
         try:
             services.projector.advance(tenant)
-        except SeenitError as error:  # it is swapped: whoever settles next brings it up
-            logger.warning("the new index is behind the log of %s: %s", tenant, error)
+        except SeenitError as error:  # the swap is done: the next batch of the tenant catches up
+            logger.warning("reindex_behind_log", extra={"tenant": tenant, "reason": str(error)})
     return done, total, records

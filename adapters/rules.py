@@ -29,7 +29,7 @@ def rules(settings: Settings, models: ModelRegistry) -> Rules:
 
 
 def measured(query: Query, anchor: Query) -> Hit | None:
-    """How far two pictures in hand are apart; vectors compare within one space alone."""
+    """Measure how far two pictures are apart; vectors compare only within one space."""
     vector = anchor.vector if anchor.space_id == query.space_id else None
     return measure(query, anchor.image_id, anchor.fingerprint, vector, POLICY)
 

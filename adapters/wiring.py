@@ -1,4 +1,4 @@
-"""The composition root: settings in, every part connected, nothing started."""
+"""Composition root: connects every part according to the settings, and starts none."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ __all__ = [
 ]
 
 Role = Literal["whole", "api", "worker", "beat"]
-"""What a process is: all there is, or one of those that share a broker."""
+"""Role of a process: the whole service, or one of the processes that share a broker."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,19 +101,19 @@ class _Stores:
 
 @dataclass(frozen=True, kw_only=True)
 class _Models:
-    """Decoders and models: in this process, or asked of workers."""
+    """Decoders and models: in this process, or reached through workers."""
 
     decoder: DecoderPool | None
     """None where no picture is decoded in this process."""
     visual: Embedder
-    """Of the settings; `models` says which one is a tenant's."""
+    """Model of the settings; `models` has the one of each tenant."""
     caption: TextEmbedder
     models: ModelRegistry
     perceiver: FingerprintPipeline
     remote: RemoteModels | None
-    """What workers say of their models, where this process asks them."""
+    """Models of the workers, in a process without its own."""
     replies: RPCServer | None
-    """How a worker answers questions."""
+    """Server of calls from the API, in a worker."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +132,7 @@ class _Ingest:
 
 @dataclass(frozen=True, kw_only=True)
 class _Queries:
-    """Reads: records, jobs, searches, and what a prompt is made of."""
+    """Reads of records, jobs and previews, searches, and calibration."""
 
     reader: RecordReader
     jobs: JobReader
@@ -146,15 +146,15 @@ class _Queries:
 
 @dataclass(frozen=True, kw_only=True)
 class Services(_Stores, _Models, _Ingest, _Queries):
-    """Everything a door may ask, connected; `close` lets go of it all."""
+    """All connected parts of a process; `close` releases them."""
 
     retention: Retention
     lock: EngineLock
     engine: EngineStatus
-    """Of this process; written by its engine, if it has one."""
+    """State of this process's engine, which writes it, if it has one."""
 
     def close(self) -> None:
-        """Stop the children, close files and connections."""
+        """Stop the decoding processes, and close files and connections."""
         if self.decoder is not None:
             self.decoder.close()
         if self.remote is not None:
@@ -172,12 +172,12 @@ def build(
     visual: Embedder | None = None,
     caption: TextEmbedder | None = None,
 ) -> Services:
-    """Connect everything that a role needs; start nothing.
+    """Connect every part that a role needs and return them; start none.
 
-    `whole` and `worker` have decoders and models, or `visual` and `caption` in place of those that
-    the settings name; `api` and `beat` have neither and ask workers. Raises SettingsError for a URL
-    that no adapter takes and for a role that cannot work with it, StoreUnavailableError for a store
-    that cannot be opened or does not honour create-only puts.
+    `whole` and `worker` have decoders and models: `visual` and `caption` if given, else the models
+    that the settings name. `api` and `beat` have neither and call workers. Raise SettingsError for
+    a URL that no adapter supports or that the role cannot work with, StoreUnavailableError for a
+    store that cannot be opened or does not honour create-only puts.
     """
     _check(settings, role)
     stores = _open_stores(settings)
@@ -276,10 +276,10 @@ def _connect_ingest(stores: _Stores, models: _Models) -> _Ingest:
     )
     meter.watch("log_lag_entries", "Entries that could not be projected yet.", projector.behind)
     ledger = _ledger(stores, models.models, gallery, projector)
-    asking = None
-    if models.remote is not None:  # what is gone after the answer need not outlive a power cut
+    remote_pictures = None
+    if models.remote is not None:  # deleted after the answer, so it need not survive a power cut
         passing = open_blobs(settings.blobs_url, durable=False)
-        asking = RemotePictureLoader(models.remote, passing, settings.limits, _new_id)
+        remote_pictures = RemotePictureLoader(models.remote, passing, settings.limits, _new_id)
     return _Ingest(
         acceptor=_acceptor(stores),
         ingest=IngestProcess(
@@ -294,9 +294,9 @@ def _connect_ingest(stores: _Stores, models: _Models) -> _Ingest:
         ),
         ledger=ledger,
         projector=projector,
-        checker=asking
+        checker=remote_pictures
         or Checker(models.perceiver, gallery, ledger, _new_id, settings.limits.bytes, meter=meter),
-        sight=asking or models.perceiver,
+        sight=remote_pictures or models.perceiver,
         sweeper=Sweeper(
             blobs,
             stores.queue,
@@ -365,23 +365,24 @@ def _connect_queries(stores: _Stores, models: _Models, sight: LoadsQueryPicture)
 
 
 def door(settings: Settings) -> Services:
-    """Build for a door: the role `api` where workers share the broker, else `whole`."""
+    """Build the parts of an entry point: role `api` if workers share the broker, else `whole`."""
     return build(settings, role="api" if shared(settings) else "whole")
 
 
 def _check(settings: Settings, role: Role) -> None:
-    """Whether a role can do its work with these settings. Raise SettingsError."""
+    """Raise SettingsError if a role cannot work with the URLs of the settings."""
     if role == "whole":
         return
     if not shared(settings):
         raise SettingsError(
-            "SEENIT_BROKER_URL=memory:// stays inside one process, and this is one of several: "
-            "name a Redis (redis://HOST:6379/0), or use `seenit up`, which is all in one"
+            f"SEENIT_BROKER_URL=memory:// works within one process, and `{role}` is one of "
+            "several: name a Redis (redis://HOST:6379/0), or use `seenit up`, the whole service "
+            "in one process"
         )
     if settings.blobs_url.startswith("memory:"):
         raise SettingsError(
-            "SEENIT_BLOBS_URL=memory:// is seen by one process alone: name a folder that all "
-            "processes share (file:///…) or a bucket"
+            f"SEENIT_BLOBS_URL=memory:// works within one process, and `{role}` is one of "
+            "several: name a folder that all processes share (file:///…) or a bucket"
         )
 
 
