@@ -1,4 +1,4 @@
-"""The queue and what belongs to it, inside this process (memory://) or shared over Redis."""
+"""Job queue, leases and progress, in this process (memory://) or shared over Redis."""
 
 from adapters.broker.opening import Broker, open_broker
 

@@ -1,4 +1,4 @@
-"""The queue on Celery: jobs travel as (tenant, job_id), never as pictures."""
+"""Celery application and in-process queue; a message holds (tenant, job_id), never a picture."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ from core.ingest.sweeper import Handle, InFlightJobs
 from core.task_names import INGEST_QUEUE, SETTLE_TASK
 
 VISIBLE_SECONDS = 3600
-"""After which Redis gives a message of a dead worker to another one. That is not how its jobs are
-found again: its leases run out after SEENIT_LEASE_SECONDS, and the sweeper sends them anew. So this
-is long, that nothing which still runs is ever given twice; what comes late is dropped by its done
-mark."""
+"""Seconds after which Redis redelivers a message of a dead worker. Jobs do not depend on it: leases
+expire after SEENIT_LEASE_SECONDS, and the sweeper sends the jobs again. It is this long so that no
+running job is delivered twice; a late message is dropped by the job's done mark."""
 TICK_SECONDS = 0.01
-"""A consumer looks so often whether a batch ended or it is to stop; a message wakes it at once."""
+"""Seconds between two looks for ended batches and a stop; a message wakes a consumer at once."""
 _SILENT_SECONDS = 5
-"""After which a connection that owes an answer counts as half-open and is made anew."""
+"""Seconds without an answer after which a connection counts as half-open and is replaced."""
 _REDIS = {
     "visibility_timeout": VISIBLE_SECONDS,
-    # An idle consumer tries to restore at every so many ticks: each 10 s.
+    # An idle consumer restores unacknowledged messages every so many ticks, which is 10 s.
     "unacked_restore_throttle": int(10 / TICK_SECONDS),
     "socket_connect_timeout": 2,
     "socket_timeout": _SILENT_SECONDS,
@@ -32,13 +31,13 @@ _REDIS = {
 
 
 def create_celery(broker_url: str, *, batch: int, queue: str = INGEST_QUEUE) -> Celery:
-    """A Celery application without tasks, for one queue.
+    """Return a Celery application without tasks, for one queue.
 
-    Over memory:// the queue gets a name of its own: kombu shares queues of one name between all
-    connections of a process. The polling interval is what an idle fetch waits (1 s by default).
-    Prefetch is what may be in hand, `batch` messages: a batched task fills only from what was
-    fetched. JSON only, so that a message can be no code. Acknowledged once the outcome is known:
-    a worker that dies has acknowledged nothing.
+    Over memory:// the queue gets a unique name: kombu shares queues of one name between all
+    connections of a process. An idle fetch waits for the polling interval (1 s by default).
+    `batch` messages are prefetched, as a batched task is filled only from fetched messages.
+    Messages are JSON, so that none can hold code, and are acknowledged once the outcome is known:
+    a worker that dies has acknowledged none of its messages.
     """
     memory = broker_url.startswith("memory://")
     app = Celery("seenit", broker=broker_url, set_as_current=False)
@@ -54,7 +53,7 @@ def create_celery(broker_url: str, *, batch: int, queue: str = INGEST_QUEUE) -> 
         worker_redirect_stdouts=False,
         worker_enable_remote_control=False,
         worker_send_task_events=False,
-        # Else a consumer that lost its connection takes fewer at a time until it has caught up.
+        # Otherwise a consumer that lost its connection fetches fewer until it has caught up.
         worker_enable_prefetch_count_reduction=False,
         broker_transport_options={"polling_interval": 0.005} if memory else _REDIS,
         broker_connection_retry_on_startup=True,
@@ -66,14 +65,14 @@ def create_celery(broker_url: str, *, batch: int, queue: str = INGEST_QUEUE) -> 
 
 
 class CeleryQueue:
-    """Implements `Queue` by name; never asks Celery twice for what this process has in hand."""
+    """Implementation of the port `Queue` in one process; never sends a job that is in hand."""
 
     def __init__(self, app: Celery, hand: InFlightJobs) -> None:
         self._app = app
         self._hand = hand
 
     def enqueue(self, jobs: Sequence[Handle]) -> None:
-        """Send one message a job. Raise QueueUnavailableError; what was not sent is not in hand."""
+        """Send one message a job. Raise QueueUnavailableError; unsent jobs are not in hand."""
         sent = 0
         fresh = self._hand.take(jobs)
         try:
@@ -86,7 +85,7 @@ class CeleryQueue:
                 self._hand.failed(fresh[sent:])
 
     def depth(self) -> int:
-        """Jobs enqueued or being settled by this process."""
+        """Return how many jobs are enqueued or being settled in this process."""
         return len(self._hand)
 
     def send_admin_task(self, task_id: str) -> None:
@@ -97,4 +96,4 @@ class CeleryQueue:
         return 0
 
     def check_writable(self) -> None:
-        """It lies in this process, and takes whatever comes."""
+        """Do nothing: a queue in memory is always writable."""

@@ -1,8 +1,8 @@
-"""Celery's messages as they lie in Redis, written many at a time and read back for their ids.
+"""Celery's messages as Redis stores them: encoding of many at once, decoding of their ids.
 
 A task sent by Celery costs 1 to 2 ms and four round trips; a hundred of these are one command.
-They go to no exchange but straight to the queue: an exchange is a key in Redis, and an emptied
-Redis has lost it.
+They are pushed to the queue without an exchange: an exchange is a key in Redis, which an emptied
+Redis has lost.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _decoder = msgspec.json.Decoder(_Message)
 
 
 class CeleryMessages:
-    """Tasks in version 2 of Celery's protocol, in the envelope that kombu's Redis transport reads.
+    """Encoder of tasks in version 2 of Celery's protocol, in kombu's envelope for Redis.
 
     Both are documented: "Message Protocol" of Celery, and kombu's virtual transports.
     """
@@ -45,9 +45,9 @@ class CeleryMessages:
         arguments: Sequence[object],
         task_id: str,
     ) -> bytes:
-        """Make a message that is to be pushed to the left of the list `queue`.
+        """Return a message to push to the left of the list `queue`.
 
-        Its header `sent` says when it was made, in seconds since the epoch.
+        Its header `sent` is the time of this call, in seconds since the epoch.
         """
         made = self._app.amqp.as_task_v2(
             task_id,
@@ -76,7 +76,7 @@ class CeleryMessages:
 
 
 def task_id(message: str | bytes) -> str:
-    """Of a message as it lies in the list, whoever sent it; empty for one that is none."""
+    """Return the task id of a message in the list, empty if the message is malformed."""
     try:
         return _decoder.decode(message).headers.id
     except msgspec.MsgspecError:

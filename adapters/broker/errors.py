@@ -1,4 +1,4 @@
-"""Translation of errors of kombu and Redis into those of core.errors."""
+"""Translation of errors of kombu and Redis into errors of core."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from core.errors import QueueUnavailableError
 
 @contextmanager
 def broker_errors() -> Iterator[None]:
-    """Errors of the broker, by kombu or by Redis itself."""
+    """Translate errors of kombu and Redis into QueueUnavailableError."""
     try:
         yield
-    except ResponseError as error:  # out of memory, MISCONF, READONLY: it is there and refuses
+    except ResponseError as error:  # out of memory, MISCONF, READONLY: it answers and refuses
         raise QueueUnavailableError(f"the broker refuses: {first_line(error)}") from error
     except (OperationalError, RedisError, OSError) as error:
         raise QueueUnavailableError(f"the broker does not answer: {error}") from error

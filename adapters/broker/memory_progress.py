@@ -1,4 +1,4 @@
-"""News of jobs within one process."""
+"""Progress of jobs within one process."""
 
 from __future__ import annotations
 
@@ -8,55 +8,53 @@ from collections.abc import Callable, Sequence
 
 from core.records import JobStatus
 
-Heard = Callable[[str, str, JobStatus], None]
-
-
+Listener = Callable[[str, str, JobStatus], None]
+"""Callback with tenant, job id and status."""
 ENDED = ("done", "failed")
-"""What no job goes on from."""
+"""Final states of a job."""
 
 logger = logging.getLogger(__name__)
 
 
 class ProgressListeners:
-    """Whoever in this process wants to hear of jobs; safe to use from any thread."""
+    """Thread-safe registry of the listeners of this process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._heard: dict[int, Heard] = {}
+        self._listeners: dict[int, Listener] = {}
         self._next = 0
 
-    def add(self, heard: Heard) -> Callable[[], None]:
-        """Have it called from now on; returns what ends it."""
+    def add(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` from now on; return the function that removes it."""
         with self._lock:
             self._next += 1
             mine = self._next
-            self._heard[mine] = heard
+            self._listeners[mine] = listener
 
         def stop() -> None:
             with self._lock:
-                self._heard.pop(mine, None)
+                self._listeners.pop(mine, None)
 
         return stop
 
-    def tell(self, tenant: str, job_ids: Sequence[str], status: JobStatus) -> None:
-        """Call each of them with each job."""
+    def notify(self, tenant: str, job_ids: Sequence[str], status: JobStatus) -> None:
+        """Call each listener once for each job."""
         with self._lock:
-            those = list(self._heard.values())
-        for heard in those:
+            listeners = list(self._listeners.values())
+        for listener in listeners:
             for job_id in job_ids:
                 try:
-                    heard(tenant, job_id, status)
-                except RuntimeError:  # whose event loop has ended meanwhile
-                    logger.debug("a listener is gone")
+                    listener(tenant, job_id, status)
+                except RuntimeError:  # its event loop has ended meanwhile
+                    logger.debug("listener_gone", extra={"tenant": tenant, "job_id": job_id})
 
     def __len__(self) -> int:
-        """How many there are."""
         with self._lock:
-            return len(self._heard)
+            return len(self._listeners)
 
 
 class MemoryProgress:
-    """Implements `Progress`: remembers jobs under way and calls whoever listens."""
+    """Implementation of the port `Progress`: states of unfinished jobs, and listeners."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -64,20 +62,20 @@ class MemoryProgress:
         self._listeners = ProgressListeners()
 
     def publish(self, tenant: str, job_ids: Sequence[str], status: JobStatus) -> None:
-        """Say that these jobs have come so far."""
+        """Record that these jobs reached a state, and notify the listeners."""
         with self._lock:
             for job_id in job_ids:
                 if status in ENDED:
                     self._under_way.pop((tenant, job_id), None)
                 else:
                     self._under_way[tenant, job_id] = status
-        self._listeners.tell(tenant, job_ids, status)
+        self._listeners.notify(tenant, job_ids, status)
 
     def status(self, tenant: str, job_id: str) -> JobStatus | None:
-        """The last thing heard of a job under way."""
+        """Return the last state of an unfinished job, None if there is none."""
         with self._lock:
             return self._under_way.get((tenant, job_id))
 
-    def subscribe(self, heard: Heard) -> Callable[[], None]:
-        """Call `heard` from now on, in the publisher's thread; returns what ends it."""
-        return self._listeners.add(heard)
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` in the publisher's thread; return the function that removes it."""
+        return self._listeners.add(listener)

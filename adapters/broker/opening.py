@@ -1,4 +1,4 @@
-"""Everything that the broker's URL decides, opened at once and started by nobody yet."""
+"""Broker: the queue, leases and progress that the URL selects, opened but not started."""
 
 from __future__ import annotations
 
@@ -24,53 +24,53 @@ from core.metrics import UNMETERED, Meter
 from core.ports import Progress
 
 SWEEP_SECONDS = 5.0
-"""Between two sweeps over Redis: a listing of a bucket costs money, and a job is found missing in
-two of them. A job is swept only where its message was lost."""
+"""Seconds between two sweeps over Redis: listing a bucket costs money, and only jobs whose message
+was lost are swept, once two sweeps miss them."""
 FIRST_PAUSE = 1.0
 """Seconds for which calls fail at once after the first failure: nine in ten uploads of a busy API
-then wait for nothing, and a broker that was restarted is found again within a second."""
+then do not wait, and a restarted broker is used again within a second."""
 LONGEST_PAUSE = 10.0
-"""Seconds it has doubled to: so long uploads may be left to the sweeper after the broker is back,
-which costs nobody anything, as it sweeps as often."""
+"""Limit of the doubling pause. Uploads may be left to the sweeper for that long after the broker is
+back, which delays none, as it sweeps as often."""
 LEADS = 3
-"""Sweeps that may fail to happen before another beat takes over."""
+"""Sweeps that may be missed before another beat takes over."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Broker:
-    """Opened, connected to nothing yet: a broker that is down fails calls, not this."""
+    """Opened broker without a connection yet: calls fail while it is down, opening does not."""
 
     celery: Celery
-    """For sending, and over memory:// for receiving."""
+    """Application that sends tasks and, over memory://, receives them."""
     queue: CeleryQueue | RedisQueue
     hand: InFlightJobs | RedisLeases
-    """What this process has; over Redis it is a worker's."""
+    """Jobs in the hands of this process; leased ones over Redis."""
     held: QueueState
-    """What the sweeper asks."""
+    """State of the queue that the sweeper reads."""
     progress: Progress
     redis: Redis | None
-    """For calls that may wait, blocking ones up to SEENIT_QUERY_SECONDS; None inside a process."""
+    """Client for calls that may block up to SEENIT_QUERY_SECONDS; None within one process."""
     sweep_seconds: float
     url: str
     closing: list[Callable[[], object]]
 
     @property
     def shared(self) -> bool:
-        """Whether workers are other processes."""
+        """Whether workers are separate processes."""
         return self.redis is not None
 
     def consumer(self, queue: str, prefetch: int) -> Celery:
-        """An application of its own that consumes one queue: what it consumes is its setting."""
+        """Return an application that consumes one queue: Celery sets the queue per application."""
         return create_celery(self.url, batch=prefetch, queue=queue)
 
     def close(self) -> None:
-        """Let go of every connection."""
+        """Close every connection of the broker."""
         for close in self.closing:
             close()
 
 
 def open_broker(settings: Settings, meter: Meter = UNMETERED) -> Broker:
-    """By SEENIT_BROKER_URL: memory:// or redis://; nothing is asked of a server yet."""
+    """Open the broker at SEENIT_BROKER_URL, memory:// or redis://, without connecting to it."""
     if urlsplit(settings.broker_url).scheme == "memory":
         return _within(settings)
     return _over_redis(settings, meter)

@@ -1,37 +1,37 @@
-"""What Redis holds of Seenit beside Celery's own keys, and how a job is named there."""
+"""Keys of Seenit in Redis, besides those of Celery, and the name of a job there."""
 
 from __future__ import annotations
 
 from core.ingest.sweeper import Handle
 
 LEASES = "seenit:leases"
-"""Sorted set of jobs that a worker has; the score is the second, by Redis' clock, until when."""
+"""Sorted set of leased jobs; the score is when the lease expires, in seconds by Redis' clock."""
 PAUSES = "seenit:pauses"
-"""Sorted set of jobs that were put off; the score is the second they may go again."""
+"""Sorted set of jobs that were put off; the score is when they may be retried, likewise."""
 FAILURES = "seenit:failures"
-"""Hash: how often a job was put off. It makes the next pause longer."""
+"""Hash of how often each job was put off, which lengthens its next pause."""
 TOGETHER = "seenit:together"
-"""Hash: batches a job was in that ended without an outcome and without an error."""
+"""Hash of how many batches of each job ended with neither an outcome nor an error."""
 ALONE = "seenit:alone"
-"""Hash: likewise, where it was the only one."""
+"""Hash likewise, of batches in which it was the only job."""
 EPOCH = "seenit:epoch"
-"""There as long as the broker was not emptied."""
+"""Mark that is missing once the broker was emptied."""
 BEAT = "seenit:beat"
-"""Which of the beats sweeps."""
+"""Name of the beat that sweeps."""
 NEWS = "seenit:news"
-"""The channel that news of jobs goes through."""
+"""Channel of the progress of jobs."""
 PROBE = "seenit:probe"
-"""Written by readiness, to see whether Redis takes writes."""
+"""Key that readiness writes to check that Redis accepts writes."""
 STATE = "seenit:state:"
-"""Before a job: the last thing heard of it."""
+"""Prefix of the keys with the last state of each job."""
 
 
 def written(job: Handle) -> str:
-    """A job in one word; it is also the id of its task. A tenant has no slash in its name."""
+    """Return a job's name, which is also its task id. A tenant has no slash in its name."""
     return f"{job[0]}/{job[1]}"
 
 
 def read(word: str) -> Handle:
-    """The job that a word names."""
+    """Return the job of a name."""
     tenant, _, job_id = word.partition("/")
     return tenant, job_id

@@ -1,8 +1,7 @@
-"""Which jobs a worker has, and how often each was begun without an outcome, kept in Redis.
+"""Leases on jobs in Redis, and counts of how often each job was begun without an outcome.
 
-A lease is renewed while the worker lives and runs out by itself when it dies. All times are those
-of Redis' own clock. Where Redis does not answer, work goes on: a lease saves work and decides
-nothing, for the log does.
+A lease is renewed while the worker lives and expires after it dies. All times are by Redis' clock.
+If Redis does not answer, the worker continues: leases only save duplicate work, as the log decides.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from core.metrics import UNMETERED, Meter
 from core.supervision import SupervisedThread
 
 KEPT_SECONDS = 3600
-"""Failures are forgotten so long after the last one: between two of a job lies a minute at most."""
+"""Seconds until failures are forgotten; a job's failures are a minute apart at most."""
 
 _TAKE = """
 local time = redis.call('TIME')
@@ -42,7 +41,7 @@ for n = 2, #ARGV do
 end
 return found
 """
-"""Lease what nobody has; of each job whether it is ours now, and its two counts."""
+"""Leases the free jobs; returns for each job whether this process has it now, and two counts."""
 
 _RENEW = """
 local time = redis.call('TIME')
@@ -64,7 +63,7 @@ logger = logging.getLogger(__name__)
 
 
 class DeliveryCount(NamedTuple):
-    """How often a job was begun and left neither outcome nor error: its worker died."""
+    """Counts of how often a job's worker died: begun, with neither outcome nor error."""
 
     together: int
     alone: int
@@ -74,14 +73,14 @@ NEVER = DeliveryCount(0, 0)
 
 
 class RedisLeases:
-    """The jobs that this process has; `renewing` keeps them."""
+    """Leases of this process; a thread renews them after `start`."""
 
     def __init__(self, redis: Redis, seconds: float, meter: Meter = UNMETERED) -> None:
-        """`seconds` is how long a worker that says nothing keeps its jobs."""
+        """Prepare leases that expire `seconds` after their last renewal."""
         self._redis = redis
         self._seconds = seconds
-        # Held while Redis is asked: a renewal between two of these steps would lease what is being
-        # asked for, or what has just ended.
+        # Held during calls of Redis: a renewal between two of these steps would lease a job that
+        # is being taken, or has just ended.
         self._lock = threading.Lock()
         self._mine: set[Handle] = set()
         self._take = redis.register_script(_TAKE)
@@ -91,7 +90,7 @@ class RedisLeases:
         self._thread = SupervisedThread("leases", self._keep, self._stop, meter=meter)
 
     def take(self, jobs: Sequence[Handle]) -> dict[Handle, DeliveryCount]:
-        """Those that are ours from now on; left out is what somebody has, this process included."""
+        """Lease the jobs that are free, and return their counts; leased jobs are left out."""
         with self._lock:
             fresh = [job for job in dict.fromkeys(jobs) if job not in self._mine]
             taken = self._lease(fresh) if fresh else {}
@@ -102,7 +101,7 @@ class RedisLeases:
     def holding(self, name: Handle) -> Iterator[bool]:
         """Hold one lease, renewed while the block runs; False if it is held already.
 
-        Raise QueueUnavailableError if Redis cannot say who holds it.
+        Raise QueueUnavailableError if Redis does not answer.
         """
         with self._lock:
             ours = name not in self._mine and bool(self._ask([name]))
@@ -115,11 +114,11 @@ class RedisLeases:
                 self.give_back([name])
 
     def begin(self, jobs: Sequence[Handle], *, alone: bool) -> None:
-        """These are worked on from now on, together: a worker that dies leaves the count."""
+        """Count these jobs as begun; the count stays if the worker dies."""
         self._count(jobs, 1, alone=alone)
 
     def ended(self, jobs: Sequence[Handle]) -> None:
-        """These need nothing more."""
+        """Release jobs that are done, with all their counts."""
 
         def forget(words: list[str]) -> None:
             with self._redis.pipeline(transaction=False) as pipe:
@@ -132,16 +131,16 @@ class RedisLeases:
         self._let_go(jobs, forget)
 
     def failed(self, jobs: Sequence[Handle], *, alone: bool | None) -> None:
-        """These are still pending and may go again after a pause; nobody died of them.
+        """Release pending jobs, to be retried after a pause, without counting a dead worker.
 
-        `alone` is as they were begun, None where they were not.
+        `alone` is the value given to `begin`, None for jobs that were not begun.
         """
 
         def put_off(words: list[str]) -> None:
             with self._redis.pipeline(transaction=False) as pipe:
                 for word in words:
                     pipe.hincrby(redis_keys.FAILURES, word, 1)
-                # of a job that another worker brought to its end nobody else takes the count away
+                # another worker may finish a job, which leaves the count of this one behind
                 pipe.expire(redis_keys.FAILURES, KEPT_SECONDS)
                 *failures, _ = pipe.execute()
             pauses: list[float | str] = []
@@ -155,27 +154,26 @@ class RedisLeases:
         self._let_go(jobs, put_off)
 
     def give_back(self, jobs: Sequence[Handle]) -> None:
-        """These were not begun: whoever receives them next may have them."""
+        """Release jobs that were not begun, so that any worker can take them."""
         self._let_go(jobs, lambda words: self._redis.zrem(redis_keys.LEASES, *words))
 
     def __len__(self) -> int:
-        """Jobs that this process has."""
         with self._lock:
             return len(self._mine)
 
     # --- staying alive --------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Renew leases in a thread."""
+        """Start the thread that renews leases."""
         self._thread.start()
 
     def close(self) -> None:
-        """Stop renewing; what is still in hand runs out."""
+        """Stop renewing; leases that are still held expire."""
         self._stop.set()
         self._thread.join()
 
     def renew(self) -> None:
-        """Once. Raise QueueUnavailableError."""
+        """Renew all leases once. Raise QueueUnavailableError."""
         with self._lock, broker_errors():
             if self._mine:
                 words = map(redis_keys.written, self._mine)
@@ -183,7 +181,7 @@ class RedisLeases:
 
     def _keep(self) -> None:
         while True:
-            with _going_on("leases not renewed"):
+            with _logged("leases_not_renewed"):
                 self.renew()
             if self._stop.wait(self._seconds / 3):
                 return
@@ -194,7 +192,7 @@ class RedisLeases:
         try:
             return self._ask(jobs)
         except QueueUnavailableError as error:
-            logger.warning("no leases: %s", error)
+            logger.warning("leases_unavailable", extra={"reason": str(error)})
             return dict.fromkeys(jobs, NEVER)
 
     def _ask(self, jobs: Sequence[Handle]) -> dict[Handle, DeliveryCount]:
@@ -212,24 +210,25 @@ class RedisLeases:
 
     def _count(self, jobs: Sequence[Handle], by: int, *, alone: bool) -> None:
         key = redis_keys.ALONE if alone else redis_keys.TOGETHER
-        with _going_on("not counted"), self._redis.pipeline(transaction=False) as pipe:
+        with _logged("deliveries_not_counted"), self._redis.pipeline(transaction=False) as pipe:
             for job in jobs:
                 pipe.hincrby(key, redis_keys.written(job), by)
             pipe.execute()
 
-    def _let_go(self, jobs: Iterable[Handle], told: Callable[[list[str]], object]) -> None:
+    def _let_go(self, jobs: Iterable[Handle], release: Callable[[list[str]], object]) -> None:
         jobs = list(jobs)
         if not jobs:
             return
-        with self._lock, _going_on("leases not given back"):
+        with self._lock, _logged("leases_not_released"):
             self._mine.difference_update(jobs)
-            told([redis_keys.written(job) for job in jobs])
+            release([redis_keys.written(job) for job in jobs])
 
 
 @contextmanager
-def _going_on(what: str) -> Iterator[None]:
+def _logged(event: str) -> Iterator[None]:
+    """Log errors of the broker as `event` and continue after the block."""
     try:
         with broker_errors():
             yield
     except QueueUnavailableError as error:
-        logger.warning("%s: %s", what, error)
+        logger.warning(event, extra={"reason": str(error)})

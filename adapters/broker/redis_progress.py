@@ -1,4 +1,4 @@
-"""Port Progress over Redis: lossy by design, the log is the truth."""
+"""Progress of jobs over Redis; messages may be lost, as the log is authoritative."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from redis import Redis
 from adapters.broker import redis_keys
 from adapters.broker.connections import patient
 from adapters.broker.errors import broker_errors
-from adapters.broker.memory_progress import ENDED, Heard, ProgressListeners
+from adapters.broker.memory_progress import ENDED, Listener, ProgressListeners
 from core.circuit_breaker import CircuitBreaker
 from core.errors import QueueUnavailableError
 from core.metrics import UNMETERED, Meter
@@ -21,15 +21,15 @@ from core.records import JobStatus
 from core.supervision import SupervisedThread
 
 KEPT_SECONDS = 600
-"""How long the last thing heard of a job is known: longer than any step of it takes."""
+"""Seconds for which a job's last state is kept: longer than any step takes."""
 LOOK_SECONDS = 1.0
-"""How often a listener looks whether it is to stop."""
+"""Seconds between two checks of a listening thread for a stop."""
 
 logger = logging.getLogger(__name__)
 
 
 class ProgressMessage(msgspec.Struct, frozen=True):
-    """As it goes through the channel."""
+    """Message of the channel: jobs of a tenant and their state."""
 
     tenant: str
     job_ids: list[str]
@@ -40,7 +40,10 @@ _decoder = msgspec.json.Decoder(ProgressMessage)
 
 
 class RedisProgress:
-    """One message a batch; one thread a process listens, once somebody in it asks."""
+    """Implementation of the port `Progress`: one message a batch, one listening thread a process.
+
+    The thread starts with the first subscription.
+    """
 
     def __init__(
         self, url: str, redis: Redis, breaker: CircuitBreaker, meter: Meter = UNMETERED
@@ -55,10 +58,10 @@ class RedisProgress:
         self._listening = False
 
     def publish(self, tenant: str, job_ids: Sequence[str], status: JobStatus) -> None:
-        """Say that these jobs have come so far; nobody hears it where Redis does not answer."""
+        """Record and publish the state of these jobs; do nothing if Redis does not answer."""
         if not job_ids:
             return
-        told = msgspec.json.encode(ProgressMessage(tenant, list(job_ids), status))
+        message = msgspec.json.encode(ProgressMessage(tenant, list(job_ids), status))
         with (
             suppress(QueueUnavailableError),
             self._breaker.guard(),
@@ -71,11 +74,11 @@ class RedisProgress:
                     pipe.delete(key)
                 else:
                     pipe.set(key, status, ex=KEPT_SECONDS)
-            pipe.publish(redis_keys.NEWS, told)
+            pipe.publish(redis_keys.NEWS, message)
             pipe.execute()
 
     def status(self, tenant: str, job_id: str) -> JobStatus | None:
-        """The last thing heard of a job under way, None where Redis does not answer."""
+        """Return the last state of an unfinished job; None also if Redis does not answer."""
         try:
             with self._breaker.guard(), broker_errors():
                 found: JobStatus | None = self._redis.get(_key(tenant, job_id))  # type: ignore[assignment]
@@ -83,9 +86,9 @@ class RedisProgress:
             return None
         return found
 
-    def subscribe(self, heard: Heard) -> Callable[[], None]:
-        """Call `heard` from now on, in the listening thread; returns what ends it."""
-        stop = self._listeners.add(heard)
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` in the listening thread; return the function that removes it."""
+        stop = self._listeners.add(listener)
         with self._lock:
             if not self._listening and not self._stop.is_set():
                 self._listening = True
@@ -93,35 +96,35 @@ class RedisProgress:
         return stop
 
     def close(self) -> None:
-        """Stop listening."""
+        """Stop the listening thread."""
         self._stop.set()
         with self._lock:
-            self._listening = True  # whoever asks from now on begins nothing
+            self._listening = True  # later subscriptions start no thread
         self._thread.join()
 
     def _listen(self) -> None:
         while not self._stop.is_set():
             try:
                 with broker_errors(), patient(self._url) as redis:
-                    self._hear(redis)
+                    self._receive(redis)
             except QueueUnavailableError as error:
-                logger.debug("no news: %s", error)
+                logger.debug("progress_unavailable", extra={"reason": str(error)})
                 self._stop.wait(LOOK_SECONDS)
 
-    def _hear(self, redis: Redis) -> None:
+    def _receive(self, redis: Redis) -> None:
         with redis.pubsub(ignore_subscribe_messages=True) as channel:  # type: ignore[no-untyped-call]
             channel.subscribe(redis_keys.NEWS)
             while not self._stop.is_set():
                 message = channel.get_message(timeout=LOOK_SECONDS)
                 if message is not None:
-                    self._tell(message["data"])
+                    self._notify(message["data"])
 
-    def _tell(self, data: str) -> None:
+    def _notify(self, data: str) -> None:
         try:
-            news = _decoder.decode(data)
+            progress = _decoder.decode(data)
         except msgspec.MsgspecError:
             return
-        self._listeners.tell(news.tenant, news.job_ids, news.status)
+        self._listeners.notify(progress.tenant, progress.job_ids, progress.status)
 
 
 def _key(tenant: str, job_id: str) -> str:

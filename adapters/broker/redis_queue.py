@@ -1,4 +1,4 @@
-"""Port Queue on Redis: a hundred jobs are one command, and a broker that is away costs nothing."""
+"""Job queue on Redis: one command for hundreds of jobs, behind a circuit breaker."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from core.ingest.sweeper import Handle
 from core.task_names import ADMIN_TASK, DEFAULT_QUEUE, INGEST_QUEUE, SETTLE_TASK
 
 PROBE_SECONDS = 60
-"""After which the key that readiness writes is gone."""
+"""Lifetime of the key that readiness writes."""
 AT_ONCE = 500
-"""Messages of one push, of 700 bytes each: a sweep's thousands do not hold up a caller's one."""
+"""Messages of one push, of 700 bytes each, so that a sweep of thousands does not delay callers."""
 
 _DEPTH = """
 local time = redis.call('TIME')
 return redis.call('LLEN', KEYS[1]) + redis.call('ZCOUNT', KEYS[2], '(' .. time[1], '+inf')
 """
-"""What waits and what is leased yet: of workers that were killed the leases run out, and it may be
-that nobody clears them away."""
+"""Returns waiting jobs and unexpired leases: those of killed workers expire, and may not have been
+removed yet."""
 
 
 class RedisQueue:
-    """Implements `Queue`; whoever sends a job twice costs a worker one look at its done mark."""
+    """Implementation of the port `Queue`; a repeated message costs one read of a done mark."""
 
     def __init__(self, app: Celery, redis: Redis, breaker: CircuitBreaker) -> None:
         self._messages = CeleryMessages(app)
@@ -37,7 +37,7 @@ class RedisQueue:
         self._depth = redis.register_script(_DEPTH)
 
     def enqueue(self, jobs: Sequence[Handle]) -> None:
-        """Send one message a job. Raise QueueUnavailableError; then some may have been sent."""
+        """Send one message a job. Raise QueueUnavailableError; some may have been sent."""
         for start in range(0, len(jobs), AT_ONCE):
             made = [
                 self._messages.task(INGEST_QUEUE, SETTLE_TASK, job, redis_keys.written(job))
@@ -58,14 +58,14 @@ class RedisQueue:
             return self._redis.llen(DEFAULT_QUEUE)
 
     def depth(self) -> int:
-        """Jobs that wait in the queue or are in a worker's hands. Raise QueueUnavailableError."""
+        """Return how many jobs are queued or leased. Raise QueueUnavailableError."""
         with self._breaker.guard(), broker_errors():
             return int(self._depth(keys=[INGEST_QUEUE, redis_keys.LEASES]))
 
     def check_writable(self) -> None:
         """Write a small key: a Redis that is full, MISCONF or read-only still answers reads.
 
-        Raise QueueUnavailableError with what it says.
+        Raise QueueUnavailableError with the answer of Redis.
         """
         with self._breaker.guard(), broker_errors():
             self._redis.set(redis_keys.PROBE, "", ex=PROBE_SECONDS)

@@ -1,4 +1,4 @@
-"""What the broker holds, as the sweeper wants to know it: queue, leases, pauses, and who sweeps."""
+"""State of the broker for the sweeper: queued, leased and paused jobs, and the leading beat."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from core.ingest.sweeper import Handle
 from core.task_names import INGEST_QUEUE
 
 PART = 500
-"""Messages read at once, of 700 bytes each: Redis does nothing else meanwhile."""
+"""Messages read at once, of 700 bytes each: Redis serves no other client meanwhile."""
 
 _LEAD = """
 local now = redis.call('GET', KEYS[1])
@@ -22,7 +22,7 @@ if now and now ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1
 """
-"""Have the lead, or keep it; it falls to another one when it runs out."""
+"""Takes or keeps the lead; another beat can take it once it expires."""
 
 _RESIGN = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
@@ -30,12 +30,12 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 
 
 class RedisQueueState:
-    """Implements `Held` on Redis."""
+    """Implementation of the port `QueueState` on Redis."""
 
     looks = 2
 
     def __init__(self, redis: Redis, seconds: float) -> None:
-        """`seconds` is how long it leads without a word: some sweeps."""
+        """Prepare a lead that expires `seconds` after its last renewal, some sweeps long."""
         self._redis = redis
         self._seconds = seconds
         self._name = uuid4().hex
@@ -43,24 +43,24 @@ class RedisQueueState:
         self._resign = redis.register_script(_RESIGN)
 
     def leads(self) -> bool:
-        """Whether this process is the one to sweep; others stand by. QueueUnavailableError."""
+        """Take or renew the lead; return whether this process has it. QueueUnavailableError."""
         with broker_errors():
             return bool(
                 self._lead(keys=[redis_keys.BEAT], args=[self._name, int(self._seconds * 1000)])
             )
 
     def resign(self) -> None:
-        """Leave the lead to whoever asks next. Raise QueueUnavailableError."""
+        """Give up the lead, so that another beat can take it. Raise QueueUnavailableError."""
         with broker_errors():
             self._resign(keys=[redis_keys.BEAT], args=[self._name])
 
     def emptied(self) -> bool:
-        """Whether the mark that was set at the first sweep is gone; sets it."""
+        """Return whether the mark of the first sweep is gone, and set it."""
         with broker_errors():
             return bool(self._redis.set(redis_keys.EPOCH, self._name, nx=True))
 
     def idle(self, jobs: Sequence[Handle]) -> list[Handle]:
-        """Those without a lease or a pause that runs yet. Those that ran out are cleared away."""
+        """Return the jobs neither leased nor paused, and remove expired leases and pauses."""
         if not jobs:
             return []
         words = [redis_keys.written(job) for job in jobs]
@@ -78,7 +78,7 @@ class RedisQueueState:
         ]
 
     def queued(self) -> Collection[Handle]:
-        """Those in the list, read from its new end: what is added moves the rest on, none away."""
+        """Return the queued jobs, read from the newest: a push meanwhile skips none."""
         found: set[Handle] = set()
         start = 0
         while True:
