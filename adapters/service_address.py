@@ -92,7 +92,7 @@ def write_address(folder: Path, address: ServiceAddress) -> None:
 
 
 def read_address(folder: Path) -> ServiceAddress | None:
-    """Return what the file says; None without a file that its owner alone can read and write.
+    """Return the contents of the file; None without a file that its owner alone can read and write.
 
     Its owner has to be the caller or, for root, the owner of the folder: a command would send
     its pictures to the author of a forged one.

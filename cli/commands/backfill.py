@@ -26,7 +26,7 @@ def command(
     key: str | None,
     as_json: bool,
 ) -> int:
-    """Embed what was settled while a model was absent, or before a second one was added.
+    """Embed pictures that were settled while a model was absent, or before a second was added.
 
     Visual vectors are made from the stored previews, caption vectors from the newest fields. It may
     be stopped at any time: finished vectors stay, and the next run continues. A running `seenit up`

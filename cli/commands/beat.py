@@ -15,7 +15,7 @@ from worker.beat import Beat
 @click.option("--data", type=click.Path(file_okay=False), help="Data folder (SEENIT_DATA).")
 @click.option("--json", "as_json", is_flag=True, help="Say that it is ready as one JSON line.")
 def command(data: str | None, *, as_json: bool) -> None:
-    """Run the beat: it sends again what no queue and no worker holds, and tidies.
+    """Run the beat: it sends jobs again that no queue and no worker holds, and tidies.
 
     Only one of several beats is active; another takes over when it ends. It needs no model and
     no GPU.

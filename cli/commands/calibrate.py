@@ -37,12 +37,12 @@ def command(
     key: str | None,
     as_json: bool,
 ) -> int:
-    """Measure on the stored pictures what a false answer looks like, and lay the cut-off above.
+    """Measure how similar false matches get in the stored pictures, and set the cut-off above.
 
-    One sentence written about each of up to 2,000 pictures asks for the others: what comes back
-    best is a false answer. No real questions are needed, and nothing is changed but the cut-off and
-    the words for similarities. To be run again when the pictures have become many more, or the
-    model another. Exits with 1 where no space could be measured.
+    One sentence written about each of up to 2,000 pictures searches the others: its best match is
+    a false one. No real questions are needed, and only the cut-off and the words for similarities
+    change. Run it again after the pictures have become many more, or the model has changed. Exits
+    with 1 if no space could be measured.
     """
     read = settings.load(data=data, model=model, log_level="warning")
     arguments: dict[str, object] = {"rate": rate} | ({} if tenant is None else {"tenant": tenant})

@@ -136,7 +136,7 @@ def _look(client: HTTPClient, file: FoundFiles) -> _Ready:
 def _send(
     client: HTTPClient, file: FoundFiles, ready: _Ready, fields: dict[str, Any]
 ) -> Answer | Skipped:
-    """Send a file unless it is stored already; its row so far.
+    """Send a file unless it is stored already; return its row so far.
 
     Raise errors that concern all files: no answer of the service, or an unknown key.
     """

@@ -83,7 +83,7 @@ def activate(
     else:
         name = "SEENIT_CAPTION_MODEL" if caption else "SEENIT_MODEL"
         click.echo(
-            f"{told['space_id']} is asked from now on. Set {name}={model}, for tenants to come."
+            f"{told['space_id']} is searched from now on. Set {name}={model}, for tenants to come."
         )
 
 

@@ -33,8 +33,8 @@ def command(queues: str, data: str | None, model: str | None, *, as_json: bool) 
     """Run a worker: it takes uploads and queries off the queues until it is stopped.
 
     Needs the Redis (SEENIT_BROKER_URL), the index and the blobs that API, beat and other workers
-    share. SIGTERM or Ctrl-C: it finishes the batch in hand, gives the rest back, and ends; a
-    second one ends it at once, and others find what it had within SEENIT_LEASE_SECONDS.
+    share. On SIGTERM or Ctrl-C it finishes the batch in hand, gives the rest back, and ends; a
+    second one ends it at once, and other workers take over its jobs within SEENIT_LEASE_SECONDS.
     """
     read = settings.load(data=data, model=model)
     logs.log_to(read)

@@ -137,7 +137,7 @@ def decision(row: Answer) -> str:
 
 
 def verdicts(rows: Sequence[Answer], within: str | None = None) -> None:
-    """Print a table of files and their verdicts; of a long one, those that are not new.
+    """Print a table of files and their verdicts; of a long one, the rows that are not new.
 
     `within` is the folder that contains all of them; it is printed once.
     """

@@ -47,7 +47,7 @@ class HTTPProtocol(H11Protocol):
         self.conn = StrictConnection(h11.SERVER)
 
     def handle_events(self) -> None:
-        """Begin what was received in a context of its own.
+        """Handle the received events in a context of their own.
 
         Otherwise a connection's next request starts in the context of the previous one, and the
         fields bound for its log lines appear in those of the next.
