@@ -1,4 +1,4 @@
-"""What all tests share: the folder of real photos, and a plain word on what did not run."""
+"""Fixtures of the whole suite: real photos, shared servers, and a report of what did not run."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ hypothesis.settings.load_profile("seenit")
 
 @pytest.fixture(autouse=True)
 def _no_caption_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Loading a sentence encoder takes seconds: a test that wants one names it."""
+    """Disable the caption model, which takes seconds to load; a test that needs one names it."""
     monkeypatch.setenv("SEENIT_CAPTION_MODEL", "none")
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder with real photos and small models that SEENIT_TEST_SHARED names, else a skip."""
+    """Return the folder of real photos and small models, SEENIT_TEST_SHARED; skip without it."""
     named = os.environ.get("SEENIT_TEST_SHARED")
     if not named:
         absent("shared", "SEENIT_TEST_SHARED names no folder with photos/ and models/")
@@ -47,7 +47,7 @@ def _shared(
     own: Callable[[Path], AbstractContextManager[S]],
     folders: pytest.TempPathFactory,
 ) -> Iterator[S | servers.Given]:
-    """The server that the environment names, else one of the run's own."""
+    """Yield the server that the environment names, else one started for the run."""
     named = servers.given(part)
     if named is not None:
         yield named
@@ -60,7 +60,7 @@ def _shared(
 def redis_server(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[servers.Redis | servers.Given]:
-    """The Redis that all tests share; one that kills it starts its own."""
+    """Yield the Redis that all tests share; a test that kills it starts its own."""
     yield from _shared("redis", servers.redis, tmp_path_factory)
 
 
@@ -68,13 +68,13 @@ def redis_server(
 def weaviate_server(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[servers.Weaviate | servers.Given]:
-    """The Weaviate that all tests share, each with a tenant or a prefix of its own."""
+    """Yield the Weaviate that all tests share, each with a tenant or a prefix of its own."""
     yield from _shared("weaviate", servers.weaviate, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.S3 | servers.Given]:
-    """The bucket that all tests share, each with a prefix of its own below `url`."""
+    """Yield the bucket that all tests share, each with a prefix of its own below `url`."""
     yield from _shared("s3", servers.s3, tmp_path_factory)
 
 

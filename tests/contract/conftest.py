@@ -1,4 +1,4 @@
-"""What the contract suites share: how an index is opened, and a store in a bucket."""
+"""Fixtures of the contract suites: openers of both indexes, and a store in a bucket."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Shelf:
 
     @contextlib.contextmanager
     def client(self) -> Iterator[weaviate.WeaviateClient]:
-        """A client of its own, not that of the index."""
+        """Yield a new client, separate from the one of the index."""
         node = self.nodes[0]
         client = weaviate.connect_to_custom(
             http_host=node.host,
@@ -65,7 +65,7 @@ class Shelf:
                     client.collections.delete(name)
 
     def drop(self) -> None:
-        """Leave nothing."""
+        """Delete every collection of the schema."""
         with self.client() as client:
             for name in client.collections.list_all(simple=True):
                 if name.startswith(self.prefix):
@@ -76,7 +76,7 @@ class Shelf:
 def weaviate_shelf(
     weaviate_server: servers.Weaviate | servers.Given,
 ) -> Iterator[Shelf]:
-    """Where indexes on Weaviate are opened."""
+    """Yield the schema in which indexes on Weaviate are opened."""
     shelf = Shelf(weaviate_server.url, weaviate_server.key or "")
     yield shelf
     shelf.drop()
@@ -84,13 +84,13 @@ def weaviate_shelf(
 
 @pytest.fixture
 def policy() -> Policy:
-    """Of every index; a module may have another."""
+    """Return the policy of every index; a module may override it."""
     return Policy(visual_floor=0.25, visual_top=5)
 
 
 @pytest.fixture
 def open_local(tmp_path: Path, policy: Policy) -> Iterator[Opens]:
-    """Opens the same embedded index, as often as it is called; closes all of them."""
+    """Yield a function that opens the same embedded index at each call; close all of them."""
     indexes: list[ServiceIndex] = []
 
     def open_index() -> ServiceIndex:
@@ -104,7 +104,7 @@ def open_local(tmp_path: Path, policy: Policy) -> Iterator[Opens]:
 
 @pytest.fixture
 def open_weaviate(weaviate_shelf: Shelf, policy: Policy) -> Iterator[Opens]:
-    """Opens the same index on a server, as often as it is called; empties and closes them."""
+    """Yield a function that opens the same index on a server; empty and close all of them."""
     indexes: list[ServiceIndex] = []
 
     def open_index() -> ServiceIndex:
@@ -120,14 +120,14 @@ def open_weaviate(weaviate_shelf: Shelf, policy: Policy) -> Iterator[Opens]:
 
 @pytest.fixture(params=["local", "weaviate"])
 def opens(request: pytest.FixtureRequest) -> Opens:
-    """Opens the same empty index, as often as it is called."""
+    """Return a function that opens the same empty index at each call, for each kind of index."""
     found: Opens = request.getfixturevalue(f"open_{request.param}")
     return found
 
 
 @pytest.fixture
 def index(opens: Opens) -> ServiceIndex:
-    """One of them."""
+    """Return an open, empty index of each kind."""
     return opens()
 
 
@@ -135,7 +135,7 @@ def index(opens: Opens) -> ServiceIndex:
 def bucket(
     s3_server: servers.S3 | servers.Given, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Blobs]:
-    """An empty store in a bucket of a real server, to which the environment points."""
+    """Yield an empty store in a bucket of a real server, to which the environment points."""
     for name, value in s3_server.environment.items():
         monkeypatch.setenv(name, value)
     store = open_blobs(f"{s3_server.url}/{time.time_ns()}")

@@ -24,7 +24,7 @@ STORES = ("durable", "quick", "memory", "bucket")
 
 @pytest.fixture(params=STORES)
 def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Blobs]:
-    """An empty store; the bucket is one of a real server."""
+    """Yield an empty store of each kind; the bucket is one of a real server."""
     if request.param == "memory":
         yield open_blobs("memory://", durable=True)
     elif request.param == "bucket":
@@ -74,7 +74,7 @@ def test_create_refuses_a_taken_key(blobs: Blobs) -> None:
 
 @pytest.mark.parametrize("size", [1, 3, 70])
 def test_create_many_says_which_keys_were_taken(blobs: Blobs, size: int) -> None:
-    """Of a batch only the free keys are written, whatever its size."""
+    """A batch writes only the free keys, whatever its size."""
     blobs.create("a/x/0", b"first")
     items = [(f"a/{'xyz'[n % 3]}/{n}", str(n).encode()) for n in range(size)]
     assert blobs.create_many(items) == [n > 0 for n in range(size)]
@@ -228,7 +228,7 @@ def test_a_store_that_forgets_its_refusal_is_refused() -> None:
 
 
 def test_a_lost_answer_is_not_taken_for_a_lie() -> None:
-    """A winner that is told "exists" (its first answer was lost) does not fail the probe."""
+    """A winner that is answered "exists" (its first answer was lost) does not fail the probe."""
 
     class Losing(ObjectStoreBlobs):
         def create(self, key: str, data: bytes) -> None:
@@ -241,7 +241,7 @@ def test_a_lost_answer_is_not_taken_for_a_lie() -> None:
 
 
 def test_temporaries_are_neither_listed_nor_kept(tmp_path: Path) -> None:
-    """What a killed writer left is invisible, and removed at a start an hour later."""
+    """The files of a killed writer are invisible, and removed at a start an hour later."""
     store = DirectoryBlobs(tmp_path)
     old, young = tmp_path / ".tmp/old", tmp_path / ".tmp/young"
     for left in (old, young):
@@ -322,7 +322,7 @@ def test_urls_name_stores(tmp_path: Path) -> None:
 
 
 def test_a_store_that_is_down_is_unavailable() -> None:
-    """A bucket that nobody serves: StoreUnavailableError, soon."""
+    """A bucket at an address without a server raises StoreUnavailableError, soon."""
     os_free_port = "http://127.0.0.1:9"
     from obstore.store import S3Store  # noqa: PLC0415 - only this test names a vendor
 

@@ -79,7 +79,7 @@ BROKEN: dict[str, tuple[str, Break, str]] = {
 def made(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Callable[[str], LazyModel[Any]]]:
-    """A tiny model that loads, and what loads it."""
+    """Return the folder of a tiny model that loads, and the function that loads it."""
     pytest.importorskip("torch")
     make, load = MAKES[request.param]
     return make(tmp_path_factory.mktemp(request.param)), load
@@ -92,7 +92,7 @@ def test_a_broken_model_is_absent_for_a_reason(
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """It is said once, and nothing is raised: the engine goes on without it."""
+    """The reason is logged once and nothing is raised: the engine goes on without the model."""
     source, load = made
     folder = tmp_path / "model"
     shutil.copytree(source, folder)
@@ -174,7 +174,7 @@ def test_a_panic_is_translated_and_an_interrupt_is_not() -> None:
 
 
 def _replaced(data: st.DataObject, value: Any) -> Any:  # noqa: ANN401 - whatever JSON can say
-    """One place of a JSON value is another value."""
+    """Return a copy of a JSON value in which one place has another value."""
     if isinstance(value, dict) and value and data.draw(st.booleans(), "deeper"):
         key = data.draw(st.sampled_from(sorted(value)), "key")
         return {**value, key: _replaced(data, value[key])}

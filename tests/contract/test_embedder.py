@@ -36,13 +36,13 @@ TEXTS = ("a photo of a cat", "red", "the sky of a dog " * 20)
 
 @pytest.fixture(scope="module", params=tiny_models.FAMILIES)
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny model of each family."""
+    """Return the folder of a tiny model of each family."""
     return tiny_models.FAMILIES[request.param](tmp_path_factory.mktemp(request.param))
 
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny CLIP."""
+    """Return the folder of a tiny CLIP."""
     return tiny_models.clip(tmp_path_factory.mktemp("clip"))
 
 
@@ -61,7 +61,7 @@ def _images() -> list[Image.Image]:
 
 
 def _plain(folder: Path, images: Sequence[Image.Image], texts: Sequence[str]) -> list[Matrix]:
-    """What the model's own card says to do, one at a time."""
+    """Embed as the model's own card describes, one item at a time."""
     import torch
     from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
 
@@ -171,7 +171,7 @@ def test_the_space_is_named_by_what_shapes_it(clip: Path, tmp_path: Path) -> Non
 def test_fewer_bits_that_change_vectors_are_not_used(
     clip: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A chip whose bfloat16 moves a vector further than 0.999 gets float32, and a line says so."""
+    """If bfloat16 moves a vector further than 0.999, the model runs in float32, and logs it."""
     import torch
 
     plain = dual_encoder.DualEncoder.forward
@@ -190,7 +190,7 @@ def test_fewer_bits_that_change_vectors_are_not_used(
 
 
 def test_bfloat16_is_used_where_it_agrees(clip: Path) -> None:
-    """Asked for, checked, kept; the vectors stay float32."""
+    """A configured bfloat16 passes its check and is kept; the vectors stay float32."""
     embedder = _loaded(clip, dtype="bfloat16")
     exact = _loaded(clip, dtype="float32").embed_images(_images())
     actual = embedder.embed_images(_images())
@@ -250,7 +250,7 @@ def test_a_check_leaves_cores_to_the_decoders(clip: Path, monkeypatch: pytest.Mo
 def test_no_room_for_one_picture_is_unavailable(
     clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Then nothing can be halved any more: EmbedderUnavailableError."""
+    """If one picture does not fit, no batch can be halved: EmbedderUnavailableError."""
     import torch
 
     embedder = _loaded(clip)
@@ -267,7 +267,7 @@ def test_no_room_for_one_picture_is_unavailable(
 def test_a_broken_folder_is_an_absent_model(
     clip: Path, tmp_path: Path, broken: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whatever is wrong with the files: absent with a reason, said once, loudly; never a crash."""
+    """Any fault in the files makes the model absent, with a reason logged once; nothing crashes."""
     folder = _copied(clip, tmp_path / "model")
     match broken:
         case "empty":

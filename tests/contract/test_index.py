@@ -20,7 +20,7 @@ Opens = Callable[[], Index]
 
 
 def everything(index: Index, tenant: str = "default") -> tuple[object, ...]:
-    """All that can be asked of a few made pictures, as one value to compare."""
+    """Return all that the index answers about a few made pictures, as one value to compare."""
     ids = [image_id(n) for n in range(8)]
     prints = [made.fingerprint(n) for n in range(8)]
     vectors = [index.read_vectors(tenant, space, ids) for space in (SPACE, OTHER)]
@@ -96,7 +96,7 @@ def test_the_longest_external_ids_are_told_apart_and_found(index: Index) -> None
 
 
 def test_what_was_projected_is_read_back_whole(index: Index) -> None:
-    """Records, vectors, tombstones and outcomes come back equal, in the order asked for."""
+    """Records, vectors, tombstones and outcomes come back equal, in the order of the ids passed."""
     lived(index)
     fields = Fields(
         title="Boots", category="shoes", tags=("red", "new"), owner_id="o", external_id="e"
@@ -131,7 +131,7 @@ def test_projecting_twice_is_projecting_once(index: Index) -> None:
 
 
 def test_a_stalled_writer_undoes_nothing(index: Index) -> None:
-    """What an older entry left neither replaces a newer state nor brings back what was deleted."""
+    """An older entry neither replaces a newer state nor brings back a deleted picture."""
     lived(index)
     put(index, 4, record(1, 4, decision="block"))
     late = [record(1, 2), record(2, 1)]
@@ -263,7 +263,7 @@ def test_stats_count_by_category_and_space(index: Index) -> None:
 
 
 def test_categories_that_differ_by_a_blank_are_counted_apart(index: Index) -> None:
-    """And what one entry counts of one of them takes nothing from the others."""
+    """The counts of one entry for one category leave the others alone."""
     names = ["shoes ", "shoes", " ", "shoes", "shoes ", " shoes"]
     for seq, name in enumerate(names, 1):
         put(index, seq, record(seq, seq, fields=Fields(category=name)))
@@ -273,7 +273,7 @@ def test_categories_that_differ_by_a_blank_are_counted_apart(index: Index) -> No
 
 
 def test_another_instance_follows(opens: Opens) -> None:
-    """What one instance projects the other answers, whatever it had in memory."""
+    """One instance answers with what another has projected, whatever it had in memory."""
     writer, reader = opens(), opens()
     lived(writer)
     assert everything(reader) == everything(writer)
@@ -299,7 +299,7 @@ def test_it_is_all_there_when_opened_again(opens: Opens) -> None:
 
 
 def test_readers_and_the_writer_do_not_disturb_each_other(index: Index) -> None:
-    """While entries go in, every thread sees whole ones: W and what it promises."""
+    """While entries go in, every thread reads whole ones, up to the watermark."""
     failures: list[str] = []
     done = threading.Event()
 

@@ -42,13 +42,13 @@ MOMENTS = st.sampled_from([made.moment(n) for n in range(4)])
 
 @pytest.fixture
 def policy() -> Policy:
-    """Of an index for many examples, each of which is a tenant of its own."""
+    """Return the policy of an index for many examples, each of which is a tenant of its own."""
     return POLICY
 
 
 @st.composite
 def changes(draw: st.DrawFn, tenant: str, seq: int) -> Record:
-    """A picture's next state: an original or a copy, with vectors of this and that space."""
+    """Return a picture's next state: an original or a copy, with vectors of this and that space."""
     n = draw(st.integers(0, PICTURES - 1))
     original = draw(st.none() | st.integers(0, PICTURES - 1).filter(lambda other: other != n))
     seeds = draw(
@@ -96,27 +96,27 @@ def history(index: Index, data: st.DataObject) -> None:
 
 @pytest.fixture
 def local(open_local: Callable[[], Index]) -> Index:
-    """The embedded one."""
+    """Return the embedded index, shared by all examples."""
     return open_local()
 
 
 @pytest.fixture
 def remote(open_weaviate: Callable[[], Index]) -> Index:
-    """One on a server."""
+    """Return an index on a server."""
     return open_weaviate()
 
 
 @given(data=st.data())
 @law
 def test_any_history_is_answered_as_by_a_dictionary(local: Index, data: st.DataObject) -> None:
-    """By the embedded index."""
+    """The embedded index agrees."""
     history(local, data)
 
 
 @given(data=st.data())
 @settings(law, max_examples=6)
 def test_any_history_on_a_server_is_answered_so_too(remote: Index, data: st.DataObject) -> None:
-    """By Weaviate: a few histories, for each takes seconds."""
+    """Weaviate agrees in a few histories, as each takes seconds."""
     history(remote, data)
 
 
@@ -126,7 +126,7 @@ def tidy(one: RecordCard) -> RecordCard:
 
 
 def agree(index: Index, tenant: str, seq: int, model: Model) -> None:
-    """Every question about every picture."""
+    """Compare the answers about every picture."""
     ids = [image_id(n) for n in range(PICTURES)]
     live = [model.live.get(each) for each in ids]
     assert index.watermark(tenant) == seq

@@ -52,7 +52,7 @@ def test_a_record_that_is_no_anchor_any_more_keeps_its_vector(index: Index) -> N
 
 
 def test_closed_anchors_are_left_out_and_purged_ones_are_not(index: Index) -> None:
-    """What is being deleted takes no new copies; what was taken down still catches its own."""
+    """A picture being deleted takes no new copies; one that was purged still catches its own."""
     put(index, 1, record(1, 1, closed=True), record(2, 1, content="purged"))
     found = index.find_candidates(
         "default", [query(9, fingerprint=made.fingerprint(n)) for n in (1, 2)]
@@ -82,7 +82,7 @@ def test_others_take_the_places_of_those_left_out(index: Index) -> None:
 
 
 def alike(n: int) -> Fingerprint:
-    """One of many fingerprints that lie around the radius of one another."""
+    """Return one of many fingerprints that lie around the radius of one another."""
     return made.fingerprint(n, turns=(made.flipped(made.turns(0)[0], *range(n % 17)),) * 8)
 
 
@@ -128,7 +128,7 @@ def photos() -> list[Image.Image]:
 
 
 def seen(image: Image.Image) -> Features:
-    """The local features of a picture."""
+    """Return the local features of a picture."""
     return extract(np.asarray(image))
 
 

@@ -21,7 +21,7 @@ Opens = Callable[[], Index]
 
 
 def titled(n: int, title: str | None, seq: int = 1, **more: object) -> Record:
-    """A record of which something is said."""
+    """Return a record with a title."""
     fields = Fields(
         title=title, **{k: more.pop(k) for k in list(more) if k in Fields.__annotations__}
     )  # type: ignore[arg-type]
@@ -71,7 +71,7 @@ def test_of_equals_the_one_that_came_first(index: Index) -> None:
 
 
 def test_copies_have_words_of_their_own(index: Index) -> None:
-    """And are found by them; what was edited or deleted is not found by what it was."""
+    """They are found by them; an edited or deleted one is no longer found by its old words."""
     put(index, titled(1, "dog"), titled(2, "puppy", original=1), titled(3, "cat"))
     assert found(index, "puppy") == [2]
     put(index, titled(2, "hound", 2, original=1))
@@ -194,7 +194,7 @@ def test_no_text_is_a_syntax_error(index: Index, text: str) -> None:
 @given(text=st.text(max_size=300))
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_can_be_asked(index: Index, text: str) -> None:
-    """And a stored title is found by itself, where it has a word."""
+    """A stored title finds its own record, if it has a word."""
     if index.watermark("default") == 0:
         put(index, titled(1, "dog"))
     found(index, text)
@@ -231,7 +231,7 @@ CHOICES = {
 
 @pytest.fixture(scope="module")
 def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Index, list[Record]]]:
-    """A hundred records of every kind; a third are copies, without vectors of their own."""
+    """Yield an index of a hundred varied records, with them; a third are copies without vectors."""
     index = SQLiteIndex(tmp_path_factory.mktemp("crowd") / "index.db", POLICY, durable=False)
     records = []
     for n in range(100):

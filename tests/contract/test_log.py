@@ -17,7 +17,7 @@ from core.records import Entry, Operation
 
 @pytest.fixture(params=["directory", "memory", "bucket"])
 def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
-    """An empty store; the bucket is one of a real server."""
+    """Return an empty store of each kind; the bucket is one of a real server."""
     if request.param == "bucket":
         store: Blobs = request.getfixturevalue("bucket")
         return store
@@ -26,7 +26,7 @@ def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
 
 @pytest.fixture
 def log(blobs: Blobs) -> Log:
-    """An empty log."""
+    """Return an empty log in the store."""
     return BlobLog(blobs)
 
 
@@ -80,7 +80,7 @@ def test_the_head_is_found_from_anywhere(blobs: Blobs) -> None:
 
 
 def test_the_head_is_found_across_folders() -> None:
-    """A log past 10,000 entries, of which only the asked ones are looked at."""
+    """The head of a log past 10,000 entries lies in its second folder, and is found."""
     blobs = open_blobs("memory://", durable=False)
     blobs.put([(keys.entry("t", seq), b"") for seq in range(1, 10_050)])
     assert BlobLog(blobs).head("t") == 10_049
