@@ -19,7 +19,7 @@ SCRIPT = Path(__file__).parent / "python_client.py"
 def test_the_generated_client_does_the_main_ways(
     running: Service, document: Path, tmp_path: Path
 ) -> None:
-    """It is made without a warning, uploads, waits, searches, asks for a context, reads bytes."""
+    """It is made without a warning, uploads, waits, searches, builds a context, reads bytes."""
     programs = python_environment("openapi-python-client")
     made = run(
         [

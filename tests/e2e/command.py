@@ -1,4 +1,4 @@
-"""`seenit` as whoever types it: a process of its own that knows its settings alone."""
+"""The `seenit` command as a user runs it: a process of its own that has its settings alone."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ SECONDS = 600.0
 
 
 def line(*words: str) -> list[str]:
-    """What is run for these words."""
+    """Return the command line of these words, with JSON output."""
     return [sys.executable, "-m", "cli", *words, "--json"]
 
 
 def ran(settings: Mapping[str, str], *words: str) -> subprocess.CompletedProcess[str]:
-    """How a command ended that was asked for JSON."""
+    """Run a command with JSON output, and return its exit code and output."""
     return subprocess.run(
         line(*words),
         env={**outside(), **settings},

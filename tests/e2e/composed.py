@@ -1,7 +1,7 @@
-"""What a compose file describes, as processes on loopback: its commands, environment and volumes.
+"""The services of a compose file as processes on loopback: its commands, environment, volumes.
 
-Nothing is made up here but what containers give: a network (host names become loopback, each port
-a free one of its own), volumes (folders), and the programs that the images hold.
+Only the services of containers are replaced: a network (host names become loopback, each port a
+free one of its own), volumes (folders), and the programs that the images hold.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _ALONE = {
     "CLUSTER_BIND_ADDR": "127.0.0.1",
     "DISK_USE_READONLY_PERCENTAGE": "100",
 }
-"""What Weaviate has to be told because its network is loopback."""
+"""Settings that Weaviate needs because its network is loopback."""
 
 
 def project(folder: Path, **settings: str) -> Path:
-    """The files in a folder, with an .env made of .env.example, its secrets filled in."""
+    """Copy the files into a folder, with an .env made from .env.example, its secrets filled in."""
     folder.mkdir(parents=True)
     for name in FILES:
         shutil.copy(ROOT / name, folder)
@@ -48,7 +48,7 @@ def project(folder: Path, **settings: str) -> Path:
 
 
 def compose(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """docker-compose in that folder, knowing no other environment."""
+    """Run docker-compose in that folder, without any other environment."""
     program = binary("docker-compose", "compose")
     used("compose", f"{built(program, 'github.com/docker/compose/v2')} ({program})")
     return subprocess.run(
@@ -63,7 +63,7 @@ def compose(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def config(folder: Path, files: Iterable[str] = FILES[:1], *profiles: str) -> dict[str, Any]:
-    """The services as Docker would be told them, by a plain `up` where no profile is named."""
+    """Return the services as compose configures them, by a plain `up` if no profile is named."""
     named = [word for file in files for word in ("-f", file)]
     named += [word for profile in profiles for word in ("--profile", profile)]
     told = compose(folder, *named, "config", "--format", "json")
@@ -121,7 +121,7 @@ class Process(Server):
             self._check = []  # redis-cli and wget lie in the images, not on every machine
 
     def ready(self) -> bool:
-        """Its own health check says so."""
+        """Return whether its own health check passes."""
         if not self._check:
             return super().ready()
         told = subprocess.run(
@@ -146,13 +146,13 @@ class Network:
                 self.ports[place] = _ports(told)
 
     def volume(self, name: str) -> Path:
-        """The folder of a named volume."""
+        """Make the folder of a named volume, and return it."""
         place = self._folder / "volumes" / name
         place.mkdir(parents=True, exist_ok=True)
         return place
 
     def reached(self, text: str) -> str:
-        """`host:port`, also with several ports, as it is reached on loopback."""
+        """Return `host:port`, or several ports, as it is reached on loopback."""
         return self._mapped(text, "127.0.0.1")
 
     def named(self, text: str) -> str:
@@ -170,14 +170,14 @@ class Network:
 
 
 def places(name: str, told: Mapping[str, Any]) -> list[str]:
-    """The names of a service's containers."""
+    """Return the names of a service's containers."""
     count = told.get("deploy", {}).get("replicas", 1)
     return [name if n == 1 else f"{name}.{n}" for n in range(1, count + 1)]
 
 
 @contextmanager
 def running(services: Mapping[str, Any], folder: Path) -> Iterator[dict[str, Process]]:
-    """Every container of every service, healthy, each after those that it depends on."""
+    """Run every container of every service until healthy, each after those it depends on."""
     network = Network(services, folder)
     found = {
         place: Process(name, told, network, folder / place)
@@ -206,7 +206,7 @@ def running(services: Mapping[str, Any], folder: Path) -> Iterator[dict[str, Pro
 
 
 def _ports(told: Mapping[str, Any]) -> dict[str, str]:
-    """The ports that a service names, and free ones for them; neighbours stay neighbours."""
+    """Map the ports that a service names to free ones; neighbours stay neighbours."""
     words = " ".join(map(str, told["command"]))
     named = re.findall(r"--port (\d+)", words)
     named += [value for key, value in told["environment"].items() if key.endswith("_PORT")]

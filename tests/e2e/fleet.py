@@ -35,7 +35,7 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Of the process itself."""
+        """Return the id of the process."""
         assert self._process is not None
         return self._process.pid
 
@@ -122,16 +122,16 @@ class Fleet(Talking):
 
     @property
     def url(self) -> str:
-        """Of the first API."""
+        """Return the address of the first API."""
         return self.urls[0]
 
     @property
     def processes(self) -> list[Process]:
-        """All of ours."""
+        """Return every process of the fleet."""
         return [*self.apis, *self.workers, self.beat]
 
     def start(self) -> Fleet:
-        """Return once every API is ready and says that nothing is down."""
+        """Return once every API is ready and reports no part as down."""
         for process in self.processes:
             process.start()
         for url in self.urls:
@@ -158,7 +158,7 @@ class Fleet(Talking):
 
     @property
     def blobs(self) -> Blobs:
-        """The store, opened here."""
+        """Open the store of the fleet, and return it."""
         return open_blobs(self.settings["SEENIT_BLOBS_URL"], durable=False)
 
     def pending(self) -> list[str]:
@@ -170,7 +170,7 @@ class Fleet(Talking):
         until(lambda: not self.pending(), seconds, 0.2)
 
     def order(self) -> list[str]:
-        """image_ids of all settled uploads, in the order of the log."""
+        """Return the image_ids of all settled uploads, in the order of the log."""
         log = BlobLog(self.blobs)
         found: list[str] = []
         for seq in range(1, log.head("default") + 1):
@@ -180,7 +180,7 @@ class Fleet(Talking):
         return found
 
     def once(self, told: Mapping[int, str]) -> None:
-        """Every accepted upload is settled once, and nothing else is there."""
+        """Check that every accepted upload is settled once, and that there are no other records."""
         order = self.order()
         assert [one for one, times in Counter(order).items() if times > 1] == []
         assert sorted(order) == sorted(told.values())
@@ -197,7 +197,7 @@ def fleet(
     apis: int = 1,
     **settings: str,
 ) -> Iterator[Fleet]:
-    """All of it on servers of its own where no URL is given, stopped whatever happens."""
+    """Run a whole fleet, on servers of its own without a URL; stop it however the block ends."""
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         if redis is None:

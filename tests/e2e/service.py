@@ -38,7 +38,7 @@ class Service(Talking):
 
     @property
     def pid(self) -> int:
-        """Of the service itself."""
+        """Return the service's own process id."""
         assert self._process is not None
         return self._process.pid
 
@@ -67,16 +67,16 @@ class Service(Talking):
             return False
 
     def log(self) -> str:
-        """What it printed."""
+        """Return the output of the service."""
         return (self.data.parent / f"{self.data.name}.log").read_text()
 
     def tree(self) -> list[psutil.Process]:
-        """The process and all its children."""
+        """Return the process and all its children."""
         own = psutil.Process(self.pid)
         return [own, *own.children(recursive=True)]
 
     def memory(self) -> int:
-        """Bytes that the tree has for itself (unique set size)."""
+        """Return the bytes that the tree has for itself (unique set size)."""
         total = 0
         for process in self.tree():
             try:
@@ -102,7 +102,7 @@ class Service(Talking):
         return self._process.wait(timeout=60)
 
     def order(self) -> list[str]:
-        """image_ids of all settled uploads, in the order of the log."""
+        """Return the image_ids of all settled uploads, in the order of the log."""
         return [
             operation["image_id"]
             for path in sorted((self.data / "blobs" / "log" / "default").glob("*/0*"))
@@ -117,7 +117,7 @@ class Service(Talking):
 
 @contextmanager
 def serving(data: Path, **settings: str) -> Iterator[Service]:
-    """A service that is stopped whatever happens."""
+    """Run a service, and stop it however the block ends."""
     service = Service(data, settings=settings)
     try:
         yield service.start()

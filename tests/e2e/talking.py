@@ -1,4 +1,4 @@
-"""What a client says to a running service, whatever processes stand behind its address."""
+"""Requests to a running service, whatever processes stand behind its address."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def until(ask: Callable[[], T], seconds: float = 60.0, every: float = 0.02) -> T:
-    """Ask until the answer is true, and give it back."""
+    """Call until the answer is true, and return it."""
     deadline = time.monotonic() + seconds
     while True:
         answer = ask()
@@ -35,7 +35,7 @@ class Talking:
         wait: float | None = None,
         **fields: str,
     ) -> httpx.Response:
-        """POST /v1/images."""
+        """Upload files by POST /v1/images."""
         return self.client.post(
             "/v1/images",
             files=[("file", (name, data)) for name, data in files],
@@ -45,7 +45,7 @@ class Talking:
         )
 
     def check(self, data: bytes) -> httpx.Response:
-        """POST /v1/check."""
+        """Check one file by POST /v1/check."""
         return self.client.post("/v1/check", files={"file": ("q.jpg", data)})
 
     def ready(self) -> dict[str, Any]:
@@ -54,11 +54,11 @@ class Talking:
         return told
 
     def jobs(self, status: str | None = None) -> list[dict[str, Any]]:
-        """Every job, oldest first."""
+        """Return every job, oldest first."""
         return self._pages("/v1/jobs", {} if status is None else {"status": status})
 
     def images(self, **filters: str) -> list[dict[str, Any]]:
-        """Every record, oldest first."""
+        """Return every record, oldest first."""
         return self._pages("/v1/images", filters)
 
     def _pages(self, path: str, filters: Mapping[str, str]) -> list[dict[str, Any]]:

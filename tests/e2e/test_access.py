@@ -38,7 +38,7 @@ def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def keyless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Nobody is asked for a key, and no proxy is trusted."""
+    """Yield a service without API keys and without a trusted proxy."""
     with serving(tmp_path_factory.mktemp("keyless") / "data") as made:
         yield made
 
@@ -47,7 +47,7 @@ def keyless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 def talk(service: Service, sent: bytes) -> bytes:
-    """All that is answered to these bytes until the service hangs up, or says nothing more."""
+    """Return all bytes of the answer, until the service hangs up or sends no more."""
     with closing(socket.create_connection(("127.0.0.1", service.port), SECONDS)) as line:
         line.sendall(sent)
         line.settimeout(2.0)
@@ -148,7 +148,7 @@ def test_sound_requests_follow_each_other(keyed: Service) -> None:
 
 
 def lines(service: Service, request_id: str) -> list[dict[str, Any]]:
-    """Of one request."""
+    """Return the log lines of one request, once it is answered."""
     found: list[dict[str, Any]] = []
 
     def there() -> bool:
@@ -161,7 +161,7 @@ def lines(service: Service, request_id: str) -> list[dict[str, Any]]:
 
 
 def upload(request_id: str, size: int) -> bytes:
-    """Of tenant A, with a body that is read in many pieces."""
+    """Return an upload by tenant A, with a body that arrives in many pieces."""
     part = b'--XX\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n'
     body = part + png(photo(3, 64, 48)) + bytes(size) + b"\r\n--XX--\r\n"
     return (
@@ -173,7 +173,7 @@ def upload(request_id: str, size: int) -> bytes:
 
 
 def bare(request_id: str, more: bytes = b"") -> bytes:
-    """Of nobody."""
+    """Return a request without an API key."""
     return (
         f"GET /v1/images HTTP/1.1\r\nHost: x\r\nX-Request-ID: {request_id}\r\n".encode()
         + more
@@ -242,7 +242,7 @@ MEDIA = {
 
 
 def test_originals_are_served_as_what_they_are(keyed: Service) -> None:
-    """Whatever the upload said: by what its bytes show, with a name of ours, never sniffed."""
+    """The bytes decide the media type, whatever the upload declared; the file name is generated."""
     served = set()
     with httpx.Client(base_url=keyed.url, headers={"Authorization": f"Bearer {A}"}) as client:
         for name, data in image_files.every().items():
@@ -295,7 +295,7 @@ PASSED_ON = [
 def test_without_keys_nothing_that_was_passed_on_is_answered(
     keyless: Service, header: tuple[str, str]
 ) -> None:
-    """403, which says why and what to set; probes are answered."""
+    """The 403 names the reason and the setting; probes are answered."""
     client = keyless.client
     assert client.get("/v1/images").status_code == 200
     for method, url in (("GET", "/v1/images"), ("DELETE", "/v1/images/x"), ("GET", "/metrics")):
@@ -339,7 +339,7 @@ def test_a_trusted_proxy_passes_on(keyless: Service, keyed: Service) -> None:
 def test_signed_addresses_are_as_the_caller_came(
     keyless: Service, trusted: str, scheme: str
 ) -> None:
-    """By a trusted proxy's word alone."""
+    """The word of a trusted proxy alone counts."""
     settings = {"SEENIT_TRUSTED_PROXY": trusted} if trusted else {}
     settings["SEENIT_API_KEYS"] = f"{A}:a:admin"
     with serving(keyless.data.parent / f"signed-{scheme}", **settings) as service:
@@ -360,7 +360,7 @@ def test_signed_addresses_are_as_the_caller_came(
 @pytest.mark.parametrize("as_list", [True, False])
 @pytest.mark.parametrize("command", ["up", "api"])
 def test_weak_keys_start_nothing(keyless: Service, command: str, as_list: bool) -> None:
-    """Told by their place, never by their text, in either way of writing them."""
+    """The error names the place of a weak key, never its text, in either way of writing keys."""
     weak = "hush-hush-hush!"
     keys = f"{A}:a:admin,{weak}:b:write"
     if not as_list:

@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def up(tmp_path: Path) -> Iterator[Service]:
-    """A running service on a folder of its own."""
+    """Yield a running service on a folder of its own."""
     service = Service(tmp_path / "data").start()
     try:
         yield service
@@ -48,7 +48,7 @@ def up(tmp_path: Path) -> Iterator[Service]:
 
 
 def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
-    """What a command answers with --json."""
+    """Run a command with --json, and return its output."""
     run([*map(str, arguments), "--json"])
     answer: dict[str, Any] = json.loads(capsys.readouterr().out)
     return answer
@@ -63,7 +63,7 @@ def kinds(answer: dict[str, Any]) -> dict[str, str]:
 
 
 def timeless(answer: dict[str, Any]) -> dict[str, Any]:
-    """An answer without the times at which it was given."""
+    """Remove the times from an answer, and return it."""
     for item in answer["items"]:
         del item["verdict"]["decided_at"], item["decision"]["at"]
     return answer
@@ -104,7 +104,7 @@ def test_alone_it_ingests_goes_on_checks_and_reindexes(
 def test_beside_a_service_the_holder_settles(
     folder: Path, up: Service, capsys: pytest.CaptureFixture[str], found: bool
 ) -> None:
-    """Another process asks it, or accepts, waits, and sees what the holder made of it."""
+    """Another process sends it a task, or accepts, waits, and reads the holder's verdict."""
     where = ("--data", up.data, "--model", "none")
     if not found:
         (up.data / "service.json").unlink()
@@ -121,7 +121,7 @@ def test_beside_a_service_the_holder_settles(
 def test_over_http_it_is_a_client_like_any_other(
     folder: Path, up: Service, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With fields for all of them, in words for people, and an exit code that tells of failures."""
+    """Options set fields of all files, output is for people, and the exit code shows failures."""
     fields = ("--category", "shoes", "--owner", "seller-7", "--tag", "red", "--tag", "new")
     assert run(["ingest", str(folder), "--url", up.url, *fields]) == 1
     said = capsys.readouterr().out
@@ -152,7 +152,7 @@ def test_keys_are_sent(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 def test_a_taken_port_is_one_plain_line(up: Service, capsys: pytest.CaptureFixture[str]) -> None:
-    """Said before anything is opened."""
+    """The error comes before anything is opened."""
     other = up.data.parent / "other"
     assert run(["up", "--port", str(up.port), "--data", str(other)]) == 2
     said = capsys.readouterr().err
@@ -163,7 +163,7 @@ def test_a_taken_port_is_one_plain_line(up: Service, capsys: pytest.CaptureFixtu
 def test_an_ingest_that_was_cut_off_goes_on(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What was accepted before is settled once, and the rest follows."""
+    """Files accepted before are settled once, and the rest follows."""
     where = ("--data", tmp_path / "data", "--model", "none")
     half = tmp_path / "half"
     shutil.copytree(folder, half)
@@ -186,7 +186,7 @@ SAID = {
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service with a tiny model of each kind, two photos and a mirrored copy."""
+    """Yield a service with a tiny model of each kind, two photos and a mirrored copy."""
     folder = tmp_path_factory.mktemp("shown")
     seeing, reading = (folder / name for name in ("clip", "sentences"))
     tiny_models.clip(seeing)
@@ -210,7 +210,7 @@ def names(answer: dict[str, Any]) -> list[str]:
 def test_pictures_are_found_by_words_and_by_example(
     shown: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Over HTTP, with filters and groups; what is asked by file is not stored."""
+    """Filters and groups work over HTTP; the file of a search by example is not stored."""
     where = ("--url", shown.url)
     whole = told(capsys, "search", "red", "cat", *where)
     assert whole["used"] == ["visual", "caption", "keyword"]
@@ -245,7 +245,7 @@ def test_pictures_are_found_by_words_and_by_example(
 def test_other_decisions_are_asked_for_by_name(
     folder: Path, up: Service, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Else only what is allowed is found; without keys the machine itself may ask."""
+    """Otherwise only allowed ones are found; without keys this machine may name others."""
     kept = told(capsys, "ingest", folder, "--url", up.url)["items"]
     first = next(one["image_id"] for one in kept if one["file"].endswith("a.jpg"))
     up.client.put(f"/v1/images/{first}/decision", json={"value": "block"}).raise_for_status()
@@ -345,7 +345,7 @@ def test_an_export_that_fails_leaves_the_old_file(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """And no half of a new one; a full disk is one plain line."""
+    """No half of a new one stays; a full disk is one plain line."""
     out = tmp_path / "out.jsonl"
     out.write_text("old")
     whole = Exporter.records

@@ -196,7 +196,7 @@ def test_a_platform_loses_one_of_each_and_goes_on(tmp_path: Path) -> None:
 
 
 def _works(apis: list[Process], picture: Image) -> None:
-    """A new picture is told new by the first, a smaller copy a copy by the last."""
+    """Check that a new picture is new to the first API, and a smaller copy a copy to the last."""
     first, last = (
         httpx.Client(
             base_url=f"http://127.0.0.1:{one.port}",

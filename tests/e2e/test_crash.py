@@ -26,7 +26,7 @@ GIVE_BACK = ":".join(
 
 
 def insist(service: Service, files: list[bytes], told: dict[int, str], stop: list[bool]) -> None:
-    """One client: every file with a key of its own, sent again until it is answered."""
+    """Upload as one client: every file with a key of its own, sent again until it is answered."""
     for n, data in enumerate(files):
         while not stop:
             try:
@@ -78,7 +78,7 @@ def survives(tmp_path: Path, count: int, kills: int, pauses: tuple[float, float]
 
 
 def told_again(service: Service, files: list[bytes]) -> dict[int, str]:
-    """The same keys once more: the same ids, marked as a replay."""
+    """Upload under the same keys again: expect the same ids, marked as a replay; return them."""
     again: dict[int, str] = {}
     for n, data in enumerate(files):
         answer = service.upload([(f"{n}.jpg", data)], key=f"key-{n}")
@@ -118,8 +118,8 @@ def test_memory_stands_still(tmp_path: Path) -> None:
 
     24 KB are the index, which holds features in memory, and caches that fill up (flat by 4,000
     uploads); one kept file of 21 KB would be too many. Freed memory goes back at once here: the
-    holes that threads leave in their heaps are chance, and were 20 to 60 MB. What is kept is in
-    both halves, chance in one.
+    holes that threads leave in their heaps are chance, and were 20 to 60 MB. Memory that is kept
+    shows in both halves, chance in one.
     """
     files = mixture(1000, 6)
     with serving(tmp_path / "data", GLIBC_TUNABLES=GIVE_BACK) as service:

@@ -18,7 +18,7 @@ PARTS = ("blobs", "derived", "vectors", "fields", "pending", "kept")
 
 
 def delete(service: Service, image_id: str) -> None:
-    """204, or 503 while it is still being settled: then again."""
+    """Delete a picture; repeat it after a 503, while it is still being settled."""
     while True:
         answer = service.client.delete(f"/v1/images/{image_id}")
         if answer.status_code != 503:
@@ -27,7 +27,7 @@ def delete(service: Service, image_id: str) -> None:
 
 
 def sound(service: Service, deleted: Iterable[str]) -> list[dict[str, Any]]:
-    """The records left: none deleted, each one's original among them, one star or several."""
+    """Return the records left: none deleted, originals among them, one group or several."""
     gone = set(deleted)
     records = service.images()
     live = {record["image_id"] for record in records}

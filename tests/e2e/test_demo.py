@@ -22,7 +22,7 @@ pytestmark = pytest.mark.timeout(300)
 
 @pytest.fixture
 def demo(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """The demo, started in an empty folder with its temporary files in it."""
+    """Start the demo in an empty folder with its temporary files in it."""
     (tmp_path / "tmp").mkdir()
     with subprocess.Popen(
         [sys.executable, "-u", "-m", "demo"],
@@ -38,7 +38,7 @@ def demo(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def left(folder: Path) -> list[str]:
-    """Processes and files that a demo in this folder has not taken away."""
+    """Return the processes and files that a demo in this folder has not removed."""
     running = []
     for process in psutil.process_iter():
         try:

@@ -36,7 +36,7 @@ def _made(path: Path, data: bytes | None = b"x") -> str:
 
 
 def _with(name: str, data: bytes | None) -> Make:
-    """A data folder in which one thing is something else."""
+    """Return a maker of a data folder in which one entry has other content."""
 
     def make(folder: Path) -> dict[str, str]:
         _made(folder / "data" / name, data)
@@ -50,7 +50,7 @@ def _model(variable: str, name: str, data: bytes) -> Make:
 
 
 def _away(template: str, variable: str, **more: str) -> Make:
-    """A server at a port where nobody listens."""
+    """Return a maker of settings that name a server at a port without a listener."""
 
     def make(_: Path) -> dict[str, str]:
         ports = free_ports(2)
@@ -145,7 +145,7 @@ def test_doctor_shows_a_table_without_the_package_that_draws_it(tmp_path: Path) 
 
 
 def test_a_command_whose_package_is_missing_says_so_in_a_line(tmp_path: Path) -> None:
-    """Those that do run something need it."""
+    """Only commands that run the service need the package."""
     ended = _ran(_lacking("litestar")(tmp_path), "up", "--data", str(tmp_path / "data"))
     assert ended.returncode == 2
     assert ended.stderr.startswith("seenit: No module named 'litestar'")
@@ -153,7 +153,7 @@ def test_a_command_whose_package_is_missing_says_so_in_a_line(tmp_path: Path) ->
 
 
 def test_doctor_finds_nothing_wrong_where_all_is_well(tmp_path: Path) -> None:
-    """And makes no folder."""
+    """The check makes no folder."""
     ended = _doctor({}, tmp_path / "data", "--json")
     assert ended.returncode == 0, ended.stdout
     assert not (tmp_path / "data").exists()

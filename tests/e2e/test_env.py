@@ -23,7 +23,7 @@ LIGHT = "SEENIT_MODEL=none\nSEENIT_CAPTION_MODEL=none\nSEENIT_LOG_LEVEL=warning\
 
 
 def clone(folder: Path) -> Path:
-    """What of the repository it takes."""
+    """Copy the files that the script needs, and return their folder."""
     (folder / "scripts").mkdir(parents=True)
     shutil.copy(ROOT / "scripts/env", folder / "scripts")
     for name in (*FILES, ".env.example", "Makefile"):
@@ -32,7 +32,7 @@ def clone(folder: Path) -> Path:
 
 
 def ran(folder: Path, *words: str) -> str:
-    """What it says, which holds no secret, from another folder and with no environment."""
+    """Run from another folder without an environment; return the output, which holds no secret."""
     told = subprocess.run(
         words or [folder / "scripts/env"],
         cwd=folder if words else "/",
@@ -59,7 +59,7 @@ def values(folder: Path) -> dict[str, str]:
 
 
 def test_it_makes_every_secret_that_compose_wants(tmp_path: Path) -> None:
-    """Each its own and long; a second run says so and changes nothing."""
+    """Each is its own and long; a second run reports that and changes nothing."""
     folder = clone(tmp_path / "clone")
     assert compose(folder, "config", "--quiet").returncode != 0
     assert "scripts/env" in compose(folder, "config", "--quiet").stderr
@@ -105,7 +105,7 @@ lines = st.sampled_from(
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One that every example begins anew in."""
+    """Return a folder that every example fills from the start."""
     return clone(tmp_path_factory.mktemp("env") / "clone")
 
 
@@ -116,7 +116,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_is_there_stays_and_what_is_missing_is_made(
     folder: Path, written: list[tuple[str, str]], ended: bool, ours: bool
 ) -> None:
-    """As compose reads the file: however a value is written, and whatever stands beside it."""
+    """The file is read as compose does: however a value is written, whatever stands beside it."""
     text = "\n".join(line.format(name) for name, line in written) + ("\n" if ended else "")
     (folder / ".env").write_bytes(text.encode())
     (folder / ".env").chmod(0o600 if ours else 0o644)
@@ -138,7 +138,7 @@ def test_what_is_there_stays_and_what_is_missing_is_made(
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Every variable of .env as compose reads it, of a file that asks for no secret."""
+    """Return every variable of .env as compose reads it, through a file that requires none."""
     probe = folder / "probe.yaml"
     probe.write_text("services:\n  one:\n    image: none\n    env_file: [.env]\n")
     told = compose(folder, "-f", "probe.yaml", "config", "--format", "json")

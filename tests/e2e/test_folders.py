@@ -45,14 +45,14 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def good(root: Path) -> list[Path]:
-    """The pictures of a tree, in the order in which they are sent."""
+    """Return the pictures of a tree, in the order in which they are sent."""
     names = (b"a.jpg", b"latin1 \xe9\xf1.jpg", "Möwe \u202e.JPG".encode(), b"without a suffix")
     return [*(root / os.fsdecode(name) for name in names), root / LONG / "last.jpg"]
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """One that runs already."""
+    """Yield a service that runs already."""
     with serving(tmp_path_factory.mktemp("service") / "data", **SETTINGS) as running:
         yield running
 
@@ -74,7 +74,7 @@ def told(*words: str, seconds: float = 120) -> tuple[int, dict[str, Any]]:
 
 @pytest.fixture(params=["here", "elsewhere"])
 def where(request: pytest.FixtureRequest, tmp_path: Path, service: Service) -> list[str]:
-    """The options of a service in the command's own process, and of one that runs already."""
+    """Return the options of a service in the command's own process, and of a running one."""
     return ["--data", str(tmp_path / "data")] if request.param == "here" else ["--url", service.url]
 
 
@@ -103,13 +103,13 @@ def test_good_pictures_are_taken_and_the_rest_is_told_by_kind(
 
 
 def sorted_as_sent(root: Path) -> list[Path]:
-    """A folder's files before those of its folders."""
+    """Return the files of a folder before the files of its folders."""
     *own, last = good(root)
     return [*sorted(own), last]
 
 
 def test_ids_are_found_again_and_nothing_is_sent_twice(tree: Path, service: Service) -> None:
-    """Also of names that are not UTF-8 and of paths that are longer than an id."""
+    """Names that are not UTF-8, and paths longer than an id, are found again too."""
     where = ["--url", service.url]
     told("ingest", str(tree), *where)
     _, again = told("ingest", str(tree), *where)
@@ -191,7 +191,7 @@ def test_a_file_argument_that_is_none_is_one_plain_message(
 
 
 def test_evaluations_leave_odd_entries_out(tmp_path: Path) -> None:
-    """Of folders and of tables: each is named, none is waited for."""
+    """An odd entry of a folder or a table is named, and never waited for."""
     pipe = tmp_path / "pipe.jpg"
     os.mkfifo(pipe)
     for words in (

@@ -19,7 +19,7 @@ MOST_BYTES = 1_500_000_000
 
 
 def plain(problem: dict[str, Any]) -> None:
-    """A problem has a status below 500 and words without a class name or a path in them."""
+    """Check that a problem has a status below 500 and no class name or path in its text."""
     assert 400 <= problem["status"] < 500, problem
     assert problem["title"]
     assert problem["detail"]
@@ -49,7 +49,7 @@ def _upload(service: Service, data: bytes) -> None:
 
 
 def checked(service: Service, data: bytes) -> None:
-    """A verdict or a plain problem."""
+    """Check a file: expect a verdict or a plain problem."""
     answer = service.check(data)
     assert answer.status_code < 500, answer.text
     if answer.status_code != 200:

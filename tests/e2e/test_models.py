@@ -21,7 +21,7 @@ from tests.samples.pictures import jpeg, photo
 
 
 def seenit(service: Service, *words: str, fails: bool = False) -> dict[str, Any]:
-    """Run the command line beside a service; its JSON answer, or what it said."""
+    """Run the command line beside a service; return its JSON, or its error output as `said`."""
     done = ran(service.settings, *words)
     assert (done.returncode != 0) == fails, done.stderr
     answer: dict[str, Any] = {"said": done.stderr} if fails else json.loads(done.stdout)
@@ -87,7 +87,7 @@ def changed(
 ) -> dict[str, int]:
     """Change the model under a service that holds the first of each pair, while `sent` comes in.
 
-    Each second one is a copy of its first: it must be told so by the new model's service too.
+    Each second one is a copy of its first, and the service of the new model must report it as one.
     """
     first = service.images()[0]["image_id"]
     before = service.client.get(f"/v1/images/{first}").json()["spaces"]["visual"]
@@ -125,7 +125,7 @@ def changed(
 @pytest.mark.hard
 @pytest.mark.timeout(600)
 def test_a_model_is_changed_while_uploads_and_searches_go_on(tmp_path: Path) -> None:
-    """No upload fails, every search answers, a copy of an old picture is not told new."""
+    """No upload fails, every search answers, a copy of an old picture is not reported as new."""
     old, new = tiny_models.two_towers(tmp_path / "old"), tiny_models.clip(tmp_path / "new")
     settings: Mapping[str, str] = {"SEENIT_MODEL": str(old), "SEENIT_SIMILAR_AT": "0.9999"}
     # few: an untrained model finds any two pictures alike, and all that is alike is laid over
@@ -191,6 +191,6 @@ def test_a_backfill_outlives_the_process_that_does_it(tmp_path: Path) -> None:
 
 
 def filled(service: Service, space_id: str) -> int:
-    """Records with a vector in a space."""
+    """Return the number of records with a vector in a space."""
     spaces = service.client.get("/v1/stats").json()["total"]["spaces"]
     return int(spaces.get(space_id, {"with": 0})["with"])

@@ -37,7 +37,7 @@ def test_a_reindex_moves_a_filled_instance_there_and_back(
 
 
 def told(service: Any, probes: list[bytes]) -> dict[str, Any]:  # noqa: ANN401 - a service
-    """Everything the index has a part in, and who is found by words."""
+    """Return all answers that depend on the index, and the hits of a search by words."""
     found = service.client.post("/v1/search", json={"text": "number 7", "mode": "keyword"})
     hits = found.raise_for_status().json()["hits"]
     return {

@@ -1,4 +1,4 @@
-"""What the README shows with curl is what the service does."""
+"""The README's examples with curl, run against a service."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.timeout(300)
 def test_the_examples_of_the_readme_run(tmp_path: Path) -> None:
-    """In order, each without an error, ending with one picture left."""
+    """They run in their order, each without an error, and one picture is left at the end."""
     curl = shutil.which("curl")
     if curl is None:
         absent("curl", "the README's examples are run with it")

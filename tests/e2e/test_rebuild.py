@@ -21,7 +21,7 @@ def seenit(service: Service, *words: str, **settings: str) -> None:
 
 
 def fill(service: Service) -> None:
-    """Uploads of every kind, a broken one, an edit, decisions, a purge and a delete."""
+    """Send uploads of every kind, a broken one, an edit, decisions, a purge and a delete."""
     files = [*mixture(60, 9), b"\xff\xd8\xff\xe0 broken", jpeg(photo(77), 90)[:20_000]]
     for n, data in enumerate(files):
         answer = service.upload([(f"{n}.jpg", data)], title=f"number {n}", tags="t")
@@ -37,7 +37,7 @@ def fill(service: Service) -> None:
 
 
 def answers(service: Service, probes: list[bytes]) -> dict[str, Any]:
-    """Everything the index has a part in."""
+    """Return all answers that depend on the index."""
     records = service.images()
     told: dict[str, Any] = {
         "records": records,
@@ -58,7 +58,7 @@ def answers(service: Service, probes: list[bytes]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """One service for all of them: each leaves it running, with the index made again."""
+    """Yield one service for all tests: each leaves it running, with its index rebuilt."""
     with serving(tmp_path_factory.mktemp("rebuilt") / "data") as service:
         fill(service)
         yield service

@@ -31,7 +31,7 @@ def _roomy(client: Client, _: servers.Redis) -> None:
 
 
 def _unsaved(client: Client, server: servers.Redis) -> None:
-    """A folder in the place of its file keeps it from saving."""
+    """Put a folder in the place of Redis' file, so that saving fails."""
     client.config_set("stop-writes-on-bgsave-error", "yes")
     client.config_set("save", "3600 1")
     (server.data / "dump.rdb").mkdir()

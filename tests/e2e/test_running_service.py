@@ -36,7 +36,7 @@ sys.exit(code)
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Settings of a tiny model of each kind."""
+    """Return settings that name a tiny model of each kind."""
     folder = tmp_path_factory.mktemp("models")
     tiny_models.clip(folder / "clip")
     tiny_models.sentences(folder / "sentences")
@@ -48,7 +48,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory, models: dict[str, str]) -> Iterator[Service]:
-    """A service with API keys and two pictures of the tenant `shop`."""
+    """Yield a service with API keys and two pictures of the tenant `shop`."""
     keys = "a-key-that-is-long:shop:write"
     data = tmp_path_factory.mktemp("up") / "data"
     with serving(data, SEENIT_API_KEYS=keys, **models) as running:
@@ -64,14 +64,14 @@ def up(tmp_path_factory: pytest.TempPathFactory, models: dict[str, str]) -> Iter
 
 @pytest.fixture(scope="module")
 def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file of the first one's bytes."""
+    """Return a file with the bytes of the first picture."""
     path = tmp_path_factory.mktemp("asked") / "asked.jpg"
     path.write_bytes(jpeg(photo(1)))
     return path
 
 
 def light(*words: object, **settings: str) -> dict[str, Any]:
-    """What a command answers, in a process that loads neither models nor the service."""
+    """Run a command in a process that loads neither models nor the service; return its JSON."""
     ended = subprocess.run(
         [sys.executable, "-c", WITHOUT, *map(str, words), "--json"],
         env={**outside(), **settings},
@@ -190,7 +190,7 @@ def test_a_command_right_after_the_start_waits_for_the_models(
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::1", "localhost"])
 def test_a_service_on_other_addresses_is_found(tmp_path: Path, host: str) -> None:
-    """Of all addresses the loopback one is used."""
+    """A service on all addresses is reached over loopback."""
     keys = "a-key-that-is-long:shop:write"
     service = Service(tmp_path / "data", settings={"SEENIT_HOST": host, "SEENIT_API_KEYS": keys})
     service.start(ready=False)

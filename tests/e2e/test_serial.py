@@ -22,7 +22,7 @@ THREADS = 20
 
 
 def variants(seed: int) -> list[bytes]:
-    """20 files of one photo that all confirm each other: sizes, qualities, brightness."""
+    """Return 20 files of one photo that confirm each other: sizes, qualities, brightness."""
     picture = photo(seed, 480, 360)
     made = []
     for n in range(THREADS):
@@ -34,7 +34,7 @@ def variants(seed: int) -> list[bytes]:
 
 
 def at_once(service: Service, files: Sequence[bytes]) -> list[dict[str, Any]]:
-    """Each file by a thread of its own, all released together; what each was told."""
+    """Upload each file by its own thread, all released together; return their items."""
 
     def send(data: bytes) -> dict[str, Any]:
         answer = service.upload([("p.jpg", data)], wait=60)
@@ -139,7 +139,7 @@ def equals_serial(tmp_path: Path, files: Sequence[bytes], clients: int) -> None:
 
 
 def verdicts(service: Talking, place: dict[str, int]) -> dict[int, Told]:
-    """Of each file: kind, original, and which others confirmed it; pictures by their number."""
+    """Return each file's kind, original and confirmed others; pictures are numbered."""
     return {
         place[record["image_id"]]: (
             record["verdict"]["kind"],
@@ -165,7 +165,7 @@ def test_a_thousand_uploads_by_sixteen_clients_equal_the_serial_run(tmp_path: Pa
 
 
 def test_mixtures_hold_every_kind() -> None:
-    """The mixture is what it says: repeats, and photos that differ."""
+    """A mixture has both: repeats, and photos that differ."""
     files = mixture(60, 1)
     assert len(set(files)) < len(files)
     with Image.open(io.BytesIO(files[0])) as first:

@@ -16,7 +16,7 @@ from tests.samples.pictures import jpeg, photo
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    """An API, a worker and a beat on a Redis and a folder."""
+    """Yield an API, a worker and a beat on a Redis and a folder."""
     folder = tmp_path_factory.mktemp("shared")
     index = (folder / "index.sqlite").as_uri().replace("file:", "sqlite:", 1)
     with fleet(folder / "fleet", weaviate=index) as made:
@@ -30,7 +30,7 @@ class Shell:
         self._capsys = capsys
 
     def __call__(self, *words: str, code: int = 0) -> Any:  # noqa: ANN401  # JSON
-        """What a command says that ends with that code."""
+        """Run a command that ends with that code, and return its JSON."""
         ended = run([*words, "--json"])
         said = self._capsys.readouterr()
         assert ended == code, said.err

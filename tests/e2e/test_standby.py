@@ -10,7 +10,7 @@ from tests.samples.pictures import jpeg, photo
 
 
 def kind(service: Service, data: bytes) -> str:
-    """What an upload through this process is told."""
+    """Upload through this process, and return the kind of the verdict."""
     answer = service.upload([("a.jpg", data)], wait=60)
     assert answer.status_code == 200, answer.text
     told: str = answer.json()["items"][0]["verdict"]["kind"]
@@ -34,7 +34,7 @@ def test_a_second_process_accepts_and_the_holder_settles(tmp_path: Path) -> None
 
 
 def test_another_takes_over_when_the_holder_is_killed(tmp_path: Path) -> None:
-    """What the dead one had accepted and what comes later is settled by the next."""
+    """The next holder settles the uploads that the dead one accepted, and later ones."""
     data = tmp_path / "data"
     files = [jpeg(photo(seed, 320, 240), 90) for seed in range(8)]
     with serving(data) as holder, serving(data) as other:

@@ -1,4 +1,4 @@
-"""What once stopped the engine for good, with uploads answered 202 and nothing said."""
+"""Faults that once stopped the engine for good, with uploads answered 202 and no log line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"a" * 64
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny model that loads."""
+    """Return the folder of a tiny model that loads."""
     pytest.importorskip("torch")
     return tiny_models.clip(tmp_path_factory.mktemp("clip"))
 
@@ -78,7 +78,7 @@ def test_a_process_whose_neighbour_holds_the_folder_is_ready(tmp_path: Path) -> 
 def test_a_pointer_in_the_place_of_weights_leaves_the_model_absent(
     tmp_path: Path, clip: Path, name: str
 ) -> None:
-    """It is told once, loudly, with what to do; uploads are settled without a model."""
+    """The log reports it once, with a remedy; uploads are settled without a model."""
     folder = tmp_path / "model"
     shutil.copytree(clip, folder)
     (folder / "model.safetensors").unlink()

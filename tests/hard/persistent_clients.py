@@ -26,11 +26,11 @@ class Uploads:
     """Files sent by a few clients, each with a key of its own, sent again until it is accepted."""
 
     def __init__(self, running: Fleet, count: int, seed: int, every: float = 0.0) -> None:
-        """`every`: seconds between two uploads of a client, to stretch them over a fault."""
+        """Prepare the uploads; a client pauses `every` seconds, to stretch them over a fault."""
         self.files = mixture(count, seed)
         self.told: dict[int, str] = {}
         self.seconds: list[float] = []
-        """Of every answer."""
+        """Response times of all requests."""
         self.refused: list[str] = []
         self._running = running
         self._every = every * STRETCH
@@ -116,7 +116,7 @@ def endure(
 
 
 def equals(running: Fleet, folder: Path, uploads: Uploads) -> None:
-    """Every upload settled once, none lost, told what the serial run tells."""
+    """Check that every upload is settled once, with the verdict of the serial run."""
     running.once(uploads.told)
     place = {image_id: n for n, image_id in uploads.told.items()}
     order = [place[image_id] for image_id in running.order()]
@@ -128,5 +128,5 @@ def equals(running: Fleet, folder: Path, uploads: Uploads) -> None:
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """Of the values, sorted."""
+    """Return a quantile of the values."""
     return sorted(values)[min(len(values) - 1, int(len(values) * share))]

@@ -17,7 +17,7 @@ Told = tuple[str, int | None, list[int]]
 
 
 def serial(folder: Path, files: Sequence[bytes], order: Sequence[int]) -> dict[int, Told]:
-    """What each file is told, by its number, when they come in this order."""
+    """Return each file's verdict, by its number, when the files come in this order."""
     read = Settings(data=folder, model="none", caption_model="none", durable=False)
     services = wiring.build(read)
     verdicts: dict[int, Verdict] = {}
@@ -45,7 +45,7 @@ def serial(folder: Path, files: Sequence[bytes], order: Sequence[int]) -> dict[i
 
 
 def plain(verdict: Verdict, place: Mapping[str, int]) -> Told:
-    """A verdict in numbers of files."""
+    """Return a verdict with file numbers in place of ids."""
     return (
         verdict.kind,
         place[verdict.original] if verdict.original else None,

@@ -1,6 +1,6 @@
-"""The benchmarks run, in their quick form: each topic, on made and on real photos.
+"""The benchmarks in their quick form: each topic, on made and on real photos.
 
-No figure is compared with a time: that one is there, and is finite, is what is asked.
+No figure is compared with a time: the tests check that each one is present and finite.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ ON_BOTH = (
 
 
 class Told(NamedTuple):
-    """What a run printed, and what it wrote."""
+    """Outcome of a run: its output, and the report it wrote."""
 
     code: int
     printed: str
@@ -104,7 +104,7 @@ def plain(folder: Path, count: int) -> Path:
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory: pytest.TempPathFactory) -> Told:
-    """One run of all topics, on the photos that the environment names, else on drawn ones."""
+    """Run all topics once, on the photos that the environment names, else on drawn ones."""
     folder = tmp_path_factory.mktemp("bench")
     named = os.environ.get("SEENIT_PHOTOS")
     return bench(folder, photos=Path(named) if named else plain(folder / "photos", 48))
@@ -174,7 +174,7 @@ def test_photos_are_taken_by_the_folders_they_lie_in(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_measured_is_named(
     tmp_path: Path, count: int | None, said: str
 ) -> None:
-    """And nothing is measured."""
+    """The run ends before any measurement."""
     folder = tmp_path / "photos"
     if count is not None:
         plain(folder, count)

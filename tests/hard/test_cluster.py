@@ -22,7 +22,7 @@ _seeds = count(200)
 
 
 def bearing(running: Fleet, folder: Path, harm: Callable[[], None], seed: int) -> None:
-    """Uploads and, all the while, reads that must never fail."""
+    """Upload through a fault, and read all the while; check that no read fails."""
     failures: list[str] = []
 
     def read(uploads: Uploads) -> None:

@@ -18,7 +18,7 @@ GOOD = png(photo(1, 96, 64))
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """With every format on."""
+    """Yield a service with every format on."""
     folder = tmp_path_factory.mktemp("extremes") / "data"
     with serving(folder, SEENIT_FORMATS=",".join(FORMATS)) as running:
         yield running

@@ -31,20 +31,20 @@ PATIENCE = 240.0
 
 @pytest.fixture
 def seed() -> int:
-    """A mixture of its own for each test."""
+    """Return a seed of its own for each test's mixture."""
     return next(_seeds)
 
 
 @pytest.fixture
 def weaviate(tmp_path: Path) -> Iterator[servers.Weaviate]:
-    """One that may be stopped."""
+    """Yield a Weaviate that may be stopped."""
     with servers.weaviate(tmp_path / "weaviate") as running:
         yield running
 
 
 @pytest.fixture
 def redis(tmp_path: Path) -> Iterator[servers.Redis]:
-    """One that may be stopped."""
+    """Yield a Redis that may be stopped."""
     with servers.redis(tmp_path / "redis") as running:
         yield running
 
@@ -127,7 +127,7 @@ def test_weaviates_volume_deleted(tmp_path: Path, weaviate: servers.Weaviate, se
 
 
 def test_the_api_killed_while_accepting(tmp_path: Path, seed: int) -> None:
-    """Who was answered 202 is settled; who was not sends again and gets one record."""
+    """An upload answered 202 is settled; the others are sent again and make one record each."""
     dice = random.Random(seed)
 
     def harm(uploads: Uploads) -> None:
@@ -186,7 +186,7 @@ def test_weaviate_slowed_to_two_seconds_an_answer(
 def test_weaviate_says_nothing_for_half_a_minute(
     tmp_path: Path, weaviate: servers.Weaviate, seed: int
 ) -> None:
-    """It takes connections and never answers; many who read take no thread from who uploads."""
+    """It takes connections and never answers; many readers take no thread from uploads."""
     with servers.toxiproxy(tmp_path / "toxiproxy") as proxy:
         links = [proxy.link("127.0.0.1", port) for port in (weaviate.http, weaviate.grpc)]
         over = threading.Event()

@@ -30,7 +30,7 @@ def decoders() -> Iterator[DecoderPool]:
 
 
 def resident() -> int:
-    """Bytes of memory of this process and its children."""
+    """Return the bytes of memory of this process and its children."""
     processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
     total = 0
     for process in processes:
@@ -42,7 +42,7 @@ def resident() -> int:
 
 
 def look(path: Path) -> Header | SeenitError:
-    """What is seen at accept."""
+    """Return the header that is read at accept, or the error."""
     try:
         return inspect(path, LIMITS)
     except SeenitError as error:

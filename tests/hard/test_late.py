@@ -41,12 +41,11 @@ class Late(SQLiteIndex):
         self._thread.start()
 
     def project_entry(self, *given: Any, **named: Any) -> None:  # noqa: ANN401 - whatever the port's is
-        """Later."""
         act = super().project_entry
         self._due.append((time.monotonic() + LATE, lambda: act(*given, **named)))
 
     def close(self) -> None:
-        """At once, whatever is due."""
+        """Close at once, whatever is due."""
         self._over.set()
         self._thread.join()
         super().close()

@@ -27,7 +27,7 @@ ROUNDS = 50
 
 @contextmanager
 def worker(folder: Path, index: str | None) -> Iterator[Services]:
-    """Everything connected; its own index connection, the blob store shared."""
+    """Yield a connected worker with its own index connection; the blob store is shared."""
     given = {"index_url": index, "index_prefix": "Races"} if index else {}
     read = Settings(data=folder, model="none", caption_model="none", durable=False, **given)
     services = wiring.build(read)
