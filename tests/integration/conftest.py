@@ -1,4 +1,4 @@
-"""What several of these are given: a queue on Redis, and an index on Weaviate."""
+"""Fixtures of the integration tests: a queue on Redis, and an index on Weaviate."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def dug(
     tmp_path: Path,
     redis_server: servers.Redis | servers.Given,
 ) -> Iterator[Pit]:
-    """A pit over the Redis that all tests share, in batches of 8; a test of time digs its own."""
+    """Yield a pit over the shared Redis, in batches of 8; a test of time digs its own."""
     with pit(tmp_path, redis_server.url, lease_seconds=LEASE_SECONDS) as made:
         yield made
 
@@ -31,7 +31,7 @@ def dug(
 def opens(
     weaviate_server: servers.Weaviate | servers.Given,
 ) -> Iterator[Callable[..., WeaviateIndex]]:
-    """Opens the same empty index on a server, as often as it is called; drops all of it."""
+    """Yield a function that opens the same empty index on a server; drop its data at the end."""
     found: list[WeaviateIndex] = []
     prefix = f"T{uuid4().hex[:8]}"
 

@@ -17,13 +17,13 @@ from tests.backends.server_process import is_free, wait
 
 @pytest.fixture
 def toxic(tmp_path: Path) -> Iterator[servers.Toxiproxy]:
-    """A toxiproxy."""
+    """Yield a toxiproxy of its own."""
     with servers.toxiproxy(tmp_path / "toxiproxy") as server:
         yield server
 
 
 def test_redis_keeps_what_its_file_holds_through_kill_9(tmp_path: Path) -> None:
-    """On the same port and with its password; stopped, nobody listens."""
+    """It restarts on the same port and with its password; once stopped, the port is closed."""
     with servers.redis(tmp_path, password="secret", appendonly=True) as server:
         with Client.from_url(server.url) as client:
             client.set("name", "kept")
@@ -50,7 +50,7 @@ def test_redis_keeps_what_its_file_holds_through_kill_9(tmp_path: Path) -> None:
 
 
 def test_a_link_is_cut_half_opened_and_slowed(tmp_path: Path, toxic: servers.Toxiproxy) -> None:
-    """And mended it is as before."""
+    """Mended, it works as before."""
     with servers.redis(tmp_path / "redis") as server:
         link = toxic.link("127.0.0.1", server.port)
 
@@ -94,7 +94,7 @@ def test_a_paused_server_takes_connections_and_is_silent(tmp_path: Path) -> None
 
 
 def test_weaviate_asks_for_its_key_and_comes_back_with_its_data(tmp_path: Path) -> None:
-    """After kill -9, on the same ports."""
+    """It does so after kill -9, on the same ports."""
     with servers.weaviate(tmp_path, key="secret") as server:
         root = f"http://127.0.0.1:{server.http}/v1/schema"
         with httpx.Client(headers={"Authorization": "Bearer secret"}) as client:
@@ -139,7 +139,7 @@ def test_a_cluster_goes_on_without_its_leader(tmp_path: Path) -> None:
 def test_one_request_in_ten_is_refused_and_half_of_these_are_carried_out(
     s3_server: servers.S3,
 ) -> None:
-    """What passes, passes unchanged; the client sees which were refused."""
+    """Other requests pass unchanged; the client sees which were refused."""
     port = int(s3_server.environment["AWS_ENDPOINT_URL"].rpartition(":")[2])
     with servers.flaky("127.0.0.1", port) as proxy, httpx.Client() as client:
         passed = client.get(f"http://127.0.0.1:{port}/x").status_code

@@ -25,7 +25,7 @@ TENANT = "t"
 
 
 def documented() -> list[str]:
-    """The order in which prefixes are to be copied; what is not named comes last."""
+    """Return the order in which prefixes are to be copied; others come last."""
     text = (ROOT / "docs/running.md").read_text()
     section = text.partition("\n## Back-up and restore\n")[2].partition("\n## ")[0]
     return re.findall(r"^\d\. `(\w+)/`", section, re.MULTILINE)
@@ -33,7 +33,7 @@ def documented() -> list[str]:
 
 @contextmanager
 def service(data: Path) -> Iterator[Services]:
-    """One without models or an engine; jobs are settled when a test says so."""
+    """Yield a service without models or an engine; a test settles the jobs."""
     services = wiring.build(
         Settings(data=data, model="none", caption_model="none", durable=False, decoders=1)
     )
@@ -107,7 +107,7 @@ def restored(folder: Path, before: Sequence[str]) -> None:
 
 
 def test_a_copy_in_the_documented_order_is_whole(tmp_path: Path) -> None:
-    """What was promised before it was begun is in it, settled or pending."""
+    """It contains all that was accepted before it began, settled or pending."""
     order = documented()
     assert order[:3] == ["pending", "done", "log"]
     restored(tmp_path, backed_up(tmp_path, order))

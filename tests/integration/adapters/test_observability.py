@@ -1,4 +1,4 @@
-"""What a real service writes down, in lines and in figures, while pictures go through it."""
+"""Log lines and metrics that a real service writes while pictures go through it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PERSONAL = {"title": "Grandmother by the lake", "owner_id": "owner-of-it-all"}
 
 
 def shown(text: str) -> dict[tuple[str, ...], float]:
-    """Samples by name and values of labels."""
+    """Return samples by name and values of labels."""
     return {
         (sample.name, *sample.labels.values()): sample.value
         for family in text_string_to_metric_families(text)
@@ -36,15 +36,15 @@ class Lines:
         self._service = service
 
     def all(self) -> list[dict[str, Any]]:
-        """Every line but what is said on standard output."""
+        """Return every line but the plain ones of standard output."""
         return [json.loads(line) for line in self._service.log().splitlines() if line[:1] == "{"]
 
     def naming(self, job_id: str) -> list[dict[str, Any]]:
-        """Those that name a job anywhere."""
+        """Return the lines that name a job anywhere."""
         return [line for line in self.all() if job_id in json.dumps(line)]
 
     def steps(self, job_id: str, level: str) -> list[str]:
-        """What is said of one job from below the doors."""
+        """Return the events of one job that the core logged at a level."""
         return [
             line["event"]
             for line in self.naming(job_id)
@@ -53,7 +53,7 @@ class Lines:
 
 
 def test_lines_and_figures_follow_an_upload(tmp_path: Path) -> None:
-    """Two lines of it at info, each step at debug, all with its job_id; nobody's words in them."""
+    """Two lines at info, each step at debug, all with its job_id and without a caller's words."""
     service = Service(
         tmp_path / "data", settings={"SEENIT_LOG_FORMAT": "json", "SEENIT_LOG_LEVEL": "debug"}
     ).start()
@@ -104,7 +104,7 @@ def test_lines_and_figures_follow_an_upload(tmp_path: Path) -> None:
 
 
 def _about(lines: Lines, job_id: str) -> list[dict[str, Any]]:
-    """What is said of one job at info."""
+    """Return the audit lines of one job at info."""
     return [
         line
         for line in lines.naming(job_id)
@@ -115,7 +115,7 @@ def _about(lines: Lines, job_id: str) -> list[dict[str, Any]]:
 def _figures(
     talking: Talking, name: str, label: str, least: float, port: int | None = None
 ) -> dict[tuple[str, ...], float] | None:
-    """All of a process, once one of them is as high; what is counted is told a moment later."""
+    """Return a process' metrics once one of them is as high, else None: counts lag a moment."""
     try:
         at = "" if port is None else f"http://127.0.0.1:{port}"
         found = shown(talking.client.get(f"{at}/metrics").text)
@@ -127,7 +127,7 @@ def _figures(
 def test_lines_and_figures_of_several_processes(
     tmp_path: Path, weaviate_server: servers.Weaviate | servers.Given
 ) -> None:
-    """The API says that a job was accepted, a worker that it was settled; each has its figures."""
+    """The API logs that a job was accepted, a worker that it was settled; each has its metrics."""
     ports = dict(zip(("worker0", "beat"), free_ports(2), strict=True))
     with servers.redis(tmp_path / "redis") as redis:
         parts = Fleet(
@@ -169,7 +169,7 @@ def test_lines_and_figures_of_several_processes(
 
 
 def _events(process: Process, job_id: str) -> list[str]:
-    """What a process has written of one job; that Redis was slow is none of its business."""
+    """Return the events of one job at info, without those of the process itself."""
     return [
         line["event"]
         for text in process.log.read_text().splitlines()

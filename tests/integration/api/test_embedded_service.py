@@ -41,12 +41,12 @@ class Door:
         self.headers = {"Authorization": f"Bearer key-of-tenant-{name}"}
 
     def call(self, method: str, url: str, **more: Any) -> httpx.Response:  # noqa: ANN401  # any option
-        """One request under the tenant's key."""
+        """Send one request under the tenant's key."""
         headers = {**self.headers, **more.pop("headers", {})}
         return self.client.request(method, url, headers=headers, **more)
 
     def get(self, url: str) -> Any:  # noqa: ANN401  # JSON
-        """The body of a 200."""
+        """Return the JSON body of a 200."""
         response = self.call("GET", url)
         assert (url, response.status_code) == (url, 200)
         return response.json()
@@ -67,7 +67,7 @@ class Door:
 
 @pytest.fixture(scope="module")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[wiring.Services]:
-    """The embedded default with a model that can be predicted."""
+    """Yield the embedded default with predictable models."""
     tenants = ",".join(f"key-of-tenant-k{n}:k{n}:admin" for n in range(60))
     made = wiring.build(
         Settings(
@@ -86,7 +86,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[wiring.Servic
 
 @pytest.fixture(scope="module")
 def app(services: wiring.Services) -> Iterator[TestClient[Litestar]]:
-    """Its door, while an engine runs."""
+    """Yield the app of the service, while an engine runs."""
     engine = EmbeddedEngine(services)
     engine.start()
     assert engine.wait(60)
@@ -103,7 +103,7 @@ def doors(app: TestClient[Litestar], services: wiring.Services) -> Iterator[Door
 
 @pytest.fixture
 def door(doors: Iterator[Door]) -> Door:
-    """One of them."""
+    """Return the client of a fresh tenant."""
     return next(doors)
 
 
@@ -111,7 +111,7 @@ _used = iter(range(60))
 
 
 def huge() -> bytes:
-    """A PNG that declares 10 gigapixels in a few bytes."""
+    """Return a PNG that declares 10 gigapixels in a few bytes."""
     head = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
     chunk = b"IHDR" + head
     return (
@@ -147,7 +147,7 @@ def test_verdicts_of_one_request_are_serial(door: Door) -> None:
 
 
 def test_a_check_tells_what_an_upload_is_told_then(door: Door) -> None:
-    """And leaves nothing behind."""
+    """The check leaves nothing behind."""
     original = door.one(BYTES, owner_id="o", external_id="e")
     crop = jpeg(PHOTO.crop((60, 40, 700, 540)))
     response = door.call("POST", "/v1/check", files={"file": ("x", crop)})
@@ -164,7 +164,7 @@ def test_a_check_tells_what_an_upload_is_told_then(door: Door) -> None:
 
 
 def test_the_bytes_come_back(door: Door) -> None:
-    """As uploaded, and as JPEGs of at most 512 and 160 pixels."""
+    """They come as uploaded, and as JPEGs of at most 512 and 160 pixels."""
     image_id = door.one(BYTES)
     url = f"/v1/images/{image_id}/content"
     assert door.call("GET", url).content == BYTES
@@ -178,7 +178,7 @@ def test_the_bytes_come_back(door: Door) -> None:
 
 
 def test_similar_finds_neighbours(door: Door) -> None:
-    """By the toy's colours: red is nearer to a darker red than to blue; a copy asks the same."""
+    """By the toy's colours red is nearer to a darker red than to blue; a copy finds the same."""
     red, dark, blue = (
         door.one(png(flat(colour, 300, 200))) for colour in ("red", "#d00000", "blue")
     )
@@ -269,7 +269,7 @@ def test_a_copy_may_be_kept_without_its_bytes(door: Door) -> None:
 def test_bad_files_get_a_reason(
     door: Door, data: bytes, at_once: int | None, later: int | None
 ) -> None:
-    """What the header shows at once, what the pixels show in the job; check says it at once."""
+    """An upload reports faults of the header at once, of the pixels in the job; a check at once."""
     checked = door.call("POST", "/v1/check", files={"file": ("x", data)})
     assert checked.status_code == (at_once or later)
     assert checked.headers["content-type"] == "application/problem+json"
@@ -351,7 +351,7 @@ def test_an_owner_leaves_nothing(door: Door, services: wiring.Services) -> None:
 
 
 def test_tenants_are_walls(doors: Iterator[Door]) -> None:
-    """The same bytes are new to each, and no id, list, count or check tells of the other."""
+    """The same bytes are new to each, and no id, list, count or check reveals the other."""
     mine, theirs = next(doors), next(doors)
     image_id = mine.one(BYTES, owner_id="o")
     assert theirs.call("POST", "/v1/check", files={"file": ("x", BYTES)}).json()["verdict"][
@@ -379,7 +379,7 @@ def test_tenants_are_walls(doors: Iterator[Door]) -> None:
 
 
 def test_counts_and_health(door: Door) -> None:
-    """What is there, that nothing waits, and that all parts answer."""
+    """They show the stored pictures, an empty queue, and that all parts answer."""
     door.one(BYTES, category="c")
     door.one(BYTES, category="d")
     told = door.get("/v1/stats")

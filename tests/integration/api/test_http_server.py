@@ -31,19 +31,19 @@ SECONDS = 60.0
 
 
 class Server(uvicorn.Server):
-    """Tells when it listens."""
+    """A server that sets `up` when it listens."""
 
     up = threading.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, then say so."""
+        """Start, then set `up`."""
         await super().startup(sockets)
         self.up.set()
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A small service."""
+    """Yield a small service that takes files of 4 MB."""
     made = Service(tmp_path_factory.mktemp("served"), max_bytes=4_000_000)
     yield made
     made.close()
@@ -51,7 +51,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def address(service: Service) -> Iterator[tuple[str, int]]:
-    """Where its door listens."""
+    """Yield the address at which the app listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(create_app(service), log_config=None, ws="none", lifespan="on")
         server = Server(config)
@@ -65,7 +65,7 @@ def address(service: Service) -> Iterator[tuple[str, int]]:
 
 @pytest.fixture
 def client(address: tuple[str, int]) -> Iterator[httpx.Client]:
-    """A client with room for many calls at once."""
+    """Yield a client with room for many calls at once."""
     limits = httpx.Limits(max_connections=200)
     url = f"http://{address[0]}:{address[1]}"
     with httpx.Client(base_url=url, timeout=SECONDS, limits=limits) as opened:
@@ -83,7 +83,7 @@ def until(holds: Callable[[], bool], seconds: float = SECONDS) -> None:
 def test_whoever_is_refused_unread_sees_the_answer(
     client: httpx.Client, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A large body is read to its end before 503 is said, and the connection goes on."""
+    """The API reads a large body to its end before it answers 503, and keeps the connection."""
     monkeypatch.setattr(service.blobs, "free", lambda: 0)
     for _ in range(3):
         answer = client.post("/v1/images", files=[("file", b"x" * 3_000_000)] * 5)
@@ -95,7 +95,7 @@ def test_whoever_is_refused_unread_sees_the_answer(
 def opened(
     address: tuple[str, int], path: str, length: int
 ) -> Iterator[http.client.HTTPConnection]:
-    """A request of which only the head is sent."""
+    """Open a request and send its head alone."""
     connection = http.client.HTTPConnection(*address, timeout=SECONDS)
     connection.putrequest("POST", path)
     connection.putheader("Content-Type", "multipart/form-data; boundary=XX")
@@ -106,13 +106,13 @@ def opened(
 
 
 def part(data: bytes) -> bytes:
-    """A file's part of a form."""
+    """Return the part of a form that holds a file."""
     head = b'--XX\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n'
     return head + data + b"\r\n"
 
 
 def answer(connection: http.client.HTTPConnection) -> tuple[int, Any]:
-    """Status and body."""
+    """Return status and body."""
     response = connection.getresponse()
     return response.status, json.loads(response.read())
 
@@ -199,7 +199,7 @@ def test_a_listener_that_leaves_is_forgotten(client: httpx.Client, service: Serv
 
 
 def test_head_has_the_length_of_the_bytes(client: httpx.Client) -> None:
-    """And no body, on one connection with what follows."""
+    """It has no body, and the connection goes on."""
     sent = client.post("/v1/images", files={"file": ("a", PICTURE)}).json()["items"][0]
     url = f"/v1/images/{sent['image_id']}/content"
     until(lambda: client.head(url).status_code == 200)
@@ -213,7 +213,7 @@ def test_head_has_the_length_of_the_bytes(client: httpx.Client) -> None:
 
 @pytest.fixture
 def process(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], tuple[str, int]]]:
-    """An API process made by `api.asgi`."""
+    """Yield an API process made by `api.asgi`, and its address."""
     (port,) = free_ports(1)
     ours = {
         "SEENIT_DATA": str(tmp_path),

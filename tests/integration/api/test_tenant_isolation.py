@@ -1,7 +1,7 @@
-"""Walls between tenants, tried at every operation that the reference names.
+"""Isolation of tenants, tried at every operation that the reference names.
 
-Alpha has pictures in every state. Beta knows everything that alpha was ever told: ids, cursors,
-ETags, keys, signatures, even the bytes. Whatever beta asks is answered as if alpha were not there.
+Alpha has pictures in every state. Beta knows everything that alpha was ever sent: ids, cursors,
+ETags, keys, signatures, even the bytes. Each answer to beta is as if alpha did not exist.
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ Call = tuple[str, str]
 
 
 class Door(NamedTuple):
-    """One tenant's client."""
+    """The HTTP client of one tenant."""
 
     client: TestClient[Litestar]
     name: str
 
     def call(self, method: str, url: str, **more: Any) -> httpx.Response:  # noqa: ANN401  # any option
-        """One request of its admin."""
+        """Send one request of its admin."""
         headers = {"Authorization": f"Bearer key-of-tenant-{self.name}", **more.pop("headers", {})}
         return self.client.request(method, url, headers=headers, **more)
 
@@ -73,7 +73,7 @@ class Door(NamedTuple):
 
 @dataclass
 class Known:
-    """What alpha has, all of which beta knows; and what beta was told while a worker ran."""
+    """The data of alpha, all of which beta knows, and the answers to beta while a worker ran."""
 
     alpha: Door
     beta: Door
@@ -90,10 +90,10 @@ class Known:
     told: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Beta's uploads, by what they were of."""
     calls: dict[str, list[Call]] = field(default_factory=dict)
-    """What was done inside for each question of beta."""
+    """Calls made inside for each request of beta."""
 
     def names(self) -> set[str]:
-        """What must not be told to beta."""
+        """Return the names that must not appear in an answer to beta."""
         return {*self.images.values(), *self.jobs, *self.tasks, "alpha", WORD}
 
 
@@ -102,7 +102,7 @@ class Known:
 
 @pytest.fixture(scope="module")
 def known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Known]:
-    """Alpha and beta at one embedded service."""
+    """Yield alpha and beta at one embedded service."""
     settings = Settings(
         data=tmp_path_factory.mktemp("walls"),
         model="none",
@@ -184,7 +184,7 @@ def _settle(made: Known) -> None:
 
 
 def _ask_while_a_worker_runs(made: Known) -> None:
-    """Beta checks and uploads what alpha has, and what nobody has."""
+    """Check and upload as beta: pictures that alpha has, and new ones."""
     check = {"method": "POST", "url": "/v1/check"}
     made.beta.call(**check, files={"file": UNSEEN[2]})  # what is read once is read now
     for name, data in (("seen", SEEN), ("edited", EDITED), ("unseen", UNSEEN[1])):
@@ -201,7 +201,7 @@ def _ask_while_a_worker_runs(made: Known) -> None:
 
 @contextmanager
 def recorded(services: wiring.Services) -> Iterator[list[Call]]:
-    """What is asked of store, index and log meanwhile, by any thread."""
+    """Record the calls to store, index and log meanwhile, by any thread."""
     calls: list[Call] = []
     lock = threading.Lock()
 
@@ -224,7 +224,7 @@ def recorded(services: wiring.Services) -> Iterator[list[Call]]:
 
 
 def _words(given: object) -> str:
-    """Every text in some arguments."""
+    """Return every text in some arguments, joined."""
     if isinstance(given, str):
         return given
     if isinstance(given, dict):
@@ -271,7 +271,7 @@ HARMLESS = {
     "wait",
     "X-Request-ID",
 }
-"""Parameters that say nothing of anybody's pictures."""
+"""Parameters that refer to no picture."""
 BODIES: dict[str, list[dict[str, Any]]] = {
     "PATCH /v1/images/{image_id}": [{"title": "mine"}, {"hold_until": HELD}, {}],
     "PUT /v1/images/{image_id}/decision": [{"value": "allow"}],
@@ -286,7 +286,7 @@ BODIES: dict[str, list[dict[str, Any]]] = {
     ],
     "POST /v1/rag/context": [{"query": f"a {WORD} on a beach"}, {"query": WORD, "deliver": "url"}],
 }
-"""Of every operation that takes one. Files are asked about below."""
+"""Bodies of the operations that take one. Files are covered below."""
 NAMING: dict[str, Callable[[str], dict[str, Any]]] = {
     "POST /v1/search": lambda one: {"image_id": one},
     "POST /v1/rag/context": lambda one: {"query": "beach", "images": [one]},
@@ -305,7 +305,7 @@ def _jobs(door: Door) -> list[dict[str, Any]]:
 
 
 def operations(known: Known) -> dict[str, dict[str, Any]]:
-    """Everything that the reference names, `METHOD path` and its description."""
+    """Return every operation of the reference, `METHOD path` and its description."""
     paths = known.beta.call("GET", "/schema/openapi.json").json()["paths"]
     return {
         f"{method.upper()} {path}": operation
@@ -320,7 +320,7 @@ def parameters(operation: dict[str, Any], where: str) -> list[str]:
 
 
 def blind(known: Known, answer: httpx.Response, *sent: object) -> str:
-    """The answer names nothing of alpha's but what was sent."""
+    """Check that the answer names nothing of alpha's but what was sent; return the rest of it."""
     text = answer.text + json.dumps(dict(answer.headers))
     for one in sorted(map(str, sent), key=len, reverse=True):
         text = text.replace(one, "")
@@ -330,7 +330,7 @@ def blind(known: Known, answer: httpx.Response, *sent: object) -> str:
 
 
 def shape(answer: httpx.Response, one: str) -> tuple[object, ...]:
-    """An answer without what differs each time, and without the id it is about."""
+    """Return an answer without its varying parts, and without the id it is about."""
     headers = {
         name: value
         for name, value in answer.headers.items()
@@ -342,7 +342,7 @@ def shape(answer: httpx.Response, one: str) -> tuple[object, ...]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _nothing_changes(known: Known) -> Iterator[None]:
-    """Whatever beta does, alpha's objects and records are as they were."""
+    """Check that alpha's objects and records are the same after the block."""
 
     def present() -> tuple[object, ...]:
         blobs = known.services.blobs
@@ -445,7 +445,7 @@ def test_whatever_takes_no_id_tells_beta_of_beta_alone(known: Known) -> None:
 
 
 def test_questions_find_nothing_of_another(known: Known) -> None:
-    """By words, by filters, and by pictures that are named."""
+    """Queries by words, by filters and by pictures that are named."""
     for name, bodies in BODIES.items():
         method, path = name.split(" ")
         if "{" in path or not bodies:
@@ -503,7 +503,7 @@ def test_the_same_bytes_are_new_to_another(known: Known) -> None:
 
 
 def test_the_same_work_is_done_for_bytes_that_another_has(known: Known) -> None:
-    """So that no clock tells: the same calls in the same number, and none names alpha."""
+    """The same calls in the same number, none naming alpha, so that times reveal nothing."""
     for name, calls in known.calls.items():
         assert any("beta" in given for _, given in calls), name
         for called, given in calls:
@@ -518,7 +518,7 @@ def test_the_same_work_is_done_for_bytes_that_another_has(known: Known) -> None:
 def test_a_question_is_worked_out_for_each_tenant(
     known: Known, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that alpha has just asked is answered to beta no quicker."""
+    """A query that alpha has just sent is answered to beta no quicker."""
     embedded: list[str] = []
     real = known.services.caption.embed_texts
 

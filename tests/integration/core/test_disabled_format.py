@@ -32,7 +32,7 @@ OFF = (
 def running(
     folder: Path, formats: tuple[str, ...], *, engine: bool = True
 ) -> Iterator[TestClient[Litestar]]:
-    """A service on a folder, with or without somebody to settle what it accepts."""
+    """Run a service on a folder, with or without an engine that settles uploads."""
     services = wiring.build(
         Settings(
             data=folder,
@@ -63,7 +63,7 @@ def upload(client: TestClient[Litestar], data: bytes, wait: int = 60) -> str:
 
 
 def until(ask: Callable[[], Any], holds: Callable[[Any], bool]) -> Any:  # noqa: ANN401  # any answer
-    """Ask until it holds, for half a minute at most: an index follows the log by a moment."""
+    """Repeat until it holds, for half a minute at most: an index follows the log by a moment."""
     last = time.monotonic() + 30
     while not holds(answer := ask()):
         assert time.monotonic() < last, answer
@@ -72,7 +72,7 @@ def until(ask: Callable[[], Any], holds: Callable[[Any], bool]) -> Any:  # noqa:
 
 
 def ended(client: TestClient[Litestar], job_id: str) -> dict[str, Any]:
-    """A job once it has ended."""
+    """Wait until a job has ended, and return it."""
     found: dict[str, Any] = until(
         lambda: client.get(f"/v1/jobs/{job_id}").json(),
         lambda job: job["status"] in ("done", "failed"),
@@ -82,7 +82,7 @@ def ended(client: TestClient[Litestar], job_id: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def left(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, list[str]]:
-    """A folder with a stored HEIC picture, and uploads of HEIC and PNG that nobody settled."""
+    """Return a folder with a stored HEIC picture, and pending uploads of HEIC and PNG."""
     folder = tmp_path_factory.mktemp("formats")
     with running(folder, FORMATS) as client:
         stored = upload(client, HEIC_TURNED)

@@ -1,4 +1,4 @@
-"""What killed processes left of pictures that are gone."""
+"""Leftovers of killed processes, of pictures that are gone."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tests.samples.pictures import photo, png
 
 @pytest.fixture
 def services(tmp_path: Path) -> Iterator[wiring.Services]:
-    """Whole, with nobody at work."""
+    """Yield the whole service, without a running engine."""
     made = wiring.build(Settings(data=tmp_path, model="none", durable=False, decoders=1))
     yield made
     made.close()
 
 
 def accept(services: wiring.Services, folder: Path, *, keep_bytes: bool = True) -> str:
-    """An upload that waits; its id."""
+    """Accept an upload, and return its id."""
     data = png(photo(1, 96, 64))
     path = folder / "upload.png"
     path.write_bytes(data)
@@ -58,7 +58,7 @@ def test_what_a_killed_worker_wrote_of_a_deleted_picture_goes(
 def test_bytes_that_a_repeat_brought_back_are_discarded_again(
     services: wiring.Services, tmp_path: Path
 ) -> None:
-    """It had asked whether its jobs have ended just before they did."""
+    """The repeat had checked whether its jobs have ended just before they did."""
     first, second = accept(services, tmp_path), accept(services, tmp_path, keep_bytes=False)
     key = keys.pending("t", second)
     promised = services.blobs.get(key)

@@ -24,7 +24,7 @@ FIRST = {"blank": flat("white", 320, 240), "black": flat("black", 320, 240)}
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient[Any]]:
-    """The embedded default without a model, settling."""
+    """Yield the embedded default without a model, with its engine."""
     folder = tmp_path_factory.mktemp("frames")
     services = wiring.build(
         Settings(
@@ -45,7 +45,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient[Any]
 
 
 def several(name: str, frames: Sequence[Image.Image]) -> bytes:
-    """An animation, or a scan of several pages."""
+    """Return an animation, or a scan of several pages."""
     held = io.BytesIO()
     first, *rest = [frame.resize((320, 240)) for frame in frames]
     first.save(held, name, save_all=True, append_images=rest)
@@ -65,7 +65,7 @@ def drawing(seed: int, name: str) -> bytes:
 
 
 def hidden_default(frames: Sequence[Image.Image], *, said: int) -> bytes:
-    """An animated PNG whose default image is none of its frames, and which says how many it has."""
+    """Return an animated PNG that declares `said` frames; its default image is none of them."""
     default, *shown = [png(frame.resize((320, 240))) for frame in frames]
     chunks = [*_chunks(default)]
     control = struct.pack(">II", said, 0)
@@ -104,7 +104,7 @@ def sticker(seed: int, name: str) -> bytes:
 
 
 def send(client: TestClient[Any], data: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Upload with discard_bytes and wait: what the job and the record say."""
+    """Upload with discard_bytes and wait; return the job's item and the record."""
     answer = client.post(
         "/v1/images?wait=60", files={"file": data}, data={"on_duplicate": "discard_bytes"}
     )
@@ -113,7 +113,7 @@ def send(client: TestClient[Any], data: bytes) -> tuple[dict[str, Any], dict[str
 
 
 def block(client: TestClient[Any], item: dict[str, Any]) -> None:
-    """A moderator's word on a picture."""
+    """Block a picture as a moderator."""
     url = f"/v1/images/{item['image_id']}/decision"
     assert client.put(url, json={"value": "block"}).status_code == 200
 
@@ -128,7 +128,7 @@ def scenes(seed: int) -> list[Image.Image]:
 def test_documents_that_begin_blank_are_strangers(
     client: TestClient[Any], name: str, first: str
 ) -> None:
-    """Of two with the same blank first frame, neither loses its bytes nor blocks the other."""
+    """If both begin with the same blank frame, neither loses its bytes nor blocks the other."""
     ground = FIRST[first]
     if name in ("PNG", "WEBP") and first == "blank":
         ground = Image.new("RGBA", (320, 240), (0, 0, 0, 0))
@@ -145,7 +145,7 @@ def test_documents_that_begin_blank_are_strangers(
 def test_documents_that_share_a_title_page_are_looked_at(
     client: TestClient[Any], name: str
 ) -> None:
-    """The title page is found again and said to be all that was compared; nothing is lost."""
+    """The title page is found, and reported as all that was compared; no bytes are lost."""
     seed = 910 + ANIMATED.index(name)
     title = photo(seed, 320, 240)
     one, _ = send(client, several(name, [title, *scenes(920)]))
@@ -172,7 +172,7 @@ def test_white_drawings_on_clear_ground_are_strangers(client: TestClient[Any], n
 def test_what_is_white_on_a_clear_ground_was_not_compared(
     client: TestClient[Any], name: str
 ) -> None:
-    """However much else the two have in common: a block asks for a review."""
+    """However much else the two have in common, a block leads to a review."""
     one, _ = send(client, sticker(ord(name[0]), name))
     block(client, one)
     other, record = send(client, sticker(ord(name[0]) + 300, name))

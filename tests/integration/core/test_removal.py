@@ -1,4 +1,4 @@
-"""What a caller asks to have removed is, and nothing else: settled, in flight, or no picture."""
+"""Removals on request, which remove that picture alone: settled, in flight, or unreadable."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ TENANT = "default"
 
 @pytest.fixture
 def services(tmp_path: Path) -> Iterator[Services]:
-    """All of one process, and nothing running."""
+    """Yield all services in one process, with nothing running."""
     built = wiring.build(Settings(data=tmp_path, model="none", caption_model="none", durable=False))
     yield built
     built.close()
 
 
 def accepted(services: Services, folder: Path, *seeds: int, owner: str | None = None) -> list[str]:
-    """Made photos, pending."""
+    """Accept made photos, and return the ids of their pending jobs."""
     uploads = []
     for n, seed in enumerate(seeds):
         data = jpeg(photo(seed, 160, 120))

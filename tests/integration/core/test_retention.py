@@ -35,7 +35,7 @@ class Door(NamedTuple):
     client: TestClient[Litestar]
 
     def call(self, method: str, url: str, **more: Any) -> httpx.Response:  # noqa: ANN401  # any option
-        """One request of a moderator."""
+        """Send one request of a moderator."""
         headers = {"Authorization": "Bearer a-key-that-moderates", **more.pop("headers", {})}
         return self.client.request(method, url, headers=headers, **more)
 
@@ -48,7 +48,7 @@ class Door(NamedTuple):
 
 
 def settings(folder: Path, **more: Any) -> Settings:  # noqa: ANN401  # any setting
-    """Of a service of one tenant."""
+    """Return the settings of a service of one tenant."""
     return Settings(
         data=folder,
         model="none",
@@ -112,7 +112,7 @@ def test_a_hold_outlives_the_index(door: Door) -> None:
 
 
 def test_old_pictures_go_and_what_is_held_stays(door: Door) -> None:
-    """As purges and deletes of anyone: settled by the worker, told as jobs, marks left behind."""
+    """They go as purges and deletes do: settled by the worker, listed as jobs, tombstones kept."""
     original, copy = door.one(PICTURES[1], owner_id="a"), door.one(PICTURES[1], owner_id="b")
     held = door.one(PICTURES[2])
     door.call("PATCH", f"/v1/images/{held}", json={"hold_until": HELD})
@@ -157,7 +157,7 @@ def test_old_pictures_go_and_what_is_held_stays(door: Door) -> None:
 def test_without_a_worker_uploads_are_refused_once_enough_waits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Told by every process of the data directory alike; with a worker they go in again."""
+    """Every process of the data directory refuses alike; with a worker uploads go in again."""
     monkeypatch.setattr("core.ingest.backpressure.SECONDS", 0.0)
     services = wiring.build(settings(tmp_path, backlog=3))
     with TestClient(create_app(services)) as client:

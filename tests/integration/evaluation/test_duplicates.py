@@ -117,7 +117,7 @@ class Forgetful:
     limits = Limits()
 
     def ingest(self, items: Sequence[bytes]) -> list[StoredPicture]:
-        """Everything is new but the last, which cannot be read."""
+        """Return new verdicts; the last file cannot be read."""
         new = Verdict(
             kind="new", original=None, policy_version="1", pipeline_version="1", decided_at=""
         )
@@ -132,13 +132,13 @@ class Forgetful:
         return self.ingest([b"", b""])[0].verdict or pytest.fail("no verdict")
 
     def near(self, data: bytes) -> Candidates:
-        """Nothing is near."""
+        """Return no candidates, whatever the picture."""
         del data
         return Candidates(())
 
 
 def test_misses_are_counted_and_shown(folders: tuple[Path, Path]) -> None:
-    """What is not recognised is missed by name, shown side by side, and under its mark."""
+    """A missed edit is listed by name, shown side by side, and counted against its goal."""
     photos = tuple(sorted(folders[0].iterdir()))
     plan = DuplicatesPlan(photos=photos, edits=("grey", "collage"), templates=False)
     evaluation = DuplicatesEvaluation(Forgetful(), plan, POLICY, lambda *_: None)
@@ -169,7 +169,7 @@ def test_sheets_hold_every_pair(tmp_path: Path) -> None:
 
 
 def test_missing_matplotlib_is_said_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without matplotlib the command refuses at once and says how to get it."""
+    """Without matplotlib the command refuses at once, with how to install it."""
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(SettingsError, match="pip install"):
         plots.need_plotting()

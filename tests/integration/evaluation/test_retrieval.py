@@ -30,7 +30,7 @@ def captioned(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def written(folder: Path, things: Sequence[str]) -> tuple[Path, Path]:
-    """Table and photos."""
+    """Write a table and photos; return both paths."""
     photos = folder / "photos"
     photos.mkdir()
     lines = ["image\tcaption"]
@@ -43,7 +43,7 @@ def written(folder: Path, things: Sequence[str]) -> tuple[Path, Path]:
 
 
 def run(*arguments: str | Path) -> str:
-    """What was written to standard output."""
+    """Run the evaluation, and return its standard output."""
     ended = CliRunner().invoke(command, ["retrieval", *map(str, arguments)], standalone_mode=False)
     if ended.exception is not None:
         raise ended.exception
@@ -90,7 +90,7 @@ def test_search_and_plain_products_find_the_same(tmp_path: Path) -> None:
 
 
 def test_a_table_for_people(captioned: tuple[Path, Path], tmp_path: Path) -> None:
-    """What is in the report, in words."""
+    """It shows the figures of the report, in words."""
     said = run(
         *captioned, "--model", "none", "--caption-model", "none", "--limit", "8",
         "--leave-out", "0.25", "--out", tmp_path / "out",
@@ -129,7 +129,7 @@ def test_ranks_are_those_of_the_best_right_one() -> None:
 
 
 def test_a_curve_goes_from_nothing_empty_to_all_of_it() -> None:
-    """And is told where the two goals lie."""
+    """The curve names the rates at both goals."""
     drawn = np.random.default_rng(1)
     apart = curve("x", drawn.normal(5, 1, 1_000), drawn.normal(0, 1, 1_000))
     assert (apart.points[0], apart.points[-1]) == ((0.0, 0.0), (1.0, 1.0))

@@ -19,7 +19,7 @@ ENDED = AdminTaskReport(status="done", done=2, total=2)
 
 @pytest.fixture
 def services(dug: Pit) -> Iterator[Services]:
-    """A process of a service over Redis; none of its threads runs."""
+    """Yield the services of a process over Redis; none of its threads runs."""
     built = build(dug.read.model_copy(update={"model": "none", "caption_model": "none"}))
     yield built
     built.close()
@@ -27,14 +27,14 @@ def services(dug: Pit) -> Iterator[Services]:
 
 @pytest.fixture
 def redis(services: Services) -> Redis:
-    """The connection that may wait."""
+    """Return the connection for commands that block."""
     assert services.broker.redis is not None
     return services.broker.redis
 
 
 @pytest.fixture
 def leases(services: Services) -> RedisLeases:
-    """The leases of this process."""
+    """Return the leases of this process."""
     assert isinstance(services.broker.hand, RedisLeases)
     return services.broker.hand
 

@@ -29,7 +29,7 @@ from worker.periodic import PeriodicRunner, PeriodicTask
 
 @pytest.fixture
 def services(tmp_path: Path) -> Iterator[Services]:
-    """All of one process; a test starts its engine."""
+    """Yield all services in one process; a test starts the engine."""
     built = wiring.build(
         Settings(data=tmp_path / "data", model="none", caption_model="none", durable=False)
     )
@@ -39,7 +39,7 @@ def services(tmp_path: Path) -> Iterator[Services]:
 
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """A task of the kind `count`: how often it was run."""
+    """Add a task of the kind `count`, and return the list that grows at each run of it."""
     times: list[int] = []
 
     def count(
@@ -53,7 +53,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def result_of(services: Services, task: AdminTask) -> object:
-    """The result, None before the end."""
+    """Return the result, None before the end."""
     report = services.admin_tasks.read_report(task.task_id)
     return report.result if report.ended else None
 
@@ -61,7 +61,7 @@ def result_of(services: Services, task: AdminTask) -> object:
 def test_an_outcome_that_cannot_be_stored_ends_nothing_and_is_made_once(
     services: Services, counted: list[int], tmp_path: Path
 ) -> None:
-    """On a full disk, say: the lock stays held, and the outcome is stored once it can be."""
+    """On a full disk the lock stays held, and the outcome is stored once it can be."""
     task = services.admin_tasks.request("count")
     admin = tmp_path / "data" / "blobs" / "admin"
     report = admin / "reports" / task.task_id
@@ -109,7 +109,7 @@ def test_a_store_that_is_away_at_the_start_is_waited_for(
 def test_an_engine_whose_consumer_ends_by_itself_begins_anew(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the dead consumer had in hand is taken up again; readiness knows meanwhile."""
+    """The next consumer takes up the jobs of the dead one; readiness reports it meanwhile."""
     monkeypatch.setattr("core.backoff.FIRST_PAUSE", 0.2)
     ends = [SystemExit(1), ZeroDivisionError("a defect"), None]
     real = GracefulConsumer.loop
@@ -191,7 +191,7 @@ def test_a_chore_with_a_defect_does_not_fill_the_log(
 
 
 def accepted(services: Services) -> str:
-    """An upload, by its job's id."""
+    """Accept an upload, and return the id of its job."""
     data = png(photo(1))
     path = services.settings.data / "upload.png"
     path.write_bytes(data)

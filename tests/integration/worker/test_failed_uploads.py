@@ -17,14 +17,14 @@ from tests.samples.pictures import jpeg, photo
 
 @pytest.fixture
 def services(tmp_path: Path) -> Iterator[Services]:
-    """All of one process, and nothing running."""
+    """Yield all services in one process, with nothing running."""
     built = build(Settings(data=tmp_path, model="none", caption_model="none", durable=False))
     yield built
     built.close()
 
 
 def accepted(services: Services, folder: Path) -> Job:
-    """One made photo, pending."""
+    """Accept one made photo, and return the id of its pending job."""
     data = jpeg(photo(1, 160, 120), 90)
     path = folder / "upload"
     path.write_bytes(data)

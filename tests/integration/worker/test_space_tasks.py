@@ -28,7 +28,7 @@ TENANT = "default"
 
 
 def nobody(done: int, total: int) -> None:
-    """Hear nothing."""
+    """Ignore reports of progress."""
     del done, total
 
 
@@ -43,7 +43,7 @@ class Desk:
         self._files = 0
 
     def send(self, data: bytes, **fields: object) -> Operation:
-        """Upload and settle."""
+        """Upload a file and settle it."""
         self._files += 1
         path = self.folder / f"{self._files}"
         path.write_bytes(data)
@@ -57,7 +57,7 @@ class Desk:
         return done
 
     def edit(self, image_id: str, **fields: object) -> Operation:
-        """PATCH and settle."""
+        """Edit a record and settle the edit."""
         told = Fields(**fields)  # type: ignore[arg-type]
         job = self.services.acceptor.operate(TENANT, "edit", image_id, fields=told)
         (done,) = self.services.ingest.run(TENANT, [job.job_id])
@@ -65,11 +65,11 @@ class Desk:
         return done
 
     def run(self, kind: str, **arguments: str) -> dict[str, object]:
-        """A chore."""
+        """Run an admin task, and return its result."""
         return run_kind(self.services, kind, arguments, nobody)
 
     def spaces(self, image_id: str) -> tuple[str, ...]:
-        """Those that the record says it has vectors in."""
+        """Return the spaces in which the record lists vectors."""
         (state,) = self.services.index.read_states(TENANT, [image_id])
         assert state is not None
         return state.spaces
@@ -77,7 +77,7 @@ class Desk:
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    """With a toy visual model and a tiny sentence encoder."""
+    """Yield a desk with a toy visual model and a tiny sentence encoder."""
     made = Desk(tmp_path, caption_model=str(tiny_models.sentences(tmp_path / "sentences")))
     yield made
     made.services.close()
@@ -150,7 +150,7 @@ def test_a_second_model_is_added_filled_and_activated(desk: Desk, tmp_path: Path
 def test_a_backfill_goes_on_where_it_was_cut_off(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was made stays; what cannot be made is told and holds up nothing."""
+    """Finished vectors stay; pictures that cannot be embedded are reported and hold up no other."""
     ids = [desk.send(jpeg(photo(n), 90)).image_id for n in range(4)]
     source = str(tiny_models.clip(tmp_path / "clip"))
     new = str(desk.run("model-add", model=source)["space_id"])
@@ -247,6 +247,6 @@ def test_an_engine_that_is_stopped_leaves_its_task_to_the_next(
 
 
 def _ended(desk: Desk, task: AdminTask) -> AdminTaskReport | None:
-    """Its last report."""
+    """Return the last report, None before the end."""
     report = desk.services.admin_tasks.read_report(task.task_id)
     return report if report.ended else None

@@ -34,7 +34,7 @@ Server = servers.Redis | servers.Given
 
 
 def test_every_job_is_settled_once_in_batches_of_one_tenant(dug: Pit) -> None:
-    """Also where each is delivered twice: the second one is dropped without a trace."""
+    """If each is delivered twice, the second delivery is dropped without a trace."""
     jobs = [(("a", "b")[n % 2], f"{n}") for n in range(60)]
     worker = dug.thread(0.002)
     try:
@@ -58,7 +58,7 @@ def test_every_job_is_settled_once_in_batches_of_one_tenant(dug: Pit) -> None:
 
 
 def test_two_workers_never_work_on_the_same_job(dug: Pit) -> None:
-    """What the queue holds twice goes to the one that leased it first."""
+    """A job that the queue holds twice goes to the worker that leased it first."""
     jobs = [("a", f"{n}") for n in range(48)]
     dug.accept(jobs)
     dug.broker.queue.enqueue(jobs)
@@ -74,7 +74,7 @@ def test_two_workers_never_work_on_the_same_job(dug: Pit) -> None:
 
 
 def test_a_worker_that_is_stopped_gives_the_rest_back_at_once(dug: Pit) -> None:
-    """It ends the batch in hand; what it fetched besides lies in the queue, leased by nobody."""
+    """It ends the batch in hand; its other jobs are in the queue again, without a lease."""
     jobs = [("a", f"{n}") for n in range(200)]  # more than can be done before it is stopped
     worker = dug.thread(0.02, 2)
     dug.accept(jobs)
@@ -122,7 +122,7 @@ def test_sigterm_ends_a_worker_with_its_batch_done(dug: Pit) -> None:
 
 
 def test_a_worker_finds_its_way_back_to_a_redis_that_forgot_everything(tmp_path: Path) -> None:
-    """What was in hand is settled by who has it, the rest is swept, at once."""
+    """The worker settles the jobs in hand, and the sweeper enqueues the rest at once."""
     with servers.redis(tmp_path / "redis") as server, pit(tmp_path, server.url) as made:
         worker = made.thread(0.01)
         made.sweeper.start()

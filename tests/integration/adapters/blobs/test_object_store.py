@@ -28,7 +28,7 @@ TENANT = "default"
 
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[servers.S3]:
-    """An S3 that may be stopped, and to which the environment points."""
+    """Yield an S3 that may be stopped, and to which the environment points."""
     with servers.s3(tmp_path / "s3") as server:
         _through(monkeypatch, server.environment)
         yield server
@@ -38,7 +38,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[servers.S3]
 def flaky(
     s3_server: servers.S3 | servers.Given, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[servers.Flaky]:
-    """One request in ten is answered 503, half of these once they were carried out."""
+    """Yield a store of which one request in ten gets 503, half of these after they were done."""
     endpoint = s3_server.environment.get("AWS_ENDPOINT_URL", "")
     if not endpoint.startswith("http://"):
         pytest.skip("s3: the server of SEENIT_TEST_S3_URL is not reached over plain HTTP")
@@ -149,7 +149,7 @@ def test_racing_writers_take_each_number_of_the_log_once(
 
 
 def test_a_bucket_that_is_down_is_told_within_seconds(own: servers.S3) -> None:
-    """Whatever is asked; and it works again once the server is back."""
+    """Every call fails with StoreUnavailableError; it works again once the server is back."""
     blobs = open_blobs(own.url)
     blobs.put([("a/x/1", b"1")])
     own.kill()

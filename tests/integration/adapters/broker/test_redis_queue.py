@@ -29,7 +29,7 @@ Server = servers.Redis | servers.Given
 
 
 def redis_of(made: Pit) -> Redis:
-    """The connection that may wait."""
+    """Return the connection for commands that block."""
     assert made.broker.redis is not None
     return made.broker.redis
 
@@ -93,7 +93,7 @@ def _sent(made: Pit) -> bool:
 
 
 def pass_by(made: Pit, seconds: float) -> None:
-    """As if so much time had gone by for every lease."""
+    """Shorten every lease by so much time."""
     redis = redis_of(made)
     for word in redis.zrange(redis_keys.LEASES, 0, -1):
         redis.zincrby(redis_keys.LEASES, -seconds, word)
@@ -186,20 +186,20 @@ def test_a_worker_outlives_a_broker_that_fails_over(tmp_path: Path) -> None:
 
 
 def _refused(made: Pit) -> int:
-    """Writes that Redis refused as one that is no primary."""
+    """Return the number of writes that Redis refused because it is no primary."""
     told = redis_of(made).info("errorstats")
     return int(told.get("errorstat_READONLY", {"count": 0})["count"])
 
 
 class Stumbles(RedisLeases):
-    """Fails once in a way that nobody has thought of."""
+    """Leases that fail once with an unexpected error."""
 
     stumbled = False
 
     def begin(self, jobs: Sequence[Handle], *, alone: bool) -> None:
         if not self.stumbled:
             self.stumbled = True
-            raise ValueError("what nobody has thought of")
+            raise ValueError("an unexpected error")
         super().begin(jobs, alone=alone)
 
 
@@ -239,7 +239,7 @@ def test_what_dead_workers_had_does_not_count_as_waiting(
 
 
 def test_of_two_beats_one_sweeps_and_the_other_takes_over(dug: Pit) -> None:
-    """By a lease that the first gives up, or lets run out."""
+    """The first gives up its lease, or lets it run out."""
     redis = redis_of(dug)
     one, two, three = (RedisQueueState(redis, 60.0) for _ in range(3))
     assert [one.leads(), two.leads(), one.leads()] == [True, False, True]
@@ -251,7 +251,7 @@ def test_of_two_beats_one_sweeps_and_the_other_takes_over(dug: Pit) -> None:
 
 
 def test_news_goes_from_process_to_process(dug: Pit, tmp_path: Path, redis_server: Server) -> None:
-    """A listener elsewhere hears every step; one that comes late is told the last."""
+    """A listener in another process receives every step; a late one reads the last."""
     heard: list[tuple[str, str, JobStatus]] = []
     dug.broker.progress.subscribe(lambda *news: heard.append(news))
     with pit(tmp_path / "beside", redis_server.url) as other:

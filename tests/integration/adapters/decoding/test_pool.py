@@ -56,7 +56,7 @@ def decoders() -> Iterator[DecoderPool]:
 
 
 def children() -> list[psutil.Process]:
-    """Decoding children of this process."""
+    """Return the decoding children of this process."""
     return [
         process
         for process in psutil.Process().children()
@@ -105,7 +105,7 @@ def test_children_answer_as_this_process_would(
 def test_a_child_answers_whatever_sockets_do_by_default() -> None:
     """Kombu sets a timeout for all new sockets while it waits: a child started then waits as well.
 
-    A line that does not block breaks off in the middle of an answer that nobody reads at once.
+    A socket with a timeout would break off in the middle of an answer that is read late.
     """
     socket.setdefaulttimeout(5.0)
     try:
@@ -205,7 +205,7 @@ def test_bad_files_fail_alone(decoders: DecoderPool, pictures: list[bytes], tmp_
 def test_an_attack_costs_itself_alone(
     decoders: DecoderPool, pictures: list[bytes], attack: str, words: str
 ) -> None:
-    """A picture that kills, stalls or starves its decoder is told so; its neighbours come whole."""
+    """A picture that kills, stalls or starves its decoder gets an error; its neighbours pass."""
     evil = order(pictures[0], attack)
     found = decoders.fingerprint([*pictures[:3], evil, *pictures[3:], pictures[0]])
     good = [fingerprint(data, LIMITS)[1] for data in [*pictures, pictures[0]]]
@@ -236,7 +236,7 @@ def test_a_child_that_the_system_ends_is_replaced(
 def test_a_child_writes_nothing_and_sees_no_secret(
     decoders: DecoderPool, pictures: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What takes a child over finds no file to write and no key in its environment."""
+    """Code that takes over a child finds no file to write and no key in its environment."""
     target = tmp_path / "written"
     found = decoders.fingerprint([order(pictures[0], f"write {target}")])
     assert isinstance(found[0], SeenitError)
@@ -282,7 +282,7 @@ def test_many_threads_share_them(decoders: DecoderPool, pictures: list[bytes]) -
 
 
 def test_closing_ends_children_and_work(pictures: list[bytes]) -> None:
-    """What runs and what waits fails as unavailable, no process stays, and closing twice is one."""
+    """Running and waiting work fails as unavailable, no process stays, closing twice is safe."""
     held = DecoderPool(Limits(), workers=1, work="tests.doubles.hostile_decoders:obey")
     before = {child.pid for child in children()}
     stuck = [held.submit(order(pictures[0], "spin")), held.submit(pictures[1])]
@@ -324,7 +324,7 @@ PARENT = """
 
 
 def run(then: str) -> subprocess.Popen[str]:
-    """A process of its own that uses decoders."""
+    """Start a process of its own that uses decoders, and return it."""
     paths = os.pathsep.join(path for path in sys.path if path)
     return subprocess.Popen(
         [sys.executable, "-W", "error", "-c", textwrap.dedent(PARENT).format(then=then)],
@@ -373,7 +373,7 @@ def test_ctrl_c_reaches_the_parent_alone() -> None:
 
 
 def test_an_urgent_picture_passes_those_that_wait(pictures: list[bytes]) -> None:
-    """With one child, a check asked after twelve uploads is answered among the first."""
+    """With one child, a check sent after twelve uploads is answered among the first."""
     held = DecoderPool(LIMITS, workers=1)
     ended: list[str] = []
     try:

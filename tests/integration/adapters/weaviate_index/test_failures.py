@@ -40,7 +40,7 @@ Opens = Callable[..., WeaviateIndex]
 
 
 def whole(index: WeaviateIndex, pictures: int = 8) -> tuple[object, ...]:
-    """All that can be asked of a few made pictures, as one value to compare."""
+    """Return all that the index answers about a few made pictures, as one value to compare."""
     ids = [image_id(n) for n in range(pictures)]
     return (
         index.watermark("default"),
@@ -61,7 +61,7 @@ def whole(index: WeaviateIndex, pictures: int = 8) -> tuple[object, ...]:
 
 
 def entry(index: WeaviateIndex, seq: int) -> None:
-    """The seq-th of a few entries in which everything happens."""
+    """Project the seq-th of a few entries with changes of every kind."""
     fields = Fields(title="Boots", category=f"c{seq % 2}", tags=(f"t{seq % 3}",), owner_id="o")
     vectors = {SPACE: made.random_vector(seq), OTHER: made.random_vector(seq + 50)}
     records = [record(seq, seq, fields=fields, vectors=vectors)]
@@ -98,7 +98,7 @@ def test_nodes_are_read_from_the_setting() -> None:
 def test_it_outlives_its_server(tmp_path: Path) -> None:
     """Opened while the server is away, killed in mid-work, back again: errors, and then it goes on.
 
-    The key is asked; nothing that was projected is lost, and what was not is projected later.
+    The key is required; no projected entry is lost, and the others are projected later.
     """
     with servers.weaviate(tmp_path, key="secret") as server:
         server.stop()
@@ -136,7 +136,7 @@ def test_it_outlives_its_server(tmp_path: Path) -> None:
 
 
 def test_one_bad_object_of_a_batch_is_seen(opens: Opens) -> None:
-    """The client says nothing by itself: W stands still, and the right entry may follow."""
+    """The client raises no error by itself: the watermark stays, and the right entry may follow."""
     index = opens()
     put(index, 1, record(1, 1, vectors={SPACE: made.random_vector(1)}))
     bad = [record(n, 2, vectors={SPACE: made.random_vector(n, 8 + n % 2)}) for n in (2, 3)]
@@ -237,7 +237,7 @@ def test_a_schema_of_a_newer_version_is_refused(
 def test_a_fresh_index_takes_the_place_of_the_old_one(
     opens: Opens, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """For every process at once, and for none before it has all that was told."""
+    """It does so for every process at once, and only after it has every projected entry."""
     monkeypatch.setattr(generations, "LOOK", 0.1)
     index, other = opens(), opens()
     assert isinstance(index, ServiceIndex)
@@ -312,9 +312,9 @@ def test_long_lists_walk_in_windows(opens: Opens, monkeypatch: pytest.MonkeyPatc
 def test_servers_that_say_nothing_hold_nobody_up(
     monkeypatch: pytest.MonkeyPatch, nodes: int
 ) -> None:
-    """They take connections and never answer: one call tries, all others are told at once.
+    """They take connections and never answer: one call tries, all others are refused at once.
 
-    Else every thread of an API would soon wait for them, and uploads for a thread.
+    Otherwise every thread of an API would soon wait for them, and uploads for a thread.
     """
     for name in ("CONNECT", "QUERY"):
         monkeypatch.setattr(f"adapters.weaviate_index.client.{name}", 1.5)
@@ -349,7 +349,7 @@ def test_servers_that_say_nothing_hold_nobody_up(
 def test_idle_tenants_rest_until_somebody_asks(
     opens: Opens, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And answer as before."""
+    """They answer as before when a query comes."""
     index = opens(idle_hours=1.0)
     entry(index, 1)
     before = whole(index)
@@ -367,7 +367,7 @@ def test_idle_tenants_rest_until_somebody_asks(
 @pytest.mark.hard
 @pytest.mark.timeout(400)
 def test_vectors_in_a_queue_are_waited_for(tmp_path: Path) -> None:
-    """Where the server indexes asynchronously, W says so only once they are found."""
+    """If the server indexes asynchronously, the watermark advances only once they are found."""
     with servers.weaviate(tmp_path, environment={"ASYNC_INDEXING": "true"}) as server:
         index = WeaviateIndex(parse(server.url), POLICY)
         for seq in range(1, 30):
@@ -385,7 +385,7 @@ def test_vectors_in_a_queue_are_waited_for(tmp_path: Path) -> None:
 @pytest.mark.hard
 @pytest.mark.timeout(400)
 def test_a_node_of_three_may_die(tmp_path: Path) -> None:
-    """Reads go on without an error, whichever node it is; W stands still until it is back."""
+    """Reads go on without an error, whichever node it is; the watermark waits until it is back."""
     with servers.weaviates(tmp_path) as cluster:
         index = WeaviateIndex(parse(cluster.url), POLICY, replication=3)
         for seq in range(1, 4):

@@ -17,7 +17,7 @@ Opens = Callable[..., WeaviateIndex]
 
 
 def test_copies_pass_filters_for_their_originals_however_many_they_are(opens: Opens) -> None:
-    """Where they are too many to be named, whoever is near is looked at."""
+    """If the originals are too many to be named in the filter, the nearest ones are checked."""
     index = opens()
     stored = [record(n, 1, vectors={SPACE: made.random_vector(n)}) for n in range(30)]
     copies = [record(30 + n, 1, original=n, decision="block") for n in range(0, 30, 2)]
@@ -36,7 +36,7 @@ def test_copies_pass_filters_for_their_originals_however_many_they_are(opens: Op
 def test_what_passes_by_itself_is_found_however_far_it_is(
     opens: Opens, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where the copies that pass are too many, and all that are near do not."""
+    """They are found even if too many copies pass the filter, and none of the near records does."""
     index = opens()
     asked = made.random_vector(99)
     # The one that a copy passes for is the nearest: of equals an index may give any.
@@ -59,7 +59,7 @@ def test_what_passes_by_itself_is_found_however_far_it_is(
 def test_older_objects_take_no_place_in_a_keyword_search(
     opens: Opens, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A writer that died leaves many of one record: more is asked for until there is enough."""
+    """A dead writer left many objects of one record: the search fetches until it has enough."""
     index = opens()
     with monkeypatch.context() as patched:
         patched.setattr(index._now.writing, "_clear", lambda *_: None)

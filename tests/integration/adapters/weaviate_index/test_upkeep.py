@@ -41,7 +41,7 @@ def put(index: WeaviateIndex, tenant: str, seq: int) -> None:
 
 
 def statuses(index: WeaviateIndex, tenant: str) -> set[str]:
-    """How a tenant stands in each collection that knows it."""
+    """Return the status of a tenant in each collection that knows it."""
     kept = index._now.store
     names = [kept.name(kind) for kind in collections.OF_TENANTS]
     told = index._cluster.run(
@@ -51,26 +51,24 @@ def statuses(index: WeaviateIndex, tenant: str) -> set[str]:
 
 
 class Clock:
-    """Stands for the module `time`: seconds that pass when told, and whoever sleeps tells."""
+    """A double of the module `time` whose seconds pass only in `sleep` or when a test adds them."""
 
     def __init__(self) -> None:
         self.now = time.time()
 
     def time(self) -> float:
-        """Of the wall."""
         return self.now
 
     monotonic = time
 
     def sleep(self, seconds: float) -> None:
-        """At once."""
         self.now += seconds
 
 
 def test_an_exchange_that_died_stops_nobody_for_ever(
     opens: Opens, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once its seal has run out, it is not put on again; one who comes later waits for nothing."""
+    """A seal that has run out is not put on again; a later exchange does not wait."""
     clock = Clock()
     for module in (generations, schema):
         monkeypatch.setattr(module, "time", clock)
@@ -101,7 +99,7 @@ def test_an_exchange_that_died_stops_nobody_for_ever(
 
 
 def test_a_watermark_told_while_one_goes_over_holds_it_back(opens: Opens) -> None:
-    """Else what lies at or below it would be looked for in a generation that lacks it."""
+    """Otherwise the entries up to it would be looked up in a generation that lacks them."""
     index, other = opens(), opens()
     put(index, "default", 1)
     assert other.watermark("default") == 1
@@ -130,7 +128,7 @@ def test_a_watermark_told_while_one_goes_over_holds_it_back(opens: Opens) -> Non
 
 
 def test_whoever_begins_anew_spares_what_everybody_reads(opens: Opens) -> None:
-    """One that nobody has asked since does not know yet that there is a newer one."""
+    """An instance that has been idle since does not know yet that there is a newer generation."""
     index, idle = opens(), opens()
     put(index, "default", 1)
     assert idle.watermark("default") == 1
@@ -147,7 +145,7 @@ def test_whoever_begins_anew_spares_what_everybody_reads(opens: Opens) -> None:
 
 
 def test_one_that_was_left_and_is_active_again_is_projected_into(opens: Opens) -> None:
-    """As where the servers have lost the newer one."""
+    """It becomes active again if the servers have lost the newer one."""
     index, other = opens(), opens()
     for seq in (1, 2):
         put(index, "default", seq)
@@ -168,7 +166,7 @@ def test_one_that_was_left_and_is_active_again_is_projected_into(opens: Opens) -
 def test_nobody_stays_for_ever_on_a_generation_that_was_left(
     opens: Opens, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Although W goes back by that: nobody may ever project what it waits for."""
+    """The watermark goes back by that, as the entries it waits for may never be projected."""
     clock = Clock()
     monkeypatch.setattr(generations, "time", clock)
     index, other = opens(), opens()
@@ -207,7 +205,7 @@ def test_upkeep_neither_keeps_nor_wakes_who_rests(
 
 
 def test_an_entry_under_way_is_no_disorder(opens: Opens, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else of a tenant that is always written to every record would be looked at, all the time."""
+    """Otherwise a tenant with constant writes would have every record checked, all the time."""
     index = opens()
     put(index, "default", 1)
     now = index._now
@@ -305,7 +303,7 @@ def test_tenants_are_told_however_many_they_are(
 def test_categories_are_counted_however_many_they_are(
     opens: Opens, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """More than Weaviate gives at once; nor is W lost among them, or anything taken for old."""
+    """More than Weaviate returns at once; the watermark stays known, and nothing counts as old."""
     index = opens()
     names = ["c", "Z", "a ", "a", "B", "b", "Zz", "y", "0"]
     for seq, name in enumerate(names, 1):
@@ -321,7 +319,7 @@ def test_categories_are_counted_however_many_they_are(
 
 
 def test_as_many_may_be_left_out_as_there_are(opens: Opens) -> None:
-    """While W stands still, the records that the log has changed since may be ten thousands."""
+    """While the watermark waits, the log may change tens of thousands of records."""
     index = opens()
     put(index, "default", 1)
     without = [f"nobody-{n}" for n in range(collections.MOST + 500)]
@@ -331,7 +329,7 @@ def test_as_many_may_be_left_out_as_there_are(opens: Opens) -> None:
 
 
 def test_a_tenant_that_a_node_does_not_know_is_not_an_empty_one(opens: Opens) -> None:
-    """Else whoever asks a node whose schema lags would be told that nothing was seen before."""
+    """Otherwise a node whose schema lags would answer that no picture was seen before."""
     index = opens()
     assert index.find_candidates("default", [query(1)]) == [[]]
     put(index, "default", 1)
@@ -345,7 +343,7 @@ def test_a_tenant_that_a_node_does_not_know_is_not_an_empty_one(opens: Opens) ->
 @pytest.mark.hard
 @pytest.mark.timeout(400)
 def test_a_tenant_at_rest_is_written_to_on_every_replica(tmp_path: Path) -> None:
-    """Whoever rests has no shard in memory: it is woken, not taken for away."""
+    """A tenant at rest has no shard in memory: a write wakes it, and is no failure."""
     with servers.weaviates(tmp_path) as cluster:
         index = WeaviateIndex(parse(cluster.url), POLICY, replication=3, idle_hours=1e-9)
         try:
@@ -364,7 +362,7 @@ def test_a_tenant_at_rest_is_written_to_on_every_replica(tmp_path: Path) -> None
 @pytest.mark.hard
 @pytest.mark.timeout(400)
 def test_a_node_that_comes_back_empty_is_never_taken_for_whole(tmp_path: Path) -> None:
-    """Else whoever asks it would be told that nothing was seen before, as soon as W goes on."""
+    """Otherwise it would answer that no picture was seen before, once the watermark advances."""
     with servers.weaviates(tmp_path) as cluster:
         # of one node alone: with all three, a call that fails is made of the emptied one next
         index = WeaviateIndex(parse(cluster.nodes[0].url), POLICY, replication=3)
@@ -380,7 +378,7 @@ def test_a_node_that_comes_back_empty_is_never_taken_for_whole(tmp_path: Path) -
         asked = query(9, fingerprint=fingerprint(1))
 
         def missed() -> bool:
-            """It says that it has the first entry, and does not find what that left."""
+            """Return whether the first entry is in the watermark, but its picture is not found."""
             return (
                 through.watermark("default") >= 1
                 and not through.find_candidates("default", [asked])[0]

@@ -67,7 +67,7 @@ def anchors(weaviate_server: Any) -> Iterator[Collection[Any, Any]]:  # noqa: AN
 def test_the_original_comes_first(
     anchors: Collection[Any, Any], monkeypatch: pytest.MonkeyPatch, small: int
 ) -> None:
-    """Of a crop, of a mirrored picture and of a small one, in tenants of either kind."""
+    """It does so for a crop, a mirrored picture and a small one, in tenants of either size."""
     monkeypatch.setattr(source, "SMALL", small)
     words = source.VisualWordSource()
     for n in range(0, STORED, 4):
@@ -81,5 +81,5 @@ def test_the_original_comes_first(
 
 
 def test_no_words_find_nothing(anchors: Collection[Any, Any]) -> None:
-    """A flat picture asks nothing."""
+    """A flat picture has no words, and no hits."""
     assert source.VisualWordSource().ask(anchors, described(flat()), 3) == []

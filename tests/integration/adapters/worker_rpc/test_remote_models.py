@@ -1,4 +1,4 @@
-"""What an API asks of workers: a real Redis between them, toy models behind it."""
+"""Calls from an API to workers: a real Redis between them, toy models behind it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ WORDS = "a red dog on a sunny beach"
 
 
 class Slow(ToyEmbedder):
-    """Takes its time over texts where a test says so, and may be another model."""
+    """An embedder that pauses over texts for a test, and may be another model."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -68,13 +68,13 @@ class Slow(ToyEmbedder):
 
     @property
     def space(self) -> Space:
-        """One a model."""
+        """Return a space of its own for each model."""
         known = super().space
         digit = f"{len(self.model):08x}"
         return Space(f"visual-{digit}", "visual", self.model, known.dimensions, known.similar_at)
 
     def embed_texts(self, texts: Sequence[str], *, urgent: bool = False) -> Matrix:
-        """After a while."""
+        """Embed after a pause of `seconds`."""
         self.asked += texts
         time.sleep(self.seconds)
         return super().embed_texts(texts, urgent=urgent)
@@ -110,7 +110,7 @@ class Pair:
         return self.work
 
     def stop(self) -> None:
-        """Have none."""
+        """Close the worker, if one runs."""
         if self._worker is not None:
             self._worker.close()
         if self.work is not None:
@@ -137,7 +137,7 @@ class Pair:
 
 @contextmanager
 def pair(folder: Path, broker: str, **settings: Any) -> Iterator[Pair]:  # noqa: ANN401  # any
-    """One that is closed whatever happens."""
+    """Yield a pair, and close it however the block ends."""
     made = Pair(folder, broker, **settings)
     try:
         yield made
@@ -147,7 +147,7 @@ def pair(folder: Path, broker: str, **settings: Any) -> Iterator[Pair]:  # noqa:
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    """An API and a worker, for tests that leave them as they are."""
+    """Yield an API and a worker, for tests that leave them as they are."""
     folder = tmp_path_factory.mktemp("remote")
     with servers.redis(folder / "redis") as redis, pair(folder, redis.url) as made:
         made.start()
@@ -156,7 +156,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
 
 @pytest.fixture
 def alone(tmp_path: Path) -> Iterator[Pair]:
-    """An API whose worker a test starts, with a short patience."""
+    """Yield an API whose worker a test starts, with a short patience."""
     with (
         servers.redis(tmp_path / "redis") as redis,
         pair(tmp_path, redis.url, query_seconds=1.0) as made,
@@ -165,7 +165,7 @@ def alone(tmp_path: Path) -> Iterator[Pair]:
 
 
 def worker(of: Pair) -> Services:
-    """What its worker is made of."""
+    """Return the services of the worker."""
     assert of.work is not None
     return of.work
 
@@ -184,7 +184,7 @@ def counted(services: Services, **labels: str) -> float:
 
 
 def test_words_are_embedded_by_a_worker(both: Pair) -> None:
-    """Bit for bit as there, in the space that it told."""
+    """The vectors are equal bit for bit, in the space that the worker reported."""
     for kind, there in (("visual", worker(both).visual), ("caption", worker(both).caption)):
         here = both.api.visual if kind == "visual" else both.api.caption
         assert here.absent is None
@@ -197,7 +197,7 @@ def test_words_are_embedded_by_a_worker(both: Pair) -> None:
 
 
 def test_a_question_is_embedded_once(both: Pair) -> None:
-    """However often it is asked."""
+    """Repeats of it come from the cache."""
     for _ in range(3):
         both.api.searcher.read(TENANT, "visual", "asked three times")
     assert both.visual.asked.count("asked three times") == 1
@@ -219,7 +219,7 @@ def test_a_model_that_was_changed_is_noticed(both: Pair) -> None:
 
 
 def test_a_model_of_another_name_is_opened_there(both: Pair) -> None:
-    """And why it cannot be comes back in words."""
+    """The reason comes back as text if it cannot be opened."""
     remote = both.api.remote
     assert remote is not None
     absent = RemoteTextEmbedder(remote, "caption", "none").absent
@@ -232,7 +232,7 @@ def test_a_model_of_another_name_is_opened_there(both: Pair) -> None:
 
 
 def test_a_check_is_what_the_worker_itself_says(both: Pair, tmp_path: Path) -> None:
-    """And neither a picture nor a record of it stays."""
+    """No picture and no record of it stays."""
     picture = photo(3)
     image_id = both.ingest(jpeg(picture), tmp_path)
     for data in (jpeg(picture), jpeg(picture.resize((300, 225)), quality=60), jpeg(photo(4))):
@@ -254,7 +254,7 @@ def test_a_picture_is_seen_by_a_worker(both: Pair) -> None:
 
 
 def test_search_is_the_same_at_both_ends(both: Pair, tmp_path: Path) -> None:
-    """In every mode."""
+    """The API and the worker find the same in every mode."""
     both.ingest(jpeg(flat("red")), tmp_path, title="a dog on the beach")
     both.ingest(jpeg(photo(8)), tmp_path, title="a mountain trail")
     ask = SearchRequest(text="a red puppy")
@@ -268,7 +268,7 @@ def _shown(found: SearchResults) -> list[tuple[str, dict[str, float]]]:
 
 
 def test_bad_pictures_are_told_by_the_same_errors(both: Pair) -> None:
-    """Those of the header here, those of the pixels there; nothing stays."""
+    """The API reports faults of the header, the worker those of the pixels; no file stays."""
     whole = jpeg(photo(5))
     for data, kind in (
         (b"no picture", UnsupportedError),
@@ -292,7 +292,7 @@ def test_a_defect_there_is_told_without_its_details(both: Pair) -> None:
 
 
 def test_answers_find_whoever_asked(both: Pair) -> None:
-    """Forty ask at once."""
+    """Forty callers wait at once."""
     texts = [f"{colour} number {n}" for n in range(10) for colour in ("red", "green", "blue", "x")]
     with ThreadPoolExecutor(len(texts)) as pool:
         found = list(pool.map(lambda text: both.api.visual.embed_texts([text]), texts))
@@ -341,7 +341,7 @@ def test_what_nobody_waits_for_is_not_done(alone: Pair) -> None:
 
 
 def test_search_goes_on_with_words_alone(alone: Pair) -> None:
-    """All that one request asks shares one deadline, and `used` says what took part."""
+    """All calls of one request share one deadline, and `used` names the signals that took part."""
     work = alone.start()
     for model in (alone.api.visual, alone.api.caption):  # known, and then it takes too long
         until(lambda model=model: model.absent is None)  # type: ignore[misc]
@@ -436,7 +436,7 @@ def _embeds(made: Pair) -> bool:
 
 
 def test_answers_and_questions_do_not_pile_up(alone: Pair) -> None:
-    """Without a worker hardly anything is asked; answers that nobody fetched go by themselves."""
+    """Without a worker few queries are queued; replies without a reader expire."""
     remote, redis = alone.api.remote, alone.api.broker.redis
     assert remote is not None
     assert redis is not None
@@ -452,7 +452,7 @@ def test_answers_and_questions_do_not_pile_up(alone: Pair) -> None:
 
 
 def test_what_was_killed_leaves_nothing_for_long(tmp_path: Path) -> None:
-    """Pictures that were asked about are removed once nobody can be waiting for them."""
+    """Query pictures are removed once their callers must have given up."""
     with pair(tmp_path, "redis://127.0.0.1:1/0") as made:
         blobs = made.api.blobs
         blobs.put([(keys.asked("a", "1"), b"x"), (keys.asked("b", "2"), b"y")])
@@ -503,7 +503,7 @@ def test_a_worker_that_cannot_begin_or_whose_consumers_end_tries_again(
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """It says so and goes on: a worker that sits there silently is found by nobody."""
+    """It logs the reason and tries again: a silent worker that does nothing would go unnoticed."""
     monkeypatch.setattr("core.backoff.FIRST_PAUSE", 0.1)
     faults = dict.fromkeys(("catch_up", "loop"), 2)
     catch_up, loop = Projector.catch_up, GracefulConsumer.loop
