@@ -34,7 +34,7 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
 
 @pytest.fixture
 def service(door: Door) -> Iterator[Service]:
-    """With a tenant that no other test has seen."""
+    """Yield a service with a tenant that no other test has seen."""
     door.service.tenant = f"t{next(_tests) % len(KEYS)}"
     yield door.service
     door.service.mend()
@@ -42,6 +42,6 @@ def service(door: Door) -> Iterator[Service]:
 
 @pytest.fixture
 def client(door: Door, service: Service) -> TestClient[Litestar]:
-    """With the key of that tenant, of role admin."""
+    """Return a client with the key of that tenant, of role admin."""
     door.client.headers["Authorization"] = f"Bearer key-of-tenant-{service.tenant}"
     return door.client

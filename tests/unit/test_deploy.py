@@ -33,7 +33,7 @@ VALUES = {"stage": set(get_args(Stage)), "span": set(get_args(Span))}
 
 @pytest.fixture(scope="module")
 def figures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
-    """Every sample that an engine exposes, with the labels it may have."""
+    """Return every sample that an engine exposes, with the labels it may have."""
     folder = tmp_path_factory.mktemp("figures")
     services = wiring.build(Settings(data=folder, model="none", caption_model="none"))
     try:
@@ -57,7 +57,7 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
 
 
 def dashboard() -> list[dict[str, Any]]:
-    """Its panels."""
+    """Return the panels of the dashboard."""
     found: list[dict[str, Any]] = json.loads((ROOT / "deploy/grafana/seenit.json").read_text())[
         "panels"
     ]
@@ -65,14 +65,14 @@ def dashboard() -> list[dict[str, Any]]:
 
 
 def alerts() -> list[dict[str, Any]]:
-    """Its rules."""
+    """Return the rules of the alerts."""
     (group,) = yaml.safe_load((ROOT / "deploy/alerts.yml").read_text())["groups"]
     found: list[dict[str, Any]] = group["rules"]
     return found
 
 
 def expressions() -> Iterator[tuple[str, str]]:
-    """Where, and what is asked of Prometheus."""
+    """Yield each expression of Prometheus, with the name of its place."""
     for panel in dashboard():
         for target in panel.get("targets", ()):
             yield panel["title"], target["expr"]
@@ -125,7 +125,7 @@ def test_the_dashboard_can_be_laid_out() -> None:
 
 
 def test_alerts_say_what_is_wrong() -> None:
-    """Each once, with a severity and a sentence; Prometheus loads them and asks all processes."""
+    """Each is there once, with a severity and a sentence; Prometheus loads them."""
     rules = alerts()
     assert len({rule["alert"] for rule in rules}) == len(rules)
     for rule in rules:
@@ -140,7 +140,7 @@ def test_alerts_say_what_is_wrong() -> None:
 
 
 def test_prometheus_asks_the_services_of_compose() -> None:
-    """By the names and ports that they have there, and each process that has figures."""
+    """It uses the names and ports that they have there, for each process with metrics."""
     scraped = yaml.safe_load((ROOT / "deploy/prometheus.yml").read_text())["scrape_configs"]
     services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
     asked = {

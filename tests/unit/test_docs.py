@@ -27,7 +27,7 @@ pytestmark = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 @cache
 def tracked() -> frozenset[str]:
-    """Every file that git knows, and every folder above one."""
+    """Return every file that git knows, and every folder above one."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if listed.returncode:
@@ -37,7 +37,7 @@ def tracked() -> frozenset[str]:
 
 
 def anchors(page: Path) -> Iterator[str]:
-    """The fragments of its headings, as GitHub makes them."""
+    """Yield the fragments of its headings, as GitHub makes them."""
     for heading in re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE):
         yield re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 

@@ -1,4 +1,4 @@
-"""What import-linter cannot say: which libraries the core may know, and what loads no model."""
+"""Rules beyond import-linter: libraries that the core may import, and modules without models."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OURS = ("core", "adapters", "api", "worker", "rag", "cli")
 
 
 def sources(*folders: str) -> Iterator[tuple[Path, ast.Module]]:
-    """Every module of some folders, parsed."""
+    """Yield every module of some folders, parsed."""
     for folder in folders:
         for path in sorted((ROOT / folder).rglob("*.py")):
             yield path, ast.parse(path.read_text(encoding="utf-8"))

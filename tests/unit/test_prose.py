@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def prose() -> ModuleType:
-    """The script, which is in no package."""
+    """Return the script as a module, as it is in no package."""
     spec = importlib.util.spec_from_file_location("prose", ROOT / "scripts/prose.py")
     assert spec is not None
     assert spec.loader is not None

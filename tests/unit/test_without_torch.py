@@ -1,4 +1,4 @@
-"""What needs no model runs where nothing is installed that models run on."""
+"""Features without a model, which run if the packages of the models are missing."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
 
 @pytest.fixture
 def bare(tmp_path: Path) -> dict[str, str]:
-    """The environment of a Python without what models need."""
+    """Return the environment of a Python without the packages that models need."""
     folder = tmp_path / "without"
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(WITHOUT)
@@ -76,7 +76,7 @@ def _python(code: str, environment: dict[str, str]) -> str:
 
 
 def test_nothing_of_a_model_is_imported_by_an_api_or_a_beat(tmp_path: Path) -> None:
-    """Also where it is installed; and no decoding child is started."""
+    """The same holds where its packages are installed; and no decoding child is started."""
     code = f"""
 import json, sys
 import psutil
@@ -128,7 +128,7 @@ def _up(client: httpx.Client, process: subprocess.Popen[str]) -> bool:
 
 
 def test_an_api_serves_without_torch_broker_and_workers(bare: dict[str, str]) -> None:
-    """Uploads are accepted; what needs a worker is a 503 that says when to ask again."""
+    """Uploads are accepted; a request that needs a worker gets a 503 with Retry-After."""
     picture = jpeg(photo(1))
     with _api(bare) as (client, process):
         answer = client.post("/v1/images", files={"file": ("a.jpg", picture)})
@@ -185,7 +185,7 @@ def test_a_role_that_cannot_work_is_refused(role: wiring.Role, tmp_path: Path) -
 
 
 def test_all_in_one_wants_no_shared_broker(tmp_path: Path) -> None:
-    """It says which commands do."""
+    """The error names the commands that do."""
     done = subprocess.run(
         [sys.executable, "-m", "cli", "up"],
         env=_environment(tmp_path),

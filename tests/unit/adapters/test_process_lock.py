@@ -72,7 +72,7 @@ def test_a_file_that_cannot_be_opened_is_a_reason(
 
 
 def test_a_folder_that_is_a_file_is_a_reason(tmp_path: Path) -> None:
-    """Making the lock touches nothing; taking it says what is wrong."""
+    """Making the lock touches nothing; taking it reports the reason."""
     (tmp_path / "data").write_bytes(b"")
     lock = EngineLock(tmp_path / "data")
     with pytest.raises(EngineUnavailableError, match="cannot be taken"):

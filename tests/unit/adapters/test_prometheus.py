@@ -1,4 +1,4 @@
-"""Figures: what is told is what is shown, also over a worker's own small server."""
+"""Prometheus metrics: the values shown are the values counted, also from a worker's own server."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from tests.simulation.world import RULES, TENANT, operation
 
 
 def shown(text: str | CollectorRegistry) -> dict[tuple[str, ...], float]:
-    """Samples by name and values of labels, in the order of their names."""
+    """Return samples by name and values of labels, in the order of their names."""
     if isinstance(text, CollectorRegistry):
         text = generate_latest(text).decode()
     return {
@@ -95,7 +95,7 @@ def test_a_figure_that_cannot_be_asked_is_left_out() -> None:
 
 
 def test_a_worker_serves_its_figures() -> None:
-    """On its own port while it runs, and no longer; a port that is taken is said by its setting."""
+    """They are on its own port while it runs; the error for a port in use names the setting."""
     meter = PrometheusMeter()
     (port,) = free_ports(1)
     url = f"http://127.0.0.1:{port}/metrics"
@@ -150,12 +150,12 @@ def index(tmp_path: Path) -> Iterator[Index]:
 
 
 def claim(job_id: str) -> Claim:
-    """An operation on a picture that is not there: refused, and so settled."""
+    """Return an operation on a missing picture: it is refused, and so settled."""
     return Claim(job=operation(job_id, "decide", "nowhere", value="block"))
 
 
 def ledger(blobs: DirectoryBlobs, index: SQLiteIndex, meter: PrometheusMeter) -> tuple[Ledger, Log]:
-    """A worker's, and its log."""
+    """Return a worker's ledger, and its log."""
     shelf, log = PictureStore(blobs), Log(blobs)
     follower = LogFollower(log, index)
     return Ledger(
@@ -175,7 +175,7 @@ def ledger(blobs: DirectoryBlobs, index: SQLiteIndex, meter: PrometheusMeter) ->
 
 
 def test_a_conflict_is_counted_and_an_entry_once(tmp_path: Path, index: Index) -> None:
-    """Whoever appended an entry tells what is in it; the other one tells the conflict."""
+    """The worker that appended an entry counts its contents, the other one the conflict."""
     blobs = DirectoryBlobs(tmp_path / "blobs", durable=False)
     meters = PrometheusMeter(), PrometheusMeter()
     (mine, log), (other, _) = (ledger(blobs, index, meter) for meter in meters)
@@ -189,7 +189,7 @@ def test_a_conflict_is_counted_and_an_entry_once(tmp_path: Path, index: Index) -
 
 
 def test_the_lag_is_what_could_not_be_projected(tmp_path: Path, index: Index) -> None:
-    """Known also while the index is away, and gone once somebody else has projected it."""
+    """It is known while the index is away, and zero once another process has projected them."""
     blobs = DirectoryBlobs(tmp_path / "blobs", durable=False)
     meter = PrometheusMeter()
     mine, _ = ledger(blobs, index, meter)
@@ -224,7 +224,7 @@ class Waiting:
 
 
 def test_a_sweep_tells_what_it_saw(tmp_path: Path) -> None:
-    """What is pending, what of it was enqueued again, and that it could not be done."""
+    """It counts pending jobs, the ones enqueued again, and its own failure."""
     blobs, queue, meter = DirectoryBlobs(tmp_path, durable=False), Waiting(), PrometheusMeter()
     blobs.create_many([(f"pending/{tenant}/{n}", b"{}") for tenant in "ab" for n in range(3)])
     sweeper = Sweeper(blobs, queue, meter=meter)

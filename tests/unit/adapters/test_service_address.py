@@ -42,7 +42,7 @@ def test_write_address_leaves_one_file_for_its_owner(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
 def test_read_address_refuses_a_file_of_others(tmp_path: Path, mode: int) -> None:
-    """Else whoever can write it is handed pictures."""
+    """Otherwise another user could receive a caller's pictures."""
     write_address(tmp_path, ADDRESS)
     (tmp_path / "service.json").chmod(mode)
     assert read_address(tmp_path) is None
@@ -50,7 +50,7 @@ def test_read_address_refuses_a_file_of_others(tmp_path: Path, mode: int) -> Non
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"url": "http://127.0.0.1:1"}', '{"more": 1}'])
 def test_read_address_takes_no_spoilt_file(tmp_path: Path, text: str) -> None:
-    """Nor one of a version that writes another one."""
+    """A file of another version is refused as well."""
     write_address(tmp_path, ADDRESS)
     (tmp_path / "service.json").write_text(text)
     assert read_address(tmp_path) is None

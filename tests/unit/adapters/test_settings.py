@@ -15,14 +15,14 @@ from core.types import Limits
 
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No SEENIT_* variable of the person who runs the tests has a say here."""
+    """Remove every SEENIT_* variable of the person who runs the tests."""
     for name in list(os.environ):
         if name.startswith("SEENIT_"):
             monkeypatch.delenv(name)
 
 
 HUSH = "hush-hush-hush-hush"
-"""A key that must not be told."""
+"""A key that no message may contain."""
 WEAK = "and at least 16 are needed: `openssl rand -hex 32` makes a good one"
 
 
@@ -236,7 +236,7 @@ def test_trusted_proxies_are_networks() -> None:
 
 @pytest.mark.parametrize("wrong", ["*", "proxy", "10.0.0.1/8", "127.0.0.1:80", "10.0.0.0/33"])
 def test_a_trusted_proxy_that_is_none_is_named(wrong: str) -> None:
-    """No name is looked up, and nothing trusts everybody by mistake."""
+    """No name is looked up, and no value trusts every address by mistake."""
     with pytest.raises(SettingsError, match="SEENIT_TRUSTED_PROXY") as told:
         settings.load(trusted_proxy=f"127.0.0.1,{wrong}")
     assert repr(wrong) in told.value.detail
@@ -254,7 +254,7 @@ def test_secrets_are_not_shown() -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.10", "::1", "localhost"])
 def test_loopback_needs_no_key(host: str) -> None:
-    """Nobody else can reach it."""
+    """Other machines cannot reach it."""
     settings.load(host=host).check_address()
 
 

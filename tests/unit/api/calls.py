@@ -1,4 +1,4 @@
-"""What tests say to the HTTP door: pictures sent, and problems read."""
+"""Requests that tests send to the HTTP API, and how they read problems."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ONE, TWO = (png(photo(seed, 96, 64)) for seed in (1, 2))
 
 
 def send(client: TestClient[Litestar], *files: bytes, **more: Any) -> httpx.Response:  # noqa: ANN401  # any option
-    """Upload some files."""
+    """Upload some files by POST."""
     parts = [("file", (f"{n}.png", data, "image/png")) for n, data in enumerate(files)]
     return client.post(more.pop("url", "/v1/images"), files=parts, **more)
 
@@ -26,7 +26,7 @@ def one(client: TestClient[Litestar], data: bytes = ONE, **fields: Any) -> str: 
 
 
 def problem(response: httpx.Response) -> dict[str, Any]:
-    """The problem of an answer, whose request_id differs each time."""
+    """Return the problem of an answer without its request_id, which differs each time."""
     assert response.headers["content-type"] == "application/problem+json"
     told = response.json()
     assert told.pop("request_id") == response.headers["x-request-id"]

@@ -61,12 +61,12 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient[Lit
 
 
 def key(name: str) -> dict[str, str]:
-    """The header of a key."""
+    """Return the header of a key."""
     return {"Authorization": f"Bearer key-of-tenant-{name}"}
 
 
 def upload(client: TestClient[Litestar], name: str, data: bytes = PICTURE, **fields: str) -> str:
-    """One file of a tenant."""
+    """Upload one file of a tenant."""
     files = {"file": ("a.png", data)}
     response = client.post("/v1/images", files=files, data=fields, headers=key(name))
     return str(response.json()["items"][0]["image_id"])
@@ -249,7 +249,7 @@ def keyless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient[Lit
 
 
 def test_without_keys_no_other_machine_is_answered(tmp_path: Path) -> None:
-    """Whatever server runs the app, unless that is said to be meant."""
+    """Any server that runs the app refuses, unless a setting allows it."""
     for meant, status in ((False, 403), (True, 200)):
         service = Service(tmp_path / str(meant), allow_unauthenticated=meant)
         base = "http://192.0.2.7:8000"
@@ -279,7 +279,7 @@ TRUSTED = TrustedProxies(tuple(map(ip_network, ("127.0.0.1", "10.0.0.0/8", "2001
     ],
 )
 def test_a_proxy_is_trusted_by_its_address(client: tuple[str, int] | None, trusted: bool) -> None:
-    """Of the connection itself; its word on the scheme counts then."""
+    """The address of the connection itself counts; a trusted proxy may name the scheme."""
     headers = [(b"x-forwarded-proto", b"HTTPS"), (b"x-forwarded-for", b"127.0.0.1")]
     scope = {"client": client, "scheme": "http", "headers": headers}
     assert TRUSTED.trust(scope) is trusted
@@ -289,7 +289,7 @@ def test_a_proxy_is_trusted_by_its_address(client: tuple[str, int] | None, trust
 
 @pytest.mark.parametrize("told", [[], [b"ftp"], [b"https, http"], [b"https", b"http"], [b""]])
 def test_a_scheme_is_told_once(told: list[bytes]) -> None:
-    """Else it is that of the connection."""
+    """Otherwise it is that of the connection."""
     headers = [(b"x-forwarded-proto", one) for one in told]
     scope = {"client": ("127.0.0.1", 1), "scheme": "http", "headers": headers}
     assert TRUSTED.scheme(scope) == "http"
@@ -297,7 +297,7 @@ def test_a_scheme_is_told_once(told: list[bytes]) -> None:
 
 @pytest.mark.parametrize("meant", [False, True])
 def test_without_keys_what_was_passed_on_is_refused(tmp_path: Path, meant: bool) -> None:
-    """Also where everybody on the network is meant to be answered; ordinary headers pass."""
+    """It is refused even if the whole network may call; ordinary headers pass."""
     service = Service(tmp_path, allow_unauthenticated=meant)
     ordinary = {"User-Agent": "x", "X-Request-ID": "1", "Idempotency-Key": "k", "X-Requested": "y"}
     with TestClient(create_app(service)) as client:
@@ -321,14 +321,14 @@ LOCAL = LocalKey.new()
 
 @pytest.fixture(params=["", "key-of-tenant-a-write:a:write"])
 def on_this_machine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Service]:
-    """A service with and without API keys."""
+    """Yield a service with and without API keys."""
     service = Service(tmp_path, api_keys=request.param)
     yield service
     service.close()
 
 
 def local_app(service: Service, peer: str, key: LocalKey | None = LOCAL) -> Litestar:
-    """The app of a service with a local key, whose requests come from one address."""
+    """Return the app of a service with a local key, whose requests come from one address."""
     app = create_app(service, key)
     whole = app.asgi_handler
 
@@ -344,14 +344,14 @@ def local_app(service: Service, peer: str, key: LocalKey | None = LOCAL) -> Lite
 def ask(
     service: Service, token: str, peer: str = "127.0.0.1", own: str = "127.0.0.1", **headers: str
 ) -> int:
-    """Status of the counts of a tenant, asked from an address at one of the service's."""
+    """Return the status of a tenant's counts, requested by `peer` at an address of the service."""
     with TestClient(local_app(service, peer), base_url=f"http://{own}:80") as client:
         sent = {"Authorization": f"Bearer {token}", **headers}
         return client.get("/v1/stats", headers=sent).status_code
 
 
 def test_the_local_key_opens_any_tenant(on_this_machine: Service) -> None:
-    """To its role: also what is the whole service's."""
+    """Its role opens what belongs to the whole service as well."""
     with TestClient(local_app(on_this_machine, "127.0.0.1")) as client:
         for tenant in ("a", "b"):
             headers = {"Authorization": f"Bearer {LOCAL.token(tenant)}"}
@@ -360,7 +360,7 @@ def test_the_local_key_opens_any_tenant(on_this_machine: Service) -> None:
 
 
 def test_a_local_key_of_another_start_is_refused(on_this_machine: Service) -> None:
-    """Also where no keys are asked: the request would be answered for another tenant."""
+    """It is refused without API keys too: the request would be answered for another tenant."""
     assert ask(on_this_machine, LocalKey.new().token("a")) == 401
     assert ask(on_this_machine, LOCAL.token("a").replace(":a", ":A")) == 401
     with TestClient(local_app(on_this_machine, "127.0.0.1", None)) as client:
@@ -387,13 +387,13 @@ def test_the_local_key_is_taken_from_this_machine_alone(
 
 
 def test_the_local_key_is_not_taken_through_a_proxy(on_this_machine: Service) -> None:
-    """A tunnel on this machine passes on what anybody sends."""
+    """A tunnel on this machine passes on requests of any sender."""
     forwarded = {"X-Forwarded-For": "192.0.2.1"}
     assert ask(on_this_machine, LOCAL.token("a"), **forwarded) == 403
 
 
 def test_a_service_proves_that_it_knows_the_local_key(on_this_machine: Service) -> None:
-    """By an HMAC of what it is asked; without a local key there is no such route."""
+    """The proof is an HMAC of the nonce; without a local key there is no such route."""
     with TestClient(create_app(on_this_machine, LOCAL)) as client:
         told = client.get(PATH, params={"nonce": "0" * 32}).json()
         assert told == {"proof": LOCAL.proof("0" * 32), "starting": False}

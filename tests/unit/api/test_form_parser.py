@@ -35,12 +35,12 @@ PYTHON = ("Error(", "codec", "b'", "Traceback", "('")
 
 
 def part(head: bytes, data: bytes = PICTURE) -> bytes:
-    """One part, whatever its header lines are."""
+    """Return one part, with any header lines."""
     return b"--XX\r\n" + head + b"\r\n\r\n" + data + b"\r\n"
 
 
 def post(client: TestClient[Litestar], *parts: bytes, path: str = "/v1/images") -> Any:  # noqa: ANN401  # a response
-    """Send some parts."""
+    """Send some parts as one form."""
     return client.post(path, content=b"".join(parts) + END, headers={"Content-Type": TYPE})
 
 
@@ -137,7 +137,7 @@ def test_a_part_that_cannot_be_taken_is_refused_alone(
 
 
 def test_parts_that_cannot_be_taken_are_counted(client: TestClient[Litestar]) -> None:
-    """As files are: a hundred of them in one request, and no more."""
+    """They count as files do: a hundred of them in one request, and no more."""
     response = post(client, *[part(b"rubbish", b"")] * 101)
     assert (response.status_code, problem(response)["field"]) == (400, "file")
 
@@ -159,7 +159,7 @@ def test_texts_are_utf8(client: TestClient[Litestar]) -> None:
 
 
 def read(folder: Path, body: bytes, cuts: list[int]) -> ReceivedForm:
-    """What a receiver makes of a body that comes in pieces."""
+    """Return the form that a receiver makes of a body in pieces."""
 
     async def pieces() -> Any:  # noqa: ANN401  # an async generator
         places = sorted({min(cut, len(body)) for cut in cuts} | {0, len(body)})
@@ -171,7 +171,7 @@ def read(folder: Path, body: bytes, cuts: list[int]) -> ReceivedForm:
 
 
 def complains_of_the_form(head: bytes, detail: str) -> None:
-    """A whole form is refused for the name of a field, or where its lines do not end."""
+    """Check that a whole form is refused for the name of a field, or the end of a line."""
     assert not [mark for mark in PYTHON if mark in detail]
     assert b"\n" in head or b"\r" in head or "there is no field" in detail
 
@@ -191,7 +191,7 @@ def complains_of_the_form(head: bytes, detail: str) -> None:
 def test_no_header_costs_more_than_its_part(tmp_path: Path, head: bytes, cuts: list[int]) -> None:
     """Whatever its bytes are and however they are cut; both good files around it are kept.
 
-    An unknown field's name, or a line that ends oddly, is told of the whole form.
+    An unknown field's name, or a line that ends oddly, is a problem of the whole form.
     """
     body = part(GOOD, b"one") + part(head, b"two") + part(GOOD, b"three") + END
     try:
@@ -210,7 +210,7 @@ def test_no_header_costs_more_than_its_part(tmp_path: Path, head: bytes, cuts: l
 
 @given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=60))
 def test_both_ways_of_writing_a_name_say_the_same(name: str) -> None:
-    """As a browser writes it, and as RFC 8187 does."""
+    """A browser's way, and that of RFC 8187."""
     escaped = name.replace("\r", "%0D").replace("\n", "%0A").replace('"', "%22")
     heads = [
         NAMED + f'; filename="{escaped}"'.encode(),
@@ -223,7 +223,7 @@ def test_both_ways_of_writing_a_name_say_the_same(name: str) -> None:
 
 
 def parsed(head: bytes) -> str | None:
-    """The file name of a part."""
+    """Return the file name of a part."""
     with FormParser("XX", 10**6) as parser:
         events = list(parser.parse(part(head, b"x") + END))
     return str(events[0].filename) if events[0].filename is not None else None

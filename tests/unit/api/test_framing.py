@@ -62,5 +62,5 @@ def test_what_passes_has_one_end(headers: Headers, version: str) -> None:
     ],
 )
 def test_sound_requests_pass(headers: Headers) -> None:
-    """As clients and proxies send them."""
+    """Clients and proxies send these."""
     assert fault(headers, "1.1") is None

@@ -1,4 +1,4 @@
-"""What every answer has: an id, safe headers, problems, figures, and a reference that is true."""
+"""Properties of every answer: an id, safe headers, problems, metrics, and a true reference."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_request_has_an_id(client: TestClient[Litestar], sent: str, kept: bool
 
 
 def test_answers_have_safe_headers(client: TestClient[Litestar]) -> None:
-    """Also where nothing was found; other sites may not read them."""
+    """A 404 has them too; other sites may not read them."""
     for path in ("/v1/images", "/nowhere", "/health/live"):
         headers = client.get(path, headers={"Origin": "https://evil.example"}).headers
         assert headers["x-content-type-options"] == "nosniff"
@@ -52,7 +52,7 @@ def test_answers_have_safe_headers(client: TestClient[Litestar]) -> None:
 
 
 def test_a_request_begins_with_an_empty_log_context(tmp_path: Path) -> None:
-    """And leaves none, also where a server runs all of a connection in one."""
+    """It leaves none behind, even if a server runs all of a connection in one."""
     service = Service(tmp_path, api_keys="the-key-of-tenant-a-long:a:admin")
     app = create_app(service)
     seen: list[dict[str, Any]] = []
@@ -101,7 +101,7 @@ def test_a_request_begins_with_an_empty_log_context(tmp_path: Path) -> None:
 
 
 def test_a_made_up_method_is_no_figure(client: TestClient[Litestar]) -> None:
-    """Anybody may send any word, and a figure is kept for good."""
+    """A client may send any word, and a label is kept for good."""
     for n in range(20):
         assert client.request(f"BREW{n}", "/v1/images").status_code in (404, 405)
     figures = client.get("/metrics").text
@@ -157,7 +157,7 @@ def test_a_body_that_is_too_large_is_a_problem(client: TestClient[Litestar]) -> 
 def test_what_fails_within_is_a_problem(
     client: TestClient[Litestar], service: Service, error: Exception, status: int, kind: str
 ) -> None:
-    """A part that is down says to come back; what nobody foresaw gives nothing away."""
+    """A failed part answers with Retry-After; an unexpected error reveals nothing."""
     service.follower.fails = error
     response = client.get("/v1/images")
     assert (response.status_code, response.json()["type"]) == (status, f"/problems/{kind}")
@@ -166,7 +166,7 @@ def test_what_fails_within_is_a_problem(
 
 
 def test_every_problem_type_has_a_page(client: TestClient[Litestar]) -> None:
-    """What `type` points at is there."""
+    """The address in `type` has a page."""
     spec = client.get("/schema").json()
     kinds = set(re.findall(r'"type": ?"(/problems/[a-z-]+)"', json.dumps(spec)))
     assert len(kinds) > 12
@@ -247,7 +247,7 @@ def test_ready_is_503_only_when_uploads_cannot_be_accepted(
 
 
 def test_figures_are_prometheus(client: TestClient[Litestar], service: Service) -> None:
-    """By route, never by path; queue depth as it is; absent while the broker is down."""
+    """Labels have the route, never the path; queue depth is absent while the broker is down."""
     service.queue.paused = True
     client.post("/v1/images", files={"file": ("a", PICTURE)})
     client.get("/v1/images/abc")
@@ -314,7 +314,7 @@ def test_stats(client: TestClient[Litestar], service: Service) -> None:
 
 
 def test_the_reference_is_there(client: TestClient[Litestar]) -> None:
-    """As JSON and YAML, each route with summary, description and named answers."""
+    """It is JSON and YAML, each route with summary, description and named answers."""
     spec = client.get("/schema").json()
     assert spec == client.get("/schema/openapi.json").json()
     assert client.get("/schema/openapi.yaml").status_code == 200
@@ -354,7 +354,7 @@ def _within(part: Any, whole: Any) -> bool:  # noqa: ANN401  # JSON
 
 
 def test_every_answer_is_in_the_reference(client: TestClient[Litestar], service: Service) -> None:
-    """Whatever a route was made to answer, its status and type are documented."""
+    """The status and type of each answer are documented."""
     spec = client.get("/schema").json()["paths"]
     sent = client.post("/v1/images", files={"file": ("a", PICTURE)})
     image_id = sent.json()["items"][0]["image_id"]
@@ -419,7 +419,7 @@ def test_every_answer_is_in_the_reference(client: TestClient[Litestar], service:
 
 
 def test_problems_are_counted_by_their_type(client: TestClient[Litestar], service: Service) -> None:
-    """So that a part that is away can be told from a caller that errs."""
+    """The type distinguishes a part that is away from a caller's mistake."""
     client.get("/v1/images/nothing-of-that-kind")
     service.follower.fails = IndexUnavailableError("away")
     client.get("/v1/images")
@@ -457,7 +457,7 @@ def test_problems_are_counted_by_their_type(client: TestClient[Litestar], servic
 def test_a_wrong_parameter_is_told_without_pythons_types(
     client: TestClient[Litestar], url: str, detail: str
 ) -> None:
-    """In words for whoever called, naming it."""
+    """The message names it in the caller's terms."""
     answer = client.get(url)
     assert (answer.status_code, answer.json()["detail"][: len(detail)]) == (400, detail)
     assert detail.startswith(answer.json()["field"])

@@ -29,7 +29,7 @@ TYPE = "multipart/form-data; boundary=XX"
 
 
 def part(name: str, data: bytes, more: str = '; filename="a.png"') -> bytes:
-    """One part of a form."""
+    """Return one part of a form."""
     head = f'--XX\r\nContent-Disposition: form-data; name="{name}"{more}\r\n\r\n'
     return head.encode() + data + b"\r\n"
 
@@ -100,7 +100,7 @@ def test_a_hundred_parts_are_taken(client: TestClient[Litestar]) -> None:
 
 
 def test_a_request_is_bounded_as_a_whole(client: TestClient[Litestar], service: Service) -> None:
-    """By what is announced and by what comes, however it comes."""
+    """The announced length counts, and the received one, in pieces of any size."""
     most = 100 * int(service.settings.max_bytes) + 1024 * 1024
     announced = {"Content-Type": TYPE, "Content-Length": str(most + 1)}
     response = client.post("/v1/images", content=b"", headers=announced)
@@ -129,7 +129,7 @@ def test_a_full_disk_is_told(client: TestClient[Litestar], service: Service) -> 
 def test_nothing_is_written_on_a_full_disk(
     client: TestClient[Litestar], service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """503 with Retry-After before the body is looked at; readiness says the same."""
+    """503 with Retry-After before the body is read; readiness reports the same."""
     monkeypatch.setattr(service.blobs, "free", lambda: 1_000_000)
     monkeypatch.setattr("api.routes.uploads.received", None)
     for body in (part("file", PICTURE) + END, b"no form"):
@@ -181,7 +181,7 @@ def test_folders_of_killed_processes_are_taken_away(tmp_path: Path) -> None:
 
 
 def read(folder: Path, body: bytes, cuts: list[int], limit: int = 10**9) -> ReceivedForm:
-    """What a receiver makes of a body that comes in pieces."""
+    """Return the form that a receiver makes of a body in pieces."""
 
     async def pieces() -> Any:  # noqa: ANN401  # an async generator
         places = sorted({min(cut, len(body)) for cut in cuts} | {0, len(body)})
@@ -236,7 +236,7 @@ def test_a_large_file_is_refused_alone_and_leaves_the_disk(tmp_path: Path) -> No
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_no_body_makes_it_stumble(tmp_path: Path, data: st.DataObject) -> None:
-    """Whatever comes, it is a form or one of our errors."""
+    """Any body is a form or one of our errors."""
     whole = part("title", b"t", "") + part("file", b"x" * 50) + part("file", b"y", "") + END
     body = bytearray(whole)
     for _ in range(data.draw(st.integers(0, 6))):

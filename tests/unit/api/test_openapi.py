@@ -47,13 +47,13 @@ OPERATIONS = {
 
 @pytest.fixture
 def document(client: TestClient[Litestar]) -> dict[str, Any]:
-    """The document as a generator reads it."""
+    """Return the document as a generator reads it."""
     read: dict[str, Any] = client.get("/schema/openapi.json").json()
     return read
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Return each method with its operation."""
+    """Yield each method with its operation."""
     for path in document["paths"].values():
         yield from path.items()
 
@@ -129,7 +129,7 @@ def test_enumerations_list_their_values(
 def test_unknown_paths_below_the_reference_are_problems(
     client: TestClient[Litestar], path: str
 ) -> None:
-    """As everywhere else, for a browser too."""
+    """They are the same as everywhere else, for a browser too."""
     for headers in ({}, BROWSER):
         response = client.get(path, headers=headers)
         assert (response.status_code, problem(response)["type"]) == (404, "/problems/not-found")

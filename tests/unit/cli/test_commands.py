@@ -22,7 +22,7 @@ from core.errors import MissingError, SettingsError, UnavailableError
 
 
 def row(file: str, kind: str | None, **more: Any) -> dict[str, Any]:  # noqa: ANN401 JSON
-    """One file's answer, as the service gives it."""
+    """Return the answer for one file, as the service sends it."""
     original = {"image_id": "o", "external_id": more.pop("original", None)}
     if kind is None:
         return {"file": file, "error": {"detail": "cut off"}}
@@ -97,7 +97,7 @@ def test_a_service_that_is_not_there_is_code_three(
 
 
 def test_folders_are_walked_in_order_and_named_files_always_taken(tmp_path: Path) -> None:
-    """By suffix below a folder, without what is hidden; a named file whatever it is called."""
+    """Below a folder the suffix decides, without hidden files; a named file is always taken."""
     for name in ("b.JPG", "a.jpeg", "notes.txt", ".hidden.png", "sub/c.heic", ".git/d.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"not empty")
@@ -123,7 +123,7 @@ def test_the_evidence_told_is_that_of_the_original() -> None:
 
 
 def test_an_original_without_a_name_is_told_by_its_id() -> None:
-    """Nobody needs to name pictures."""
+    """Names of pictures are optional."""
     assert verdicts.original(row("f", "exact")) == "o"
 
 
@@ -155,7 +155,7 @@ class Canned(BaseHTTPRequestHandler):
     asked = 0
 
     def do_GET(self) -> None:
-        """The next one."""
+        """Send the next answer."""
         kind = type(self)
         status, headers, body = kind.answers[min(kind.asked, len(kind.answers) - 1)]
         kind.asked += 1
@@ -166,12 +166,12 @@ class Canned(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 the base's name
-        """Quietly."""
+        """Keep the output of tests clean."""
 
 
 @pytest.fixture
 def canned() -> Iterator[tuple[type[Canned], str]]:
-    """A server that says what a test tells it to."""
+    """Yield a server that sends the answers of a test, and its address."""
     kind = type("Told", (Canned,), {"asked": 0})
     with HTTPServer(("127.0.0.1", 0), kind) as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
@@ -182,12 +182,12 @@ def canned() -> Iterator[tuple[type[Canned], str]]:
 
 
 def problem(kind: str, detail: str) -> bytes:
-    """An RFC 9457 body."""
+    """Return an RFC 9457 body."""
     return json.dumps({"type": f"/problems/{kind}", "detail": detail}).encode()
 
 
 def test_a_problem_comes_back_as_the_error_it_was(canned: tuple[type[Canned], str]) -> None:
-    """By its type."""
+    """The type of the problem selects the error."""
     kind, url = canned
     kind.answers = ((404, {}, problem("not-found", "there is no job 7")),)
     with HTTPClient(url) as client, pytest.raises(MissingError, match="there is no job 7"):
@@ -195,7 +195,7 @@ def test_a_problem_comes_back_as_the_error_it_was(canned: tuple[type[Canned], st
 
 
 def test_a_part_that_is_down_is_asked_again(canned: tuple[type[Canned], str]) -> None:
-    """After as long as it says."""
+    """The client waits as long as Retry-After demands."""
     kind, url = canned
     down = (503, {"Retry-After": "0"}, problem("store-unavailable", "down"))
     kind.answers = (down, down, (200, {}, b'{"status":"done"}'))

@@ -1,4 +1,4 @@
-"""What the command line takes of a folder, how it reads, and by which names."""
+"""Files that the command line takes from a folder, how it reads them, and their names."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LATIN = Path(os.fsdecode(b"latin1 \xe9\xf1.jpg"))
 
 
 def bytes_of(name: str) -> bytes:
-    """The path that a name was written of."""
+    """Return the bytes of the path that a name was made from."""
     if not re.search(r"\\x[0-9a-f]{2}", name):
         return name.encode()
     parts = re.split(r"(\\\\|\\x[0-9a-f]{2})", name)
@@ -69,7 +69,7 @@ def test_a_name_is_lossless_printable_and_its_own(pair: list[bytes]) -> None:
 
 
 def test_names_of_latin1_and_of_utf8() -> None:
-    """Those that are UTF-8 stay as they are, so that what is stored is found again."""
+    """UTF-8 names stay as they are, so that stored pictures are found again."""
     assert file_names.path_name(Path("photos") / LATIN) == r"photos/latin1 \xe9\xf1.jpg"
     assert file_names.path_name(Path("Fotos/Möwe \\ 100 %.jpg")) == "Fotos/Möwe \\ 100 %.jpg"
     assert file_names.form_name(LATIN) == "latin1 \ufffd\ufffd.jpg"
@@ -77,7 +77,7 @@ def test_names_of_latin1_and_of_utf8() -> None:
 
 @hypothesis.given(st.text("aé/", min_size=1, max_size=3_000), st.text("b.", max_size=20))
 def test_an_id_is_as_long_as_a_service_takes(start: str, end: str) -> None:
-    """A longer path is told by a digest and its end, always the same and for it alone."""
+    """A longer path gets a digest and its end, always the same and unique to it."""
     name = start + end
     told = file_names.external_id(name)
     assert len(told) <= EXTERNAL_ID
@@ -100,7 +100,7 @@ def test_nothing_printed_moves_a_terminal(text: str) -> None:
 
 
 def test_printing_escapes_and_keeps_spaces() -> None:
-    """As screenshots have them in their names."""
+    """Screenshots have spaces in their names."""
     assert printable("a\x1b[31m\n\u202egpj.\udce9") == r"a\x1b[31m\x0a\u202egpj.\xe9"
     assert printable("1.02\u202fPM\U000e0041") == "1.02\u202fPM" + r"\U000e0041"
 
@@ -117,7 +117,7 @@ entries = st.lists(
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that each example makes anew."""
+    """Return the path of a folder that each example makes."""
     return tmp_path_factory.mktemp("odd") / "root"
 
 
@@ -157,7 +157,7 @@ def test_every_entry_is_accounted_for_once(
 
 @pytest.fixture
 def deep(tmp_path: Path) -> Iterator[Path]:
-    """A folder that goes by itself: Python's own ways to remove one end at its stack's depth."""
+    """Yield a folder, and remove it by `rm`: Python's own ways end at the depth of its stack."""
     folder = tmp_path / "deep"
     folder.mkdir()
     yield folder
@@ -165,7 +165,7 @@ def deep(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_folder_may_be_deeper_than_a_stack_and_than_a_path(deep: Path) -> None:
-    """Of what lies past the 4,096 bytes of a path the folder is named that cannot be listed."""
+    """Past the 4,096 bytes of a path, the folder that cannot be listed is named."""
     home = os.open(".", os.O_RDONLY)
     try:
         os.chdir(deep)
@@ -186,7 +186,7 @@ def test_a_folder_may_be_deeper_than_a_stack_and_than_a_path(deep: Path) -> None
 
 @pytest.fixture
 def unprivileged() -> Iterator[Path]:
-    """A folder, and no right to what others keep from everybody."""
+    """Yield a folder, without the rights to read what others keep private."""
     folder = Path(tempfile.mkdtemp(prefix="seenit-"))
     folder.chmod(0o755)
     yield folder
@@ -220,7 +220,7 @@ def test_what_may_not_be_read_is_told_and_the_rest_is_taken(unprivileged: Path) 
 
 
 def test_what_is_named_is_taken_or_fails(tmp_path: Path) -> None:
-    """Whatever its suffix and wherever it links to; a pipe is refused at once."""
+    """Its suffix and the target of a link do not matter; a pipe is refused at once."""
     odd_tree.clear(tmp_path / "root")
     link, text = tmp_path / "root" / "link.jpg", tmp_path / "root" / ".notes.txt"
     link.symlink_to(tmp_path / odd_tree.OUTSIDE)
@@ -235,7 +235,7 @@ def test_what_is_named_is_taken_or_fails(tmp_path: Path) -> None:
 
 
 def test_links_to_files_are_followed_wherever_they_lead(tmp_path: Path) -> None:
-    """As data sets are laid out whose pictures are kept in one place."""
+    """Data sets are laid out so whose pictures are kept in one place."""
     odd_tree.clear(tmp_path / "root")
     link = tmp_path / "root" / "link.jpg"
     link.symlink_to(tmp_path / odd_tree.OUTSIDE)
@@ -255,7 +255,7 @@ def test_links_to_files_are_followed_wherever_they_lead(tmp_path: Path) -> None:
     ],
 )
 def test_what_became_of_a_file_since_it_was_listed(tmp_path: Path, put, kind: str) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
-    """It is not waited for, not read half, and told by its kind."""
+    """The command does not wait for it or read half of it, and names its kind."""
     path = tmp_path / "a.jpg"
     put(path)
     read_in: list[object] = []
@@ -278,7 +278,7 @@ def test_what_became_of_a_file_since_it_was_listed(tmp_path: Path, put, kind: st
 
 
 def test_a_file_that_changes_between_look_and_upload_is_not_sent(tmp_path: Path) -> None:
-    """Its name would stand for bytes that nobody looked up."""
+    """Otherwise its name would stand for bytes that were never looked up."""
     path = tmp_path / "a.jpg"
     path.write_bytes(b"new")
     with HTTPClient("http://127.0.0.1:9") as client:

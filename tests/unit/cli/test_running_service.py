@@ -29,7 +29,7 @@ class Answering(BaseHTTPRequestHandler):
     asked = 0
 
     def do_GET(self) -> None:
-        """The proof."""
+        """Send the proof for a nonce."""
         kind = type(self)
         kind.asked += 1
         (nonce,) = parse_qs(urlsplit(self.path).query)["nonce"]
@@ -39,12 +39,12 @@ class Answering(BaseHTTPRequestHandler):
         self.wfile.write(json.dumps(told).encode())
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 the base's name
-        """Quietly."""
+        """Keep the output of tests clean."""
 
 
 @pytest.fixture
 def service() -> Iterator[tuple[type[Answering], ServiceAddress]]:
-    """A service and its address."""
+    """Yield a service and its address."""
     kind = type("Told", (Answering,), {})
     with HTTPServer(("127.0.0.1", 0), kind) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
@@ -55,7 +55,7 @@ def service() -> Iterator[tuple[type[Answering], ServiceAddress]]:
 
 
 def address(url: str) -> ServiceAddress:
-    """One of this version without a model."""
+    """Return an address of this version, without a model."""
     return ServiceAddress(
         url=url,
         secret=KEY.secret,
@@ -67,14 +67,14 @@ def address(url: str) -> ServiceAddress:
 
 
 def found(folder: Path, model: str | None = None, **named: object) -> ServiceAddress | None:
-    """The service of a folder, for a command with such settings."""
+    """Return the service of a folder, for a command with such settings."""
     return find_running(settings.load(data=folder, **named), model, models=True)
 
 
 def test_a_service_that_answers_is_found(
     service: tuple[type[Answering], ServiceAddress], tmp_path: Path
 ) -> None:
-    """And where the command names a model or a store, only one that has them."""
+    """If the command names a model or a store, the service must have them."""
     _, told = service
     assert found(tmp_path) is None
     write_address(tmp_path, told)
@@ -99,7 +99,7 @@ def test_a_program_that_does_not_know_the_key_is_not_used(
 def test_a_service_that_is_gone_is_passed_over(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In silence."""
+    """The command prints nothing about it."""
     with socket.create_server(("127.0.0.1", 0)) as held:
         port = held.getsockname()[1]
     for url in (f"http://127.0.0.1:{port}", "nonsense", "http://[::"):
@@ -114,7 +114,7 @@ def test_a_service_that_is_starting_is_waited_for(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Until its models are loaded, and that is said."""
+    """The command waits until the models are loaded, and prints that it does."""
     kind, told = service
     kind.starting = 3
     write_address(tmp_path, told)
@@ -127,7 +127,7 @@ def test_a_service_that_is_starting_is_waited_for(
 def test_a_service_that_says_nothing_is_done_without(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a while: it is stopped, say."""
+    """The command gives up after a while, if the process is stopped."""
     monkeypatch.setattr(running_service, "_WORDLESS_SECONDS", 0.05)
     monkeypatch.setattr(running_service, "_ANSWER_SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as held:
@@ -163,7 +163,7 @@ def test_a_service_of_another_version_is_used_and_named(
 def test_a_notice_names_an_address_of_this_machine(
     tmp_path: Path, url: str, reachable: str
 ) -> None:
-    """Of a service that listens on all addresses that of loopback."""
+    """A service that listens on all addresses is named by that of loopback."""
     with AddressNotice(settings.load(data=tmp_path), url).until_done(first=True):
         told = read_address(tmp_path)
         assert told is not None

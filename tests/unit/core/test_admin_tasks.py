@@ -53,7 +53,7 @@ def test_a_damaged_request_is_deleted_and_logged(caplog: pytest.LogCaptureFixtur
 
 
 def test_a_report_that_no_caller_collects_expires(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a day; a request never does."""
+    """It expires after a day; a request never does."""
     tasks = AdminTasks(open_blobs("memory://"))
     task, waiting = tasks.request("reindex"), tasks.request("reindex")
     tasks.report(task, AdminTaskReport(status="done"))

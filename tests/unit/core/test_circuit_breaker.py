@@ -13,7 +13,7 @@ FIRST, LONGEST = 1.0, 10.0
 
 
 class Clock:
-    """Seconds that pass when told."""
+    """A clock that a test advances."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -47,13 +47,13 @@ class Called:
         return True
 
     def fail(self) -> None:
-        """Nobody answers."""
-        raise IndexUnavailableError("nobody is there")
+        """Raise an error, as a server that is down does."""
+        raise IndexUnavailableError("the index is down")
 
 
 @pytest.fixture
 def called() -> Called:
-    """A breaker that opens at the first failure."""
+    """Return a breaker that opens at the first failure."""
     return Called()
 
 
@@ -73,12 +73,12 @@ def test_pauses_double_up_to_the_longest(called: Called) -> None:
 
 
 def test_a_refusal_says_why(called: Called) -> None:
-    """With the error of the breaker and the words of the failure, said once."""
+    """It has the breaker's kind of error and the text of the failure, once."""
     called.ask(fails=True)
     for _ in range(3):
         with pytest.raises(QueueUnavailableError) as refused, called.breaker.guard():
             pass
-        assert refused.value.detail == "nobody is there; it is tried again in a moment"
+        assert refused.value.detail == "the index is down; it is tried again in a moment"
         called.clock.now += LONGEST
         with pytest.raises(QueueUnavailableError), called.breaker.guard():
             raise refused.value
@@ -103,7 +103,7 @@ def test_one_trial_at_a_time(called: Called) -> None:
 
 
 def test_failures_side_by_side_count_once(called: Called) -> None:
-    """And not at all for a call that began before another one succeeded."""
+    """They do not count at all for a call that began before another one succeeded."""
 
     def answered(trial: bool) -> None:
         assert trial
@@ -129,7 +129,7 @@ def test_a_check_is_no_trial(called: Called) -> None:
 
 
 def test_it_may_take_several_failures() -> None:
-    """In a row: a success in between begins the count anew."""
+    """They count in a row: a success in between starts over."""
     called = Called(after=3)
     for fails in (True, True, False, True, True):
         called.ask(fails=fails)

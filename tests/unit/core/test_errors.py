@@ -6,7 +6,7 @@ from core.errors import SeenitError, kinds, named
 
 
 def test_every_error_is_found_by_its_type() -> None:
-    """With what was said of it; an unknown one is the root."""
+    """The detail is kept; an unknown type becomes the base class."""
     ours = [kind for kind in kinds() if kind.__module__ == "core.errors"]
     assert len(ours) > 20
     for kind in ours:

@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def without(name: str) -> Limits:
-    """Everything but one format."""
+    """Return every format but one."""
     return Limits(formats=tuple(one for one in FORMATS if one != name))
 
 
@@ -97,7 +97,7 @@ def test_a_format_that_is_off_never_reaches_its_decoder(
 
 
 def container(major: bytes, *compatible: bytes) -> bytes:
-    """The HEIC file's boxes under other brands."""
+    """Return the HEIC file's boxes under other brands."""
     brands = b"".join((major, bytes(4), *compatible))
     rest = HEIC[int.from_bytes(HEIC[:4], "big") :]
     return struct.pack(">I", 8 + len(brands)) + b"ftyp" + brands + rest
@@ -120,7 +120,7 @@ def test_every_brand_of_heic_is_heic(major: bytes) -> None:
 
 @pytest.mark.parametrize("major", [b"mif1", b"msf1", b"avif", b"avis"])
 def test_avif_is_told_by_its_compatible_brands(major: bytes) -> None:
-    """However many come before it: it is AVIF, which is on while HEIC is off."""
+    """Wherever it stands among them: it is AVIF, which is on while HEIC is off."""
     for before in (0, 1, 40):
         data = container(major, *[b"miaf"] * before, b"avif")
         assert inspect(data, Limits()).format == "AVIF"
@@ -139,7 +139,7 @@ def test_a_tiff_is_not_a_way_around(packed: str) -> None:
 
 
 def test_heic_is_decoded_where_it_is_named() -> None:
-    """As it was, at its full size too; turned as its container says, once."""
+    """Its pixels are right, at its full size too; turned as its container demands, once."""
     on = Limits(formats=("heic",))
     assert (decode(HEIC, on).width, decode(HEIC, on).height) == (WIDTH, HEIGHT)
     assert whole(HEIC_TURNED, on).size == (HEIGHT, WIDTH)
@@ -153,7 +153,7 @@ def test_the_whole_picture_is_the_one_that_is_shown(name: str) -> None:
 
 
 def test_the_whole_picture_is_upright() -> None:
-    """By EXIF, once, in TIFF too, whose decoder turns by itself."""
+    """EXIF turns it once, in TIFF too, whose decoder turns by itself."""
     exif = Image.Exif()
     exif[0x0112] = 6
     for name in ("JPEG", "PNG", "WEBP", "TIFF"):

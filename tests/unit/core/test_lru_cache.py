@@ -18,7 +18,7 @@ def test_the_value_unused_for_longest_makes_room() -> None:
 
 
 def test_values_count_by_their_size() -> None:
-    """One that is larger than the cache is handed back, and takes nobody's place."""
+    """A value larger than the cache is handed back, and evicts none."""
     cache: LRUCache[str, bytes] = LRUCache(4, sizeof=len)
     assert cache.put("a", b"xxx") == b"xxx"
     assert cache.put("b", b"xxxxx") == b"xxxxx"
@@ -28,7 +28,7 @@ def test_values_count_by_their_size() -> None:
 
 
 def test_values_are_dropped_by_key_and_by_age() -> None:
-    """After some seconds, or when told."""
+    """They go after some seconds, or on request."""
     cache: LRUCache[str, int] = LRUCache(8, seconds=0.05)
     cache.put("a", 1)
     cache.put("b", 2)

@@ -20,7 +20,7 @@ from tests.e2e.talking import until
 
 
 class Panic(BaseException):
-    """What a panic in Rust becomes: no Exception."""
+    """A panic of Rust as Python sees it: no Exception."""
 
 
 ENDS: dict[str, BaseException | None] = {

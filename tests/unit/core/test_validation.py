@@ -78,7 +78,7 @@ def test_a_wrong_value_is_named_with_its_limit(
 
 
 def test_null_counts_as_not_sent_and_integral_floats_as_integers() -> None:
-    """Unless null says something of its own."""
+    """Null stays where it has a meaning of its own."""
     told = {"name": "a", "limit": 7.0, "on": None, "least": 1.0}
     assert validation.convert(told, Body) == Body(name="a", limit=7, least=1.0)
     with pytest.raises(MalformedError, match="on must be true or false, not null"):
@@ -86,7 +86,7 @@ def test_null_counts_as_not_sent_and_integral_floats_as_integers() -> None:
 
 
 def test_schemas_name_every_type_and_leave_null_out() -> None:
-    """An enumeration has a type; what may be null is only so where that is asked for."""
+    """An enumeration has a type; null is only allowed where the caller wants it so."""
     made = validation.schemas(Body)
     fields: dict[str, Any] = made["Body"]["properties"]
     assert made["Body"]["required"] == ["name"]

@@ -15,7 +15,7 @@ from tests.samples.pictures import EDITS, TEMPLATES, Edit, photo
 
 @pytest.fixture(scope="module")
 def made() -> Image.Image:
-    """A photo of 320 x 240 pixels."""
+    """Return a photo of 320 x 240 pixels."""
     return photo(3, 320, 240)
 
 

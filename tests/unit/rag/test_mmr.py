@@ -14,13 +14,13 @@ ONE, OTHER = unit([1, 0, 0]), unit([0, 1, 0])
 
 
 def test_a_second_one_of_the_same_gives_way_to_something_else() -> None:
-    """Of two alike, the worse goes behind a worse one that shows something new."""
+    """The worse of two alike goes behind a worse one that shows something new."""
     assert diverse([1.0, 0.98, 0.9], [ONE, ONE, OTHER], 3) == [0, 2, 1]
     assert diverse([1.0, 0.98, 0.9], [ONE, ONE, OTHER], 2) == [0, 2]
 
 
 def test_what_is_far_from_the_question_does_not_come_for_being_different() -> None:
-    """Relevance weighs more."""
+    """Relevance weighs more than difference."""
     assert diverse([1.0, 0.98, 0.3], [ONE, ONE, OTHER], 2) == [0, 1]
 
 

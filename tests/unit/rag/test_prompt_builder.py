@@ -88,7 +88,7 @@ class Setting:
                 )
 
     def tail(self, *records: Record, removed: Sequence[Tombstone] = ()) -> None:
-        """Settled after the index was asked."""
+        """Set a tail of records settled after the index was read."""
         for one in records:
             place = keys.derived(TENANT, one.state.image_id, "fingerprint")
             self.service.blobs.put([(place, msgspec.msgpack.encode(one.fingerprint))])
@@ -101,7 +101,7 @@ class Setting:
         )
 
     def build(self, **wanted: object) -> PromptResult:
-        """Of the question that all tests ask."""
+        """Build a prompt of the query that all tests use."""
         return self.context.build(TENANT, PromptRequest(**({"query": QUESTION} | wanted)))  # type: ignore[arg-type]
 
 
@@ -113,7 +113,7 @@ def _pixels(width: int, height: int):  # type: ignore[no-untyped-def]  # noqa: A
 
 @pytest.fixture
 def setting(tmp_path: Path) -> Iterator[Setting]:
-    """One a test."""
+    """Yield a setting of its own for each test."""
     made = Setting(tmp_path)
     yield made
     made.service.close()
@@ -125,7 +125,7 @@ def cited(built: PromptResult) -> list[str]:
 
 
 def shown(built: PromptResult) -> list[Image.Image]:
-    """The pictures inside Anthropic's messages."""
+    """Return the pictures inside Anthropic's messages."""
     return [
         Image.open(io.BytesIO(base64.b64decode(part["source"]["data"])))
         for message in built.messages
@@ -135,7 +135,7 @@ def shown(built: PromptResult) -> list[Image.Image]:
 
 
 def test_pictures_come_with_labels_that_the_citations_explain(setting: Setting) -> None:
-    """In the order found; the retriever is asked what the caller asks."""
+    """They are in the order found; the retriever receives the caller's query."""
     fields = Fields(title="A <mug>", external_id="x-1", source_url="https://a.example/1")
     setting.store(record(1, 1, fields=fields), record(2, 1))
     built = setting.build(format="anthropic", limit=5, filters=Filters(category="mugs"))
@@ -166,7 +166,7 @@ def test_every_format_delivers_every_way(setting: Setting, name: str, deliver: s
 
 
 def test_what_must_not_be_shown_is_not(setting: Setting) -> None:
-    """By its own decision or its original's, whatever a retriever found."""
+    """Its own decision counts, or its original's, whatever a retriever found."""
     setting.store(
         record(1, 1, decision="block"),
         record(2, 1, decision="review"),
@@ -199,7 +199,7 @@ def test_what_was_settled_meanwhile_counts(setting: Setting) -> None:
 
 
 def test_what_is_decided_while_pictures_are_read_counts(setting: Setting) -> None:
-    """The prompt is filled anew without it: labels follow each other, and others get its room."""
+    """The prompt is packed again without it: labels stay consecutive, and others get its room."""
     setting.store(*(record(n, 1) for n in range(1, 5)))
     stored = setting.service.shelf
 
@@ -219,7 +219,7 @@ def test_what_is_decided_while_pictures_are_read_counts(setting: Setting) -> Non
 
 
 def test_a_similar_picture_stands_for_itself(setting: Setting) -> None:
-    """What it merely resembles is no original of it: that one's decision is not its own."""
+    """The picture it merely resembles is no original: that one's decision is not its own."""
     setting.store(record(1, 1, decision="block"), record(2, 1, kind="similar", original=1))
     assert cited(setting.build()) == [image_id(2)]
 
@@ -242,7 +242,7 @@ def test_a_lost_preview_is_told(setting: Setting) -> None:
 
 
 def test_a_tight_budget_makes_pictures_smaller_before_it_drops_them(setting: Setting) -> None:
-    """Never enlarged, never over; what is dropped says what it takes."""
+    """Never enlarged, never over; the reason for a dropped one names the budget it needs."""
     setting.store(*(record(n, 1) for n in range(1, 7)))
     whole = setting.build(format="anthropic", model="claude-opus-4-8")
     assert {picture.size for picture in shown(whole)} == {(504, 378)}
@@ -281,7 +281,7 @@ def test_bytes_are_counted_as_they_are_sent(setting: Setting) -> None:
 def test_a_budget_too_small_for_one_picture_says_so(
     setting: Setting, tight: dict[str, int]
 ) -> None:
-    """No citation, a reason; the question is still asked."""
+    """No citation, a reason; the query is still in the prompt."""
     setting.store(record(1, 1), record(2, 1))
     built = setting.build(**tight)
     assert built.citations == []
@@ -321,7 +321,7 @@ def test_the_estimate_is_of_all_that_is_sent(setting: Setting) -> None:
 
 
 def test_an_unknown_model_is_told(setting: Setting) -> None:
-    """It costs the most, and the answer says so; by reference there is nothing to count."""
+    """It costs the most, and the answer reports it; by reference there is nothing to count."""
     setting.store(record(1, 1))
     assert "gpt-x" in setting.build(model="gpt-x").notes[0]
     assert setting.build(model="gpt-x", deliver="reference").notes == []

@@ -23,7 +23,7 @@ PROMPT = Prompt(pictures=(INLINE, LINKED, NAMED), question=QUESTION)
 
 
 def adapters(name: Name) -> tuple[TypeAdapter[Any], TypeAdapter[Any], str]:
-    """Of the SDK: a message, a content part, and the message's key of its parts."""
+    """Return the SDK's message, its content part, and the message's key of its parts."""
     try:
         if name == "openai":
             from openai.types.chat import (  # noqa: PLC0415 - of tests alone
@@ -57,7 +57,7 @@ def adapters(name: Name) -> tuple[TypeAdapter[Any], TypeAdapter[Any], str]:
 
 
 def same(adapter: TypeAdapter[Any], value: Any) -> None:  # noqa: ANN401 - any JSON
-    """The SDK takes it, and nothing in it is unknown there."""
+    """Check that the SDK takes the value, and knows all of its keys."""
     read = adapter.validate_python(value)
     if isinstance(read, dict):  # a TypedDict lets unknown keys fall
         if not isinstance(read.get("content", ""), str):
@@ -112,7 +112,7 @@ def test_texts_stand_before_their_pictures_and_the_question_last(name: Name) -> 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_without_pictures_only_the_question_is_asked(name: Name) -> None:
-    """The model is told of no pictures then; without a question there is nothing to say."""
+    """The guide on pictures is left out; without a query there are no messages."""
     written = FORMATS[name]
     asked = Prompt(pictures=(), question=QUESTION)
     assert written.blocks(asked) == []

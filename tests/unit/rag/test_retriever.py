@@ -60,7 +60,7 @@ class Stock:
         return self.tails.get(tenant, Tail())
 
     def put(self, *records: Record, removed: Sequence[int] = ()) -> None:
-        """One entry of the log, projected."""
+        """Project one entry of the log."""
         self._seq += 1
         stones = [tombstone(n, self._seq) for n in removed]
         self.index.project_entry(TENANT, self._seq, records, stones, [])
@@ -69,7 +69,7 @@ class Stock:
         return self.retriever.retrieve(TENANT, text=text, **asked)
 
     def decided_in_the_tail(self, found: Record, value: Value) -> None:
-        """A decision that no index holds yet."""
+        """Record a decision that no index holds yet."""
         made = replace(
             found.state,
             revision=found.state.revision + 1,
@@ -84,7 +84,7 @@ class Stock:
 
 
 def picture(n: int, shows: str, said: str | None = None, **state: Any) -> Record:  # noqa: ANN401
-    """A record that shows some words, and of which some were said."""
+    """Return a record that shows some words, with a description."""
     fields = Fields(description=said, category=state.pop("category", None))
     vectors = {}
     if state.get("original") is None:
@@ -95,13 +95,13 @@ def picture(n: int, shows: str, said: str | None = None, **state: Any) -> Record
 
 
 def ids(found: RetrievalResult) -> list[int]:
-    """The numbers of the pictures, best first."""
+    """Return the numbers of the pictures, best first."""
     return [int(one.seen.record.state.image_id[-12:]) for one in found.items]
 
 
 @pytest.fixture
 def stock(tmp_path: Path) -> Iterator[Stock]:
-    """With both models."""
+    """Yield a stock with both models."""
     made = Stock(tmp_path, WordEmbedder("visual"), WordEmbedder("caption"))
     yield made
     made.index.close()
@@ -111,7 +111,7 @@ def stock(tmp_path: Path) -> Iterator[Stock]:
 
 
 def test_what_is_asked_for_comes_and_nothing_else(stock: Stock) -> None:
-    """By its words and by what it shows; what is merely the nearest of the rest stays away."""
+    """It is found by its words and by what it shows; the nearest of the rest stays away."""
     stock.put(
         picture(1, "dog grass", "a dog plays on grass"),
         picture(2, "cat blanket", "a cat sleeps on a blanket"),
@@ -142,7 +142,7 @@ def test_an_empty_store_says_so(stock: Stock) -> None:
 
 
 def test_a_calibrated_space_has_its_own_cut_off(stock: Stock) -> None:
-    """By how far a picture stands out, which an ordinary similarity no longer does."""
+    """The margin over other pictures counts, which an ordinary similarity no longer has."""
     stock.put(picture(1, "dog", "dog grass sun"), picture(2, "cat", "cat grass moon"))
     assert ids(stock.find("dog grass moon")) == [1, 2]
     calibrate(stock, "caption", needed=0.9)
@@ -230,7 +230,7 @@ ASKED: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("asked", ASKED, ids="+".join)
 def test_only_allowed_ones_are_shown(stock: Stock, asked: dict[str, Any]) -> None:
-    """Neither blocked nor held ones, nor a copy of one, whoever allowed that copy."""
+    """Blocked and held ones are left out, and so are their copies, whatever their own decision."""
     said = "dog grass"
     stock.put(
         picture(1, said, said),
@@ -271,7 +271,7 @@ def test_what_was_blocked_and_is_allowed_in_the_tail_never_comes_unchecked(stock
 
 
 def test_a_filter_by_decision_opens_nothing(stock: Stock) -> None:
-    """It says why, instead of showing blocked ones to a model."""
+    """The result has a reason, instead of blocked pictures for a model."""
     stock.put(picture(1, "dog", "dog", decision="block"))
     for value in ("block", "review"):
         found = stock.find("dog", filters=Filters(decision=(value,)))
@@ -312,7 +312,7 @@ def test_the_same_thing_again_gives_way(stock: Stock) -> None:
 
 
 def test_no_more_than_asked_for(stock: Stock) -> None:
-    """Of many."""
+    """The limit holds for a large stock."""
     stock.put(*(picture(n, "dog", "dog") for n in range(1, 80)))
     assert [len(ids(stock.find("dog", limit=n))) for n in (1, 8, 60)] == [1, 8, 60]
 

@@ -1,4 +1,4 @@
-"""What people wrote about a picture stays data, whatever they wrote."""
+"""Sanitizing: texts about a picture stay data, whatever their authors wrote."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_what_was_written_can_be_read() -> None:
 
 
 def test_long_texts_are_cut() -> None:
-    """To their length, the last sign saying so; many tags to the first."""
+    """The last sign of a text shows the cut; the first of many tags stay."""
     fields = Fields(**dict.fromkeys(LENGTHS, "x" * 5000), tags=("y" * 90,) * 50)
     told = json.loads(QUOTED.findall(facts(label(1), fields))[0])
     for name, most in LENGTHS.items():

@@ -47,7 +47,7 @@ def test_a_model_is_counted_by_its_own_formula(name: Name, model: str, tokens: i
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("model", [None, "", "gpt-5.7", "gpt-4o-mini-turbo", "llava", "gemini-x"])
 def test_an_unknown_model_costs_the_most(name: Name, model: str | None) -> None:
-    """As much as any of its provider's, and the answer says so."""
+    """As much as any of its provider's, and the answer reports it."""
     unknown = token_costs.scale(name, model)
     assert unknown.note is not None
     assert name in unknown.note
@@ -61,7 +61,7 @@ def test_an_unknown_model_costs_the_most(name: Name, model: str | None) -> None:
 @pytest.mark.parametrize("name", FORMATS)
 @given(width=st.integers(1, 512), height=st.integers(1, 512))
 def test_any_preview_has_a_cost(name: Name, width: int, height: int) -> None:
-    """Whatever its shape."""
+    """A preview of any shape costs tokens."""
     for model in ("gpt-4o", "gpt-5-nano", "claude-3-haiku", "gemini-2.5-pro", "gemini-3-pro", None):
         assert token_costs.scale(name, model).cost(width, height) > 0
 
@@ -79,7 +79,7 @@ def test_any_preview_has_a_cost(name: Name, width: int, height: int) -> None:
     ],
 )
 def test_a_text_is_never_counted_under(words: str, tokens: int) -> None:
-    """Nor by more than three times."""
+    """The count is at most three times too high."""
     assert tokens <= token_costs.text(words) <= 3 * tokens
 
 
@@ -92,7 +92,7 @@ def test_a_text_costs_at_most_its_bytes(words: str) -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 4, 1000])
 def test_base64_is_measured_with_its_padding(size: int) -> None:
-    """As it is sent."""
+    """The count is that of what is sent."""
     from base64 import b64encode  # noqa: PLC0415 - beside its own name
 
     assert token_costs.base64(size) == len(b64encode(b"x" * size))

@@ -31,7 +31,7 @@ class Setting:
         self.tools = RagTools(self.service.searcher, self.service.reader, self.service.checker)
 
     def store(self, *told: tuple[int, str, dict[str, Any]]) -> None:
-        """Records by number and title."""
+        """Store records by number and title."""
         index = self.service.index
         made: list[Record] = []
         for n, title, changes in told:
@@ -41,7 +41,7 @@ class Setting:
         index.project_entry(TENANT, index.watermark(TENANT) + 1, made, [], [])
 
     def call(self, tool: str, **arguments: object) -> dict[str, Any]:
-        """As a model would; the answer must be JSON."""
+        """Call a tool as a model would; the answer must be JSON."""
         answer = self.tools.call(TENANT, tool, arguments)
         assert json.loads(said(answer)) == json.loads(json.dumps(answer))
         return answer
@@ -64,12 +64,12 @@ def setting(tmp_path: Path) -> Iterator[Setting]:
 
 
 def ids(answer: dict[str, Any]) -> list[str]:
-    """Of the pictures found."""
+    """Return the ids of the pictures found."""
     return [one["image_id"] for one in answer["pictures"]]
 
 
 def test_search_finds_what_may_be_shown(setting: Setting) -> None:
-    """By words; by category and tags; so many."""
+    """It searches by words, category and tags, up to a limit."""
     found = setting.call("search", query="dog")
     assert set(ids(found)[:2]) == {image_id(1), image_id(2)}
     assert not set(ids(found)) & {image_id(n) for n in (4, 5, 6)}
@@ -80,7 +80,7 @@ def test_search_finds_what_may_be_shown(setting: Setting) -> None:
 
 
 def test_similar_leaves_the_picture_itself_out(setting: Setting) -> None:
-    """And does not tell of one that may not be shown."""
+    """It hides the pictures that may not be shown."""
     found = ids(setting.call("similar", image_id=image_id(1).upper(), by="caption"))
     assert found[0] == image_id(2)
     assert not set(found) & {image_id(n) for n in (1, 4, 5, 6)}
@@ -98,7 +98,7 @@ def test_get_tells_of_what_may_be_shown(setting: Setting) -> None:
 
 
 def test_check_takes_bytes_alone(setting: Setting) -> None:
-    """Addresses and broken files are told as problems; nothing is fetched or kept."""
+    """Addresses and broken files are problems; nothing is fetched or kept."""
     data = base64.b64encode(png(photo(1, 64, 48))).decode()
     assert setting.call("check", image=data)["verdict"] == "new"
     for wrong, status in (
@@ -132,7 +132,7 @@ def test_check_takes_bytes_alone(setting: Setting) -> None:
 def test_wrong_arguments_are_named(
     setting: Setting, tool: str, arguments: dict[str, Any], field: str
 ) -> None:
-    """As a problem, for the model to read."""
+    """The answer is a problem for the model to read."""
     error = setting.call(tool, **arguments)["error"]
     assert (error["status"], error["field"], error["type"]) == (400, field, "/problems/malformed")
 

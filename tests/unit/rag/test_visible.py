@@ -1,4 +1,4 @@
-"""Nothing that cannot be seen reaches a prompt, whoever wrote it, in any provider's shape."""
+"""Invisible characters: none reaches a prompt, in any field and any provider's format."""
 
 from __future__ import annotations
 
@@ -102,12 +102,12 @@ def test_no_character_is_forgotten() -> None:
     ],
 )
 def test_what_can_be_read_stays(text: str) -> None:
-    """To the letter, lines and blanks included."""
+    """Every letter stays, and so do lines and blanks."""
     assert visible(text) == text
 
 
 def test_what_is_joined_falls_into_its_parts() -> None:
-    """It still reads."""
+    """The text still reads well."""
     assert visible("می\u200cخواهم") == "میخواهم"  # noqa: RUF001 - Persian
     assert visible("👩\u200d👧 ❤\ufe0f") == "👩👧 ❤"
     assert visible("a\r\nb\rc\u2028d\x0be") == "a\nb\nc\nd\ne"
@@ -149,7 +149,7 @@ class Shop:
         return RetrievalResult(items=self.items)
 
     def build(self, fields: Fields, wanted: PromptRequest) -> PromptResult:
-        """A prompt with one picture of which somebody said so."""
+        """Build a prompt with one picture that has these fields."""
         n = next(NUMBERS)
         made = record(n, n, fields=fields)
         place = keys.derived(TENANT, image_id(n), "preview")
@@ -165,7 +165,7 @@ class Shop:
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """Made once."""
+    """Yield a shop that is made once."""
     made = Shop(tmp_path_factory.mktemp("shop"))
     yield made
     made.service.close()
@@ -184,7 +184,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
 def test_no_text_brings_the_unseen_into_a_prompt(  # noqa: PLR0917 - all that is said
     shop: Shop, title: str, said_: list[str], query: str, name: Name, deliver: Deliver
 ) -> None:
-    """Nor reaches out of its quotation: messages, blocks, citations, in all four shapes."""
+    """It stays inside its quotation: messages, blocks, citations, in all four formats."""
     description, category, tag, external_id, url = (
         one.encode("utf-8", "ignore").decode() for one in said_
     )
@@ -222,7 +222,7 @@ def test_no_text_brings_the_unseen_into_a_prompt(  # noqa: PLR0917 - all that is
 
 
 def strings(value: object) -> Iterator[str]:
-    """All texts of some JSON."""
+    """Yield all texts of some JSON."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
@@ -236,7 +236,7 @@ def strings(value: object) -> Iterator[str]:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_question_of_nothing_is_none(shop: Shop, name: Name) -> None:
-    """Signs that cannot be seen ask nothing; lines of a real one stay."""
+    """Invisible signs alone are no query; the lines of a real one stay."""
     query = "Which\u200b\ncat" + UNSEEN["tags"] + "?"
     built = shop.build(Fields(title="a cat"), PromptRequest(query=query, format=name))
     assert "Which\ncat?" in list(strings(built.messages))

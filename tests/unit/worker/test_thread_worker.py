@@ -30,7 +30,7 @@ Settle = Callable[[str, Sequence[str]], list[Exception | None]]
 
 @contextmanager
 def running(settle: Settle, batch: int = 8) -> Iterator[tuple[CeleryQueue, InFlightJobs]]:
-    """A queue with a worker at its other end."""
+    """Run a queue with a worker at its other end."""
     app = create_celery("memory://", batch=batch)
     hand = InFlightJobs()
     register(app, settle, batch=batch, ended=hand.ended, failed=hand.failed)
@@ -129,14 +129,14 @@ def test_closing_an_idle_worker_is_quick() -> None:
 
 @pytest.fixture
 def services(tmp_path: Path) -> Iterator[Services]:
-    """All of one process, and nothing running."""
+    """Yield all services in one process, with nothing running."""
     built = wiring.build(Settings(data=tmp_path, model="none", caption_model="none", durable=False))
     yield built
     built.close()
 
 
 def accepted(services: Services, folder: Path, seed: int = 1) -> str:
-    """One made photo, pending."""
+    """Accept one made photo, and return the id of its pending job."""
     path = folder / "upload"
     path.write_bytes(jpeg(photo(seed, 320, 240)))
     upload = Upload(path=path, filename=None, sha256=f"{seed}", md5="b", bytes=1)
@@ -146,7 +146,7 @@ def accepted(services: Services, folder: Path, seed: int = 1) -> str:
 
 
 def away(*_: object, **__: object) -> None:
-    """What an index answers that is not there."""
+    """Raise the error of an index that is down."""
     raise IndexUnavailableError("away")
 
 
@@ -175,9 +175,9 @@ def test_while_the_index_is_away_nothing_is_decoded_twice(
     part: str,
     decodes: list[int],
 ) -> None:
-    """What is settled waits for it, and without it nothing is settled: both come again and again.
+    """Settling waits for it; until then both jobs come again and again.
 
-    The first batch of a worker finds out that no W is to be had only once it has decoded.
+    The first batch of a worker finds out that there is no watermark only once it has decoded.
     """
     decoded: list[int] = []
     decode = services.ingest._perceiver.decode

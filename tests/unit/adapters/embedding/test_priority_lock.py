@@ -1,4 +1,4 @@
-"""One computes at a time; whoever is waited for goes first, but not for ever."""
+"""The lock under which one caller computes at a time: urgent ones first, but not for ever."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Line:
             self.order.append(name)
 
     def end(self) -> list[str]:
-        """The order in which they had their turns."""
+        """Wait for all threads, and return their names in the order of their turns."""
         for thread in self._threads:
             thread.join(PATIENCE)
             assert not thread.is_alive()

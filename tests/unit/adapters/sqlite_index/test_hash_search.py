@@ -15,7 +15,7 @@ def drawn(count: int) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
 
 
 def brute(held: dict[int, int], turns: list[int], radius: int) -> list[HashNeighbour]:
-    """Every one measured."""
+    """Return the neighbours by measuring every pair."""
     found = []
     for slot, bits in sorted(held.items()):
         distances = [(bits ^ turn).bit_count() for turn in turns]
@@ -42,7 +42,7 @@ def test_search_equals_brute_force_through_growth_and_removal() -> None:
 
 
 def test_equal_turns_answer_the_first() -> None:
-    """A symmetric picture has equal turns; the lowest number is told."""
+    """A symmetric picture has equal turns; the lowest number is returned."""
     hashes = HashSearch()
     bits = drawn(1)
     hashes.extend(np.array([4]), bits)

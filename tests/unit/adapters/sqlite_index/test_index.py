@@ -28,13 +28,13 @@ from tests.doubles.records import SPACE, image_id, record, tombstone
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where the index lies."""
+    """Return the path of the index."""
     return tmp_path / "index.db"
 
 
 @pytest.fixture
 def index(path: Path) -> Iterator[SQLiteIndex]:
-    """An empty one."""
+    """Yield an empty index on a disk."""
     opened = SQLiteIndex(path, POLICY, durable=False)
     yield opened
     opened.close()
@@ -134,7 +134,7 @@ def test_another_tenants_words_weigh_on_nothing(path: Path, index: SQLiteIndex) 
 
 
 def test_a_file_of_a_newer_version_is_refused(path: Path) -> None:
-    """With a sentence that says what to do; the file is left as it is."""
+    """The error names what to do; the file is left as it is."""
     SQLiteIndex(path, POLICY).close()
     with closing(sqlite3.connect(path)) as db:
         db.execute(f"PRAGMA user_version = {len(schema.STEPS) + 1}")
@@ -204,7 +204,7 @@ def test_durable_flushes_every_entry(path: Path) -> None:
 
 
 def test_an_error_in_an_entry_leaves_nothing_of_it(index: SQLiteIndex) -> None:
-    """One transaction: a failure in the middle is as if nothing had been asked."""
+    """An entry is one transaction: a failure in the middle undoes all of it."""
     broken = record(2, 1, vectors={SPACE: "no vector"})  # type: ignore[dict-item]
     with pytest.raises(ValueError, match="could not convert"):
         index.project_entry("default", 1, [record(1, 1), broken], [], [])
@@ -214,7 +214,7 @@ def test_an_error_in_an_entry_leaves_nothing_of_it(index: SQLiteIndex) -> None:
 
 
 def filled(path: Path, pictures: range) -> None:
-    """A closed index of some made pictures, one an entry."""
+    """Fill an index with some made pictures, one an entry, and close it."""
     index = SQLiteIndex(path, POLICY, durable=False)
     for seq, n in enumerate(pictures, 1):
         vectors = {SPACE: made.random_vector(n)}
@@ -329,7 +329,7 @@ def test_another_process_follows_entries_and_swaps(path: Path, tmp_path: Path) -
 def test_weighing_fewer_records_gives_the_same_relevances(
     index: SQLiteIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only who is weighed changes: what is found has all its words counted, filters or not."""
+    """Only the weighed records differ: every hit has all its words counted, filters or not."""
     drawn = random.Random(1)
     # the n-th word is in every n-th record, so that there are common and rare ones
     titles = [" ".join(f"w{k}" for k in range(1, 30) if drawn.random() < 1 / k) for _ in range(400)]

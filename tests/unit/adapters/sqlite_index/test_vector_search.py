@@ -13,7 +13,7 @@ RNG = np.random.default_rng(5)
 
 
 def units(count: int, dimensions: int = 16) -> NDArray[np.float32]:
-    """Random unit vectors."""
+    """Return random unit vectors as rows."""
     drawn = RNG.standard_normal((count, dimensions)).astype(np.float32)
     return np.asarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True), np.float32)
 
@@ -21,14 +21,14 @@ def units(count: int, dimensions: int = 16) -> NDArray[np.float32]:
 def brute(
     held: dict[int, NDArray[np.float32]], query: NDArray[np.float32], top: int, floor: float
 ) -> list[VectorNeighbour]:
-    """Every one measured, sorted, cut."""
+    """Return the neighbours by measuring every vector: sorted, and cut to the limit."""
     found = [VectorNeighbour(slot, float(np.dot(query, vector))) for slot, vector in held.items()]
     above = [near for near in found if near.similarity >= floor]
     return sorted(above, key=lambda near: (-near.similarity, near.slot))[:top]
 
 
 def test_search_equals_brute_force_through_growth_and_removal() -> None:
-    """Blocks that fill, vectors replaced and removed until it is made anew: the same answers."""
+    """The answers agree while blocks fill and vectors are replaced and removed, until a rebuild."""
     vectors, held = VectorSearch(16, block=300), {}
     for step in range(12):
         slots = RNG.permutation(1500)[:400]
@@ -58,7 +58,7 @@ def test_an_answer_depends_on_neither_batch_nor_block() -> None:
 
 
 def test_equal_vectors_come_in_order_of_slots() -> None:
-    """Also where more are equal than are asked for."""
+    """The order holds if more vectors are equal than the limit allows."""
     vectors = VectorSearch(16, block=256)
     one = units(1)
     vectors.extend(np.arange(5000), np.repeat(one, 5000, axis=0))

@@ -1,4 +1,4 @@
-"""What Weaviate is told of a picture's local features."""
+"""Tokens of a picture's local features in Weaviate."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.samples.pictures import flat, photo
 
 
 def test_every_word_is_a_token_of_its_own() -> None:
-    """The lowest, the highest and any other; tokens are told apart by white space alone."""
+    """The lowest, the highest and any other word differ; white space alone separates tokens."""
     random = np.random.default_rng(1)
     top = visual_words.TABLES << visual_words.BITS
     words = np.unique(np.r_[0, 1, 63, 64, top - 1, random.integers(0, top, 5_000)])

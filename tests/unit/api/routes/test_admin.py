@@ -28,7 +28,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
 
 @pytest.fixture
 def client(service: Service) -> Iterator[TestClient[Litestar]]:
-    """Its HTTP door."""
+    """Yield a client of the service."""
     with TestClient(create_app(service)) as opened:
         yield opened
 
@@ -74,5 +74,5 @@ def test_a_request_that_is_wrong_names_its_field(
 
 @pytest.mark.parametrize("name", ["0" * 32, "..", "x"])
 def test_an_unknown_task_answers_404(client: TestClient[Litestar], name: str) -> None:
-    """Also an id that would be no key of the blob store."""
+    """An id that would be no key of the blob store gets the same."""
     assert client.get(f"{TASKS}/{name.replace('.', '%2e')}", headers=MINE).status_code == 404

@@ -102,7 +102,7 @@ def test_if_match_protects(client: TestClient[Litestar]) -> None:
 def test_an_edit_without_if_match_is_laid_over_a_newer_record(
     client: TestClient[Litestar], service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of two edits at the same time neither undoes the other."""
+    """Two edits at the same time do not undo each other."""
     image_id = one(client)
     operate = service.acceptor.operate
     raced = []
@@ -123,7 +123,7 @@ def test_an_edit_without_if_match_is_laid_over_a_newer_record(
 def test_edits_at_the_same_time_all_come_through(
     client: TestClient[Litestar], service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They take turns; one whose turn does not come is told to come again."""
+    """They take turns; an edit that waits too long for its turn is answered to retry."""
     url = f"/v1/images/{one(client)}"
 
     def edit(n: int) -> int:
@@ -142,7 +142,7 @@ def test_edits_at_the_same_time_all_come_through(
 
 
 def test_decision_is_told_with_its_reason(client: TestClient[Litestar]) -> None:
-    """By a person, and joined wherever the record is told."""
+    """It names a person, and is joined wherever the record is returned."""
     image_id = one(client)
     body = {"value": "block", "reason": "stolen"}
     told = client.put(f"/v1/images/{image_id}/decision", json=body).json()
@@ -244,7 +244,7 @@ def test_an_owner_is_erased(client: TestClient[Litestar], service: Service) -> N
 
 
 def test_what_is_held_stays(client: TestClient[Litestar]) -> None:
-    """409 to delete and purge, naming the time, until it is lifted; told in every time zone."""
+    """409 to delete and purge, naming the time, until it is lifted; any time zone is accepted."""
     url = f"/v1/images/{one(client, title='A')}"
     told = client.patch(url, json={"hold_until": "2999-01-01T02:00:00+02:00"})
     assert (told.json()["hold_until"], told.json()["title"]) == (HELD, "A")

@@ -17,7 +17,7 @@ PICTURE = png(photo(6, 64, 48))
 
 
 def test_check_answers_verdict_and_decision(client: TestClient[Litestar]) -> None:
-    """As an upload would get them, its original joined; nothing is stored."""
+    """They are those of an upload, with the original joined; nothing is stored."""
     files = {"file": ("a.png", PICTURE)}
     new = client.post("/v1/check", files=files).json()
     assert (new["verdict"]["kind"], new["verdict"]["original"]) == ("new", None)

@@ -14,7 +14,7 @@ PICTURE = png(photo(5, 64, 48))
 
 
 def upload(client: TestClient[Litestar], data: bytes = PICTURE, **fields: str) -> str:
-    """One file whose name and type claim to be a page; its content's address."""
+    """Upload one file whose name and type claim to be a page; return its content's address."""
     file = ('a"\r\nX-Evil: 1.html', data, "text/html")
     response = client.post("/v1/images", files={"file": file}, data=fields)
     return f"/v1/images/{response.json()['items'][0]['image_id']}/content"
@@ -83,7 +83,7 @@ def test_bytes_that_are_held_are_not_sent_again(client: TestClient[Litestar]) ->
 
 
 def test_what_is_not_there_says_why(client: TestClient[Litestar]) -> None:
-    """Not kept: 404; purged: 410 in every size, also for one who holds it."""
+    """Not kept: 404; purged: 410 in every size, also with a matching ETag."""
     kept = upload(client)
     copy = upload(client, on_duplicate="discard_bytes")
     response = client.get(copy)
@@ -97,7 +97,7 @@ def test_what_is_not_there_says_why(client: TestClient[Litestar]) -> None:
 
 
 def test_a_size_must_be_one(client: TestClient[Litestar]) -> None:
-    """400 naming it."""
+    """The answer is 400, and names it."""
     response = client.get(f"{upload(client)}?size=huge")
     assert (response.status_code, response.json()["field"]) == (400, "size")
 
@@ -105,7 +105,7 @@ def test_a_size_must_be_one(client: TestClient[Litestar]) -> None:
 def test_bytes_that_the_store_lost_are_a_404(
     client: TestClient[Litestar], service: Service
 ) -> None:
-    """Told before the first header is sent."""
+    """The answer is decided before the first header is sent."""
     url = upload(client)
     service.blobs.delete([keys.blob(service.tenant, url.split("/")[3])])
     assert client.get(url).status_code == 404

@@ -108,7 +108,7 @@ def test_a_record_that_is_held_is_not_sent_again(client: TestClient[Litestar]) -
 
 
 def test_unsettled_answers_404_with_the_job(client: TestClient[Litestar], service: Service) -> None:
-    """Waiting or failed: the record is not there, and the job says why."""
+    """Waiting or failed: there is no record, and the job has the reason."""
     service.queue.paused = True
     waiting = one(client)
     response = client.get(f"/v1/images/{waiting}")
@@ -122,7 +122,7 @@ def test_unsettled_answers_404_with_the_job(client: TestClient[Litestar], servic
 
 
 def test_ids_are_read_in_either_case(client: TestClient[Litestar]) -> None:
-    """As UUIDs are, in paths, parameters and bodies."""
+    """They are UUIDs, in paths, parameters and bodies."""
     image_id = one(client)
     copy = one(client)
     upper = image_id.upper()
@@ -135,7 +135,7 @@ def test_ids_are_read_in_either_case(client: TestClient[Litestar]) -> None:
 
 @pytest.mark.parametrize("bad", [UNKNOWN, "x", "..", UNKNOWN.upper() + "A", "a%2Fb", "a" * 4000])
 def test_unknown_ids_answer_404(client: TestClient[Litestar], bad: str) -> None:
-    """Whatever they look like, on every route."""
+    """An id of any form gets one, on every route."""
     calls = [
         ("GET", "/v1/images/{}", {}),
         ("GET", "/v1/images/{}/duplicates", {}),
@@ -224,7 +224,7 @@ def test_list_names_a_bad_parameter(client: TestClient[Litestar], query: str, fi
 
 
 def test_duplicates_are_the_star(client: TestClient[Litestar]) -> None:
-    """The original and its copies, newest first, whichever of them is asked."""
+    """The original and its copies, newest first, for any member of the group."""
     original = one(client)
     copies = [one(client) for _ in range(3)]
     for asked in (original, copies[1]):
@@ -251,7 +251,7 @@ def test_similar_needs_a_model(client: TestClient[Litestar], service: Service) -
 
 
 def test_an_etag_tells_of_matches_that_are_left_out() -> None:
-    """Those pictures were deleted since: the answer is another, the revision is not."""
+    """The matches were deleted since: the answer differs, the revision does not."""
     seen = RecordView(record=record(1, 1), original=None, reason=None)
     told = [etags.answer(replace(seen, gone=n)).headers["ETag"] for n in range(3)]
     assert len(set(told)) == 3

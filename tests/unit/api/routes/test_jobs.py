@@ -21,7 +21,7 @@ PICTURE = png(photo(4, 64, 48))
 
 
 def upload(client: TestClient[Litestar], data: bytes = PICTURE) -> str:
-    """One file; its job's id."""
+    """Upload one file, and return its job's id."""
     response = client.post("/v1/images", files={"file": ("a.png", data)})
     return str(response.json()["items"][0]["job_id"])
 
@@ -38,7 +38,7 @@ def events(text: str) -> list[tuple[int, dict[str, Any]]]:
 
 
 async def stream_of(service: Service, job_id: str, after: int) -> AsyncGenerator[bytes, None]:
-    """The stream of a job as it is sent."""
+    """Yield the stream of a job as it is sent."""
     async for message in jobs._stream(service, service.tenant, job_id, after):  # type: ignore[arg-type]
         yield message.encode()
 
@@ -66,7 +66,7 @@ def test_a_job_that_ended(client: TestClient[Litestar]) -> None:
 
 
 def test_a_job_under_way(client: TestClient[Litestar], service: Service) -> None:
-    """What was last heard of it; news of an end does not count before the log has it."""
+    """The status is the newest published; a published end does not count before the log has it."""
     service.queue.paused = True
     job_id = upload(client)
     heard = []
@@ -100,7 +100,7 @@ def test_jobs_are_listed_newest_first(client: TestClient[Litestar], service: Ser
 
 
 def test_an_ended_job_tells_its_one_event_at_once(client: TestClient[Litestar]) -> None:
-    """And nothing to one who has it."""
+    """A client that has it gets nothing."""
     job_id = upload(client)
     response = client.get(f"/v1/jobs/{job_id}/events")
     assert response.headers["content-type"].startswith("text/event-stream")
@@ -112,7 +112,7 @@ def test_an_ended_job_tells_its_one_event_at_once(client: TestClient[Litestar]) 
 
 @pytest.mark.parametrize("last", ["²", "9" * 5000, "-1", "x"])
 def test_no_last_event_is_a_crash(client: TestClient[Litestar], last: str) -> None:
-    """What was never an id of an event counts as none."""
+    """A value that never was the id of an event counts as none."""
     job_id = one(client)
     headers = {"Last-Event-ID": last.encode("latin-1")}
     again = client.get(f"/v1/jobs/{job_id}/events", headers=headers)

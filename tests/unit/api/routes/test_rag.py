@@ -23,14 +23,14 @@ CONTEXT = "/v1/rag/context"
 
 
 def upload(client: TestClient[Litestar], seed: int, **fields: Any) -> str:  # noqa: ANN401 - any field
-    """A photo of its own; its id."""
+    """Upload a photo of its own, and return its id."""
     data = jpeg(photo(seed, 200, 150))
     response = client.post("/v1/images", files={"file": ("x.jpg", data)}, data=fields)
     return str(response.json()["items"][0]["image_id"])
 
 
 def asked(client: TestClient[Litestar], **body: Any) -> dict[str, Any]:  # noqa: ANN401 - any field
-    """The answer to a question that must be answered."""
+    """Build a context, and return the answer, which must be a 200."""
     response = client.post(CONTEXT, json=body)
     assert response.status_code == 200, response.text
     return dict(response.json())
@@ -75,13 +75,13 @@ def test_a_question_brings_pictures_with_labels(client: TestClient[Litestar]) ->
 
 @pytest.mark.parametrize("name", ["openai", "openai-responses", "anthropic", "gemini"])
 def test_every_format_is_there(client: TestClient[Litestar], name: str) -> None:
-    """By its name."""
+    """Each is selected by its name."""
     upload(client, 1, title="a blue mug")
     assert len(asked(client, query="mug", format=name)["citations"]) == 1
 
 
 def test_filters_narrow(client: TestClient[Litestar]) -> None:
-    """As in a search."""
+    """They are those of a search."""
     one = upload(client, 1, title="a mug", category="kitchen")
     upload(client, 2, title="a mug", category="office")
     assert cited(asked(client, query="mug", filters={"category": "kitchen"})) == {one}
@@ -166,7 +166,7 @@ def test_a_stored_picture_or_a_file_needs_a_model(client: TestClient[Litestar]) 
 
 
 def test_a_file_asks_by_what_it_shows(client: TestClient[Litestar], service: Service) -> None:
-    """With a model; nothing near: a reason. A broken file is told as such."""
+    """With a model; nothing near: a reason. A broken file is a problem."""
     service.visual.absent = None
     data = jpeg(photo(9, 64, 64))
     for name in ("file", "images"):
@@ -182,7 +182,7 @@ def test_a_file_asks_by_what_it_shows(client: TestClient[Litestar], service: Ser
 
 
 def address(client: TestClient[Litestar]) -> tuple[str, str]:
-    """Of the one picture there is: its id, and the path with its query."""
+    """Return the id of the only picture, and the path of its address with the query."""
     answer = asked(client, query="mug", deliver="url", format="anthropic")
     (image,) = (part for part in answer["blocks"] if part["type"] == "image")
     url = urlsplit(image["source"]["url"])
@@ -202,7 +202,7 @@ def test_addresses_begin_as_the_setting_says(tmp_path: Path) -> None:
 
 
 def opened(client: TestClient[Litestar], path: str, method: str = "GET") -> int:
-    """The status without any key."""
+    """Return the status of a request without any key."""
     key = client.headers.pop("Authorization")
     try:
         return int(client.request(method, path).status_code)
@@ -211,7 +211,7 @@ def opened(client: TestClient[Litestar], path: str, method: str = "GET") -> int:
 
 
 def test_an_address_opens_its_picture_without_a_key(client: TestClient[Litestar]) -> None:
-    """That picture in that size; HEAD too."""
+    """It opens that picture in that size; HEAD works too."""
     upload(client, 1, title="a mug")
     image_id, path = address(client)
     assert opened(client, path) == opened(client, path, "HEAD") == 200
@@ -249,7 +249,7 @@ def test_nothing_of_an_address_can_be_changed(client: TestClient[Litestar]) -> N
 
 
 def test_an_address_ends(client: TestClient[Litestar], service: Service) -> None:
-    """After its hour."""
+    """A signed URL is refused after its hour."""
     upload(client, 1, title="a mug")
     image_id, _ = address(client)
     past = URLSigner(service.signer._secret, lambda: 1000.0)

@@ -43,12 +43,12 @@ def stocked(service: Service) -> Service:
 
 
 def ask(client: TestClient[Litestar], **body: Any) -> httpx.Response:  # noqa: ANN401  # any field
-    """Search by JSON."""
+    """Search by a JSON body."""
     return client.post("/v1/search", json=body)
 
 
 def ids(response: httpx.Response) -> list[str]:
-    """Of the pictures found."""
+    """Return the ids of the pictures found."""
     assert response.status_code == 200, response.text
     return [hit["image"]["image_id"] for hit in response.json()["hits"]]
 
@@ -71,7 +71,7 @@ def test_a_text_is_searched_for(client: TestClient[Litestar]) -> None:
 
 @pytest.mark.usefixtures("stocked")
 def test_modes_filters_groups_and_bounds(client: TestClient[Litestar]) -> None:
-    """Each field does what it says."""
+    """Each field has its documented effect."""
     assert ids(ask(client, text="crimson", mode="caption", limit=1)) == [image_id(1)]
     assert ids(ask(client, query="cars", mode="keyword", limit=10.0)) == [image_id(1)]
     assert ids(ask(client, text="car", filters={"category": "pets"})) == [image_id(0)]
@@ -100,7 +100,7 @@ def test_modes_filters_groups_and_bounds(client: TestClient[Litestar]) -> None:
 def test_a_file_is_searched_for_and_not_kept(
     client: TestClient[Litestar], service: Service
 ) -> None:
-    """As a form with the same names; what is no text is JSON."""
+    """The form has the same names; values that are not text are JSON."""
     files = {"file": ("a.png", RED)}
     assert ids(client.post("/v1/search", files=files))[0] == image_id(1)
     form = {"mode": "visual", "limit": "1.0", "filters": '{"tag":"blue"}', "text": "", "query": ""}
@@ -137,7 +137,7 @@ def test_a_form_that_is_wrong_is_named(  # noqa: PLR0917 - two fixtures, four co
     status: int,
     field: str | None,
 ) -> None:
-    """And nothing stays on the disk."""
+    """No file stays on the disk."""
     response = client.post("/v1/search", files={"file": ("a.png", data)}, data=form)
     told = problem(response)
     assert (response.status_code, told.get("field")) == (status, field)
@@ -258,7 +258,7 @@ HOSTILE = st.text(max_size=200) | st.lists(
 def test_no_text_is_ever_an_error(
     client: TestClient[Litestar], text: str, mode: str, deep: bool
 ) -> None:
-    """Neither in the question nor in a filter: 200, or 400 where there is nothing to ask."""
+    """In the query and in a filter: 200, or 400 if no words are left."""
     filters = {"category": text[:100], "tags": [text[:100]]} if deep else {}
     response = client.post("/v1/search", json={"text": text, "mode": mode, "filters": filters})
     assert response.status_code == (200 if text.strip() else 400), response.text

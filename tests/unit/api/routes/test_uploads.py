@@ -17,7 +17,7 @@ LARGE = b"x" * (MAX_BYTES + 1)
 
 
 def test_upload_answers_ids_in_the_order_of_the_parts(client: TestClient[Litestar]) -> None:
-    """A bad file among good ones stands in its place as an error and fails nobody."""
+    """A bad file among good ones stands in its place as an error and does not fail the others."""
     response = send(client, ONE, b"no picture", TWO)
     items = response.json()["items"]
     assert response.status_code == 202
@@ -59,7 +59,7 @@ def test_upload_with_wait_answers_202_when_time_is_up(
 def test_upload_is_accepted_while_the_broker_is_down(
     client: TestClient[Litestar], service: Service
 ) -> None:
-    """Accepting needs the blob store alone, and jobs are told all the same."""
+    """Accepting needs the blob store alone, and the job's status is served all the same."""
     service.queue.down = True
     image_id = one(client)
     assert client.get(f"/v1/jobs/{image_id}").json()["status"] == "queued"
@@ -160,7 +160,7 @@ def test_external_id_takes_one_file(client: TestClient[Litestar]) -> None:
 
 @pytest.mark.parametrize("wait", ["-1", "61", "soon", "nan"])
 def test_wait_is_zero_to_sixty(client: TestClient[Litestar], wait: str) -> None:
-    """400 naming it."""
+    """The answer is 400, and names the parameter."""
     response = send(client, ONE, url=f"/v1/images?wait={wait}")
     assert (response.status_code, problem(response)["field"]) == (400, "wait")
 

@@ -1,4 +1,4 @@
-"""What callers may say of a picture: any JSON is fields that can be stored, or a named error."""
+"""Fields of requests: any JSON is either fields that can be stored, or a named error."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ quick = settings(max_examples=60, deadline=None, suppress_health_check=list(Heal
 @quick
 @given(st.dictionaries(NAMES, VALUES, max_size=3) | VALUES)
 def test_any_patch_is_fields_or_a_named_error(patch: Any) -> None:  # noqa: ANN401  # any JSON
-    """And what it leaves can be kept in either format, its file name untouched.
+    """Its result can be kept in either format, with the file name untouched.
 
-    Taking the name out of those that were sent fails where the error names another.
+    If the error names a field that was not sent, taking it out of the sent ones fails.
     """
     named = {None, *(patch if isinstance(patch, dict) else ())}
     try:
@@ -47,7 +47,7 @@ def test_any_patch_is_fields_or_a_named_error(patch: Any) -> None:  # noqa: ANN4
     ("levels", "taken"), [(30, True), (32, False), (985, False), (8000, False)]
 )
 def test_what_is_nested_too_deep_is_refused(levels: int, taken: bool) -> None:
-    """Whoever writes it down again walks it by recursion, and may stand deep in calls already."""
+    """Encoding walks it by recursion, and may begin deep in the stack already."""
     metadata = '{"a":' + "[" * levels + "]" * levels + "}"
     for told in (
         lambda: of_form({"metadata": [metadata]}, UploadForm).fields(),
@@ -61,7 +61,7 @@ def test_what_is_nested_too_deep_is_refused(levels: int, taken: bool) -> None:
 
 
 def test_an_empty_text_takes_a_field_away() -> None:
-    """As in a form: one index would look for it, and another one would not hold it."""
+    """A form does so too: one index would look for it, and another would not hold it."""
     patch = {"title": "", "category": "", "tags": []}
     before = Fields(title="a", category="c", tags=("t",))
     assert of_patch(json.dumps(patch).encode()).merged(before) == Fields()
@@ -84,7 +84,7 @@ def test_any_form_is_fields_or_a_named_error(texts: dict[str, list[str]]) -> Non
 @quick
 @given(st.binary(max_size=60))
 def test_any_body_is_a_decision_or_an_error(body: bytes) -> None:
-    """Never anything else."""
+    """No other outcome is possible."""
     try:
         told = of_json(body, DecisionBody)
     except MalformedError:
@@ -117,7 +117,7 @@ def test_metadata_is_merged_as_the_rfc_says(
 
 
 def test_an_external_id_takes_what_the_command_line_makes_of_a_path() -> None:
-    """One limit for whoever sets an id and whoever makes one."""
+    """The command line and the API share one limit of its length."""
     longest = external_id("a/" * 2_000)
     assert len(longest) == EXTERNAL_ID == 1_024
     assert of_form({"external_id": [longest]}, UploadForm).fields().external_id == longest
@@ -141,7 +141,7 @@ def test_tag_and_tags_are_one_field() -> None:
 
 
 def test_metadata_keeps_its_nulls_and_its_numbers() -> None:
-    """What is uploaded is kept as it was sent; a merge patch alone reads null as absence."""
+    """Uploaded metadata is kept as it was sent; a merge patch alone reads null as absence."""
     told = of_form({"metadata": ['{"a": null, "b": 10.0}']}, UploadForm).fields()
     assert msgspec.json.encode(told.metadata) == b'{"a":null,"b":10.0}'
     patched = of_patch(b'{"metadata": {"b": 10.0}}').merged(Fields())

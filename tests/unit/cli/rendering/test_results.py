@@ -21,7 +21,7 @@ ID = "01980a5e-7c1d-7b6a-9f0e-3f6f0c1f2a44"
 
 
 def hit(rank: int, **more: Any) -> dict[str, Any]:  # noqa: ANN401  # JSON
-    """One as the service gives it."""
+    """Return one hit as the service sends it."""
     image = {"image_id": ID, "title": None, "filename": "a.jpg", "external_id": "x"}
     return {
         "image": image | more.pop("image", {}),
@@ -34,7 +34,7 @@ def hit(rank: int, **more: Any) -> dict[str, Any]:  # noqa: ANN401  # JSON
 
 
 def found(*hits: dict[str, Any], **more: Any) -> dict[str, Any]:  # noqa: ANN401  # JSON
-    """An answer to a search."""
+    """Return an answer to a search."""
     return {"hits": list(hits), "used": ["caption"], "missing": [], "took_ms": 12.4, **more}
 
 
@@ -42,7 +42,7 @@ def found(*hits: dict[str, Any], **more: Any) -> dict[str, Any]:  # noqa: ANN401
 def test_a_hit_says_all_that_matters(
     width: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rank, name, similarity in numbers and words, what found it, its id; and what was asked."""
+    """Rank, name, similarity in numbers and words, signals, id; and the signals that were used."""
     monkeypatch.setenv("COLUMNS", width)
     missing = [
         {"signal": "visual", "reason": "no weights"},
@@ -61,7 +61,7 @@ def test_a_hit_says_all_that_matters(
 
 
 def test_of_one_space_the_number_alone_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    """And of keywords none, as they have none."""
+    """Keywords have no number."""
     one = hit(1, similarities={"caption": 0.512}, band="close")
     other = hit(2, similarities={}, matched_by=["keyword"])
     del other["band"]
@@ -93,7 +93,7 @@ def test_nothing_found_is_said(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_prompt_tells_its_citations_and_what_was_left_out(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """By the labels that the model repeats."""
+    """It shows them by the labels that the model repeats."""
     cited = {"label": "[img-1]", "image_id": ID, "title": "A dog", "external_id": None}
     answer: dict[str, Any] = {
         "citations": [{**cited, "similarities": {"caption": 0.7}}],
@@ -185,12 +185,12 @@ def test_a_day_is_one_here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Asked(BaseHTTPRequestHandler):
-    """Remembers what it was asked, and says that there is no model."""
+    """A service without a model that records the bodies it receives."""
 
     bodies: tuple[bytes, ...] = ()
 
     def do_POST(self) -> None:
-        """503, to be asked again after a second."""
+        """Answer 503, with Retry-After of a second."""
         kind = type(self)
         kind.bodies = (*kind.bodies, self.rfile.read(int(self.headers["Content-Length"])))
         problem = {"type": "/problems/model-absent", "detail": "no visual model is wanted"}
@@ -200,12 +200,12 @@ class Asked(BaseHTTPRequestHandler):
         self.wfile.write(json.dumps(problem).encode())
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 the base's name
-        """Quietly."""
+        """Keep the output of tests clean."""
 
 
 @pytest.fixture
 def modelless() -> Iterator[tuple[type[Asked], str]]:
-    """A service without a model."""
+    """Yield a service without a model, and its address."""
     kind = type("Told", (Asked,), {})
     with HTTPServer(("127.0.0.1", 0), kind) as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)

@@ -34,7 +34,7 @@ def described(seed: int) -> Fields:
 
 
 def picture(n: int, fields: Fields | None = None, original: int | None = None) -> Record:
-    """The n-th one, which shows what is said of it."""
+    """Return the n-th picture, which shows what its fields describe."""
     fields = described(n) if fields is None else fields
     text = caption(fields)
     vectors = {CAPTION: words(text)} if text else {}
@@ -76,7 +76,7 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
 
 
 def test_false_answers_are_as_rare_as_was_asked(shop: Shop) -> None:
-    """Questions of 300 pictures lay the cut-off; captions of 300 that were never stored ask."""
+    """Queries of 300 pictures set the cut-off; captions of 300 that were never stored search."""
     shop.put(*(picture(n) for n in range(300)))
     made = shop.tuner.calibrate(TENANT, rate=0.2).made["caption"]
     false = []
@@ -112,7 +112,7 @@ def test_both_spaces_and_both_ways(shop: Shop) -> None:
 
 
 def test_too_few_say_how_many_there_are(shop: Shop) -> None:
-    """Without pictures, with few, and with pictures of which nobody said anything."""
+    """Without pictures, with few, and with pictures that have no description."""
     assert shop.tuner.calibrate(TENANT).refused.keys() == {"visual", "caption"}
     shop.put(*(picture(n) for n in range(49)), *(picture(n, Fields()) for n in range(49, 200)))
     refused = shop.tuner.calibrate(TENANT).refused
@@ -141,14 +141,14 @@ def test_copies_neither_ask_nor_answer_falsely(shop: Shop) -> None:
 
 
 def test_only_some_may_ask(shop: Shop) -> None:
-    """All may answer."""
+    """All others may be found."""
     shop.put(*(picture(n) for n in range(120)))
     made = shop.tuner.calibrate(TENANT, among={image_id(n) for n in range(60)}).made["caption"]
     assert (made.pictures, made.ways["text"].asked) == (60, 60)
 
 
 def test_a_tenant_is_measured_by_its_own_pictures(shop: Shop) -> None:
-    """What another one stored changes nothing."""
+    """Pictures of another tenant change nothing."""
     shop.put(*(picture(n) for n in range(80)))
     alone = shop.tuner.calibrate(TENANT).made["caption"]
     shop.put(*(picture(n) for n in range(500, 700)), tenant="other")
@@ -172,6 +172,6 @@ def test_calibrating_anew_forgets_what_was_deleted(shop: Shop) -> None:
 
 @pytest.mark.parametrize("rate", [0.0, -0.1, 0.51, float("nan")])
 def test_a_rate_must_make_sense(shop: Shop, rate: float) -> None:
-    """Nobody wants every answer to be false."""
+    """More than half of false answers is no target."""
     with pytest.raises(MalformedError, match="rate"):
         shop.tuner.calibrate(TENANT, rate=rate)

@@ -26,7 +26,7 @@ def lists(count: int, seed: int) -> np.ndarray:
 
 
 def calibration(needed: float = 0.3, texts: int = 3) -> Calibration:
-    """One with a bank of random texts."""
+    """Return a calibration with a bank of random texts."""
     made = cut(lists(100, 1), None, 0.1)
     return Calibration(
         space_id=SPACE,
@@ -55,7 +55,7 @@ def test_other_questions_are_answered_falsely_as_often_as_was_asked(rate: float)
 
 
 def test_the_bound_holds_for_few_questions() -> None:
-    """On average over many draws of 50, no more false answers than asked for."""
+    """On average over many draws of 50, false answers stay within the rate."""
     others = lists(5_000, 3)
     stood = others[:, 0] - 0.5 * crowd(others)
     shares = [(stood >= cut(lists(50, seed), None, 0.1).needed).mean() for seed in range(10, 210)]
@@ -91,13 +91,13 @@ def test_another_picture_that_says_the_same_is_no_false_answer() -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 49])
 def test_too_few_are_refused(count: int) -> None:
-    """In words that say how many there are and have to be."""
+    """The error names how many there are, and how many are needed."""
     with pytest.raises(ConflictError, match=f"{count} stored pictures.* 50 "):
         cut(lists(count, 1), None, 0.1)
 
 
 def test_fewer_than_eleven_others_will_do() -> None:
-    """Gaps are no numbers, and pictures without any other do not ask."""
+    """NaN gaps are left out, and pictures without any other do not search."""
     others = lists(100, 6)
     others[:, 4:] = np.nan
     others[:20] = np.nan
@@ -144,7 +144,7 @@ def test_one_sentence_asks_and_the_rest_answers() -> None:
 
 
 def test_what_was_put_is_read_whole_and_a_newer_one_is_noticed() -> None:
-    """By another process too, after the seconds it is believed."""
+    """Another process notices it too, after the seconds for which it keeps the old one."""
     blobs = open_blobs("memory://")
     writer, reader = CalibrationStore(blobs), CalibrationStore(blobs, seconds=0)
     assert reader.get("a", SPACE) is None
@@ -172,7 +172,7 @@ def test_the_bank_is_of_unit_vectors_and_bounded() -> None:
 
 
 def test_one_that_cannot_be_read_counts_as_none(caplog: pytest.LogCaptureFixture) -> None:
-    """Search goes on by the default, and the log says why."""
+    """Search goes on by the default, and the log has the reason."""
     blobs = open_blobs("memory://")
     blobs.put([(keys.calibration("a", SPACE), b"not a calibration")])
     with caplog.at_level(logging.WARNING):
@@ -194,7 +194,7 @@ class _Away:
 
 
 def test_while_the_store_is_away_the_last_one_holds() -> None:
-    """And none where none was read before."""
+    """Without an earlier one there is none."""
     blobs = open_blobs("memory://")
     CalibrationStore(blobs).put("a", calibration())
     away = _Away(blobs)

@@ -24,7 +24,7 @@ class Measured:
         self.pairs = 0
 
     def __call__(self, query: Query, anchor: Query) -> Hit | None:
-        """One pair."""
+        """Measure one pair, and count it."""
         self.pairs += 1
         vector = anchor.vector if anchor.space_id == query.space_id else None
         return measure(query, anchor.image_id, anchor.fingerprint, vector, POLICY)
@@ -72,7 +72,7 @@ def test_a_crowd_finds_what_a_pool_finds() -> None:
 
 
 def test_a_crowd_leaves_the_picture_itself_out() -> None:
-    """A stored copy that is settled anew meets itself."""
+    """A stored copy that is settled again meets itself."""
     query = pictures()[1]
     crowd = BatchCandidates(Measured(), POLICY)
     crowd.add(query)

@@ -1,4 +1,4 @@
-"""What becomes of one job among the live records: the serial specification, case by case."""
+"""The decision on one job among the live records: the serial specification, case by case."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_the_first_is_new_and_an_anchor() -> None:
 
 
 def test_the_same_bytes_are_exact_and_the_same_pixels_near() -> None:
-    """Both point at the original, with the signal that said so."""
+    """Both point at the original, with the signal that confirmed it."""
     case = Case()
     case.uploads(i1="a1", i2="a1", i3="a2")
     assert case.told() == {
@@ -40,7 +40,7 @@ def test_the_same_bytes_are_exact_and_the_same_pixels_near() -> None:
 
 
 def test_the_original_is_the_confirming_anchor_that_came_first() -> None:
-    """Of two anchors that confirm it, the one of the lower place in the log."""
+    """If two anchors confirm a picture, the one of the lower place in the log is its original."""
     case = Case(CHAIN)
     case.uploads(i2="c1", i1="a1", i3="b1")
     assert case.told()["i3"] == ("near_duplicate", "i2", "allow")
@@ -77,7 +77,7 @@ def test_an_unconfirmed_neighbour_is_listed_without_being_a_duplicate() -> None:
 
 
 def test_flat_pictures_match_by_bytes_alone() -> None:
-    """Nothing for a hash to hold on to: not comparable, no candidate, and equal pixels say nothing.
+    """The hash has nothing to hold on to: not comparable, no candidate, equal pixels prove nothing.
 
     Every white drawing on a transparent ground has the pixels of a blank sheet.
     """
@@ -97,7 +97,7 @@ class Alike(World):
     """A world in which every candidate looks alike, and nothing is worth aligning."""
 
     def near(self, query: Query) -> Candidates:
-        """The letters' distance as a similarity."""
+        """Return the letters' distance as a similarity."""
         return Candidates(
             tuple(
                 Hit(image_id=hit.image_id, similarity=1 - (hit.hamming or 0) / 10)
@@ -106,7 +106,7 @@ class Alike(World):
         )
 
     def compare(self, query: Query, hit: Hit) -> Comparison:
-        """Nobody may ask."""
+        """Fail, as no candidate may be compared here."""
         raise AssertionError((query, hit))
 
 
@@ -150,7 +150,7 @@ def test_what_could_not_take_part_is_said() -> None:
 
 
 def test_a_failed_upload_leaves_no_record() -> None:
-    """Its job says why; a retry is a job of its own and may still succeed."""
+    """Its job has the reason; a retry is a job of its own and may still succeed."""
     case = Case()
     failed = case.settle(upload("i1", "!"))
     assert (failed.kind, failed.problem, case.told()) == ("failed", BROKEN, {})
@@ -197,7 +197,7 @@ def test_bytes_are_discarded_only_where_the_same_bytes_are_stored() -> None:
 
 @pytest.mark.parametrize(("one", "other"), [("a1~", "a2~"), ("a1~", "a2"), ("a1", "a2~")])
 def test_equal_first_frames_are_not_equal_pictures(one: str, other: str) -> None:
-    """An animation begins as another does, or as a still: what comes after it nobody compared."""
+    """An animation begins as another does, or as a still; its later frames were not compared."""
     case = Case()
     case.uploads(i1=one, i2=other)
     assert case.told()["i2"] == ("near_duplicate", "i1", "allow")
@@ -218,7 +218,7 @@ def test_blank_first_frames_say_nothing() -> None:
 
 @pytest.mark.parametrize("first", ["before", "after"])
 def test_a_block_on_one_animation_asks_for_a_review_of_another(first: str) -> None:
-    """Also of the same bytes as that other; the very bytes of the blocked one stay blocked."""
+    """So do the same bytes as that other; the very bytes of the blocked one stay blocked."""
     case = Case(rules=replace(RULES, copies=9))
     case.uploads(i1="a1~")
     if first == "before":
@@ -262,7 +262,7 @@ def test_a_first_frame_like_a_takedowns_asks_for_a_review(
 
 
 def test_a_copy_has_its_originals_decision() -> None:
-    """What was blocked stays blocked under any disguise that is confirmed."""
+    """A blocked picture stays blocked under any disguise that is confirmed."""
     case = Case(ALL)
     case.uploads(i1="a1")
     case.decided("i1", "block")

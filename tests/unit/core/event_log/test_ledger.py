@@ -45,7 +45,7 @@ class Guess(PictureLoader):
     """Pictures whose names begin alike confirm each other; nothing is decoded."""
 
     def align(self, tenant: str, query: Query, hit: Hit) -> Comparison:
-        """By the first letter of their pixels."""
+        """Confirm by the first letter of their pixels."""
         other = self.query(tenant, hit.image_id).fingerprint
         alike = query.fingerprint.pixels_sha256[7] == other.pixels_sha256[7]
         return Comparison(alike, Evidence(signals=("alignment",), hamming=hit.hamming))
@@ -62,12 +62,12 @@ class Desk:
     projector: Projector
 
     def settle(self, *jobs: Job) -> list[Operation | None]:
-        """Accept, fingerprint, settle."""
+        """Accept, fingerprint and settle jobs."""
         claims = [self.claim(job) for job in jobs]
         return self.ledger.settle(TENANT, claims)
 
     def claim(self, job: Job) -> Claim:
-        """What the stages before settling do."""
+        """Do the work of the stages before settling, and return the claim."""
         self.blobs.create_many([(keys.pending(TENANT, job.job_id), msgspec.json.encode(job))])
         found = world.claim(job)
         if found.query is None:
@@ -82,7 +82,7 @@ class Desk:
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    """A desk of its own."""
+    """Yield a desk of its own."""
     blobs = DirectoryBlobs(tmp_path / "blobs", durable=False)
     index = SQLiteIndex(tmp_path / "index.db", POLICY, durable=False)
     yield opened(blobs, index)
@@ -90,7 +90,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 
 
 def opened(blobs: DirectoryBlobs, index: SQLiteIndex) -> Desk:
-    """Another process at the same place."""
+    """Open another process at the same place."""
     shelf = PictureStore(blobs)
     log = BlobLog(blobs)
     follower = LogFollower(log, index)
@@ -110,7 +110,7 @@ def opened(blobs: DirectoryBlobs, index: SQLiteIndex) -> Desk:
 
 
 def kinds(done: list[Operation | None]) -> list[str | None]:
-    """Of operations, in order."""
+    """Return the kinds of operations, in order."""
     return [one and one.kind for one in done]
 
 
@@ -240,7 +240,7 @@ def test_a_new_index_is_filled_to_the_same_answers(desk: Desk, tmp_path: Path) -
 def test_an_index_that_is_emptied_meanwhile_decides_nothing(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between reading the watermark and looking things up it lost all: no second `new` is told."""
+    """It was lost between reading the watermark and the look-ups: no second `new` is decided."""
     desk.settle(upload("i1", "a1"))
     empty = SQLiteIndex(tmp_path / "empty.db", POLICY, durable=False)
     look_up = desk.index.find_states
@@ -270,7 +270,7 @@ def test_an_index_that_is_emptied_meanwhile_decides_nothing(
 def test_a_new_index_hides_no_job_without_a_mark(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Made between an append and its projection, it leaves that entry to whoever advances."""
+    """Made between an append and its projection, it leaves that entry to the next advance."""
 
     def died(*_: object) -> None:
         raise StoreUnavailableError("died")
@@ -292,7 +292,7 @@ def test_a_new_index_hides_no_job_without_a_mark(
 def test_settled_counts_although_the_index_is_down(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What the log holds is answered; the sweeper finds it pending, and it is projected then."""
+    """The log's outcome is returned; the sweeper finds the job pending, then it is projected."""
 
     def down(*_: object, **__: object) -> None:
         raise IndexUnavailableError("down")
@@ -331,7 +331,7 @@ def test_the_watermark_stands_still_while_an_index_is_swapped_in(desk: Desk) -> 
 
 
 def worker(*jobs: Job, parts: Parts | None = None) -> Worker:
-    """In memory, with nobody beside it."""
+    """Return a worker in memory, the only one there."""
     play = Play(Scenario(jobs, ()), Choices(0), parts)
     play._shielded = True
     return Worker(play)
@@ -343,7 +343,7 @@ class Full(stored.Log):
     tries = 0
 
     def append(self, tenant: str, entry: Entry) -> None:
-        """Nothing lands."""
+        """Raise either error of a lost append, in turn."""
         self.tries += 1
         raise (ExistsError if self.tries % 2 else StoreUnavailableError)(f"{tenant} {entry.seq}")
 
@@ -358,7 +358,7 @@ def test_a_store_that_takes_nothing_is_down() -> None:
 
 
 def test_a_live_picture_of_which_nothing_is_kept_stops_the_tenant() -> None:
-    """Its original cannot be deleted: the copy could not be settled anew."""
+    """Its original cannot be deleted: the copy could not be settled again."""
     one = worker(upload("i0", "a1"), upload("i1", "a1"), operation("o0", "delete", "i0"))
     one.run(["i0", "i1"])
     del one._play.store.objects[keys.derived(TENANT, "i1", "fingerprint")]
@@ -385,7 +385,7 @@ class Verbose(stored.Sight):
 
 
 def test_an_entry_holds_at_most_a_megabyte() -> None:
-    """A batch is cut where it would be more, and so is what one delete settles anew."""
+    """A larger batch is split, and so are the copies that one delete settles again."""
     ids = [f"i{n}" for n in range(21)]
     letters = {frozenset(("a", chr(ord("b") + n))) for n in range(21)}
     jobs = [upload("x", "a1"), *(upload(one, f"{chr(ord('b') + n)}1") for n, one in enumerate(ids))]
@@ -419,7 +419,7 @@ def test_nothing_personal_is_in_the_log(desk: Desk) -> None:
 
 
 def test_decisions_follow_the_settings(desk: Desk) -> None:
-    """What is new may wait for a person."""
+    """A new picture may wait for a person."""
     desk.ledger._rules = replace(desk.ledger._rules, decisions=Decisions(new="review"))
     (done,) = desk.settle(upload("i1", "a1"))
     assert done is not None

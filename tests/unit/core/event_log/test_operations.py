@@ -1,4 +1,4 @@
-"""What goes and what stays: deletes, purges and holds, and operations that are refused."""
+"""Deletes, purges and holds: what each removes and keeps, and operations that are refused."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.simulation.world import AT, EARLIER, LATER, RULES, claim, operation, 
 
 
 def test_copies_of_a_deleted_original_are_settled_anew() -> None:
-    """In order: the first becomes the original of the rest, and each verdict rises."""
+    """The first, in order, becomes the original of the rest, and each verdict's revision rises."""
     case = Case(ALL, replace(RULES, copies=9))
     case.uploads(i1="a1", i2="b1", i3="c1")
     done = case.settle(operation("o", "delete", "i1"))
@@ -33,7 +33,7 @@ def test_copies_of_a_deleted_original_are_settled_anew() -> None:
 
 
 def test_a_copy_keeps_the_stricter_decision_when_its_original_goes() -> None:
-    """What was blocked does not become allowed by deleting the picture that it repeated."""
+    """Deleting a blocked picture does not allow the copy that repeated it."""
     case = Case(ALL, replace(RULES, copies=9))
     case.uploads(i1="a1", i2="b1")
     case.decided("i1", "block")
@@ -53,7 +53,7 @@ def test_a_persons_word_outlives_the_original() -> None:
 
 
 def test_a_large_star_is_closed_first_and_goes_last() -> None:
-    """Closed, its copies settled anew so many at a time, then gone; no new copies meanwhile."""
+    """It is closed, its copies are settled in steps, then it goes; it takes no new copies."""
     case = Case(ALL)
     case.uploads(i1="a1", i2="b1", i3="c1", i4="c2")
     job = operation("o", "delete", "i1")
@@ -75,7 +75,7 @@ def test_a_large_star_is_closed_first_and_goes_last() -> None:
 
 
 def test_a_delete_that_has_begun_goes_through() -> None:
-    """If-Match is asked once; an edit on the way does not stop it half-way."""
+    """If-Match is checked once; an edit in between does not stop it half-way."""
     case = Case(ALL)
     case.uploads(i1="a1", i2="b1", i3="c1")
     job = operation("o", "delete", "i1", if_match=1)
@@ -123,7 +123,7 @@ def test_a_copy_without_pixels_is_settled_anew_by_what_is_kept() -> None:
 
 
 def test_a_purged_picture_is_still_recognised() -> None:
-    """By its bytes for sure, else as an unconfirmed match that a person must look at."""
+    """The same bytes are certain, others an unconfirmed match that a person must review."""
     case = Case(ALL)
     case.uploads(i1="a1")
     purged = case.settle(operation("p", "purge", "i1"))
@@ -161,7 +161,7 @@ def test_a_purge_twice_is_one() -> None:
 
 
 def test_an_edit_names_the_new_fields() -> None:
-    """And raises the revision."""
+    """It raises the revision."""
     case = Case()
     case.uploads(i1="a1")
     case.settle(operation("e", "edit", "i1"))
@@ -196,7 +196,7 @@ def test_what_is_held_is_neither_deleted_nor_purged(kind: str) -> None:
 
 
 def test_the_time_that_counts_is_that_of_the_entry() -> None:
-    """The same two operations in either order, told by the log alone."""
+    """The same two operations in either order: the log alone decides."""
     job = operation("o", "delete", "i1")
     for at, kind in ((EARLIER, "refused"), (AT, "deleted"), (LATER, "deleted")):
         case = Case()
@@ -233,7 +233,7 @@ def test_another_revision_is_said_before_the_hold() -> None:
 
 
 def test_a_held_copy_outlives_its_original() -> None:
-    """It is settled anew and stays held."""
+    """It is settled again and stays held."""
     case = Case(ALL, replace(RULES, copies=9))
     case.uploads(i2="a1", i1="b1")
     hold(case, LATER)

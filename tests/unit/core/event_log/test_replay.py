@@ -17,14 +17,14 @@ from tests.simulation.world import TENANT
 
 
 def played(seed: int) -> Store:
-    """What is stored after some play of a scenario."""
+    """Return the store after a play of a scenario."""
     play = Play(scenario(seed), Choices(seed))
     play.run()
     return play.store
 
 
 def emptied(store: Store) -> MemoryIndex:
-    """A new index beside the one that settling filled."""
+    """Return a new index beside the one that settling filled."""
     return MemoryIndex(Store(relation=store.relation))
 
 
@@ -60,7 +60,7 @@ def test_a_replay_goes_on_where_it_stopped() -> None:
 
 
 def test_a_replay_stops_at_a_broken_chain() -> None:
-    """And at an index that holds more than the log."""
+    """It also stops at an index that holds more than the log."""
     store = played(1)
     store.log[2] = replace(store.log[2], previous="another")
     log, shelf = Log(store), Shelf(Blobs(store))

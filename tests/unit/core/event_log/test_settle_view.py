@@ -1,4 +1,4 @@
-"""Of any number of copies of one file a verdict looks at a few, and says what all of them say."""
+"""A few copies of one file, however many there are, decide a verdict as all of them would."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COPIES = 40
 
 
 class Index:
-    """Holds these states, and answers what is asked about one file."""
+    """An index that holds these states, and answers look-ups of one file."""
 
     def __init__(self, states: list[State]) -> None:
         self._states = {state.image_id: state for state in states}
@@ -35,7 +35,7 @@ class Index:
 
 
 def made(n: int, dice: random.Random, *, copy: bool) -> State:
-    """Of the one file: an original, or a copy of one of the originals."""
+    """Return a record of the one file: an original, or a copy of one of the originals."""
     original = dice.randrange(ORIGINALS) if copy else None
     held = record(n, 1 + n, original=original, print_=SAME).state
     return decided(
@@ -44,14 +44,14 @@ def made(n: int, dice: random.Random, *, copy: bool) -> State:
 
 
 def decided(state: State, dice: random.Random) -> State:
-    """With any decision, by anybody."""
+    """Return the state with a random decision, by policy or person."""
     value, by = dice.choice(["allow", "review", "block"]), dice.choice(["policy", "person"])
     return replace(state, decision=cast("Decision", replace(state.decision, value=value, by=by)))
 
 
 @pytest.mark.parametrize("seed", range(200))
 def test_the_few_say_what_all_say(seed: int) -> None:
-    """Whatever the log has changed, removed or added since, and whichever of them asks."""
+    """They do after any change, removal or addition in the log, for each copy of it."""
     dice = random.Random(seed)
     below = [made(n, dice, copy=n >= ORIGINALS) for n in range(COPIES)]
     layer = OverlayLayer()

@@ -27,7 +27,7 @@ NOW = TenantNow(7, 0, clock.stamp(clock.parse("2026-01-01T00:00:00Z")))
 
 
 def state(image_id: str, *spaces: str, fields: str | None = None) -> State:
-    """A record as the log has it."""
+    """Return a record as the log stores it."""
     verdict = Verdict(
         kind="new", original=None, policy_version="1", pipeline_version="1", decided_at=NOW.at
     )
@@ -54,7 +54,7 @@ class Desk:
         self._jobs = 0
 
     def run(self, kind: str, chosen: ChosenSpace | None = None, *made: Embedded) -> Operation:
-        """Settle one job."""
+        """Settle one job, and return its operation."""
         self._jobs += 1
         job = Job(
             job_id=f"j{self._jobs}",
@@ -71,7 +71,7 @@ class Desk:
 
 
 def test_a_space_is_added_filled_and_activated() -> None:
-    """Refused while a picture lacks a vector in it, and the refusal says what to do."""
+    """Refused while a picture lacks a vector in it; the refusal names what to do."""
     desk = Desk(state("a", OLD.space.space_id), state("b", OLD.space.space_id))
     assert desk.run("add_space", NEW).standing == ActiveSpaces(active=OLD, added=(NEW,))
     early = desk.run("activate_space", NEW)
@@ -87,7 +87,7 @@ def test_a_space_is_added_filled_and_activated() -> None:
 
 
 def test_what_was_not_added_is_not_activated() -> None:
-    """Nor is the active one added, and adding twice is adding once."""
+    """The active one is not added again, and adding twice is adding once."""
     desk = Desk()
     assert desk.run("activate_space", NEW).kind == "refused"
     assert desk.run("add_space", OLD).kind == "refused"
@@ -110,7 +110,7 @@ def test_a_vector_of_what_changed_meanwhile_is_left_out() -> None:
 
 
 def test_an_edit_leaves_the_old_captions_vectors_behind() -> None:
-    """And keeps those of what the picture shows."""
+    """It keeps the vectors of what the picture shows."""
     desk = Desk(state("a", OLD.space.space_id, "caption-0c0c0c0c", fields="a"))
     job = Job(job_id="e", tenant="t", image_id="a", kind="edit", accepted_at=NOW.at, fields="e")
     claim = world.Claim(job=job, spaces=("caption-0d0d0d0d",))
@@ -119,7 +119,7 @@ def test_an_edit_leaves_the_old_captions_vectors_behind() -> None:
 
 
 def test_a_layer_carries_the_newest_standing() -> None:
-    """And a copy of it is its own."""
+    """A copy of it is independent."""
     layer = OverlayLayer()
     first, second = ActiveSpaces(active=OLD, added=(NEW,)), ActiveSpaces(active=NEW)
     base = Desk().run("add_space", NEW)
@@ -131,7 +131,7 @@ def test_a_layer_carries_the_newest_standing() -> None:
 
 @pytest.fixture
 def index(tmp_path: Path) -> Iterator[SQLiteIndex]:
-    """On a disk."""
+    """Yield an index on a disk."""
     opened = SQLiteIndex(tmp_path / "index.sqlite", POLICY)
     yield opened
     opened.close()

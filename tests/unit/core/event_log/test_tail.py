@@ -15,7 +15,7 @@ from tests.simulation.world import LATER, TENANT, Relation, operation, upload
 
 
 def settled(jobs: int = 4) -> tuple[Store, Worker]:
-    """A store with as many uploads of one picture, each in an entry of its own."""
+    """Return a store with as many uploads of one picture, each in an entry of its own."""
     uploads = tuple(upload(f"i{n}", "a1") for n in range(jobs))
     play = Play(Scenario(uploads, (), Relation()), Choices(0))
     play._shielded = True
@@ -26,7 +26,7 @@ def settled(jobs: int = 4) -> tuple[Store, Worker]:
 
 
 def follower(store: Store, *, longest: int = 100, tenants: int = 100) -> LogFollower:
-    """A reader of its own."""
+    """Return a reader of its own."""
     return LogFollower(Log(store), MemoryIndex(store), longest=longest, tenants=tenants)
 
 
@@ -36,7 +36,7 @@ def behind(store: Store, watermark: int) -> None:
 
 
 def test_a_tail_is_what_lies_after_the_watermark() -> None:
-    """States, outcomes, head and lag of the entries after W; no more once the index has them."""
+    """States, outcomes, head and lag of later entries; none once the index has them."""
     store, _ = settled()
     behind(store, 2)
     tail = follower(store).tail(TENANT)
@@ -66,7 +66,7 @@ def test_a_follower_goes_on_from_where_it_was() -> None:
 
 
 def test_a_watermark_that_went_back_is_followed() -> None:
-    """The index was thrown away: the tail begins anew."""
+    """The index was thrown away: the tail starts over."""
     store, _ = settled()
     reader = follower(store)
     assert reader.tail(TENANT).lag == 0
@@ -113,7 +113,7 @@ def test_an_index_ahead_of_the_log_is_not_followed() -> None:
 
 
 def test_an_index_too_far_behind_is_told_apart_from_one_that_is_down() -> None:
-    """Readers are told to wait; a worker brings it up to the log first."""
+    """Readers are refused with a wait; a worker brings it up to the log first."""
     store, worker = settled()
     behind(store, 0)
     reader = follower(store, longest=3)
@@ -126,7 +126,7 @@ def test_an_index_too_far_behind_is_told_apart_from_one_that_is_down() -> None:
 
 
 def test_advance_checks_the_chain() -> None:
-    """What is projected is one chain."""
+    """The projected entries are one chain."""
     store, worker = settled()
     behind(store, 0)
     spoil(store, 2, previous="another")
@@ -159,7 +159,7 @@ def test_a_record_of_before_there_were_holds_is_read() -> None:
 
 
 def test_a_log_too_long_to_follow_is_not_read_to_its_end() -> None:
-    """Of an index that was emptied every question would read thousands of entries, for nothing."""
+    """With an emptied index, every query would read thousands of entries in vain."""
     store, _ = settled(6)
     behind(store, 0)
     reader = follower(store, longest=4)

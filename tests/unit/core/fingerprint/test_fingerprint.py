@@ -45,13 +45,13 @@ def test_all_comes_from_one_decode() -> None:
 
 
 def test_digests_that_are_known_are_kept() -> None:
-    """Whoever has hashed the bytes need not do so again."""
+    """A caller that has hashed the bytes need not do so again."""
     _, found = fingerprint(jpeg(photo(2, 90, 70)), LIMITS, sha256="a" * 64, md5="b" * 32)
     assert (found.sha256, found.md5) == ("a" * 64, "b" * 32)
 
 
 def test_flat_pictures_are_not_comparable() -> None:
-    """And have no features, yet are fingerprinted as all others."""
+    """They have no features, yet are fingerprinted as all others."""
     _, found = fingerprint(jpeg(flat()), LIMITS)
     assert (found.comparable, found.features.points, found.pdq_quality) == (False, b"", 0)
 

@@ -12,7 +12,7 @@ Array = NDArray[np.uint8]
 
 
 def waves(height: int, width: int, twist: int) -> Array:
-    """(height, width, 3) made of whole numbers alone: the same on every machine."""
+    """Return (height, width, 3) made of whole numbers alone: the same on every machine."""
     y, x = np.mgrid[0:height, 0:width].astype(np.int64)
     held = np.stack(
         [
@@ -65,12 +65,12 @@ def test_what_is_too_small_has_none() -> None:
 
 
 def test_flat_pictures_have_no_quality() -> None:
-    """The quality is what tells them from pictures."""
+    """The quality separates them from pictures."""
     assert pdq(np.full((300, 400, 3), 200, np.uint8))[1] == 0
 
 
 def test_half_the_size_hashes_alike() -> None:
-    """As close as exchanges ask for: within 31 bits."""
+    """They are as close as exchanges of hashes require: within 31 bits."""
     image = photo(1, 512, 384)
     half = np.asarray(image.resize((256, 192)))
     assert hamming(pdq(np.asarray(image))[0], pdq(half)[0]) <= 31

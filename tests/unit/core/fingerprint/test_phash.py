@@ -16,7 +16,7 @@ Array = NDArray[np.uint8]
 
 
 def turned(picture: Array, index: int) -> Array:
-    """The picture in one of its eight turns and mirrors, in the order of `turns`."""
+    """Return the picture in one of its eight turns and mirrors, in the order of `turns`."""
     start = picture[:, ::-1] if index >= 4 else picture
     return np.ascontiguousarray(np.rot90(start, index % 4))
 
@@ -31,7 +31,7 @@ PHOTOS = [
 
 @pytest.mark.parametrize("picture", PHOTOS)
 def test_the_first_is_imagehashs(picture: Array) -> None:
-    """Bit for bit."""
+    """Both agree bit for bit."""
     assert turns(picture)[0] == str(imagehash.phash(Image.fromarray(picture)))
 
 
@@ -42,7 +42,7 @@ def test_the_first_is_imagehashs_of_anything(
 ) -> None:
     """Noise of any size that can be compared, and pictures that are their own mirror image.
 
-    Of a picture a few pixels wide most frequencies are zero but for rounding, and have no sign.
+    In a picture a few pixels wide most frequencies are zero but for rounding, and have no sign.
     """
     held = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
     picture = np.concatenate([held, held[:, ::-1]], axis=1) if symmetric else held

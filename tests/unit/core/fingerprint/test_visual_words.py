@@ -14,14 +14,14 @@ from tests.samples.votes import votes
 
 
 def pixels(image: Image.Image) -> Pixels:
-    """As decoding hands them over: at most 512 pixels a side."""
+    """Return pixels as decoding does: at most 512 a side."""
     made = image.convert("RGB")
     made.thumbnail((512, 512))
     return np.asarray(made)
 
 
 def described(image: Image.Image) -> Features:
-    """The features of a picture."""
+    """Return the features of a picture."""
     return visual_words.extract(pixels(image))
 
 
@@ -76,7 +76,7 @@ def test_mirrored_words_are_those_of_the_mirror_image(stored: list[Features]) ->
 
 @pytest.mark.parametrize("name", [name for name in EDITS if EDITS[name].expected])
 def test_edits_are_voted_for(name: str, stored: list[Features]) -> None:
-    """Every named edit of a photo agrees with it, and mirrors are told as such."""
+    """Every named edit of a photo agrees with it, and mirrors are recognised as such."""
     count, mirrored = votes(described(EDITS[name].image(photo(2), 1)), stored[2])
     assert count >= 5
     assert mirrored == ("mirror" in name)

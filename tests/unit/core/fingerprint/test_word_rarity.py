@@ -1,4 +1,4 @@
-"""Rare words: told from their bits alone, and right about pictures that were not asked."""
+"""Rare words: recognised by their bits alone, also in pictures the couplings never saw."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ OFTEN = 3
 
 @pytest.fixture(scope="module")
 def described() -> list[Features]:
-    """Of made photos that the couplings were not made from."""
+    """Return features of made photos that the couplings were not made from."""
     return [visual_words.extract(np.asarray(photo(seed, 320, 240))) for seed in range(PICTURES)]
 
 
 def words_of(one: Features) -> NDArray[np.uint32]:
-    """All different ones, sorted."""
+    """Return all different words, sorted."""
     return np.unique(np.frombuffer(one.words, np.uint32))
 
 
@@ -38,7 +38,7 @@ def test_most_words_are_rare(described: list[Features]) -> None:
 
 
 def test_what_many_pictures_have_is_common(described: list[Features]) -> None:
-    """Nearly every frequent word is told, and what pictures share by chance shrinks to a fifth."""
+    """Nearly every frequent word is found, and chance matches of pictures shrink to a fifth."""
     held = Counter(word for one in described for word in words_of(one).tolist())
     often = np.array([word for word, count in held.items() if count >= OFTEN], np.uint32)
     assert len(often) > 50
@@ -49,7 +49,7 @@ def test_what_many_pictures_have_is_common(described: list[Features]) -> None:
 
 
 def test_the_line_is_drawn_in_whole_numbers(described: list[Features]) -> None:
-    """What the processor adds up as floats is what integers give, word for word."""
+    """Sums of floats equal those of integers, word for word."""
     words = words_of(described[0])
     signs = (words[:, None] >> np.arange(visual_words.BITS) & 1).astype(np.int64) * 2 - 1
     matrices = word_rarity._matrices().astype(np.int64)[words >> visual_words.BITS]

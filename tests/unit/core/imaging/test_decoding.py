@@ -55,7 +55,7 @@ def test_headers_are_read(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["GIF", "PNG", "WEBP", "TIFF", "AVIF"])
 def test_frames_are_counted(name: str) -> None:
-    """An animation says how many frames it has, and may not have more than the limit."""
+    """An animation has its number of frames, and may not exceed the limit."""
     frames = [Image.fromarray(np.roll(drawn(), 9 * i, axis=1)) for i in range(3)]
     data = encoded(frames[0], name, save_all=True, append_images=frames[1:])
     assert inspect(data, LIMITS) == Header(name, WIDTH, HEIGHT, 3)
@@ -129,7 +129,7 @@ def test_pages_that_point_at_each_other_are_counted_once() -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_every_format_gives_the_same_pixels(name: str) -> None:
-    """Lossless ones exactly, the others closely; size and format are told."""
+    """Lossless ones exactly, the others closely; size and format are returned."""
     found = decode(FILES[name], LIMITS)
     lossy = {"jpeg": 2, "progressive": 2, "gif": 6, "webp": 3, "avif": 2, "heic": 6}
     assert off(found.preview, drawn()) <= lossy.get(name, 0)
@@ -381,7 +381,7 @@ SIGNATURES = [data[:length] for data in FILES.values() for length in (2, 4, 12, 
 @settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(SIGNATURES), st.binary(max_size=200))
 def test_rubbish_is_one_of_our_errors(signature: bytes, rest: bytes) -> None:
-    """Whatever follows a signature: a picture or one of our errors, from both."""
+    """Any bytes after a signature are a picture or one of our errors, from both."""
     for look in (inspect, decode):
         with contextlib.suppress(SeenitError):
             look(signature + rest, SMALL)

@@ -27,12 +27,12 @@ PYTHON = ("Error(", "Traceback", "b'", "codec", "invalid literal", "int()", "obj
 
 
 def ppm(digits: int) -> bytes:
-    """A header that says it is so many nines wide."""
+    """Return a header whose width is so many nines."""
     return b"P6\n" + b"9" * digits + b" 10\n255\n" + bytes(30)
 
 
 def plain(problem: dict[str, object]) -> None:
-    """It is the caller's fault, in words."""
+    """Check that it blames the caller's file, in plain words."""
     assert 400 <= int(str(problem["status"])) < 500, problem
     assert 0 < len(str(problem["detail"])) < 400
     assert not [mark for mark in PYTHON if mark in str(problem["detail"])], problem
@@ -65,7 +65,7 @@ def test_a_header_costs_its_own_file_at_most(client: TestClient[Litestar], data:
 @settings(max_examples=250, suppress_health_check=list(HealthCheck))
 @given(extreme())
 def test_a_header_is_within_the_limits_or_one_of_our_errors(data: bytes) -> None:
-    """Whatever format it is of; nothing else comes out, and no number is without bounds."""
+    """In any format nothing else comes out, and every number is bounded."""
     try:
         header = inspect(data, ALL)
     except SeenitError as error:
@@ -77,7 +77,7 @@ def test_a_header_is_within_the_limits_or_one_of_our_errors(data: bytes) -> None
 
 @pytest.mark.parametrize("digits", [count for count in LENGTHS if count >= 10])
 def test_digits_without_end_are_a_size_that_is_too_large(digits: int) -> None:
-    """In width and in height; past the first 4 KB of a file no size is told."""
+    """In width and in height; past the first 4 KB of a file the size is unknown."""
     wide, high = ppm(digits), b"P5\n10 " + b"7" * digits + b"\n255\n"
     with pytest.raises(TooLargeError if digits < 4090 else BrokenError):
         inspect(wide, ALL)
@@ -86,7 +86,7 @@ def test_digits_without_end_are_a_size_that_is_too_large(digits: int) -> None:
 
 
 def test_leading_zeros_are_no_size() -> None:
-    """However many there are."""
+    """Any number of them is allowed."""
     padded = b"P5\n" + b"0" * 2000 + b"12 10\n255\n" + bytes(120)
     assert inspect(padded, ALL).width == 12
 
@@ -121,7 +121,7 @@ def test_what_a_reader_did_not_foresee_is_this_files_fault(
 
 
 def test_a_disk_that_fails_is_not_the_files_fault() -> None:
-    """Nor is it told as such."""
+    """The error of the disk comes through unchanged."""
 
     class Torn(io.BytesIO):
         def read(self, size: int | None = -1, /) -> bytes:
@@ -142,7 +142,7 @@ def test_no_words_of_python_are_shown(data: bytes) -> None:
 
 
 def test_a_reader_is_bounded_in_reads() -> None:
-    """However many parts a header says it has."""
+    """Any declared number of parts costs a bounded number of reads."""
     source = ByteReader(io.BytesIO(bytes(10)))
     for _ in range(READS):
         source.at(0, 1)

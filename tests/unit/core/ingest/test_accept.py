@@ -51,7 +51,7 @@ class Listed:
 
 
 def acceptor(blobs: Blobs, queue: Listed | None = None) -> Acceptor:
-    """One whose ids count up from 1."""
+    """Return an acceptor whose ids count up from 1."""
     numbers = itertools.count(1)
     return Acceptor(
         blobs, PictureStore(blobs), queue or Listed(), Limits(), lambda: f"id-{next(numbers)}"
@@ -59,7 +59,7 @@ def acceptor(blobs: Blobs, queue: Listed | None = None) -> Acceptor:
 
 
 def upload(tmp_path: Path, data: bytes, name: str = "a.jpg") -> Upload:
-    """A file as the door leaves it."""
+    """Return a file as the API hands it over."""
     path = tmp_path / f"{hashlib.sha256(data).hexdigest()[:8]}-{name}"
     path.write_bytes(data)
     return Upload(
@@ -118,7 +118,7 @@ def test_a_broker_that_is_down_costs_nothing(tmp_path: Path) -> None:
 
 
 def test_the_same_key_and_content_give_the_same_ids(tmp_path: Path) -> None:
-    """A repeat is told so and writes no second record."""
+    """A repeat is marked as one and writes no second record."""
     blobs = open_blobs("memory://")
     door = acceptor(blobs)
     first = door.uploads("t", [upload(tmp_path, PICTURE)], Fields(), key="k")
@@ -163,7 +163,7 @@ def test_the_same_key_with_other_content_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_repeat_under_other_limits_is_refused(tmp_path: Path) -> None:
-    """What is accepted now was not then, so the ids of then are not those of these files: 422."""
+    """A file accepted now was refused then, so the ids of then do not fit: 422."""
     blobs = open_blobs("memory://")
     files = [upload(tmp_path, PICTURE), upload(tmp_path, LARGE, "large.jpg")]
     small = Acceptor(
@@ -187,7 +187,7 @@ def test_a_key_is_free_again_after_a_day(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_twenty_at_once_with_one_key_make_one_record(tmp_path: Path) -> None:
-    """Of racing claims one wins, and all answer its ids."""
+    """One of the racing claims wins, and all answer its ids."""
     blobs = open_blobs(str(tmp_path / "blobs"), durable=False)
     numbers = itertools.count(1)
     door = Acceptor(
@@ -230,7 +230,7 @@ def test_a_failed_upload_is_tried_again_under_the_next_number(
 ) -> None:
     """`<image_id>.1`, then `.2`; not while one is pending, not when deleted or unknown.
 
-    Whether a copy's bytes are to be kept is what the upload said.
+    The upload decided whether a copy's bytes are to be kept.
     """
     blobs = open_blobs("memory://")
     door = acceptor(blobs)
@@ -255,7 +255,7 @@ def test_a_failed_upload_is_tried_again_under_the_next_number(
 
 
 class Depth:
-    """A broker that says how much waits, or is down, and counts how often it was asked."""
+    """A broker that returns its depth, or is down, and counts the calls."""
 
     def __init__(self, depth: int) -> None:
         self.depth = depth
@@ -271,7 +271,7 @@ class Depth:
 
 
 def crowded(blobs: Blobs, depth: Depth) -> Acceptor:
-    """A door that takes uploads in while fewer than ten wait."""
+    """Return an acceptor that takes uploads while fewer than ten wait."""
     numbers = itertools.count(1)
     backlog = BacklogLimit(depth, 10, clock=lambda: depth.now)
     return Acceptor(
@@ -315,7 +315,7 @@ def test_what_was_accepted_is_told_its_ids_however_much_waits(tmp_path: Path) ->
 
 
 def test_the_depth_is_asked_once_a_second() -> None:
-    """However many uploads come."""
+    """The number of uploads does not matter."""
     depth = Depth(3)
     door = crowded(open_blobs("memory://"), depth)
     for moment in (0.0, 0.5, 0.99, 1.0, 1.5, 2.1):
@@ -325,7 +325,7 @@ def test_the_depth_is_asked_once_a_second() -> None:
 
 
 def test_a_broker_that_is_away_refuses_nothing_and_is_not_asked_again_at_once() -> None:
-    """Also where the backlog was full before."""
+    """The same holds if the backlog was full before."""
     depth = Depth(10)
     door = crowded(open_blobs("memory://"), depth)
     with pytest.raises(BacklogError):
@@ -337,7 +337,7 @@ def test_a_broker_that_is_away_refuses_nothing_and_is_not_asked_again_at_once() 
 
 
 def test_nobody_waits_for_the_one_that_asks() -> None:
-    """While one upload asks a slow broker, the others go by what was known."""
+    """While one upload waits for a slow broker, the others use the last known depth."""
     asked, answer = threading.Event(), threading.Event()
 
     def slow() -> int:
@@ -355,7 +355,7 @@ def test_nobody_waits_for_the_one_that_asks() -> None:
 
 
 def test_what_lies_pending_is_counted_so_far_as_it_matters() -> None:
-    """Of all tenants."""
+    """Jobs of all tenants count, up to the limit."""
     blobs = open_blobs("memory://")
     blobs.put([(keys.pending(tenant, f"j{n}"), b"") for tenant in ("a", "b") for n in range(3)])
     assert [lying(blobs, most) for most in (2, 4, 9)] == [2, 4, 6]

@@ -1,4 +1,4 @@
-"""What broke off before it was promised goes after days; whatever was promised stays."""
+"""Uploads that broke off before their 202 go after days; accepted ones stay."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ HOUR = 3600.0
 
 
 def made(seconds: float) -> str:
-    """The id of an upload of that time."""
+    """Return the id of an upload of that time."""
     return f"{bound(seconds)}-7000-8000-000000000000"
 
 
 def test_what_was_never_promised_goes_after_days() -> None:
-    """Its bytes and what was said of it; not what waits, has ended, or may still be finished."""
+    """Its bytes and fields go; not if it waits, has ended, or may still be finished."""
     blobs = open_blobs("memory://")
     old = NOW - KEPT_SECONDS - HOUR
     lost, waiting, ended, seen = (made(old + n) for n in range(4))
@@ -50,7 +50,7 @@ def test_what_was_never_promised_goes_after_days() -> None:
 
 
 def test_each_upload_is_looked_at_once() -> None:
-    """A year of uploads is not listed anew every hour, nor at the start of a process."""
+    """A year of uploads is not listed again every hour, nor at the start of a process."""
     blobs = open_blobs("memory://")
     asked: list[int] = []
     exists = blobs.exists

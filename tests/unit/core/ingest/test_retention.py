@@ -1,4 +1,4 @@
-"""What has been kept long enough goes, once, and nothing else does."""
+"""Retention: pictures kept long enough go, once, and no others."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PICTURES = [png(photo(seed, 64, 64)) for seed in range(4)]
 
 
 def now() -> float:
-    """A moment that lies between what was uploaded before and what is uploaded after it."""
+    """Return a moment between the uploads before and the uploads after it."""
     moment = time.time() + 0.002
     while time.time() < moment + 0.002:
         time.sleep(0.001)
@@ -38,7 +38,7 @@ def now() -> float:
 def retention(
     service: Service, at: float, *, stored: float | None = None, records: float | None = None
 ) -> Retention:
-    """One for which it is some moment."""
+    """Return a retention whose clock shows some moment."""
     return Retention(
         service.snapshots,
         service.jobs,
@@ -57,7 +57,7 @@ def asked(service: Service) -> list[tuple[str, str]]:
 
 
 def test_bytes_are_purged_after_their_days(client: TestClient[Litestar], service: Service) -> None:
-    """Of the old ones alone, and once; the records stay."""
+    """Only the old ones are purged, and once; the records stay."""
     old = [one(client, data) for data in PICTURES[:2]]
     copy = one(client, PICTURES[0], on_duplicate="discard_bytes")
     split = now()
@@ -75,7 +75,7 @@ def test_bytes_are_purged_after_their_days(client: TestClient[Litestar], service
 
 
 def test_records_are_deleted_after_theirs(client: TestClient[Litestar], service: Service) -> None:
-    """Purged ones too; what says that they were here stays."""
+    """Purged ones go too; their tombstones stay."""
     old = [one(client, data) for data in PICTURES[:2]]
     client.post(f"/v1/images/{old[0]}/purge")
     split = now()
@@ -142,7 +142,7 @@ def test_nothing_goes_because_the_index_lost_it(
 def test_a_pass_is_bounded_and_begins_with_the_oldest(
     client: TestClient[Litestar], service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And leaves a copy before its original, so that fewer are judged anew."""
+    """A copy goes before its original, so that fewer are settled again."""
     monkeypatch.setattr(retain, "MOST", 2)
     ids = [one(client, data) for data in (PICTURES[0], PICTURES[0], PICTURES[1])]
     passing = retention(service, now() + DAY, records=1)

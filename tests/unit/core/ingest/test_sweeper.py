@@ -1,4 +1,4 @@
-"""What is in hand is not enqueued twice, and what failed goes again after a growing pause."""
+"""The sweeper: it spares jobs in hand, and sends failed ones again after a growing pause."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ JOB = ("default", "a")
 
 
 class Clock:
-    """Seconds that pass when told."""
+    """A clock that a test advances."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -76,13 +76,13 @@ def test_a_sweep_enqueues_every_tenants_pending_jobs() -> None:
 
 
 class Shared(InFlightJobs):
-    """Of a broker: a job counts as missing only where it was missed twice."""
+    """The queue's state of a broker: a job counts as missing only once it was missed twice."""
 
     looks = 2
 
 
 def test_what_was_missed_once_is_looked_at_again() -> None:
-    """However many tenants have more waiting than one sweep looks at."""
+    """It is, even if more tenants wait than one sweep covers."""
     blobs = open_blobs("memory://")
     blobs.create_many([(keys.pending(f"t{n % 20}", f"{n:03}"), b"{}") for n in range(400)])
     queue = Listed()
@@ -92,7 +92,7 @@ def test_what_was_missed_once_is_looked_at_again() -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_tenants_backlog_keeps_no_other_waiting(seed: int) -> None:
-    """However much one has and whoever was looked at first: the other's few go with the first."""
+    """However large the backlog and whichever came first: the other's few go with the first."""
     random.seed(seed)
     blobs = open_blobs("memory://")
     blobs.create_many([(keys.pending("much", f"{n:04}"), b"{}") for n in range(2000)])
@@ -114,7 +114,7 @@ def test_a_tenants_backlog_keeps_no_other_waiting(seed: int) -> None:
 
 
 def test_one_that_stands_by_forgets_what_it_missed() -> None:
-    """When it leads again a job must be missed twice anew; until then nothing is pending to it."""
+    """When it leads again a job must be missed twice again; until then none is pending to it."""
     blobs = open_blobs("memory://")
     blobs.create_many([(keys.pending("t", job), b"{}") for job in ("a", "b")])
     meter = PrometheusMeter()

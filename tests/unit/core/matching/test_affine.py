@@ -30,7 +30,7 @@ def test_composing_with_the_inverse_is_the_identity() -> None:
 
 
 def _scattered(matrix: np.ndarray, count: int, lost: int) -> tuple[np.ndarray, np.ndarray]:
-    """Matches that follow a similarity, of which the last `lost` go anywhere."""
+    """Return matches that follow a similarity, of which the last `lost` go anywhere."""
     draw = np.random.default_rng(1)
     here = np.column_stack(
         [draw.uniform(0, 400, (count, 2)), draw.uniform(2, 9, count), draw.uniform(0, 360, count)]

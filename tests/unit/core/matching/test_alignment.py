@@ -1,4 +1,4 @@
-"""Confirmation: what is one photo, what is not, and what is told of it."""
+"""Confirmation: whether two pictures are one photo, and the evidence that is returned."""
 
 import io
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +22,7 @@ SIZE = (400, 300)
 
 
 def _picture(image: Image.Image, asked: list[int] | None = None) -> AlignedPicture:
-    """As the product lays it out: a stored preview, hashes, and keypoints made when asked for."""
+    """Return what the service aligns: a stored preview, hashes, and keypoints made on demand."""
     made = image.copy()
     made.thumbnail((512, 512))
     preview = decode_preview(encode_preview(np.asarray(made.convert("RGB"))))
@@ -64,7 +64,7 @@ def test_an_edited_copy_is_confirmed(name: str) -> None:
 
 @pytest.mark.parametrize("seed", range(20, 26))
 def test_another_photo_is_not(seed: int) -> None:
-    """However near a candidate list puts them."""
+    """The distance in a candidate list does not matter."""
     told = align(_original(seed), _original(11), HIT, POLICY)
     assert (told.confirmed, told.evidence.transform, told.evidence.words) == (False, None, "")
 
@@ -139,7 +139,7 @@ def test_the_same_pictures_give_the_same_answer_in_every_thread() -> None:
 
 
 def test_signals_say_what_found_it() -> None:
-    """What the candidate's hit brought, the hash where it is near, and the alignment."""
+    """The signals of the candidate's hit, the hash if it is near, and the alignment."""
     plain = Hit(image_id="0190")
     copy = align(_edited("half", 11), _original(11), plain, POLICY).evidence
     found = align(_edited("crop-25", 11), _original(11), HIT, POLICY).evidence
@@ -148,7 +148,7 @@ def test_signals_say_what_found_it() -> None:
 
 
 def _garment(seed: int, width: int = 0, *, pattern: bool) -> Image.Image:
-    """A shirt on white: always the same outline but for `width`; plain dark, or with a print."""
+    """Return a shirt on white: one outline but for `width`; plain dark, or with a print."""
     mask = Image.new("L", SIZE, 0)
     shape = [(120 - width, 40), (280 + width, 40), (360, 120), (310, 150), (290 + width, 120)]
     shape += [(290 + width, 280), (110 - width, 280), (110 - width, 120), (90, 150), (40, 120)]
@@ -207,7 +207,7 @@ def test_a_watermark_is_seen_through() -> None:
 def test_the_smallest_and_flattest_pictures_are_never_confirmed(
     size: tuple[int, int], *, flat: bool
 ) -> None:
-    """Too small, thin or plain for blocks to say anything, either way round and with itself."""
+    """They are too small, thin or plain for blocks to count, either way round and with itself."""
     odd = _picture(Image.new("RGB", size, "grey") if flat else _photo(11).resize(size))
     pairs = [(odd, _original(11)), (_original(11), odd), (odd, odd)]
     assert [align(*pair, HIT, POLICY).confirmed for pair in pairs] == [False] * 3

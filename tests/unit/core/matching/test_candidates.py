@@ -21,7 +21,7 @@ POLICY = Policy()
 
 @functools.cache
 def seen(seed: int, edit: str | None = None) -> Fingerprint:
-    """The fingerprint of a made photo, edited or not; -1 is a flat picture."""
+    """Return the fingerprint of a made photo, edited or not; -1 is a flat picture."""
     if seed < 0:
         data = jpeg(flat())
     elif edit is None:
@@ -32,7 +32,7 @@ def seen(seed: int, edit: str | None = None) -> Fingerprint:
 
 
 def asking(made: Fingerprint, vector: Vector | None = None) -> Query:
-    """A query of that picture."""
+    """Return a query of that picture."""
     return Query(image_id="q", fingerprint=made, vector=vector)
 
 
@@ -54,7 +54,7 @@ def test_mirror_is_near_by_another_turn() -> None:
 
 
 def test_crop_is_near_by_features_alone() -> None:
-    """Of a crop to 40 % nothing is left for the hash."""
+    """A crop to 40 % is beyond the reach of the hash."""
     hit = measure(asking(seen(0, "crop-40")), "a", seen(0), None, POLICY)
     assert hit is not None
     assert (hit.hamming, hit.turn, hit.similarity) == (None, None, None)
@@ -87,7 +87,7 @@ def test_flat_pictures_are_near_nothing() -> None:
 
 
 def test_agreement_of_sources_ranks_first() -> None:
-    """What two sources find stands before what one finds best; ids settle what is equal."""
+    """A picture that two sources find stands before the best of one; ids break ties."""
     hits = [
         Hit(image_id="hash", hamming=0, turn=0),
         Hit(image_id="both", hamming=5, turn=0, votes=9),
@@ -98,7 +98,7 @@ def test_agreement_of_sources_ranks_first() -> None:
 
 
 def test_sources_are_cut_to_their_top() -> None:
-    """Beyond a source's top its word counts for nothing, and a hit that nobody else found goes."""
+    """Below a source's top its signal counts for nothing, and a hit of that source alone goes."""
     policy = Policy(visual_top=2, feature_top=1)
     hits = [
         Hit(image_id="a", similarity=0.9, votes=7),
@@ -118,7 +118,7 @@ def test_what_a_source_would_not_find_is_dropped() -> None:
 
 
 def test_the_cap_is_told() -> None:
-    """More than 32 are cut, and it is said."""
+    """Beyond 32 the hits are cut, and the result is marked as truncated."""
     hits = [Hit(image_id=f"{n:03}", hamming=n % 3, turn=0) for n in range(40)]
     fused = fuse(hits, POLICY)
     assert (len(fused.hits), fused.truncated) == (32, True)
@@ -140,7 +140,7 @@ _hits = st.lists(
 
 @given(_hits, st.randoms(use_true_random=False))
 def test_an_overlay_is_what_one_index_would_give(hits: list[Hit], draw: object) -> None:
-    """However the hits are split and ordered, and an index cut to its tops: the same list."""
+    """The list is the same for any split and order of hits, and an index cut to its tops."""
     policy = Policy(candidates=8, visual_top=5, feature_top=4)
     whole = fuse(hits, policy)
     mixed = sorted(hits, key=lambda _: draw.random())  # type: ignore[attr-defined]

@@ -26,7 +26,7 @@ def test_a_bar_is_one_region() -> None:
 
 
 def test_two_places_are_two_regions_the_larger_first() -> None:
-    """What does not touch is told apart."""
+    """Places that do not touch are separate."""
     both = _marked(np.s_[0:2, 0:2], np.s_[5:8, 6:10])
     found = changed_regions.regions(both, ~both, 3)
     assert [(r.rows, r.columns) for r in found] == [((5, 8), (6, 10)), ((0, 2), (0, 2))]

@@ -1,4 +1,4 @@
-"""Evidence in words."""
+"""Explanations: the evidence of a match in words."""
 
 import pytest
 
@@ -57,5 +57,5 @@ def _said(
     ],
 )
 def test_each_change_has_its_words(said: str, expected: str) -> None:
-    """What was done, and nothing else."""
+    """The words name the change, and nothing else."""
     assert said == expected

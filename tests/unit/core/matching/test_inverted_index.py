@@ -27,7 +27,7 @@ def scattered(seed: int, count: int = 60) -> Features:
 
 
 def noisy(made: Features, seed: int, share: float = 0.5) -> Features:
-    """The same with some of its words replaced."""
+    """Return the same features with some of their words replaced."""
     draw = np.random.default_rng(seed)
     words = np.frombuffer(made.words, np.uint32).reshape(-1, TABLES).copy()
     other = np.frombuffer(scattered(seed + 10_000, len(words)).words, np.uint32)
@@ -74,7 +74,7 @@ def test_order_of_adding_does_not_matter(stored: list[Features]) -> None:
 
 
 def test_removed_is_not_found(stored: list[Features]) -> None:
-    """What was removed is gone, what was put in its place is found, unknown rows are no error."""
+    """A removed row is gone, the row put in its place is found, unknown rows are no error."""
     table = InvertedIndex()
     table.extend(range(MADE), stored)
     table.remove(4)
@@ -100,7 +100,7 @@ def test_nothing_in_nothing_out(stored: list[Features]) -> None:
 
 
 def test_top_is_a_bound() -> None:
-    """Never more than asked for, the most votes first, equal ones by row."""
+    """The result is within the limit, the most votes first, equal ones by row."""
     table = InvertedIndex()
     one = scattered(0)
     table.extend(range(30), [one] * 30)
@@ -118,7 +118,7 @@ _steps = st.lists(
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(_steps)
 def test_any_history_ends_as_a_fresh_table(steps: list[Step]) -> None:
-    """Whatever was added, replaced and removed: the answers are those of a table made at once."""
+    """After any additions, replacements and removals it answers as a table made at once."""
     table, held = InvertedIndex(), {}
     for act, row, seed in steps:
         if act == "add":

@@ -48,7 +48,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
 
 
 def project(service: Service, *records: Record) -> None:
-    """As the next entry."""
+    """Project records as the next entry."""
     service.index.project_entry(TENANT, service.index.watermark(TENANT) + 1, records, [], [])
 
 
@@ -73,23 +73,23 @@ def log(service: Service, *records: Record, removed: tuple[Tombstone, ...] = ())
 
 
 def exporter(service: Service, **filters: Any) -> Exporter:  # noqa: ANN401  # any filter
-    """Of now."""
+    """Return an exporter of the present state."""
     asked = Filters(**filters)
     return Exporter(service.snapshots.take(TENANT), asked)
 
 
 def exported(service: Service, **filters: Any) -> list[Exported]:  # noqa: ANN401  # any filter
-    """All of it."""
+    """Return all that is exported."""
     return list(exporter(service, **filters).records(vectors=True))
 
 
 def ids(found: list[Exported]) -> list[str]:
-    """In order."""
+    """Return the ids in order."""
     return [one.seen.record.state.image_id for one in found]
 
 
 def written(service: Service, kind: Format, *, vectors: bool = True) -> bytes:
-    """A whole export in one format."""
+    """Return a whole export in one format."""
     held = io.BytesIO()
     source = exporter(service)
     into = writer(kind, held, source.spaces, vectors=vectors, table="images")
@@ -100,7 +100,7 @@ def written(service: Service, kind: Format, *, vectors: bool = True) -> bytes:
 
 
 def _varied(service: Service) -> dict[str, dict[str, Vector]]:
-    """Records with all that a record can have; their vectors by id."""
+    """Project records with all that a record can have; return their vectors by id."""
     odd = np.array([1e-45, -0.0, 3.4028235e38, 1 / 3, -1e-20, 0.1, 16777217, 5e-39], np.float32)
     told = [
         Fields(
@@ -148,7 +148,7 @@ def _varied(service: Service) -> dict[str, dict[str, Vector]]:
 
 
 def test_each_record_is_told_as_the_service_tells_it(service: Service) -> None:
-    """Field by field, with its vectors beside it; and without, where nobody wants them."""
+    """The fields are equal, with vectors beside them; vectors can be left out."""
     vectors = _varied(service)
     lines = [json.loads(line) for line in written(service, "jsonl").splitlines()]
     assert len(lines) == len(HOSTILE) + 1
@@ -186,7 +186,7 @@ def test_sql_gives_the_same_records_and_nothing_breaks_out(service: Service) -> 
 
 
 def test_sql_without_vectors_has_no_column_of_theirs(service: Service) -> None:
-    """Nor, of an empty tenant, anything but the table."""
+    """For an empty tenant it has nothing but the table."""
     assert b"INSERT" not in written(service, "sql")
     _varied(service)
     assert b"vector_" not in written(service, "sql", vectors=False)
@@ -239,7 +239,7 @@ def test_without_pyarrow_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("table", ["", "a b", "a;b", "1a", "ä", "a" * 64, 'a"', "a\n"])
 def test_a_table_has_a_plain_name(table: str) -> None:
-    """What is not one cannot get into a statement."""
+    """Other names cannot get into a statement."""
     with pytest.raises(MalformedError):
         writer("sql", io.BytesIO(), [], vectors=True, table=table)
 
@@ -247,7 +247,7 @@ def test_a_table_has_a_plain_name(table: str) -> None:
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0")), max_size=6))
 def test_any_text_survives_sql(texts: list[str]) -> None:
-    """Whatever a title is, SQLite reads it back, and only it."""
+    """SQLite reads any title back, and nothing but the title."""
     held = io.BytesIO()
     into = writer("sql", held, [], vectors=False, table="t")
     for n, text in enumerate(texts):
@@ -357,7 +357,7 @@ def test_another_tenant_has_nothing_of_this_one(service: Service) -> None:
 
 
 def test_filters_narrow_it_down(service: Service) -> None:
-    """As in a list."""
+    """They work as in a list."""
     told = {1: ("a", ("x", "y")), 2: ("a", ("x",)), 3: ("b", ("x", "y"))}
     project(
         service,
@@ -370,7 +370,7 @@ def test_filters_narrow_it_down(service: Service) -> None:
 
 
 def test_a_document_is_one_line(service: Service) -> None:
-    """Whatever is in it."""
+    """No content breaks it."""
     _varied(service)
     for one in exported(service):
         assert b"\n" not in document(one, vectors=True)

@@ -23,14 +23,14 @@ TENANT = "default"
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
-    """With reader and index."""
+    """Yield a service with reader and index."""
     made = Service(tmp_path)
     yield made
     made.close()
 
 
 def project(service: Service, *records: Record, ended: tuple[Outcome, ...] = ()) -> None:
-    """Into the index."""
+    """Project records into the index."""
     seq = service.index.watermark(TENANT) + 1
     service.index.project_entry(TENANT, seq, records, [], ended)
 
@@ -133,7 +133,7 @@ def test_the_star_is_of_now(service: Service) -> None:
 
 
 def test_neighbours_are_of_now(service: Service) -> None:
-    """A copy asks by its original's vector; itself, its original and what went are left out."""
+    """A copy uses its original's vector; itself, its original and deleted ones are left out."""
     vectors = {n: {SPACE.space_id: random_vector(n)} for n in range(6)}
     project(service, *(record(n, 1, vectors=vectors[n]) for n in range(5)))
     project(service, record(6, 2, original=1), record(7, 2, anchor=False))
@@ -256,7 +256,7 @@ def test_ids_that_are_none_are_missing(service: Service, bad: str) -> None:
 
 
 def test_an_owner_has_what_the_tail_brought(service: Service) -> None:
-    """And not what it took away or gave to another."""
+    """Pictures that it removed or gave to another are left out."""
     mine = Fields(owner_id="o")
     project(service, *(record(n, 1, fields=mine) for n in (1, 2, 3)))
     other = record(2, 5, revision=2, fields=Fields(owner_id="p"))
@@ -288,7 +288,7 @@ def test_an_owner_is_whom_the_record_names(service: Service) -> None:
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 10**12 - 1), st.integers(0, 3_000_000))
 def test_a_cursor_is_its_place(n: int, at: int) -> None:
-    """There and back."""
+    """Decoding is the inverse of encoding."""
     assert cursor.decode(cursor.encode(moment(at), image_id(n))) == (moment(at), image_id(n))
 
 

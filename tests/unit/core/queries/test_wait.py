@@ -13,7 +13,7 @@ from core.records import JobStatus
 
 
 class Log:
-    """Which jobs have ended, as a test says."""
+    """A log whose ended jobs are set by a test."""
 
     def __init__(self) -> None:
         self.over: dict[str, JobStatus] = {}
@@ -25,7 +25,7 @@ class Log:
 
 
 def made() -> tuple[JobWaiter, MemoryProgress, Log]:
-    """A waiter over news and a log that the test writes."""
+    """Return a waiter over news and a log that the test writes."""
     progress, log = MemoryProgress(), Log()
     return JobWaiter(progress, log.ended), progress, log
 
@@ -71,7 +71,7 @@ def test_lost_news_only_costs_half_a_second() -> None:
 
 
 def test_the_wait_ends_when_its_time_is_over() -> None:
-    """What has not ended by then is told as such."""
+    """A job that has not ended by then is reported as such."""
     waiter, _, log = made()
     log.over = {"a": "done"}
     assert not asyncio.run(waiter.ended("t", ["a", "b"], 0.05))
@@ -115,7 +115,7 @@ def test_events_come_in_order_and_end_with_the_last() -> None:
 
 
 def test_a_waiter_leaves_no_listener_behind() -> None:
-    """Whatever way the wait ends."""
+    """The way in which the wait ends does not matter."""
 
     async def run() -> int:
         waiter, progress, _ = made()

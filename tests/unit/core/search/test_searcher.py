@@ -1,4 +1,4 @@
-"""Searching: what is found, in which order, for whom it stands, and what cannot be asked."""
+"""Searching: the hits, their order, the originals they stand for, and invalid queries."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ EVERY = Filters(decision=("allow", "review", "block"))
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
-    """With both models."""
+    """Yield a service with both models."""
     made = Service(tmp_path)
     made.visual.absent = made.caption.absent = None
     yield made
@@ -48,7 +48,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
 
 
 def flat(colour: str) -> Image.Image:
-    """A picture of one colour."""
+    """Return a picture of one colour."""
     return Image.new("RGB", (32, 32), colour)
 
 
@@ -60,7 +60,7 @@ def picture(
     seq: int = 1,
     **more: Any,  # noqa: ANN401  # any part of a record
 ) -> Record:
-    """A record with the vectors of its title and colour."""
+    """Return a record with the vectors of its title and colour."""
     told = {name: more.pop(name) for name in ("category", "owner_id", "tags") if name in more}
     fields = Fields(title=title, **told)
     vectors: dict[str, Vector] = {}
@@ -72,12 +72,12 @@ def picture(
 
 
 def seen(service: Service, colour: str) -> Vector:
-    """The vector of a picture of one colour."""
+    """Return the vector of a picture of one colour."""
     return np.asarray(service.visual.embed_images([flat(colour)])[0], np.float32)
 
 
 def project(service: Service, *records: Record) -> None:
-    """Into the index."""
+    """Project records into the index."""
     service.index.project_entry(TENANT, service.index.watermark(TENANT) + 1, records, [], [])
 
 
@@ -99,7 +99,7 @@ def log(service: Service, *records: Record, removed: tuple[int, ...] = ()) -> No
 
 
 def hits(service: Service, **ask: Any) -> list[FoundPicture]:  # noqa: ANN401  # any question
-    """What is found."""
+    """Return the hits of a search."""
     return service.searcher.search(TENANT, SearchRequest(**ask)).hits
 
 
@@ -125,7 +125,7 @@ def zoo(service: Service) -> None:
 
 
 def test_each_mode_asks_its_own(service: Service) -> None:
-    """By words as written, by meaning, by colour; each says who matched and how far it is."""
+    """Words as written, meaning, colour; each hit has its signals and similarities."""
     zoo(service)
     by_word = hits(service, text="Mountains", mode="keyword")
     assert [hit.seen.record.state.image_id for hit in by_word] == [image_id(3), image_id(4)]
@@ -191,7 +191,7 @@ def test_a_stored_picture_asks_by_its_vectors(service: Service) -> None:
 
 
 def test_a_picture_sent_along_is_seen_and_not_kept(service: Service) -> None:
-    """Its vector is that of its pixels; a broken one and an absent model say so."""
+    """Its vector is that of its pixels; a broken picture and an absent model are errors."""
     zoo(service)
     before = list(service.blobs.keys("blobs/"))
     vector = service.searcher.see(TENANT, png(flat("orange")))
@@ -259,7 +259,7 @@ def test_another_space_and_an_absent_model_are_refused(service: Service) -> None
 
 
 def test_bounds_let_through_what_they_were_taken_from(service: Service) -> None:
-    """A similarity or distance that was told is itself within; what is further is not."""
+    """A similarity or distance that was returned is itself within; a worse one is not."""
     zoo(service)
     every = hits(service, text="red mountain", mode="caption")
     for n, hit in enumerate(every):
@@ -275,7 +275,7 @@ def test_bounds_let_through_what_they_were_taken_from(service: Service) -> None:
 
 
 def test_in_hybrid_one_of_the_spaces_named_must_be_reached(service: Service) -> None:
-    """Whoever found it: keywords alone do not bring up what no cosine speaks for."""
+    """Keywords alone do not bring up a picture that no cosine supports."""
     zoo(service)
     assert found(service, text="red", min_similarity={"visual": 0.99}) == [4]
     both = found(service, text="red", min_similarity={"visual": 0.99, "caption": 0.6})
@@ -312,7 +312,7 @@ def test_bands_put_the_best_similarity_into_words(service: Service) -> None:
 
 
 def stars(service: Service) -> None:
-    """An original with two copies that say something else, and a stranger."""
+    """Project an original with two copies whose fields differ, and a stranger."""
     project(
         service,
         picture(service, 1, "dog", "green", owner_id="a"),
@@ -337,7 +337,7 @@ def test_hits_of_copies_fall_onto_their_original(service: Service) -> None:
 
 
 def test_copies_appear_by_themselves_where_asked(service: Service) -> None:
-    """What a copy shows, its original's vector stands for."""
+    """The original's vector stands for the pixels of a copy."""
     stars(service)
     assert found(service, text="motorcycle", mode="caption", collapse=False)[0] == 2
     shown = hits(service, text="green", mode="visual", collapse=False)
@@ -378,7 +378,7 @@ def test_a_copy_asks_by_its_originals_vector(service: Service) -> None:
 
 
 def test_groups_show_the_best_of_each(service: Service) -> None:
-    """In order of rank; without a value there is no group; a tag counts each."""
+    """Groups are in order of rank; without a value there is no group; each tag counts."""
     zoo(service)
     best = hits(service, text="dog", mode="caption", group_by="category")
     assert [hit.group for hit in best][:1] == ["pets"]
@@ -400,7 +400,7 @@ def test_groups_show_the_best_of_each(service: Service) -> None:
 def test_groups_that_are_not_there_are_not_looked_for_to_the_end(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Too many to ask for each, and fewer than are wanted: no search reads a whole tenant."""
+    """Too many to search each, and fewer than wanted: no search reads a whole tenant."""
     monkeypatch.setattr(execution, "MANY", 2)
     monkeypatch.setattr(execution, "DEEPEST", 400)
     pets = (picture(service, n, "dog", None, category=f"c{n % 9}") for n in range(1000))
@@ -419,7 +419,7 @@ def test_groups_that_are_not_there_are_not_looked_for_to_the_end(
 
 
 def test_groups_are_looked_for_until_the_index_ends(service: Service) -> None:
-    """Where hundreds of one group come first, the others are found behind them."""
+    """If hundreds of one group come first, the others are found behind them."""
     project(
         service,
         *(picture(service, n, "dog", None, category="pets") for n in range(500)),
@@ -435,7 +435,7 @@ def test_groups_are_looked_for_until_the_index_ends(service: Service) -> None:
 
 
 def test_the_tail_wins(service: Service) -> None:
-    """What it deleted goes, what it changed must pass as it is now, and others fill the places."""
+    """Deleted pictures go, changed ones must pass as they are now, and others fill the places."""
     zoo(service)
     log(
         service,
@@ -453,7 +453,7 @@ def test_the_tail_wins(service: Service) -> None:
 
 
 def test_a_record_that_became_a_copy_meanwhile_falls_onto_its_original(service: Service) -> None:
-    """As the tail says; and one whose title changed asks by the fields it has now."""
+    """The tail decides; and a record whose title changed searches by its present fields."""
     zoo(service)
     log(service, picture(service, 2, "sleeping cat", None, original=1, seq=9))
     hit = hits(service, text="cat", mode="caption", limit=1)[0]
@@ -534,7 +534,7 @@ def test_what_is_near_every_text_falls_behind() -> None:
 
 
 def test_hubs_are_mended_in_hybrid_alone(service: Service) -> None:
-    """The bank is asked for by tenant and space; a space by name stays as it is."""
+    """The hub vectors are read by tenant and space; a space by name stays as it is."""
     zoo(service)
     asked: list[tuple[str, str]] = []
     bank = np.stack([seen(service, "red")] * 3)

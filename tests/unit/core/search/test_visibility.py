@@ -1,4 +1,4 @@
-"""Who sees which decisions: searches and neighbours show what is allowed, unless others are asked.
+"""Visibility of decisions: searches and neighbours show allowed pictures unless others are named.
 
 The rule is written out once more here, by hand, over every record as it is now.
 """
@@ -63,7 +63,7 @@ def libraries(draw: st.DrawFn) -> list[Picture]:
 
 
 def fill(service: Service, library: list[Picture]) -> None:
-    """The index as it was, and the tail with what was decided since."""
+    """Fill the index with the earlier state, and the tail with the decisions since."""
     visual, caption = service.visual.space.space_id, service.caption.space.space_id
     image = service.visual.embed_images([photo(1, 32, 32)])[0]
     records: list[Record] = []
@@ -90,7 +90,7 @@ def fill(service: Service, library: list[Picture]) -> None:
 
 
 def passes(library: list[Picture], n: int, wanted: tuple[str, ...]) -> bool:
-    """By hand: its decision is asked for, and of an allowed copy the original's as well."""
+    """Return the rule's answer: its decision is wanted, and an allowed copy's original's too."""
     one = library[n]
     if one.now not in wanted:
         return False
@@ -98,21 +98,21 @@ def passes(library: list[Picture], n: int, wanted: tuple[str, ...]) -> bool:
 
 
 def number(told: str | None) -> int:
-    """Of a picture."""
+    """Return the number of a picture."""
     assert told is not None
     return int(told[-12:])
 
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
-    """With both models."""
+    """Yield a service with both models."""
     made = opened(tmp_path)
     yield made
     made.close()
 
 
 def opened(folder: Path, **more: Any) -> Service:  # noqa: ANN401  # any setting
-    """With both models."""
+    """Open a service with both models."""
     made = Service(folder, **more)
     made.visual.absent = made.caption.absent = None
     return made
@@ -137,7 +137,7 @@ def test_search_shows_the_decisions_asked_for(  # noqa: PLR0917 - all that a sea
     group_by: Grouping | None,
     limit: int,
 ) -> None:
-    """Whatever is asked, of whatever the index and the tail hold: nothing else, by no way."""
+    """For any query, index and tail, no other decision comes through by any way."""
     asks = {"text": "dog", "image_id": image_id(0), "vector": None}
     if by == "vector" and mode in ("caption", "keyword"):
         by = "text"
@@ -191,7 +191,7 @@ def test_search_shows_the_decisions_asked_for(  # noqa: PLR0917 - all that a sea
 def test_neighbours_are_of_the_decisions_asked_for(
     library: list[Picture], wanted: set[str], limit: int
 ) -> None:
-    """And as many as there are, however many were decided since the index knew."""
+    """There are as many as exist, however many were decided since the index was written."""
     with tempfile.TemporaryDirectory() as folder:
         service = opened(Path(folder))
         try:
@@ -270,12 +270,12 @@ def client(tmp_path: Path) -> Iterator[TestClient[Litestar]]:
 
 
 def by(key: str) -> dict[str, str]:
-    """The header of a key."""
+    """Return the header of a key."""
     return {"Authorization": f"Bearer {key}"}
 
 
 def numbers(answer: Mapping[str, Any]) -> list[int]:
-    """Of the pictures found."""
+    """Return the numbers of the pictures found."""
     hits = answer["hits"] if "hits" in answer else answer["items"]
     return sorted(number(hit.get("image", hit)["image_id"]) for hit in hits)
 
@@ -289,7 +289,7 @@ OTHERS: list[tuple[object, list[int]]] = [
 
 
 def test_every_key_finds_what_is_allowed(client: TestClient[Litestar]) -> None:
-    """Unless it says otherwise, or says just that; as JSON and as a form, by picture and file."""
+    """The default is the same as naming it; as JSON and as a form, by picture and file."""
     file = {"file": ("a.png", png(photo(1, 32, 32)))}
     for key in (WRITE, MODERATE):
         for filters in ({}, {"decision": None}, {"decision": "allow"}, {"decision": ["allow"]}):
@@ -313,7 +313,7 @@ def test_every_key_finds_what_is_allowed(client: TestClient[Litestar]) -> None:
 def test_other_decisions_take_a_moderator(
     client: TestClient[Litestar], decision: object, found: list[int]
 ) -> None:
-    """Below that 403, which names what was asked, what it takes, and the field."""
+    """A lower role gets 403, which names the decisions, the role required, and the field."""
     body = {"text": "dog", "filters": {"decision": decision}}
     told = client.post("/v1/search", json=body, headers=by(MODERATE)).json()
     assert numbers(told) == found

@@ -21,7 +21,7 @@ from tests.samples.pictures import jpeg, photo
 
 
 def written(image_id: str, seed: int = 1) -> StoredFingerprint:
-    """A picture as the fingerprint stage leaves it."""
+    """Return a picture as the fingerprint stage leaves it."""
     canonical, made = fingerprint(jpeg(photo(seed, 320, 240), 90), Limits())
     return StoredFingerprint(
         image_id=image_id,
@@ -32,7 +32,7 @@ def written(image_id: str, seed: int = 1) -> StoredFingerprint:
 
 
 def everything(blobs: Blobs) -> list[str]:
-    """Every key but the marks."""
+    """Return every key but the marks."""
     return [
         key
         for part in ("blobs", "derived", "vectors", "fields", "kept")
@@ -56,7 +56,7 @@ def test_what_is_written_is_read_back_by_another() -> None:
 
 
 def test_a_write_after_a_delete_leaves_nothing() -> None:
-    """Whoever writes looks for a tombstone afterwards and takes everything away again."""
+    """A writer looks for a tombstone afterwards and removes what it wrote."""
     blobs = open_blobs("memory://")
     blobs.create(keys.tombstone("t", "a"), b"{}")
     shelf = PictureStore(blobs)
@@ -81,7 +81,7 @@ def test_a_write_after_a_purge_leaves_no_pixels() -> None:
 
 
 def test_a_removal_takes_every_object_and_memory() -> None:
-    """Of that picture, and of no other."""
+    """It takes those of that picture, and of no other."""
     blobs = open_blobs("memory://")
     shelf = PictureStore(blobs)
     shelf.write("t", [written("a"), written("ab", 2)])
@@ -97,7 +97,7 @@ def test_a_removal_takes_every_object_and_memory() -> None:
 
 
 def query(item: StoredFingerprint) -> Query:
-    """As the picture asks."""
+    """Return the query of the picture."""
     return Query(image_id=item.image_id, fingerprint=item.fingerprint)
 
 
@@ -118,7 +118,7 @@ def test_a_comparison_is_the_same_in_hand_and_on_the_shelf() -> None:
 
 
 def test_a_check_leaves_nothing_behind() -> None:
-    """What is held without being stored writes no keypoints, even when they are asked for."""
+    """A picture held without being stored writes no keypoints, even if they are used."""
     one, other = written("a"), written("b", 3)
     blobs = open_blobs("memory://")
     shelf = PictureStore(blobs)
@@ -145,7 +145,7 @@ def test_a_purged_candidate_confirms_nothing() -> None:
 
 
 def test_keypoints_are_made_once_and_then_read() -> None:
-    """The first alignment that asks stores them."""
+    """The first alignment that needs them stores them."""
     one, other = written("a"), written("b", 3)
     blobs = open_blobs("memory://")
     shelf = PictureStore(blobs)

@@ -19,12 +19,12 @@ SECRET = b"s" * 32
 
 
 def parts(path: str) -> dict[str, str]:
-    """The query of an address."""
+    """Return the query of an address."""
     return {name: values[0] for name, values in parse_qs(urlsplit(path).query).items()}
 
 
 def opens(signer: URLSigner, image_id: str, told: dict[str, str]) -> None:
-    """Check what was told."""
+    """Check the parts of an address."""
     signer.check(
         told["tenant"],
         image_id,
@@ -35,7 +35,7 @@ def opens(signer: URLSigner, image_id: str, told: dict[str, str]) -> None:
 
 
 def test_an_address_opens_what_it_was_made_for_until_it_ends() -> None:
-    """To the second."""
+    """It expires to the second."""
     now = [1000.0]
     signer = URLSigner(SECRET, lambda: now[0])
     path = signer.path("t", "id", "preview", 60)
@@ -76,14 +76,14 @@ def test_nothing_of_it_can_be_changed(changed: dict[str, str]) -> None:
 
 @given(st.text(), st.text(), st.text(), st.text())
 def test_parts_cannot_be_moved_into_each_other(a: str, b: str, c: str, d: str) -> None:
-    """Whatever is asked for is refused, never a crash."""
+    """Any such address is refused, and never crashes."""
     signer = URLSigner(SECRET, lambda: 1000.0)
     with pytest.raises((ForbiddenError, MalformedError)):
         signer.check(a, b, c, expires="2000", signature=d)
 
 
 def test_a_secret_is_made_once(tmp_path: Path) -> None:
-    """All who ask at once get the same; only its owner may read it."""
+    """Concurrent callers get the same; only its owner may read it."""
     folder = tmp_path / "new"
     with ThreadPoolExecutor(8) as pool:
         found = set(pool.map(lambda _: url_secret(folder), range(32)))
