@@ -1,1 +1,4 @@
-"""The HTTP door: it translates a protocol and nothing else."""
+"""HTTP API: translation between the protocol and the use cases, and nothing else.
+
+Imported by cli and demo.
+"""

@@ -1,4 +1,4 @@
-"""The app is a function of its services: nothing is read, opened or started before it is called."""
+"""The HTTP app as a function of its services: importing this module reads and opens nothing."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from api.middleware import EdgeMiddleware
 from api.openapi import reference
 from api.operations import RecordLocks
 from api.problems import crashed, get_problem_type, refused, told
+from api.request_bodies import BODY
 from api.routes.admin import AdminRoutes
 from api.routes.changes import ChangeRoutes
 from api.routes.check import CheckGate, CheckRoutes
@@ -39,14 +40,12 @@ from api.upload_spool import UploadSpool
 from core.errors import SeenitError
 from rag import factory
 
-BODY = 1024 * 1024
-"""Bytes of a body that is not a form: sixty times the largest that makes sense."""
 THREADS = 32
-"""For calls that block on the index; waiting for a job holds none of them."""
+"""Threads for calls that block on the index; waiting for a job holds none of them."""
 
 
 class ImagesController(UploadRoutes, ImageRoutes, ChangeRoutes):
-    """All of /v1/images in one controller: Litestar takes one a path."""
+    """All routes of /v1/images: Litestar takes one controller for each path."""
 
 
 ROUTES: list[ControllerRouterHandler] = [
@@ -133,5 +132,5 @@ def _starting(services: Services) -> bool:
 
 
 async def _allowance(_: Request[Any, Any, State]) -> None:
-    """All that one request asks of workers shares SEENIT_QUERY_SECONDS."""
+    """Start the time that all queries of one request to workers share: SEENIT_QUERY_SECONDS."""
     budget()

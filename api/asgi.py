@@ -1,7 +1,7 @@
-"""`uvicorn --factory api.asgi:create`: one API process out of the environment.
+"""ASGI factory of one API process: `uvicorn --factory api.asgi:create`.
 
-Run it with `--http h11 --no-proxy-headers`: else uvicorn believes any process on the machine that
-says it is a proxy. `seenit api` does, and refuses more (`cli.server.http_protocol`).
+Run it with `--http h11 --no-proxy-headers`: otherwise uvicorn trusts proxy headers of any local
+process. `seenit api` does so, and refuses more (`cli.server.http_protocol`).
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from api.app import create_app
 
 
 def create() -> Litestar:
-    """Read the settings, connect everything, and make the app; what it opened, it closes.
+    """Return the app, connected as the environment says; it closes the services that it opened.
 
-    Where the broker is shared it has no models: workers have. Raise SettingsError,
+    With a shared broker the process has no models: the workers load them. Raise SettingsError,
     StoreUnavailableError.
     """
     read = settings.load()
     services = wiring.door(read)
     app = create_app(services)
-    # Readiness says how far it is; the first requests do not wait for the models.
+    # Loaded in the background: /health/ready reports the state, and requests need not wait.
     loading = threading.Thread(target=services.models.load, name="models", daemon=True)
     app.on_startup.append(loading.start)
     app.on_shutdown.append(services.close)

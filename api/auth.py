@@ -1,8 +1,8 @@
-"""Who calls: an API key opens one tenant to one role.
+"""Authentication: an API key opens one tenant to one role.
 
-`write` uploads, reads, checks, changes, deletes and tries again; `moderate` also decides, purges,
-holds and searches what is not allowed; `admin` also reads the metrics and starts administrative
-tasks: the metrics and a reindex are those of the whole service.
+`write` uploads, reads, checks, edits, deletes and retries; `moderate` also decides, purges, holds
+and searches pictures that are not allowed; `admin` also reads the metrics and starts administrative
+tasks: the metrics and a reindex concern the whole service.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from core.storage.signed_urls import URLSigner
 RANK: dict[Role, int] = {"write": 0, "moderate": 1, "admin": 2}
 
 KEYED: list[SecurityRequirement] = [{"key": []}]
-"""Routes that take a key, for the reference."""
+"""Security requirement of routes that take a key, for the OpenAPI document."""
 
 _PORT = re.compile(r":\d+$")
 
@@ -38,16 +38,16 @@ Connection = ASGIConnection[Any, Any, Any, Any]
 
 
 class Caller(NamedTuple):
-    """Whose pictures this request is about, and what it may do with them."""
+    """The tenant that a request is about, and the role that it is made in."""
 
     tenant: str
     role: Role
 
 
 class Guard:
-    """Checks the key, the role a route needs (`opt["role"]`), and the names of its parameters.
+    """Check of the key, the role that a route needs (`opt["role"]`), and its parameter names.
 
-    A route of `opt["signed"]` opens to a signature as well, for what it was made for alone.
+    A route with `opt["signed"]` also accepts a signature, for the picture that it was made for.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Guard:
         public_url: str = "",
         local: LocalKey | None = None,
     ) -> None:
-        """`local` is the key that lies in the data folder; it opens any tenant to this machine."""
+        """Accept `local`, the key in the data folder, for any tenant."""
         self._grants = grants
         self._signer = signer
         self._open_to_all = open_to_all
@@ -69,11 +69,11 @@ class Guard:
         self._local = local
 
     async def __call__(self, connection: Connection, handler: BaseRouteHandler) -> None:
-        """Raise UnauthorizedError, ForbiddenError, MalformedError."""
+        """Let the caller in, or raise UnauthorizedError, ForbiddenError, MalformedError."""
         needed: Role | None = handler.opt.get("role")
         if needed is None:
             return
-        params = connection.path_params  # ids are UUIDs, which are read in either case
+        params = connection.path_params  # ids are UUIDs, equal in either case
         params |= {name: params[name].lower() for name in ("image_id", "job_id") if name in params}
         if handler.opt.get("signed") and "signature" in connection.query_params:
             _check_names(connection, handler)
@@ -89,10 +89,10 @@ class Guard:
         connection.scope["auth"] = caller
 
     def _local_caller(self, connection: Connection) -> Caller | None:
-        """The caller that sends the key of the data folder, None for another key or none.
+        """Return the caller that sends the key of the data folder, None for another key or none.
 
-        A wrong one is refused also where no keys are asked: it names a tenant, and the request
-        would be answered for `default`. Raise UnauthorizedError, ForbiddenError.
+        A wrong one is refused even if the service takes no keys: it names a tenant, and the
+        request would be answered for `default`. Raise UnauthorizedError, ForbiddenError.
         """
         token = _bearer(connection)
         if not token.startswith(PREFIX):
@@ -100,20 +100,23 @@ class Guard:
         tenant = None if self._local is None else self._local.tenant(token)
         if tenant is None:
             raise UnauthorizedError(
-                "this key of a data folder is not that of this start of the service: run the "
-                "command again",
+                "this data folder key is from another start of the service, or of another folder: "
+                "run the command again",
                 field="Authorization",
             )
         if not _same_machine(connection) or sign(connection.scope["headers"]) is not None:
             raise ForbiddenError(
-                "the key of the data folder is taken from the service's own machine alone, and "
-                "not through a proxy; use one of SEENIT_API_KEYS",
+                "the key of the data folder is valid only on the service's own machine, without a "
+                "proxy; use one of SEENIT_API_KEYS",
                 field="Authorization",
             )
         return Caller(tenant, "admin")
 
     def _keyed_caller(self, connection: Connection) -> Caller:
-        """The caller that an API key names; without keys, this machine. As `_local_caller`."""
+        """Return the caller of an API key; without keys, the one on this machine.
+
+        Raise UnauthorizedError, ForbiddenError.
+        """
         if not self._grants:
             self._check_direct(connection)
             if not self._open_to_all:
@@ -122,23 +125,23 @@ class Guard:
         return self._caller(_bearer(connection))
 
     def _check_direct(self, connection: Connection) -> None:
-        """Without keys, what a proxy passes on is anybody's, unless that proxy is trusted."""
+        """Raise ForbiddenError for a request that an untrusted proxy passed on."""
         header = sign(connection.scope["headers"])
         if header is not None and not self._proxies.trust(connection.scope):
             raise ForbiddenError(
-                f"SEENIT_API_KEYS is not set, and {header} says that a proxy passed this request "
-                "on: anybody may have sent it. Set SEENIT_API_KEYS, or name the proxy's address "
-                "in SEENIT_TRUSTED_PROXY",
+                f"SEENIT_API_KEYS is not set, and {header} shows that a proxy passed this request "
+                "on, so it may come from anywhere. Set SEENIT_API_KEYS, or name the proxy's "
+                "address in SEENIT_TRUSTED_PROXY",
                 field=header,
             )
 
     def _check_local(self, connection: Connection) -> None:
-        """Without keys, this machine alone is answered, and none of its browser's pages.
+        """Raise ForbiddenError for a request from another machine, or from a page of another site.
 
-        A page elsewhere could otherwise post forms here, or reach in by a name of its own that it
-        lets point at this machine (DNS rebinding): so the address listened on is a loopback one,
-        `Host` is a plain address, localhost or SEENIT_PUBLIC_URL's, and `Origin`, where there is
-        one, is the service itself.
+        Such a page could otherwise post forms here, or reach the service by a host name that it
+        points at this machine (DNS rebinding): so the address listened on must be a loopback one,
+        `Host` a plain address, localhost or the host of SEENIT_PUBLIC_URL, and `Origin`, if sent,
+        the service itself.
         """
         server = str((connection.scope.get("server") or ("", 0))[0])
         host = connection.headers.get("host", "")
@@ -154,19 +157,20 @@ class Guard:
             or (origin is not None and origin.partition("://")[2] not in own)
         ):
             raise ForbiddenError(
-                "SEENIT_API_KEYS is not set, so this service answers its own machine alone"
+                "SEENIT_API_KEYS is not set, so this service answers its own machine alone: set it "
+                "to serve others"
             )
 
     def _signed(self, connection: Connection) -> Caller:
-        """The tenant that signed, to read this one picture. Raise ForbiddenError."""
-        told = connection.query_params
-        tenant = told.get("tenant", "")
+        """Return the tenant that signed, as a reader of this picture. Raise ForbiddenError."""
+        query = connection.query_params
+        tenant = query.get("tenant", "")
         self._signer.check(
             tenant,
             connection.path_params["image_id"],
-            told.get("size", ""),
-            expires=told.get("expires", ""),
-            signature=told["signature"],
+            query.get("size", ""),
+            expires=query.get("expires", ""),
+            signature=query["signature"],
         )
         return Caller(tenant, "write")
 
@@ -175,51 +179,56 @@ class Guard:
             raise UnauthorizedError("send Authorization: Bearer KEY", field="Authorization")
         mine = hashlib.sha256(key.encode()).hexdigest()
         grant = None
-        for digest, candidate in self._grants.items():  # all of them: time tells nothing
+        for (
+            digest,
+            candidate,
+        ) in self._grants.items():  # all of them: the time taken reveals nothing
             if hmac.compare_digest(digest, mine):
                 grant = candidate
         if grant is None:
-            raise UnauthorizedError("this key is not known", field="Authorization")
+            raise UnauthorizedError("this key is not one of SEENIT_API_KEYS", field="Authorization")
         return Caller(grant.tenant, grant.role)
 
 
 async def caller_of(request: Connection) -> Caller:
-    """The caller that the guard let in."""
+    """Return the caller that the guard let in."""
     caller: Caller = request.scope["auth"]
     return caller
 
 
 def check_decisions(caller: Caller, decisions: Collection[str], field: str) -> None:
-    """Raise ForbiddenError where a caller may not be shown pictures of these decisions."""
+    """Raise ForbiddenError if the caller may not see pictures of these decisions."""
     hidden = ", ".join(one for one in decisions if one not in SHOWN)
     if hidden and RANK[caller.role] < RANK["moderate"]:
         raise ForbiddenError(
-            f"pictures of decision {hidden} are shown to a key of role moderate or admin, "
+            f"pictures of decision {hidden} take a key of role moderate or admin, "
             f"and yours has {caller.role}; GET /v1/images lists them",
             field=field,
         )
 
 
 def _check_names(connection: Connection, handler: BaseRouteHandler) -> None:
-    """A mistyped filter would otherwise be ignored and answer with everything."""
+    """Raise MalformedError for an unknown parameter (a typo in a filter) or a repeated one."""
     for name, values in connection.query_params.dict().items():
         if name not in handler.parsed_fn_signature.parameters:
-            raise MalformedError(f"there is no parameter {name!r:.80}", field=name[:80])
+            raise MalformedError(
+                f"there is no parameter {name!r:.80}; /schema lists those of every route",
+                field=name[:80],
+            )
         if len(values) > 1:
-            raise MalformedError(f"{name} is given {len(values)} times", field=name)
+            raise MalformedError(f"{name} is sent {len(values)} times: send it once", field=name)
 
 
 def _bearer(connection: Connection) -> str:
-    """The token of `Authorization: Bearer TOKEN`, "" without one."""
+    """Return the token of `Authorization: Bearer TOKEN`, empty if there is none."""
     scheme, _, token = connection.headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def _same_machine(connection: Connection) -> bool:
-    """Whether the peer has a loopback address, or the very address that it connected to.
+    """Return whether the peer has a loopback address, or the address that it connected to.
 
-    No packet of another machine carries one of our own addresses as its sender and has its
-    connection answered.
+    Another machine cannot open a connection with one of our own addresses as its sender.
     """
     client, server = connection.scope.get("client"), connection.scope.get("server")
     peer = _address(client[0]) if client and client[1] else None  # no port: a server rewrote it

@@ -1,4 +1,4 @@
-"""What every handler is given, and the parameters that several of them share."""
+"""Types of injected dependencies, and of parameters that several handlers share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Wired: TypeAlias = NamedDependency[SkipValidation[Services]]
 Who: TypeAlias = NamedDependency[SkipValidation[Caller]]
 Spooled: TypeAlias = NamedDependency[SkipValidation[UploadSpool]]
 
-ImageId: TypeAlias = Annotated[str, PathParameter(description="As an upload answered it.")]
+ImageId: TypeAlias = Annotated[str, PathParameter(description="As the upload returned it.")]
 JobId: TypeAlias = Annotated[
     str, PathParameter(description="An upload's image_id, a retry's, or an operation's own id.")
 ]
@@ -31,7 +31,7 @@ Requested: TypeAlias = Request[Any, Any, State]
 
 
 def number(name: str, value: float) -> float:
-    """A parameter that is a number; NaN passes every comparison and is none."""
+    """Return a parameter's value. Raise MalformedError for NaN, which passes every comparison."""
     if math.isnan(value):
         raise MalformedError(f"{name} must be a number, not NaN", field=name)
     return value

@@ -1,7 +1,8 @@
-"""Multipart parser that refuses one part of a form, where `multipart` refuses the whole of it.
+"""Multipart parser that refuses one part of a form where `multipart` refuses all of it.
 
-Header lines are read as Latin-1, which any bytes are, and names are decoded here: UTF-8 as browsers
-send them, else Windows-1252. Of a part's headers only Content-Disposition counts (RFC 7578, 4.8).
+Header lines are read as Latin-1, which decodes any bytes, and names are decoded here: UTF-8 as
+browsers send them, else Windows-1252. Part headers other than Content-Disposition are ignored
+(RFC 7578, 4.8).
 """
 
 from __future__ import annotations
@@ -17,30 +18,30 @@ from multipart import (  # type: ignore[import-untyped]
 )
 
 HEADER = 16 * 1024
-"""Bytes of a part's Content-Disposition: longer than any file name."""
+"""Most bytes of a part's Content-Disposition: longer than any file name."""
 _QUOTED = re.compile(r'"(?:\\.?|[^"\\])*(?:"|\Z)', re.DOTALL)
-"""A quoted string, or one that is not closed, to the end: never tried twice, so time is linear."""
+"""A quoted string, or an unclosed one up to the end: no backtracking, so time is linear."""
 _EXTENDED = re.compile(
     r";\s*filename\*\s*=\s*(utf-8|iso-8859-1)'[\w-]*'((?:[!-$&-:<-~]|%[0-9a-f]{2})+)\s*(?:;|\Z)",
     re.ASCII | re.IGNORECASE,
 )
-"""`filename*` (RFC 8187); what applications leave unescaped beside it is taken as it is."""
+"""`filename*` (RFC 8187); characters that applications fail to escape are accepted."""
 
 
 class FormPart(MultipartSegment):  # type: ignore[misc]  # the library has no types
-    """The headers of one part: its name and file name, or why it cannot be taken."""
+    """Headers of one part: its name and file name, or why the part is refused."""
 
     def __init__(self, dispositions: list[list[str]], fault: str) -> None:
         super().__init__([])
-        said = " ".join(dispositions[0]) if dispositions else ""
-        self.disposition, name, filename = parse_content_disposition(said)
+        header = " ".join(dispositions[0]) if dispositions else ""
+        self.disposition, name, filename = parse_content_disposition(header)
         self.name: str = _decoded(name or "")
-        extended = _extended(said)
+        extended = _extended(header)
         self.filename: str | None = extended or (None if filename is None else _decoded(filename))
         self.fault = fault or self._fault(len(dispositions))
-        """Empty where it can be taken."""
+        """Reason of the refusal, empty if there is none."""
         self.field = "" if self.disposition == "form-data" and not self.name else None
-        """Field that the fault is of, where it is known."""
+        """Name of the field at fault, if it is known."""
 
     def _fault(self, count: int) -> str:
         if count != 1:
@@ -51,13 +52,13 @@ class FormPart(MultipartSegment):  # type: ignore[misc]  # the library has no ty
 
 
 class FormParser(PushMultipartParser):  # type: ignore[misc]  # the library has no types
-    """Yields a `FormPart` for the headers of each part, whatever they are.
+    """A `PushMultipartParser` that yields a `FormPart` for any headers of a part.
 
-    It replaces two private methods, of which the library documents the second as made for that.
+    It overrides two private methods; the library documents the second as made for that.
     """
 
     def __init__(self, boundary: str, most: int) -> None:
-        """`most` bounds a header line that is on its way; past it the whole form is refused."""
+        """Refuse a form as a whole if one header line has over `most` bytes."""
         super().__init__(boundary.encode("latin-1", "replace"), max_header_size=most)
         self._begin()
 
@@ -68,8 +69,8 @@ class FormParser(PushMultipartParser):  # type: ignore[misc]  # the library has 
         self._counts = False
 
     def _on_segment_headerline(self, line: bytes) -> None:
-        """Keep Content-Disposition, pass over other headers, remember the first fault."""
-        if line[0] not in b" \t":  # else it goes on with the one before
+        """Keep Content-Disposition, ignore other headers, and note the first fault."""
+        if line[0] not in b" \t":  # else it continues the header before it
             name, colon, line = line.partition(b":")
             self._counts = name.strip().lower() == b"content-disposition"
             if self._counts and self._size <= HEADER:
@@ -81,7 +82,7 @@ class FormParser(PushMultipartParser):  # type: ignore[misc]  # the library has 
             return
         self._size += len(line)
         if self._size > HEADER:
-            self._wrong = f"the Content-Disposition of this part is over {HEADER} bytes long"
+            self._wrong = f"a part's Content-Disposition has over {HEADER} bytes (limit {HEADER})"
         else:
             self._dispositions[-1].append(line.strip().decode("latin-1"))
 
@@ -92,16 +93,16 @@ class FormParser(PushMultipartParser):  # type: ignore[misc]  # the library has 
 
 
 def why(error: ValueError) -> str:
-    """Say in one sentence why a form as a whole cannot be read."""
-    said: Any = error.args[0] if error.args else ""
-    if "end of multipart stream" in said:
-        said = "it ends before its last boundary"
-    return f"the form cannot be read: {said}"
+    """Return the error message for a form that cannot be read as a whole."""
+    reason: Any = error.args[0] if error.args else ""
+    if "end of multipart stream" in reason:
+        reason = "it ends before its last boundary"
+    return f"the form cannot be read: {reason}"
 
 
-def _extended(said: str) -> str | None:
-    """The value of `filename*`; None where there is none, or none that can be decoded."""
-    found = _EXTENDED.search(_QUOTED.sub('""', said))
+def _extended(header: str) -> str | None:
+    """Return the value of `filename*`, None if it is missing or cannot be decoded."""
+    found = _EXTENDED.search(_QUOTED.sub('""', header))
     if found is None:
         return None
     try:
@@ -110,12 +111,12 @@ def _extended(said: str) -> str | None:
         return None
 
 
-def _decoded(said: str) -> str:
-    """A name out of a header that was read as Latin-1."""
-    raw = said.encode("latin-1")
+def _decoded(name: str) -> str:
+    """Decode a name from a header that was read as Latin-1."""
+    raw = name.encode("latin-1")
     for charset in ("utf-8", "cp1252"):
         try:
             return raw.decode(charset)
         except UnicodeDecodeError:
             continue
-    return said
+    return name

@@ -1,7 +1,7 @@
-"""Requests that a proxy passed on: which headers say so, and whose word counts.
+"""Detection of requests that a proxy passed on, and the proxies that are trusted.
 
-Without keys a request counts as this machine's own because it came over loopback. A proxy on the
-same machine (a tunnel, a web server) would hand it the requests of anybody, and says so in headers.
+Without keys a request over loopback counts as this machine's own. A proxy on the same machine (a
+tunnel, a web server) would pass on requests from anywhere; its headers show it.
 """
 
 from __future__ import annotations
@@ -57,20 +57,21 @@ _NAMED = frozenset(
         "ngrok-trace-id",
     }
 )
-"""Headers that proxies, load balancers, content networks and tunnels add, beside `_BEGIN`."""
+"""Headers that proxies, load balancers, CDNs and tunnels add, beside those of `_BEGIN`."""
 
 Network = IPv4Network | IPv6Network
 
 
 class TrustedProxies(NamedTuple):
-    """The proxies whose word counts (SEENIT_TRUSTED_PROXY)."""
+    """The proxies whose headers are believed (SEENIT_TRUSTED_PROXY)."""
 
     networks: tuple[Network, ...]
 
     def trust(self, scope: Any) -> bool:  # noqa: ANN401 - a TypedDict of the framework's
-        """Whether the request came from one of them.
+        """Return whether the request came from one of them.
 
-        A server that rewrites the peer from X-Forwarded-For leaves no port: then nobody knows.
+        A server that rewrites the peer from X-Forwarded-For leaves no port: the peer is then
+        unknown, and not trusted.
         """
         host, port = scope.get("client") or ("", 0)
         if not port:
@@ -83,16 +84,16 @@ class TrustedProxies(NamedTuple):
         return any((mapped or address) in network for network in self.networks)
 
     def scheme(self, scope: Any) -> str:  # noqa: ANN401 - as above
-        """What the caller used, `http` or `https`: as a trusted proxy says it, else as it came."""
+        """Return http or https: as a trusted proxy reports it, else as the request came."""
         if self.trust(scope):
-            told = [value for name, value in scope["headers"] if name == b"x-forwarded-proto"]
-            if len(told) == 1 and told[0].lower() in (b"http", b"https"):
-                return str(told[0].decode().lower())
+            sent = [value for name, value in scope["headers"] if name == b"x-forwarded-proto"]
+            if len(sent) == 1 and sent[0].lower() in (b"http", b"https"):
+                return str(sent[0].decode().lower())
         return str(scope["scheme"])
 
 
 def sign(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
-    """The first header that says that a proxy passed the request on."""
+    """Return the name of the first header that a proxy added, None if there is none."""
     for name, _ in headers:
         known = name.decode("latin-1").lower().replace("_", "-")
         if known in _NAMED or known.startswith(_BEGIN):

@@ -1,8 +1,8 @@
-"""Requests whose end two servers could see in different places, and hosts that are no host.
+"""Refusal of requests with an ambiguous end (request smuggling) or an invalid Host.
 
-A proxy and the service behind it must agree on where a request ends; where they do not, the rest of
-one caller's body is read as the next caller's request (request smuggling). Such a request is
-refused and its connection closed: RFC 9112, sections 3.2, 6.1 and 6.3.
+A proxy and the service behind it must agree on where a request ends; if they do not, the rest of
+one caller's body is read as the next caller's request. Such a request is refused and its connection
+closed: RFC 9112, sections 3.2, 6.1 and 6.3.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ _DIGITS = re.compile(rb"[0-9]+")
 
 
 def fault(headers: Iterable[tuple[bytes, bytes]], version: str) -> str | None:
-    """Return why a request cannot be told from what follows it, None where it can."""
+    """Return why the end of a request is ambiguous or its Host invalid, None if all is well."""
     hosts, lengths, codings = _named(headers, b"host", b"content-length", b"transfer-encoding")
     faults = (
         (
             not all(HOST.fullmatch(value) for _, value in hosts),
-            "Host is not a host and a port",
+            "Host must be a host name or address, with a port if need be",
         ),
         (lengths and codings, "send Content-Length or Transfer-Encoding, not both"),
-        (codings and version == "1.0", "Transfer-Encoding does not go with HTTP/1.0"),
+        (codings and version == "1.0", "HTTP/1.0 has no Transfer-Encoding: send Content-Length"),
         (
             any(b"_" in name for name, _ in (*lengths, *codings)),
-            "Content-Length and Transfer-Encoding are written with a hyphen",
+            "write Content-Length and Transfer-Encoding with a hyphen, not an underscore",
         ),
         (
             codings and [value.lower() for _, value in codings] != [b"chunked"],
-            "the only Transfer-Encoding that is read is chunked, once",
+            "Transfer-Encoding must be chunked, sent once",
         ),
         (
             not all(_DIGITS.fullmatch(value) and value == lengths[0][1] for _, value in lengths),
-            "Content-Length is one whole number",
+            "Content-Length must be one whole number",
         ),
     )
     return next((why for found, why in faults if found), None)
@@ -44,7 +44,7 @@ def fault(headers: Iterable[tuple[bytes, bytes]], version: str) -> str | None:
 def _named(
     headers: Iterable[tuple[bytes, bytes]], *wanted: bytes
 ) -> list[list[tuple[bytes, bytes]]]:
-    """Return the headers of each name, those with an underscore too: some proxies read a hyphen."""
+    """Return the headers of each name, also with an underscore: some proxies read a hyphen."""
     found: dict[bytes, list[tuple[bytes, bytes]]] = {name: [] for name in wanted}
     for name, value in headers:
         found.get(name.lower().replace(b"_", b"-"), []).append((name, value))

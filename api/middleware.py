@@ -1,6 +1,6 @@
-"""The outermost layer: an id for each request, a line in the log, figures, headers of safety.
+"""The outermost middleware: request ids, the access log, request metrics, security headers.
 
-A request begins with an empty log context, and is refused here where its end is not certain.
+A request starts with an empty log context, and is refused here if its end is ambiguous.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ from api.routes.metrics import MetricsRoutes
 from core.errors import MalformedError
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-"""What a caller may choose; anything else is replaced, as it goes to logs and headers."""
+"""Request ids that a caller may choose; others are replaced, as ids go to logs and headers."""
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
-"""Set where the answer has none of its own. No CORS: browsers of other sites may not read."""
+"""Headers added unless the answer has its own. No CORS: pages of other sites may not read."""
 QUIET = ("/health", "/metrics")
 
 logger = structlog.get_logger("api.access")
 
 
 class EdgeMiddleware:
-    """Wraps the whole app, unknown paths included."""
+    """A wrapper of the whole app, unknown paths included."""
 
     def __init__(self, app: ASGIApp, metrics: MetricsRoutes) -> None:
         self._app = app
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Answer one request, with its id, headers, log line and metrics."""
         if scope["type"] == ScopeType.HTTP:
             await self._answer(scope, receive, send)
         else:
@@ -69,18 +69,18 @@ class EdgeMiddleware:
         try:
             await app(scope, receive, sent)
         finally:
-            self._said(scope, status, time.perf_counter() - started)
+            self._record(scope, status, time.perf_counter() - started)
             structlog.contextvars.clear_contextvars()
 
-    def _said(self, scope: HTTPScope, status: int, seconds: float) -> None:
-        """Count an answer, and write its line."""
+    def _record(self, scope: HTTPScope, status: int, seconds: float) -> None:
+        """Count an answer, and write its access log line."""
         route = str(scope.get("path_template") or "unmatched")
         problem = scope["state"].get("problem")
-        # any word may be sent as a method, and each would be a figure for good
+        # a caller may send any word as a method, and each would be a new time series
         method = scope["method"] if scope["method"] in METHODS else "other"
         self._metrics.answered(method, route, status, seconds, problem)
-        say = logger.debug if route.startswith(QUIET) else logger.info
-        say(
+        write = logger.debug if route.startswith(QUIET) else logger.info
+        write(
             "answered",
             method=method,
             path=scope["path"],
@@ -92,7 +92,7 @@ class EdgeMiddleware:
 
 
 def _named(scope: HTTPScope) -> dict[str, str]:
-    """The job or picture that the path names."""
+    """Return the ids of the job or picture that the path names."""
     params = scope.get("path_params") or {}
     return {name: str(params[name]) for name in ("job_id", "image_id") if name in params}
 

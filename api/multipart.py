@@ -1,7 +1,7 @@
-"""Multipart bodies, streamed: each file goes to a folder of its own on disk while it is hashed.
+"""Streaming of multipart bodies: the files are written to a folder and hashed as they arrive.
 
-Nothing larger than one megabyte of a file is ever in memory. Writing and hashing happen in a
-thread, so that a large upload does not hold up the other requests.
+At most one megabyte of a file is in memory. Writing and hashing happen in a thread, so that a large
+upload does not delay other requests.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ from core.ingest.accept import Upload
 CHUNK = 1024 * 1024
 """Bytes of a file held before they are written."""
 TEXT = 64 * 1024
-"""Bytes of one form field: four times the largest that any field may have."""
+"""Most bytes of one form field: four times the largest that any field may have."""
 TEXTS = 200
-"""Form fields of one request; tags are the only ones that repeat."""
+"""Most form fields of one request; tags are the only ones that repeat."""
 FORMS = 1024 * 1024
-"""Bytes a request may have beside its files: fields, part headers, boundaries."""
+"""Most bytes of a request beside its files: fields, part headers, boundaries."""
 FILENAME = 255
-"""Characters of a file name that are kept: the longest a common file system has."""
+"""Most characters of a file name that are kept: the limit of common file systems."""
 
 Run = Callable[..., Awaitable[Any]]
-"""Calls something in a thread, as `UploadSpool.run` and `asyncio.to_thread` do."""
+"""A function that runs a call in a thread, such as `UploadSpool.run` or `asyncio.to_thread`."""
 
 
 class ReceivedForm(NamedTuple):
-    """A form that was received: its texts by name, and one upload or error a file, in order."""
+    """A received form: its texts by name, and an upload or an error for each file, in order."""
 
     texts: dict[str, list[str]]
     files: list[Upload | SeenitError]
@@ -52,7 +52,7 @@ class ReceivedForm(NamedTuple):
     """File names as they were sent, in the order of `files`."""
 
     def paths(self) -> list[Path]:
-        """Return where the files lie. Raise the error of the first that is refused."""
+        """Return the paths of the files. Raise the error of the first that was refused."""
         for file in self.files:
             if isinstance(file, SeenitError):
                 raise file
@@ -65,11 +65,11 @@ class FormLimits(NamedTuple):
     files: int
     """Most parts named `file`."""
     bytes: int
-    """Of one file."""
+    """Most bytes of one file."""
     texts: frozenset[str] = frozenset()
     """Names of the other fields."""
     either: frozenset[str] = frozenset()
-    """Those of them that may be files too, taken as parts named `file` are."""
+    """Names among `texts` that may also be files, treated like parts named `file`."""
 
 
 class FormFile:
@@ -86,7 +86,7 @@ class FormFile:
         self._size = 0
 
     async def feed(self, data: bytes) -> None:
-        """Take the next bytes; those past the limit are counted and dropped."""
+        """Take the next bytes; bytes past the limit are counted and dropped."""
         self._size += len(data)
         if self._size > self._limit:
             self._held.clear()
@@ -96,7 +96,7 @@ class FormFile:
             await self._run(self._write)
 
     async def close(self) -> Upload | SeenitError:
-        """Return the whole file, or the error it is refused with."""
+        """Return the upload, or the error that refuses the file."""
         if self._size > self._limit:
             await self._run(self._path.unlink, missing_ok=True)
             return TooLargeError(
@@ -123,7 +123,7 @@ class FormFile:
 
 
 class FormReceiver:
-    """Reads one form into a folder."""
+    """Reader of one form, whose files it writes into a folder."""
 
     def __init__(self, folder: Path, bounds: FormLimits, run: Run) -> None:
         self._folder = folder
@@ -136,7 +136,7 @@ class FormReceiver:
         self._texts = 0
 
     async def read(self, chunks: AsyncIterator[bytes], boundary: str) -> ReceivedForm:
-        """Return the form. Raise MalformedError if it breaks off or exceeds its limits."""
+        """Return the form. Raise MalformedError if it is cut off or exceeds its limits."""
         try:
             with FormParser(boundary, FORMS) as parser:
                 async for chunk in chunks:
@@ -168,7 +168,7 @@ class FormReceiver:
         if (taken or part.fault) and len(self._form.files) >= self._bounds.files:
             most = self._bounds.files
             raise MalformedError(f"the form has over {most} files (limit {most})", field="file")
-        if part.fault:  # of this part alone: it stands in its place as an error
+        if part.fault:  # only this part is refused: the error takes its place
             self._form.names.append(_plain(filename))
             self._form.files.append(MalformedError(part.fault, field=part.field))
             return
@@ -182,7 +182,9 @@ class FormReceiver:
                 f"there is no field {name!r:.80}; the fields are {allowed}", field=name[:80]
             )
         if filename is not None:
-            raise MalformedError(f"{name} must be a text, not a file", field=name)
+            raise MalformedError(
+                f"{name} must be a text, not a file: send it without a filename", field=name
+            )
         self._texts += 1
         if self._texts > TEXTS:
             raise MalformedError(f"the form has over {TEXTS} fields (limit {TEXTS})", field=name)
@@ -207,17 +209,19 @@ class FormReceiver:
 async def received(
     request: Request[Any, Any, Any], spool: UploadSpool, bounds: FormLimits
 ) -> AsyncIterator[ReceivedForm]:
-    """Yield the form of a request; its files lie on disk until the block ends.
+    """Yield the form of a request; its files are deleted when the block ends.
 
-    Raise MalformedError, UnsupportedError for another media type, TooLargeError for a request over
-    what `bounds.files` files may have, StoreUnavailableError for a full disk.
+    Raise MalformedError, UnsupportedError for another media type, TooLargeError if the request has
+    more bytes than `bounds` allow for all files together, StoreUnavailableError for a full disk.
     """
     kind, options = request.content_type
     if kind != "multipart/form-data":
-        raise UnsupportedError("send multipart/form-data", field="Content-Type")
+        raise UnsupportedError(
+            f"send multipart/form-data, not {kind[:80] or 'nothing'}", field="Content-Type"
+        )
     boundary = options.get("boundary")
     if not boundary:
-        raise MalformedError("multipart/form-data needs a boundary", field="Content-Type")
+        raise MalformedError("multipart/form-data needs a boundary parameter", field="Content-Type")
     chunks = _bounded(request, bounds.files * bounds.bytes + FORMS)
     async with spool.folder() as folder:
         try:
@@ -229,19 +233,19 @@ async def received(
 
 
 async def whole(request: Request[Any, Any, Any], most: int) -> bytes:
-    """Return a body of up to `most` bytes. Raise TooLargeError, MalformedError if it breaks off."""
+    """Return a body of up to `most` bytes. Raise TooLargeError, MalformedError if it is cut off."""
     chunks = _bounded(request, most)
     try:
         return b"".join([chunk async for chunk in chunks])
     except TooLargeError:
         with suppress(InternalServerException):
-            async for _ in request.stream():  # so that its sender gets to see the answer
+            async for _ in request.stream():  # so that the caller can read the answer
                 pass
         raise
 
 
 async def _bounded(request: Request[Any, Any, Any], most: int) -> AsyncGenerator[bytes, None]:
-    """Yield a body in chunks. Raise TooLargeError past `most`, MalformedError if it breaks off."""
+    """Yield a body in chunks. Raise TooLargeError past `most`, MalformedError if it is cut off."""
     announced = request.content_length
     if announced is not None and announced > most:
         raise TooLargeError(f"the request has {announced} bytes (limit {most})")
@@ -253,11 +257,11 @@ async def _bounded(request: Request[Any, Any, Any], most: int) -> AsyncGenerator
                 raise TooLargeError(f"the request has over {most} bytes (limit {most})")
             yield chunk
     except InternalServerException:
-        raise MalformedError("the request broke off") from None
+        raise MalformedError("the connection closed before the body was complete") from None
 
 
 async def _drain(chunks: AsyncIterator[bytes]) -> None:
-    """Read the rest of a refused request, so that its sender gets to see the answer."""
+    """Read the rest of a refused request, so that the caller can read the answer."""
     with suppress(InputError):
         async for _ in chunks:
             pass

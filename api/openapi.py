@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document: its frame, and corrections to what Litestar makes of the routes."""
+"""The OpenAPI 3.1 document: its frame, and corrections of what Litestar generates."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ Document = dict[str, Any]
 
 _DESCRIPTION = (
     "Have we seen this picture before, and which of our pictures matter to this prompt?\n\n"
-    "Errors are RFC 9457 `application/problem+json`. Lists are newest first and answer "
-    "`next_cursor`. Where API keys are set, `Authorization: Bearer KEY` opens one tenant "
+    "Errors are RFC 9457 `application/problem+json`. Lists are newest first and return "
+    "`next_cursor`. If API keys are set, `Authorization: Bearer KEY` opens one tenant "
     "to one role: `write` uploads, reads, checks, changes and deletes; `moderate` also "
     "decides and purges; `admin` also reads the metrics and starts tasks. Every answer "
     "carries an `X-Request-ID`, the caller's own if it sent one."
@@ -45,7 +45,7 @@ _HEADERS: dict[str, Document] = {
     "WWW-Authenticate": {"description": "The scheme of the key.", "schema": {"type": "string"}},
 }
 _HEADERS_OF = {"401": "WWW-Authenticate", "503": "Retry-After"}
-"""Header by status, beside those that a route documents itself."""
+"""Headers by status, beside those that a route documents itself."""
 
 
 def reference(router: Router) -> OpenAPIConfig:
@@ -64,10 +64,10 @@ def reference(router: Router) -> OpenAPIConfig:
             Tag(name="images", description="Pictures, their verdicts and their bytes."),
             Tag(name="search", description="Finding pictures by words, meaning or example."),
             Tag(name="rag", description="Pictures for the prompts of models."),
-            Tag(name="jobs", description="How far uploads and operations have come."),
+            Tag(name="jobs", description="Progress of uploads and operations."),
             Tag(name="stats", description="Counts."),
             Tag(name="admin", description="Long tasks: reindex, backfill, calibrate."),
-            Tag(name="health", description="For those who run the service."),
+            Tag(name="health", description="For operators of the service."),
         ],
         use_handler_docstrings=True,
         operation_id_creator=_operation_id,
@@ -97,15 +97,15 @@ class _ValidYaml(YamlRenderPlugin):
 
 
 def correct(document: Document) -> Document:
-    """Return the document with Litestar's faults corrected in place, once.
+    """Correct Litestar's faults in the document in place, once, and return it.
 
     Litestar 2 writes an `id` into examples and headers without a schema, documents a body of HEAD,
-    lets parameters be null, and says oneOf where a list of types is plainer. Each of these fails a
-    validator or a generator of clients.
+    lets parameters be null, and writes oneOf where a list of types is plainer. Each of these fails
+    a validator or a client generator.
     """
     components = document["components"]
     if "headers" in components:
-        return document  # Litestar keeps the document that was corrected before
+        return document  # Litestar caches the corrected document
     components["headers"] = _HEADERS
     components["schemas"] = deepcopy(components["schemas"])  # some of them belong to a module
     _join_null(document)
@@ -134,9 +134,9 @@ def _correct_operation(method: str, operation: Document) -> None:
 
 
 def _join_null(node: Any) -> None:  # noqa: ANN401 - any JSON value
-    """Turn `oneOf` of a type and null into a list of two types, and of one type into it.
+    """Replace `oneOf` of a type and null by a list of two types, and of one type by that type.
 
-    This goes for everything below a node.
+    This applies to all values below a node.
     """
     if isinstance(node, list):
         for one in node:
@@ -158,7 +158,7 @@ def _join_null(node: Any) -> None:  # noqa: ANN401 - any JSON value
 
 
 def _remove_null(schema: Document) -> None:
-    """Take null from what a parameter may be: it is left out instead."""
+    """Remove null from a parameter's types: a caller leaves the parameter out instead."""
     match schema.get("type"):
         case ["null", kind] | [kind, "null"]:
             schema["type"] = kind

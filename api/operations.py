@@ -1,4 +1,4 @@
-"""Changes: left for a worker, and answered once the log holds them."""
+"""Changes of records: requested as jobs, and answered once the log holds them."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ from core.queries.joined_views import RecordView
 from core.records import Fields, Job, JobKind
 from core.types import Value
 
+EDITED = "other calls are editing this record: nothing was changed; retry later"
+
 
 async def change(
     services: Services,
@@ -33,7 +35,7 @@ async def change(
     value: Value | None = None,
     reason: str | None = None,
 ) -> RecordView:
-    """Purge or decide, and the record as it is then."""
+    """Purge or decide a picture and return its record. Raise PendingError, PreconditionError."""
     seen = await asyncio.to_thread(services.reader.record, caller.tenant, image_id)
     job = await asyncio.to_thread(
         services.acceptor.operate,
@@ -49,20 +51,20 @@ async def change(
 
 
 class RecordLocks:
-    """Edits of one record take turns within this process, so that they do not keep colliding."""
+    """Locks by record, so that edits within this process do not keep colliding."""
 
     def __init__(self) -> None:
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     @asynccontextmanager
     async def take(self, tenant: str, image_id: str, until: float) -> AsyncIterator[None]:
-        """Hold a record's turn. Raise BusyError where it does not come by then (loop time)."""
+        """Hold a record's lock. Raise BusyError if it is not free by `until` (loop time)."""
         lock = self._locks.setdefault((tenant, image_id), asyncio.Lock())
         try:
             async with asyncio.timeout_at(until):
                 await lock.acquire()
         except TimeoutError:
-            raise BusyError("others are editing this record: nothing was changed") from None
+            raise BusyError(EDITED) from None
         try:
             yield
         finally:
@@ -78,15 +80,16 @@ async def edit(
     if_match: str | None,
     patch: RecordPatch,
 ) -> RecordView:
-    """Merge a patch into the fields, and the record as it is then.
+    """Merge a patch into the fields of a record, and return the record.
 
-    The patch is laid over one revision and settled for that one alone, so that of two edits at the
-    same time neither undoes the other: the later one is laid over what the first one left.
-    Raise ForbiddenError where someone else than a moderator says how long it is to be held.
+    The patch is merged into one revision and settled only for that one, so that two edits at the
+    same time do not undo each other: the later one is merged into the result of the first.
+    Raise ForbiddenError if a caller below moderator sets `hold_until`, BusyError, PendingError,
+    and PreconditionError if the revision is not the one in `if_match`.
     """
     if patch.hold_until is not UNSET and RANK[caller.role] < RANK["moderate"]:
         raise ForbiddenError(
-            f"hold_until takes a key of role moderate, and yours has {caller.role}",
+            f"hold_until takes a key of role moderate or admin, and yours has {caller.role}",
             field="hold_until",
         )
     loop = asyncio.get_running_loop()
@@ -100,7 +103,7 @@ async def edit(
                     raise
                 if loop.time() > until:
                     break
-    raise BusyError("others are editing this record: nothing was changed")
+    raise BusyError(EDITED)
 
 
 async def _edited(
@@ -111,20 +114,20 @@ async def _edited(
     *,
     if_match: str | None,
 ) -> RecordView:
-    """One try. Raise PreconditionError where the record changed meanwhile."""
+    """Try an edit once. Raise PreconditionError if the record has changed meanwhile."""
     seen = await asyncio.to_thread(services.reader.record, tenant, image_id)
     revision = seen.record.state.revision
     matched(if_match, revision)
     fields = patch.merged(seen.record.fields)
-    said = fields != seen.record.fields
-    if not said and patch.hold_until in (UNSET, seen.record.state.hold_until):
+    changed = fields != seen.record.fields
+    if not changed and patch.hold_until in (UNSET, seen.record.state.hold_until):
         return seen  # nothing changes, so nothing is written
     job = await asyncio.to_thread(
         services.acceptor.operate,
         tenant,
         "edit",
         image_id,
-        fields=fields if said else None,
+        fields=fields if changed else None,
         if_match=revision,
         hold_until=patch.hold_until,
     )
@@ -147,16 +150,16 @@ async def delete(services: Services, caller: Caller, image_id: str, if_match: st
 
 
 async def erase(services: Services, caller: Caller, owner_id: str) -> Erased:
-    """Delete every picture of an owner, one operation each; those not settled in time follow.
+    """Delete every picture of an owner, one operation each; workers settle the rest later.
 
-    Raise FullerError (409) where all has ended and some are held: the others are deleted.
+    Raise DetailedError (409) once all have ended and some are held: the others are deleted.
     """
     jobs = await asyncio.to_thread(_erase, services, caller.tenant, owner_id)
     ids = [job.job_id for job in jobs]
     await services.waiter.ended(caller.tenant, ids, services.settings.operation_seconds)
     found = await asyncio.to_thread(services.jobs.jobs, caller.tenant, ids)
     ended = [job for job in found if job is not None and job.status in ("done", "failed")]
-    # One that is refused as gone was deleted by another call meanwhile.
+    # A job that failed with GoneError: another call deleted the picture meanwhile.
     kept = [job for job in ended if _is_held(job)]
     erased = Erased(
         owner_id=owner_id,
@@ -170,16 +173,17 @@ async def erase(services: Services, caller: Caller, owner_id: str) -> Erased:
     if erased.waiting:
         return erased
     until = await asyncio.to_thread(_latest, services, caller.tenant, kept)
-    left = f"{len(kept)} of {len(ids)} pictures are held, the last of them until {until}"
+    left = f"{len(kept)} of {len(ids)} pictures are held, the last one until {until}"
     raise DetailedError(ConflictError(f"{left}; the others are deleted"), erased=erased)
 
 
 async def settled(services: Services, job: Job) -> None:
-    """Wait until the log holds a job. Raise PendingError, or why it was refused."""
+    """Wait until the log holds a job. Raise PendingError, or the error that it failed with."""
     seconds = services.settings.operation_seconds
     if not await services.waiter.ended(job.tenant, [job.job_id], seconds):
         raise PendingError(
-            f"accepted as job {job.job_id}, which is not settled yet; it comes through all the same"
+            f"accepted as job {job.job_id}, not settled within {seconds:g} s; it will be: "
+            f"GET /v1/jobs/{job.job_id} shows it"
         )
     outcome = await asyncio.to_thread(services.jobs.job, job.tenant, job.job_id)
     if outcome.problem is not None:
@@ -191,7 +195,7 @@ def _is_held(job: JobState) -> bool:
 
 
 def _latest(services: Services, tenant: str, kept: list[JobState]) -> str:
-    """When the last of some held pictures may go."""
+    """Return the time (RFC 3339) at which the last of some held pictures may be deleted."""
     records = services.snapshots.take(tenant).records([job.image_id for job in kept])
     times = [one.state.hold_until for one in records if one is not None and one.state.hold_until]
     return max(times, default="now")

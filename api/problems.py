@@ -1,4 +1,4 @@
-"""Every error becomes `application/problem+json` here, and nowhere else."""
+"""Rendering of every error as `application/problem+json` (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from litestar.types import (
     Send,
 )
 
+from api.request_bodies import BODY
 from api.schemas import render
 from api.schemas.images import Problem
 from core import validation
@@ -44,9 +45,9 @@ from core.errors import (
 
 MEDIA_TYPE = "application/problem+json"
 MISSING = re.compile(r"Missing required \w+ parameter '([^']+)'")
-"""As Litestar 2 words it."""
+"""Litestar 2's message for a missing parameter."""
 BOUNDS = ("ge", "le", "min_length", "max_length")
-"""What a parameter's annotation may bound."""
+"""Bounds that a parameter's annotation may set."""
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 logger = structlog.get_logger(__name__)
@@ -55,7 +56,7 @@ Requested = Request[Any, Any, State]
 
 
 class BusyError(UnavailableError):
-    """More of this is asked at once than is answered at once."""
+    """Too many requests of this kind at once: retry later."""
 
     type = "busy"
     title = "Too much at once"
@@ -63,7 +64,7 @@ class BusyError(UnavailableError):
 
 
 class MethodError(SeenitError):
-    """The path is there, but not for this method; `Allow` names those it is there for."""
+    """A method that the path does not have; `Allow` names those that it has."""
 
     type = "method-not-allowed"
     title = "Method not allowed"
@@ -71,11 +72,11 @@ class MethodError(SeenitError):
 
 
 FILE_ERRORS = (TooLargeError, UnsupportedError, BrokenError, DecoderKilledError, BusyError)
-"""Errors of routes that look at a file while the caller waits."""
+"""Errors of routes that decode a file while the caller waits."""
 
 
 class DetailedError(SeenitError):
-    """An error that is told with more: `errors`, one a file, or `parts` and their states."""
+    """An error with further members: `errors`, one for each file, or `parts` and their states."""
 
     def __init__(self, whole: SeenitError, **more: object) -> None:
         super().__init__(whole.detail, field=whole.field)
@@ -84,15 +85,15 @@ class DetailedError(SeenitError):
 
 
 def told(request: Requested, error: SeenitError) -> Response[Problem]:
-    """An error of ours as an answer."""
+    """Answer a SeenitError; log it if the server is at fault and a retry does not help."""
     whole = error.whole if isinstance(error, DetailedError) else error
     if whole.status >= 500 and not whole.retryable:  # noqa: PLR2004 - server errors
-        logger.error("failed", error=type(whole).__name__, detail=whole.detail)
+        logger.error("request_failed", error=type(whole).__name__, detail=whole.detail)
     return _answer(request, error)
 
 
 def refused(request: Requested, error: HTTPException) -> Response[Problem]:
-    """An error of the framework: a path, method, parameter or body that is not as it must be."""
+    """Answer an error of the framework: a wrong path, method, parameter or body."""
     answer = _answer(request, _ours(request, error))
     if isinstance(error, MethodNotAllowedException):
         answer.set_header("Allow", ", ".join(_allowed(request)))
@@ -100,13 +101,15 @@ def refused(request: Requested, error: HTTPException) -> Response[Problem]:
 
 
 def crashed(request: Requested, error: Exception) -> Response[Problem]:
-    """Anything else: said in full to the log, and to the caller only that it happened."""
-    logger.error("crashed", exc_info=error)
-    return _answer(request, SeenitError("something went wrong here; the log has the details"))
+    """Answer any other exception without its details, which go to the log."""
+    logger.error("request_crashed", exc_info=error)
+    return _answer(
+        request, SeenitError("the service failed; its log has the details under this request_id")
+    )
 
 
 def refusing(error: SeenitError) -> ASGIApp:
-    """An app that answers an error before anything is read of the request, and hangs up."""
+    """Return an app that answers an error without reading the body, and closes the connection."""
 
     async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
         del receive
@@ -129,13 +132,13 @@ def refusing(error: SeenitError) -> ASGIApp:
 
 
 def documented(*kinds: type[SeenitError]) -> dict[int, ResponseSpec]:
-    """Errors of a route for the reference, beside those that every route with a key has."""
+    """Return the response specs of a route's errors, with those of every route with a key."""
     always = (MalformedError, UnauthorizedError, ForbiddenError, UnavailableError, CorruptError)
     return errors(*always, *kinds)
 
 
 def errors(*kinds: type[SeenitError]) -> dict[int, ResponseSpec]:
-    """Errors of a route for the reference, by status."""
+    """Return the response specs of a route's errors, by status."""
     specs: dict[int, ResponseSpec] = {}
     for status in sorted({kind.status for kind in kinds}):
         mine = [kind for kind in kinds if kind.status == status]
@@ -152,7 +155,7 @@ def errors(*kinds: type[SeenitError]) -> dict[int, ResponseSpec]:
 def _answer(request: Requested, error: SeenitError) -> Response[Problem]:
     whole, more = (error.whole, error.more) if isinstance(error, DetailedError) else (error, {})
     state = request.scope.get("state", {})
-    state["problem"] = whole.type  # counted and logged at the edge
+    state["problem"] = whole.type  # counted and logged by EdgeMiddleware
     request_id = state.get("request_id")
     problem = msgspec.structs.replace(render.problem(whole), request_id=request_id, **more)
     return Response(
@@ -162,14 +165,20 @@ def _answer(request: Requested, error: SeenitError) -> Response[Problem]:
 
 def _ours(request: Requested, error: HTTPException) -> SeenitError:
     if isinstance(error, MethodNotAllowedException):
-        return MethodError("there is nothing here for this method")
+        return MethodError(
+            f"{request.method:.20} is not allowed here; the Allow header lists what is"
+        )
     if isinstance(error, ValidationException):
         return _named(request, error)
     if error.status_code == TooLargeError.status:
-        return TooLargeError("the body is too large")
+        return TooLargeError(f"the body is too large (limit {BODY} bytes)")
     for kind in kinds():
         if kind.status == error.status_code:
-            detail = "there is nothing at this path" if kind is MissingError else error.detail
+            detail = (
+                "there is nothing at this path; /schema lists the paths"
+                if kind is MissingError
+                else error.detail
+            )
             return kind(detail)
     return MalformedError(error.detail)
 
@@ -187,13 +196,13 @@ def _named(request: Requested, error: ValidationException) -> MalformedError:
 def _mismatch(request: Requested, key: str) -> MalformedError:
     parameters = request.scope["route_handler"].parsed_fn_signature.parameters
     for name, one in parameters.items():
-        said = one.kwarg_definition
-        if key == (getattr(said, "name", None) or name):
-            bounds = {bound: getattr(said, bound, None) for bound in BOUNDS}
+        declared = one.kwarg_definition
+        if key == (getattr(declared, "name", None) or name):
+            bounds = {bound: getattr(declared, bound, None) for bound in BOUNDS}
             limits = msgspec.Meta(**{k: v for k, v in bounds.items() if v is not None})
             value = request.query_params.get(key, request.headers.get(key))
             return validation.mismatch(key, value, Annotated[one.annotation, limits])
-    return MalformedError(f"{key} is not what it must be", field=key)
+    return MalformedError(f"{key} has a wrong type or value", field=key)
 
 
 def _headers(error: SeenitError) -> dict[str, str]:
@@ -239,8 +248,8 @@ def _example(kind: type[SeenitError]) -> Example:
     tags=["health"],
 )
 async def get_problem_type(kind: FromPath[str]) -> str:
-    """The page that `type` of every error points at."""
+    """Return the page that `type` of an error points at."""
     for known in kinds():
         if known.type == kind:
             return f"{known.status} {known.title}\n\n{_meaning(known)}\n"
-    raise MissingError(f"there is no problem type {kind}")
+    raise MissingError(f"there is no problem type {kind!r:.80}")

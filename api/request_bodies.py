@@ -1,6 +1,6 @@
-"""Reading of request bodies: JSON or a multipart form, into one typed Struct.
+"""Conversion of request bodies, JSON or a multipart form, into one typed Struct.
 
-A form sends what is no text as JSON, and a list as one part for each item.
+A form sends a field that is not a text as JSON, and a list as one part for each item.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from core.errors import MalformedError, UnsupportedError
 T = TypeVar("T", bound=msgspec.Struct)
 
 BODY = 1024 * 1024
-"""Bytes of a JSON body: some forty times the longest that makes sense."""
+"""Most bytes of a body that is not a form: some forty times the longest sensible one."""
 TWINS = {"tag": "tags", "tags": "tag", "text": "query", "query": "text"}
-"""Names that stand for each other; a Struct has the one that is documented."""
+"""Pairs of names with one meaning; a Struct has the one that is documented."""
 
 
 @asynccontextmanager
@@ -37,7 +37,7 @@ async def received_body(
     """Yield the body of a request, JSON or a form, and the files sent along.
 
     `files.texts` is filled in here. Raise MalformedError, UnsupportedError for another media type,
-    TooLargeError, or why a file was refused.
+    TooLargeError, or the error that refuses a file.
     """
     media, _ = request.content_type
     if media == "application/json":
@@ -55,75 +55,75 @@ async def received_body(
 
 def of_json(body: bytes, kind: type[T]) -> T:
     """Return a JSON body; null counts as not sent. Raise MalformedError."""
-    told = json_value(body)
-    if not isinstance(told, dict):
-        return validation.convert(told, kind)
-    return _typed(_documented(told, kind), kind)
+    value = json_value(body)
+    if not isinstance(value, dict):
+        return validation.convert(value, kind)
+    return _typed(_documented(value, kind), kind)
 
 
 def of_patch(body: bytes) -> RecordPatch:
-    """Return a JSON merge patch, where null takes a field away. Raise MalformedError."""
-    told = json_value(body)
-    if not isinstance(told, dict):
-        return validation.convert(told, RecordPatch)
-    for name in told.keys() & READ_ONLY:
+    """Return a JSON merge patch, in which null removes a field. Raise MalformedError."""
+    value = json_value(body)
+    if not isinstance(value, dict):
+        return validation.convert(value, RecordPatch)
+    for name in value.keys() & READ_ONLY:
         raise MalformedError(f"{name} cannot be changed", field=name)
-    return _typed(_documented(told, RecordPatch), RecordPatch, nulls=True)
+    return _typed(_documented(value, RecordPatch), RecordPatch, nulls=True)
 
 
 def of_form(texts: Mapping[str, list[str]], kind: type[T]) -> T:
     """Return the fields of a form; an empty text counts as not sent. Raise MalformedError."""
-    told: dict[str, Any] = {}
+    body: dict[str, Any] = {}
     sent = {name: values for name, values in texts.items() if any(values)}
     for name, values in _documented(sent, kind).items():
         leaves = _types(kind)[name]
         if any(isinstance(one, inspect.VarTupleType) for one in leaves):
-            told[name] = [value for value in values if value]
+            body[name] = [value for value in values if value]
         elif len(values) > 1:
             raise MalformedError(f"{name} is sent {len(values)} times: send it once", field=name)
         else:
             text = all(isinstance(one, inspect.StrType | inspect.LiteralType) for one in leaves)
             # some generated clients write a bool as Python does: True
-            said = {"True": "true", "False": "false"}.get(values[0], values[0])
-            told[name] = values[0] if text else json_value(said.encode(), name)
-    return _typed(told, kind)
+            value = {"True": "true", "False": "false"}.get(values[0], values[0])
+            body[name] = values[0] if text else json_value(value.encode(), name)
+    return _typed(body, kind)
 
 
 def form_names(kind: type[T]) -> frozenset[str]:
-    """Return the names that a form may have, those that are not documented included."""
+    """Return the names of fields that a form may have, including undocumented ones."""
     names = frozenset(kind.__struct_fields__)
     return names | {TWINS[name] for name in names & TWINS.keys()}
 
 
 def json_value(data: bytes, field: str | None = None) -> Any:  # noqa: ANN401 - any JSON value
-    """Decode JSON. Raise MalformedError for what is none, or nested too deep."""
+    """Return decoded JSON. Raise MalformedError if it is invalid or nested too deep."""
     what = field or "the body"
     try:
-        told = msgspec.json.decode(data)
+        value = msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise MalformedError(f"{what} is not JSON", field=field) from None
-    if isinstance(told, dict | list):
-        check_nesting(told, what, field)
-    return told
+        raise MalformedError(f"{what} is not valid JSON", field=field) from None
+    if isinstance(value, dict | list):
+        check_nesting(value, what, field)
+    return value
 
 
-def _typed(told: dict[str, Any], kind: type[T], *, nulls: bool = False) -> T:
-    """Convert, and name a list where one of its items is wrong. Raise MalformedError."""
-    if isinstance(told.get("filters"), dict):
-        told["filters"] = _documented(told["filters"], SearchFilters)
+def _typed(body: dict[str, Any], kind: type[T], *, nulls: bool = False) -> T:
+    """Convert a body. Raise MalformedError, which names a list rather than its wrong item."""
+    if isinstance(body.get("filters"), dict):
+        body["filters"] = _documented(body["filters"], SearchFilters)
     try:
-        return validation.convert(told, kind, nulls=nulls)
+        return validation.convert(body, kind, nulls=nulls)
     except MalformedError as error:
         if error.field is not None:
             error.field = re.sub(r"\[\d+\]$", "", error.field)
         raise
 
 
-def _documented(told: Mapping[str, Any], kind: type[T]) -> dict[str, Any]:
-    """Rename fields to the names that are documented, and take the blanks around tags away."""
+def _documented(body: Mapping[str, Any], kind: type[T]) -> dict[str, Any]:
+    """Rename fields to their documented names, and strip tags and remove repeated ones."""
     names = kind.__struct_fields__
     found: dict[str, Any] = {}
-    for sent, value in told.items():
+    for sent, value in body.items():
         name = sent if sent in names else TWINS.get(sent, sent)
         if name in names and name in found:
             raise MalformedError(
@@ -140,7 +140,7 @@ def _documented(told: Mapping[str, Any], kind: type[T]) -> dict[str, Any]:
 
 @cache
 def _types(kind: type[msgspec.Struct]) -> dict[str, list[inspect.Type]]:
-    """Return what each field may be. Reading annotations is slow, so it is done once a Struct."""
+    """Return the types of each field, cached as reading annotations is slow."""
     fields = msgspec.structs.fields(kind)
     return {
         field.name: list(validation.alternatives(inspect.type_info(field.type))) for field in fields

@@ -1,7 +1,7 @@
-"""Where the files of a form lie while it is answered, and threads that never wait for the index.
+"""Folders for the files of a form while it is answered, and threads that never use the index.
 
-Accepting takes files, the broker and the blob store alone: it goes on in these while the index
-hangs, and every thread that reads with it.
+Accepting needs only files, the broker and the blob store: in these threads it continues while the
+index hangs, and with it every thread that reads.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ from typing import ParamSpec, TypeVar
 from core.errors import StoreUnavailableError
 
 STALE = 6 * 3600.0
-"""Seconds after which a folder that a killed process left is taken away."""
+"""Seconds after which a folder left by a killed process is deleted."""
 THREADS = 32
-"""For calls that block on files and the blob store."""
+"""Threads for calls that block on files and the blob store."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class UploadSpool:
-    """A folder of folders; nothing is made before it is asked for."""
+    """A folder with a folder for each request, made when it is needed, and a thread pool."""
 
     def __init__(self, place: Path) -> None:
         self._place = place
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="spool")
 
     async def run(self, call: Callable[P, T], *args: P.args, **more: P.kwargs) -> T:
-        """Call in one of the threads: nothing that asks the index."""
+        """Run a call in one of the threads; it must not use the index."""
         within = contextvars.copy_context()
         ready = partial(within.run, call, *args, **more)
         return await asyncio.get_running_loop().run_in_executor(self._pool, ready)
 
     @asynccontextmanager
     async def folder(self) -> AsyncIterator[Path]:
-        """One of one's own until the block ends. Raise StoreUnavailableError."""
+        """Yield a new folder, deleted when the block ends. Raise StoreUnavailableError."""
         made = await self.run(self._made)
         try:
             yield made
@@ -52,11 +52,11 @@ class UploadSpool:
             await self.run(shutil.rmtree, made, ignore_errors=True)
 
     async def tidy(self) -> None:
-        """Make the place, and take away what killed processes left in it."""
+        """Create the spool, and delete folders that killed processes left in it."""
         await self.run(self._tidy)
 
     def close(self) -> None:
-        """Let go of the threads."""
+        """Release the threads; calls that wait for one are not run."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _made(self) -> Path:

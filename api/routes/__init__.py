@@ -1,4 +1,4 @@
-"""Routes: one module for each group of paths of the HTTP contract.
+"""Routes: a module for each group of paths of the HTTP contract.
 
 Imported by api.app alone.
 """

@@ -1,4 +1,4 @@
-"""Administrative tasks: requested here, run by the engine or a worker."""
+"""Routes of administrative tasks, which the engine or a worker runs."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ from api.schemas.requests import AdminTaskBody
 from core.admin_tasks import AdminTask, AdminTaskReport
 from core.errors import MissingError
 
-TaskId: TypeAlias = Annotated[str, PathParameter(description="As the start of it answered.")]
+TaskId: TypeAlias = Annotated[
+    str, PathParameter(description="As the call that started the task returned it.")
+]
 
 
 class AdminRoutes(Controller):
-    """/v1/admin/tasks."""
+    """The routes below /v1/admin/tasks."""
 
     path = "/v1/admin/tasks"
     tags = ("admin",)
@@ -39,9 +41,9 @@ class AdminRoutes(Controller):
     async def start_admin_task(
         self, request: Requested, services: Wired, caller: Who
     ) -> AdminTaskView:
-        """Start a `reindex` of the whole service, or a `backfill` or `calibrate` of one's tenant.
+        """Start a `reindex` of the whole service, or a `backfill` or `calibrate` of the tenant.
 
-        A task like one that has not ended yet is not started again: the answer names that one.
+        If an equal task waits or runs, no other is started and the answer names that one.
         """
         body = of_json(await request.body(), AdminTaskBody)
         arguments = {"tenant": caller.tenant, **body.arguments()}
@@ -56,15 +58,16 @@ class AdminRoutes(Controller):
         sync_to_thread=True,
     )
     def get_admin_task(self, services: Wired, caller: Who, task_id: TaskId) -> AdminTaskView:
-        """How far it has come; when it has ended, its result or its error, for a day."""
+        """Return a task's progress; once it has ended, its result or its error, for a day."""
         report = services.admin_tasks.read_report(task_id)
         if report.tenant != caller.tenant:
+            # As for an unknown task: another tenant's must not be revealed.
             raise MissingError(f"There is no administrative task {task_id}.")
         return _view(task_id, report)
 
 
 def _start(services: Services, kind: str, arguments: dict[str, str]) -> AdminTask:
-    """Return the task that waits or runs already, else request it."""
+    """Return the equal task that waits or runs already, else request one."""
     for task in services.admin_tasks.waiting():
         if (task.kind, task.arguments) == (kind, arguments):
             return task

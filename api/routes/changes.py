@@ -1,4 +1,4 @@
-"""Pictures: change, delete, purge, decide."""
+"""Routes that change pictures: edit, delete, purge, decide."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ class ChangeRoutes(Controller):
         status_code=200,
         opt={"role": "write"},
         summary="Delete all of an owner's pictures",
-        response_description="Every delete is settled.",
+        response_description="All deletes are settled.",
         responses={
             **documented(ConflictError),
-            202: examples.spec(images.Erased, "Accepted; `waiting` of them are not settled yet."),
+            202: examples.spec(images.Erased, "Accepted; `waiting` deletes are not settled yet."),
         },
     )
     async def delete_owner_images(
@@ -52,9 +52,9 @@ class ChangeRoutes(Controller):
     ) -> Response[images.Erased]:
         """Delete every picture of an owner: settled, still waiting, or set aside as failed.
 
-        One operation a picture. What is not settled within ten seconds follows: the answer is 202
-        then, and the same call again tells how far it has come. Pictures that are held stay: once
-        all others are deleted the answer is 409, naming the time until which the last one is.
+        Each picture is one operation. If some are not settled within ten seconds, the answer is
+        202, and the same call again returns the progress. Pictures that are held stay: once all
+        others are deleted, the answer is 409 and names the time until which the last one is held.
         """
         erased = await operations.erase(services, caller, owner_id)
         if erased.waiting:
@@ -66,7 +66,7 @@ class ChangeRoutes(Controller):
         "/{image_id:str}",
         opt={"role": "write"},
         operation_class=PatchOperation,
-        summary="Change what is said of a picture",
+        summary="Edit the fields of a picture",
         response_headers=[ETAG],
         responses=documented(
             MissingError, GoneError, ConflictError, PreconditionError, TooLargeError
@@ -82,11 +82,11 @@ class ChangeRoutes(Controller):
         image_id: ImageId,
         if_match: IfMatch = None,
     ) -> Response[images.Image]:
-        """Apply a JSON merge patch (RFC 7396): null takes a field away, `metadata` is merged.
+        """Apply a JSON merge patch (RFC 7396): null removes a field, `metadata` is merged.
 
         Editable are title, description, category, tags, owner_id, external_id, source_url and
-        metadata; any other field answers 400. `hold_until` takes a key of role moderate: until
-        then the picture is neither deleted nor purged, and null lifts it.
+        metadata; any other field is a 400. `hold_until` takes a key of role moderate: until then
+        the picture can be neither deleted nor purged; null lifts the hold.
         """
         patch = of_patch(await request.body())
         return answer(
@@ -102,9 +102,10 @@ class ChangeRoutes(Controller):
     async def delete_image(
         self, services: Wired, caller: Who, image_id: ImageId, if_match: IfMatch = None
     ) -> None:
-        """Delete the record, its bytes and all made of them, also of an upload still waiting.
+        """Delete the record, its bytes and all that was made from them, or an upload still waiting.
 
-        Its copies are judged anew. Again: 410. Held: 409, naming the time.
+        Its copies are re-evaluated. 410 if it is deleted already; 409, with the time, if it is
+        held.
         """
         await operations.delete(services, caller, image_id, if_match)
 
@@ -118,9 +119,9 @@ class ChangeRoutes(Controller):
     async def purge_image(
         self, services: Wired, caller: Who, image_id: ImageId, if_match: IfMatch = None
     ) -> Response[images.Image]:
-        """Take bytes and previews away, and keep the fingerprint: it is known if it comes back.
+        """Delete the bytes and previews; the fingerprint stays and recognises new uploads.
 
-        Held: 409, naming the time.
+        409, with the time, if the picture is held.
         """
         return answer(await operations.change(services, caller, "purge", image_id, if_match))
 
@@ -139,7 +140,7 @@ class ChangeRoutes(Controller):
         image_id: ImageId,
         if_match: IfMatch = None,
     ) -> Response[images.Image]:
-        """Set a person's decision; it also applies to copies without one of their own."""
+        """Store a person's decision; it also applies to copies without one of their own."""
         body = of_json(await request.body(), DecisionBody)
         seen = await operations.change(
             services, caller, "decide", image_id, if_match, value=body.value, reason=body.reason

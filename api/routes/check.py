@@ -1,4 +1,4 @@
-"""Check: the verdict on a picture that is not stored."""
+"""The check route: the verdict on a picture that is not stored."""
 
 from __future__ import annotations
 
@@ -26,16 +26,15 @@ from core.errors import (
 )
 
 LINE = 4
-"""Checks that wait for each one that is answered: under half a second at 100 ms a check."""
+"""Checks that may wait for each running one: under half a second at 100 ms a check."""
 
 T = TypeVar("T")
 
 
 class CheckGate:
-    """A pool of threads for checks, with a line of limited length before it.
+    """A thread pool for checks, with a queue of limited length.
 
-    Checks cannot take the threads that other requests need, nor the memory of any number of
-    pictures at once.
+    Checks cannot use up the threads that other requests need, nor the memory for pictures.
     """
 
     def __init__(self, at_once: int) -> None:
@@ -44,7 +43,7 @@ class CheckGate:
         self.open = 0
 
     async def run(self, call: Callable[[], T]) -> T:
-        """Run a call when it is its turn. Raise BusyError if the line is full."""
+        """Run a call in a thread and return its result. Raise BusyError if the queue is full."""
         if self.open >= self._most:
             raise BusyError(
                 f"{self.open} checks are running or waiting (limit {self._most}); retry later"
@@ -57,12 +56,12 @@ class CheckGate:
             self.open -= 1
 
     def close(self) -> None:
-        """Release the threads; what waits is not run."""
+        """Release the threads; checks that wait for one are not run."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
 class CheckRoutes(Controller):
-    """/v1/check."""
+    """The route POST /v1/check."""
 
     path = "/v1/check"
     tags = ("images",)
@@ -73,7 +72,7 @@ class CheckRoutes(Controller):
         opt={"role": "write"},
         request_max_body_size=None,
         operation_class=CheckOperation,
-        summary="Ask for a verdict, leaving nothing behind",
+        summary="Check a picture without storing it",
         responses=documented(WorkerUnavailableError, *FILE_ERRORS),
     )
     async def check_image(
@@ -84,7 +83,7 @@ class CheckRoutes(Controller):
         spool: Spooled,
         checks: NamedDependency[SkipValidation[CheckGate]],
     ) -> images.Checked:
-        """Return the verdict and decision that this picture would get if it were uploaded now."""
+        """Return the verdict and decision that the picture would get if it were uploaded now."""
         limits = FormLimits(1, int(services.settings.max_bytes))
         async with received(request, spool, limits) as form:
             if not form.files:

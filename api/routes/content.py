@@ -1,4 +1,4 @@
-"""The bytes of a picture: as uploaded, or as a preview."""
+"""Routes of a picture's bytes: as uploaded, or as a preview."""
 
 from __future__ import annotations
 
@@ -40,22 +40,25 @@ MEDIA_TYPES = {
     "BMP": "image/bmp",
     "PPM": "image/x-portable-pixmap",
 }
-"""By format as `core.imaging.headers` names it (IANA's media types; PPM has none of its own)."""
+"""Media types (IANA's; PPM has none of its own) by format as `core.imaging.headers` names it."""
 
 _ENDINGS = {"HEIF": "heic"}
-"""Of file names, where it is not the format's own name."""
+"""File name endings that differ from the format's name."""
 
 Size = Annotated[
     Literal["original", "preview", "thumb"],
     QueryParameter(description="As uploaded, or a JPEG of at most 512 or 160 pixels."),
 ]
-Tenant = Annotated[str | None, QueryParameter(description="Of a signed address: whose it is.")]
+Tenant = Annotated[
+    str | None, QueryParameter(description="Part of a signed URL: the tenant that signed it.")
+]
 Expires = Annotated[
-    str | None, QueryParameter(description="Of a signed address: seconds since 1970 it ends at.")
+    str | None,
+    QueryParameter(description="Part of a signed URL: when it expires, in seconds since 1970."),
 ]
 Signature = Annotated[
     str | None,
-    QueryParameter(description="Of a signed address: stands for a key, for this picture alone."),
+    QueryParameter(description="Part of a signed URL: replaces a key, for this picture only."),
 ]
 Chunks = Stream | Response[bytes]
 
@@ -65,7 +68,7 @@ class ContentOperation(Operation):
     """The documented operation, with every media type that the bytes may have."""
 
     def __post_init__(self) -> None:
-        """List the media types; the framework takes one alone."""
+        """Fill in all media types; the framework takes only one."""
         answer = (self.responses or {})["200"]
         assert isinstance(answer, OpenAPIResponse)  # noqa: S101 - for mypy: never a reference here
         binary = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY)
@@ -74,7 +77,7 @@ class ContentOperation(Operation):
 
 
 class ContentRoutes(Controller):
-    """GET and HEAD of the bytes."""
+    """GET and HEAD of a picture's bytes."""
 
     path = "/v1/images/{image_id:str}/content"
     tags = ("images",)
@@ -88,7 +91,7 @@ class ContentRoutes(Controller):
             **documented(MissingError, GoneError),
             200: ResponseSpec(
                 bytes,
-                description="The bytes, under the media type that they show.",
+                description="The bytes, with the media type of their format.",
                 generate_examples=False,
             ),
             304: examples.empty("The ETag in If-None-Match still holds."),
@@ -107,13 +110,14 @@ class ContentRoutes(Controller):
         expires: Expires = None,  # noqa: ARG002
         signature: Signature = None,
     ) -> Chunks:
-        """Bytes with the type that they themselves show, never the one that was claimed.
+        """Return the bytes with the media type of their actual format, never the one claimed.
 
-        A signed address, as `/v1/rag/context` gives them out, needs no key: it opens this picture
-        in this size until it expires, as long as its decision and its original's are `allow`.
+        A signed URL, as `/v1/rag/context` returns them, needs no key: it opens this picture in this
+        size until it expires, as long as the decisions on it and on its original are `allow`.
 
-        The ETag is made of their hash. A cache may keep them and asks again before it shows them,
-        so that a picture that is taken down is gone at once. Purged: 410; not kept: 404.
+        The ETag is made from their hash. A cache may keep the bytes but must revalidate them before
+        each use, so that a picture that is taken down disappears at once. 410 if the bytes were
+        purged, 404 if they were not kept.
         """
         shown = _seen(services, caller.tenant, image_id, signed=signature is not None)
         return _bytes(services, caller.tenant, shown, size, held, body=True)
@@ -139,16 +143,19 @@ class ContentRoutes(Controller):
         expires: Expires = None,  # noqa: ARG002
         signature: Signature = None,
     ) -> Response[None]:
-        """As GET, without the bytes."""
+        """Return the headers of GET, without the bytes."""
         shown = _seen(services, caller.tenant, image_id, signed=signature is not None)
         return _bytes(services, caller.tenant, shown, size, held, body=False)  # type: ignore[return-value]
 
 
 def _seen(services: Services, tenant: str, image_id: str, *, signed: bool) -> RecordView:
-    """The record; by a signed address only while it may reach a prompt."""
+    """Return the record. Raise ForbiddenError for a signed URL of one that may not be shown."""
     seen = services.reader.record(tenant, image_id)
     if signed and not allowed(seen):
-        raise ForbiddenError("this picture may no longer be shown", field="signature")
+        raise ForbiddenError(
+            "this picture may no longer be shown: its decision or its original's is not allow",
+            field="signature",
+        )
     return seen
 
 
@@ -167,7 +174,7 @@ def _bytes(
         raise GoneError(f"the bytes of picture {image_id} were purged")
     if content == "discarded" and size == "original":
         raise MissingError(
-            f"the bytes of picture {image_id} were not kept: it came as a duplicate, "
+            f"the bytes of picture {image_id} were not kept: it was a duplicate, uploaded "
             "with on_duplicate=discard_bytes"
         )
     headers = _headers(seen, size)
@@ -194,14 +201,14 @@ def _headers(seen: RecordView, size: str) -> dict[str, str]:
     return {
         "ETag": f'"{digest}"',
         "Cache-Control": "private, no-cache",
-        # The caller's own file name is never sent back in a header.
+        # The uploaded file name is untrusted, so it is never sent back in a header.
         "Content-Disposition": f'inline; filename="{seen.record.state.image_id}.{ending}"',
         "Content-Security-Policy": "default-src 'none'; sandbox",
     }
 
 
 def _opened(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """The stream with its first chunk read, so that what is missing is told before a header is."""
+    """Return the stream with its first chunk read, so that a missing blob fails before headers."""
     first = next(chunks, b"")
 
     def all_of_it() -> Iterator[bytes]:

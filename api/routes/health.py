@@ -1,4 +1,4 @@
-"""Whether the process lives, and whether it can take uploads: two different questions."""
+"""Routes of liveness, readiness (whether uploads can be accepted) and counts."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from core.ingest.accept import FREE_BYTES
 from core.types import MODEL_OFF, SpaceKind
 
 PATIENCE = 2.0
-"""Seconds after which a part that does not answer is down."""
+"""Seconds after which a part without an answer counts as down."""
 FRESH = 5.0
-"""Seconds that an answer of the blob store stands for: probes come often, and a put may cost."""
+"""Seconds for which a successful put is not repeated: probes are frequent, and puts may cost."""
 PROBE = "probe/ready"
 
 Part = Literal["ok", "down", "absent", "off"]
 
 
 class HealthChecks:
-    """Asks every part, side by side, each with a limit on its time."""
+    """Concurrent checks of every part, each with a time limit."""
 
     def __init__(self, services: Services, spool: UploadSpool) -> None:
         self._services = services
@@ -45,33 +45,33 @@ class HealthChecks:
         self._wrote = float("-inf")
 
     async def parts(self) -> dict[str, tuple[Part, str]]:
-        """State and reason of each; what says nothing keeps none of the others from being asked."""
+        """Return state and reason of each part; a silent one does not delay the others' checks."""
         services, aside = self._services, self._spool.run
-        asked = {
+        checks = {
             "blobs": _ask(self._write, aside),
             "index": _ask(lambda: services.index.watermark("default")),
             "queue": _ask(services.queue.check_writable, aside),
         }
         if services.settings.index_replication > 1:
-            asked["replicas"] = _ask(services.index.check_replicas)
+            checks["replicas"] = _ask(services.index.check_replicas)
         models = asyncio.create_task(self._models())
         if services.remote is None:
-            asked["engine"] = self._engine()
-        answers = await asyncio.gather(*asked.values())
-        return {**dict(zip(asked, answers, strict=True)), **await models}
+            checks["engine"] = self._engine()
+        answers = await asyncio.gather(*checks.values())
+        return {**dict(zip(checks, answers, strict=True)), **await models}
 
     @property
     def stuck(self) -> str | None:
-        """Why what this process takes in would be settled by nobody; None where somebody will.
+        """Return why uploads accepted here would never be settled, None if they will be.
 
-        Only where engine and API are one process: its own engine cannot run, and no other process
-        holds the data folder, or it would stand by. Parts that are away come back by themselves.
+        Only possible if engine and API are one process: its engine cannot run, and no other process
+        holds the data folder, or it would be on standby. A part that is down recovers by itself.
         """
         status = self._services.engine.status
         return status.reason if status.state == "failed" else None
 
     async def _engine(self) -> tuple[Part, str]:
-        """That of this process, or of whichever holds the data folder."""
+        """Return the engine's state, of this process or of the one that holds the data folder."""
         state, reason = self._services.engine.status
         match state:
             case "running" | "standby":
@@ -83,44 +83,46 @@ class HealthChecks:
         return await self._elsewhere()
 
     async def _elsewhere(self) -> tuple[Part, str]:
-        """Whether another process holds the data folder, asked where this one has no engine."""
+        """Return whether another process holds the data folder, if this one has no engine."""
         held: list[bool] = []
-        asked = await _ask(lambda: held.append(self._services.lock.taken()), self._spool.run)
-        if asked[0] == "ok" and not held[0]:
-            return "absent", "no process holds the data folder: `seenit up` settles what waits"
-        return asked
+        taken = await _ask(lambda: held.append(self._services.lock.taken()), self._spool.run)
+        if taken[0] == "ok" and not held[0]:
+            return "absent", "no process holds the data folder: run `seenit up` to settle uploads"
+        return taken
 
     async def _models(self) -> dict[str, tuple[Part, str]]:
-        """Those of this process, or of the workers, who may all be away."""
+        """Return the models' states, of this process or of the workers, and the workers' own."""
         remote = self._services.remote
         if remote is None:
             own = {"visual": self._services.visual, "caption": self._services.caption}
             return {name: _model(embedder.absent) for name, embedder in own.items()}
-        told: dict[SpaceKind, ModelReport] = {}
-        worker = await _ask(lambda: told.update(remote.parts()), self._spool.run)
+        reports: dict[SpaceKind, ModelReport] = {}
+        worker = await _ask(lambda: reports.update(remote.parts()), self._spool.run)
         if worker[0] == "down":
             return dict.fromkeys(("worker", "visual", "caption"), worker)
-        return {"worker": worker, **{kind: _model(one.absent) for kind, one in told.items()}}
+        return {"worker": worker, **{kind: _model(one.absent) for kind, one in reports.items()}}
 
     def _write(self) -> None:
-        """Accepting takes a put, so a put it is that is tried."""
+        """Put a blob, as accepting does. Raise StoreUnavailableError."""
         free = self._services.blobs.free()
         if free is not None and free < FREE_BYTES:
-            raise StoreUnavailableError("the disk is full")
+            raise StoreUnavailableError(
+                f"the disk is full: {free} bytes are free (least {FREE_BYTES})"
+            )
         if time.monotonic() - self._wrote > FRESH:
             self._services.blobs.put([(PROBE, b"")])
             self._wrote = time.monotonic()
 
 
 class HealthRoutes(Controller):
-    """/health, open to everyone."""
+    """The routes below /health, which take no key."""
 
     path = "/health"
     tags = ("health",)
 
     @get("/live", summary="Whether the process answers")
     async def get_liveness(self) -> standing.Live:
-        """Touches nothing."""
+        """Answer without using any other part."""
         return standing.Live()
 
     @get("/ready", summary="Whether uploads can be accepted", responses=errors(UnavailableError))
@@ -128,11 +130,11 @@ class HealthRoutes(Controller):
         self,
         health: NamedDependency[SkipValidation[HealthChecks]],
     ) -> standing.Ready:
-        """503 only when uploads cannot be accepted, or nobody can ever settle them here.
+        """Return the state of each part; 503 if uploads cannot be accepted, or never settled.
 
-        The latter is of one process that is all there is, whose engine cannot run: uploads are
-        still answered 202 and settled once it can. `degraded` when another part is down or absent;
-        a model that a setting turns off is `off`, and neither.
+        The latter is the case if this process is the only one and its engine cannot run: uploads
+        are still answered 202, and settled once it can. `degraded` if another part is down or
+        absent; a model that a setting turns off is `off`, which does not count.
         """
         parts = await health.parts()
         states = {name: state for name, (state, _) in parts.items()}
@@ -141,7 +143,7 @@ class HealthRoutes(Controller):
             refused = StoreUnavailableError(f"uploads cannot be accepted: {reasons['blobs']}")
             raise DetailedError(refused, parts=states, reasons=reasons)
         if (why := health.stuck) is not None:
-            stuck = EngineUnavailableError(f"nothing is settled: {why}")
+            stuck = EngineUnavailableError(f"accepted uploads are not settled: {why}")
             raise DetailedError(stuck, parts=states, reasons=reasons)
         whole = all(state in ("ok", "off") for state in states.values())
         return standing.Ready("ready" if whole else "degraded", states, reasons)
@@ -157,9 +159,9 @@ class HealthRoutes(Controller):
     sync_to_thread=True,
 )
 def get_stats(services: Wired, caller: Who) -> standing.Statistics:
-    """Counts of this tenant, in all and by category, as of the index's watermark.
+    """Return the tenant's counts, in total and by category, as of the index's watermark.
 
-    `lag` says how many entries of the log the index does not hold yet.
+    `lag` is the number of log entries that the index does not hold yet.
     """
     named = services.models.spaces(caller.tenant)
     return render.statistics(services.reader.counts(caller.tenant, named))
@@ -174,7 +176,7 @@ def _model(absent: str | None) -> tuple[Part, str]:
 async def _ask(
     call: Callable[[], object], run: Callable[..., Awaitable[object]] = asyncio.to_thread
 ) -> tuple[Part, str]:
-    """`run` calls it in a thread."""
+    """Return "ok", or "down" and the reason; `run` makes the call in a thread."""
     try:
         async with asyncio.timeout(PATIENCE):
             await run(call)

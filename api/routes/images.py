@@ -1,4 +1,4 @@
-"""Pictures: lists, records, neighbours and duplicates."""
+"""Routes that read pictures: lists, records, neighbours and duplicates."""
 
 from __future__ import annotations
 
@@ -43,13 +43,17 @@ class ImageRoutes(Controller):
         services: Wired,
         caller: Who,
         category: Annotated[str | None, QueryParameter()] = None,
-        tags: Annotated[str | None, QueryParameter(description="A tag of the picture.")] = None,
+        tags: Annotated[
+            str | None, QueryParameter(description="A tag that the picture has.")
+        ] = None,
         tag: Annotated[str | None, QueryParameter(include_in_schema=False)] = None,
         verdict: Annotated[Kind | None, QueryParameter()] = None,
         decision: Annotated[Value | None, QueryParameter()] = None,
         owner_id: Annotated[str | None, QueryParameter()] = None,
         external_id: Annotated[str | None, QueryParameter()] = None,
-        sha256: Annotated[str | None, QueryParameter(description="Of the bytes, in hex.")] = None,
+        sha256: Annotated[
+            str | None, QueryParameter(description="SHA-256 of the bytes, in hex.")
+        ] = None,
         original_id: Annotated[
             str | None, QueryParameter(description="Copies of this record.")
         ] = None,
@@ -87,7 +91,7 @@ class ImageRoutes(Controller):
     def get_image(
         self, services: Wired, caller: Who, image_id: ImageId, held: IfNoneMatch = None
     ) -> Response[images.Image]:
-        """Return the record: 404 with the `job` while it is not settled, 410 once it is deleted."""
+        """Return a record: 404 with the `job` until it is settled, 410 once it is deleted."""
         return answer(services.reader.record(caller.tenant, image_id), held)
 
     @get(
@@ -108,7 +112,7 @@ class ImageRoutes(Controller):
         ] = "visual",
         limit: Limit = 50,
         min_similarity: Annotated[
-            float, QueryParameter(ge=-1, le=1, description="Least cosine.")
+            float, QueryParameter(ge=-1, le=1, description="Minimum cosine.")
         ] = -1.0,
         decision: Annotated[
             str | None,
@@ -118,12 +122,12 @@ class ImageRoutes(Controller):
             ),
         ] = None,
     ) -> images.Neighbours:
-        """List the neighbours in an embedding space, best first, the picture itself left out.
+        """List a picture's neighbours in an embedding space, best first, without itself.
 
-        Only those whose decision and original's are `allow` are found, unless a key of role
-        `moderate` or `admin` asks for others; the picture itself may be any. A copy without a
-        vector there asks by its original's. 409 where neither has one, or for a space that is not
-        the active one; 503 where there is no model.
+        Neighbours are pictures whose decision and original's are `allow`, unless a key of role
+        `moderate` or `admin` names other decisions; the picture itself may have any. A copy without
+        a vector uses its original's. 409 if neither has one, or if the space is not the active one;
+        503 if there is no model.
         """
         if space.partition("-")[0] not in SPACE_KINDS:
             raise validation.mismatch("space", space, SpaceKind)
@@ -142,7 +146,7 @@ class ImageRoutes(Controller):
     @get(
         "/{image_id:str}/duplicates",
         opt={"role": "write"},
-        summary="The star around an original",
+        summary="An original and its copies",
         responses=documented(MissingError, GoneError),
         sync_to_thread=True,
     )
@@ -154,5 +158,5 @@ class ImageRoutes(Controller):
         limit: Limit = 50,
         cursor: Cursor = None,
     ) -> images.Star:
-        """Return a picture's original (itself if it is no copy) and its copies, newest first."""
+        """Return a picture's original (itself if it is not a copy) and all copies, newest first."""
         return render.star(services.reader.duplicate_group(caller.tenant, image_id, limit, cursor))

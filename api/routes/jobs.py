@@ -1,4 +1,4 @@
-"""Jobs: how far uploads and operations have come."""
+"""Routes of jobs: progress and outcome of uploads and operations."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from core.queries.jobs import JobState
 from core.records import JobStatus
 
 COMMENT_SECONDS = 15.0
-"""Between two signs of life on a stream without news."""
+"""Seconds between two comments on a stream without events."""
 STEPS: tuple[JobStatus, ...] = ("queued", "decoding", "embedding", "settling", "done", "failed")
-"""Their numbers are the ids of the events."""
+"""Statuses in order; their positions are the ids of the events."""
 
 
 class JobRoutes(Controller):
-    """Everything below /v1/jobs."""
+    """The routes below /v1/jobs."""
 
     path = "/v1/jobs"
     tags = ("jobs",)
@@ -45,12 +45,12 @@ class JobRoutes(Controller):
         limit: Limit = 50,
         cursor: Cursor = None,
     ) -> images.Jobs:
-        """Waiting, running and ended jobs, newest first. Works with the broker down."""
+        """List waiting, running and ended jobs, newest first. Works with the broker down."""
         before = None if cursor is None else cursors.decode(cursor)
         page = services.jobs.job_page(caller.tenant, status, limit, before)
-        told = services.reader.job_views(caller.tenant, page.items)
+        views = services.reader.job_views(caller.tenant, page.items)
         onward = None if page.after is None else cursors.encode(*page.after)
-        return images.Jobs([render.job(one) for one in told], onward)
+        return images.Jobs([render.job(one) for one in views], onward)
 
     @get(
         "/{job_id:str}",
@@ -60,8 +60,8 @@ class JobRoutes(Controller):
         sync_to_thread=True,
     )
     def get_job(self, services: Wired, caller: Who, job_id: JobId) -> images.Job:
-        """How far it has come; when it has ended, its verdict or its error."""
-        return _told(services, caller.tenant, services.jobs.job(caller.tenant, job_id))
+        """Return a job's status; once it has ended, its verdict or its error."""
+        return _rendered(services, caller.tenant, services.jobs.job(caller.tenant, job_id))
 
     @get(
         "/{job_id:str}/events",
@@ -70,7 +70,7 @@ class JobRoutes(Controller):
         summary="Follow a job",
         responses={
             **documented(MissingError),
-            204: examples.empty("Last-Event-ID is that of the end: there is nothing more."),
+            204: examples.empty("Last-Event-ID is that of the last event: there are no more."),
         },
     )
     async def follow_job(
@@ -83,10 +83,9 @@ class JobRoutes(Controller):
             HeaderParameter(name="Last-Event-ID", description="Events up to this are left out."),
         ] = None,
     ) -> ServerSentEvent | Response[None]:
-        """Server-sent events named `status`, each with the whole job, until it has ended.
+        """Send server-sent events named `status`, each with the whole job, until it has ended.
 
-        A comment every 15 s says that the stream lives. For a job that has ended there is one
-        event, at once.
+        A comment every 15 s keeps the stream alive. A job that has ended sends one event at once.
         """
         job = await asyncio.to_thread(services.jobs.job, caller.tenant, job_id)
         after = int(last) if last is not None and last in map(str, range(len(STEPS))) else -1
@@ -103,15 +102,17 @@ class JobRoutes(Controller):
         sync_to_thread=True,
     )
     def retry_job(self, services: Wired, caller: Who, job_id: JobId) -> images.Job:
-        """A new job `<image_id>.<n>` for the same bytes; 409 unless the upload has failed."""
+        """Queue a new job `<image_id>.<n>` for the same bytes; 409 unless the upload has failed."""
         present = services.jobs.job(caller.tenant, job_id)
         if present.kind != "ingest" or present.status != "failed":
-            raise ConflictError(f"job {job_id} is {present.status}: a failed upload can be retried")
+            raise ConflictError(
+                f"{present.kind} job {job_id} is {present.status}; retry takes a failed upload"
+            )
         job = services.acceptor.retry(caller.tenant, job_id)
-        return _told(services, caller.tenant, services.jobs.job(caller.tenant, job.job_id))
+        return _rendered(services, caller.tenant, services.jobs.job(caller.tenant, job.job_id))
 
 
-def _told(services: Services, tenant: str, job: JobState) -> images.Job:
+def _rendered(services: Services, tenant: str, job: JobState) -> images.Job:
     return render.job(services.reader.job_views(tenant, [job])[0])
 
 
@@ -125,26 +126,26 @@ _message = partial(ServerSentEventMessage, sep="\n")
 async def _stream(
     services: Services, tenant: str, job_id: str, after: int
 ) -> AsyncIterator[ServerSentEventMessage]:
-    """Yield each step that is further than the last one sent, and comments in between."""
+    """Yield each step after the last one sent, and comments in between."""
     loop = asyncio.get_running_loop()
-    spoke = loop.time()
+    sent = loop.time()
     yield _message(data=None, retry=2000)
-    heard = services.waiter.events(tenant, job_id)
-    async with aclosing(cast("AsyncGenerator[JobStatus | None]", heard)) as news:
-        async for status in news:
+    events = services.waiter.events(tenant, job_id)
+    async with aclosing(cast("AsyncGenerator[JobStatus | None]", events)) as stream:
+        async for status in stream:
             if status is not None and STEPS.index(status) > after:
                 after = STEPS.index(status)
                 job = await asyncio.to_thread(_event, services, tenant, job_id, status)
                 yield _message(job, "status", after)
-                spoke = loop.time()
-            elif loop.time() - spoke >= COMMENT_SECONDS:
+                sent = loop.time()
+            elif loop.time() - sent >= COMMENT_SECONDS:
                 yield _message(data=None, comment="still here")
-                spoke = loop.time()
+                sent = loop.time()
 
 
 def _event(services: Services, tenant: str, job_id: str, status: JobStatus) -> bytes:
-    """The whole job; its status is the one that was heard, if it has not ended meanwhile."""
-    job = _told(services, tenant, services.jobs.job(tenant, job_id))
+    """Return the whole job as JSON, with the status of the event unless it has ended meanwhile."""
+    job = _rendered(services, tenant, services.jobs.job(tenant, job_id))
     if not _is_over(job.status) and not _is_over(status):
         job = msgspec.structs.replace(job, status=status)
     return msgspec.json.encode(job)

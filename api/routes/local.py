@@ -1,4 +1,4 @@
-"""The proof that this is the service whose key lies in the data folder."""
+"""The route by which the service proves that it owns the data folder's key."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from adapters.service_address import PATH, LocalKey
 
 
 def local_proof(key: LocalKey, starting: Callable[[], bool]) -> HTTPRouteHandler:
-    """Make the route that answers a nonce with its HMAC, so that a command trusts the address.
+    """Return the route that answers a nonce with its HMAC, by which a command trusts the address.
 
-    It needs no key, and tells nothing of the key it proves. `starting`: whether the models are
-    still being loaded, for which a command may want to wait.
+    It takes no key, and reveals nothing of the one it proves. `starting` returns whether the models
+    are still being loaded, for which a command may wait.
     """
 
     @get(PATH, include_in_schema=False, sync_to_thread=False)

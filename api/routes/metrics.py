@@ -1,4 +1,4 @@
-"""Figures for Prometheus, in a registry of the app's own; nothing in them names a tenant."""
+"""Metrics for Prometheus, in a registry of the app's own; none of them names a tenant."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from core.records import Job
 MEDIA_TYPE = CONTENT_TYPE_LATEST.partition("; charset")[0]
 """The framework adds the charset."""
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
-"""Upper bounds of the histogram; 60 is the longest a call waits."""
+"""Upper bounds of the histogram in seconds; 60 is the longest that a call waits."""
 
 
 class MetricsRoutes:
-    """What the HTTP door counts, and beside it the figures of the process's stages."""
+    """Metrics of the HTTP API, exported together with those of the process's stages."""
 
     def __init__(self, queue: Queue, stages: CollectorRegistry) -> None:
         self._stages = stages
@@ -59,18 +59,18 @@ class MetricsRoutes:
         )
 
     def text(self) -> bytes:
-        """Everything in the format of Prometheus."""
+        """Return all metrics in the text format of Prometheus."""
         return generate_latest(self.registry) + generate_latest(self._stages)
 
     def accepted(self, items: Sequence[Job | SeenitError]) -> None:
-        """Count the files of one upload, by the type of their problem where they have one."""
+        """Count the files of one upload, by `accepted` or the type of their problem."""
         for item in items:
             self._uploads.labels(item.type if isinstance(item, SeenitError) else "accepted").inc()
 
     def answered(
         self, method: str, route: str, status: int, seconds: float, problem: str | None
     ) -> None:
-        """Count one request, and the type of its problem where it was told one."""
+        """Count one request and its seconds, and the type of its problem if it has one."""
         if problem is not None:
             self._problems.labels(problem).inc()
         self._requests.labels(method, route, str(status)).inc()
@@ -81,15 +81,15 @@ class MetricsRoutes:
     "/metrics",
     opt={"role": "admin"},
     media_type=MEDIA_TYPE,
-    summary="Figures for Prometheus",
+    summary="Metrics for Prometheus",
     responses=documented(),
     tags=["health"],
     security=KEYED,
     sync_to_thread=True,
 )
 def get_metrics(figures: NamedDependency[SkipValidation[MetricsRoutes]]) -> Response[bytes]:
-    """Requests by route and status, queue depth, stages, and the process's own figures.
+    """Return requests by route and status, queue depth, stages, and process metrics.
 
-    With keys set this takes one of role admin: it is about all tenants together.
+    If keys are set, this takes one of role admin: the metrics cover all tenants together.
     """
     return Response(figures.text(), media_type=MEDIA_TYPE)

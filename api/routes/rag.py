@@ -1,4 +1,4 @@
-"""Pictures for a prompt."""
+"""The route that builds prompts with pictures."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from core.errors import (
 from rag.prompt_builder import PromptBuilder, PromptRequest, PromptResult
 
 FILES = 8
-"""Pictures sent along with one question."""
+"""Most pictures sent along with one question."""
 
 
 class RagRoutes(Controller):
-    """/v1/rag/context."""
+    """The route POST /v1/rag/context."""
 
     path = "/v1/rag/context"
     tags = ("rag",)
@@ -60,17 +60,17 @@ class RagRoutes(Controller):
         contexts: NamedDependency[SkipValidation[PromptBuilder]],
         proxies: NamedDependency[SkipValidation[TrustedProxies]],
     ) -> PromptResult:
-        """Find pictures that help with a `query`, with stored pictures (`images`) or with files.
+        """Find pictures relevant to a `query`, to stored pictures (`images`) or to files.
 
-        `messages` are a whole turn in the shape of the provider that `format` names, `blocks` the
-        same without the question, for a turn of the caller's own; `citations` says which picture
-        each label stands for. Only pictures whose decision and original's are `allow` are shown.
-        Nothing relevant, or no budget for one picture: no citations, and a `reason`. A picture that
-        does not fit is sent smaller, and in `dropped` only where that does not fit either. Tokens
-        are estimated by the provider's published formula for `model`; of a model that is not known
-        by its costliest, and `notes` says so. `deliver` sends pictures `inline`, by `url` (signed,
-        open for an hour, `SEENIT_PUBLIC_URL` before it) or by `reference` (labels and ids alone).
-        Files go as parts named `images` or `file`; none of them is stored.
+        `messages` is a whole turn in the format of the provider that `format` names, `blocks` the
+        same without the question, for a turn that the caller writes; `citations` maps each label to
+        its picture. Only pictures whose decision and original's are `allow` are shown. If nothing
+        is relevant, or the budget is too small for one picture, there are no citations but a
+        `reason`. A picture that does not fit is sent smaller, and listed in `dropped` if that does
+        not fit either. Tokens are estimated by the provider's published formula for `model`, for an
+        unknown model by its costliest one, with a line in `notes`. `deliver` sends pictures
+        `inline`, by `url` (signed, valid for an hour, below `SEENIT_PUBLIC_URL`) or by `reference`
+        (labels and ids only). Files are parts named `images` or `file`; none of them is stored.
         """
         base = services.settings.public_url or (
             f"{proxies.scheme(request.scope)}://{request.base_url.netloc}"
@@ -92,6 +92,6 @@ def _build(
     wanted: PromptRequest,
     files: list[Path],
 ) -> PromptResult:
-    """Build a prompt that goes by the pictures sent along as well."""
+    """Build a prompt, searching also by the pictures sent along."""
     vectors = tuple(services.searcher.see(tenant, file.read_bytes()) for file in files)
     return contexts.build(tenant, msgspec.structs.replace(wanted, vectors=vectors))

@@ -1,4 +1,4 @@
-"""The root and the reference: pages for a browser, JSON for everything else."""
+"""Routes of the root and the API reference: pages for browsers, JSON for other clients."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from core.errors import MissingError
 
 STATIC = Path(__file__).parent.parent / "static"
 SCRIPT = "rapidoc-9.3.8.min.js"
-"""RapiDoc, vendored: the page works without a network. api/static/README.md has its licence."""
+"""RapiDoc, vendored so that the page works offline; api/static/README.md has its licence."""
 PLACES = {
     "reference": "/schema",
     "openapi": "/schema/openapi.json",
@@ -22,7 +22,7 @@ PLACES = {
     "health": "/health/ready",
     "metrics": "/metrics",
 }
-"""Addresses that the root names."""
+"""Paths that the root lists."""
 _JSON = ("application/json", "application/vnd.oai.openapi+json")
 
 _PAGE = """<!doctype html>
@@ -64,14 +64,14 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; connect-src 'self'; "
     "img-src 'self' data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""What the pages may load: nothing from another address."""
+"""Content security policy of the pages: nothing loads from another host."""
 
 Requested = Request[Any, Any, State]
 
 
 @get("/", include_in_schema=False, sync_to_thread=False)
 def get_root(request: Requested) -> Response[Any]:
-    """Return where things are, as JSON or as a page, whichever `Accept` prefers."""
+    """Return the main paths, as JSON or as a page, as `Accept` prefers."""
     if _prefers_page(request):
         return _page(_HOME)
     return Response({"name": "seenit", "version": service_version(), **PLACES})
@@ -100,7 +100,7 @@ async def _answer(request: Requested) -> Response[str] | None:
     Raise MissingError for an unknown path, which Litestar's own route would answer with HTML.
     """
     if "path" in request.path_params:
-        raise MissingError("there is nothing at this path")
+        raise MissingError("there is nothing at this path; /schema lists the paths")
     if request.url.path.rstrip("/") == "/schema" and _prefers_page(request):
         return _page(_REFERENCE)
     return None

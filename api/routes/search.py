@@ -1,4 +1,4 @@
-"""Searching: by words, by meaning, by example."""
+"""The search route: by words, by meaning, by example."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ from core.search.request import SearchRequest
 from core.search.searcher import SearchResults
 
 NOTHING = np.zeros(1, np.float32)
-"""Stands for a picture's vector until the rest of the request was found sound."""
+"""Placeholder for a file's vector while the rest of the request is validated."""
 
 
 class SearchRoutes(Controller):
-    """/v1/search."""
+    """The route POST /v1/search."""
 
     path = "/v1/search"
     tags = ("search",)
@@ -70,14 +70,14 @@ class SearchRoutes(Controller):
     ) -> images.Hits:
         """Find pictures that match a text, a stored picture (`image_id`) or a `file`.
 
-        `hybrid`, the default, asks every space and the words of the records, and fuses the lists by
-        rank; `used` says what took part, `missing` what could not and why. Asked by name, a mode
-        without its model is a 503. A `space` other than the active one is a 409. `min_similarity`
-        is a number with one mode, in hybrid an object such as `{"caption": 0.4}`, of which a hit
-        must reach one. Only pictures whose decision and original's are `allow` are found, unless a
-        key of role `moderate` or `admin` asks for others in `filters.decision`. A copy shows as its
-        original, `matched_copy_id` naming it, unless `collapse` is false. A file is looked at and
-        not stored.
+        `hybrid`, the default, searches every space and the words of the records, and fuses the
+        lists by rank; `used` names the modes that took part, `missing` the others, with reasons. A
+        mode that is named but has no model is a 503. A `space` other than the active one is a 409.
+        `min_similarity` is a number with one mode, in hybrid an object such as `{"caption": 0.4}`,
+        of which a hit must reach one. Only pictures whose decision and original's are `allow` are
+        found, unless a key of role `moderate` or `admin` names others in `filters.decision`. A copy
+        is shown as its original, with its id in `matched_copy_id`, unless `collapse` is false. A
+        file is not stored.
         """
         begun = time.perf_counter()
         limits = FormLimits(1, int(services.settings.max_bytes))

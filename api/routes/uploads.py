@@ -1,4 +1,4 @@
-"""Pictures: upload."""
+"""The upload route: accepting files as jobs."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ from core.records import Job
 
 ENDED = ("done", "failed")
 WAIT = 60.0
-"""Most seconds that `wait` may ask for."""
+"""Upper bound of `wait`, in seconds."""
 SOON = 0.5
-"""Seconds that a repeat waits to be told how far it has come."""
+"""Seconds that a repeated call waits for the state of its jobs."""
 REPLAY = ResponseHeader(
     name="Idempotent-Replay",
     documentation_only=True,
-    description="`true`: an earlier call with this Idempotency-Key had been accepted.",
+    description="`true`: an earlier call with this Idempotency-Key was accepted.",
 )
 KEY = 255
 """Most characters of an Idempotency-Key."""
@@ -56,7 +56,7 @@ logger = structlog.get_logger(__name__)
 
 
 class UploadRoutes(Controller):
-    """POST /v1/images."""
+    """The route POST /v1/images."""
 
     path = "/v1/images"
     tags = ("images",)
@@ -100,19 +100,18 @@ class UploadRoutes(Controller):
             str | None,
             HeaderParameter(
                 name="Idempotency-Key",
-                description="Per tenant, kept 24 h: the same key and content answers the same ids,"
-                " with `Idempotent-Replay: true`; other content answers 422.",
+                description="Per tenant, kept 24 h: the same key and content returns the same ids,"
+                " with `Idempotent-Replay: true`; other content is a 422.",
             ),
         ] = None,
     ) -> Response[images.Accepted]:
         """Accept pictures. A 202 is a promise: the uploads it names are never lost.
 
-        At once only size, signature, header, declared pixels and frames are looked at; a fault
-        inside the pixels is the job's. A file that is refused stands in its place as an error and
-        fails no other one, as does a part whose headers cannot be understood (400). Where none is
-        accepted: 413 if all are too large, 415 if all are of formats that are not read here, else
-        422. A full disk, or too many jobs that wait for a worker: 503, and `Retry-After` says when
-        to send it again.
+        The call checks only size, signature, header, declared pixels and frames; a fault inside the
+        pixels fails the job. A refused file is answered as an error in its place and does not fail
+        the others, as is a part with invalid headers (400). If no file is accepted: 413 if all are
+        too large, 415 if all are of unsupported formats, else 422. If the disk is full or too many
+        jobs are queued: 503, with `Retry-After`.
         """
         _check_key(key)
         number("wait", wait)
@@ -127,12 +126,12 @@ class UploadRoutes(Controller):
 async def _admit(
     request: Requested, spool: UploadSpool, services: Services, bounds: FormLimits, *, repeat: bool
 ) -> None:
-    """Refuse before a byte is written, yet read the body, so that its sender sees the answer."""
+    """Refuse before a byte is written, but read the body, so that the caller gets the answer."""
     try:
         await spool.run(services.acceptor.admit, repeat=repeat)
     except UnavailableError:
         left = bounds.files * bounds.bytes
-        with suppress(InternalServerException):  # it broke off
+        with suppress(InternalServerException):  # the caller has gone
             async for chunk in request.stream():
                 left -= len(chunk)
                 if left < 0:
@@ -144,13 +143,14 @@ def _accept(
     services: Services, caller: Caller, form: ReceivedForm, key: str | None, figures: MetricsRoutes
 ) -> AcceptedJobs:
     if not form.files:
-        raise MalformedError("send 1 to 100 files as parts named file", field="file")
-    told = of_form(form.texts, UploadForm)
+        most = services.settings.max_files
+        raise MalformedError(f"send 1 to {most} files as parts named file", field="file")
+    body = of_form(form.texts, UploadForm)
     accepted = services.acceptor.uploads(
         caller.tenant,
         form.files,
-        told.fields(),
-        keep_bytes=told.on_duplicate == "keep",
+        body.fields(),
+        keep_bytes=body.on_duplicate == "keep",
         key=key,
     )
     figures.accepted(accepted.items)
@@ -173,7 +173,7 @@ async def _answer(
     names: Sequence[str | None],
     wait: float,
 ) -> Response[images.Accepted]:
-    """Return ids at once; the state of each job too where the caller waits or repeats a call."""
+    """Return the ids, and the state of each job if the caller waits or repeats a call."""
     ids = [item.job_id for item in accepted.items if isinstance(item, Job)]
     structlog.contextvars.bind_contextvars(job_ids=ids)  # this request's lines name its jobs
     now: dict[str, images.Item] = {}
@@ -197,9 +197,9 @@ def _item(item: Job | SeenitError, name: str | None, now: Mapping[str, images.It
 async def _states(
     services: Services, tenant: str, ids: Sequence[str], wait: float
 ) -> dict[str, images.Item]:
-    """Return jobs by id after `wait` seconds at most; empty where the index does not answer.
+    """Return jobs by id after at most `wait` seconds; empty if the index does not answer.
 
-    The files are accepted all the same: an error here would make the caller send them again.
+    The files are accepted already: an error here would make the caller send them again.
     """
     try:
         if wait:
@@ -207,7 +207,7 @@ async def _states(
         async with asyncio.timeout(None if wait else SOON):
             return await asyncio.to_thread(_now, services, tenant, ids, in_full=bool(wait))
     except (SeenitError, TimeoutError) as error:
-        logger.warning("job_states_unknown", why=str(error) or f"no answer within {SOON} s")
+        logger.warning("job_states_unknown", reason=str(error) or f"no answer within {SOON} s")
         return {}
 
 
@@ -217,23 +217,24 @@ def _now(
     jobs = [job for job in services.jobs.jobs(tenant, ids) if job is not None]
     if in_full:
         return {
-            told.job.job_id: render.ended(told) for told in services.reader.job_views(tenant, jobs)
+            view.job.job_id: render.ended(view) for view in services.reader.job_views(tenant, jobs)
         }
     return {job.job_id: render.queued(job) for job in jobs}
 
 
 def _whole(errors: Sequence[SeenitError]) -> SeenitError:
-    """Return one error for a request of which no file was accepted."""
+    """Return one error for a request without an accepted file."""
     if len(errors) == 1:
         return errors[0]
     for kind in (TooLargeError, UnsupportedError):
         if all(isinstance(error, kind) for error in errors):
             return kind(f"none of {len(errors)} files was accepted: {errors[0].detail}")
-    return BrokenError(f"none of {len(errors)} files was accepted; `errors` says why")
+    return BrokenError(f"none of {len(errors)} files was accepted; `errors` has the reasons")
 
 
 def _check_key(key: str | None) -> None:
     if key is not None and not (1 <= len(key) <= KEY and key.isprintable()):
         raise MalformedError(
-            f"Idempotency-Key must be 1 to {KEY} printable characters", field="Idempotency-Key"
+            f"Idempotency-Key has {len(key)} characters; it must be 1 to {KEY} printable ones",
+            field="Idempotency-Key",
         )

@@ -1,4 +1,4 @@
-"""Wire types: what the service answers, as the reference at /schema shows it."""
+"""Wire types of answers about pictures and jobs, as the reference at /schema shows them."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ Cosine = Annotated[float, Meta(description="Cosine similarity; larger is closer.
 
 
 class Decision(Struct, frozen=True, kw_only=True):
-    """What may be done with the picture."""
+    """The decision what may be done with the picture."""
 
     value: Value
-    reason: Annotated[str | None, Meta(description="Why a person decided so.")] = None
+    reason: Annotated[str | None, Meta(description="Reason that a person gave.")] = None
     by: By
     at: Time
 
 
 class Original(Struct, frozen=True, kw_only=True):
-    """The record that copies point at; all but its id is null where it was deleted since."""
+    """The record that copies point at; all but its id is null if it was deleted since."""
 
     image_id: ImageId
     external_id: str | None
@@ -45,7 +45,7 @@ class Original(Struct, frozen=True, kw_only=True):
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
-    """Whether the picture was seen before, whose it was then, and how that is known."""
+    """Whether the picture was seen before, its original, and the evidence."""
 
     kind: Kind
     original: Original | None
@@ -53,25 +53,27 @@ class Verdict(Struct, frozen=True, kw_only=True):
     missing: tuple[Absent, ...]
     comparable: Annotated[
         bool,
-        Meta(description="False: too flat or too small for anything but exact equality."),
+        Meta(description="False: too flat or too small to compare other than exactly."),
     ]
     candidates_truncated: bool
     policy_version: str
     pipeline_version: str
-    revision: Annotated[int, Meta(description="Rises when a later fact changes the verdict.")]
+    revision: Annotated[
+        int, Meta(description="Incremented when a later change alters the verdict.")
+    ]
     decided_at: Time
     decided_by: Literal["machine", "person"]
 
 
 class Phash(Struct, frozen=True):
-    """DCT perceptual hash."""
+    """DCT perceptual hash of the picture."""
 
     hex: str
     bits: int = 64
 
 
 class Pdq(Struct, frozen=True):
-    """PDQ hash, for exchange with others' lists."""
+    """PDQ hash, for exchange with lists of other services."""
 
     hex: str
     bits: int = 256
@@ -79,12 +81,12 @@ class Pdq(Struct, frozen=True):
 
 
 class Fingerprints(Struct, frozen=True, kw_only=True):
-    """What the picture is recognised by."""
+    """Hashes by which the picture is recognised."""
 
     phash: Phash
     pdq: Pdq
-    md5: Annotated[str, Meta(description="Of the bytes as uploaded.")]
-    pixels_sha256: Annotated[str, Meta(description="Of the canonical 512-pixel preview.")]
+    md5: Annotated[str, Meta(description="MD5 of the bytes as uploaded, in hex.")]
+    pixels_sha256: Annotated[str, Meta(description="SHA-256 of the canonical 512-pixel preview.")]
     pixels_version: int
 
 
@@ -96,7 +98,7 @@ class Spaces(Struct, frozen=True, kw_only=True):
 
 
 class Image(Struct, frozen=True, kw_only=True):
-    """A settled picture."""
+    """A settled picture and its record."""
 
     image_id: ImageId
     owner_id: str | None
@@ -108,11 +110,11 @@ class Image(Struct, frozen=True, kw_only=True):
     source_url: str | None
     metadata: dict[str, Any]
     filename: str | None
-    sha256: Annotated[str, Meta(description="Of the bytes as uploaded, in hex.")]
+    sha256: Annotated[str, Meta(description="SHA-256 of the bytes as uploaded, in hex.")]
     fingerprints: Fingerprints
     width: Annotated[int, Meta(description="Pixels, upright.")]
     height: Annotated[int, Meta(description="Pixels, upright.")]
-    format: Annotated[Format, Meta(description="As the bytes show it.")]
+    format: Annotated[Format, Meta(description="Format of the bytes, whatever the file name.")]
     frames: int
     bytes: int
     content: Content
@@ -123,20 +125,20 @@ class Image(Struct, frozen=True, kw_only=True):
     decision: Decision
     anchor: Annotated[bool, Meta(description="Whether later pictures may be copies of it.")]
     hold_until: Annotated[
-        Time | None, Meta(description="Before then it is neither deleted nor purged.")
+        Time | None, Meta(description="Until then the picture can be neither deleted nor purged.")
     ]
-    revision: Annotated[int, Meta(description="Of the record; its ETag is this in quotes.")]
+    revision: Annotated[int, Meta(description="Revision of the record; its ETag starts with it.")]
 
 
 class Images(Struct, frozen=True):
-    """Records, newest first."""
+    """A page of records, newest first."""
 
     items: list[Image]
     next_cursor: str | None
 
 
 class Star(Struct, frozen=True):
-    """An original, and all that were confirmed against it, newest first."""
+    """An original and its confirmed copies, newest first."""
 
     original: Image
     items: list[Image]
@@ -153,44 +155,46 @@ class Neighbour(Struct, frozen=True):
 class Neighbours(Struct, frozen=True):
     """Nearest records of one space, best first."""
 
-    space: Annotated[str, Meta(description="Id of the space they were compared in.")]
+    space: Annotated[str, Meta(description="Id of the space in which they were compared.")]
     items: list[Neighbour]
     next_cursor: str | None = None
 
 
 class Similarities(Struct, frozen=True, kw_only=True):
-    """Cosines in the spaces that were asked and hold a vector of the picture."""
+    """Cosines in the searched spaces that hold a vector of the picture."""
 
     visual: Cosine | UnsetType = UNSET
     caption: Cosine | UnsetType = UNSET
 
 
 class Hit(Struct, frozen=True, kw_only=True):
-    """A picture that was found, and why."""
+    """A found picture, and how it matched."""
 
     image: Image
     similarities: Similarities
     distance: Annotated[
-        float | UnsetType, Meta(description="By `metric`, where one space was asked.")
+        float | UnsetType, Meta(description="Distance by `metric`, if one space was searched.")
     ] = UNSET
-    rank: Annotated[int, Meta(description="From 1.")]
+    rank: Annotated[int, Meta(description="Rank from 1.")]
     matched_by: Annotated[
         tuple[Literal["visual", "caption", "keyword"], ...],
-        Meta(description="Whose lists named it."),
+        Meta(description="Modes whose lists hold the picture."),
     ]
     matched_copy_id: Annotated[
         ImageId | UnsetType,
-        Meta(description="The copy that matched, or that alone passed the filters."),
+        Meta(description="Copy that matched, or the only one that passed the filters."),
     ] = UNSET
     band: Annotated[
         Literal["very close", "close", "related", "weak"] | UnsetType,
-        Meta(description="The best of its similarities in words, by space."),
+        Meta(description="Words for the best of its similarities, by thresholds of each space."),
     ] = UNSET
-    group: Annotated[str | UnsetType, Meta(description="Its value of `group_by`.")] = UNSET
+    group: Annotated[str | UnsetType, Meta(description="The picture's value of `group_by`.")] = (
+        UNSET
+    )
 
 
 class Hits(Struct, frozen=True, kw_only=True):
-    """What was found, best first."""
+    """Results of a search, best first."""
 
     hits: list[Hit]
     used: Annotated[
@@ -199,7 +203,7 @@ class Hits(Struct, frozen=True, kw_only=True):
     ]
     missing: Annotated[
         tuple[Absent, ...],
-        Meta(description="Modes of hybrid that could not take part, `signal` naming them."),
+        Meta(description="Modes of hybrid that could not take part, named by `signal`."),
     ]
     took_ms: float
 
@@ -209,7 +213,7 @@ class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     type: Annotated[
         str,
-        Meta(description="What kind; GET it to read more.", examples=["/problems/malformed"]),
+        Meta(description="Path of a page about this type.", examples=["/problems/malformed"]),
     ]
     title: str
     status: int
@@ -219,53 +223,55 @@ class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
     )
     filename: Annotated[str | None, Meta(description="The file at fault.")] = None
     request_id: Annotated[
-        str | None, Meta(description="To find the request in the service's log.")
+        str | None, Meta(description="Id of the request in the service's log.")
     ] = None
     errors: Annotated[
-        list[Problem] | None, Meta(description="One a file, where none was accepted.")
+        list[Problem] | None, Meta(description="One for each file, if none was accepted.")
     ] = None
-    job: Annotated[Job | None, Meta(description="Of a picture that has no record (yet).")] = None
+    job: Annotated[Job | None, Meta(description="Job of a picture that has no record (yet).")] = (
+        None
+    )
     reasons: Annotated[dict[str, str] | None, Meta(description="Why a part is down or absent.")] = (
         None
     )
     parts: Annotated[
         dict[str, Literal["ok", "down", "absent", "off"]] | None,
-        Meta(description="What works, where uploads cannot be accepted."),
+        Meta(description="State of each part, if uploads cannot be accepted."),
     ] = None
     erased: Annotated[
-        Erased | None, Meta(description="What became of an owner's pictures where some are held.")
+        Erased | None, Meta(description="Outcome for an owner's pictures, if some are held.")
     ] = None
 
 
 class Job(Struct, frozen=True, kw_only=True):
-    """One thing to be settled: an upload, or an operation on a record."""
+    """One unit to be settled: an upload, or an operation on a record."""
 
     job_id: str
     kind: JobKind
     image_id: Annotated[
-        ImageId | None, Meta(description="Null for what concerns no single picture.")
+        ImageId | None, Meta(description="Null for a job that concerns no single picture.")
     ]
     status: JobStatus
     verdict: Annotated[Verdict | None, Meta(description="As it was when the job ended.")] = None
     decision: Decision | None = None
-    error: Annotated[Problem | None, Meta(description="Why it failed.")] = None
+    error: Annotated[Problem | None, Meta(description="Error that the job failed with.")] = None
     attempts: int = 1
     accepted_at: Time
     finished_at: Time | None = None
 
 
 class Jobs(Struct, frozen=True):
-    """Jobs, newest first."""
+    """A page of jobs, newest first."""
 
     items: list[Job]
     next_cursor: str | None
 
 
 class Item(Struct, frozen=True, kw_only=True):
-    """A file that was accepted, or why it was not.
+    """An accepted file, or the error that refused it.
 
-    Accepted: `job_id`, `image_id`, `status`; with `wait`, all that the job answers. Refused:
-    `error` alone.
+    Accepted: `job_id`, `image_id`, `status`; with `wait`, all fields of the job. Refused: only
+    `error`.
     """
 
     job_id: str | UnsetType = UNSET
@@ -281,7 +287,7 @@ class Item(Struct, frozen=True, kw_only=True):
 
 
 class Accepted(Struct, frozen=True):
-    """One item a file, in the order of the parts."""
+    """An item for each file, in the order of the parts."""
 
     items: list[Item]
 
@@ -294,12 +300,13 @@ class Checked(Struct, frozen=True):
 
 
 class Erased(Struct, frozen=True, kw_only=True):
-    """What became of an owner's pictures."""
+    """Outcome of deleting an owner's pictures."""
 
     owner_id: str
     matched: Annotated[int, Meta(description="Pictures found: settled, waiting or failed.")]
     deleted: int
-    waiting: Annotated[int, Meta(description="Deletes that are accepted and not settled yet.")]
+    waiting: Annotated[int, Meta(description="Deletes accepted but not settled yet.")]
     held: Annotated[
-        int | UnsetType, Meta(description="Kept until their `hold_until`, where there are such.")
+        int | UnsetType,
+        Meta(description="Pictures kept until their `hold_until`, if there are any."),
     ] = UNSET

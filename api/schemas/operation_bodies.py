@@ -57,7 +57,7 @@ def _json(kind: type[msgspec.Struct], **shown: object) -> OpenAPIMediaType:
 def _form(
     name: str, file: dict[str, Any], kind: type[msgspec.Struct] | None = None
 ) -> OpenAPIMediaType:
-    """Return a form: a part for each field, `file` for pictures; what is no text is JSON."""
+    """Return a form: a part for each field, as text or JSON, and `file` for pictures."""
     fields = validation.schemas(kind)[kind.__name__]["properties"] if kind else {}
     required = {} if kind in (SearchBody, PromptBody) else {"required": ["file"]}
     SCHEMAS[name] = {
@@ -72,7 +72,7 @@ def _form(
 def _operation(
     content: dict[str, OpenAPIMediaType], *, status: str = "200", answer: object = None
 ) -> type[Operation]:
-    """Return an operation with this body, and with an example of its answer where there is one."""
+    """Return an operation with this body, and an example of its answer if there is one."""
 
     @dataclass
     class OperationWithBody(Operation):
@@ -115,7 +115,7 @@ PromptOperation = _operation(
     {
         "application/json": _json(PromptBody, example=examples.QUESTION),
         "multipart/form-data": _form(
-            "PromptForm", _FILES | {"description": "Pictures to go by."}, PromptBody
+            "PromptForm", _FILES | {"description": "Pictures to search by."}, PromptBody
         ),
     },
     answer=examples.PROMPT,

@@ -1,4 +1,4 @@
-"""Rendering of core values as wire types, field by field; evidence is core's own."""
+"""Rendering of core values as wire types, field by field; evidence is core's own type."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from core.search.execution import FoundPicture, SearchResults
 
 
 def image(seen: RecordView) -> schemas.Image:
-    """Render a record."""
-    record, state, told = seen.record, seen.record.state, seen.record.fields
+    """Render a record with its original joined."""
+    record, state, fields = seen.record, seen.record.state, seen.record.fields
     print_ = record.fingerprint
     return schemas.Image(
         image_id=state.image_id,
-        owner_id=told.owner_id,
-        external_id=told.external_id,
-        title=told.title,
-        description=told.description,
-        category=told.category,
-        tags=told.tags,
-        source_url=told.source_url,
-        metadata=told.metadata,
-        filename=told.filename,
+        owner_id=fields.owner_id,
+        external_id=fields.external_id,
+        title=fields.title,
+        description=fields.description,
+        category=fields.category,
+        tags=fields.tags,
+        source_url=fields.source_url,
+        metadata=fields.metadata,
+        filename=fields.filename,
         sha256=state.sha256,
         fingerprints=schemas.Fingerprints(
             phash=schemas.Phash(print_.phash),
@@ -129,16 +129,16 @@ def decision(core: types.Decision, reason: str | None) -> schemas.Decision:
     return schemas.Decision(value=core.value, reason=reason, by=core.by, at=core.at)
 
 
-def job(told: JobView) -> schemas.Job:
+def job(view: JobView) -> schemas.Job:
     """Render a job with its verdict or its error."""
-    core = told.job
+    core = view.job
     return schemas.Job(
         job_id=core.job_id,
         kind=core.kind,
         image_id=core.image_id or None,
         status=core.status,
-        verdict=verdict(core.verdict, told.original) if core.verdict else None,
-        decision=decision(core.decision, told.reason) if core.decision else None,
+        verdict=verdict(core.verdict, view.original) if core.verdict else None,
+        decision=decision(core.decision, view.reason) if core.decision else None,
         error=written(core.problem) if core.problem else None,
         attempts=core.attempts,
         accepted_at=core.accepted_at,
@@ -146,14 +146,14 @@ def job(told: JobView) -> schemas.Job:
     )
 
 
-def ended(told: JobView) -> schemas.Item:
-    """Render an upload as its job answers."""
-    whole = job(told)
+def ended(view: JobView) -> schemas.Item:
+    """Render an upload with all fields of its job."""
+    whole = job(view)
     return schemas.Item(**{name: getattr(whole, name) for name in schemas.Item.__struct_fields__})
 
 
 def queued(core: records.Job | JobState) -> schemas.Item:
-    """Render an upload just accepted, or as it stands when the call is repeated."""
+    """Render an upload just accepted, or with its current status if the call is repeated."""
     status = core.status if isinstance(core, JobState) else "queued"
     return schemas.Item(job_id=core.job_id, image_id=core.image_id, status=status)
 
@@ -164,7 +164,7 @@ def refused(error: SeenitError, filename: str | None) -> schemas.Item:
 
 
 def statistics(counts: TenantCounts) -> standing.Statistics:
-    """Render counts, and how far the index is behind the log."""
+    """Render counts, with the log entries that the index lacks."""
     stats = counts.stats
     return standing.Statistics(
         total=_group(stats.total),
@@ -193,7 +193,7 @@ def problem(error: SeenitError, *, filename: str | None = None) -> schemas.Probl
 
 
 def written(core: records.Problem) -> schemas.Problem:
-    """Render an error that a job was stored with."""
+    """Render the stored error of a job."""
     return schemas.Problem(
         type=f"/problems/{core.type}", title=core.title, status=core.status, detail=core.detail
     )

@@ -25,11 +25,11 @@ from rag.prompt_builder import LIMIT, MOST, PromptRequest
 from rag.providers.registry import Name
 
 METADATA = 16 * 1024
-"""Bytes of `metadata` as compact JSON."""
+"""Most bytes of `metadata` as compact JSON."""
 NESTED = 32
-"""Levels of lists and objects in a body: they are written out again by recursion."""
+"""Most levels of lists and objects in a body: encoding them again recurses."""
 SCHEMES = ("http", "https", "ftp", "s3", "gs", "az")
-"""Schemes of `source_url`: it may be shown as a link, so none that runs or reads a local file."""
+"""Schemes of `source_url`: it may be shown as a link, so no script and no local file."""
 HITS = 200
 """Most hits of a search."""
 
@@ -59,14 +59,14 @@ Moment = Annotated[
     ),
 ]
 Question = Annotated[
-    str, Meta(max_length=10_000, description="Words to search by; models cut it where they end.")
+    str, Meta(max_length=10_000, description="Words to search by; models cut it at their limit.")
 ]
 Cosine = Annotated[float, Meta(ge=-1, le=1)]
 Budget = Annotated[int, Meta(ge=0, le=2**53)]
 
 
 class RecordFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Fields of a record that a caller sets; null and an empty text take a field away."""
+    """Fields of a record that a caller sets; null and an empty text remove a field."""
 
     title: Title | UnsetType | None = UNSET
     description: Description | UnsetType | None = UNSET
@@ -78,11 +78,11 @@ class RecordFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     metadata: Metadata | UnsetType | None = UNSET
 
     def __post_init__(self) -> None:
-        """Raise MalformedError for control characters and for an address with another scheme."""
+        """Raise MalformedError for control characters, and for a URL with another scheme."""
         for name, value in asdict(self).items():
             for text in value if isinstance(value, tuple) else (value,):
                 if isinstance(text, str) and _has_controls(text):
-                    raise MalformedError(f"{name} holds control characters", field=name)
+                    raise MalformedError(f"{name} has control characters: remove them", field=name)
         if isinstance(self.source_url, str) and self.source_url:
             _check_url(self.source_url)
 
@@ -104,7 +104,7 @@ EDITABLE = RecordFields.__struct_fields__
 
 
 class UploadForm(RecordFields, frozen=True, kw_only=True):
-    """Fields of an upload, which hold for all its files."""
+    """Fields of an upload, which apply to all its files."""
 
     on_duplicate: Annotated[
         Literal["keep", "discard_bytes"],
@@ -115,7 +115,7 @@ class UploadForm(RecordFields, frozen=True, kw_only=True):
     ] = "keep"
 
     def fields(self) -> Fields:
-        """Return the fields as a record keeps them. Raise MalformedError."""
+        """Return the fields as a record stores them. Raise MalformedError."""
         given = {name: value for name in EDITABLE if (value := getattr(self, name))}
         return Fields(**given | {"metadata": check_metadata(self.metadata or {})})
 
@@ -124,13 +124,15 @@ class RecordPatch(RecordFields, frozen=True, kw_only=True):
     """A JSON merge patch (RFC 7396)."""
 
     hold_until: (
-        Annotated[Moment, Meta(description="Role moderate: not deleted or purged before then.")]
+        Annotated[
+            Moment, Meta(description="Role moderate: neither deleted nor purged before then.")
+        ]
         | UnsetType
         | None
     ) = UNSET
 
     def __post_init__(self) -> None:
-        """Bring the time to UTC. Raise MalformedError."""
+        """Convert the time to UTC. Raise MalformedError."""
         super().__post_init__()
         if isinstance(self.hold_until, str):
             force_setattr(self, "hold_until", moment("hold_until", self.hold_until))
@@ -148,7 +150,7 @@ class DecisionBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     def __post_init__(self) -> None:
         """Raise MalformedError for control characters."""
         if self.reason is not None and _has_controls(self.reason):
-            raise MalformedError("reason holds control characters", field="reason")
+            raise MalformedError("reason has control characters: remove them", field="reason")
 
 
 class AdminTaskBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -175,7 +177,7 @@ class AdminTaskBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ) = None
 
     def arguments(self) -> dict[str, str]:
-        """Return the arguments of the task. Raise MalformedError for one that is another kind's."""
+        """Return the arguments of the task. Raise MalformedError for one of another kind."""
         named = {"space": (self.space, "backfill"), "rate": (self.rate, "calibrate")}
         given = {name: one for name, one in named.items() if one[0] is not None}
         for name, (_, kind) in given.items():
@@ -187,20 +189,20 @@ class AdminTaskBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class SearchFilters(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Conditions that every picture found must meet."""
+    """Conditions that every found picture must meet."""
 
     category: Category | None = None
     tags: (
         Annotated[
             tuple[Annotated[str, Meta(max_length=100)], ...],
-            Meta(max_length=50, description="All must be there."),
+            Meta(max_length=50, description="A picture must have all of them."),
         ]
         | None
     ) = None
     verdict: Kind | None = None
     decision: Annotated[
         Value | Annotated[tuple[Value, ...], Meta(min_length=1)] | None,
-        Meta(description="One or several; `allow` unless named. Others take the role moderate."),
+        Meta(description="One or several; default `allow`. Others take the role moderate."),
     ] = None
     owner_id: OwnerId | None = None
     external_id: Annotated[str, Meta(max_length=EXTERNAL_ID)] | None = None
@@ -210,7 +212,7 @@ class SearchFilters(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     accepted_before: Moment | None = None
 
     def filters(self, path: str = "filters.") -> Filters:
-        """Return the conditions as the index takes them. Raise MalformedError naming `path`."""
+        """Return the conditions for the index. Raise MalformedError with a field below `path`."""
         found = {name: value for name, value in asdict(self).items() if value is not None}
         if isinstance(self.decision, str):
             found["decision"] = (self.decision,)
@@ -224,14 +226,14 @@ class SearchFilters(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class MinSimilarity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Least cosines by space, of which a hit must reach one."""
+    """Minimum cosines by space, of which a hit must reach one."""
 
     visual: Cosine | UnsetType = UNSET
     caption: Cosine | UnsetType = UNSET
 
 
 class SearchBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A search."""
+    """A search by text, stored picture or file."""
 
     text: Question | None = None
     image_id: Annotated[Id, Meta(description="A stored picture to search by.")] | None = None
@@ -240,14 +242,16 @@ class SearchBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     limit: Annotated[int, Meta(ge=1, le=HITS)] = 20
     min_similarity: Annotated[
         Cosine | MinSimilarity | None,
-        Meta(description="Least cosine: a number with one mode, by space with hybrid."),
+        Meta(description="Minimum cosine: a number with one mode, by space with hybrid."),
     ] = None
     max_distance: (
-        Annotated[float, Meta(ge=0, le=2, description="With visual or caption.")] | None
+        Annotated[float, Meta(ge=0, le=2, description="With mode visual or caption.")] | None
     ) = None
     metric: Metric = "cosine"
     group_by: Grouping | None = None
-    collapse: Annotated[bool, Meta(description="Copies show as their original.")] = True
+    collapse: Annotated[bool, Meta(description="Whether copies are shown as their original.")] = (
+        True
+    )
     space: (
         Annotated[
             Id, Meta(description="`visual`, `caption` or an id: 409 unless it is the active one.")
@@ -256,7 +260,7 @@ class SearchBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ) = None
 
     def request(self) -> SearchRequest:
-        """Return the search as core takes it. Raise MalformedError."""
+        """Return the search request for core. Raise MalformedError."""
         wanted = asdict(self) | {"filters": _filters(self.filters)}
         if self.image_id is not None:
             wanted["image_id"] = self.image_id.lower()
@@ -272,7 +276,7 @@ class PromptBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     query: Question | None = None
     images: Annotated[
         tuple[Annotated[str, Meta(min_length=1, max_length=100)], ...],
-        Meta(max_length=50, description="Ids of stored pictures to go by."),
+        Meta(max_length=50, description="Ids of stored pictures to search by."),
     ] = ()
     filters: SearchFilters | None = None
     limit: Annotated[int, Meta(ge=1, le=MOST)] = LIMIT
@@ -283,14 +287,15 @@ class PromptBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     format: Name = "openai"
     model: (
         Annotated[
-            str, Meta(max_length=200, description="As the provider names it; for the estimate.")
+            str,
+            Meta(max_length=200, description="The provider's name of the model, for the estimate."),
         ]
         | None
     ) = None
     deliver: Deliver = "inline"
 
     def request(self, base: str) -> PromptRequest:
-        """Return the question as rag takes it; signed URLs begin with `base`."""
+        """Return the prompt request for rag; signed URLs begin with `base`."""
         wanted = asdict(self) | {"filters": _filters(self.filters), "base": base}
         wanted["image_ids"] = tuple(dict.fromkeys(one.lower() for one in wanted.pop("images")))
         return PromptRequest(**wanted)
@@ -314,7 +319,7 @@ def check_metadata(metadata: dict[str, object]) -> dict[str, object]:
         size = len(msgspec.json.encode(metadata))
     except (OverflowError, RecursionError):
         raise MalformedError(
-            "metadata holds an integer of more than 64 bits", field="metadata"
+            "metadata has an integer of more than 64 bits: send it as a text", field="metadata"
         ) from None
     if size > METADATA:
         raise MalformedError(f"metadata has {size} bytes (limit {METADATA})", field="metadata")
@@ -341,7 +346,7 @@ def _filters(given: SearchFilters | None) -> Filters:
 
 
 def _merge(present: object, patch: object) -> Any:  # noqa: ANN401 - any JSON value
-    """Merge by RFC 7396, section 2."""
+    """Return a value merged by RFC 7396, section 2."""
     if not isinstance(patch, dict):
         return patch
     whole = dict(present) if isinstance(present, dict) else {}
@@ -360,7 +365,7 @@ def _check_url(value: str) -> None:
         url = urlsplit("")
     if url.scheme not in SCHEMES or not url.netloc:
         raise MalformedError(
-            f"source_url must be an address that begins with one of {', '.join(SCHEMES)}",
+            f"source_url must be a URL with one of the schemes {', '.join(SCHEMES)}",
             field="source_url",
         )
 

@@ -1,4 +1,4 @@
-"""Wire types of counts and health: how the service stands."""
+"""Wire types of counts and health."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from msgspec import Meta, Struct, field
 
 
 class Coverage(Struct, frozen=True, kw_only=True):
-    """Vectors of one space."""
+    """Counts of vectors in one space."""
 
     present: Annotated[int, Meta(description="Records with a vector.")] = field(name="with")
     missing: int
     represented_by_original: Annotated[
-        int, Meta(description="Copies, for which their original's vector stands.")
+        int, Meta(description="Copies without a vector, represented by their original's.")
     ]
 
 
@@ -27,15 +27,15 @@ class Group(Struct, frozen=True, kw_only=True):
 
 
 class Log(Struct, frozen=True, kw_only=True):
-    """How far the index is behind the log."""
+    """Distance of the index from the head of the log, in entries."""
 
     head: Annotated[int, Meta(description="Number of the last entry.")]
-    watermark: Annotated[int, Meta(description="Number up to which the index holds all.")]
+    watermark: Annotated[int, Meta(description="Number up to which the index holds all entries.")]
     lag: int
 
 
 class Statistics(Struct, frozen=True, kw_only=True):
-    """Counts as of the watermark."""
+    """Counts as of the index's watermark."""
 
     total: Group
     categories: dict[str, Group]
@@ -44,7 +44,7 @@ class Statistics(Struct, frozen=True, kw_only=True):
 
 
 class Ready(Struct, frozen=True):
-    """What works; `degraded` still takes uploads, and a part that is `off` is so by a setting."""
+    """State of each part; `degraded` still takes uploads, and a setting turns a part `off`."""
 
     status: Literal["ready", "degraded"]
     parts: dict[str, Literal["ok", "down", "absent", "off"]]
@@ -52,6 +52,6 @@ class Ready(Struct, frozen=True):
 
 
 class Live(Struct, frozen=True):
-    """The process answers."""
+    """Answer of a live process."""
 
     status: Literal["ok"] = "ok"
