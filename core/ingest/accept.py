@@ -1,8 +1,8 @@
 """Acceptance: once it returns, an upload or an operation is never lost.
 
-Only the blob store is needed. The order of writes is bytes and fields, then the pending job, then
-the queue: whatever is cut off in between is either finished by the caller's repeat (under the same
-Idempotency-Key it gets the same ids) or was never promised.
+It needs the blob store only. Bytes and fields are written first, then the pending job, then the
+queue: a call that breaks off in between is finished by the caller's repeat (the same
+Idempotency-Key returns the same ids), or was never acknowledged.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ from core.task_names import picture_of
 from core.types import Limits, Value
 
 KEY_SECONDS = 24 * 3600.0
-"""How long an Idempotency-Key is kept."""
+"""Lifetime of an Idempotency-Key, in seconds."""
 FREE_BYTES = 256 * 1024 * 1024
-"""Less than this left on the device, and nothing more is accepted."""
+"""Free bytes on the device below which uploads are refused."""
 
 logger = logging.getLogger(__name__)
 
 
 class Upload(msgspec.Struct, frozen=True, kw_only=True):
-    """A file already on disk and hashed by the door; accepting takes it over."""
+    """A file that the API wrote to disk and hashed; accepting takes it over."""
 
     path: Path
     filename: str | None
@@ -57,14 +57,14 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AcceptedJobs(msgspec.Struct, frozen=True):
-    """One job or error an upload, in order, and whether an earlier call had made them."""
+    """A job or error for each upload, in order, and whether an earlier call created them."""
 
     items: list[Job | SeenitError]
     replayed: bool = False
 
 
 class UsedKey(msgspec.Struct, frozen=True, kw_only=True):
-    """What is kept of an Idempotency-Key."""
+    """The stored use of an Idempotency-Key: its ids, and the digest of its content."""
 
     ids: tuple[str, ...]
     digest: str
@@ -72,7 +72,7 @@ class UsedKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Acceptor:
-    """Makes uploads and operations durable and hands them to the queue."""
+    """The entry of uploads and operations: makes them durable and enqueues them."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class Acceptor:
         meter: Meter = UNMETERED,
         backlog: BacklogLimit | None = None,
     ) -> None:
-        """Without a `backlog` uploads are accepted however many wait."""
+        """Create an acceptor; without a `backlog` the number of waiting jobs is not limited."""
         self._meter = meter
         self._blobs = blobs
         self._shelf = shelf
@@ -95,14 +95,16 @@ class Acceptor:
         self._backlog = backlog
 
     def admit(self, *, repeat: bool = False) -> None:
-        """Whether uploads are accepted at all: asked before any byte of them is read.
+        """Check that uploads are accepted, before their bytes are read.
 
-        Raise StoreUnavailableError where the disk is full, BacklogError where too much waits. What
-        may be a `repeat` of an accepted upload is told its ids however much waits.
+        Raise StoreUnavailableError if the disk is full, BacklogError if too many jobs wait. The
+        backlog does not apply to a possible `repeat` of an accepted upload.
         """
         free = self._blobs.free()
         if free is not None and free < FREE_BYTES:
-            raise StoreUnavailableError("the disk is full: uploads are not accepted at present")
+            raise StoreUnavailableError(
+                f"the disk is full ({free} bytes are free, limit {FREE_BYTES}): free some space"
+            )
         if self._backlog is not None and not repeat:
             self._backlog.check()
 
@@ -115,17 +117,21 @@ class Acceptor:
         keep_bytes: bool = True,
         key: str | None = None,
     ) -> AcceptedJobs:
-        """Accept the files that are pictures by their headers; an error stands for each other one.
+        """Accept the files that are pictures by their headers; return an error for each other.
 
-        Writes their bytes and fields, then the pending jobs, then enqueues them. Under a known
-        Idempotency-Key the same ids are answered, and what has not ended is written again.
+        Write their bytes and fields, then the pending jobs, then enqueue them. A known
+        Idempotency-Key returns the same ids, and jobs that have not ended are written again.
 
-        Raises MalformedError where `external_id` comes with several files, KeyReusedError where the
-        Idempotency-Key was used for other content, StoreUnavailableError where the disk is full,
-        BacklogError where too much waits.
+        Raise MalformedError if `external_id` comes with several files, KeyReusedError if the
+        Idempotency-Key was used for other content, StoreUnavailableError if the disk is full,
+        BacklogError if too many jobs wait.
         """
         if fields.external_id is not None and len(uploads) > 1:
-            raise MalformedError("external_id takes one file a request", field="external_id")
+            raise MalformedError(
+                f"external_id names one picture, but the request has {len(uploads)} files: "
+                "send one file in each request",
+                field="external_id",
+            )
         self.admit(repeat=key is not None)
         checked = [self._inspect(upload) for upload in uploads]
         wanted = [pair for pair in checked if not isinstance(pair, SeenitError)]
@@ -155,7 +161,7 @@ class Acceptor:
         value: Value | None = None,
         hold_until: str | UnsetType | None = UNSET,
     ) -> Job:
-        """Leave an operation to be settled in the order of the log, however much waits."""
+        """Create an operation to be settled in the order of the log; no backlog applies."""
         op_id = self._new_id()
         if fields is not None:
             self._shelf.write_fields(tenant, [(image_id, op_id, fields)])
@@ -174,7 +180,7 @@ class Acceptor:
         return job
 
     def operations(self, tenant: str, wanted: Sequence[tuple[JobKind, str]]) -> list[Job]:
-        """Leave one operation for each of many pictures, in order, with one flush for all."""
+        """Create one operation for each of many pictures, in order, with one flush for all."""
         jobs = [
             Job(
                 job_id=self._new_id(),
@@ -190,7 +196,7 @@ class Acceptor:
         return jobs
 
     def retry(self, tenant: str, job_id: str) -> Job:
-        """Try a failed upload again. Raise MissingError, GoneError, ConflictError."""
+        """Retry a failed upload as a new job. Raise MissingError, GoneError, ConflictError."""
         image_id = picture_of(job_id)
         if self._blobs.exists([keys.tombstone(tenant, image_id)])[0]:
             raise GoneError(f"picture {image_id} was deleted")
@@ -200,7 +206,7 @@ class Acceptor:
         if job_id not in tries:
             raise MissingError(f"there is no job {job_id}")
         if self._blobs.exists([keys.pending(tenant, tries[-1])])[0]:
-            raise ConflictError(f"job {tries[-1]} has not ended yet")
+            raise ConflictError(f"job {tries[-1]} has not ended yet: wait for it, then retry")
         data = self._blobs.get(keys.blob(tenant, image_id))
         header = inspect(data, self._limits)
         job = Job(
@@ -222,7 +228,7 @@ class Acceptor:
     # --- steps ----------------------------------------------------------------------------------
 
     def _tries(self, tenant: str, image_id: str) -> list[str]:
-        """The retries there have been, oldest first: each left a done mark or is pending."""
+        """Return the job_ids of all retries, oldest first: each is pending or has a done mark."""
         n = 1
         tries: list[str] = []
         while True:
@@ -245,9 +251,9 @@ class Acceptor:
     def _claim(
         self, tenant: str, key: str, digest: str, ids: tuple[str, ...]
     ) -> tuple[tuple[str, ...], bool]:
-        """Take an Idempotency-Key; the ids that go with it, and whether it was taken before.
+        """Claim an Idempotency-Key; return its ids, and whether it was claimed before.
 
-        Raises KeyReusedError where it was used for other content, or for more or fewer pictures.
+        Raise KeyReusedError if it was used for other content, or for more or fewer pictures.
         """
         name = hashlib.sha256(key.encode()).hexdigest()
         mine = UsedKey(ids=ids, digest=digest, at=clock.now())
@@ -314,9 +320,12 @@ class Acceptor:
         except UnavailableError as error:
             self._meter.count("unavailable", reason=error.type, at="accept")
             logger.warning(
-                "not enqueued, the sweeper will: %s",
-                error,
-                extra={"tenant": tenant, "job_ids": [job.job_id for job in jobs]},
+                "enqueue_failed",  # the sweeper enqueues them
+                extra={
+                    "tenant": tenant,
+                    "job_ids": [job.job_id for job in jobs],
+                    "reason": str(error),
+                },
             )
 
 
@@ -337,7 +346,7 @@ def _ingest_job(tenant: str, image_id: str, upload: Upload, name: str, *, keep_b
 
 
 def _ids_of(last: UsedKey, mine: UsedKey) -> tuple[str, ...]:
-    """Return the ids of a used key, where this is the same request. Raises KeyReusedError."""
+    """Return the ids of a used key if this is the same request. Raise KeyReusedError."""
     if last.digest != mine.digest:
         raise KeyReusedError(
             "this Idempotency-Key was used for other content; use a new key",
@@ -345,15 +354,15 @@ def _ids_of(last: UsedKey, mine: UsedKey) -> tuple[str, ...]:
         )
     if len(last.ids) != len(mine.ids):
         raise KeyReusedError(
-            "other files were accepted under this Idempotency-Key: the limits "
-            "have changed since, so send these under a new one",
+            f"{len(last.ids)} files were accepted under this Idempotency-Key, now {len(mine.ids)} "
+            "would be, as the limits have changed since: use a new key",
             field="Idempotency-Key",
         )
     return last.ids
 
 
 def _digest(uploads: Sequence[Upload | SeenitError], fields: Fields, keep_bytes: bool) -> str:
-    """Hash files and fields: the same key with other content has another digest."""
+    """Return the digest of files and fields, which differs for other content."""
     parts = [
         upload.detail if isinstance(upload, SeenitError) else upload.sha256 for upload in uploads
     ]

@@ -1,4 +1,4 @@
-"""How much waits for a worker: past a mark uploads are refused, so that no queue grows for ever."""
+"""A limit on the jobs that wait for a worker, past which uploads are refused."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from core.errors import BacklogError, SeenitError
 from core.ports import Blobs
 
 SECONDS = 1.0
-"""For so long an answer stands: uploads may come by the thousand."""
+"""Seconds for which a count is reused: uploads may come by the thousand."""
 
 
 class BacklogLimit:
-    """Asks for the depth at most once a second; safe from several threads."""
+    """A limit that counts waiting jobs at most once a second; safe for use by threads."""
 
     def __init__(
         self,
@@ -24,20 +24,20 @@ class BacklogLimit:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`depth` counts jobs waiting, and may raise a SeenitError; `most` is refused at."""
+        """Create a limit: `depth` counts waiting jobs or raises SeenitError; refuse at `most`."""
         self._depth = depth
         self._most = most
         self._clock = clock
         self._lock = threading.Lock()
-        self._asking = False
+        self._counting = False
         self._again = float("-inf")
         self._known = 0
 
     def check(self) -> None:
-        """Raise BacklogError where no upload can be taken in.
+        """Raise BacklogError if the limit is reached.
 
-        Who cannot say how much waits refuses nothing: what is accepted is found in `pending/`. One
-        thread asks while the others go by what was known.
+        If the count fails, uploads are accepted: the sweeper finds them in `pending/`. One thread
+        counts while the others use the last count.
         """
         if self._take():
             try:
@@ -46,22 +46,24 @@ class BacklogLimit:
                 self._known = 0
             finally:
                 self._again = self._clock() + SECONDS
-                self._asking = False
+                self._counting = False
         if self._known >= self._most:
-            raise BacklogError("more waits for a worker than is taken in at once")
+            raise BacklogError(
+                f"Too many jobs are queued (limit SEENIT_BACKLOG={self._most}); retry later."
+            )
 
     def _take(self) -> bool:
         with self._lock:
-            if self._asking or self._clock() < self._again:
+            if self._counting or self._clock() < self._again:
                 return False
-            self._asking = True
+            self._counting = True
             return True
 
 
 def lying(blobs: Blobs, most: int) -> int:
-    """Jobs of all tenants that no entry of the log holds yet, counted no further than `most`.
+    """Count the pending jobs of all tenants, no further than `most`.
 
-    Where each process has a queue of its own, this is what waits for the one that works.
+    This is the depth where every process has a queue of its own, and only one of them settles.
     """
     found = (
         key for tenant in blobs.folders("pending/") for key in blobs.keys(f"pending/{tenant}/")

@@ -1,4 +1,4 @@
-"""Check of a picture: the verdict it would get now, leaving nothing behind."""
+"""Check of a picture: the verdict it would get now, without storing anything."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ logger = logging.getLogger(__name__)
 
 
 class Checks(Protocol):
-    """Says what a picture would be told."""
+    """A service that returns the verdict a picture would get, here or on a worker."""
 
     def check(self, tenant: str, data: bytes | Path) -> tuple[Verdict, Decision]:
-        """Verdict and the decision it would get. Raise an InputError for a bad file."""
+        """Return the verdict and decision it would get. Raise InputError for a bad file."""
 
 
 class Checker:
-    """Checks pictures the way that an upload goes, up to the log."""
+    """A check that runs the steps of an upload up to, but without, the log."""
 
     def __init__(
         self,
@@ -47,14 +47,16 @@ class Checker:
     def check(self, tenant: str, data: bytes | Path) -> tuple[Verdict, Decision]:
         """Return the verdict and the decision that an upload of these bytes would get now.
 
-        Decodes and embeds like an upload, looks for candidates in the index and the tail of the
-        log, and lays the picture over them; nothing is written. Raises TooLargeError over the
-        limit, BrokenError and its like for a bad file, UnavailableError where a part is down.
+        Decode and embed like an upload, find candidates in the index and the tail of the log, and
+        compare the picture with them; nothing is written. Raise TooLargeError over the limit,
+        another InputError for a bad file, UnavailableError if a part is down.
         """
         if isinstance(data, Path):
             data = data.read_bytes()
         if len(data) > self._max_bytes:
-            raise TooLargeError(f"the file is over {self._max_bytes} bytes")
+            raise TooLargeError(
+                f"the file has {len(data)} bytes; the limit is {self._max_bytes} bytes"
+            )
         with timed(self._meter, "check"):
             (decoded,) = self._perceiver.decode([data], [digests(data)], urgent=True)
             if isinstance(decoded, SeenitError):

@@ -1,4 +1,4 @@
-"""What killed or refused callers left behind: pictures asked about, and uploads never promised."""
+"""Removal of objects left by killed processes: pictures of queries, and broken-off uploads."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from core.ingest.retention import bound
 from core.ports import Blobs
 
 OLD_SECONDS = 600.0
-"""A hundred times longer than anybody waits for an answer, and more than clocks are apart."""
+"""Age of a query's picture: a hundred times a caller's wait, and more than clocks differ."""
 KEPT_SECONDS = 48 * 3600.0
-"""Twice as long as a repeat under the same Idempotency-Key may still finish an upload."""
+"""Age of an upload: twice the time in which a repeat under its Idempotency-Key finishes it."""
 BACK_SECONDS = 48 * 3600.0
-"""How much further back the first look of a process goes."""
+"""Seconds before KEPT_SECONDS that the first pass of a process goes back."""
 PART = 1_000
-"""Uploads looked at in one go, and the most of one call: other chores wait for it."""
+"""Maximum uploads examined by one call: other periodic tasks wait for it."""
 EVERY_SECONDS = 3600.0
 SOON_SECONDS = 5.0
-"""Between two looks, the second where the last one has left something."""
+"""Seconds between two passes; SOON_SECONDS if the last one left uploads unexamined."""
 
 logger = logging.getLogger(__name__)
 
 
 def clear(blobs: Blobs, *, now: float | None = None) -> int:
-    """Remove pictures that were asked about long ago; how many. Raise StoreUnavailableError.
+    """Delete the pictures of old queries; return how many. Raise StoreUnavailableError.
 
-    Their API and their worker were killed. `now` is in seconds since the epoch.
+    Their API and their worker were killed. `now` is in epoch seconds.
     """
     until = (time.time() if now is None else now) - OLD_SECONDS
     old = [key for key, written in blobs.modified(keys.ASKED) if written < until]
@@ -38,11 +38,11 @@ def clear(blobs: Blobs, *, now: float | None = None) -> int:
 
 
 class Orphans:
-    """Uploads that broke off between their bytes and their promise: nobody has an id of theirs.
+    """Uploads that broke off between their bytes and their pending job: no caller has their ids.
 
-    Whatever was promised is pending or has a done mark, which stays for good; so the index has no
-    say in this. In a restored back-up a mark may be missing, but not what a worker wrote down of
-    the picture. Each upload is looked at once, some days after it came.
+    An acknowledged upload is pending or has a permanent done mark, so the index is not consulted.
+    A restored back-up may lack a mark, but not the fingerprint that a worker stored. Each upload is
+    examined once, some days after it came.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Orphans:
         *,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """`remove` takes away all objects of some pictures of a tenant. `now` in seconds."""
+        """Create a task: `remove` deletes all objects of a tenant's pictures; `now` in seconds."""
         self._blobs = blobs
         self._remove = remove
         self._now = now
@@ -60,7 +60,7 @@ class Orphans:
         self._due = float("-inf")
 
     def sweep(self) -> int:
-        """Remove some of them when it is time for a look; how many. Raise StoreUnavailableError."""
+        """Remove orphans if a pass is due; return how many. Raise StoreUnavailableError."""
         if self._now() < self._due:
             return 0
         removed = looked = 0
@@ -70,7 +70,7 @@ class Orphans:
             if left:
                 self._remove(tenant, left)
                 about = {"tenant": tenant, "uploads": len(left)}
-                logger.info("uploads that broke off are removed", extra=about)
+                logger.info("orphans_removed", extra=about)
             removed += len(left)
             looked += len(part)
             if part:
@@ -81,7 +81,7 @@ class Orphans:
         return removed
 
     def _old(self, tenant: str, most: int) -> list[str]:
-        """The next ones that are old enough and were not looked at."""
+        """Return the next image_ids that are old enough and not examined yet."""
         prefix = f"blobs/{tenant}/"
         until = bound(self._now() - KEPT_SECONDS)
         since = bound(self._now() - KEPT_SECONDS - BACK_SECONDS)
@@ -90,7 +90,7 @@ class Orphans:
         return list(islice(takewhile(lambda image_id: image_id < until, names), most))
 
     def _without_promise(self, tenant: str, ids: Sequence[str]) -> list[str]:
-        """Marks are asked for again at the end: a pending job goes once it has one."""
+        """Return ids without a job; look for done marks last again, as jobs end meanwhile."""
         left = list(ids)
         for key in (keys.done, keys.pending, _written, keys.done):
             there = self._blobs.exists([key(tenant, image_id) for image_id in left])

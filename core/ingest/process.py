@@ -1,4 +1,4 @@
-"""Settling of a batch of jobs, from pending to settled: one outcome a job, in order."""
+"""Processing of a batch of jobs, from pending to settled: one outcome a job, in order."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _job = msgspec.json.Decoder(Job)
 
 
 class IngestProcess:
-    """Fingerprints uploads in any order and settles everything in the order of the log."""
+    """The processing of jobs: fingerprints in any order, settling in the order of the log."""
 
     def __init__(
         self,
@@ -53,13 +53,13 @@ class IngestProcess:
         self._progress = progress
         self._meter = meter
         self._doubted: set[str] = set()
-        """Tenants whose last batch found a part away."""
+        """Tenants whose last batch failed as a part was down."""
 
     def run(self, tenant: str, job_ids: Sequence[str]) -> list[Operation | None]:
         """Settle these jobs of one tenant and return their operations, in order.
 
-        None stands for a job that is neither pending nor known. Raises a SeenitError with
-        `retryable` where a part is down: every job is still pending, and may be given again.
+        None stands for a job that is neither pending nor known. Raise a SeenitError with
+        `retryable` if a part is down: every job is still pending, and may be redelivered.
         """
         job_ids = list(dict.fromkeys(job_ids))
         logger.debug("received", extra={"tenant": tenant, "job_ids": job_ids})
@@ -82,14 +82,14 @@ class IngestProcess:
         return [operations.get(job_id) for job_id in job_ids]
 
     def lags(self, tenant: str) -> bool:
-        """Whether what was settled is not on the index yet: its jobs still lie pending."""
+        """Return whether settled jobs are not projected yet, and thus still pending."""
         return self._projector.lags(tenant)
 
     def set_aside(self, tenant: str, job_id: str) -> None:
-        """Settle an upload as failed without looking at it: workers died of it, one by one.
+        """Settle an upload as failed without decoding it, as several workers died of it.
 
-        An operation is carried out like any other: nothing of it but our own code can kill.
-        Raises a SeenitError with `retryable` where a part is down.
+        Any other operation runs as usual: it has no bytes that could crash a worker. Raise a
+        SeenitError with `retryable` if a part is down.
         """
         (data,) = self._blobs.get_many([keys.pending(tenant, job_id)])
         job = None if data is None else _job.decode(data)
@@ -97,8 +97,8 @@ class IngestProcess:
             self.run(tenant, [job_id])
             return
         error = PoisonError(
-            "workers died whenever they worked on this picture alone, so it was set aside; "
-            "its bytes are kept, and it can be tried again"
+            "several workers died while this was their only picture, so it was set aside; "
+            "its bytes are kept: retry the job once the cause is fixed"
         )
         settled = self._ledger.settle(tenant, [Claim(job=job, problem=problem_of(error))])
         self._publish_ended(tenant, {job_id: settled[0]})
@@ -106,7 +106,7 @@ class IngestProcess:
     # --- steps ----------------------------------------------------------------------------------
 
     def _read_pending(self, tenant: str, job_ids: Sequence[str]) -> list[Job]:
-        """Return the jobs that are pending, in order; finish what a dead worker left of others."""
+        """Return the pending jobs, in order; clean up after others that a dead worker left."""
         found = self._blobs.get_many([keys.pending(tenant, job_id) for job_id in job_ids])
         jobs = [_job.decode(data) for data in found if data is not None]
         for job in jobs:
@@ -124,8 +124,8 @@ class IngestProcess:
     def _already_settled(self, tenant: str, jobs: Sequence[Job]) -> set[str]:
         """Return the jobs that have a done mark or an entry in the log, and need no fingerprint.
 
-        The log is read where the index may be away, for then jobs come again and again until it
-        is back: what is settled waits for it, and nothing else can be settled without it.
+        The log is read only if the index may be down: jobs are then redelivered until it is back,
+        and the settled ones among them need no second fingerprint.
         """
         done = self._blobs.exists([keys.done(tenant, job.job_id) for job in jobs])
         ended = {job.job_id for job, marked in zip(jobs, done, strict=True) if marked}
@@ -136,9 +136,9 @@ class IngestProcess:
     def _fingerprint(
         self, tenant: str, jobs: Sequence[Job]
     ) -> dict[str, FingerprintResult | SeenitError]:
-        """Decode, embed and store uploads; by job_id, the result or why there is none.
+        """Decode, embed and store uploads; return each result, or its error, by job_id.
 
-        Raises the first error that is `retryable`: it is not the picture's fault.
+        Raise the first error that is `retryable`, which is not the picture's fault.
         """
         ids = [job.job_id for job in jobs]
         self._progress.publish(tenant, ids, "decoding")
@@ -166,7 +166,7 @@ class IngestProcess:
     def _decode(
         self, tenant: str, jobs: Sequence[Job]
     ) -> dict[str, tuple[Canonical, Fingerprint] | SeenitError]:
-        """Decode the bytes of uploads, by job_id; one whose bytes are gone is broken."""
+        """Decode uploads; return results by job_id, BrokenError for one whose bytes are gone."""
         stored = self._blobs.get_many([keys.blob(tenant, job.image_id) for job in jobs])
         here = [(job, data) for job, data in zip(jobs, stored, strict=True) if data is not None]
         with timed(self._meter, "decode", len(here)):
@@ -182,7 +182,7 @@ class IngestProcess:
             logger.debug("broken", extra=audit.about(tenant, job_id, reason=result.type))
             if result.retryable:
                 raise result
-        gone = BrokenError("its bytes are no longer stored")
+        gone = BrokenError("the picture's bytes are no longer stored: upload it again")
         return {job.job_id: decoded.get(job.job_id, gone) for job in jobs}
 
     def _embed_captions(
@@ -191,7 +191,7 @@ class IngestProcess:
         jobs: Sequence[Job],
         pictures: Mapping[str, FingerprintResult | SeenitError],
     ) -> dict[str, tuple[str, ...]]:
-        """Embed and store what edits and these pictures' uploads say; the spaces, by job_id."""
+        """Embed and store the captions of edits and these uploads; return space_ids by job_id."""
         jobs = [
             job
             for job in jobs
@@ -220,7 +220,7 @@ class IngestProcess:
 
     @contextmanager
     def _noting_outages(self, tenant: str) -> Iterator[None]:
-        """Remember whether the tenant's last batch met a part that is down, and count it."""
+        """Record whether a tenant's last batch met a part that is down, and count it."""
         try:
             yield
         except UnavailableError as error:
@@ -230,21 +230,23 @@ class IngestProcess:
         self._doubted.discard(tenant)
 
 
-def _claim(job: Job, item: FingerprintResult | SeenitError | None, said: tuple[str, ...]) -> Claim:
+def _claim(
+    job: Job, item: FingerprintResult | SeenitError | None, captions: tuple[str, ...]
+) -> Claim:
     if isinstance(item, FingerprintResult):
         return Claim(
             job=job,
             query=item.query(job.image_id),
-            spaces=(*item.vectors, *said),
+            spaces=(*item.vectors, *captions),
             missing=item.missing,
         )
-    return Claim(job=job, spaces=said, problem=problem_of(item) if item is not None else None)
+    return Claim(job=job, spaces=captions, problem=problem_of(item) if item is not None else None)
 
 
 def _in_hand(
     claims: Sequence[Claim], pictures: Mapping[str, FingerprintResult | SeenitError]
 ) -> list[tuple[Query, bytes]]:
-    """Return the queries of these claims with the previews that they are compared by."""
+    """Return the queries of these claims with the previews to compare."""
     found = ((claim.query, pictures.get(claim.job.job_id)) for claim in claims)
     return [
         (query, item.preview)

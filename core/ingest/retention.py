@@ -1,8 +1,8 @@
-"""Retention: what has been kept long enough is purged or deleted, as a caller would do it.
+"""Retention: purges and deletes of pictures past their period, as a caller would request them.
 
-The blob store says what there is to lose: bytes and previews lie under the ids of their pictures,
-which begin with their time, and are gone once they were purged or deleted. So the oldest come
-first, what was done is not met again, and the index, should it be lost, has no say.
+The blob store lists the pictures: bytes and previews are stored under ids that begin with their
+time, and are gone once purged or deleted. So the oldest come first, finished work is not seen
+again, and a lost index changes nothing.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from core.queries.snapshot import Snapshot, Snapshots
 from core.records import Job, JobKind, Record
 
 MOST = 1_000
-"""Operations asked for in one pass over a tenant: some sixteen entries of its log."""
+"""Maximum operations of one pass over a tenant: some sixteen entries of its log."""
 BUSY = 500
-"""With more than this waiting, a tenant's pass is put off: nothing that is old is urgent."""
+"""Waiting jobs above which a tenant's pass is put off, as it is not urgent."""
 PART = 200
-"""Pictures looked up at once."""
+"""Pictures read from the index at once."""
 EVERY_SECONDS = 3600.0
-"""Between two passes that found all that was due: a period is counted in days."""
+"""Seconds between two complete passes: a period is counted in days."""
 SHARE = 24
-"""Of a shorter period than a day, passes in it."""
+"""Passes within a period that is shorter than a day."""
 SOON_SECONDS = 10.0
-"""After a pass that left something."""
+"""Seconds until the next pass after an incomplete one."""
 _DAY = 86_400.0
 
 _job = msgspec.json.Decoder(Job)
@@ -44,7 +44,7 @@ logger = logging.getLogger(__name__)
 
 
 class Retention:
-    """Leaves purges and deletes to be settled; what is held is passed over until it is not."""
+    """The periodic task that enqueues purges and deletes; held records are skipped."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Retention:
         records_days: float | None,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """Days after which bytes are purged and records deleted, None: never. `now` in seconds."""
+        """Create a task that purges bytes and deletes records after some days (None: never)."""
         self._snapshots = snapshots
         self._jobs = jobs
         self._acceptor = acceptor
@@ -68,49 +68,49 @@ class Retention:
         self._due = float("-inf")
 
     def sweep(self) -> int:
-        """A pass over every tenant when it is time for one; how many operations were asked for.
+        """Make a pass over every tenant if one is due; return how many operations it enqueued.
 
-        Cheap to call at any time. A tenant that cannot be read is left for the next pass.
+        It is cheap to call at any time. A tenant that cannot be read is left for the next pass.
         """
         days = [one for one in (self._bytes, self._records) if one is not None]
         if not days or self._now() < self._due:
             return 0
-        asked = 0
+        enqueued = 0
         left = False
         for tenant in self._blobs.folders("log/"):
             try:
                 found = self.retain(tenant)
             except SeenitError as error:
-                logger.warning("retention of %s put off: %s", tenant, error)
+                logger.warning("retention_put_off", extra={"tenant": tenant, "reason": str(error)})
                 left = True
                 continue
-            asked += found or 0
+            enqueued += found or 0
             left = left or found is None or found == MOST
         pause = min(EVERY_SECONDS, min(days) * _DAY / SHARE)
         self._due = self._now() + (min(pause, SOON_SECONDS) if left else pause)
-        return asked
+        return enqueued
 
     def retain(self, tenant: str) -> int | None:
-        """One pass over a tenant: operations asked for, None where too much waits already.
+        """Make a pass over a tenant; return the operations enqueued, None if too many jobs wait.
 
-        Raise SeenitError where the store or the index cannot be read.
+        Raise SeenitError if the store or the index cannot be read.
         """
         busy = self._busy(tenant)
         if busy is None:
             return None
         wanted = list(islice(self._wanted(tenant, busy), MOST))
-        # A copy goes before its original, which then has fewer copies to be judged anew.
+        # Copies go before their original, which then has fewer copies to settle again.
         self._acceptor.operations(tenant, wanted[::-1])
         if wanted:
             kinds = [kind for kind, _ in wanted]
             counts = {kind: kinds.count(kind) for kind in ("delete", "purge")}
-            logger.info("retention", extra={"tenant": tenant, **counts})
+            logger.info("retention_enqueued", extra={"tenant": tenant, **counts})
         return len(wanted)
 
     # --- steps ----------------------------------------------------------------------------------
 
     def _busy(self, tenant: str) -> Collection[str] | None:
-        """Pictures for which something waits, None where very much does."""
+        """Return the image_ids of waiting jobs, None if more than BUSY wait."""
         waiting = list(islice(self._blobs.keys(f"pending/{tenant}/"), BUSY + 1))
         if len(waiting) > BUSY:
             return None
@@ -118,7 +118,7 @@ class Retention:
         return {_job.decode(data).image_id for data in jobs if data is not None}
 
     def _wanted(self, tenant: str, busy: Collection[str]) -> Iterator[tuple[JobKind, str]]:
-        """What is due, oldest first."""
+        """Yield the operations that are due, oldest picture first."""
         snapshot = self._snapshots.take(tenant)
         now = self._now()
         at = clock.stamp(datetime.fromtimestamp(now, UTC))
@@ -143,7 +143,7 @@ class Retention:
                 yield "purge", image_id
 
     def _below(self, kind: str, tenant: str, until: str) -> Iterator[str]:
-        """Pictures older than a bound that have objects of a kind, oldest first."""
+        """Yield the image_ids below a bound that have objects of a kind, oldest first."""
         prefix = f"{kind}/{tenant}/"
         for key in self._blobs.keys(prefix) if until else ():
             image_id = key[len(prefix) :].partition("/")[0]
@@ -154,13 +154,13 @@ class Retention:
     def _found(
         self, snapshot: Snapshot, ids: Iterator[str], busy: Collection[str]
     ) -> Iterator[tuple[str, Record | None]]:
-        """Each once, with its record, those left out for which something waits."""
+        """Yield each id once with its record, except those with a waiting job."""
         fresh = (image_id for image_id, _ in groupby(ids) if image_id not in busy)
         while part := list(islice(fresh, PART)):
             yield from zip(part, snapshot.records(part), strict=True)
 
     def _failed(self, snapshot: Snapshot, image_id: str) -> bool:
-        """Whether it was set aside. That it has no record shows nothing: an index may be behind."""
+        """Return whether its job failed; a missing record alone may be an index that lags."""
         if snapshot.removed(image_id) is not None:
             return False
         job = self._jobs.latest(snapshot.tenant, image_id)
@@ -168,11 +168,11 @@ class Retention:
 
 
 def bound(seconds: float) -> str:
-    """What every UUIDv7 made before this time (since the epoch) sorts below."""
+    """Return a string above every UUIDv7 generated before this time (epoch seconds)."""
     digits = f"{max(0, int(seconds * 1000)):012x}"
     return f"{digits[:8]}-{digits[8:]}"
 
 
 def _free(record: Record, at: str) -> bool:
-    """Whether it may go: not held, and not on its way already."""
+    """Return whether it may be removed: not held, and not being deleted already."""
     return not record.state.closed and not record.state.held(at)

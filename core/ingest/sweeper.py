@@ -1,4 +1,4 @@
-"""Finding again what no queue holds: jobs lie in `pending/` until the log has them."""
+"""The sweeper, which enqueues pending jobs again that the queue has lost."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from core.ports import Blobs, Queue
 from core.supervision import SupervisedThread
 
 EVERY_SECONDS = 0.5
-"""A job left by another process is seen within a second."""
+"""Seconds between two sweeps: another process's lost job is found within a second."""
 BACKLOG = 10_000
-"""Jobs that a queue holds before the sweeper adds no more."""
+"""Depth of the queue at which the sweeper adds no more jobs."""
 PART = 1_000
-"""Keys of one listing of a bucket, and jobs asked after at once."""
+"""Keys of one listing of a bucket, and jobs looked up at once."""
 TOGETHER = 64
-"""Jobs of one tenant that go before another's: a full batch, which is of one tenant."""
+"""Jobs of one tenant enqueued in a row: a full batch, which has one tenant."""
 
 Handle = tuple[str, str]
 
@@ -32,25 +32,25 @@ logger = logging.getLogger(__name__)
 
 
 class QueueState(Protocol):
-    """What is known of jobs beside that they are pending. Raises QueueUnavailableError."""
+    """The state of pending jobs in the queue. Its methods raise QueueUnavailableError."""
 
     looks: int
-    """In how many sweeps in a row a job must be missing before it is enqueued again."""
+    """Consecutive sweeps in which a job must be missing before it is enqueued again."""
 
     def emptied(self) -> bool:
-        """Whether everything was lost since the last sweep: then nothing is waited for."""
+        """Return whether the queue lost everything since the last sweep: requeue at once."""
 
     def idle(self, jobs: Sequence[Handle]) -> list[Handle]:
-        """Those that no worker has and that are not put off, in order."""
+        """Return the jobs that no worker has and that are not put off, in order."""
 
     def queued(self) -> Collection[Handle]:
-        """Those that wait in the queue."""
+        """Return the jobs that wait in the queue."""
 
 
 class InFlightJobs:
-    """Which jobs this process has enqueued and not yet ended, and when a failed one may go again.
+    """The jobs that this process enqueued and has not ended, and when failed ones may be retried.
 
-    Implements `QueueState` for a queue inside the process.
+    It is the `QueueState` of a queue inside the process.
     """
 
     looks = 1
@@ -58,7 +58,7 @@ class InFlightJobs:
     def __init__(
         self, clock: Callable[[], float] = time.monotonic, *, listening: bool = True
     ) -> None:
-        """`listening`: whether anybody consumes here already."""
+        """Create it empty; `listening`: a consumer runs already."""
         self._clock = clock
         self._lock = threading.Lock()
         self._listening = listening
@@ -66,32 +66,32 @@ class InFlightJobs:
         self._waits: dict[Handle, tuple[int, float]] = {}
 
     def listen(self) -> None:
-        """From now on somebody consumes here; until then nothing is taken, or it would pile up."""
+        """Take jobs from now on, as a consumer runs; before, they would pile up."""
         with self._lock:
             self._listening = True
 
     def deafen(self) -> None:
-        """Consume here no more: what was in hand is free again, what is put off stays put off."""
+        """Take no more jobs, release those in flight, and keep the pauses of failed ones."""
         with self._lock:
             self._listening = False
             self._taken.clear()
 
     def take(self, jobs: Sequence[Handle]) -> list[Handle]:
-        """Those that were not in hand, now in hand."""
+        """Mark jobs as in flight; return those that were not."""
         with self._lock:
             fresh = self._free(jobs) if self._listening else []
             self._taken.update(fresh)
         return fresh
 
     def ended(self, jobs: Sequence[Handle]) -> None:
-        """These need nothing more."""
+        """Forget jobs that have ended."""
         with self._lock:
             for job in jobs:
                 self._taken.discard(job)
                 self._waits.pop(job, None)
 
     def failed(self, jobs: Sequence[Handle]) -> None:
-        """These are still pending and may go again after a pause."""
+        """Release jobs that are still pending, to be retried after a pause."""
         with self._lock:
             for job in jobs:
                 self._taken.discard(job)
@@ -99,21 +99,21 @@ class InFlightJobs:
                 self._waits[job] = (attempts, self._clock() + pause_after(attempts))
 
     def __len__(self) -> int:
-        """Jobs enqueued or being settled."""
+        """Return the number of jobs enqueued or being settled."""
         with self._lock:
             return len(self._taken)
 
     def emptied(self) -> bool:
-        """It goes only with the process."""
+        """Return False: this queue is lost only with its process."""
         return False
 
     def idle(self, jobs: Sequence[Handle]) -> list[Handle]:
-        """Those neither in hand nor put off, in order."""
+        """Return the jobs neither in flight nor put off, in order."""
         with self._lock:
             return self._free(jobs)
 
     def queued(self) -> Collection[Handle]:
-        """What waits is in hand as well."""
+        """Return nothing: waiting jobs are in flight as well."""
         return ()
 
     def _free(self, jobs: Sequence[Handle]) -> list[Handle]:
@@ -126,7 +126,7 @@ class InFlightJobs:
 
 
 class Sweeper:
-    """Lists `pending/` and enqueues what nobody holds, until it is stopped."""
+    """A thread that lists `pending/` and enqueues the jobs that neither queue nor worker has."""
 
     def __init__(
         self,
@@ -138,7 +138,7 @@ class Sweeper:
         backlog: int = BACKLOG,
         meter: Meter = UNMETERED,
     ) -> None:
-        """`held` knows what the queue holds; without it the queue leaves out what it has."""
+        """Create a sweeper; without `held` the queue itself drops jobs that it has."""
         self._blobs = blobs
         self._queue = queue
         self._every = every
@@ -150,31 +150,31 @@ class Sweeper:
         self._thread = SupervisedThread("sweeper", self._run, self._stop, meter=meter)
 
     def start(self) -> None:
-        """Sweep at once, then every so often, in a thread; again after `close`, too."""
+        """Start a thread that sweeps at once, then periodically; `close` may come before."""
         self._stop.clear()
         self._thread.start()
 
     @property
     def failure(self) -> str | None:
-        """Why its thread does not sweep; None where it does."""
+        """Return why its thread does not sweep, None if it does."""
         return self._thread.failure
 
     def close(self) -> None:
-        """Stop and wait for a sweep under way."""
+        """Stop, and wait for a running sweep."""
         self._stop.set()
         self._thread.join()
 
     def stand_by(self) -> None:
-        """Another process sweeps: what was missed here is old, and the figures are its to tell."""
+        """Forget the missing jobs and clear the gauge, as another process sweeps."""
         self._missing.clear()
         self._meter.gauge("pending", 0)
 
     def sweep(self) -> int:
-        """Enqueue what is pending and held by nobody; how many that were.
+        """Enqueue the pending jobs that neither queue nor worker has; return how many.
 
-        Never more than the queue is short of its backlog. A broker takes a message out and notes
-        down who has it in two steps, so a job counts as missing only where it was missed in the
-        sweep before as well, unless the broker has lost everything. Raise SeenitError.
+        It adds no more than the queue is short of its backlog. A broker delivers a message and
+        records its consumer in two steps, so a job counts as missing only if the sweep before
+        missed it as well, unless the broker has lost everything. Raise SeenitError.
         """
         try:
             return self._sweep()
@@ -184,7 +184,7 @@ class Sweeper:
 
     def _sweep(self) -> int:
         room = self._backlog - self._queue.depth()
-        with timed(self._meter, "sweep"):  # a full queue too: that somebody sweeps is watched
+        with timed(self._meter, "sweep"):  # also of a full queue: alerts watch for sweeps
             going = self._going(room) if room > 0 else []
         if going:
             self._queue.enqueue(going)
@@ -202,10 +202,9 @@ class Sweeper:
         return going
 
     def _idle(self, most: int) -> tuple[list[Handle], int]:
-        """Of every tenant its share in turn, so that none keeps the others waiting.
+        """Return idle jobs, a share of each tenant in turn, and how many pending ones were seen.
 
-        But first of those of whom jobs were missed once already, else they might never be twice.
-        Beside them how many pending ones were seen on the way.
+        Tenants with jobs missing in the last sweep come first, else those might not be seen twice.
         """
         found: list[Handle] = []
         seen = 0
@@ -229,13 +228,13 @@ class Sweeper:
             try:
                 self.sweep()
             except SeenitError as error:
-                logger.warning("sweep put off: %s", error)
+                logger.warning("sweep_put_off", extra={"reason": str(error)})
             if self._stop.wait(self._every):
                 return
 
 
 def _in_turn(jobs: Iterable[Handle]) -> list[Handle]:
-    """Some of each tenant in turn: as many as make a batch."""
+    """Sort jobs so that tenants take turns, with as many each as make a batch."""
     before: Counter[str] = Counter()
 
     def turn(job: Handle) -> int:
