@@ -1,4 +1,4 @@
-"""Every record of a tenant, one after the other: as it is told, with its vectors, as of now."""
+"""Export of every record of a tenant as of now, as the API returns it, with its vectors."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from core.queries.snapshot import Place, Snapshot, place
 from core.types import Decision, Vector
 
 PAGE = 200
-"""Records held at a time."""
+"""Records read at a time."""
 
 Holds = Literal["text", "integer", "boolean", "time", "json", "texts"]
-"""time: RFC 3339 with milliseconds; json: a document as text; texts: a list of them."""
+"""time: RFC 3339 with milliseconds; json: a document as text; texts: a list of texts."""
 
 COLUMNS: Mapping[str, Holds] = {
     "image_id": "text",
@@ -60,8 +60,8 @@ COLUMNS: Mapping[str, Holds] = {
     "hold_until": "time",
     "revision": "integer",
 }
-"""Of a table: what `row` gives. `verdict` is its kind, `verdict_details` the whole of it, and
-`original_id` is there for copies alone."""
+"""Columns of a table, which `row` returns. `verdict` is the verdict's kind, `verdict_details` all
+of it, and `original_id` is set for copies only."""
 
 
 class Exported(NamedTuple):
@@ -72,28 +72,28 @@ class Exported(NamedTuple):
 
 
 class Exporter:
-    """Reads all there is of one tenant: the index, overlaid with the log after its watermark.
+    """An export of one tenant: the index, overlaid with the log after its watermark.
 
-    What the tail touched is told from the tail alone, also where the index does not know it yet;
-    so no record comes twice, whatever is projected meanwhile. Uploads that are settled after the
-    first page was read may be left out.
+    Records that the tail touched come from the tail alone, even if the index lacks them; so no
+    record comes twice, whatever is projected meanwhile. Uploads settled after the first page was
+    read may be left out.
     """
 
     def __init__(self, snapshot: Snapshot, filters: Filters) -> None:
-        """Count what there is. Raise IndexUnavailableError."""
+        """Create an export and count its records. Raise IndexUnavailableError."""
         self._snapshot = snapshot
         self._filters = filters
         states = snapshot.tail.states.values()
         self._fresh = sorted(states, key=place, reverse=True)
         counted = snapshot.index.count_records(snapshot.tenant).total
         self.total = None if filters != Filters() else counted.images
-        """Records, about; None where filters leave it open."""
+        """Approximate number of records; None if there are filters."""
         held = {space for state in states for space in state.spaces}
         self.spaces = tuple(sorted(held | counted.spaces.keys()))
-        """space_ids in which there are vectors."""
+        """space_ids in which records have vectors."""
 
     def records(self, *, vectors: bool) -> Iterator[Exported]:
-        """Newest first by (accepted_at, image_id), two pages of them held at a time."""
+        """Yield records newest first by (accepted_at, image_id); two pages are in memory."""
         spaces = self.spaces if vectors else ()
         return merge(
             self._projected(spaces),
@@ -103,7 +103,7 @@ class Exporter:
         )
 
     def _projected(self, spaces: Sequence[str]) -> Iterator[Exported]:
-        """Yield what the index has and the tail does not touch."""
+        """Yield the records of the index that the tail does not touch."""
         snapshot = self._snapshot
         before: Place | None = None
         while True:
@@ -127,7 +127,7 @@ class Exporter:
         return found
 
     def _joined(self, spaces: Sequence[str]) -> Iterator[Exported]:
-        """Yield what the tail touched."""
+        """Yield the records that the tail touched."""
         snapshot = self._snapshot
         for first in range(0, len(self._fresh), PAGE):
             states = self._fresh[first : first + PAGE]
@@ -141,19 +141,19 @@ class Exporter:
 
 
 def document(exported: Exported, *, vectors: bool) -> bytes:
-    """One line of JSON: the record as the service answers it, and `vectors` by space."""
-    told = _document(exported.seen)
+    """Return one line of JSON: the record as the API returns it, and `vectors` by space."""
+    fields = _document(exported.seen)
     if vectors:
         held = exported.vectors.items()
-        told["vectors"] = {space: msgspec.Raw(numbers(one)) for space, one in held}
-    return msgspec.json.encode(told)
+        fields["vectors"] = {space: msgspec.Raw(numbers(one)) for space, one in held}
+    return msgspec.json.encode(fields)
 
 
 def numbers(vector: Vector) -> bytes:
-    """A vector as a JSON list, which read as float32 is the same again bit for bit.
+    """Return a vector as a JSON list that reads as the same float32 bit for bit.
 
-    Nine digits tell any two float32 apart (IEEE 754-2019, 5.12.2); those of a double, which each
-    number is written with otherwise, nearly double the file. A zero keeps its sign only so.
+    Nine digits distinguish any two float32 (IEEE 754-2019, 5.12.2); the digits of a double, which
+    is the default, nearly double the file. Vectors with a zero take the default: it keeps its sign.
     """
     values = vector.tolist()
     if not all(values):
@@ -162,14 +162,14 @@ def numbers(vector: Vector) -> bytes:
 
 
 def row(exported: Exported) -> dict[str, Any]:
-    """The values of `COLUMNS`, in their order, JSON as text."""
-    told = _document(exported.seen)
+    """Return the values of `COLUMNS`, in their order, JSON as text."""
+    fields = _document(exported.seen)
     state = exported.seen.record.state
-    prints, spaces = told["fingerprints"], told["spaces"]
-    verdict, decision = told["verdict"], told["decision"]
-    told |= {
-        "tags": list(told["tags"]),
-        "metadata": _text(told["metadata"]),
+    prints, spaces = fields["fingerprints"], fields["spaces"]
+    verdict, decision = fields["verdict"], fields["decision"]
+    fields |= {
+        "tags": list(fields["tags"]),
+        "metadata": _text(fields["metadata"]),
         "phash": prints["phash"]["hex"],
         "pdq": prints["pdq"]["hex"],
         "pdq_quality": prints["pdq"]["quality"],
@@ -186,7 +186,7 @@ def row(exported: Exported) -> dict[str, Any]:
         "decision_by": decision["by"],
         "decision_at": decision["at"],
     }
-    return {name: told[name] for name in COLUMNS}
+    return {name: fields[name] for name in COLUMNS}
 
 
 def _document(seen: RecordView) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How far each job has come: what the log says of it, else what lies pending, else the news."""
+"""Status of jobs: from the log, else from the pending job and its last published status."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _job = msgspec.json.Decoder(Job)
 
 Before = Place | None
 SLACK = 1.0
-"""Seconds by which the time in an id may be ahead of `accepted_at`: both are taken in one call."""
+"""Seconds by which an id's time may be ahead of `accepted_at`: one call takes both."""
 
 
 class JobState(Struct, frozen=True, kw_only=True):
-    """A job as it stands: pending, or ended with a verdict or a problem."""
+    """A job's present state: pending, or ended with a verdict or a problem."""
 
     job_id: str
     image_id: str
@@ -42,14 +42,14 @@ class JobState(Struct, frozen=True, kw_only=True):
 
 
 class JobPage(NamedTuple):
-    """Part of a list of jobs, newest first, and the place where it goes on."""
+    """Part of a list of jobs, newest first, and the place where the next part begins."""
 
     items: list[JobState]
     after: Place | None
 
 
 class UnsettledError(MissingError):
-    """The picture was accepted, but there is no record of it (yet); `job` says why."""
+    """An accepted picture without a record (yet); `job` gives the reason."""
 
     def __init__(
         self, detail: str, *, field: str | None = None, job: JobState | None = None
@@ -70,8 +70,8 @@ class JobReader:
         """Return jobs in order, None for unknown ones."""
         found: dict[str, JobState] = {}
         wanted = [job_id for job_id in job_ids if _JOB.fullmatch(job_id)]
-        # A job leaves `pending/` only after the log has it, so what is in neither when looked up in
-        # this order has moved meanwhile and is found by a second look.
+        # A job leaves `pending/` only after the log has it, so one that is in neither, read in this
+        # order, has moved meanwhile and is found by a second read.
         for _ in range(2):
             wanted = [job_id for job_id in wanted if job_id not in found]
             if not wanted:
@@ -94,7 +94,7 @@ class JobReader:
         return [None if outcome is None else _ended(outcome).status for outcome in found]
 
     def latest(self, tenant: str, image_id: str) -> JobState | None:
-        """Return the newest attempt at a picture, None where there never was one."""
+        """Return the newest attempt at a picture, None if there never was one."""
         last, n = None, 0
         while True:
             job = self.jobs(tenant, [image_id if n == 0 else f"{image_id}.{n}"])[0]
@@ -127,14 +127,14 @@ class JobReader:
         return sum(1 for _ in self._blobs.keys(f"pending/{tenant}/"))
 
     def open_jobs(self, tenant: str) -> list[Job]:
-        """Return everything pending, oldest id first."""
+        """Return all pending jobs, oldest id first."""
         names = list(self._blobs.keys(f"pending/{tenant}/"))
         return [_job.decode(data) for data in self._blobs.get_many(names) if data is not None]
 
     # --- steps ----------------------------------------------------------------------------------
 
     def _pending(self, tenant: str, job_ids: Sequence[str]) -> dict[str, JobState]:
-        """Return those of the jobs that lie pending, by job_id."""
+        """Return the pending ones of some jobs, by job_id."""
         data = self._blobs.get_many([keys.pending(tenant, job_id) for job_id in job_ids])
         jobs = [_job.decode(one) for one in data if one is not None]
         return {
@@ -154,7 +154,7 @@ class JobReader:
     ) -> tuple[list[JobState], bool]:
         """Return pending jobs below a place, and whether more follow.
 
-        Of a long queue only as many objects are read as are listed: ids begin with their time, so
+        Only as many objects of a long queue are read as are listed: ids begin with their time, so
         they stand in for `accepted_at`. Retries, whose id is older than they are, are few, and all
         of them are read.
         """
@@ -185,7 +185,7 @@ class JobReader:
         return first, [job_id for job_id in ids if picture_of(job_id) != job_id]
 
     def _reported(self, tenant: str, job_id: str) -> JobStatus:
-        """Return how far a pending job has come; that it has ended is for the log to say."""
+        """Return a pending job's last published status; only the log ends a job."""
         status = self._progress.status(tenant, job_id)
         return "queued" if status in (None, "done", "failed") else status
 
@@ -193,7 +193,7 @@ class JobReader:
 def _list_ended(
     snapshot: Snapshot, status: JobStatus | None, limit: int, before: Before
 ) -> tuple[list[JobState], bool]:
-    """Return ended jobs below a place, of the tail and of the index, and whether more follow."""
+    """Return ended jobs of the tail and index below a place, and whether more follow."""
     wanted = status if status in ("done", "failed") else None
     held, more = snapshot.index.list_outcomes(snapshot.tenant, wanted, limit, before)
     ended = map(_ended, (*snapshot.tail.outcomes.values(), *held))
@@ -224,6 +224,6 @@ def _place(job: JobState) -> tuple[str, str]:
 
 
 def _time(job_id: str) -> float:
-    """Seconds since the epoch that a UUIDv7 begins with (RFC 9562, 5.7)."""
+    """Return the epoch seconds that a UUIDv7 begins with (RFC 9562, 5.7)."""
     milliseconds = int(job_id[:8] + job_id[9:13], 16)
     return datetime.fromtimestamp(milliseconds / 1000, UTC).timestamp()

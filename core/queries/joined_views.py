@@ -1,7 +1,6 @@
-"""How settled things are told: what a verdict names only by id is joined from its record.
+"""Read models, with the original's data and the decision's reason, which the log stores by id.
 
-The log holds ids alone; whose picture the original was, and why a person decided so, is looked up
-when it is read, so that a delete takes it along.
+They are joined on reading, so that a delete removes them too.
 """
 
 from __future__ import annotations
@@ -21,16 +20,16 @@ from core.types import Decision, SpaceKind, Verdict
 
 
 class OriginalView(Struct, frozen=True, kw_only=True):
-    """Whose picture it was: what a verdict tells of the record that copies point at."""
+    """The original that a verdict names, with its owner and decision."""
 
     image_id: str
     external_id: str | None = None
     owner_id: str | None = None
     decision: Decision | None = None
     reason: str | None = None
-    """Of its decision."""
+    """The reason of its decision."""
     accepted_at: str | None = None
-    """None, like the others, where that record was deleted since."""
+    """None, like the others, if that record was deleted since."""
     revision: int = 0
 
 
@@ -41,12 +40,12 @@ class RecordView(Struct, frozen=True, kw_only=True):
     original: OriginalView | None
     reason: str | None
     spaces: dict[SpaceKind, str] = {}
-    """By kind, the space that it has a vector in: the one that is asked, or, where the log says
-    nothing of that, the newest."""
+    """By kind, the space in which it has a vector: the active one, or, if the log names none, the
+    newest."""
     chosen: bool = False
-    """Whether the log says which space is asked."""
+    """Whether the log names the active spaces."""
     gone: int = 0
-    """Matches of its verdict that are left out: those pictures were deleted since."""
+    """Number of its verdict's matches left out, as those pictures were deleted since."""
 
 
 class JobView(Struct, frozen=True, kw_only=True):
@@ -58,20 +57,20 @@ class JobView(Struct, frozen=True, kw_only=True):
 
 
 def records(snapshot: Snapshot, found: Sequence[Record]) -> list[RecordView]:
-    """Each record as it is told, in order."""
+    """Return records with their originals and reasons, in order."""
     _fetch_reasons(snapshot, ((one.state.image_id, one.state.decision) for one in found))
     joined = originals(snapshot, [record.state.verdict for record in found])
     named = {match.image_id for record in found for match in record.state.verdict.matches}
     gone = snapshot.gone(sorted(named))
     spaces = snapshot.active_spaces()
-    asked = {kind: one.active.space.space_id for kind, one in spaces.items()}
+    active = {kind: one.active.space.space_id for kind, one in spaces.items()}
     return [
         RecordView(
             record=_without(record, gone),
             original=joined.get(record.state.verdict.original or ""),
             reason=reason(snapshot, record.state.image_id, record.state.decision),
-            spaces=_spaces(record.state.spaces, asked),
-            chosen=bool(asked),
+            spaces=_spaces(record.state.spaces, active),
+            chosen=bool(active),
             gone=sum(match.image_id in gone for match in record.state.verdict.matches),
         )
         for record in found
@@ -79,9 +78,9 @@ def records(snapshot: Snapshot, found: Sequence[Record]) -> list[RecordView]:
 
 
 def shown(seen: RecordView, wanted: Collection[str] = SHOWN) -> bool:
-    """Whether a picture may be shown to a caller who asks for these decisions.
+    """Return whether a picture may be shown to a caller who requests these decisions.
 
-    A copy whose original was deleted a moment ago is held back until it is settled anew.
+    A copy whose original was just deleted is held back until it is settled again.
     """
     state = seen.record.state
     originals: str | None = state.decision.value
@@ -91,18 +90,18 @@ def shown(seen: RecordView, wanted: Collection[str] = SHOWN) -> bool:
     return shows(state.decision.value, originals, wanted)
 
 
-def _spaces(held: Sequence[str], asked: Mapping[SpaceKind, str]) -> dict[SpaceKind, str]:
-    """The space of each kind that is to be told of a record with vectors in these."""
+def _spaces(held: Sequence[str], active: Mapping[SpaceKind, str]) -> dict[SpaceKind, str]:
+    """Return the space of each kind to report for a record with vectors in `held`."""
     found: dict[SpaceKind, str] = {}
     for space_id in held:
         kind: SpaceKind = "caption" if is_caption(space_id) else "visual"
-        if asked.get(kind, space_id) == space_id:
+        if active.get(kind, space_id) == space_id:
             found[kind] = space_id
     return found
 
 
 def _without(record: Record, gone: AbstractSet[str]) -> Record:
-    """Drop matches with pictures that were deleted since: nothing points at what is gone."""
+    """Drop matches with pictures that were deleted since."""
     verdict = record.state.verdict
     left = tuple(match for match in verdict.matches if match.image_id not in gone)
     if len(left) == len(verdict.matches):
@@ -111,7 +110,7 @@ def _without(record: Record, gone: AbstractSet[str]) -> Record:
 
 
 def jobs(snapshot: Snapshot, found: Sequence[JobState]) -> list[JobView]:
-    """Each job as it is told, in order."""
+    """Return jobs with their originals and reasons, in order."""
     _fetch_reasons(snapshot, ((job.image_id, job.decision) for job in found))
     joined = originals(snapshot, [job.verdict for job in found])
     return [
@@ -125,15 +124,15 @@ def jobs(snapshot: Snapshot, found: Sequence[JobState]) -> list[JobView]:
 
 
 def originals(snapshot: Snapshot, verdicts: Iterable[Verdict | None]) -> dict[str, OriginalView]:
-    """The originals that some verdicts name, by image_id."""
+    """Return the originals that some verdicts name, by image_id."""
     ids = list(dict.fromkeys(v.original for v in verdicts if v is not None and v.original))
-    told = {}
+    views = {}
     held = snapshot.records(ids)
     _fetch_reasons(snapshot, ((r.state.image_id, r.state.decision) for r in held if r is not None))
     for image_id, record in zip(ids, held, strict=True):
-        told[image_id] = OriginalView(image_id=image_id)
+        views[image_id] = OriginalView(image_id=image_id)
         if record is not None:
-            told[image_id] = OriginalView(
+            views[image_id] = OriginalView(
                 image_id=image_id,
                 external_id=record.fields.external_id,
                 owner_id=record.fields.owner_id,
@@ -142,17 +141,17 @@ def originals(snapshot: Snapshot, verdicts: Iterable[Verdict | None]) -> dict[st
                 accepted_at=record.state.accepted_at,
                 revision=record.state.revision,
             )
-    return told
+    return views
 
 
 def reason(snapshot: Snapshot, image_id: str, decision: Decision | None) -> str | None:
-    """Why a person decided so."""
+    """Return the reason a person gave for a decision, None if there is none."""
     if decision is None or decision.reason is None:
         return None
     return snapshot.shelf.fields(snapshot.tenant, image_id, decision.reason).reason
 
 
 def _fetch_reasons(snapshot: Snapshot, decided: Iterable[tuple[str, Decision | None]]) -> None:
-    """Read side by side what `reason` is about to read."""
-    said = [(one, made.reason) for one, made in decided if made is not None and made.reason]
-    snapshot.shelf.fetch_fields(snapshot.tenant, said)
+    """Prefetch the fields that `reason` reads."""
+    reasons = [(one, made.reason) for one, made in decided if made is not None and made.reason]
+    snapshot.shelf.fetch_fields(snapshot.tenant, reasons)

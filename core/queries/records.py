@@ -20,7 +20,7 @@ from core.types import Verdict
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 OWNED_PAGE = 200
-"""Records read at a time when all of an owner's are gathered."""
+"""Records read at a time when an owner's pictures are listed."""
 
 
 class RecordPage(NamedTuple):
@@ -46,7 +46,7 @@ class NearRecord(NamedTuple):
 
 
 class TenantCounts(NamedTuple):
-    """What the index holds, how much waits, and how far the index is behind the log."""
+    """Statistics of the index, the number of waiting jobs, and the head of the log."""
 
     stats: Stats
     waiting: int
@@ -54,7 +54,7 @@ class TenantCounts(NamedTuple):
 
 
 class RecordReader:
-    """Reads of records as of now; what a verdict names only by id is joined to them."""
+    """Reads of records as of now, with the originals that their verdicts name."""
 
     def __init__(self, snapshots: Snapshots, jobs: JobReader) -> None:
         self._snapshots = snapshots
@@ -77,7 +77,7 @@ class RecordReader:
     def duplicate_group(
         self, tenant: str, image_id: str, limit: int, cursor: str | None
     ) -> DuplicateGroup:
-        """Return the original of a picture (itself, where it is no copy) and all its copies."""
+        """Return the original of a picture (itself if it is no copy) and its copies."""
         snapshot = self._snapshots.take(tenant)
         original = self._settled(snapshot, self._settled(snapshot, image_id).state.original)
         states = sorted(snapshot.copies(original.state.image_id), key=place, reverse=True)
@@ -100,24 +100,24 @@ class RecordReader:
         *,
         decisions: tuple[str, ...] = SHOWN,
     ) -> list[NearRecord]:
-        """Return the nearest records of a space and of these decisions, best first, but itself.
+        """Return the nearest records of a space with these decisions, best first.
 
-        A copy without a vector of its own asks by its original's, and leaves that one out too.
-        Raise ConflictError where neither has one.
+        The picture itself is left out. A copy without a vector of its own is represented by its
+        original's, which is left out too. Raise ConflictError if neither has one.
         """
         snapshot = self._snapshots.take(tenant)
-        asked = snapshot.vector_of(self._settled(snapshot, image_id), space_id)
-        if asked is None:
+        query = snapshot.vector_of(self._settled(snapshot, image_id), space_id)
+        if query is None:
             raise ConflictError(f"picture {image_id} has no vector in the space {space_id}")
         depth = limit + len(snapshot.tail.removed)
         while True:
             hits = snapshot.index.find_neighbours(
                 tenant,
                 space_id,
-                asked.vector,
+                query.vector,
                 limit=depth,
                 min_similarity=min_similarity,
-                without=sorted({image_id, asked.image_id}),
+                without=sorted({image_id, query.image_id}),
                 filters=Filters(decision=decisions),
             )
             near = _shown(snapshot, hits, decisions)
@@ -146,9 +146,9 @@ class RecordReader:
         return [image_id for image_id in found if image_id not in gone]
 
     def counts(self, tenant: str, spaces: Sequence[str] = ()) -> TenantCounts:
-        """Return statistics as of the watermark, and how far that lies behind.
+        """Return statistics as of the watermark, the waiting jobs, and the head of the log.
 
-        `spaces` are counted also where no record has a vector in them yet.
+        `spaces` are counted even if no record has a vector in them yet.
         """
         snapshot = self._snapshots.take(tenant)
         stats = snapshot.index.count_records(tenant, spaces)
@@ -182,7 +182,7 @@ class RecordReader:
 
 
 def _live(snapshot: Snapshot, image_id: str) -> Record | None:
-    """Return a record, None for an unknown one. Raise GoneError."""
+    """Return a record, None for an unknown one. Raise GoneError for a deleted one."""
     record = snapshot.records([image_id])[0]
     if record is None and snapshot.removed(image_id) is not None:
         raise GoneError(f"picture {image_id} was deleted")
@@ -192,7 +192,7 @@ def _live(snapshot: Snapshot, image_id: str) -> Record | None:
 def _shown(
     snapshot: Snapshot, hits: Sequence[Neighbour], decisions: tuple[str, ...]
 ) -> list[NearRecord]:
-    """Keep the hits that are there as of the snapshot, and of these decisions."""
+    """Return the hits that exist as of the snapshot and have these decisions."""
     records = snapshot.records([hit.image_id for hit in hits])
     live = [
         (record, hit)
@@ -210,7 +210,9 @@ def _shown(
 def _owned_settled(snapshot: Snapshot, owner_id: str) -> Iterator[str]:
     """Yield an owner's records: of the tail, then of the index."""
     states = snapshot.tail.states.values()
-    yield from _said_by(snapshot, [(state.image_id, state.fields) for state in states], owner_id)
+    yield from _owned_fields(
+        snapshot, [(state.image_id, state.fields) for state in states], owner_id
+    )
     filters, before = Filters(owner_id=owner_id), None
     while True:
         page = snapshot.list_records(filters, OWNED_PAGE, before)
@@ -221,20 +223,20 @@ def _owned_settled(snapshot: Snapshot, owner_id: str) -> Iterator[str]:
 
 
 def _owned_unsettled(snapshot: Snapshot, ids: Sequence[str], owner_id: str) -> Iterator[str]:
-    """Yield those of some uploads that an owner sent; once settled, its record says whose it is."""
-    theirs = list(_said_by(snapshot, [(image_id, image_id) for image_id in ids], owner_id))
+    """Yield the uploads that an owner sent; the record, once settled, decides the owner."""
+    theirs = list(_owned_fields(snapshot, [(image_id, image_id) for image_id in ids], owner_id))
     for image_id, record in zip(theirs, snapshot.records(theirs), strict=True):
         if record is None or record.fields.owner_id == owner_id:
             yield image_id
 
 
-def _said_by(
-    snapshot: Snapshot, said: Sequence[tuple[str, str | None]], owner_id: str
+def _owned_fields(
+    snapshot: Snapshot, fields: Sequence[tuple[str, str | None]], owner_id: str
 ) -> Iterator[str]:
-    """Yield the pictures whose fields, written by the call named, have this owner."""
+    """Yield the pictures whose fields, stored under this op_id, have this owner."""
     shelf, tenant = snapshot.shelf, snapshot.tenant
-    for start in range(0, len(said), OWNED_PAGE):
-        some = said[start : start + OWNED_PAGE]
+    for start in range(0, len(fields), OWNED_PAGE):
+        some = fields[start : start + OWNED_PAGE]
         shelf.fetch_fields(tenant, some)
         for image_id, op_id in some:
             if shelf.fields(tenant, image_id, op_id).owner_id == owner_id:
@@ -242,7 +244,7 @@ def _said_by(
 
 
 def _failed(snapshot: Snapshot) -> Iterator[str]:
-    """Yield the pictures that were set aside."""
+    """Yield the pictures whose ingest failed."""
     for outcome in snapshot.tail.outcomes.values():
         if outcome.kind == "ingest" and outcome.problem is not None:
             yield outcome.image_id
@@ -257,5 +259,5 @@ def _failed(snapshot: Snapshot) -> Iterator[str]:
 
 def _unsettled(job: JobState) -> str:
     if job.status == "failed" and job.problem is not None:
-        return f"picture {job.image_id} could not be taken in: {job.problem.detail}"
+        return f"picture {job.image_id} could not be ingested: {job.problem.detail}"
     return f"picture {job.image_id} is not settled yet: its job is {job.status}"

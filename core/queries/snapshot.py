@@ -1,4 +1,4 @@
-"""The index as of now: what it holds, overlaid with the log after its watermark."""
+"""Snapshots of a tenant: the index, overlaid with the log after its watermark."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from core.storage.picture_store import PictureStore
 from core.types import ActiveSpaces, SpaceKind, Vector
 
 Place = tuple[str, str]
-"""(accepted_at, id) that the rest of a list lies below."""
+"""The (accepted_at, id) below which the rest of a list lies."""
 
 
 @runtime_checkable
 class ReadsTail(Protocol):
-    """What the entries after the watermark left, newest state of each record."""
+    """The newest states that the entries after the watermark left."""
 
     @property
     def states(self) -> Mapping[str, State]:
-        """By image_id."""
+        """Return states by image_id."""
 
     @property
     def removed(self) -> Mapping[str, Tombstone]:
-        """By image_id."""
+        """Return tombstones by image_id."""
 
     @property
     def standings(self) -> Mapping[SpaceKind, ActiveSpaces]:
-        """By kind, those that changed."""
+        """Return changed spaces by kind."""
 
     @property
     def outcomes(self) -> Mapping[str, Outcome]:
-        """By job_id."""
+        """Return outcomes by job_id."""
 
     @property
     def head(self) -> int:
-        """The highest number of the log that was read."""
+        """Return the highest entry of the log that was read."""
 
     @property
     def watermark(self) -> int:
-        """The number up to which the index holds everything."""
+        """Return the entry up to which the index holds everything."""
 
 
 @runtime_checkable
@@ -49,7 +49,7 @@ class FollowsLog(Protocol):
     """A reader of every tenant's log."""
 
     def tail(self, tenant: str) -> ReadsTail:
-        """The present tail. Raise StoreUnavailableError, CorruptError."""
+        """Return the present tail. Raise StoreUnavailableError, CorruptError."""
 
 
 class SnapshotPage(NamedTuple):
@@ -60,14 +60,14 @@ class SnapshotPage(NamedTuple):
 
 
 class RecordVector(NamedTuple):
-    """A vector that stands for a record, and the record it was made of."""
+    """A vector that represents a record, and the record it was computed from."""
 
     image_id: str
     vector: Vector
 
 
 class Snapshots:
-    """Takes snapshots: the one place where the index and the tail of the log are put together."""
+    """A factory of snapshots, which join the index and the tail of the log."""
 
     def __init__(self, index: Index, follower: FollowsLog, shelf: PictureStore) -> None:
         self._index = index
@@ -83,9 +83,9 @@ class Snapshots:
 
 
 class Snapshot:
-    """Reads of one moment. The tail is read first: what it lacks, the index has by then.
+    """Reads as of one moment. The tail is read first: entries it lacks are in the index by then.
 
-    `index` is for what no tail can be laid over: searches, values and counts.
+    `index` serves reads that no tail can overlay: searches, values and counts.
     """
 
     def __init__(self, index: Index, shelf: PictureStore, tenant: str, tail: ReadsTail) -> None:
@@ -97,12 +97,12 @@ class Snapshot:
     # --- records --------------------------------------------------------------------------------
 
     def records(self, ids: Sequence[str], *, vectors: bool = False) -> list[Record | None]:
-        """Return records in order, with their `vectors` if asked for; None for unknown ones."""
+        """Return records in order, with their `vectors` on request; None for unknown ones."""
         held = self.index.read_records(self.tenant, ids, vectors=vectors)
         return [self._known(image_id, record) for image_id, record in zip(ids, held, strict=True)]
 
     def touched(self, image_id: str) -> bool:
-        """Return whether the tail says anything of a record."""
+        """Return whether the tail changed or deleted a record."""
         return image_id in self.tail.states or image_id in self.tail.removed
 
     def cards(self, ids: Sequence[str]) -> dict[str, RecordCard]:
@@ -115,7 +115,7 @@ class Snapshot:
         return {one.image_id: one for one in found if one is not None}
 
     def copies(self, original: str) -> list[State]:
-        """Return the states of live records whose original this is, itself left out."""
+        """Return the states of the live copies of an original."""
         held = self.index.find_states(self.tenant, originals=[original])
         found = {state.image_id: state for state in held}
         for image_id, state in self.tail.states.items():
@@ -133,7 +133,7 @@ class Snapshot:
     def list_records(self, filters: Filters, limit: int, before: Place | None) -> SnapshotPage:
         """Return at most `limit` records below a place that pass every filter.
 
-        What is only in the tail is listed once it is projected.
+        Records that are only in the tail are listed once they are projected.
         """
         kept: list[Record] = []
         while True:
@@ -164,12 +164,12 @@ class Snapshot:
     # --- what was deleted -----------------------------------------------------------------------
 
     def removed(self, image_id: str) -> Tombstone | None:
-        """Return what is left of a deleted picture."""
+        """Return the tombstone of a deleted picture, None for any other."""
         held = self.tail.removed.get(image_id)
         return held or self.index.read_tombstones(self.tenant, [image_id])[0]
 
     def gone(self, ids: Sequence[str]) -> set[str]:
-        """Return those of the ids that were deleted."""
+        """Return the deleted ones of some ids."""
         held = self.index.read_tombstones(self.tenant, ids) if ids else []
         dead = {one for one, tombstone in zip(ids, held, strict=True) if tombstone is not None}
         return dead | (self.tail.removed.keys() & set(ids))
@@ -185,11 +185,11 @@ class Snapshot:
         ]
 
     def active_spaces(self) -> dict[SpaceKind, ActiveSpaces]:
-        """Return the spaces of each kind, as far as the log speaks of them."""
+        """Return the spaces of each kind that the log names."""
         return {**self.index.active_spaces(self.tenant), **self.tail.standings}
 
     def _known(self, image_id: str, record: Record | None) -> Record | None:
-        """Return what became of a record that the index gave, None where it was deleted."""
+        """Return a record of the index as of this snapshot, None if it was deleted."""
         if image_id in self.tail.removed:
             return None
         newer = self.tail.states.get(image_id)
@@ -205,5 +205,5 @@ class Snapshot:
 
 
 def place(state: State) -> Place:
-    """Return where a record stands in a list, newest first."""
+    """Return the place of a record in a list, newest first."""
     return state.accepted_at, state.image_id

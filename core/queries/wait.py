@@ -1,4 +1,4 @@
-"""Waiting for jobs to end without holding a thread: news wakes the waiter, the log is asked."""
+"""Waiting for jobs to end without holding a thread: events wake it, the log decides."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from core.ports import Progress
 from core.records import JobStatus
 
 LOOK_SECONDS = 0.5
-"""News may be lost, or be another process's: look this often all the same."""
+"""Seconds between reads of the log, as events may be lost or sent to another process."""
 
 
 class JobWaiter:
-    """Async waits for the doors; `ended` (blocking) says which of some jobs the log holds."""
+    """Asynchronous waits for the API; `ended` (blocking) returns statuses from the log."""
 
     def __init__(
         self,
@@ -24,18 +24,18 @@ class JobWaiter:
         self._ended = ended
 
     async def ended(self, tenant: str, job_ids: Sequence[str], seconds: float) -> bool:
-        """Whether every job has ended, at the latest after so many seconds."""
+        """Wait at most `seconds` for jobs; return whether all have ended."""
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
         left = list(job_ids)
         wake = asyncio.Event()
         watched = set(left)
 
-        def heard(whose: str, job_id: str, status: JobStatus) -> None:
+        def on_status(whose: str, job_id: str, status: JobStatus) -> None:
             if whose == tenant and job_id in watched and status in ("done", "failed"):
                 loop.call_soon_threadsafe(wake.set)
 
-        stop = self._progress.subscribe(heard)
+        stop = self._progress.subscribe(on_status)
         try:
             while True:
                 wake.clear()
@@ -49,39 +49,39 @@ class JobWaiter:
             stop()
 
     async def events(self, tenant: str, job_id: str) -> AsyncIterator[JobStatus | None]:
-        """Each status as it comes, the last one done or failed; None now and then meanwhile."""
+        """Yield each status up to `done` or `failed`, and None while nothing changes."""
         loop = asyncio.get_running_loop()
-        news: asyncio.Queue[JobStatus] = asyncio.Queue()
+        statuses: asyncio.Queue[JobStatus] = asyncio.Queue()
 
-        def heard(whose: str, which: str, status: JobStatus) -> None:
+        def on_status(whose: str, which: str, status: JobStatus) -> None:
             if whose == tenant and which == job_id:
-                loop.call_soon_threadsafe(news.put_nowait, status)
+                loop.call_soon_threadsafe(statuses.put_nowait, status)
 
-        stop = self._progress.subscribe(heard)
-        told: JobStatus | None = None
+        stop = self._progress.subscribe(on_status)
+        last: JobStatus | None = None
         try:
             while True:
                 status, present = await asyncio.to_thread(self._present, tenant, job_id)
                 if status is not None:
                     yield status
                     return
-                if present not in (told, "done", "failed"):
-                    told = present
+                if present not in (last, "done", "failed"):
+                    last = present
                     yield present
                 try:
                     async with asyncio.timeout(LOOK_SECONDS):
-                        status = await news.get()
+                        status = await statuses.get()
                 except TimeoutError:
                     yield None
                     continue
-                if status not in (told, "done", "failed"):
-                    told = status
+                if status not in (last, "done", "failed"):
+                    last = status
                     yield status
         finally:
             stop()
 
     def _present(self, tenant: str, job_id: str) -> tuple[JobStatus | None, JobStatus]:
-        """How it ended, None where it has not, and what was last heard: both may be far away."""
+        """Return how a job ended, None if it has not, and its last published status."""
         (status,) = self._ended(tenant, [job_id])
         return status, self._progress.status(tenant, job_id) or "queued"
 
