@@ -1,7 +1,7 @@
-"""Measuring what is near enough in a tenant's spaces: what `seenit calibrate` does.
+"""Calibration of the thresholds of a tenant's spaces, which `seenit calibrate` runs.
 
-Nobody's questions are needed: one sentence of what was written about a stored picture asks for the
-others. Where something else was written too, it also shows how many questions would be answered.
+It needs no queries of users: one sentence of a stored picture's caption is a query for the other
+pictures. The rest of the caption, if any, shows how many queries would be answered.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ from core.search.searcher import Embedders
 from core.types import SPACE_KINDS, Matrix, ReportProgress, SpaceKind, Vector
 
 SAMPLE = 2_000
-"""Most pictures that ask: at a rate of a tenth the share is then right to 1.3 points (95 %)."""
+"""Maximum query pictures: a rate of a tenth is then exact to 1.3 points (95 %)."""
 _PAGE = 200
 _BATCH = 64
 
 
 class CalibrationResult(NamedTuple):
-    """What came of it: the calibrations, and why a space has none."""
+    """The result of a run: the calibrations, and why a space has none."""
 
     made: dict[SpaceKind, Calibration]
     refused: dict[SpaceKind, str]
 
 
-class _Asker(NamedTuple):
-    """A picture that takes part, and its own words where there are any."""
+class _DrawnPicture(NamedTuple):
+    """A picture that takes part, with the query of its caption if it has one."""
 
     image_id: str
     question: PseudoQuery | None
 
 
 class Calibrator:
-    """Asks the index as a search does, so that what holds here holds there."""
+    """A calibrator that queries the index like a search, so that the thresholds apply there."""
 
     def __init__(self, index: Index, models: Embedders, calibrations: CalibrationStore) -> None:
         self._index = index
@@ -60,17 +60,20 @@ class Calibrator:
         told: ReportProgress = lambda _done, _total: None,
         among: Collection[str] | None = None,
     ) -> CalibrationResult:
-        """Measure both active spaces and put what was found in force.
+        """Calibrate both active spaces, store the thresholds, and return them.
 
-        Only pictures in `among` ask, where it is given; all stored ones may answer. Raise
-        MalformedError for a rate outside 0 to 0.5, IndexUnavailableError, StoreUnavailableError.
+        With `among`, only those pictures are queries; all stored ones may be found. `told` is
+        called with the queries done and their total. Raise MalformedError for a rate outside 0 to
+        0.5, IndexUnavailableError, StoreUnavailableError.
         """
         if not 0 < rate <= 0.5:  # noqa: PLR2004 - above it a coin does better
-            raise MalformedError("the rate of false answers lies above 0 and up to 0.5")
-        askers = self._drawn(tenant, among)
-        total, done = 2 * len(SPACE_KINDS) * len(askers), 0
+            raise MalformedError(
+                f"the rate of false answers is {rate}: send a number above 0 and up to 0.5"
+            )
+        sample = self._drawn(tenant, among)
+        total, done = 2 * len(SPACE_KINDS) * len(sample), 0
 
-        def asked(count: int) -> None:
+        def report(count: int) -> None:
             nonlocal done
             done += count
             told(min(done, total), total)
@@ -78,13 +81,13 @@ class Calibrator:
         tuned = CalibrationResult({}, {})
         for number, kind in enumerate(SPACE_KINDS, 1):
             try:
-                calibration = self._space(tenant, kind, askers, rate, asked)
+                calibration = self._space(tenant, kind, sample, rate, report)
             except (ConflictError, EmbedderUnavailableError) as error:
                 tuned.refused[kind] = error.detail
             else:
                 self._calibrations.put(tenant, calibration)
                 tuned.made[kind] = calibration
-            asked(2 * number * len(askers) - done)
+            report(2 * number * len(sample) - done)
         return tuned
 
     # --- one space ------------------------------------------------------------------------------
@@ -93,26 +96,26 @@ class Calibrator:
         self,
         tenant: str,
         kind: SpaceKind,
-        askers: Sequence[_Asker],
+        sample: Sequence[_DrawnPicture],
         rate: float,
-        asked: Callable[[int], None],
+        report: Callable[[int], None],
     ) -> Calibration:
-        """Measure one active space. Raise EmbedderUnavailableError, ConflictError."""
+        """Calibrate one active space. Raise EmbedderUnavailableError, ConflictError."""
         embedder = self._loaded(tenant, kind)
         space = embedder.space
-        held = self._index.read_vectors(tenant, space.space_id, [one.image_id for one in askers])
+        held = self._index.read_vectors(tenant, space.space_id, [one.image_id for one in sample])
         stored = [
-            (asker, vector)
-            for asker, vector in zip(askers, held, strict=True)
+            (drawn, vector)
+            for drawn, vector in zip(sample, held, strict=True)
             if vector is not None
         ]
 
         def nearest(ids: Sequence[str], vectors: Matrix) -> NDArray[np.float64]:
-            return self._nearest(tenant, space.space_id, ids, vectors, asked)
+            return self._nearest(tenant, space.space_id, ids, vectors, report)
 
         questions, by_text = _text_cut_off(embedder, stored, rate, nearest)
         vectors = np.array([vector for _, vector in stored], np.float32)
-        others = nearest([asker.image_id for asker, _ in stored], vectors)
+        others = nearest([drawn.image_id for drawn, _ in stored], vectors)
         return Calibration(
             space_id=space.space_id,
             kind=kind,
@@ -143,9 +146,9 @@ class Calibrator:
         space_id: str,
         ids: Sequence[str],
         vectors: Matrix,
-        asked: Callable[[int], None],
+        report: Callable[[int], None],
     ) -> NDArray[np.float64]:
-        """(n, 11) similarities of the nearest pictures, its own and its copies left out."""
+        """Return (n, 11) cosines of the nearest pictures, without itself and its copies."""
         found = np.full((len(ids), CROWD + 1), np.nan)
         for n, (image_id, vector) in enumerate(zip(ids, vectors, strict=True)):
             copies = self._index.find_states(tenant, originals=[image_id])
@@ -157,13 +160,13 @@ class Calibrator:
                 without=[image_id, *(copy.image_id for copy in copies)],
             )
             found[n, : len(near)] = [one.similarity for one in near]
-            asked(1)
+            report(1)
         return found
 
-    # --- who asks -------------------------------------------------------------------------------
+    # --- queries -------------------------------------------------------------------------------
 
-    def _drawn(self, tenant: str, among: Collection[str] | None) -> list[_Asker]:
-        """Originals drawn by their ids; those with words before those without."""
+    def _drawn(self, tenant: str, among: Collection[str] | None) -> list[_DrawnPicture]:
+        """Draw originals by their ids; return those with a caption first."""
         drawn = heapq.nsmallest(
             SAMPLE,
             (
@@ -174,7 +177,7 @@ class Calibrator:
             ),
             key=lambda one: one[0],
         )
-        return [_Asker(image_id, words) for _, image_id, words in drawn]
+        return [_DrawnPicture(image_id, words) for _, image_id, words in drawn]
 
     def _originals(self, tenant: str) -> Iterator[Record]:
         before = None
@@ -189,41 +192,41 @@ class Calibrator:
 
 def _text_cut_off(
     embedder: TextEmbedder,
-    stored: Sequence[tuple[_Asker, Vector]],
+    stored: Sequence[tuple[_DrawnPicture, Vector]],
     rate: float,
     nearest: Callable[[Sequence[str], Matrix], NDArray[np.float64]],
 ) -> tuple[Matrix, CutOff]:
-    """Return the questions' (n, d) vectors, and the cut-off of texts asking for pictures.
+    """Return the queries' (n, d) vectors, and the cut-off of searches by text.
 
-    A question's own answer is its picture, or in a caption space the rest of that picture's words.
+    The right answer to a query is its picture, or in a caption space the rest of its caption.
     """
-    said = [(asker.image_id, asker.question, own) for asker, own in stored if asker.question]
-    questions = _embedded(embedder, [words.text for _, words, _ in said])
-    others = nearest([image_id for image_id, _, _ in said], questions)
+    captioned = [(drawn.image_id, drawn.question, own) for drawn, own in stored if drawn.question]
+    questions = _embedded(embedder, [words.text for _, words, _ in captioned])
+    others = nearest([image_id for image_id, _, _ in captioned], questions)
     if embedder.space.kind == "visual":
-        own = _own(questions, np.array([vector for _, _, vector in said]))
+        own = _own(questions, np.array([vector for _, _, vector in captioned]))
         return questions, cut(others, own, rate, twins=np.inf)
-    own = _left(embedder, questions, [words.rest for _, words, _ in said])
+    own = _left(embedder, questions, [words.rest for _, words, _ in captioned])
     return questions, cut(others, own, rate, twins=TWINS)
 
 
 def _own(questions: Matrix, pictures: Matrix) -> NDArray[np.float64]:
-    """(n,) similarity of each question and the picture it was written about."""
+    """Return the (n,) cosines of each query and its picture."""
     if not len(questions):
         return np.zeros(0)
     return np.asarray(np.einsum("nd,nd->n", questions, pictures), dtype=np.float64)
 
 
 def _left(embedder: TextEmbedder, questions: Matrix, rests: Sequence[str]) -> NDArray[np.float64]:
-    """(n,) similarity of each question and the rest of its picture's words, NaN without any."""
+    """Return the (n,) cosines of each query and the rest of its caption, NaN without any."""
     own = np.full(len(rests), np.nan)
-    told = [n for n, rest in enumerate(rests) if rest]
-    own[told] = _own(questions[told], _embedded(embedder, [rests[n] for n in told]))
+    filled = [n for n, rest in enumerate(rests) if rest]
+    own[filled] = _own(questions[filled], _embedded(embedder, [rests[n] for n in filled]))
     return own
 
 
 def _embedded(embedder: TextEmbedder, texts: Sequence[str]) -> Matrix:
-    """(n, d) in order, a batch at a time: others want their turn."""
+    """Return (n, d) vectors in order, embedded in batches so that other calls get a turn."""
     rows: list[Vector] = []
     for start in range(0, len(texts), _BATCH):
         rows += list(embedder.embed_texts(texts[start : start + _BATCH]))

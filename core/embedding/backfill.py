@@ -1,4 +1,4 @@
-"""Filling a space: vectors of what was settled without one, made from what is stored."""
+"""Backfill of a space: vectors for records settled without one, from stored data."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from core.storage.picture_store import PictureStore, StoredVector
 from core.types import ReportProgress
 
 BATCH = 64
-"""Records of one entry of the log."""
+"""Records of one entry of the log, embedded in one batch."""
 
 logger = logging.getLogger(__name__)
 
 
 class Backfill:
-    """Finds what lacks a vector, embeds it and says so in the log; whatever is cut off goes on."""
+    """A backfill that embeds records without a vector and logs each batch; it is resumable."""
 
     def __init__(
         self,
@@ -46,21 +46,21 @@ class Backfill:
         self._new_id = new_id
 
     def lacking(self, tenant: str, space_id: str) -> int:
-        """Records that could have a vector in this space and have none, as the index has it."""
+        """Count the records of the index that could have a vector in a space and have none."""
         return sum(1 for _ in lacking(self._index, tenant, space_id))
 
     def run(self, tenant: str, embedder: TextEmbedder, told: ReportProgress) -> tuple[int, int]:
-        """Embed what lacks a vector: how many were made, and how many could not be.
+        """Embed records without a vector; return how many were embedded and how many failed.
 
-        A visual one is made of the stored preview, one of a caption of what was said last. `told`
-        hears how many are done and how many there are. Raise EmbedderUnavailableError,
-        StoreUnavailableError, IndexUnavailableError; what was made until then stays.
+        A visual vector is computed from the stored preview, a caption's from the newest fields.
+        `told` is called with the records done and their total. Raise EmbedderUnavailableError,
+        StoreUnavailableError, IndexUnavailableError; batches done by then stay.
         """
         space_id = embedder.space.space_id
         make = (
-            partial(self._seen, tenant, embedder)
+            partial(self._embed_previews, tenant, embedder)
             if isinstance(embedder, Embedder) and not is_caption(space_id)
-            else partial(self._said, tenant, embedder)
+            else partial(self._embed_captions, tenant, embedder)
         )
         self._projector.advance(tenant)
         total = self.lacking(tenant, space_id)
@@ -75,16 +75,19 @@ class Backfill:
             told(done + failed, max(total, done + failed))
         return done, failed
 
-    def _seen(self, tenant: str, embedder: Embedder, states: Sequence[State]) -> list[StoredVector]:
+    def _embed_previews(
+        self, tenant: str, embedder: Embedder, states: Sequence[State]
+    ) -> list[StoredVector]:
         images: dict[str, Image.Image] = {}
         for state in states:
             try:
                 pixels = decode_preview(self._shelf.preview(tenant, state.image_id))
-            except MissingError:  # deleted or purged this very moment
+            except MissingError:  # deleted or purged meanwhile
                 continue
             except CorruptError as error:
                 about = {"tenant": tenant, "image_id": state.image_id}
-                logger.error("a spoilt preview: %s", error, extra=about)  # noqa: TRY400  in words
+                about["reason"] = str(error)
+                logger.error("preview_damaged", extra=about)  # noqa: TRY400  no traceback needed
                 continue
             images[state.image_id] = Image.fromarray(pixels)
         if not images:
@@ -95,25 +98,25 @@ class Backfill:
             StoredVector(one, space_id, None, row) for one, row in zip(images, matrix, strict=True)
         ]
 
-    def _said(
+    def _embed_captions(
         self, tenant: str, embedder: TextEmbedder, states: Sequence[State]
     ) -> list[StoredVector]:
-        said = [
+        captions = [
             (state, text)
             for state in states
             if (text := caption(self._shelf.fields(tenant, state.image_id, state.fields)))
         ]
-        if not said:
+        if not captions:
             return []
-        matrix = embedder.embed_texts([text for _, text in said])
+        matrix = embedder.embed_texts([text for _, text in captions])
         space_id = embedder.space.space_id
         return [
             StoredVector(state.image_id, space_id, state.fields, row)
-            for (state, _), row in zip(said, matrix, strict=True)
+            for (state, _), row in zip(captions, matrix, strict=True)
         ]
 
     def _claim(self, tenant: str, made: Sequence[StoredVector]) -> Claim:
-        """An operation of its own: nothing lies pending, for what is not settled is found again."""
+        """Return the claim of an `embed` job; it is not pending, as a rerun finds the rest."""
         job = Job(
             job_id=self._new_id(),
             tenant=tenant,

@@ -1,4 +1,4 @@
-"""From bytes to everything a verdict needs to know of a picture: decode, fingerprint, embed."""
+"""The pipeline from bytes to the data of a verdict: decode, fingerprint, embed."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from core.types import Absent, Canonical, Fingerprint, Matrix, Query, Vector
 logger = logging.getLogger(__name__)
 
 PIPELINE_VERSION = f"{PIXELS_VERSION}.1"
-"""Of the pixels, and of what is computed from them; every entry of the log carries it."""
+"""Version of the pixels and of what is computed from them, stored in each log entry."""
 
 
 class FingerprintResult(msgspec.Struct, frozen=True, kw_only=True):
-    """One picture understood."""
+    """The fingerprint, preview and vectors of one picture."""
 
     fingerprint: Fingerprint
     preview: bytes
-    """JPEG."""
+    """The preview as JPEG."""
     vectors: dict[str, Vector]
-    """By visual space."""
+    """Vectors by visual space_id."""
     active: str | None
-    """The space among them that candidates are looked for in."""
+    """The active space among them, in which candidates are searched."""
     missing: tuple[Absent, ...]
 
     def query(self, image_id: str) -> Query:
-        """As it asks for candidates."""
+        """Return the query for the picture's candidates."""
         return Query(
             image_id=image_id,
             fingerprint=self.fingerprint,
@@ -47,14 +47,14 @@ class FingerprintResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Digests(msgspec.Struct, frozen=True):
-    """Of the uploaded bytes, made while they streamed in."""
+    """Digests of the uploaded bytes in hex, computed while they streamed in."""
 
     sha256: str
     md5: str
 
 
 def digests(data: bytes) -> Digests:
-    """Of bytes in hand."""
+    """Return the digests of bytes in memory."""
     return Digests(
         sha256=hashlib.sha256(data).hexdigest(),
         md5=hashlib.md5(data, usedforsecurity=False).hexdigest(),
@@ -62,7 +62,7 @@ def digests(data: bytes) -> Digests:
 
 
 class FingerprintPipeline:
-    """Turns bytes into fingerprints and vectors; knows no store and no queue."""
+    """The pipeline from bytes to fingerprints and vectors; knows no store and no queue."""
 
     def __init__(self, decoder: Decoder, models: ModelRegistry) -> None:
         self._decoder = decoder
@@ -71,7 +71,7 @@ class FingerprintPipeline:
     def decode(
         self, items: Sequence[bytes], digests: Sequence[Digests], *, urgent: bool = False
     ) -> list[tuple[Canonical, Fingerprint] | SeenitError]:
-        """In order; the error that a broken one is. Urgent ones go before all that wait."""
+        """Decode and fingerprint in order, an error for each broken one; urgent calls go first."""
         decoded = self._decoder.fingerprint(items, urgent=urgent)
         return [
             item
@@ -92,7 +92,7 @@ class FingerprintPipeline:
     ) -> list[FingerprintResult]:
         """Embed pictures in every visual space of a tenant; return results in order.
 
-        Without the active model each result says that `visual` is missing. Urgent ones go first.
+        Without the active model each result lists `visual` as missing. Urgent calls go first.
         """
         pairs = list(pairs)
         images = [Image.fromarray(canonical.preview) for canonical, _ in pairs]
@@ -123,7 +123,7 @@ class FingerprintPipeline:
         ]
 
     def see(self, tenant: str, data: bytes) -> tuple[str, Vector]:
-        """The visual vector of a picture that is not stored, and its space; nothing is kept.
+        """Return the active visual space_id and a picture's (d,) vector, without storing it.
 
         Raise EmbedderUnavailableError, and an InputError for a bad file.
         """
@@ -138,19 +138,21 @@ class FingerprintPipeline:
         return embedder.space.space_id, np.asarray(vector, np.float32)
 
     def captions(self, tenant: str, fields: Sequence[Fields]) -> list[dict[str, Vector]]:
-        """Vectors by caption space, in order; none where nothing was said, or without a model."""
+        """Return vectors by caption space, in order; none without a caption or a model."""
         texts = [caption(one) for one in fields]
-        said = [n for n, text in enumerate(texts) if text]
+        filled = [n for n, text in enumerate(texts) if text]
         vectors: list[dict[str, Vector]] = [{} for _ in fields]
-        for embedder in self._models.captions(tenant) if said else ():
+        for embedder in self._models.captions(tenant) if filled else ():
             if embedder.absent is not None:
                 continue
             try:
-                matrix = embedder.embed_texts([texts[n] for n in said])
+                matrix = embedder.embed_texts([texts[n] for n in filled])
             except EmbedderUnavailableError as error:
-                logger.warning("captions without vectors: %s", error.detail)
+                logger.warning(
+                    "captions_not_embedded", extra={"tenant": tenant, "reason": error.detail}
+                )
                 continue
-            for n, row in zip(said, matrix, strict=True):
+            for n, row in zip(filled, matrix, strict=True):
                 vectors[n][embedder.space.space_id] = row
         return vectors
 

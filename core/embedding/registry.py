@@ -1,4 +1,4 @@
-"""The embedders at hand, and which of them serve a tenant."""
+"""A registry of embedders, and of the spaces that each tenant uses."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from core.ports import Embedder, TextEmbedder
 from core.types import SPACE_KINDS, ActiveSpaces, ChosenSpace, Space, SpaceKind
 
 FRESH_SECONDS = 1.0
-"""For so long the log is not asked again: a picture that misses a space meanwhile is backfilled."""
+"""Seconds for which a tenant's spaces are cached; a picture that misses one is backfilled."""
 TENANTS = 4_096
-"""Tenants that this is remembered of."""
+"""Maximum tenants whose spaces are cached."""
 
 E = TypeVar("E", bound=TextEmbedder)
 
 
 class OpensEmbedder(Protocol):
-    """Makes embedders, in no time; their `load` takes its time."""
+    """A factory of embedders that returns at once; their `load` is slow."""
 
     def visual(self, source: str) -> Embedder:
-        """Of pictures and texts."""
+        """Return an embedder of pictures and texts."""
 
     def caption(self, source: str) -> TextEmbedder:
-        """Of texts alone."""
+        """Return an embedder of texts."""
 
 
 class ModelRegistry:
-    """Which embedder makes, and asks, the spaces of a tenant.
+    """A registry of the embedders of each tenant's spaces.
 
-    What the log says of a tenant's spaces goes before the settings; a model that it names is
-    loaded when first asked for.
+    The spaces in a tenant's log take precedence over the settings; a model that the log names is
+    loaded on first use.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class ModelRegistry:
         standings: Callable[[str], Mapping[SpaceKind, ActiveSpaces]],
         opens: OpensEmbedder,
     ) -> None:
-        """`sources` are the models of the settings, by which `visual` and `caption` were made."""
+        """Create a registry; `sources` are the models that `visual` and `caption` run."""
         self._visual = {sources["visual"]: visual}
         self._caption = {sources["caption"]: caption}
         self._sources = dict(sources)
@@ -57,7 +57,7 @@ class ModelRegistry:
         self._lock = threading.Lock()
 
     def load(self) -> None:
-        """Load the models of the settings, side by side; what goes wrong is in their `absent`."""
+        """Load the models of the settings in parallel; failures are reported in `absent`."""
         texts = self._caption[self._sources["caption"]]
         beside = threading.Thread(target=texts.load, name="load captions", daemon=True)
         beside.start()
@@ -65,35 +65,35 @@ class ModelRegistry:
         beside.join()
 
     def forget(self) -> None:
-        """Ask the log anew what it says of every tenant's spaces."""
+        """Drop the cached spaces of every tenant, so that the log is read again."""
         self._known.clear()
 
     # --- of a tenant ----------------------------------------------------------------------------
 
     def visual(self, tenant: str) -> Embedder:
-        """Of the active visual space; `absent` says why there is none."""
+        """Return the embedder of the active visual space, which may be `absent`."""
         standing = self._standings(tenant).get("visual")
         return self.open_visual(standing.active.source if standing else self._sources["visual"])
 
     def caption(self, tenant: str) -> TextEmbedder:
-        """Of the active caption space; `absent` says why there is none."""
+        """Return the embedder of the active caption space, which may be `absent`."""
         standing = self._standings(tenant).get("caption")
         return self.open_caption(standing.active.source if standing else self._sources["caption"])
 
     def visuals(self, tenant: str) -> list[Embedder]:
-        """Of every visual space that an upload gets a vector in, the active one first."""
+        """Return the embedders of all visual spaces of an upload, the active one first."""
         standing = self._standings(tenant).get("visual")
         added = [self.open_visual(one.source) for one in standing.added] if standing else []
         return [self.visual(tenant), *added]
 
     def captions(self, tenant: str) -> list[TextEmbedder]:
-        """Of every caption space that a text gets a vector in, the active one first."""
+        """Return the embedders of all caption spaces of an upload, the active one first."""
         standing = self._standings(tenant).get("caption")
         added = [self.open_caption(one.source) for one in standing.added] if standing else []
         return [self.caption(tenant), *added]
 
     def space_id(self, tenant: str, kind: SpaceKind) -> str | None:
-        """Of the active space; None where its model is absent and the log names none."""
+        """Return the active space's id; None if its model is absent and the log names none."""
         standing = self._standings(tenant).get(kind)
         if standing is not None:
             return standing.active.space.space_id
@@ -101,7 +101,7 @@ class ModelRegistry:
         return None if embedder.absent is not None else embedder.space.space_id
 
     def spaces(self, tenant: str) -> list[str]:
-        """Ids of all that are asked or being filled."""
+        """Return the ids of all spaces that are searched or being filled."""
         found: list[str] = []
         standings = self._standings(tenant)
         for kind in SPACE_KINDS:
@@ -118,11 +118,11 @@ class ModelRegistry:
     # --- of any ---------------------------------------------------------------------------------
 
     def open_visual(self, source: str) -> Embedder:
-        """Return the embedder of a model, made if need be and loaded in a thread of its own."""
+        """Return the embedder of a model; a new one is loaded in its own thread."""
         return self._open(self._visual, source, self._opens.visual)
 
     def open_caption(self, source: str) -> TextEmbedder:
-        """Return the embedder of a model, made if need be and loaded in a thread of its own."""
+        """Return the embedder of a model; a new one is loaded in its own thread."""
         return self._open(self._caption, source, self._opens.caption)
 
     def _open(self, held: dict[str, E], source: str, make: Callable[[str], E]) -> E:
@@ -134,7 +134,7 @@ class ModelRegistry:
         return known
 
     def chosen(self, tenant: str, kind: SpaceKind) -> ChosenSpace:
-        """The active space of a tenant and its model. Raise EmbedderUnavailableError."""
+        """Return a tenant's active space and its model. Raise EmbedderUnavailableError."""
         standing = self._standings(tenant).get(kind)
         if standing is not None:
             return standing.active
@@ -144,7 +144,7 @@ class ModelRegistry:
         return ChosenSpace(embedder.space, self._sources[kind])
 
     def of(self, space_id: str) -> Space | None:
-        """A space whose model is loaded."""
+        """Return a space whose model is loaded, None for any other."""
         for embedder in (*self._visual.values(), *self._caption.values()):
             if embedder.absent is None and embedder.space.space_id == space_id:
                 return embedder.space

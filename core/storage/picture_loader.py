@@ -1,4 +1,4 @@
-"""Stored pictures at hand for comparing: previews and keypoints, loaded when an alignment asks."""
+"""A loader of pictures to compare: previews and keypoints, read when an alignment needs them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class PictureInHand(tuple[Query, bytes]):
 
 
 class PictureLoader:
-    """What settling may look at: pictures in hand and pictures on the shelf.
+    """A loader of the pictures that settling compares: those in hand and those stored.
 
     Every picture is compared as its stored JPEG preview shows it, also one still in hand, so that
     a verdict does not depend on whether the other was stored a second or a year ago.
@@ -50,7 +50,7 @@ class PictureLoader:
     def holding(
         self, tenant: str, items: Sequence[tuple[Query, bytes]], *, stored: bool
     ) -> Iterator[None]:
-        """Have these at hand meanwhile; keypoints of those not `stored` are never written down."""
+        """Hold these pictures in memory; keypoints of those not `stored` are never written."""
         mine = [(tenant, query.image_id) for query, _ in items]
         for key, (query, preview) in zip(mine, items, strict=True):
             self._held[key] = PictureInHand((query, preview))
@@ -66,7 +66,7 @@ class PictureLoader:
                 self._pictures.remove(lambda key: key in gone)
 
     def align(self, tenant: str, query: Query, hit: Hit) -> Comparison:
-        """Lay a picture over the one that was hit; without pixels nothing is ever confirmed."""
+        """Align a picture with a hit and compare them; without pixels nothing is confirmed."""
         one = self._picture(tenant, query.image_id)
         other = self._picture(tenant, hit.image_id)
         if one is None or other is None:
@@ -74,13 +74,13 @@ class PictureLoader:
         return align(one, other, hit, self._policy)
 
     def query(self, tenant: str, image_id: str) -> Query:
-        """A picture as it asks for candidates. Raise MissingError where nothing is kept of it."""
+        """Return a picture's query. Raise MissingError if its fingerprint is not stored."""
         held = self._held.get((tenant, image_id))
         if held is not None:
             return held[0]
         fingerprint = self._shelf.fingerprints(tenant, [image_id])[0]
         if fingerprint is None:
-            raise MissingError(f"nothing is kept of picture {image_id}")
+            raise MissingError(f"the fingerprint of picture {image_id} is not stored")
         space = self._space(tenant)
         vectors = self._shelf.vectors(tenant, image_id, [space] if space else [])
         return Query(
@@ -91,7 +91,7 @@ class PictureLoader:
         )
 
     def fields(self, tenant: str, image_id: str, op_id: str | None) -> Fields:
-        """What the caller said of a picture."""
+        """Return the fields that the caller sent in one call."""
         return self._shelf.fields(tenant, image_id, op_id)
 
     def _picture(self, tenant: str, image_id: str) -> AlignedPicture | None:
@@ -107,9 +107,11 @@ class PictureLoader:
             return self._pictures.put((tenant, image_id), self._lay(query, preview, tenant))
         except MissingError:
             return None
-        except CorruptError as error:  # one spoilt preview must not hold up all that meet it
-            about = {"tenant": tenant, "image_id": image_id}
-            logger.error("a spoilt preview: %s", error, extra=about)  # noqa: TRY400  in words
+        except (
+            CorruptError
+        ) as error:  # one damaged preview must not block every picture compared with it
+            about = {"tenant": tenant, "image_id": image_id, "reason": str(error)}
+            logger.error("preview_damaged", extra=about)  # noqa: TRY400  no traceback needed
             return None
 
     def _lay(self, query: Query, preview: bytes, tenant: str | None) -> AlignedPicture:
