@@ -1,4 +1,4 @@
-"""Collapsing of a ranked list: which picture each hit is shown by."""
+"""Collapsing of ranked lists: the picture by which each hit is shown."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class RankedPicture(NamedTuple):
     image_id: str
     similarity: float
     copy: str | None
-    """The copy that matched, where another record is shown for it."""
+    """The copy that matched, if another record is shown for it."""
 
 
 class CardReader:
-    """Cards as of now: those of the index, overlaid with the tail of the log; each is read once."""
+    """A cache of record cards as of a snapshot; each is read once."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
@@ -38,7 +38,7 @@ class CardReader:
         self._read([one.original for one in cards if one is not None])
 
     def copies(self, ids: Sequence[str]) -> dict[str, list[RecordCard]]:
-        """Read the copies of these records; by image_id, each list in the order of the index."""
+        """Return the copies of these records by image_id, in the order of the index."""
         tenant = self._snapshot.tenant
         fresh = [one for one in dict.fromkeys(ids) if one not in self._copies]
         found = self._snapshot.index.find_states(tenant, originals=fresh) if fresh else []
@@ -51,7 +51,7 @@ class CardReader:
         return {image_id: self._copies[image_id] for image_id in ids}
 
     def pass_filters(self, one: RecordCard, filters: Filters, wanted: Collection[str]) -> bool:
-        """Return whether a record passes, its decision and its original's among the wanted."""
+        """Return whether a record passes, and its and its original's decision are wanted."""
         original = self._known[one.original]
         decision = None if original is None else original.decision
         return passes(one, filters) and shows(one.decision, decision, wanted)
@@ -73,9 +73,9 @@ def collapse(
 ) -> list[RankedPicture]:
     """Return a ranked list as it is shown, each picture once, at the place of its best hit.
 
-    `wanted` are the decisions that the whole search asks for. `space_id` is None for a list by
-    keyword; in a space, copies without a vector of their own stand where their original does.
-    With `onto_originals` a copy is shown by its original, else it appears by itself.
+    `wanted` are the decisions of the whole search. `space_id` is None for a list by keyword; in a
+    space, copies without a vector of their own take the place of their original. With
+    `onto_originals` a copy is shown by its original, else it appears by itself.
     """
     cards.read([one.image_id for one in found])
     hits = [(one, near.similarity) for near in found if (one := cards[near.image_id]) is not None]
@@ -97,9 +97,9 @@ def _passing(
     *,
     alone: bool,
 ) -> Iterator[tuple[RecordCard, float]]:
-    """Yield the hits that pass, each with the copies that stand where it does.
+    """Yield the hits that pass, each followed by its copies without a vector in the space.
 
-    Those are copies without a vector in the space. `alone` skips those of a hit that passes.
+    `alone` skips the copies of a hit that passes.
     """
     good = {one.image_id for one, _ in hits if passing(one)}
     needy = [one.image_id for one, _ in hits if not (alone and one.image_id in good)]

@@ -21,42 +21,42 @@ from core.search.request import SearchRequest
 from core.types import SPACE_KINDS, Absent, Matrix, SpaceKind, Vector
 
 DEEPEST = 10_000
-"""As far as a list goes: groups fewer than were asked for are not looked for any further."""
+"""Maximum depth of a list, even if it finds fewer groups than requested."""
 DEEPER = 4
-"""How many times deeper the lists are asked where they did not fill the answer."""
+"""Factor by which the lists are deepened if they did not fill the answer."""
 MANY = 64
-"""Groups that are asked for one by one where a first look found too few. More of them are looked
-for by going deeper: among so many, an answer fills soon."""
+"""Maximum groups that are searched one by one if the first search found too few. More of them are
+found by deeper lists: with so many groups, an answer fills soon."""
 FEW = 20
-"""Of such a group, the depth of each list."""
+"""Depth of each list in the search of one group."""
 HUBS_IN = ("hybrid", "text")
-"""Mode of the search and what asks, of the lists that hubs are taken out of."""
+"""Mode of the search and kind of query of the lists from which hubs are removed."""
 
 Hubs = Callable[[str, str], Matrix | None]
-"""Tenant and visual space to a bank of (m, d) unit vectors of texts."""
+"""(tenant, visual space) to a bank of (m, d) unit vectors of texts, None if there is none."""
 Scale = Callable[[str, str, Way], Bands | None]
-"""Tenant, space and what asks, to the bands calibrated for it."""
+"""(tenant, space, kind of query) to the calibrated bands, None if there are none."""
 
 
 class FoundPicture(Struct, frozen=True, kw_only=True):
-    """A picture that was found, and why."""
+    """A picture in the results, and how it matched."""
 
     seen: RecordView
     similarities: dict[str, float]
-    """Cosines by `visual` and `caption`, of the spaces asked that it, or what stands for it, is in.
+    """Cosines by `visual` and `caption`, of the searched spaces in which it or its stand-in is.
 
-    Where two things ask one space, that of the picture.
+    If a text and a picture search one space, the picture's cosine is reported.
     """
     distance: float | None = None
-    """By the metric asked for, where one space was asked."""
+    """Distance by the requested metric, if one space was searched."""
     rank: int
-    """From 1."""
+    """Rank in the results, counted from 1."""
     matched_by: tuple[Mode, ...]
-    """Those whose lists named it."""
+    """Modes whose lists contain it."""
     matched_copy_id: str | None = None
-    """The copy that matched, or that alone passed the filters, where its original is shown."""
+    """The copy that matched, or that alone passed the filters, if its original is shown."""
     band: Band | None = None
-    """The best of its similarities in words."""
+    """Band of the best of its similarities."""
     group: str | None = None
 
 
@@ -67,28 +67,28 @@ class RankedList(Struct, frozen=True, kw_only=True):
     way: Way
     space_id: str | None = None
     vector: Vector | None = None
-    """(d,) float32, unit length, in `space_id`; None of a list by keyword."""
+    """(d,) float32 of unit length in `space_id`; None for a list by keyword."""
     text: str = ""
 
 
 class SearchResults(Struct, frozen=True, kw_only=True):
-    """What was found, best first, and what took part."""
+    """Results of a search, best first, with the modes that took part."""
 
     hits: list[FoundPicture]
     used: tuple[Mode, ...]
     missing: tuple[Absent, ...] = ()
-    """Of hybrid: what could have been asked but for a model or a vector, and why not."""
+    """Modes of hybrid that were left out for lack of a model or a vector, with the reason."""
     lists: tuple[RankedList, ...] = ()
-    """Those that ran, with the vectors that the question has in each space."""
+    """The lists that ran, with the query's vector in each space."""
 
 
 class QueryPlan(Struct, frozen=True, kw_only=True):
-    """All lists that one search runs."""
+    """The lists that one search runs, and the modes it lacks."""
 
     lists: tuple[RankedList, ...]
     missing: tuple[Absent, ...]
     without: tuple[str, ...]
-    """The picture that asks and its original: no answer to itself."""
+    """The query picture and its original, which are left out of the results."""
 
 
 class RankedHit(NamedTuple):
@@ -100,7 +100,7 @@ class RankedHit(NamedTuple):
 
 
 class SearchExecution:
-    """One search under way."""
+    """The execution of one search on a snapshot."""
 
     def __init__(
         self,
@@ -121,12 +121,12 @@ class SearchExecution:
         self._cards = CardReader(snapshot)
         self._floors = request.floors(ask)
         self._measuring: dict[SpaceKind, RankedList] = {}
-        """By kind, the list whose cosines are reported: a picture's before a text's."""
+        """By kind, the list whose cosines are reported: a picture's takes precedence."""
         for one in plan.lists:
             if one.mode != "keyword":
                 self._measuring.setdefault(one.mode, one)
         self._cosines: dict[tuple[SpaceKind, str], float | None] = {}
-        """By kind and the record whose own vector it is of."""
+        """Cosines by kind and the record that owns the vector."""
 
     def results(self) -> SearchResults:
         """Run the lists, deeper until they fill the answer or end, and join the best records."""
@@ -156,7 +156,7 @@ class SearchExecution:
     def _run(
         self, one: RankedList, depth: int, filters: Filters
     ) -> tuple[list[RankedPicture], bool]:
-        """Return the pictures that a list shows, best first, and whether it has no more."""
+        """Return the pictures of a list, best first, and whether it has no more."""
         without = self._plan.without
         if one.mode == "keyword" or one.vector is None or one.space_id is None:
             found = self._index.search_keywords(
@@ -186,7 +186,7 @@ class SearchExecution:
         return [one for one in shown if one.image_id not in without], len(found) < depth
 
     def _without_hubs(self, one: RankedList, found: list[Neighbour]) -> list[Neighbour]:
-        """Reorder the head of a text's list in hybrid by how far hits stand out, given a bank."""
+        """Return a list with its head reordered against hubs, for a text in hybrid with a bank."""
         space_id = one.space_id
         if self._hubs is None or space_id is None or (self._ask.mode, one.way) != HUBS_IN:
             return found
@@ -199,7 +199,7 @@ class SearchExecution:
         return [*(head[n] for n in order), *found[HUBS_TOP:]]
 
     def _few_groups(self) -> list[str] | None:
-        """Read the groups there can be, None where there are too many to search each."""
+        """Return the possible groups, None if there are too many to search each."""
         by = self._ask.group_by
         if by is None:
             return None
@@ -209,7 +209,7 @@ class SearchExecution:
     def _with_groups(
         self, lists: list[list[RankedPicture]], groups: Sequence[str], found: set[str | None]
     ) -> list[list[RankedPicture]]:
-        """Return the lists with the best of each group not found yet behind what they have.
+        """Return the lists, extended by the best pictures of each group not found yet.
 
         Within a list cosines, and relevances, compare: the order of groups is that of whole lists.
         """
@@ -226,7 +226,7 @@ class SearchExecution:
         return longer
 
     def _narrowed(self, group: str) -> Filters | None:
-        """Return the filters for one group alone, None where they leave it out."""
+        """Return the filters narrowed to one group, None if they exclude it."""
         by, filters = self._ask.group_by, self._ask.filters
         if by is None or by == "tag":
             return filters._replace(tags=(*filters.tags, group))
@@ -240,7 +240,7 @@ class SearchExecution:
     # --- choosing -------------------------------------------------------------------------------
 
     def _choose(self, lists: Sequence[list[RankedPicture]]) -> list[RankedHit]:
-        """Return the best of all lists, in order, near enough, one a group, at most the limit."""
+        """Return at most `limit` hits of all lists, best first, near enough, one for each group."""
         chosen: list[RankedHit] = []
         groups: set[str | None] = set()
         for hit in self._near_enough(_fused(self._plan.lists, lists)):
@@ -267,7 +267,7 @@ class SearchExecution:
         return [hit for hit in hits if near(hit.picture)]
 
     def _groups(self, picture: RankedPicture) -> tuple[str | None, ...]:
-        """Return the groups that a picture belongs to: one a tag, none without a value."""
+        """Return the groups of a picture: one for each tag, none without a value."""
         by = self._ask.group_by
         one = self._cards[picture.image_id]
         if by is None or one is None:
@@ -280,24 +280,24 @@ class SearchExecution:
     # --- cosines --------------------------------------------------------------------------------
 
     def _vector_owners(self, kind: SpaceKind, picture: RankedPicture) -> list[str]:
-        """Return the records whose vector may be the hit's own, the likeliest first."""
+        """Return the records whose vector may represent the hit, the likeliest first."""
         known = self._cards[picture.image_id]
         original = picture.image_id if known is None else known.original
         copies = [picture.copy] if kind == "caption" and picture.copy else []
         return list(dict.fromkeys([*copies, picture.image_id, original]))
 
     def _measure(self, kind: SpaceKind, pictures: Sequence[RankedPicture]) -> None:
-        """Read the vectors that no list measured, and keep their cosines."""
-        asked = self._measuring[kind]
+        """Compute and store the cosines that no list measured."""
+        measuring = self._measuring[kind]
         ids = dict.fromkeys(
             one for picture in pictures for one in self._vector_owners(kind, picture)
         )
         fresh = [image_id for image_id in ids if (kind, image_id) not in self._cosines]
-        if not fresh or asked.vector is None or asked.space_id is None:
+        if not fresh or measuring.vector is None or measuring.space_id is None:
             return
-        vectors = self._index.read_vectors(self._tenant, asked.space_id, fresh)
+        vectors = self._index.read_vectors(self._tenant, measuring.space_id, fresh)
         for image_id, vector in zip(fresh, vectors, strict=True):
-            cosine = None if vector is None else float(np.dot(asked.vector, vector))
+            cosine = None if vector is None else float(np.dot(measuring.vector, vector))
             self._cosines[kind, image_id] = cosine
 
     def _cosine(self, kind: SpaceKind, picture: RankedPicture) -> float | None:
@@ -307,13 +307,13 @@ class SearchExecution:
     # --- joining --------------------------------------------------------------------------------
 
     def _join(self, chosen: list[RankedHit]) -> list[FoundPicture]:
-        """Read the records of the chosen, drop what no longer passes, and say why each matched."""
+        """Return the chosen hits with their records, without those that no longer pass."""
         ids = [hit.picture.image_id for hit in chosen]
         records = self._snapshot.records(ids, vectors=self._ask.with_vectors)
         kept = [
             (hit, record)
             for hit, record in zip(chosen, records, strict=True)
-            if record is not None  # deleted since the index was asked
+            if record is not None  # deleted since the index was searched
         ]
         seen = joined_views.records(self._snapshot, [record for _, record in kept])
         live = [
@@ -326,7 +326,7 @@ class SearchExecution:
         return [self._found(hit, view, rank) for rank, (hit, view) in enumerate(live, 1)]
 
     def _passes(self, hit: RankedHit, seen: RecordView) -> bool:
-        """Return whether the record that is shown passes as it was read last."""
+        """Return whether the shown record, as read last, passes the filters."""
         filters = self._ask.filters
         copy = None if hit.picture.copy is None else self._cards[hit.picture.copy]
         if copy is not None:
@@ -351,16 +351,16 @@ class SearchExecution:
         )
 
     def _bands(self, kind: SpaceKind) -> Bands:
-        """Return the bands calibrated for a space and what asks it, else the defaults."""
-        asked = self._measuring[kind]
-        made = self._scale and self._scale(self._tenant, asked.space_id or "", asked.way)
-        return made or DEFAULTS[kind, asked.way]
+        """Return the bands calibrated for a space and kind of query, else the defaults."""
+        measuring = self._measuring[kind]
+        made = self._scale and self._scale(self._tenant, measuring.space_id or "", measuring.way)
+        return made or DEFAULTS[kind, measuring.way]
 
 
 def _fused(
     lists: Sequence[RankedList], shown: Sequence[Sequence[RankedPicture]]
 ) -> list[RankedHit]:
-    """Fuse ranked lists; each picture is shown as the list that gives it the most does."""
+    """Fuse ranked lists; a picture is shown as in the list that adds most to its total."""
     best: dict[str, tuple[float, RankedPicture]] = {}
     modes: dict[str, dict[Mode, None]] = {}
     weighted: list[tuple[float, list[str]]] = []

@@ -1,4 +1,4 @@
-"""Putting several ranked lists together, and mending the one of pictures near a text."""
+"""Rank fusion of several lists, and hub reduction in the list of pictures near a text."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from core.types import Matrix, Vector
 
 Mode = Literal["visual", "caption", "keyword"]
 Way = Literal["text", "picture"]
-"""What asked: words, or a picture (its vector, or that of its own caption)."""
+"""Kind of query: a text, or a picture (by its vector, or by that of its caption)."""
 
 K = 10
 """Added to each rank, counted from 0.
 
 Cormack, Clarke and Buettcher (2009) take 60, for lists of a thousand. Here lists are short and
-their heads are good: of 3,000 captions that asked for one of 1,000 photos stored with two others,
+their heads are good: with 3,000 captions as queries for 1,000 photos stored with two others each,
 K = 10 and weights of 0.7, 1 and 0.7 found 91.6 % among the first ten; 60 and equal weights 89.1 %,
 the caption space alone 89.0 %.
 """
@@ -28,33 +28,33 @@ WEIGHTS: Mapping[tuple[Mode, Way], float] = {
     ("visual", "picture"): 1.0,
     ("caption", "picture"): 1.0,
 }
-"""A text and words written of pictures say more of each other than a text and pixels do.
+"""Weights of lists: a text matches captions better than pixels, and meanings better than words.
 
-Words that are alike say less than what they mean. By the whole search, with the lists of both
-spaces mended (below), 0.35 found 92.2 % of those 3,000 among the first ten and 0.5 91.8 %; 0.7,
-with the visual list alone mended, 91.2 %.
+In the whole search, with hubs removed from the lists of both spaces (below), a keyword weight of
+0.35 found 92.2 % of those 3,000 among the first ten and 0.5 91.8 %; 0.7, with hubs removed from the
+visual list alone, 91.2 %.
 """
 DEEP = 100
-"""Least depth of a list that is fused: a picture that is far down in one may be first in all."""
+"""Minimum depth of a fused list: a picture far down in one may be first in all."""
 
 HUBS_TOP = 100
-"""Pictures of a visual list that are ranked anew."""
+"""Pictures of a list that are reranked against hubs."""
 HUBS_NEAR = 10
-"""Texts of the bank that a picture's hubness is measured by."""
+"""Nearest texts of the bank by which a picture's hubness is measured."""
 HUBS_SHARE = 0.5
-"""How much of it is taken off: half, as in CSLS with the text's own share left out."""
+"""Share of the hubness subtracted: half, as in CSLS without the text's own term."""
 
 
 def share(weight: float, rank: int) -> float:
-    """What a place in a list, counted from 0, adds to a picture's total."""
+    """Return what a rank in a list, counted from 0, adds to a picture's total."""
     return weight / (K + rank)
 
 
 def fuse(lists: Sequence[tuple[float, Sequence[str]]]) -> list[str]:
-    """Ids of several (weight, ids best first), by the sum of weight / (K + rank) from rank 0.
+    """Return the ids of several (weight, ids best first) by the sum of weight / (K + rank).
 
-    Weighted reciprocal rank fusion (Cormack, Clarke, Buettcher 2009). Of equals, the one that an
-    earlier list names earlier goes first.
+    This is weighted reciprocal rank fusion (Cormack, Clarke, Buettcher 2009), with ranks from 0.
+    Ties keep the order of the first list that has them.
     """
     totals: dict[str, float] = {}
     for weight, ids in lists:
@@ -66,12 +66,12 @@ def fuse(lists: Sequence[tuple[float, Sequence[str]]]) -> list[str]:
 def without_hubs(
     similarities: Sequence[float], vectors: Sequence[Vector | None], bank: Matrix
 ) -> list[int]:
-    """Places of (n,) pictures near a text, ordered anew: those near every text fall behind.
+    """Return the positions of (n,) pictures near a text, reranked: those near every text sink.
 
-    From each cosine goes half the picture's mean cosine to its nearest ten of a bank of (m, d)
-    unit text vectors (CSLS: Conneau et al. 2018, Word Translation Without Parallel Data, 2.3; the
-    text's own term is the same for all). One without a vector keeps its cosine. In the caption
-    space the pictures' vectors are those of their captions (see `WEIGHTS`).
+    Half the picture's mean cosine to its nearest ten of a bank of (m, d) unit text vectors is
+    subtracted from each cosine (CSLS: Conneau et al. 2018, Word Translation Without Parallel Data,
+    2.3; the text's own term is the same for all). A picture without a vector keeps its cosine. In
+    the caption space the pictures' vectors are those of their captions (see `WEIGHTS`).
     """
     held = [n for n, vector in enumerate(vectors) if vector is not None]
     adjusted = np.array(similarities, np.float64)

@@ -1,4 +1,4 @@
-"""Search by words, by meaning, by example, and by all of them at once."""
+"""Search by keyword, by meaning, by example picture, and by all of them at once."""
 
 from __future__ import annotations
 
@@ -46,37 +46,37 @@ __all__ = [
 
 
 class Embedders(Protocol):
-    """Which embedder asks a tenant's active space."""
+    """The embedders of a tenant's active spaces."""
 
     def visual(self, tenant: str) -> Embedder:
-        """Of pictures and texts."""
+        """Return the embedder of the active visual space."""
 
     def caption(self, tenant: str) -> TextEmbedder:
-        """Of texts alone."""
+        """Return the embedder of the active caption space."""
 
     def space_id(self, tenant: str, kind: SpaceKind) -> str | None:
-        """Of the active space, None where there is none."""
+        """Return the id of the active space, None if there is none."""
 
 
 class LoadsQueryPicture(Protocol):
-    """Looks at a picture that is not stored."""
+    """An embedder of pictures that are not stored, here or on a worker."""
 
     def see(self, tenant: str, data: bytes) -> tuple[str, Vector]:
-        """The tenant's active visual space, and its vector there.
+        """Return the id of the active visual space, and the picture's (d,) vector there.
 
         Raise EmbedderUnavailableError, and an InputError for a bad file.
         """
 
 
 REMEMBERED = 256
-"""Questions in words whose vectors are kept: half a megabyte."""
+"""Texts whose vectors are cached: half a megabyte."""
 
 
 class Searcher:
-    """Search as of now: the index, overlaid with the log after its watermark.
+    """A search as of now: the index, overlaid with the log after its watermark.
 
-    What the tail deleted is not found, and what it changed must pass the filters as it is now; what
-    is only in the tail is found once it is projected.
+    Records that the tail deleted are not found, those it changed must pass the filters as they are
+    now, and those that are only in the tail are found once they are projected.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Searcher:
         hubs: Hubs | None = None,
         scale: Scale | None = None,
     ) -> None:
-        """`hubs` mends the visual list of a text in hybrid, `scale` words similarities."""
+        """Create a searcher; `hubs` gives banks against hubs, `scale` calibrated bands."""
         self._snapshots = snapshots
         self._embedders = embedders
         self._sight = sight
@@ -97,10 +97,10 @@ class Searcher:
         self._read: LRUCache[tuple[str, str, str], Vector] = LRUCache(REMEMBERED)
 
     def read(self, tenant: str, kind: SpaceKind, text: str) -> tuple[str, Vector]:
-        """The active space of a kind, and a question in words as it lies in it.
+        """Return the active space_id of a kind, and a text's (d,) vector in it.
 
-        The last few are remembered: who pages, or asks for prompts, asks the same again. Each
-        tenant's for itself, for a quick answer would tell that another one had asked. Raise
+        The last vectors are cached, as pages and prompts repeat a text. Each tenant has its own: a
+        quick response would otherwise reveal another tenant's query. Raise
         EmbedderUnavailableError.
         """
         embedder = self._embedder(tenant, kind)
@@ -114,35 +114,39 @@ class Searcher:
         return space_id, known
 
     def see(self, tenant: str, data: bytes) -> Vector:
-        """The visual vector of a picture that is not stored; nothing of it is kept.
+        """Return the (d,) visual vector of a picture without storing it.
 
         Raise EmbedderUnavailableError, and an InputError for a bad file.
         """
         space_id, vector = self._sight.see(tenant, data)
         if space_id != self.space_id(tenant, "visual"):
-            raise EmbedderUnavailableError("the model was changed this very moment", field="mode")
+            raise EmbedderUnavailableError(
+                "the active visual space changed during the search; retry", field="mode"
+            )
         return vector
 
     def space_id(self, tenant: str, name: str) -> str:
-        """The active space that `visual`, `caption` or an id names.
+        """Return the id of the active space that `visual`, `caption` or an id names.
 
-        Raise EmbedderUnavailableError where there is none, ConflictError where it is another.
+        Raise EmbedderUnavailableError if there is none, ConflictError if it is another.
         """
         kind: SpaceKind = "caption" if name.partition("-")[0] == "caption" else "visual"
         active = self._active(tenant, kind, "space")
         if name not in (kind, active):
-            raise ConflictError(f"the active {kind} space is {active}", field="space")
+            raise ConflictError(
+                f"space {name} is not active: use {kind} or {active}", field="space"
+            )
         return active
 
     def search(self, tenant: str, ask: SearchRequest) -> SearchResults:
-        """Return the best pictures for a question, of the decisions that its filters ask for.
+        """Return the best pictures for a request, with the decisions that its filters name.
 
-        The question becomes one list a mode (`_plan`); the lists are run, collapsed onto originals,
-        fused, cut, grouped and joined with their records (`SearchExecution.results`).
+        The request becomes one list for each mode (`_plan`); the lists are run, collapsed onto
+        originals, fused, cut, grouped and joined with their records (`SearchExecution.results`).
 
-        Raises MalformedError for what cannot be asked, EmbedderUnavailableError for a mode whose
-        model is absent, ConflictError for a space that is not the active one or a picture without a
-        vector, MissingError or GoneError for the picture that asks.
+        Raise MalformedError for a request that cannot be run, EmbedderUnavailableError for a mode
+        whose model is absent, ConflictError for a space that is not active or a query picture
+        without a vector, MissingError or GoneError for an unknown or deleted query picture.
         """
         request.check(ask)
         if not ask.filters.decision:
@@ -157,7 +161,7 @@ class Searcher:
     # --- planning -------------------------------------------------------------------------------
 
     def _plan(self, snapshot: Snapshot, ask: SearchRequest) -> QueryPlan:
-        """Return the lists that can be run; of hybrid, name what is missing and why."""
+        """Return the lists that can be run, and for hybrid the missing modes with reasons."""
         own = None if ask.image_id is None else self._record(snapshot, ask.image_id)
         lists: list[RankedList] = []
         refused: list[tuple[Mode, SeenitError]] = []
@@ -178,7 +182,7 @@ class Searcher:
     def _lists(
         self, snapshot: Snapshot, ask: SearchRequest, mode: Mode, way: Way, own: Record | None
     ) -> list[RankedList]:
-        """Return the lists of one mode: two where a sent picture and a stored one ask."""
+        """Return the lists of one mode: two for a sent picture together with a stored one."""
         if mode == "keyword":
             return [RankedList(mode=mode, way=way, text=ask.text or "")]
         tenant = snapshot.tenant
@@ -196,7 +200,7 @@ class Searcher:
         ]
 
     def _stored(self, snapshot: Snapshot, own: Record, space_id: str, kind: SpaceKind) -> Vector:
-        """Return the vector a stored picture asks by: another's words are not a copy's own."""
+        """Return a stored query picture's vector; a copy has no caption of its original."""
         image_id = own.state.image_id
         found = snapshot.vector_of(own, space_id)
         if found is None or (kind == "caption" and found.image_id != image_id):
@@ -226,7 +230,7 @@ class Searcher:
 
 
 def _ways(ask: SearchRequest) -> list[tuple[Mode, Way]]:
-    """Return the modes that a question asks in, and whether a picture or a text asks."""
+    """Return the modes that a request searches, each with its kind of query."""
     ways: list[tuple[Mode, Way]] = []
     if ask.vector is not None or ask.image_id is not None:
         ways.append(("visual", "picture"))
