@@ -1,4 +1,4 @@
-"""Candidates within a batch, measured only where hash, vector or words say that it may pay."""
+"""Candidates within a batch, preselected by hash, vector or words, then measured."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from core.matching.policy import Policy
 from core.types import Hit, Query, Vector
 
 Measure = Callable[[Query, Query], Hit | None]
-"""(query, anchor): what each source measured between the two, None where none finds it."""
+"""(query, anchor) to the hit with each source's measure, None if no source finds it."""
 
 
 class BatchCandidates:
-    """Anchors that the index does not hold yet, found by hash, vector or words, then measured."""
+    """A pool of anchors that the index does not hold yet, searched by hash, vector and words."""
 
     def __init__(self, measure: Measure, policy: Policy) -> None:
         self._measure = measure
@@ -32,7 +32,7 @@ class BatchCandidates:
         return image_id in self._ids
 
     def add(self, anchor: Query) -> None:
-        """Hold an anchor by its hash, its vector and its words."""
+        """Add an anchor with its hash, vector and words."""
         self._ids.add(anchor.image_id)
         slot = len(self._order)
         if slot == len(self._hashes):
@@ -48,7 +48,7 @@ class BatchCandidates:
         self._all |= words
 
     def near(self, query: Query) -> list[Hit]:
-        """Return the hits among the anchors, itself left out; flat and tiny ones are none."""
+        """Return the hits among the anchors, without itself and incomparable ones."""
         slots = self._by_hash(query) | self._by_vector(query) | self._by_words(query)
         hits = (
             self._measure(query, anchor)
@@ -73,8 +73,8 @@ class BatchCandidates:
     def _by_words(self, query: Query) -> set[int]:
         features = query.fingerprint.features
         found: set[int] = set()
-        for asked in (features.words, features.mirrored):
-            known = _words(asked) & self._all
+        for words_of in (features.words, features.mirrored):
+            known = _words(words_of) & self._all
             if len(known) >= SHARED:
                 found.update(
                     slot for slot, words in enumerate(self._words) if len(known & words) >= SHARED

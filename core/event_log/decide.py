@@ -1,7 +1,7 @@
-"""Settling: what becomes of one job among the live records, and what that leaves.
+"""Pure functions of settling: `decide` a job against the live records, `apply` the operation.
 
-Both are pure. `decide` reads a view and writes an operation; `apply` lays the operation's states
-over what came before. Workers and the serial specification run both, replay only `apply`.
+`decide` reads a view and returns an operation; `apply` overlays the operation's states on earlier
+ones. Workers and the serial specification run both, replay runs `apply` only.
 """
 
 from __future__ import annotations
@@ -42,22 +42,22 @@ from core.types import Absent, Decision, Query, Verdict
 
 
 class Claim(Struct, frozen=True, kw_only=True):
-    """One job and all that was found out about it before settling."""
+    """A job with the results of its fingerprinting, ready to be settled."""
 
     job: Job
     query: Query | None = None
-    """Of an upload that was decoded: the picture as it asks for candidates."""
+    """The query of a decoded upload."""
     spaces: tuple[str, ...] = ()
-    """Those it has vectors in; of an edit, those that its new caption has one in."""
+    """space_ids of an upload's vectors, or of the vectors of an edit's new caption."""
     embedded: tuple[Embedded, ...] = ()
-    """Of an `embed`: the vectors that were written."""
+    """The vectors that an `embed` wrote."""
     problem: Problem | None = None
-    """Why an upload failed."""
+    """The reason why an upload failed."""
     missing: tuple[Absent, ...] = ()
 
 
 def decide(view: SettleView, claim: Claim, now: TenantNow, rules: Rules) -> Operation:
-    """The operation that a job comes to, its first or next step where it takes several."""
+    """Return the operation of a job, or its next step if it takes several."""
     match claim.job.kind:
         case "ingest":
             return _ingest(view, claim, now, rules)
@@ -74,7 +74,7 @@ def decide(view: SettleView, claim: Claim, now: TenantNow, rules: Rules) -> Oper
 
 
 def apply(layer: OverlayLayer, operation: Operation, seq: int) -> None:
-    """Lay an operation of entry `seq` over what came before."""
+    """Overlay an operation of entry `seq` on a layer."""
     layer.put(operation.states, tombstones(operation, seq))
     if operation.standing is not None:
         layer.standings[operation.standing.kind] = operation.standing
@@ -83,7 +83,7 @@ def apply(layer: OverlayLayer, operation: Operation, seq: int) -> None:
 
 
 def laid(entry: Entry) -> OverlayLayer:
-    """What one entry left."""
+    """Return the layer of one entry."""
     layer = OverlayLayer()
     for one in entry.operations:
         apply(layer, one, entry.seq)
@@ -91,16 +91,16 @@ def laid(entry: Entry) -> OverlayLayer:
 
 
 def tombstones(operation: Operation, seq: int) -> list[Tombstone]:
-    """What stays of the records that an operation removed."""
+    """Return the tombstones of the records that an operation removed."""
     return [Tombstone(one, seq, operation.finished_at) for one in operation.removed]
 
 
 def outcomes(operation: Operation, seq: int) -> Iterator[Outcome]:
-    """Of every job that an operation ended."""
+    """Yield the outcome of every job that an operation ended."""
     if not operation.last:
         return
     state = next((s for s in operation.states if s.image_id == operation.image_id), None)
-    told = state if operation.kind == "settled" else None
+    settled = state if operation.kind == "settled" else None
     yield Outcome(
         job_id=operation.job,
         image_id=operation.image_id,
@@ -108,7 +108,7 @@ def outcomes(operation: Operation, seq: int) -> Iterator[Outcome]:
         seq=seq,
         accepted_at=operation.accepted_at,
         finished_at=operation.finished_at,
-        verdict=told.verdict if told is not None else None,
+        verdict=settled.verdict if settled is not None else None,
         decision=state.decision if state is not None else None,
         problem=operation.problem,
     )
@@ -120,7 +120,7 @@ def outcomes(operation: Operation, seq: int) -> Iterator[Outcome]:
             seq=seq,
             accepted_at=ended.accepted_at,
             finished_at=operation.finished_at,
-            problem=problem_of(GoneError("it was deleted before it was settled")),
+            problem=problem_of(GoneError("the picture was deleted before it was settled")),
         )
 
 
@@ -133,7 +133,7 @@ def first_verdict(
     missing: tuple[Absent, ...] = (),
     fields: str | None = None,
 ) -> tuple[Verdict, Decision]:
-    """What a picture that was never settled is told."""
+    """Return the verdict and decision of a picture that was never settled."""
     finding = look(view, query, rules, fields=fields)
     verdict = Verdict(
         kind=finding.kind,
@@ -158,10 +158,10 @@ def _ingest(view: SettleView, claim: Claim, now: TenantNow, rules: Rules) -> Ope
         if view.gone(job.image_id):
             return refused(job, now, GoneError(f"picture {job.image_id} was deleted"))
         if view.state(job.image_id) is not None:
-            return refused(job, now, ConflictError(f"picture {job.image_id} was settled before"))
+            return refused(job, now, ConflictError(f"picture {job.image_id} was settled already"))
     query = claim.query
     if query is None:
-        problem = claim.problem or problem_of(MissingError("nothing is known of the picture"))
+        problem = claim.problem or problem_of(MissingError("the picture has no fingerprint"))
         return operation(job, now, "failed", problem=problem)
     verdict, decision = first_verdict(
         view, query, rules, now.at, missing=claim.missing, fields=job.fields
@@ -184,7 +184,7 @@ def _ingest(view: SettleView, claim: Claim, now: TenantNow, rules: Rules) -> Ope
 
 
 def _stored(view: SettleView, query: Query) -> bool:
-    """Whether the same bytes are stored with another record, so that these may go."""
+    """Return whether another record stores the same bytes, so that these may be discarded."""
     return any(
         state.content == "stored" and state.image_id != query.image_id and not state.closed
         for state in view.same_bytes(query.fingerprint.sha256)
@@ -221,6 +221,8 @@ def _edit(view: SettleView, claim: Claim, now: TenantNow) -> Operation:
         edited = replace(edited, fields=job.fields, spaces=(*visual, *claim.spaces))
     if job.hold_until is not UNSET:
         if job.hold_until is not None and state.closed:
-            return refused(job, now, ConflictError("its delete has begun: it cannot be held"))
+            return refused(
+                job, now, ConflictError("the picture is being deleted: it cannot be held")
+            )
         edited = replace(edited, hold_until=job.hold_until)
     return operation(job, now, "edited", states=(edited,))

@@ -1,7 +1,7 @@
 """The protocol of the log: read its tail, decide, append, and bring the index up to it.
 
-Any number of workers may run this at once, die at any point, and be given the same jobs again.
-One create-only put decides every race; everything else may be done twice.
+Any number of workers may run this at once, die at any point, and receive the same jobs again. One
+create-only put decides every race; everything else may be done twice.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ from core.records import ENTRY_BYTES, ENTRY_OPERATIONS, Entry, Operation
 from core.types import Absent, Decision, Query, Verdict
 
 _FITS = ENTRY_BYTES - 4096
-"""Bytes of an entry for its operations: what stands around them takes some hundred."""
+"""Maximum bytes of an entry's operations; its other fields take a few hundred."""
 TRIES = 12
-"""Appends of one entry that neither land nor find another: then the store counts as down."""
+"""Failed appends of one entry after which the store counts as down."""
 PAUSE = 0.02
 """Seconds of the first pause between two such tries; it doubles, up to a second."""
 ENOUGH = 500
-"""Entries the index may be behind before settling waits for it."""
+"""Entries that the index may lag before settling waits for it."""
 
 _encoder = msgspec.json.Encoder()
 
@@ -58,7 +58,7 @@ def _pause(attempt: int) -> None:
 
 
 class Ledger:
-    """Settles jobs in the order of the log, and has the log projected onto the index."""
+    """The log's writer: settles jobs in its order, and has the projector follow."""
 
     def __init__(
         self,
@@ -92,10 +92,10 @@ class Ledger:
         self._pause = pause
 
     def settle(self, tenant: str, claims: Sequence[Claim]) -> list[Operation | None]:
-        """The operation that ended each job, in order, whoever settled it.
+        """Settle jobs; return the operation that ended each, in order, by any worker.
 
         Raise StoreUnavailableError, IndexUnavailableError (jobs not in the log yet are still
-        pending, and may be given again), CorruptError.
+        pending, and may be settled again), CorruptError.
         """
         waiting = {claim.job.job_id: claim for claim in claims}
         tail = self._tail(tenant)
@@ -125,7 +125,7 @@ class Ledger:
     def check(
         self, tenant: str, query: Query, missing: tuple[Absent, ...] = ()
     ) -> tuple[Verdict, Decision]:
-        """What a picture would be told if it were settled now."""
+        """Return the verdict and decision a picture would get if it were settled now."""
         tail = self._follower.tail(tenant)
         source = self._source(tenant)
         source.prefetch([query])
@@ -133,15 +133,15 @@ class Ledger:
         return first_verdict(view, query, self._rules, self._now(), missing=missing)
 
     def settled(self, tenant: str) -> AbstractSet[str]:
-        """Jobs that the log has and the index has not.
+        """Return the job_ids that the log has and the index lacks.
 
-        Raise StoreUnavailableError, IndexUnavailableError (also where it is too far behind for
-        anything to be settled), CorruptError.
+        Raise StoreUnavailableError, IndexUnavailableError (also if the index lags too far to
+        settle), CorruptError.
         """
         return self._tail(tenant).outcomes.keys()
 
     def _tail(self, tenant: str) -> LogTail:
-        """W from the index, then the log after it; wait where the index is too far behind."""
+        """Return the log after the index's watermark; project first if the index lags too far."""
         for attempt in range(2):
             try:
                 tail = self._follower.tail(tenant)
@@ -152,16 +152,18 @@ class Ledger:
                 if tail.lag <= ENOUGH:
                     return tail
             self._projector.advance(tenant)
-        raise BehindError(f"the index is {tail.lag} entries behind the log of {tenant}")
+        raise BehindError(
+            f"the index is {tail.lag} entries behind the log of {tenant} (limit {ENOUGH})"
+        )
 
     def _ended(
         self, tenant: str, tail: LogTail, waiting: dict[str, Claim]
     ) -> dict[str, Operation | None]:
-        """Jobs with a done mark. Once W has passed them nothing needs their pending object."""
-        asked = [job_id for job_id in waiting if job_id not in tail.outcomes]
-        marks = self._blobs.get_many([keys.done(tenant, job_id) for job_id in asked])
+        """Return operations of jobs with a done mark; delete pending ones below the watermark."""
+        unknown = [job_id for job_id in waiting if job_id not in tail.outcomes]
+        marks = self._blobs.get_many([keys.done(tenant, job_id) for job_id in unknown])
         ended: dict[str, Operation | None] = {}
-        for job_id, mark in zip(asked, marks, strict=True):
+        for job_id, mark in zip(unknown, marks, strict=True):
             if mark is None:
                 continue
             seq = int(mark)
@@ -186,22 +188,22 @@ class Ledger:
         )
 
     def _step(self, tail: LogTail, source: SettleSource, claims: Sequence[Claim]) -> LogTail:
-        """Decide and append; the tail with whatever entry took the next number."""
+        """Decide and append; return the tail with the entry that took the next number."""
         try:
             entry = self._entry(tail, source, claims)
         except MissingError as missing:
-            # A picture is gone that the log up to here still has: the log must have gone on.
+            # A picture is deleted that the log up to here still has: a later entry must exist.
             ahead = self._log.read(tail.tenant, tail.head + 1)
             if ahead is None:
                 raise CorruptError(f"{missing}, and the log of {tail.tenant} has it") from missing
             return tail.plus(ahead)
         if self._index.watermark(tail.tenant) < tail.watermark:
-            # What was found in it since was not all that lies below the tail.
-            raise IndexUnavailableError(f"the index of {tail.tenant} has lost what it held")
+            # The index lost entries while we searched it, so candidates may be incomplete.
+            raise IndexUnavailableError(f"the index of {tail.tenant} has lost entries")
         return self._append(tail, entry)
 
     def _entry(self, tail: LogTail, source: SettleSource, claims: Sequence[Claim]) -> Entry:
-        """The outcomes of as many jobs as one entry takes, each seeing those before it."""
+        """Return an entry of as many jobs as it holds, each decided after those before it."""
         seq, at = tail.head + 1, self._now()
         batch = OverlayLayer()
         view = IndexView(source, (batch, tail.layer))
@@ -231,7 +233,7 @@ class Ledger:
         )
 
     def _decide(self, view: IndexView, claim: Claim, now: TenantNow) -> tuple[Operation, int]:
-        """An operation that fits into an entry, if with fewer copies or matches; and its size."""
+        """Return an operation that fits an entry, if need be with fewer matches, and its bytes."""
         rules = self._rules
         while True:
             operation = decide(view, claim, now, rules)
@@ -244,9 +246,9 @@ class Ledger:
                 rules = replace(rules, matches=rules.matches // 2)
 
     def _append(self, tail: LogTail, entry: Entry) -> LogTail:
-        """Append, or find what stands at that number: one's own, or another's.
+        """Append an entry; return the tail with it, or with another worker's of that number.
 
-        A number is never skipped: where the put failed and nothing is there, it is tried again.
+        A number is never skipped: if the put failed and no entry is there, it is retried.
         """
         for attempt in range(TRIES):
             try:
@@ -261,4 +263,6 @@ class Ledger:
                     return tail.plus(there)
             audit.appended(self._meter, tail.tenant, entry)
             return tail.plus(entry)
-        raise StoreUnavailableError(f"entry {entry.seq} of {tail.tenant} could not be appended")
+        raise StoreUnavailableError(
+            f"entry {entry.seq} of {tail.tenant} could not be appended in {TRIES} tries"
+        )

@@ -1,4 +1,4 @@
-"""Projecting: whatever follows from the entries of the log, brought about again and again."""
+"""Projection of the log's entries onto the index and the objects of each picture."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ from core.ports import Blobs, Index, Log
 from core.records import Entry, Operation, Record, State
 
 REST = 4.0
-"""For so many times as long as a failed try to project took a tenant is left alone: a replica that
-is away costs each try a second, and jobs come again in dozens of batches a second."""
+"""Pause after a failed projection, as a multiple of its duration: a replica that is down costs each
+try a second, and jobs are redelivered in dozens of batches a second."""
 LONGEST_REST = 10.0
+"""Maximum pause, in seconds."""
 QUICK = 0.25
-"""Seconds that a failed try may take and be tried again at once."""
+"""Seconds below which a failed try is repeated without a pause."""
 
 _encoder = msgspec.json.Encoder()
 
@@ -33,23 +34,23 @@ logger = logging.getLogger(__name__)
 
 
 class Objects(Protocol):
-    """What the ledger needs of the objects beside each picture."""
+    """The per-picture objects, as the projector and replay need them."""
 
     def join(self, tenant: str, seq: int, states: Sequence[State]) -> list[Record]:
-        """Each state with fingerprint, fields and vectors; without those of pictures now gone."""
+        """Return states with fingerprint, fields and vectors; leave out deleted pictures."""
 
     def remove(self, tenant: str, ids: Sequence[str]) -> None:
-        """Take away every per-picture object."""
+        """Delete every object of these pictures."""
 
     def discard(self, tenant: str, ids: Sequence[str]) -> None:
-        """Take away the uploaded bytes alone."""
+        """Delete the uploaded bytes only."""
 
     def purge(self, tenant: str, image_id: str) -> None:
-        """Keep the fingerprint, mark the purge, take away the rest."""
+        """Keep the fingerprint, mark the purge, and delete the rest."""
 
 
 class Projector:
-    """Brings the index up to the log."""
+    """The projector of the log: brings the index up to it."""
 
     def __init__(
         self,
@@ -69,26 +70,26 @@ class Projector:
         self._meter = meter
         self._advancing = threading.Lock()
         self._behind: dict[str, tuple[int, int]] = {}
-        """Watermark and head, by tenant, where the last try to project failed."""
+        """Watermark and head by tenant whose last projection failed."""
         self._rests: dict[str, float] = {}
-        """Until when, by the monotonic clock, none of these is tried for its own sake."""
+        """End of the pause by tenant, on the monotonic clock."""
 
     @contextmanager
     def still(self) -> Iterator[None]:
-        """Nothing is projected by this process meanwhile, so that W can stand still.
+        """Hold projection in this process, so that the watermark W stands still.
 
-        To swap a new index in, one that holds at least as much: whoever read W from the old one,
-        and the log after it, must not miss in the new one what lay at or below W.
+        A new index is swapped in meanwhile. It holds at least as much: a reader that took W from
+        the old index, and the log after it, must find everything up to W in the new one.
         """
         with self._advancing:
             yield
 
     def marked(self, tenant: str) -> int:
-        """The entry up to which every job that ended has its done mark.
+        """Return the entry up to which every ended job has its done mark.
 
-        So far may an index go that is made from the log alone: what follows from the later entries
-        besides their documents is still to be done, by `advance`. Marks are made in the order of
-        the log, so that only its last few entries need to be looked at.
+        An index that is replayed from the log stops there: later entries also need the objects and
+        marks that `advance` writes. Marks are written in the order of the log, so that only its
+        last few entries are read.
         """
         until = head = self._log.head(tenant)
         for seq in range(head, 0, -1):
@@ -101,7 +102,7 @@ class Projector:
         return until
 
     def advance(self, tenant: str) -> int:
-        """Bring the index up to the log; the watermark reached. Safe to run anywhere, twice.
+        """Bring the index up to the log; return its watermark. It is idempotent.
 
         Raise StoreUnavailableError, IndexUnavailableError, CorruptError.
         """
@@ -121,20 +122,21 @@ class Projector:
             return watermark
 
     def catch_up(self) -> None:
-        """Bring the index up for every tenant; of one that stands still the others go on.
+        """Bring the index up for every tenant; one that fails is logged and does not stop others.
 
-        Raise StoreUnavailableError where nobody can say what tenants there are.
+        Raise StoreUnavailableError if the tenants cannot be listed.
         """
         for tenant in self._log.tenants():
             try:
                 self.advance(tenant)
             except SeenitError as error:
-                logger.error("tenant %s: %s", tenant, error)  # noqa: TRY400  plain words do
-            except Exception:  # a start's edge: a defect with one tenant must not end the others
-                logger.exception("tenant %s cannot be brought up", tenant)
+                about = {"tenant": tenant, "reason": str(error)}
+                logger.error("projection_failed", extra=about)  # noqa: TRY400  no traceback needed
+            except Exception:  # at a start a defect with one tenant must not stop the others
+                logger.exception("projection_crashed", extra={"tenant": tenant})
 
     def advance_soon(self, tenant: str, job_ids: Sequence[str]) -> None:
-        """Bring the index up, unless that has just failed; what is settled can wait for it."""
+        """Bring the index up, unless that just failed: settled jobs can wait for it."""
         if self.rests(tenant):
             self._falls_behind(tenant)
             return
@@ -142,21 +144,22 @@ class Projector:
             self.advance(tenant)
         except UnavailableError as error:
             self._meter.count("unavailable", reason=error.type, at="project")
-            about = {"tenant": tenant, "job_ids": list(job_ids)}
-            logger.warning("settled, not projected yet: %s", error, extra=about)
+            about = {"tenant": tenant, "job_ids": list(job_ids), "reason": str(error)}
+            logger.warning("projection_deferred", extra=about)
 
     def lags(self, tenant: str) -> bool:
-        """Whether this process failed to project a tenant when it last tried."""
+        """Return whether this process's last projection of a tenant failed."""
         return tenant in self._behind
 
     def rests(self, tenant: str) -> bool:
-        """Whether a try to project it failed a moment ago, so that another would as well."""
+        """Return whether a tenant is in the pause after a failed projection."""
         return time.monotonic() < self._rests.get(tenant, 0.0)
 
     def behind(self) -> int:
-        """Entries that the index lacks, over all tenants that this process failed to project.
+        """Return how many entries the index lacks, over the tenants this process failed to project.
 
-        Others may have done so meanwhile, so the index is asked, if it answers.
+        Another process may have projected them meanwhile, so watermarks are read if the index
+        answers.
         """
         entries = 0
         answers = True
@@ -193,11 +196,11 @@ class Projector:
             watermark, nonce = entry.seq, entry.nonce
 
     def _project(self, tenant: str, entry: Entry) -> None:
-        """Everything that follows from one entry.
+        """Apply one entry to the objects, the done marks and the index.
 
-        The done marks come before the watermark may pass the entry: a worker that reads the
+        The done marks are written before the watermark passes the entry: a worker that reads the
         watermark and finds a job neither in the tail after it nor marked would settle it again.
-        The pending objects go last: until then the sweeper brings an unfinished projection back.
+        The pending objects are deleted last: until then the sweeper resumes the projection.
         """
         seq = entry.seq
         layer = laid(entry)
@@ -228,11 +231,11 @@ class Projector:
             self._blobs.delete([keys.pending(tenant, job_id) for job_id in jobs])
 
     def _strip(self, tenant: str, entry: Entry) -> None:
-        """Remove bytes that were purged or are not to be kept."""
+        """Delete bytes that were purged or are not to be kept."""
         purged = [one.image_id for one in entry.operations if one.kind == "purged"]
         for image_id in purged:
             self._shelf.purge(tenant, image_id)
-        if purged:  # by a worker that was held up, after a delete had removed everything
+        if purged:  # a slow worker may purge after a delete had removed everything
             dead = self._blobs.exists([keys.tombstone(tenant, image_id) for image_id in purged])
             self._shelf.remove(
                 tenant, [image_id for image_id, gone in zip(purged, dead, strict=True) if gone]
@@ -240,7 +243,7 @@ class Projector:
         self.discard(tenant, entry.operations)
 
     def discard(self, tenant: str, operations: Iterable[Operation]) -> None:
-        """Remove the bytes of uploads that are not to be kept."""
+        """Delete the bytes of uploads that are not to be kept."""
         discarded = [
             state.image_id
             for operation in operations

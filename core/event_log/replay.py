@@ -1,4 +1,4 @@
-"""Filling an index from the log: what was decided is applied, nothing is decided again."""
+"""Replay of the log into an index: operations are applied, nothing is decided again."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ logger = logging.getLogger(__name__)
 
 
 def replay(log: Log, shelf: Objects, index: Index, tenant: str, until: int) -> Iterator[int]:
-    """Project the entries after the index's watermark; yields the records each one left.
+    """Project the entries after the index's watermark; yield each one's number of records.
 
-    No further than `until`, which is to be what `Projector.marked` says: a watermark beyond would
-    hide jobs that have no done mark yet, and they would be settled again.
+    It stops at `until`, from `Projector.marked`: a watermark beyond would hide jobs that have no
+    done mark yet, and they would be settled again.
 
-    A picture that a later entry deletes has nothing to be joined with any more: it is left out
-    from the start. Raise CorruptError, StoreUnavailableError, IndexUnavailableError.
+    A picture that a later entry deletes has no objects left, so it is left out from the start.
+    Raise CorruptError, StoreUnavailableError, IndexUnavailableError.
     """
     seq = index.watermark(tenant)
     nonce = _nonce(log, tenant, seq)
@@ -47,10 +47,10 @@ def replay(log: Log, shelf: Objects, index: Index, tenant: str, until: int) -> I
         )
         yield len(records)
     while lost and (entry := log.read(tenant, seq + 1)) is not None:
-        seq += 1  # what a later entry deletes may be gone already
+        seq += 1  # pictures deleted by a later entry may be gone already
         lost -= laid(entry).removed.keys()
     if lost:
-        logger.error("%d pictures of %s have lost their fingerprints: %s", len(lost), tenant, lost)
+        logger.error("fingerprints_lost", extra={"tenant": tenant, "image_ids": sorted(lost)})
 
 
 def _nonce(log: Log, tenant: str, seq: int) -> str:

@@ -1,4 +1,4 @@
-"""What settling reads: the index, the pictures, and what lies pending; each thing once a call."""
+"""Cached reads of settling: the index, pictures and pending jobs, each once a call."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from core.records import Ended, Fields, Job, State, caption
 from core.types import ActiveSpaces, Candidates, Comparison, Hit, Query, SpaceKind
 
 Kind = list[State]
-"""Records of one digest that stand for the same original with the same decision, oldest first: of a
-hundred thousand copies of one file a verdict looks at one."""
+"""Records of one digest with the same original and decision, oldest first: of a hundred thousand
+copies of a file a verdict compares one."""
 Fuse = Callable[[Sequence[Hit]], Candidates]
 OverlayLayers = tuple[OverlayLayer, ...]
 PART = 1_000
@@ -31,7 +31,7 @@ _job = msgspec.json.Decoder(Job)
 
 
 def lacking(index: Index, tenant: str, space_id: str) -> Iterator[State]:
-    """Records of an index that could have a vector in a space and have none, read in parts."""
+    """Yield records of an index that could have a vector in a space and have none."""
     place: int | None = -1
     while place is not None:
         states, place = index.list_unembedded(tenant, space_id, PART, place)
@@ -39,32 +39,32 @@ def lacking(index: Index, tenant: str, space_id: str) -> Iterator[State]:
 
 
 class LoadsPictures(Protocol):
-    """What settling may look at beyond states: pictures, and what was said of them."""
+    """The reads of settling beyond states: pictures and their fields."""
 
     def align(self, tenant: str, query: Query, hit: Hit) -> Comparison:
-        """Lay a picture over the one that was hit: a pure function of the two."""
+        """Align a picture with a hit and compare them: a pure function of the two."""
 
     def query(self, tenant: str, image_id: str) -> Query:
-        """A stored picture as it asks for candidates. Raise MissingError."""
+        """Return a stored picture's query. Raise MissingError."""
 
     def fields(self, tenant: str, image_id: str, op_id: str | None) -> Fields:
-        """What the caller said of it in one call."""
+        """Return the fields that the caller sent in one call."""
 
 
 class AnchorPool(Protocol):
-    """Anchors of one call that the index does not hold yet."""
+    """A pool of one call's anchors that the index does not hold yet."""
 
     def __contains__(self, image_id: object) -> bool: ...
 
     def add(self, anchor: Query) -> None:
-        """Hold one more anchor."""
+        """Add an anchor to the pool."""
 
     def near(self, query: Query) -> list[Hit]:
-        """Return every anchor that some source finds near the query, itself left out."""
+        """Return every anchor that a source finds near the query, without itself."""
 
 
 class SettleSource:
-    """What one call has read so far; asked again, it answers the same."""
+    """A cache of one call's reads: a repeated read returns the same."""
 
     def __init__(
         self,
@@ -92,12 +92,12 @@ class SettleSource:
         self._gathered: dict[OverlayLayer, int] = {}
 
     def prefetch(self, queries: Sequence[Query]) -> None:
-        """Ask for a whole batch at once what it will need."""
+        """Read duplicates and candidates for a whole batch at once."""
         if not queries:
             return
         for query in queries:
             self._queries[query.image_id] = query
-        self._ask_same(
+        self._read_same(
             [query.fingerprint.sha256 for query in queries],
             [query.fingerprint.pixels_sha256 for query in queries],
         )
@@ -114,26 +114,26 @@ class SettleSource:
                 self._hits[query.image_id, ()] = hits
 
     def state(self, image_id: str) -> State | None:
-        """As the index has it."""
+        """Return a state from the index, None if there is none."""
         if image_id not in self._states:
             self._states[image_id] = self._index.read_states(self.tenant, [image_id])[0]
         return self._states[image_id]
 
     def same(self, sha256: str, pixels: str) -> list[Kind]:
-        """Records of the index with either digest, "" for none, by what a verdict asks of them."""
+        """Return records of the index with either digest ("" for none), grouped by `Kind`."""
         digest = sha256 or pixels
         if digest not in self._same:
-            self._ask_same([sha256] if sha256 else [], [pixels] if pixels else [])
+            self._read_same([sha256] if sha256 else [], [pixels] if pixels else [])
         return self._same[digest]
 
     def copies(self, image_id: str) -> list[State]:
-        """As the index has them."""
+        """Return the copies of a record from the index."""
         if image_id not in self._copies:
             self._copies[image_id] = self._index.find_states(self.tenant, originals=[image_id])
         return self._copies[image_id]
 
     def gone(self, image_id: str) -> bool:
-        """Whether the index has a tombstone."""
+        """Return whether the index has a tombstone."""
         if image_id not in self._gone:
             self._gone[image_id] = (
                 self._index.read_tombstones(self.tenant, [image_id])[0] is not None
@@ -141,10 +141,10 @@ class SettleSource:
         return self._gone[image_id]
 
     def upload(self, image_id: str) -> tuple[Ended, bool] | None:
-        """An upload that the layers do not hold: ended, still pending, or never there.
+        """Return an upload missing in the layers and whether it ended; None if there is none.
 
-        The done mark is asked for first: a pending job goes away only after it has one. An
-        operation has either as well, and is no upload.
+        The done mark is read first: a pending job is deleted only after it has one. Operations
+        have either as well, and are no uploads.
         """
         pending = keys.pending(self.tenant, image_id)
         if self._blobs.exists([keys.done(self.tenant, image_id)])[0]:
@@ -158,39 +158,39 @@ class SettleSource:
         return (Ended(job.job_id, job.accepted_at), False) if job.kind == "ingest" else None
 
     def standing(self, kind: SpaceKind) -> ActiveSpaces | None:
-        """As the index has it."""
+        """Return the spaces of a kind from the index."""
         return self._index.active_spaces(self.tenant).get(kind)
 
     def lacking(self, space_id: str) -> Iterator[State]:
-        """Records of the index without a vector in a space, those alone that could have one."""
+        """Yield records of the index that could have a vector in a space and have none."""
         return lacking(self._index, self.tenant, space_id)
 
     def able(self, state: State, space_id: str) -> bool:
-        """Whether a record could have a vector in a space: it has pixels, or words."""
+        """Return whether a record could have a vector in a space: it has pixels, or a caption."""
         if is_caption(space_id):
             fields = self._sight.fields(self.tenant, state.image_id, state.fields)
             return bool(caption(fields))
         return state.content != "purged"
 
     def query(self, image_id: str) -> Query:
-        """A stored picture, or one of this call. Raise MissingError."""
+        """Return the query of a stored picture, or of this call. Raise MissingError."""
         if image_id not in self._queries:
             self._queries[image_id] = self._sight.query(self.tenant, image_id)
         return self._queries[image_id]
 
     def hits(self, query: Query, shut: Callable[[str], bool], layers: OverlayLayers) -> list[Hit]:
-        """Anchors of the index near a query; where one that is `shut` took a place, ask for more.
+        """Return anchors of the index near a query; search again without those that are `shut`.
 
-        What may be shut is only what one of the layers speaks of.
+        Only a record that one of the layers changed may be shut.
         """
-        hits = self._asked(query, ())
+        hits = self._candidates(query, ())
         if not any(shut(hit.image_id) for hit in hits):
             return hits
-        spoken = {one for layer in layers for one in (*layer.removed, *layer.states)}
-        return self._asked(query, tuple(sorted(filter(shut, spoken))))
+        changed = {one for layer in layers for one in (*layer.removed, *layer.states)}
+        return self._candidates(query, tuple(sorted(filter(shut, changed))))
 
-    def _asked(self, query: Query, without: tuple[str, ...]) -> list[Hit]:
-        """Kept by what was left out: an attempt that is given up must leave nothing behind."""
+    def _candidates(self, query: Query, without: tuple[str, ...]) -> list[Hit]:
+        """Return hits, cached with `without`: a later attempt may leave out other records."""
         key = (query.image_id, without)
         if key not in self._hits:
             self._hits[key] = self._index.find_candidates(self.tenant, [query], without=without)[0]
@@ -205,23 +205,23 @@ class SettleSource:
                 try:
                     self.pool.add(self.query(image_id))
                 except MissingError:
-                    # Deleted by an entry that was not read yet: the append will find it.
+                    # Deleted by an entry that was not read yet: the append will meet it.
                     about = {"tenant": self.tenant, "image_id": image_id}
-                    logger.info("gone already", extra=about)
+                    logger.info("anchor_deleted", extra=about)
             self._gathered[layer] = len(layer.anchors)
 
     def compare(self, query: Query, hit: Hit) -> Comparison:
-        """Lay a picture over a candidate, each pair once."""
+        """Compare a picture with a candidate, each pair once."""
         pair = (query.image_id, hit.image_id)
         if pair not in self._compared:
             self._compared[pair] = self._sight.align(self.tenant, query, hit)
         return self._compared[pair]
 
     def owner(self, image_id: str, fields: str | None) -> str | None:
-        """The caller's own owner_id."""
+        """Return the owner_id in a picture's fields."""
         return self._sight.fields(self.tenant, image_id, fields).owner_id
 
-    def _ask_same(self, sha256: Sequence[str], pixels: Sequence[str]) -> None:
+    def _read_same(self, sha256: Sequence[str], pixels: Sequence[str]) -> None:
         found: dict[str, dict[tuple[object, ...], Kind]] = {one: {} for one in (*sha256, *pixels)}
         states = self._index.find_states(self.tenant, sha256=sha256, pixels=pixels)
         for state in sorted(states, key=lambda one: (one.accepted_at, one.image_id)):

@@ -1,8 +1,8 @@
-"""The live records of one tenant at one moment: the index, overlaid with what it lacks.
+"""A view of one tenant's live records at one moment: the index, overlaid with the log.
 
-Everything is read from the index after its watermark W was, and the layers hold every entry after
-W: so what the index says may be old or even newer than the log that was read, but where it is
-old, a layer has the newer state, and where it is newer, the append will find its number taken.
+The index is read after its watermark W, and the layers hold every entry after W. A record of the
+index may be older or newer than the log that was read: if it is older, a layer has the newer state;
+if it is newer, the append finds its number taken.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from core.records import Ended, State, Tombstone
 from core.types import ActiveSpaces, Candidates, Query, SpaceKind
 
 ENOUGH = 100
-"""Records without a vector that are counted: more are as bad."""
+"""Maximum count of records without a vector: more make no difference."""
 
 
 class IndexView:
-    """A source under some layers, the newest first; writing goes to the topmost."""
+    """A source under layers, the newest first; writes go to the topmost."""
 
     def __init__(self, source: SettleSource, layers: OverlayLayers) -> None:
         self._source = source
         self._layers = layers
-        # What no layer speaks of is the source's to say.
+        # These are not in any layer.
         self.compare, self.owner, self.query = source.compare, source.owner, source.query
 
     def state(self, image_id: str) -> State | None:
-        """The newest of a live record."""
+        """Return the newest state of a live record, None for any other."""
         for layer in self._layers:
             if image_id in layer.removed:
                 return None
@@ -39,13 +39,13 @@ class IndexView:
         return self._source.state(image_id)
 
     def gone(self, image_id: str) -> bool:
-        """Whether it was deleted."""
+        """Return whether a record was deleted."""
         return any(image_id in layer.removed for layer in self._layers) or self._source.gone(
             image_id
         )
 
     def upload(self, image_id: str) -> tuple[Ended, bool] | None:
-        """An upload's own job and whether it has ended; None where there never was one."""
+        """Return an upload's job and whether it has ended; None if there never was one."""
         for layer in self._layers:
             outcome = layer.outcomes.get(image_id)
             if outcome is not None:
@@ -54,19 +54,19 @@ class IndexView:
         return self._source.upload(image_id)
 
     def same_bytes(self, sha256: str) -> list[State]:
-        """Live records of that digest; of many that a verdict cannot tell apart the first two."""
+        """Return live records of a digest; only two of those that are alike for a verdict."""
         return self._first(
             (layer.same_bytes(sha256) for layer in self._layers), self._source.same(sha256, "")
         )
 
     def same_pixels(self, pixels: str) -> list[State]:
-        """Likewise."""
+        """Return live records of a pixel digest, like `same_bytes`."""
         return self._first(
             (layer.same_pixels(pixels) for layer in self._layers), self._source.same("", pixels)
         )
 
     def copies(self, image_id: str) -> list[State]:
-        """Live records whose original it is, itself left out."""
+        """Return the live copies of a record."""
         states = self._newest(
             (layer.states.values() for layer in self._layers), self._source.copies(image_id)
         )
@@ -75,7 +75,7 @@ class IndexView:
         ]
 
     def near(self, query: Query) -> Candidates:
-        """Live anchors other than itself that take new copies."""
+        """Return the live, open anchors near a query, without itself."""
         hits = {
             hit.image_id: hit
             for hit in self._source.hits(query, self._shut, self._layers)
@@ -88,14 +88,14 @@ class IndexView:
         return self._source.fuse(list(hits.values()))
 
     def standing(self, kind: SpaceKind) -> ActiveSpaces | None:
-        """The newest that the log says."""
+        """Return the newest spaces of a kind in the log."""
         for layer in self._layers:
             if kind in layer.standings:
                 return layer.standings[kind]
         return self._source.standing(kind)
 
     def lacking(self, space_id: str) -> int:
-        """Live records that could have a vector in a space and have none; stops at a hundred."""
+        """Count live records that could have a vector and have none, no further than ENOUGH."""
         found: set[str] = set()
         layered = {one for layer in self._layers for one in layer.states}
         below = (state.image_id for state in self._source.lacking(space_id))
@@ -110,29 +110,29 @@ class IndexView:
         return len(found)
 
     def fork(self) -> IndexView:
-        """The same view, to be written upon."""
+        """Return the same view with a new topmost layer to write to."""
         return IndexView(self._source, (OverlayLayer(), *self._layers))
 
     def put(self, states: Sequence[State], removed: Sequence[Tombstone]) -> None:
-        """Lay these over the view."""
+        """Write states and tombstones to the topmost layer."""
         self._layers[0].put(states, removed)
 
     def _first(self, layers: Iterable[Iterable[State]], below: Iterable[Kind]) -> list[State]:
-        """All that the layers hold, and of each kind below the first two that they do not speak of.
+        """Return the layers' records, and the first two untouched ones of each kind below.
 
-        One is enough for a verdict, unless it is the very picture that is judged.
+        One is enough for a verdict, unless it is the picture itself.
         """
         untouched = (
-            islice((one for one in kind if not self._spoken(one.image_id)), 2) for kind in below
+            islice((one for one in kind if not self._touched(one.image_id)), 2) for kind in below
         )
         return self._newest(layers, chain.from_iterable(untouched))
 
-    def _spoken(self, image_id: str) -> bool:
-        """Whether a layer has something newer to say of a record."""
+    def _touched(self, image_id: str) -> bool:
+        """Return whether a layer has changed or deleted a record."""
         return any(image_id in layer.states or image_id in layer.removed for layer in self._layers)
 
     def _newest(self, layers: Iterable[Iterable[State]], below: Iterable[State]) -> list[State]:
-        """Of every record among these the newest state, where it is live."""
+        """Return the newest state of each of these records that is live."""
         found: dict[str, State | None] = {}
         for states in (*layers, below):
             for state in states:
@@ -141,7 +141,7 @@ class IndexView:
         return [state for state in found.values() if state is not None]
 
     def _over(self, state: State) -> State | None:
-        """What the layers say of a record, else the state itself."""
+        """Return the layers' state of a record, else the state itself; None if deleted."""
         for layer in self._layers:
             if state.image_id in layer.removed:
                 return None
@@ -155,7 +155,7 @@ class IndexView:
         return state is not None and state.anchor is not None and not state.closed
 
     def _shut(self, image_id: str) -> bool:
-        """What the index may still give as a candidate although it is none any more."""
+        """Return whether a record is no candidate any more, though the index may return it."""
         for layer in self._layers:
             if image_id in layer.removed:
                 return True

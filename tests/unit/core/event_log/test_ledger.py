@@ -301,7 +301,7 @@ def test_settled_counts_although_the_index_is_down(
         patch.setattr(SQLiteIndex, "project_entry", down)
         done = desk.settle(upload("i1", "a1"))
     assert (kinds(done), desk.index.watermark(TENANT)) == (["settled"], 0)
-    assert "not projected yet" in caplog.text
+    assert "projection_deferred" in caplog.messages
     assert list(desk.blobs.keys("pending/t/")) == [keys.pending(TENANT, "i1")]
     assert desk.settle(upload("i1", "a1")) == done
     assert (desk.index.watermark(TENANT), list(desk.blobs.keys("pending/t/"))) == (1, [])

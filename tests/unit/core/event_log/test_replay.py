@@ -81,5 +81,6 @@ def test_a_lost_fingerprint_is_named(caplog: pytest.LogCaptureFixture) -> None:
     fresh = emptied(store)
     with caplog.at_level(logging.ERROR):
         list(replay(Log(store), Shelf(Blobs(store)), fresh, TENANT, store.head))
-    assert lost in caplog.text
+    (record,) = caplog.records
+    assert (record.message, vars(record)["image_ids"]) == ("fingerprints_lost", [lost])
     assert lost not in fresh._store.replicas[0].states
