@@ -1,1 +1,4 @@
-"""Retrieval and prompt building over ports only."""
+"""Retrieval and prompt building, over the ports of core only.
+
+Imported by api, cli and evaluation.
+"""

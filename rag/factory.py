@@ -1,4 +1,4 @@
-"""What of a service the prompts are made of, connected."""
+"""Construction of the prompt builder and the tools from a service's parts."""
 
 from __future__ import annotations
 
@@ -18,51 +18,51 @@ from rag.tools import RagTools
 
 
 class RagParts(Protocol):
-    """A service, as far as it is needed here."""
+    """The parts of a service that rag needs."""
 
     @property
     def index(self) -> Index:
-        """The projection of the log."""
+        """Return the projection of the log."""
 
     @property
     def snapshots(self) -> Snapshots:
-        """Index and tail of the log, put together."""
+        """Return the source of snapshots: the index plus the tail of the log."""
 
     @property
     def reader(self) -> RecordReader:
-        """Records as of now."""
+        """Return the reader of current records."""
 
     @property
     def searcher(self) -> Searcher:
-        """Search as of now."""
+        """Return the searcher over current records."""
 
     @property
     def models(self) -> Embedders:
-        """Which embedder asks a tenant's active space."""
+        """Return the embedders of each tenant's active spaces."""
 
     @property
     def calibrations(self) -> CalibrationStore:
-        """What was measured of a tenant's spaces."""
+        """Return the store of calibrations of each tenant's spaces."""
 
     @property
     def previews(self) -> Previews:
-        """Previews of any size."""
+        """Return the maker of previews of any size."""
 
     @property
     def signer(self) -> URLSigner:
-        """Addresses of pictures."""
+        """Return the signer of pictures' URLs."""
 
     @property
     def checker(self) -> Checks:
-        """Verdicts on pictures that are not stored."""
+        """Return the checker of pictures that are not stored."""
 
 
 def context(parts: RagParts) -> PromptBuilder:
-    """Builds prompts."""
+    """Return the prompt builder of a service."""
     retriever = Retriever(parts.searcher, parts.index, parts.models, parts.calibrations)
     return PromptBuilder(retriever, parts.snapshots, parts.previews, parts.signer)
 
 
 def tools(parts: RagParts) -> RagTools:
-    """The functions that a model may call."""
+    """Return the functions that a model may call."""
     return RagTools(parts.searcher, parts.reader, parts.checker)

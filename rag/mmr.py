@@ -1,4 +1,4 @@
-"""Choosing among what was found: near the question, and not the same thing twice."""
+"""Maximal marginal relevance: a choice of pictures near the question but unlike each other."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ first costs 1.6 points, at 0.5 four."""
 
 
 def diverse(relevance: Sequence[float], vectors: Sequence[Vector | None], limit: int) -> list[int]:
-    """Places of at most `limit` items by maximal marginal relevance, best first.
+    """Return the positions of at most `limit` items by maximal marginal relevance, best first.
 
-    `relevance` is larger for better ones and is scaled so that the best has 1; items without a
-    vector are like nothing else.
+    `relevance` is larger for better items, and is scaled here so that the best has 1; `vectors` are
+    of unit length, one for each item. An item without a vector counts as unlike all others.
     """
     count = len(relevance)
     if not count or limit < 1:

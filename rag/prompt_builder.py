@@ -1,4 +1,4 @@
-"""Prompt building: from a question to the pictures that help, within budgets."""
+"""Building of prompts: retrieval of relevant pictures, packed within budgets."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated, NamedTuple
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
+from core import validation
 from core.errors import CorruptError, MalformedError, MissingError
 from core.imaging.previews import Previews
 from core.ports import Filters
@@ -25,35 +26,36 @@ from rag.types import DroppedPicture, RelevantPicture, RetrievalResult, Retrieve
 from rag.visible import visible
 
 LIMIT = 8
+"""Pictures of one prompt unless the caller sets a limit."""
 MOST = 50
-"""Pictures of one prompt."""
+"""Most pictures of one prompt."""
 
 
 class PromptRequest(Struct, frozen=True, kw_only=True):
-    """What a caller asks for. A question, pictures to go by, or both."""
+    """A request for a prompt: a question, pictures to search by, or both."""
 
     query: str | None = None
-    """Its invisible characters neither search nor reach the prompt."""
+    """Invisible characters are removed before the search and from the prompt."""
     image_ids: tuple[str, ...] = ()
     vectors: tuple[Vector, ...] = ()
-    """Of pictures sent along, in the active visual space."""
+    """Vectors of pictures sent along, of the active visual space."""
     filters: Filters = Filters()
     limit: int = LIMIT
     token_budget: int | None = None
-    """Of the whole prompt: guide, texts, pictures and question."""
+    """Most tokens of the whole prompt: guide, texts, pictures and question."""
     byte_budget: int | None = None
-    """Of the pictures as they are sent inline, in base64."""
+    """Most bytes of the pictures sent inline, in base64."""
     format: Name = "openai"
     model: str | None = None
     deliver: Deliver = "inline"
     base: str = ""
-    """What addresses of pictures begin with, such as https://pictures.example.org."""
+    """Prefix of pictures' URLs, such as https://pictures.example.org."""
 
 
 class Citation(Struct, frozen=True, kw_only=True):
     """A picture of the prompt, by the label that the model cites it by."""
 
-    label: Annotated[str, Meta(description="As it stands before the picture, such as `[img-1]`.")]
+    label: Annotated[str, Meta(description="Label before the picture, such as `[img-1]`.")]
     image_id: str
     title: str | None
     external_id: str | None
@@ -62,32 +64,32 @@ class Citation(Struct, frozen=True, kw_only=True):
 
 
 class PromptResult(Struct, frozen=True, kw_only=True):
-    """A prompt, and what went into it."""
+    """A prompt, with its pictures and estimated costs."""
 
     messages: Annotated[
         list[Block],
-        Meta(description="A whole turn, question last: what the provider's API takes."),
+        Meta(description="A whole turn, question last, as the provider's API takes it."),
     ]
     blocks: Annotated[
         list[Block],
-        Meta(description="The same without the question, for a turn of the caller's own."),
+        Meta(description="The same without the question, for a turn that the caller writes."),
     ]
     citations: list[Citation]
     dropped: list[DroppedPicture]
-    estimated_tokens: Annotated[int, Meta(description="Of `messages`.")]
+    estimated_tokens: Annotated[int, Meta(description="Estimated tokens of `messages`.")]
     reason: Annotated[str | None, Meta(description="Why there is no picture.")] = None
-    notes: Annotated[list[str], Meta(description="What the estimate rests on, where unsure.")] = []
+    notes: Annotated[list[str], Meta(description="Remarks on an unsure estimate.")] = []
 
 
 class _PromptPicture(NamedTuple):
-    """A picture of the prompt."""
+    """A found picture, and how the prompt shows it."""
 
     found: RelevantPicture
     picture: PromptPicture
 
 
 class _PackedPrompt(NamedTuple):
-    """What there was room for, what not, and what it costs."""
+    """Pictures that fit, pictures that do not, and the tokens of the prompt."""
 
     shown: list[_PromptPicture]
     dropped: list[DroppedPicture]
@@ -95,7 +97,7 @@ class _PackedPrompt(NamedTuple):
 
 
 class PromptBuilder:
-    """Builds prompts over a retriever, snapshots, previews and a signer."""
+    """Builder of prompts from a retriever, snapshots, previews and a signer."""
 
     def __init__(
         self,
@@ -110,9 +112,9 @@ class PromptBuilder:
         self._signer = signer
 
     def build(self, tenant: str, wanted: PromptRequest) -> PromptResult:
-        """Return a prompt with the pictures that help, within its budgets, in a provider's shape.
+        """Return a prompt with the relevant pictures, within its budgets, in its `format`.
 
-        Raises MalformedError, MissingError, GoneError, ConflictError, UnavailableError.
+        Raise MalformedError, MissingError, GoneError, ConflictError, UnavailableError.
         """
         if wanted.query is not None:
             wanted = replace(wanted, query=visible(wanted.query))
@@ -131,8 +133,8 @@ class PromptBuilder:
         items = self._shown(tenant, [(one, one.seen) for one in retrieved.items], hidden)
         while True:
             packed = self._pack(tenant, wanted, fitter, items)
-            # Reading and shrinking take a while: a decision, purge or delete settled meanwhile
-            # counts as well, and the prompt is packed again without that picture.
+            # Reading and shrinking take time: a picture decided, purged or deleted meanwhile must not
+            # be shown, and the prompt is packed again without it.
             live = self._shown(tenant, self._as_of_now(tenant, items), hidden)
             if len(live) == len(items):
                 break
@@ -146,8 +148,8 @@ class PromptBuilder:
         fitter: PictureFitter,
         items: Sequence[RelevantPicture],
     ) -> _PackedPrompt:
-        """Take as many pictures as there is room for, best first, labelled in that order."""
-        spent = _asked(wanted) + token_costs.message(GUIDE)
+        """Return as many pictures as fit, best first, labelled in that order."""
+        spent = _question_tokens(wanted) + token_costs.message(GUIDE)
         room = RemainingBudget(wanted.token_budget, wanted.byte_budget, spent)
         shown: list[_PromptPicture] = []
         dropped: list[DroppedPicture] = []
@@ -169,7 +171,7 @@ class PromptBuilder:
     def _as_of_now(
         self, tenant: str, items: Sequence[RelevantPicture]
     ) -> list[tuple[RelevantPicture, RecordView | None]]:
-        """Read the record of each picture once more, None where it was deleted."""
+        """Return each picture with its record read again, None if it was deleted."""
         snapshot = self._snapshots.take(tenant)
         records = snapshot.records([one.seen.record.state.image_id for one in items])
         held = [record for record in records if record is not None]
@@ -185,7 +187,7 @@ class PromptBuilder:
         items: Sequence[tuple[RelevantPicture, RecordView | None]],
         hidden: dict[str, str],
     ) -> list[RelevantPicture]:
-        """Return the pictures that may be shown; of the others, note why and forget previews."""
+        """Return the pictures that may be shown; put the others into `hidden`, with the reason."""
         shown = []
         for found, seen in items:
             image_id, why = found.seen.record.state.image_id, withheld(seen)
@@ -204,7 +206,7 @@ class PromptBuilder:
         found: RelevantPicture,
         text: str,
     ) -> SizedPicture | str:
-        """The largest way that fits, or why there is none."""
+        """Return the largest way to send a picture that fits, or why there is none."""
         why = "it has no preview"
         try:
             for fit in fitter.ways(tenant, found.seen.record.state.image_id, text):
@@ -213,30 +215,32 @@ class PromptBuilder:
                     return fit
                 why = lacks
         except MissingError:
-            return "its preview is not there any more"
+            return "its preview is missing"
         except CorruptError:
             return "its preview cannot be read"
         return why
 
 
 def check(wanted: PromptRequest) -> None:
-    """Whether this can be asked. Raise MalformedError naming what is wrong."""
+    """Raise MalformedError if a request is incomplete or out of bounds."""
     if not (wanted.query and wanted.query.strip()) and not wanted.image_ids and not wanted.vectors:
         raise MalformedError("send a query, images, or both", field="query")
     if wanted.format not in FORMATS:
-        raise MalformedError(f"format is one of {', '.join(FORMATS)}", field="format")
+        raise validation.mismatch("format", wanted.format, Name)
     if wanted.deliver not in ("inline", "url", "reference"):
-        raise MalformedError("deliver is inline, url or reference", field="deliver")
+        raise validation.mismatch("deliver", wanted.deliver, Deliver)
     if not 1 <= wanted.limit <= MOST:
-        raise MalformedError(f"limit is between 1 and {MOST}", field="limit")
+        raise MalformedError(
+            f"limit is {wanted.limit}; it must be between 1 and {MOST}", field="limit"
+        )
     for name in ("token_budget", "byte_budget"):
         most = getattr(wanted, name)
         if most is not None and most < 0:
-            raise MalformedError(f"{name} is at least 0", field=name)
+            raise MalformedError(f"{name} is {most}; it must be at least 0", field=name)
 
 
 def withheld(seen: RecordView | None) -> str | None:
-    """Why a picture may not be shown, None where it may."""
+    """Return why a picture may not be shown, None if it may."""
     if seen is None:
         return "it was deleted"
     if not allowed(seen):
@@ -253,7 +257,7 @@ def _result(
     hidden: Mapping[str, str],
     note: str | None,
 ) -> PromptResult:
-    """Write the packed pictures in the provider's shape, with what was left out and why."""
+    """Return the packed pictures in the provider's format, with those left out and why."""
     prompt = Prompt(pictures=tuple(one.picture for one in packed.shown), question=wanted.query)
     written = FORMATS[wanted.format]
     dropped = [*starmap(DroppedPicture, hidden.items()), *packed.dropped]
@@ -262,22 +266,22 @@ def _result(
         blocks=written.blocks(prompt),
         citations=[_citation(one) for one in packed.shown],
         dropped=[*retrieved.dropped, *dropped],
-        estimated_tokens=packed.tokens if packed.shown else _asked(wanted),
+        estimated_tokens=packed.tokens if packed.shown else _question_tokens(wanted),
         reason=None if packed.shown else _reason(retrieved, dropped),
         notes=[note] if note and wanted.deliver != "reference" else [],
     )
 
 
-def _asked(wanted: PromptRequest) -> int:
+def _question_tokens(wanted: PromptRequest) -> int:
     return token_costs.message(wanted.query) if wanted.query else 0
 
 
 def _text(name: str, found: RelevantPicture, deliver: Deliver) -> str:
     record = found.seen.record
-    told = sanitize.facts(name, record.fields)
+    facts = sanitize.facts(name, record.fields)
     if deliver != "reference":
-        return told
-    return f"{told}\nThe picture is not attached: seenit:{record.state.image_id}"
+        return facts
+    return f"{facts}\nThe picture is not attached: seenit:{record.state.image_id}"
 
 
 def _citation(one: _PromptPicture) -> Citation:
@@ -286,7 +290,7 @@ def _citation(one: _PromptPicture) -> Citation:
         label=one.picture.label,
         image_id=record.state.image_id,
         title=_seen(record.fields.title),
-        external_id=record.fields.external_id,  # an id of the caller's, never altered
+        external_id=record.fields.external_id,  # the caller's own id, never altered
         source_url=_seen(record.fields.source_url),
         similarities=one.found.similarities,
     )
@@ -301,4 +305,4 @@ def _reason(retrieved: RetrievalResult, dropped: Sequence[DroppedPicture]) -> st
         return retrieved.reason or "nothing stored is near enough to the question"
     whys = [one.reason for one in dropped]
     tight = [why for why in whys if "budget" in why]
-    return f"none of {len(whys)} pictures can be shown: of the first, {(tight or whys)[0]}"
+    return f"none of {len(whys)} pictures can be shown; the first: {(tight or whys)[0]}"

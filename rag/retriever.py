@@ -1,4 +1,4 @@
-"""Retrieval for prompts: pictures near enough, unlike each other, and fit to be shown."""
+"""Retrieval for prompts: pictures near enough, unlike each other, and allowed."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ from rag.thresholds import Thresholds, thresholds
 from rag.types import DroppedPicture, RelevantPicture, RetrievalResult, allowed
 
 POOL = 50
-"""Least pictures looked at: what is unlike the rest must be among them to be chosen."""
+"""Least number of candidates: a picture unlike the others must be among them to be chosen."""
 DEPTH = 4
-"""And as many times what is wanted."""
+"""Candidates for each picture of the limit, if that is more than POOL."""
 NOTHING_NEAR = "nothing stored is near enough"
 
 
 class _SpaceAnswer(NamedTuple):
-    """What one of the things that ask found, and what a picture has to reach for it."""
+    """The hits of one search, with the thresholds that they have to reach."""
 
     hits: list[FoundPicture]
     thresholds: Thresholds
     used: tuple[str, ...]
 
     def passes(self, hit: FoundPicture) -> bool:
-        """Return whether a hit is near enough; keywords decide where they alone were asked."""
+        """Return whether a hit is near enough; any is if only keywords were searched."""
         return self.used == ("keyword",) or self.thresholds.passes(hit.similarities)
 
     def lacking(self) -> str:
-        """Say how near the nearest came that did not pass, and what was needed."""
+        """Return the best similarity below the threshold, and the threshold, in words."""
         return self.thresholds.lacking([h.similarities for h in self.hits if not self.passes(h)])
 
 
 class Retriever:
-    """Search for prompts: better nothing than something irrelevant, and only what may be shown."""
+    """Search for prompts, which returns nothing rather than irrelevant or disallowed pictures."""
 
     def __init__(
         self, searcher: Searcher, index: Index, embedders: Embedders, measured: CalibrationStore
@@ -65,11 +65,12 @@ class Retriever:
     ) -> RetrievalResult:
         """Return at most `limit` pictures, best first.
 
-        Each thing that asks has its own list and its own cut-off, and a picture has to pass one of
-        them; then the lists are fused. The pictures that ask are left out. Pictures whose decision,
-        or whose original's, is not `allow` are never among them, whatever `filters` say. Raises
-        MalformedError without anything to ask with, MissingError or GoneError for an unknown or
-        deleted picture, EmbedderUnavailableError or ConflictError where nothing could be asked.
+        The text, each picture and each vector is one search, with its own list and thresholds; a
+        picture has to pass one of them, and then the lists are fused. The pictures searched by are
+        left out. Pictures whose decision or original's is not `allow` are never returned, whatever
+        `filters` name. Raise MalformedError without anything to search by, MissingError or
+        GoneError for an unknown or deleted picture, EmbedderUnavailableError or ConflictError if
+        no search was possible.
         """
         if filters.decision and "allow" not in filters.decision:
             named = ", ".join(filters.decision)
@@ -91,7 +92,7 @@ class Retriever:
                 if allowed(hit.seen):
                     near.append(image_id)
                     found.setdefault(image_id, hit)
-                else:  # decided since
+                else:  # decided after the index was read
                     dropped[image_id] = DroppedPicture(image_id, "it may not be shown to a model")
             lists.append((1.0, near))
         picked = self._diverse(tenant, [found[image_id] for image_id in fuse(lists)], limit)
@@ -103,7 +104,7 @@ class Retriever:
         )
 
     def _search(self, tenant: str, asks: Sequence[SearchRequest]) -> list[_SpaceAnswer]:
-        """Answer all that can be asked. Raises the first error where nothing can."""
+        """Return the answers of all possible searches. Raise the first error if none is."""
         answers: list[_SpaceAnswer] = []
         refused: list[SeenitError] = []
         for ask in asks:
@@ -122,7 +123,7 @@ class Retriever:
     def _diverse(
         self, tenant: str, ranked: Sequence[FoundPicture], limit: int
     ) -> list[FoundPicture]:
-        """Pick at most `limit` unlike each other: by what they show, else by what they say."""
+        """Return at most `limit` pictures unlike each other, by visual, else by caption vectors."""
         vectors: list[Vector | None] = []
         for kind in SPACE_KINDS:
             space_id = self._embedders.space_id(tenant, kind) or ""
@@ -140,7 +141,7 @@ def _asks(
     filters: Filters,
     limit: int,
 ) -> list[SearchRequest]:
-    """Return one search a thing that asks, the text first. Raises MalformedError without any."""
+    """Return a search for each text, picture and vector. Raise MalformedError without any."""
     whole = SearchRequest(filters=filters, limit=max(POOL, DEPTH * limit), with_vectors=True)
     asks = [replace(whole, text=text)] if text is not None and text.strip() else []
     asks += [replace(whole, image_id=image_id) for image_id in image_ids]
@@ -157,8 +158,8 @@ def _relevant(hit: FoundPicture) -> RelevantPicture:
 
 
 def _reason(answers: Sequence[_SpaceAnswer]) -> str:
-    """Why there is nothing, in words."""
+    """Return why there is nothing, in words."""
     if not any(answer.hits for answer in answers):
-        return "nothing that is stored, passes the filters and may be shown was found"
+        return "no stored picture that passes the filters and may be shown was found"
     lacking = "; ".join(dict.fromkeys(filter(None, (answer.lacking() for answer in answers))))
     return f"nothing stored is near enough: {lacking}" if lacking else NOTHING_NEAR

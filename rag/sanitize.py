@@ -1,13 +1,12 @@
-"""What is said of a picture in a prompt: a label, and its texts quoted as data.
+"""Texts about a picture in a prompt: a label, and the record's fields quoted as data.
 
-Whoever uploads a picture may write anything into its title. So that such a text can neither end
-the quotation, nor pass for another picture's label, for a turn of somebody else's or for a token
-of a model's own format, it is one line of JSON in which only plain characters stand for themselves:
-brackets of any kind, backticks, ampersands, bars and what else means something to Markdown are
-written by their numbers, as JSON allows: it says the same either way, and nothing is lost.
+An uploader may write anything into a title. Such a text must not end the quotation, nor pass for
+another picture's label, another turn or a token of the model's own format. So it is written as one
+line of JSON in which brackets of any kind, backticks, ampersands, bars and other characters with a
+meaning in Markdown are escaped by their numbers: any JSON parser reads the same text.
 
-What shows nothing is left out (`rag.visible`); space of any kind, line ends included, becomes a
-blank.
+Invisible characters are removed (`rag.visible`); whitespace of any kind, line ends included,
+becomes a blank.
 """
 
 from __future__ import annotations
@@ -25,47 +24,49 @@ LENGTHS = {
     "external_id": 200,
     "source_url": 500,
 }
-"""Characters of each text: a caption whole, an essay not."""
+"""Most characters of each text: enough for a caption, not for an essay."""
 TAGS = 20
+"""Most tags of a picture."""
 TAG = 50
+"""Most characters of a tag."""
 
 _ESCAPED = re.compile(r"[<>\[\]{}|`&!#*]")
 _FULLWIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
-"""To the ASCII characters that they look like (U+FF01 to U+FF5E, Unicode block FF00)."""
+"""Map of full-width characters (U+FF01 to U+FF5E) to the ASCII characters they look like."""
 
 
 def label(n: int) -> str:
-    """The nth picture's, from 1: what a model repeats to cite it."""
+    """Return the label of the nth picture, from 1, by which a model cites it."""
     return f"[img-{n}]"
 
 
 def facts(name: str, fields: Fields) -> str:
-    """The label and the quoted texts, as they stand before the picture."""
+    """Return the label and the quoted texts, to place before the picture."""
     return f"Picture {name}\n<picture-facts>{quoted(texts(fields))}</picture-facts>"
 
 
 def texts(fields: Fields) -> dict[str, object]:
-    """What people wrote about a picture, as far as it can be seen, cut to length."""
-    told: dict[str, object] = {}
+    """Return the visible texts of a record, on one line each, cut to length."""
+    found: dict[str, object] = {}
     for key, most in LENGTHS.items():
         value = getattr(fields, key)
         text = plain(value, most) if value else ""
         if text:
-            told[key] = text
+            found[key] = text
     tags = [tag for tag in (plain(one, TAG) for one in fields.tags[:TAGS]) if tag]
     if tags:
-        told["tags"] = tags
-    return told
+        found["tags"] = tags
+    return found
 
 
 def plain(text: str, most: int) -> str:
-    """What of a text can be seen, on one line, of at most so many characters."""
+    """Return the visible part of a text on one line, cut to at most `most` characters."""
     line = one_line(text.translate(_FULLWIDTH))
     return line if len(line) <= most else line[: most - 1].rstrip() + "…"
 
 
 def quoted(value: object) -> str:
-    """One line of JSON out of which no text can reach: any parser reads the same."""
+    """Return a value as one line of JSON, escaped so that no text in it can end the quotation."""
     if isinstance(value, dict):
         return "{" + ",".join(f"{_string(key)}:{quoted(one)}" for key, one in value.items()) + "}"
     if isinstance(value, list | tuple):

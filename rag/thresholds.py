@@ -1,4 +1,4 @@
-"""Thresholds: the cosine that a picture needs to be an answer, for one question at a time."""
+"""Thresholds: the cosine that a picture needs to count as relevant to one question."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from core.search.execution import RankedList
 
 
 class Threshold(NamedTuple):
-    """The cosine that is needed in one space."""
+    """The minimum cosine in one space."""
 
     needed: float
     kept: float
-    """How well that space tells answers from others, 0 to 1; 0 where it was not measured."""
+    """Share of the answers that the calibration kept, 0 to 1; 0 if it was not calibrated."""
 
 
 class Thresholds:
     """The thresholds of one question, by kind of space.
 
-    Where both spaces were calibrated, the one that kept more answers judges every picture that has
-    a vector in it, and the other one judges the rest: two chances to pass would be two chances to
-    pass wrongly. In a space that nobody calibrated a picture has to be "related"
+    If both spaces are calibrated, the one that kept more answers decides about every picture that
+    has a vector in it, and the other one about the rest: two chances to pass would be two chances
+    to pass wrongly. In a space without calibration a picture has to be "related"
     (`core/search/bands.py`).
     """
 
@@ -35,7 +35,7 @@ class Thresholds:
         self._needed = dict(needed)
 
     def judge(self, similarities: Mapping[str, float]) -> str | None:
-        """The kind of space that decides about a picture, None where it has a vector in none."""
+        """Return the kind of space that decides about a picture, None if it has no vector."""
         known = [kind for kind in self._needed if kind in similarities]
         measured = [kind for kind in known if self._needed[kind].kept > 0]
         if measured:
@@ -45,12 +45,12 @@ class Thresholds:
         )
 
     def passes(self, similarities: Mapping[str, float]) -> bool:
-        """Whether a picture is near enough; one that is in no space asked is not."""
+        """Return whether a picture is near enough; it is not if it has no vector in any space."""
         kind = self.judge(similarities)
         return kind is not None and similarities[kind] >= self._needed[kind].needed
 
     def lacking(self, best: Sequence[Mapping[str, float]]) -> str:
-        """In words: how near the nearest of these came, and what was needed."""
+        """Return the best similarities of these pictures, and the thresholds, in words."""
         nearest: dict[str, float] = {}
         for similarities in best:
             kind = self.judge(similarities)
@@ -65,10 +65,10 @@ class Thresholds:
 def thresholds(
     index: Index, measured: CalibrationStore, tenant: str, lists: Sequence[RankedList]
 ) -> Thresholds:
-    """Return the thresholds of a search, by the lists that it ran.
+    """Return the thresholds of a search, for the lists that it ran.
 
-    A calibrated space asks the index for the question's nearest pictures, whatever the filters, as
-    the calibration did. Raises IndexUnavailableError.
+    For a calibrated space the index is searched for the question's nearest pictures, without
+    filters, as the calibration did. Raise IndexUnavailableError.
     """
     found: dict[str, Threshold] = {}
     for one in lists:

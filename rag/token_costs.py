@@ -1,16 +1,16 @@
-"""What a prompt costs: tokens of pictures by each provider's published formula, and of texts.
+"""Token costs of a prompt: of pictures by each provider's published formula, and of texts.
 
 OpenAI (https://developers.openai.com/api/docs/guides/images-vision, "Calculating costs"): models of
 tiles cost `base` tokens at detail `low`, in which the prompts are sent, whatever the size: the
 model sees 512 x 512 pixels. (At `high`: fitted into 2048 x 2048, then to a shorter side of 768,
 `base + tile x` the 512-pixel tiles.) Models of patches ignore the detail: `ceil(w / 32) x
 ceil(h / 32)`, fitted into 1,536 patches, times a factor. For gpt-5.2 to gpt-5.4 no factor is
-published; theirs is as billed (https://community.openai.com/t/1377015).
+published; the one here is as billed (https://community.openai.com/t/1377015).
 
 Anthropic (https://platform.claude.com/docs/en/build-with-claude/vision): `ceil(w / 28) x
-ceil(h / 28)`, and before that page was rewritten `w x h / 750`: the larger of both. What is over a
-model's own resolution (1,568 pixels, 2,576 from Opus 4.7 on) is scaled down before it is counted,
-which a preview never is.
+ceil(h / 28)`, and before that page was rewritten `w x h / 750`: the larger of both. A picture over
+the model's own resolution (1,568 pixels, 2,576 from Opus 4.7 on) is scaled down before it is
+counted; a preview never is.
 
 Gemini (https://ai.google.dev/gemini-api/docs/tokens and …/media-resolution): up to version 2.5, 258
 where both sides have at most 384 pixels, else 258 a tile, the tiles being as wide as
@@ -28,7 +28,7 @@ from msgspec import Struct
 from rag.providers.registry import Name
 
 Cost = Callable[[int, int], int]
-"""Tokens of a picture of so many pixels in width and height."""
+"""A function that returns the tokens of a picture by its width and height in pixels."""
 
 _TILED = {
     "gpt-4o": 85,
@@ -62,52 +62,52 @@ _PATCHED = {
 """Factors by family."""
 _PATCHES = 1536
 _EDITION = re.compile(r"(-(\d{4}-\d{2}-\d{2}|\d{4}|\d{8}|latest|chat-latest|preview|exp|\d{3}))*")
-"""What follows the name of a family: a date, or a word for which of its editions."""
+"""Suffix of a model's name after its family: a date, or a word for the edition."""
 _GEMINI = re.compile(r"gemini-(\d+)(?:\.\d+)?(?:-[a-z0-9.-]+)?")
 _CLAUDE = re.compile(r"(?:[a-z0-9.-]+\.)?claude-[a-z0-9.:@-]+")
 
 _WORDS = re.compile(r"[A-Za-z]+|[0-9]|[^\x00-\x7f]+|[^\sA-Za-z0-9]|[ \t]{2,}|\s(?=[0-9])|\n")
-"""A blank before a word or sign is one token with it, before a digit one of its own."""
+"""A blank and the word or sign after it are one token; a blank before a digit is its own."""
 PART = 8
-"""Tokens around a message or a part: OpenAI counts 3 a message, others a few
+"""Tokens around a message or a part: OpenAI counts 3 for each message, others a few
 (https://developers.openai.com/cookbook/examples/how_to_count_tokens_with_tiktoken)."""
 
 
 class TokenCosts(Struct, frozen=True, kw_only=True):
-    """How the pictures for one model are counted and sized."""
+    """Token formula and picture size for one model."""
 
     cost: Cost
     side: int
     """Long side in pixels past which more pixels cost more and show little."""
     note: str | None = None
-    """Said where the model is not known."""
+    """Remark for the caller if the model is unknown."""
 
 
 def scale(name: Name, model: str | None) -> TokenCosts:
-    """That of a model; of an unknown one the costliest of its provider's, with a note."""
-    asked = (model or "").strip().lower()
-    asked = asked.rpartition("/")[2]  # openai/gpt-4o, models/gemini-2.5-pro
+    """Return a model's costs; for an unknown one the costliest of its provider, with a note."""
+    wanted = (model or "").strip().lower()
+    wanted = wanted.rpartition("/")[2]  # openai/gpt-4o, models/gemini-2.5-pro
     if name == "anthropic":
-        known = _CLAUDE.fullmatch(asked) is not None
+        known = _CLAUDE.fullmatch(wanted) is not None
         return TokenCosts(cost=claude, side=504, note=None if known else _note(model, name))
     if name == "gemini":
-        return _gemini(asked, model)
+        return _gemini(wanted, model)
     for family, base in _TILED.items():
-        if _of(family, asked):
+        if _of(family, wanted):
             return TokenCosts(cost=_flat(base), side=512)
     for family, factor in _PATCHED.items():
-        if _of(family, asked):
+        if _of(family, wanted):
             return TokenCosts(cost=_patched(factor), side=512)
     return TokenCosts(cost=_flat(max(_TILED.values())), side=512, note=_note(model, name))
 
 
 def text(words: str) -> int:
-    """Tokens of a text, rather too many than too few; never more than its bytes in UTF-8.
+    """Return an upper estimate of the tokens of a text; at most its bytes in UTF-8.
 
-    Every provider's tokens are of a vocabulary over bytes that joins what is frequent: an English
-    word of five letters is one or two, a digit, sign or line end at most one, and a letter outside
-    ASCII at most two of its three bytes in any usual script. Counted so, English comes to half as
-    many again as the rule of four characters a token.
+    Every provider's tokens form a vocabulary over bytes that joins frequent sequences: an English
+    word of five letters is one or two tokens, a digit, sign or line end at most one, and a letter
+    outside ASCII at most two for its three bytes in any usual script. For English the estimate is
+    half as much again as the rule of four characters a token.
     """
     counted = 0
     for found in _WORDS.findall(words):
@@ -119,17 +119,17 @@ def text(words: str) -> int:
 
 
 def message(words: str) -> int:
-    """Tokens of a text as a message or part of its own."""
+    """Return the tokens of a text as a separate message or part."""
     return text(words) + PART
 
 
 def base64(size: int) -> int:
-    """Bytes of so many bytes in base64."""
+    """Return the length in base64 of `size` bytes."""
     return 4 * math.ceil(size / 3)
 
 
 def patches(width: int, height: int) -> int:
-    """OpenAI's patches of 32 pixels, at most 1,536."""
+    """Return the number of OpenAI's patches of 32 x 32 pixels, at most 1,536."""
     whole = math.ceil(width / 32) * math.ceil(height / 32)
     if whole <= _PATCHES:
         return whole
@@ -141,20 +141,20 @@ def patches(width: int, height: int) -> int:
 
 
 def claude(width: int, height: int) -> int:
-    """Anthropic's: patches of 28 pixels, or the older formula where that comes to more."""
+    """Return Anthropic's tokens: patches of 28 x 28 pixels, or the older formula if it is more."""
     return max(math.ceil(width / 28) * math.ceil(height / 28), math.ceil(width * height / 750))
 
 
 def gemini(width: int, height: int) -> int:
-    """Gemini's up to version 2.5."""
+    """Return Gemini's tokens up to version 2.5."""
     if max(width, height) <= 384:  # noqa: PLR2004 - the side up to which a picture is one tile
         return 258
     unit = max(1, math.floor(min(width, height) / 1.5))
     return 258 * math.ceil(width / unit) * math.ceil(height / unit)
 
 
-def _gemini(asked: str, model: str | None) -> TokenCosts:
-    found = _GEMINI.fullmatch(asked)
+def _gemini(wanted: str, model: str | None) -> TokenCosts:
+    found = _GEMINI.fullmatch(wanted)
     version = int(found.group(1)) if found else 0
     if version in (1, 2):
         return TokenCosts(cost=gemini, side=384)
@@ -175,11 +175,11 @@ def _patched(factor: float) -> Cost:
     return lambda width, height: math.ceil(patches(width, height) * factor)
 
 
-def _of(family: str, asked: str) -> bool:
-    rest = asked.removeprefix(family)
-    return len(rest) < len(asked) and _EDITION.fullmatch(rest) is not None
+def _of(family: str, wanted: str) -> bool:
+    rest = wanted.removeprefix(family)
+    return len(rest) < len(wanted) and _EDITION.fullmatch(rest) is not None
 
 
 def _note(model: str | None, name: Name) -> str:
-    what = f"the model {model!r:.100} is not known" if model else "no model was named"
-    return f"{what}: pictures are counted by the costliest formula for {name}"
+    cause = f"the model {model!r:.100} is unknown" if model else "no model was named"
+    return f"{cause}: pictures are counted by the costliest formula for {name}"

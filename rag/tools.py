@@ -1,8 +1,8 @@
 """Functions that a model may call: search, similar, get and check.
 
-Their answers are plain JSON and hold only pictures that may reach a prompt; what people wrote about
-a picture is cleaned as in a prompt, and `said` quotes an answer so that nothing in it can speak.
-No address is ever fetched for a model.
+Their answers are plain JSON and hold only pictures that may reach a prompt; texts about a picture
+are sanitized as in a prompt, and `said` quotes an answer so that no text in it can pass for an
+instruction. No URL is ever fetched for a model.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Tags = Annotated[
 ]
 Limit = Annotated[
     int,
-    Meta(ge=1, le=MOST, description=f"Most pictures to answer, {LIMIT} unless said otherwise."),
+    Meta(ge=1, le=MOST, description=f"Most pictures to return; default {LIMIT}."),
 ]
 ImageId = Annotated[str, Meta(max_length=100, description="The image_id of a stored picture.")]
 
@@ -52,7 +52,7 @@ class ListArguments(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     limit: Limit | None = None
 
     def narrowed(self, ask: SearchRequest) -> SearchRequest:
-        """Return a search for as many allowed pictures as the arguments say."""
+        """Return a search narrowed to these arguments, and to allowed pictures."""
         filters = Filters(category=self.category, tags=self.tags, decision=SHOWN)
         return replace(ask, filters=filters, limit=self.limit or LIMIT)
 
@@ -65,38 +65,38 @@ class SearchArguments(ListArguments, frozen=True, kw_only=True):
         Meta(
             min_length=1,
             max_length=10_000,
-            description="What the pictures show or what is written about them.",
+            description="Words for what the pictures show, or words of their texts.",
         ),
     ]
 
 
 class SimilarArguments(ListArguments, frozen=True, kw_only=True):
-    """Find stored pictures that resemble a stored one, best first, that one left out."""
+    """Find stored pictures that resemble a stored one, best first, without that one."""
 
     image_id: ImageId
     by: Annotated[
         Literal["hybrid", "visual", "caption"] | None,
         Meta(
-            description="visual: what they show; caption: what is written about them; hybrid, "
-            "unless said otherwise: both."
+            description="visual: what they show; caption: what is written about them; hybrid (the "
+            "default): both."
         ),
     ] = None
 
 
 class GetArguments(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Read what is known of one stored picture."""
+    """Read the record of one stored picture."""
 
     image_id: ImageId
 
 
 class CheckArguments(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Tell whether a picture repeats a stored one, without storing it."""
+    """Check whether a picture repeats a stored one, without storing it."""
 
     image: Annotated[
         str,
         Meta(
             min_length=1,
-            description="The bytes of the picture file in base64. Addresses are not taken.",
+            description="The bytes of the picture file in base64. URLs are not accepted.",
         ),
     ]
 
@@ -122,7 +122,7 @@ DEFINITIONS = {name: _definition_of(kind) for name, kind in ARGUMENTS.items()}
 
 
 class RagTools:
-    """Execution of tool calls, over the same use cases as every door."""
+    """Execution of tool calls, over the same use cases as the API."""
 
     def __init__(self, searcher: Searcher, reader: RecordReader, checker: Checks) -> None:
         self._searcher = searcher
@@ -135,16 +135,16 @@ class RagTools:
             if name not in ARGUMENTS:
                 raise validation.mismatch("name", name, Tool)
             match validation.convert(dict(arguments), ARGUMENTS[name], whole="the arguments"):
-                case SearchArguments() as told:
-                    return self._found(tenant, told.narrowed(SearchRequest(text=told.query)))
-                case SimilarArguments() as told:
-                    self._shown(tenant, told.image_id)
-                    ask = SearchRequest(image_id=told.image_id.lower(), mode=told.by or "hybrid")
-                    return self._found(tenant, told.narrowed(ask))
-                case CheckArguments() as told:
-                    return self._check(tenant, told.image)
-                case told:
-                    return picture(self._shown(tenant, told.image_id))
+                case SearchArguments() as given:
+                    return self._found(tenant, given.narrowed(SearchRequest(text=given.query)))
+                case SimilarArguments() as given:
+                    self._shown(tenant, given.image_id)
+                    ask = SearchRequest(image_id=given.image_id.lower(), mode=given.by or "hybrid")
+                    return self._found(tenant, given.narrowed(ask))
+                case CheckArguments() as given:
+                    return self._check(tenant, given.image)
+                case given:
+                    return picture(self._shown(tenant, given.image_id))
         except SeenitError as error:
             return {"error": _problem(error)}
 
@@ -152,7 +152,7 @@ class RagTools:
         try:
             data = base64.b64decode(image, validate=True)
         except (binascii.Error, ValueError):
-            raise MalformedError("image is not base64", field="image") from None
+            raise MalformedError("image is not valid base64", field="image") from None
         verdict, decision = self._checker.check(tenant, data)
         original = self._named(tenant, verdict)
         shown = [
@@ -178,7 +178,7 @@ class RagTools:
         }
 
     def _shown(self, tenant: str, image_id: str) -> RecordView:
-        """Return a record. Raise MissingError also for one that a model may not be shown."""
+        """Return a record. Raise MissingError also for one that may not be shown to a model."""
         seen = self._reader.record(tenant, image_id.lower())
         if not allowed(seen):
             raise MissingError(f"there is no picture {image_id}")
@@ -194,7 +194,7 @@ class RagTools:
 
 
 def picture(seen: RecordView) -> dict[str, Any]:
-    """Return the fields of a picture that a model is shown."""
+    """Return the fields of a picture that a model may see."""
     record = seen.record
     return {
         "image_id": record.state.image_id,
@@ -207,7 +207,7 @@ def picture(seen: RecordView) -> dict[str, Any]:
 
 
 def said(answer: object) -> str:
-    """Return an answer as text for a model: JSON in which no text can pass for anything else."""
+    """Return an answer as text for a model: JSON in which texts cannot end their quotation."""
     return quoted(answer)
 
 
@@ -215,17 +215,17 @@ def definitions(name: Name) -> list[dict[str, Any]]:
     """Return the tools as a provider's `tools` parameter takes them."""
     if name == "gemini":
         declared = [
-            {"name": tool, "description": told, "parametersJsonSchema": strict(given)}
-            for tool, (told, given) in DEFINITIONS.items()
+            {"name": tool, "description": description, "parametersJsonSchema": strict(given)}
+            for tool, (description, given) in DEFINITIONS.items()
         ]
         return [{"functionDeclarations": declared}]
-    return [_definition(name, tool, told, given) for tool, (told, given) in DEFINITIONS.items()]
+    return [_definition(name, tool, *parts) for tool, parts in DEFINITIONS.items()]
 
 
 def strict(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return a schema for modes that want every name in `required`: optional ones may be null.
 
-    Only the keywords that OpenAI's strict mode and Gemini's function declarations both know stay:
+    It keeps only the keywords that both OpenAI's strict mode and Gemini's functions know:
     https://developers.openai.com/api/docs/guides/structured-outputs#supported-schemas
     """
     kept = {key: value for key, value in schema.items() if key in ("type", "description", "enum")}
@@ -249,12 +249,12 @@ def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
     return nullable
 
 
-def _definition(name: Name, tool: str, told: str, given: dict[str, Any]) -> dict[str, Any]:
+def _definition(name: Name, tool: str, description: str, given: dict[str, Any]) -> dict[str, Any]:
     if name == "anthropic":
-        return {"name": tool, "description": told, "input_schema": given}
+        return {"name": tool, "description": description, "input_schema": given}
     function = {
         "name": tool,
-        "description": told,
+        "description": description,
         "parameters": strict(given),
         "strict": True,
     }
@@ -268,10 +268,10 @@ def _rounded(similarities: Mapping[str, float]) -> dict[str, float]:
 
 
 def _problem(error: SeenitError) -> dict[str, Any]:
-    told = {
+    problem = {
         "type": f"/problems/{error.type}",
         "title": error.title,
         "status": error.status,
         "detail": visible(error.detail),
     }
-    return told if error.field is None else told | {"field": visible(error.field)}
+    return problem if error.field is None else problem | {"field": visible(error.field)}

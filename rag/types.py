@@ -1,4 +1,4 @@
-"""What a retriever hands to whoever builds a prompt: pictures worth showing, best first."""
+"""Types that a retriever returns to the prompt builder."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ from core.types import Vector
 
 
 class RelevantPicture(Struct, frozen=True, kw_only=True):
-    """A picture that helps, and how near it came."""
+    """A relevant picture, with its similarities to the question."""
 
     seen: RecordView
     similarities: dict[str, float]
     """Cosines by kind of space: visual, caption."""
     matched_copy_id: str | None = None
-    """The copy that was found, where its original stands for it."""
+    """Id of the copy that matched, if its original is shown instead."""
 
 
 class DroppedPicture(Struct, frozen=True):
-    """A picture that was found and is not shown, and why."""
+    """A found picture that is not shown, with the reason."""
 
     image_id: str
     reason: str
 
 
 class RetrievalResult(Struct, frozen=True, kw_only=True):
-    """The pictures that matter to a question."""
+    """The pictures relevant to a question."""
 
     items: tuple[RelevantPicture, ...]
-    """Best first; of decision allow, as are their originals; copies collapsed onto these."""
+    """Best first; decisions on them and their originals are allow; copies show as originals."""
     dropped: tuple[DroppedPicture, ...] = ()
     reason: str | None = None
-    """Why there is nothing."""
+    """Why there are no items."""
     used: tuple[str, ...] = ()
     """Modes that took part: visual, caption, keyword."""
 
 
 class RetrievesPictures(Protocol):
-    """Finds the pictures that matter to a question."""
+    """A retriever of pictures relevant to a question."""
 
     def retrieve(
         self,
@@ -55,9 +55,9 @@ class RetrievesPictures(Protocol):
         filters: Filters = Filters(),  # noqa: B008 - a value that never changes
         limit: int = 8,
     ) -> RetrievalResult:
-        """At most `limit` of them. Raise MissingError, GoneError, UnavailableError."""
+        """Return at most `limit` pictures. Raise MissingError, GoneError, UnavailableError."""
 
 
 def allowed(seen: RecordView) -> bool:
-    """Whether a picture may reach a prompt: its decision and its original's are both `allow`."""
+    """Return whether a picture may reach a prompt: its and its original's decision are allow."""
     return shown(seen, SHOWN)

@@ -135,7 +135,7 @@ PROMPT = {
         }
     ],
     "dropped": [
-        {"image_id": _OTHER, "reason": "it takes 372 tokens, and of token_budget 90 are …"}
+        {"image_id": _OTHER, "reason": "it takes 372 tokens, and 90 of token_budget are …"}
     ],
     "estimated_tokens": 667,
     "reason": None,

@@ -1,1 +1,1 @@
-"""Prompts in the shapes that the providers of models take; one module a provider."""
+"""Prompts in the formats of model providers: one module for each format."""

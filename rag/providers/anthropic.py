@@ -1,8 +1,8 @@
 """Anthropic messages: content blocks `text` and `image`, of source `base64` or `url`.
 
 https://platform.claude.com/docs/en/build-with-claude/vision
-What leads the model is a parameter of its own there (`system`), so the guide opens the user's turn:
-the messages say all that is needed by themselves.
+Instructions to the model are a separate parameter there (`system`), so the guide starts the user's
+turn: the messages are complete without that parameter.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from rag.providers.base import MEDIA_TYPE, Block, Prompt, PromptPicture
 
 
 def blocks(prompt: Prompt) -> list[Block]:
-    """The guide and the pictures as content blocks."""
+    """Return the guide and the pictures as content blocks."""
     return [*map(_text, prompt.leads), *_pictures(prompt)]
 
 
 def messages(prompt: Prompt) -> list[Block]:
-    """One turn of the user."""
+    """Return one user turn, the question last; empty without pictures and question."""
     content = [*blocks(prompt), *map(_text, prompt.asks)]
     return [{"role": "user", "content": content}] if content else []
 

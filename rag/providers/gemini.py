@@ -1,9 +1,9 @@
 """Gemini generateContent: `contents` with parts `text`, `inlineData` and `fileData`.
 
 https://ai.google.dev/api/caching#Content
-Written as REST takes it (camelCase, bytes in base64), which the Python SDK reads as well:
-`contents=messages`. What leads the model is a parameter of its own there (`systemInstruction`), so
-the guide opens the user's turn: the contents say all that is needed by themselves.
+The shape is that of REST (camelCase, bytes in base64), which the Python SDK reads as well:
+`contents=messages`. Instructions to the model are a separate parameter there (`systemInstruction`),
+so the guide starts the user's turn: the contents are complete without that parameter.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from rag.providers.base import MEDIA_TYPE, Block, Prompt
 
 
 def blocks(prompt: Prompt) -> list[Block]:
-    """The guide and the pictures as parts."""
+    """Return the guide and the pictures as parts."""
     return [*map(_text, prompt.leads), *_pictures(prompt)]
 
 
 def messages(prompt: Prompt) -> list[Block]:
-    """One content of the user."""
+    """Return one user content, the question last; empty without pictures and question."""
     parts = [*blocks(prompt), *map(_text, prompt.asks)]
     return [{"role": "user", "parts": parts}] if parts else []
 

@@ -1,7 +1,7 @@
 """OpenAI chat completions: content parts `text` and `image_url`.
 
 https://developers.openai.com/api/docs/guides/images-vision
-The guide goes as role `system`, which older models and servers of the same protocol know too.
+The guide has role `system`, which older models and servers of the same protocol know too.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from collections.abc import Iterator
 from rag.providers.base import MEDIA_TYPE, Block, Prompt, PromptPicture
 
 DETAIL = "low"
-"""The model then sees the picture in 512 x 512 pixels: all that a preview has."""
+"""Detail at which the model sees 512 x 512 pixels: all that a preview has."""
 
 
 def blocks(prompt: Prompt) -> list[Block]:
-    """The guide and the pictures as content parts."""
+    """Return the guide and the pictures as content parts."""
     return [*map(_text, prompt.leads), *_pictures(prompt)]
 
 
 def messages(prompt: Prompt) -> list[Block]:
-    """A system message with the guide, then the user's turn."""
+    """Return a system message with the guide, and the user's turn, the question last."""
     leads = [{"role": "system", "content": lead} for lead in prompt.leads]
     content = [*_pictures(prompt), *map(_text, prompt.asks)]
     return [*leads, {"role": "user", "content": content}] if content else []
@@ -35,7 +35,7 @@ def _pictures(prompt: Prompt) -> Iterator[Block]:
 
 
 def address(picture: PromptPicture) -> str | None:
-    """A data URL, or the picture's own; None for a reference."""
+    """Return a data URL or the picture's own URL, None for a reference."""
     inline = picture.inline
     return picture.url if inline is None else f"data:{MEDIA_TYPE};base64,{inline}"
 

@@ -12,12 +12,12 @@ from rag.providers.openai_chat import DETAIL, address
 
 
 def blocks(prompt: Prompt) -> list[Block]:
-    """The guide and the pictures as content parts."""
+    """Return the guide and the pictures as content parts."""
     return [*map(_text, prompt.leads), *_pictures(prompt)]
 
 
 def messages(prompt: Prompt) -> list[Block]:
-    """A developer message with the guide, then the user's turn."""
+    """Return a developer message with the guide, and the user's turn, the question last."""
     leads = [{"role": "developer", "content": [_text(lead)]} for lead in prompt.leads]
     content = [*_pictures(prompt), *map(_text, prompt.asks)]
     return [*leads, {"role": "user", "content": content}] if content else []

@@ -1,4 +1,4 @@
-"""The formats there are, by the names that callers use."""
+"""Registry of provider formats, by the names that callers use."""
 
 from __future__ import annotations
 

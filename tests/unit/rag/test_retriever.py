@@ -137,7 +137,7 @@ def test_nothing_near_is_nothing_with_the_reason(stock: Stock) -> None:
 def test_an_empty_store_says_so(stock: Stock) -> None:
     """There is no best similarity to tell."""
     assert stock.find("dog").reason == (
-        "nothing that is stored, passes the filters and may be shown was found"
+        "no stored picture that passes the filters and may be shown was found"
     )
 
 
