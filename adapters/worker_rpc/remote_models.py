@@ -1,4 +1,4 @@
-"""Models that live in workers: what an API asks instead of having them."""
+"""Clients of the models in workers, for an API and a beat, which have none."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from core.task_names import CHECK_TASK, EMBED_TASK, SEE_TASK, SPACE_TASK
 from core.types import SPACE_KINDS, Decision, Limits, Matrix, Space, SpaceKind, Vector, Verdict
 
 OWN = ""
-"""Stands for the model of the worker's own settings: the API's may name another."""
+"""Name of the model of the worker's own settings; the API's may name another."""
 SPACE_SECONDS = 1.5
-"""A space is told at once or nobody is there; readiness has two seconds in all."""
+"""Timeout of a report: workers answer at once, and readiness has two seconds in all."""
 FRESH_SECONDS = 5.0
-"""For so long what workers said of a model, or that none answered, is not asked again."""
+"""Seconds for which a report, or the absence of workers, is cached."""
 
 
 class ModelReport(Struct, frozen=True):
-    """Of one model: its space, or why there is none."""
+    """Space of a model, or the reason why there is none."""
 
     space: Space | None = None
     absent: str = ""
@@ -48,29 +48,29 @@ class VectorsReply(Struct, frozen=True):
 
     space: Space
     rows: str
-    """In base64."""
+    """Bytes of the rows in base64."""
 
     @classmethod
     def of(cls, space: Space, matrix: Matrix) -> VectorsReply:
-        """Pack them."""
+        """Encode an (n, d) matrix."""
         data = np.ascontiguousarray(matrix, "<f4").tobytes()
         return cls(space, base64.b64encode(data).decode("ascii"))
 
     def matrix(self) -> Matrix:
-        """(n, d) float32."""
+        """Decode the rows to (n, d) float32."""
         data = np.frombuffer(base64.b64decode(self.rows), "<f4")
         return data.reshape(-1, self.space.dimensions).astype(np.float32)
 
 
 class CheckReply(Struct, frozen=True):
-    """What a picture would be told."""
+    """Verdict and decision that a picture would get."""
 
     verdict: Verdict
     decision: Decision
 
 
 class RemoteModels:
-    """What workers say of their models, asked for at most once in some seconds a model."""
+    """Cached reports of workers on their models."""
 
     def __init__(self, calls: RPCClient) -> None:
         self.calls = calls
@@ -80,50 +80,55 @@ class RemoteModels:
         )
         self._lock = threading.Lock()
 
-    def told(self, kind: SpaceKind, source: str) -> ModelReport:
-        """Of a model. A space that is known stays known: a worker that has another says so."""
+    def report(self, kind: SpaceKind, source: str) -> ModelReport:
+        """Return the report on a model, `absent` if no worker answers.
+
+        A known space is kept: a worker whose model differs sends its own with each reply.
+        """
         with self._lock:
             at, known = self._known.get((kind, source), (float("-inf"), ModelReport()))
         if known.space is not None or time.monotonic() - at < FRESH_SECONDS:
             return known
         try:
-            return self._ask({kind: source})[kind]
+            return self._fetch({kind: source})[kind]
         except UnavailableError as error:
             return ModelReport(absent=error.detail)
 
     def parts(self) -> dict[SpaceKind, ModelReport]:
-        """Of the workers' own models, as of the last few seconds.
+        """Return the reports on the workers' own models, at most FRESH_SECONDS old.
 
-        Raise WorkerUnavailableError, QueueUnavailableError where nobody answers.
+        Raise WorkerUnavailableError, QueueUnavailableError if no worker answers.
         """
         with self._lock:
             held = {kind: self._known.get((kind, OWN)) for kind in SPACE_KINDS}
         now = time.monotonic()
         fresh = {kind: one[1] for kind, one in held.items() if one and now - one[0] < FRESH_SECONDS}
         return (
-            fresh if len(fresh) == len(SPACE_KINDS) else self._ask(dict.fromkeys(SPACE_KINDS, OWN))
+            fresh
+            if len(fresh) == len(SPACE_KINDS)
+            else self._fetch(dict.fromkeys(SPACE_KINDS, OWN))
         )
 
-    def note(self, kind: SpaceKind, source: str, told: ModelReport) -> None:
-        """Take down what was heard of a model."""
+    def note(self, kind: SpaceKind, source: str, report: ModelReport) -> None:
+        """Cache the report on a model."""
         with self._lock:
-            self._known[kind, source] = time.monotonic(), told
+            self._known[kind, source] = time.monotonic(), report
 
-    def _ask(self, sources: Mapping[SpaceKind, str]) -> dict[SpaceKind, ModelReport]:
+    def _fetch(self, sources: Mapping[SpaceKind, str]) -> dict[SpaceKind, ModelReport]:
         with self._breaker.guard():
-            told = self.calls.ask(
+            reports = self.calls.ask(
                 SPACE_TASK,
                 {"sources": sources},
                 dict[SpaceKind, ModelReport],
                 seconds=SPACE_SECONDS,
             )
         for kind, source in sources.items():
-            self.note(kind, source, told[kind])
-        return told
+            self.note(kind, source, reports[kind])
+        return reports
 
 
 class RemoteTextEmbedder:
-    """Port TextEmbedder over a worker's model."""
+    """Implementation of the port `TextEmbedder` by a worker's model."""
 
     def __init__(self, remote: RemoteModels, kind: SpaceKind, source: str = OWN) -> None:
         self._remote = remote
@@ -132,64 +137,66 @@ class RemoteTextEmbedder:
 
     @property
     def space(self) -> Space:
-        """As workers tell it. Raise EmbedderUnavailableError."""
-        told = self._remote.told(self._kind, self._source)
-        if told.space is None:
-            raise EmbedderUnavailableError(told.absent)
-        return told.space
+        """Space of the model, by the workers' report. Raise EmbedderUnavailableError."""
+        report = self._remote.report(self._kind, self._source)
+        if report.space is None:
+            raise EmbedderUnavailableError(report.absent)
+        return report.space
 
     @property
     def absent(self) -> str | None:
-        """Why there is no model, as workers tell it, or that no worker answers."""
-        told = self._remote.told(self._kind, self._source)
-        return None if told.space is not None else told.absent
+        """Reason why there is no model, by the workers' report; None if there is one."""
+        report = self._remote.report(self._kind, self._source)
+        return None if report.space is not None else report.absent
 
     def load(self) -> None:
-        """Ask what space it has; it is loaded elsewhere."""
-        self._remote.told(self._kind, self._source)
+        """Fetch the report on the model, which workers load."""
+        self._remote.report(self._kind, self._source)
 
-    def embed_texts(self, texts: Sequence[str], *, urgent: bool = False) -> Matrix:  # noqa: ARG002 - who asks a worker is waiting
-        """(n, d) float32, in input order. Raise EmbedderUnavailableError."""
-        asked = self.space
+    def embed_texts(self, texts: Sequence[str], *, urgent: bool = False) -> Matrix:  # noqa: ARG002 - all calls are urgent
+        """Return (n, d) float32 in input order. Raise EmbedderUnavailableError."""
+        space = self.space
         arguments = {"kind": self._kind, "source": self._source, "texts": list(texts)}
         try:
-            came = self._remote.calls.ask(EMBED_TASK, arguments, VectorsReply)
+            reply = self._remote.calls.ask(EMBED_TASK, arguments, VectorsReply)
         except UnavailableError as error:
             raise EmbedderUnavailableError(error.detail) from error
-        self._remote.note(self._kind, self._source, ModelReport(came.space))
-        if came.space.space_id != asked.space_id:
-            raise EmbedderUnavailableError(f"the model was changed to {came.space.model} meanwhile")
-        return came.matrix()
+        self._remote.note(self._kind, self._source, ModelReport(reply.space))
+        if reply.space.space_id != space.space_id:
+            raise EmbedderUnavailableError(
+                f"the model was changed from {space.model} to {reply.space.model} meanwhile; retry"
+            )
+        return reply.matrix()
 
 
 class RemoteEmbedder(RemoteTextEmbedder):
-    """Port Embedder over a worker's model: texts are sent to it, pictures it reads by itself."""
+    """Implementation of the port `Embedder` by a worker's model, for texts alone."""
 
     def __init__(self, remote: RemoteModels, source: str = OWN) -> None:
         super().__init__(remote, "visual", source)
 
     def embed_images(self, images: Sequence[Image.Image], *, urgent: bool = False) -> Matrix:  # noqa: ARG002 - the port's
-        """Raise EmbedderUnavailableError: pictures do not travel."""
-        raise EmbedderUnavailableError("pictures are embedded by workers alone")
+        """Raise EmbedderUnavailableError: pictures are not sent to workers."""
+        raise EmbedderUnavailableError("pictures are embedded only within workers")
 
 
 class RemoteEmbedderFactory:
-    """Embedders by the names of the models that workers are to open."""
+    """Factory of embedders that use a model of the workers, by its name."""
 
     def __init__(self, remote: RemoteModels) -> None:
         self._remote = remote
 
     def visual(self, source: str) -> RemoteEmbedder:
-        """Of pictures and texts."""
+        """Return the embedder of pictures and texts."""
         return RemoteEmbedder(self._remote, source)
 
     def caption(self, source: str) -> RemoteTextEmbedder:
-        """Of texts alone."""
+        """Return the embedder of texts alone."""
         return RemoteTextEmbedder(self._remote, "caption", source)
 
 
 class RemotePictureLoader:
-    """Has workers look at pictures that are not stored: each lies in the store meanwhile."""
+    """Client of checks and embeddings of new pictures; each is put in the blob store meanwhile."""
 
     def __init__(
         self, remote: RemoteModels, blobs: Blobs, limits: Limits, new_id: Callable[[], str]
@@ -200,27 +207,27 @@ class RemotePictureLoader:
         self._new_id = new_id
 
     def check(self, tenant: str, data: bytes | Path) -> tuple[Verdict, Decision]:
-        """Verdict and the decision it would get.
+        """Return the verdict and the decision that a picture would get.
 
         Raise an InputError for a bad file, WorkerUnavailableError, QueueUnavailableError,
         StoreUnavailableError.
         """
-        with self._lying(tenant, data) as arguments:
-            told = self._remote.calls.ask(CHECK_TASK, arguments, CheckReply)
-        return told.verdict, told.decision
+        with self._stored(tenant, data) as arguments:
+            reply = self._remote.calls.ask(CHECK_TASK, arguments, CheckReply)
+        return reply.verdict, reply.decision
 
     def see(self, tenant: str, data: bytes) -> tuple[str, Vector]:
-        """The tenant's active visual space, and its vector there.
+        """Return the tenant's active visual space, and the (d,) float32 vector of a picture there.
 
         Raise EmbedderUnavailableError, WorkerUnavailableError, and an InputError for a bad file.
         """
-        with self._lying(tenant, data) as arguments:
-            seen = self._remote.calls.ask(SEE_TASK, arguments, VectorsReply)
-        return seen.space.space_id, np.asarray(seen.matrix()[0], np.float32)
+        with self._stored(tenant, data) as arguments:
+            reply = self._remote.calls.ask(SEE_TASK, arguments, VectorsReply)
+        return reply.space.space_id, np.asarray(reply.matrix()[0], np.float32)
 
     @contextmanager
-    def _lying(self, tenant: str, data: bytes | Path) -> Iterator[dict[str, str]]:
-        """A picture in the store, as a worker is told of it. Its header is looked at first."""
+    def _stored(self, tenant: str, data: bytes | Path) -> Iterator[dict[str, str]]:
+        """Check a picture's header, store it for the block, and yield a task's arguments."""
         if isinstance(data, Path):
             data = data.read_bytes()
         if len(data) > self._limits.bytes:
@@ -232,5 +239,5 @@ class RemotePictureLoader:
         try:
             yield {"tenant": tenant, "asked_id": asked_id}
         finally:
-            with suppress(StoreUnavailableError):  # then it is swept
+            with suppress(StoreUnavailableError):  # the sweeper removes it later
                 self._blobs.delete([key])

@@ -1,4 +1,4 @@
-"""Questions to workers over the queue `query`, and their answers: JSON, ids and no pictures."""
+"""Remote procedure calls to workers over the queue `query`: JSON with ids, without pictures."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ from core.metrics import UNMETERED, Meter, timed
 from core.task_names import QUERY_QUEUE, SPACE_TASK
 
 KEPT_SECONDS = 30
-"""For so long an answer waits in Redis: whoever asked is gone long before."""
+"""Seconds a reply stays in Redis; its caller gives up long before."""
 SLICE_SECONDS = 1.0
-"""One wait for an answer: shorter than the silence that makes a connection count as half-open."""
+"""One wait for a reply: shorter than the silence after which a connection is half-open."""
 LEAST_SECONDS = 0.01
-"""Redis counts in milliseconds, and none of them means for ever."""
+"""Least wait: Redis counts in milliseconds, and takes 0 for no limit."""
 KNOCK_SECONDS = 1.5
-"""What asks nothing is answered at once, or nobody is there."""
+"""Timeout of a call without work, which any worker answers at once."""
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 4.0
-"""Seconds without questions after nobody answered, the first time and at most: what is asked of
-absent workers piles up in the broker."""
+"""Seconds without calls after no worker answered, the first time and at most: calls of absent
+workers pile up in the broker."""
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 
 class RPCError(msgspec.Struct, frozen=True):
-    """An error as it travels."""
+    """Error of a worker in a reply."""
 
     type: str
     detail: str
@@ -51,20 +51,20 @@ class RPCError(msgspec.Struct, frozen=True):
 
 
 class RPCReply(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What was answered, or the error that came of it."""
+    """Result of a call in JSON, or its error."""
 
-    told: msgspec.Raw = msgspec.Raw(b"null")
+    result: msgspec.Raw = msgspec.field(default=msgspec.Raw(b"null"), name="told")
     fault: RPCError | None = None
 
 
 class TimeBudget:
-    """The time that everything asked on behalf of one request may take together."""
+    """Time that all calls for one request may take together."""
 
     def __init__(self) -> None:
         self._until: float | None = None
 
     def left(self, seconds: float) -> float:
-        """Seconds left of those that the first question began to use up."""
+        """Return what is left of `seconds`, counted from the first call."""
         if self._until is None:
             self._until = time.monotonic() + seconds
         return self._until - time.monotonic()
@@ -74,15 +74,15 @@ _budget: contextvars.ContextVar[TimeBudget | None] = contextvars.ContextVar("bud
 
 
 def budget() -> None:
-    """What is asked from here on, also in threads that this context is copied to, shares a time."""
+    """Let all later calls in this context, and in copies of it, share one `TimeBudget`."""
     _budget.set(TimeBudget())
 
 
 class RPCClient:
-    """Asks workers, from any number of threads, and waits no longer than was agreed."""
+    """Thread-safe client of calls to workers, with a time limit."""
 
     def __init__(self, celery: Celery, url: str, seconds: float) -> None:
-        """`seconds` is what the questions of one request may take together."""
+        """Create a client whose calls for one request take at most `seconds` together."""
         self._messages = CeleryMessages(celery)
         self._redis = connections.asking(url)
         self._seconds = seconds
@@ -98,10 +98,10 @@ class RPCClient:
         *,
         seconds: float | None = None,
     ) -> T:
-        """What a worker answers, read as `kind`; its errors are raised as they were there.
+        """Return a worker's result as `kind`, or raise its error.
 
-        Raise WorkerUnavailableError where none answers in time (`seconds` may shorten it) or none
-        did a moment ago, QueueUnavailableError.
+        `seconds` shortens the time limit. Raise WorkerUnavailableError if no worker answers in time
+        or none did a moment ago, QueueUnavailableError if the broker does not answer.
         """
         shared = _budget.get() or TimeBudget()
         rest = shared.left(self._seconds)
@@ -111,20 +111,20 @@ class RPCClient:
             with self._breaker.guard() as trial:
                 if trial:
                     self._knock(rest)
-                reply = self._asked(task, arguments, shared.left(self._seconds))
-        else:  # what has to be quick may be late without anybody being away
+                reply = self._call(task, arguments, shared.left(self._seconds))
+        else:  # a reply to a short call may be late although workers are there
             self._breaker.check()
-            reply = self._asked(task, arguments, rest if seconds is None else min(rest, seconds))
+            reply = self._call(task, arguments, rest if seconds is None else min(rest, seconds))
         if reply.fault is not None:
             raise named(reply.fault.type, reply.fault.detail, field=reply.fault.field)
-        return msgspec.json.decode(reply.told, type=kind)
+        return msgspec.json.decode(reply.result, type=kind)
 
     def _knock(self, rest: float) -> None:
-        """Whether anybody is there again. Raise WorkerUnavailableError, QueueUnavailableError."""
-        self._asked(SPACE_TASK, {"sources": {}}, min(rest, KNOCK_SECONDS))
+        """Close the breaker if a worker answers again, else raise as `ask` does."""
+        self._call(SPACE_TASK, {"sources": {}}, min(rest, KNOCK_SECONDS))
         self._breaker.close()
 
-    def _asked(self, task: str, arguments: Mapping[str, Any], rest: float) -> RPCReply:
+    def _call(self, task: str, arguments: Mapping[str, Any], rest: float) -> RPCReply:
         until = time.monotonic() + rest
         reply_to = f"seenit:reply:{uuid4().hex}"
         with broker_errors():
@@ -135,27 +135,27 @@ class RPCClient:
             self._redis.lpush(QUERY_QUEUE, sent)
         while (left := until - time.monotonic()) > 0:
             with broker_errors():
-                came = self._redis.blpop([reply_to], min(max(left, LEAST_SECONDS), SLICE_SECONDS))
-            if came is not None:
-                return msgspec.json.decode(came[1], type=RPCReply)
+                reply = self._redis.blpop([reply_to], min(max(left, LEAST_SECONDS), SLICE_SECONDS))
+            if reply is not None:
+                return msgspec.json.decode(reply[1], type=RPCReply)
         raise WorkerUnavailableError(f"no worker answered within {rest:.2g} s")
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections to Redis."""
         self._redis.close()
 
 
 class RPCServer:
-    """Answers questions, in a worker: those past their deadline are dropped unrun."""
+    """Server of calls in a worker; calls past their deadline are dropped."""
 
     def __init__(self, url: str, meter: Meter = UNMETERED) -> None:
         self._redis = connections.asking(url)
         self._meter = meter
 
     def answer(self, kind: str, reply_to: str, deadline: float, call: Callable[[], Any]) -> None:
-        """Call, and send what it gives or raises to whoever waits; nothing is raised here.
+        """Send the result of `call`, or the error it raises, to the caller; raise nothing.
 
-        `kind` is what figures call it; its outcome is answered, refused, failed or late.
+        `kind` is the label of the metric; the outcome is answered, refused, failed or late.
         """
         try:
             with broker_errors():
@@ -163,30 +163,30 @@ class RPCServer:
                     self._meter.count("queries", kind=kind, outcome="late")
                     return
             with timed(self._meter, "query"):
-                reply, outcome = _reply(call)
+                reply, outcome = _reply(kind, call)
             self._meter.count("queries", kind=kind, outcome=outcome)
             with broker_errors(), self._redis.pipeline(transaction=False) as line:
                 line.rpush(reply_to, msgspec.json.encode(reply))
                 line.expire(reply_to, KEPT_SECONDS)
                 line.execute()
         except QueueUnavailableError as error:
-            logger.warning("a question is left without an answer: %s", error.detail)
+            logger.warning("rpc_reply_unsent", extra={"kind": kind, "reason": error.detail})
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections to Redis."""
         self._redis.close()
 
 
-def _reply(call: Callable[[], Any]) -> tuple[RPCReply, str]:
+def _reply(kind: str, call: Callable[[], Any]) -> tuple[RPCReply, str]:
     try:
-        told = msgspec.json.encode(call())
+        result = msgspec.json.encode(call())
     except SeenitError as error:
         outcome = "failed" if error.status >= 500 else "refused"  # noqa: PLR2004 - server errors
         return RPCReply(fault=RPCError(error.type, error.detail, error.field)), outcome
-    except Exception:  # the task's edge: whoever waits has to be told
-        logger.exception("a question could not be answered")
+    except Exception:  # the task's edge: the caller needs a reply
+        logger.exception("rpc_failed", extra={"kind": kind})
         fault = RPCError(
             SeenitError.type, "something went wrong in a worker; its log has the details"
         )
         return RPCReply(fault=fault), "failed"
-    return RPCReply(told=msgspec.Raw(told)), "answered"
+    return RPCReply(result=msgspec.Raw(result)), "answered"
