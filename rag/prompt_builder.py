@@ -133,8 +133,8 @@ class PromptBuilder:
         items = self._shown(tenant, [(one, one.seen) for one in retrieved.items], hidden)
         while True:
             packed = self._pack(tenant, wanted, fitter, items)
-            # Reading and shrinking take time: a picture decided, purged or deleted meanwhile must not
-            # be shown, and the prompt is packed again without it.
+            # Reading and shrinking take time: a picture decided, purged or deleted meanwhile must
+            # not be shown, and the prompt is packed again without it.
             live = self._shown(tenant, self._as_of_now(tenant, items), hidden)
             if len(live) == len(items):
                 break

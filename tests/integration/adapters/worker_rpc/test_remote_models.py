@@ -208,7 +208,7 @@ def test_a_model_that_was_changed_is_noticed(both: Pair) -> None:
     before = both.api.visual.space
     both.visual.model = "another toy"
     try:
-        with pytest.raises(EmbedderUnavailableError, match="changed from .* to another toy"):
+        with pytest.raises(EmbedderUnavailableError, match=r"changed from .* to another toy"):
             both.api.visual.embed_texts(["a dog"])
         assert both.api.visual.space == both.visual.space != before
         assert len(both.api.visual.embed_texts(["a dog"])) == 1
