@@ -77,8 +77,8 @@ class Retriever:
             return RetrievalResult(
                 items=(), reason=f"pictures of decision {named} are not shown to a model"
             )
-        asks = _asks(text, image_ids, vectors, filters._replace(decision=SHOWN), limit)
-        answers = self._search(tenant, asks)
+        requests = _requests(text, image_ids, vectors, filters._replace(decision=SHOWN), limit)
+        answers = self._search(tenant, requests)
         used = tuple(dict.fromkeys(mode for answer in answers for mode in answer.used))
         found: dict[str, FoundPicture] = {}
         dropped: dict[str, DroppedPicture] = {}
@@ -103,13 +103,13 @@ class Retriever:
             used=used,
         )
 
-    def _search(self, tenant: str, asks: Sequence[SearchRequest]) -> list[_SpaceAnswer]:
+    def _search(self, tenant: str, requests: Sequence[SearchRequest]) -> list[_SpaceAnswer]:
         """Return the answers of all possible searches. Raise the first error if none is."""
         answers: list[_SpaceAnswer] = []
         refused: list[SeenitError] = []
-        for ask in asks:
+        for request in requests:
             try:
-                results = self._searcher.search(tenant, ask)
+                results = self._searcher.search(tenant, request)
             except (EmbedderUnavailableError, ConflictError) as error:
                 refused.append(error)
             else:
@@ -134,7 +134,7 @@ class Retriever:
         return [ranked[place] for place in diverse(relevance, vectors, limit)]
 
 
-def _asks(
+def _requests(
     text: str | None,
     image_ids: Sequence[str],
     vectors: Sequence[Vector],
@@ -143,12 +143,12 @@ def _asks(
 ) -> list[SearchRequest]:
     """Return a search for each text, picture and vector. Raise MalformedError without any."""
     whole = SearchRequest(filters=filters, limit=max(POOL, DEPTH * limit), with_vectors=True)
-    asks = [replace(whole, text=text)] if text is not None and text.strip() else []
-    asks += [replace(whole, image_id=image_id) for image_id in image_ids]
-    asks += [replace(whole, vector=vector) for vector in vectors]
-    if not asks:
+    requests = [replace(whole, text=text)] if text is not None and text.strip() else []
+    requests += [replace(whole, image_id=image_id) for image_id in image_ids]
+    requests += [replace(whole, vector=vector) for vector in vectors]
+    if not requests:
         raise MalformedError("send a query or pictures to find others by", field="query")
-    return asks
+    return requests
 
 
 def _relevant(hit: FoundPicture) -> RelevantPicture:

@@ -51,10 +51,10 @@ class ListArguments(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     tags: Tags = ()
     limit: Limit | None = None
 
-    def narrowed(self, ask: SearchRequest) -> SearchRequest:
+    def narrowed(self, request: SearchRequest) -> SearchRequest:
         """Return a search narrowed to these arguments, and to allowed pictures."""
         filters = Filters(category=self.category, tags=self.tags, decision=SHOWN)
-        return replace(ask, filters=filters, limit=self.limit or LIMIT)
+        return replace(request, filters=filters, limit=self.limit or LIMIT)
 
 
 class SearchArguments(ListArguments, frozen=True, kw_only=True):
@@ -139,8 +139,10 @@ class RagTools:
                     return self._found(tenant, given.narrowed(SearchRequest(text=given.query)))
                 case SimilarArguments() as given:
                     self._shown(tenant, given.image_id)
-                    ask = SearchRequest(image_id=given.image_id.lower(), mode=given.by or "hybrid")
-                    return self._found(tenant, given.narrowed(ask))
+                    request = SearchRequest(
+                        image_id=given.image_id.lower(), mode=given.by or "hybrid"
+                    )
+                    return self._found(tenant, given.narrowed(request))
                 case CheckArguments() as given:
                     return self._check(tenant, given.image)
                 case given:
@@ -167,8 +169,8 @@ class RagTools:
 
     # --- what may be seen -----------------------------------------------------------------------
 
-    def _found(self, tenant: str, ask: SearchRequest) -> dict[str, Any]:
-        results = self._searcher.search(tenant, ask)
+    def _found(self, tenant: str, request: SearchRequest) -> dict[str, Any]:
+        results = self._searcher.search(tenant, request)
         hits = [hit for hit in results.hits if allowed(hit.seen)]
         return {
             "pictures": [
