@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 import click
@@ -13,27 +13,23 @@ import msgspec
 
 from adapters.settings import Settings
 from cli.client import HTTPClient
+from cli.connection import together
 from cli.rendering import verdicts
 from core.admin_tasks import AdminTaskReport
 from core.errors import SettingsError, StoreUnavailableError, UnavailableError
 
 ReadReport = Callable[[], AdminTaskReport]
 
-_F = TypeVar("_F", bound=Callable[..., Any])
-
 _LOOK_SECONDS = 0.2
 _PATIENCE_SECONDS = 10.0
 """Seconds until the command prints that no process has started the task."""
 
 
-def url_options(command: _F) -> _F:
-    """Add `--url` and `--key`, for a service elsewhere."""
-    for option in (
-        click.option("--key", help="With --url: an API key of role admin (SEENIT_KEY)."),
-        click.option("--url", help="A running service, in place of the data folder or the broker."),
-    ):
-        command = option(command)
-    return command
+url_options = together(
+    click.option("--url", help="A running service, in place of the data folder or the broker."),
+    click.option("--key", help="With --url: an API key of role admin (SEENIT_KEY)."),
+)
+"""Decorator that adds `--url` and `--key`, for a service elsewhere."""
 
 
 def run_task(

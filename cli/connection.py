@@ -30,6 +30,13 @@ class ServiceOptions:
     model: str | None = None
 
 
+def together(*options: Callable[[_F], _F]) -> Callable[[_F], _F]:
+    """Return one decorator that adds the options; help lists them in this order."""
+    return lambda command: functools.reduce(
+        lambda wrapped, option: option(wrapped), reversed(options), command
+    )
+
+
 def options(command: _F) -> _F:
     """Add the options of `connected`, and `--model` for a service right here."""
     said = "With --data: the visual model (SEENIT_MODEL)."
@@ -55,24 +62,21 @@ def connected(command: _F) -> _F:
         service = ServiceOptions(url=url, key=key, data=data, tenant=tenant, model=model)
         return command(*arguments, service=service, **others)
 
-    wrapped: Any = bundled
-    for option in (
-        click.option("--json", "as_json", is_flag=True, help="Answer with one JSON document."),
-        click.option("--tenant", default="default", show_default=True, help="With --data: whose."),
+    return together(
         click.option(
-            "--data",
-            type=click.Path(file_okay=False),
-            help="Data folder (SEENIT_DATA); a `seenit up` that runs on it is used.",
+            "--url", help="A running service (SEENIT_URL), in place of the data folder's."
         ),
         click.option(
             "--key", help="Of the service at the URL: its API key (SEENIT_KEY is kept off screen)."
         ),
         click.option(
-            "--url", help="A running service (SEENIT_URL), in place of the data folder's."
+            "--data",
+            type=click.Path(file_okay=False),
+            help="Data folder (SEENIT_DATA); a `seenit up` that runs on it is used.",
         ),
-    ):
-        wrapped = option(wrapped)
-    return wrapped  # type: ignore[no-any-return]  # the command, with options
+        click.option("--tenant", default="default", show_default=True, help="With --data: whose."),
+        click.option("--json", "as_json", is_flag=True, help="Answer with one JSON document."),
+    )(bundled)  # type: ignore[return-value]
 
 
 @contextmanager

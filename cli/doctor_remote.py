@@ -48,11 +48,8 @@ def _store(read: Settings) -> DoctorFinding:
 def _index(read: Settings) -> DoctorFinding:
     if urlsplit(read.index_url).scheme == "sqlite":
         return _file(index_path(read))
-    index = open_index(read)
-    try:
+    with closing(open_index(read)) as index:
         tenants = len(index.tenants())
-    finally:
-        index.close()
     return DoctorFinding(name="index", state="ok", says=f"it answers, and holds {tenants} tenants")
 
 
@@ -72,21 +69,15 @@ def _file(path: Path) -> DoctorFinding:
 
 
 def _queue(read: Settings) -> DoctorFinding:
-    broker = open_broker(read)
-    try:
+    with closing(open_broker(read)) as broker:
         broker.queue.check_writable()
         waiting = broker.queue.depth()
-    finally:
-        broker.close()
     return DoctorFinding(name="queue", state="ok", says=f"it takes writes; {waiting} jobs wait")
 
 
 def _workers(read: Settings) -> Iterator[DoctorFinding]:
-    services = build(read, role="api")
-    try:
+    with closing(build(read, role="api")) as services:
         yield from checked("workers", partial(_told, services))
-    finally:
-        services.close()
 
 
 def _told(services: Services) -> DoctorFinding:

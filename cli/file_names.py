@@ -43,8 +43,7 @@ def external_id(name: str) -> str:
 
 def form_name(path: Path) -> str:
     """Return the file's name for a form, with U+FFFD for what no form can carry."""
-    text = os.fsencode(path.name).decode("utf-8", "surrogateescape")
-    return _UNPRINTABLE.sub("\ufffd", text)
+    return _UNPRINTABLE.sub("\ufffd", os.fsencode(path.name).decode("utf-8", "surrogateescape"))
 
 
 def _escaped(found: re.Match[str]) -> str:

@@ -32,6 +32,7 @@ _FOREIGN = re.compile(
 """Suffixes of picture formats that are not read here; the last two lines are raw formats."""
 _START = 1024
 """Bytes that tell a format: the brands of AVIF and HEIC stand in them."""
+_DOTTED = "its name begins with a dot"
 
 KINDS = {
     "hidden": "hidden",
@@ -156,7 +157,7 @@ def _look(path: Path, entry: os.DirEntry[str]) -> FoundFiles | Skipped | None:
     try:
         status = entry.stat(follow_symlinks=False)
         if stat.S_ISDIR(status.st_mode):
-            return _skipped_folder(name) if entry.name.startswith(".") else None
+            return Skipped(f"{name}/", "hidden", _DOTTED) if entry.name.startswith(".") else None
         kind = _skipping(path, status)
     except OSError as error:
         failed = UnreadError.of(error)
@@ -167,7 +168,7 @@ def _look(path: Path, entry: os.DirEntry[str]) -> FoundFiles | Skipped | None:
 def _skipping(path: Path, status: os.stat_result) -> tuple[str, str] | None:
     """Return kind and reason for skipping a file, None for one to take. Raise OSError."""
     if path.name.startswith("."):
-        return "hidden", "its name begins with a dot"
+        return "hidden", _DOTTED
     if stat.S_ISLNK(status.st_mode):
         try:
             status = path.stat()
@@ -177,10 +178,6 @@ def _skipping(path: Path, status: os.stat_result) -> tuple[str, str] | None:
         if stat.S_ISDIR(status.st_mode):
             return "link", "links to folders are not followed"
     return _kind_of_status(status) or _kind_of_content(path)
-
-
-def _skipped_folder(name: str) -> Skipped:
-    return Skipped(f"{name}/", "hidden", "its name begins with a dot")
 
 
 def _kind_of_status(status: os.stat_result) -> tuple[str, str] | None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
-from typing import Any, TypedDict, TypeVar
+from typing import Any, TypedDict
 
 import click
 
+from cli.connection import together
 from core import clock
-
-_F = TypeVar("_F", bound=Callable[..., Any])
 
 
 class ChosenFilters(TypedDict):
@@ -49,24 +47,21 @@ decision = click.option(
 )
 
 
-def options(command: _F) -> _F:
-    """`--category` to `--accepted-before`, as the fields of `ChosenFilters`."""
-    for option in (
-        click.option("--accepted-before", type=Time(), help="Accepted before this day or moment."),
-        click.option("--accepted-after", type=Time(), help="Accepted after this day or moment."),
-        decision,
-        click.option(
-            "--verdict",
-            type=click.Choice(["new", "similar", "near_duplicate", "exact"]),
-            help="Of this kind.",
-        ),
-        click.option("--external-id", help="With this id of yours."),
-        click.option("--owner-id", "--owner", "owner_id", help="Of this owner."),
-        click.option("--tag", "tags", multiple=True, help="With this tag; repeated: with all."),
-        click.option("--category", help="Of this category."),
-    ):
-        command = option(command)
-    return command
+options = together(
+    click.option("--category", help="Of this category."),
+    click.option("--tag", "tags", multiple=True, help="With this tag; repeated: with all."),
+    click.option("--owner-id", "--owner", "owner_id", help="Of this owner."),
+    click.option("--external-id", help="With this id of yours."),
+    click.option(
+        "--verdict",
+        type=click.Choice(["new", "similar", "near_duplicate", "exact"]),
+        help="Of this kind.",
+    ),
+    decision,
+    click.option("--accepted-after", type=Time(), help="Accepted after this day or moment."),
+    click.option("--accepted-before", type=Time(), help="Accepted before this day or moment."),
+)
+"""Decorator that adds `--category` to `--accepted-before`, the fields of `ChosenFilters`."""
 
 
 def sent(chosen: ChosenFilters) -> dict[str, Any]:

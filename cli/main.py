@@ -122,7 +122,9 @@ def _told(error: click.ClickException | SeenitError | OSError | ModuleNotFoundEr
         return WRONG
     if isinstance(error, SeenitError):
         click.echo(f"seenit: {_plain(error.detail)}", err=True)
-        return _code(error)
+        if isinstance(error, SettingsError | UnauthorizedError | ForbiddenError):
+            return WRONG
+        return UNAVAILABLE if isinstance(error, UnavailableError) else FAILED
     if isinstance(error, ModuleNotFoundError):
         if (error.name or "").partition(".")[0] in _OURS:
             raise error
@@ -137,9 +139,3 @@ def _told(error: click.ClickException | SeenitError | OSError | ModuleNotFoundEr
 def _plain(text: str) -> str:
     """Return a message without the terminal controls that a file name may contain."""
     return "\n".join(map(printable, text.split("\n")))
-
-
-def _code(error: SeenitError) -> int:
-    if isinstance(error, SettingsError | UnauthorizedError | ForbiddenError):
-        return WRONG
-    return UNAVAILABLE if isinstance(error, UnavailableError) else FAILED

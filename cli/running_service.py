@@ -113,7 +113,8 @@ class AddressNotice:
         self.key = LocalKey.new()
         self._folder = read.data
         self._address = ServiceAddress(
-            url=_reachable(url),
+            # a service on all addresses is reached over loopback
+            url=url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:"),
             secret=self.key.secret,
             pid=os.getpid(),
             version=installed_version(),
@@ -159,8 +160,3 @@ def installed_version() -> str:
         return version("seenit")
     except PackageNotFoundError:
         return "0"
-
-
-def _reachable(url: str) -> str:
-    """Return the loopback address of a service that listens on all addresses."""
-    return url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")

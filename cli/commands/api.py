@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import closing
 
 import click
 
@@ -28,14 +29,13 @@ def command(host: str | None, port: int | None, data: str | None, *, as_json: bo
     read.check_address()
     logs.log_to(read)
     http_server.stoppable()
-    with http_server.listener(read.host, read.port) as listener:
-        services = wiring.build(read, role="api")
-        try:
-            if not read.url_secret.get_secret_value():
-                logger.warning(
-                    "SEENIT_URL_SECRET is not set: an address of a picture that this process signs "
-                    "opens nothing at one with another SEENIT_DATA"
-                )
-            http_server.serve(create_app(services), listener, as_json=as_json)
-        finally:
-            services.close()
+    with (
+        http_server.listener(read.host, read.port) as listener,
+        closing(wiring.build(read, role="api")) as services,
+    ):
+        if not read.url_secret.get_secret_value():
+            logger.warning(
+                "SEENIT_URL_SECRET is not set: an address of a picture that this process signs "
+                "opens nothing at one with another SEENIT_DATA"
+            )
+        http_server.serve(create_app(services), listener, as_json=as_json)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import click
 
 from adapters import settings, wiring
@@ -23,15 +25,11 @@ def command(data: str | None, *, as_json: bool) -> None:
     read = settings.load(data=data)
     logs.log_to(read)
     told = told_to_stop()
-    services = wiring.build(read, role="beat")
-    try:
-        with exposed(services.meter, read.host, read.metrics_port):
-            beat = Beat(services)
-            beat.start()
-            click.echo('{"ready": true}' if as_json else "The beat is ready")
-            try:
-                told.wait()
-            finally:
-                beat.close()
-    finally:
-        services.close()
+    with (
+        closing(wiring.build(read, role="beat")) as services,
+        exposed(services.meter, read.host, read.metrics_port),
+        closing(Beat(services)) as beat,
+    ):
+        beat.start()
+        click.echo('{"ready": true}' if as_json else "The beat is ready")
+        told.wait()

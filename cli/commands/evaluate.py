@@ -11,15 +11,7 @@ from typing import TypeVar
 
 import click
 from msgspec import to_builtins
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import TaskID
 
 from cli.file_reading import UnreadError, opened, printed, read_text
 from cli.files import listed, unread
@@ -232,23 +224,14 @@ def _known(path: Path | None) -> frozenset[frozenset[str]]:
 @contextmanager
 def _progress(*, shown: bool) -> Iterator[Callable[[str, int, int], None]]:
     """Bars on a terminal, a line a stage into a file, nothing beside JSON."""
-    console = Console(stderr=True)
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not (shown and console.is_terminal),
-    )
     stages: dict[str, TaskID] = {}
-    with bar:
+    with verdicts.progress(wanted=shown, transient=False) as bar:
 
         def told(stage: str, done: int, total: int) -> None:
             if stage not in stages:
                 stages[stage] = bar.add_task(stage, total=total)
             bar.update(stages[stage], completed=done)
-            if shown and not console.is_terminal and done == total:
+            if shown and not bar.console.is_terminal and done == total:
                 click.echo(f"{stage}: {total}", err=True)
 
         yield told

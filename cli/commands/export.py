@@ -62,16 +62,14 @@ def command(
     services = wiring.build(read)
     try:
         with _sink(out) as file:
-            asked = Filters(**chosen)
-            exporter = Exporter(services.snapshots.take(tenant), asked)
+            exporter = Exporter(services.snapshots.take(tenant), Filters(**chosen))
             written = writer(kind, file, exporter.spaces, vectors=vectors, table=table)
             records = 0
             with verdicts.progress(wanted=not as_json) as bar:
-                task = bar.add_task("records", total=exporter.total)
-                for one in exporter.records(vectors=vectors):
+                stored = exporter.records(vectors=vectors)
+                for one in bar.track(stored, total=exporter.total, description="records"):
                     written.write(one)
                     records += 1
-                    bar.advance(task)
             written.close()
     except BrokenPipeError:
         _hush()
@@ -83,8 +81,7 @@ def command(
     if as_json:
         verdicts.as_json({"records": records, "format": kind, "out": out, "tenant": tenant})
     else:
-        where = "" if out == "-" else f" in {out}"
-        click.echo(f"{records} records{where}", err=True)
+        click.echo(f"{records} records" + ("" if out == "-" else f" in {out}"), err=True)
     return 0
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -19,6 +19,8 @@ from cli.file_reading import UnreadError, read
 from cli.files import FoundFiles, Skipped, failing, listed, unread
 from cli.rendering import verdicts
 from core.errors import SeenitError
+
+_T = TypeVar("_T")
 
 _ENDED = ("done", "failed")
 _AHEAD = 4
@@ -91,37 +93,32 @@ def _rows(
     Files are read ahead, sent one after the other, and settled behind: so the first of two copies
     is the original, however many are on their way.
     """
-    waiting: deque[Answer | Skipped] = deque()
     with (
         verdicts.progress(wanted=show_bar) as bar,
         ThreadPoolExecutor(_AHEAD, thread_name_prefix="read") as pool,
     ):
+        begun = ((file, pool.submit(_look, client, file)) for file in files)
+        sent = (
+            _send(client, file, ready.result(), fields)
+            for file, ready in _delayed(begun, 2 * _AHEAD)
+        )
         task = bar.add_task("pictures", total=len(files))
         try:
-            for file, ready in _ahead(pool, client, files):
-                waiting.append(_send(client, file, ready, fields))
-                while len(waiting) > at_once:
-                    yield _settled(client, waiting.popleft())
-                    bar.advance(task)
-            while waiting:
-                yield _settled(client, waiting.popleft())
+            for row in _delayed(sent, at_once):
+                yield _settled(client, row)
                 bar.advance(task)
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _ahead(
-    pool: ThreadPoolExecutor, client: HTTPClient, files: Sequence[FoundFiles]
-) -> Iterator[tuple[FoundFiles, _Ready]]:
-    """Yield each file with its digest and stored record, in order, reading a few ahead."""
-    begun: deque[tuple[FoundFiles, Future[_Ready]]] = deque()
-    for file in files:
-        begun.append((file, pool.submit(_look, client, file)))
-        if len(begun) > 2 * _AHEAD:
-            first, ready = begun.popleft()
-            yield first, ready.result()
-    for file, ready in begun:
-        yield file, ready.result()
+def _delayed(items: Iterable[_T], most: int) -> Iterator[_T]:
+    """Yield the items in order, each when `most` later ones have been made, or all."""
+    held: deque[_T] = deque()
+    for item in items:
+        held.append(item)
+        if len(held) > most:
+            yield held.popleft()
+    yield from held
 
 
 def _look(client: HTTPClient, file: FoundFiles) -> _Ready:

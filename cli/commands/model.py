@@ -9,6 +9,7 @@ import click
 
 from adapters import settings
 from cli import admin
+from cli.connection import together
 from cli.rendering import verdicts
 
 
@@ -22,16 +23,11 @@ def command() -> None:
     """
 
 
-def _options(run: Any) -> Any:  # noqa: ANN401 - as click decorates
-    for option in (
-        click.option("--json", "as_json", is_flag=True, help="Answer with one JSON document."),
-        click.option("--data", type=click.Path(file_okay=False), help="Data folder (SEENIT_DATA)."),
-        click.option("--tenant", help="Of this tenant alone."),
-    ):
-        run = option(run)
-    return run
-
-
+_options = together(
+    click.option("--tenant", help="Of this tenant alone."),
+    click.option("--data", type=click.Path(file_okay=False), help="Data folder (SEENIT_DATA)."),
+    click.option("--json", "as_json", is_flag=True, help="Answer with one JSON document."),
+)
 _KIND = click.option("--caption", is_flag=True, help="A sentence encoder, not a dual encoder.")
 
 

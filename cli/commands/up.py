@@ -6,7 +6,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from socket import socket
 
 import click
@@ -82,8 +82,7 @@ def holding(
     engine has taken the folder's lock. Where the broker is shared there is no engine: workers
     elsewhere do what it would.
     """
-    services = wiring.door(read)
-    try:
+    with closing(wiring.door(read)) as services:
         if services.remote is not None:
             yield services
             return
@@ -93,8 +92,6 @@ def holding(
             yield services
         finally:
             engine.close()
-    finally:
-        services.close()
 
 
 @contextmanager
@@ -103,15 +100,11 @@ def reading(read: Settings, tenant: str, asked: Sequence[SpaceKind]) -> Iterator
 
     The models of the spaces that are `asked` are loaded by then, or known to be absent.
     """
-    services = wiring.door(read)
-    try:
+    with closing(wiring.door(read)) as services:
         models = services.models
         for kind in asked:
-            embedder = models.visual(tenant) if kind == "visual" else models.caption(tenant)
-            embedder.load()
+            (models.visual if kind == "visual" else models.caption)(tenant).load()
         yield services
-    finally:
-        services.close()
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import closing
 
 import click
 
@@ -39,19 +40,16 @@ def command(queues: str, data: str | None, model: str | None, *, as_json: bool) 
     read = settings.load(data=data, model=model)
     logs.log_to(read)
     told = told_to_stop()
-    services = wiring.build(read, role="worker")
-    try:
-        with exposed(services.meter, read.host, read.metrics_port):
-            worker = Worker(services, [name.strip() for name in queues.split(",") if name.strip()])
-            try:
-                worker.start()
-                said = False
-                while not told.wait(LOOK_SECONDS if said else 0.05):
-                    if worker.ready and not said:
-                        click.echo('{"ready": true}' if as_json else "The worker is ready")
-                        said = True
-                logger.info("stopping: the batch in hand is finished, the rest given back")
-            finally:
-                worker.close()
-    finally:
-        services.close()
+    names = [name.strip() for name in queues.split(",") if name.strip()]
+    with (
+        closing(wiring.build(read, role="worker")) as services,
+        exposed(services.meter, read.host, read.metrics_port),
+        closing(Worker(services, names)) as worker,
+    ):
+        worker.start()
+        said = False
+        while not told.wait(LOOK_SECONDS if said else 0.05):
+            if worker.ready and not said:
+                click.echo('{"ready": true}' if as_json else "The worker is ready")
+                said = True
+        logger.info("stopping: the batch in hand is finished, the rest given back")

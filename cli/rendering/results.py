@@ -16,6 +16,7 @@ from core.types import OFF
 
 ADVICE = "`seenit doctor` says how to get a model"
 _SETTINGS = {"visual": "SEENIT_MODEL", "caption": "SEENIT_CAPTION_MODEL"}
+_COVERAGE = ("with", "missing", "represented_by_original")
 _BANDS = {"very close": "green", "close": "green", "related": "yellow", "weak": "red"}
 
 
@@ -103,7 +104,10 @@ def statistics(answer: Answer) -> None:
     log = answer["log"]
     console.print(f"{answer['queue_depth']} uploads and operations wait")
     console.print(f"{log['lag']} of {log['head']} entries of the log are not in the index yet")
-    spaces = [[Text(space), *_coverage(one)] for space, one in sorted(total["spaces"].items())]
+    spaces = [
+        [Text(space), *(Text(str(one[name])) for name in _COVERAGE)]
+        for space, one in sorted(total["spaces"].items())
+    ]
     heads = ["space", "with", "missing", "by their original"]
     _print(console, heads, spaces, numbers=heads[1:])
     named = sorted(total["spaces"])
@@ -121,10 +125,8 @@ def statistics(answer: Answer) -> None:
 
 def _near(hit: Answer) -> Text:
     found = hit["similarities"]
-    if len(found) == 1:
-        told = Text(f"{next(iter(found.values())):.2f}")
-    else:
-        told = Text(", ".join(f"{kind} {near:.2f}" for kind, near in found.items()))
+    named = len(found) > 1
+    told = Text(", ".join(f"{kind} " * named + f"{near:.2f}" for kind, near in found.items()))
     if "band" in hit:
         told.append(f" {hit['band']}", style=_BANDS[hit["band"]])
     return told
@@ -133,10 +135,6 @@ def _near(hit: Answer) -> Text:
 def _counts(counts: dict[str, int]) -> str:
     told = [f"{n} {name.replace('_', ' ')}" for name, n in counts.items()]
     return f": {', '.join(told)}" if told else ""
-
-
-def _coverage(one: Answer) -> list[Text]:
-    return [Text(str(one[name])) for name in ("with", "missing", "represented_by_original")]
 
 
 def _print(

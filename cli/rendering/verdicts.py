@@ -92,8 +92,11 @@ def _cut(name: str) -> str:
     return name if len(name) <= _LONG else f"…{name[1 - _LONG :]}"
 
 
-def progress(*, wanted: bool) -> Progress:
-    """Return a progress bar on standard error, disabled where it is no terminal."""
+def progress(*, wanted: bool, transient: bool = True) -> Progress:
+    """Return a progress bar on standard error, disabled where it is no terminal.
+
+    A `transient` bar is removed when it ends.
+    """
     console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}"),
@@ -102,7 +105,7 @@ def progress(*, wanted: bool) -> Progress:
         TimeRemainingColumn(),
         console=console,
         disable=not (wanted and console.is_terminal),
-        transient=True,
+        transient=transient,
     )
 
 

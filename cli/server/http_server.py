@@ -8,8 +8,6 @@ import signal
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from types import FrameType
-from typing import NoReturn
 
 import click
 import uvicorn
@@ -58,7 +56,7 @@ def serve(app: object, listener: socket.socket, *, as_json: bool) -> None:
 
 def stoppable() -> None:
     """Take SIGTERM as Ctrl-C: what is open is closed on the way out."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def listener(host: str, port: int) -> socket.socket:
@@ -84,8 +82,3 @@ def url(bound: socket.socket) -> str:
     """Return the URL of a listening socket."""
     host, port = bound.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    del number, frame
-    raise KeyboardInterrupt
