@@ -40,14 +40,12 @@ def invert(matrix: Map) -> Map:
     """Return the inverse of a map."""
     (a, b, c), (d, e, f) = matrix.tolist()
     det = a * e - b * d
-    back: Map = np.array([[e, -b, b * f - c * e], [-d, a, c * d - a * f]]) / det
-    return back
+    return np.asarray(np.array([[e, -b, b * f - c * e], [-d, a, c * d - a * f]]) / det)
 
 
 def apply(matrix: Map, points: NDArray[np.floating]) -> Map:
     """Apply a map to (n, 2) points."""
-    moved: Map = points @ matrix[:, :2].T + matrix[:, 2]
-    return moved
+    return np.asarray(points @ matrix[:, :2].T + matrix[:, 2])
 
 
 def mirroring(width: int) -> Map:
@@ -84,8 +82,7 @@ def from_points(query: Floats, candidate: Floats, least: int, tolerance: float) 
     Each match alone fixes scale, rotation and position, so all are tried in turn, without random
     sampling. (n, 4) rows of x, y, size, angle that belong together; `tolerance` in original pixels.
     """
-    count = len(query)
-    if count < least:
+    if len(query) < least:
         return None
     first, second = query[:, :2].astype(np.float64), candidate[:, :2].astype(np.float64)
     scale = (candidate[:, 2] / query[:, 2]).astype(np.float64)
@@ -111,8 +108,7 @@ def from_points(query: Floats, candidate: Floats, least: int, tolerance: float) 
         matrix = _affine(first[kept], second[kept])
         if matrix is None:
             return None
-        distance = np.linalg.norm(apply(matrix, first) - second, axis=1)
-        kept = distance < step * tolerance
+        kept = np.linalg.norm(apply(matrix, first) - second, axis=1) < step * tolerance
         if kept.sum() < least:
             return None
     assert matrix is not None  # noqa: S101 - the loop above ran

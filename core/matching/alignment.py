@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from core.fingerprint import keypoints
 from core.fingerprint.keypoints import DetailKeypoints
+from core.fingerprint.phash import hamming
 from core.matching import affine, block_comparison
 from core.matching.affine import Map, Size
 from core.matching.block_comparison import OverlaidPair
@@ -55,25 +56,16 @@ def align(query: AlignedPicture, candidate: AlignedPicture, hit: Hit, policy: Po
     Pure and deterministic: the same two pictures always give the same result, in any thread.
     """
     size = _size(query.preview), _size(candidate.preview)
-    distances = hammings(query.turns, candidate.turns[0])
+    distances = [hamming(turn, candidate.turns[0]) for turn in query.turns]
     nearest = int(np.argmin(distances))
-    best: _Trial | None = None
-    for turn in _turns(distances, policy):
-        trial = _try(query, candidate, affine.turned(turn, *size), policy)
-        best = _better(best, trial)
+    turned = (affine.turned(turn, *size) for turn in _turns(distances, policy))
+    best = _best(*(_try(query, candidate, matrix, policy) for matrix in turned))
     if not _clean(best):
         for fit in _fits(query, candidate, policy, mirrored=hit.mirrored):
-            trial = _try(query, candidate, fit.matrix, policy, fit.inliers)
-            best = _better(best, trial)
+            best = _best(best, _try(query, candidate, fit.matrix, policy, fit.inliers))
             if _clean(best):
                 break
     return _comparison(query, candidate, hit, policy, best, distances[nearest], nearest)
-
-
-def hammings(turns: tuple[str, ...], phash: str) -> list[int]:
-    """Count the bits in which each of the turns differs from a hash."""
-    value = int(phash, 16)
-    return [(int(turn, 16) ^ value).bit_count() for turn in turns]
 
 
 def _size(pixels: Pixels) -> Size:
@@ -123,10 +115,9 @@ def _try(
     return _Trial(laid=laid, judgement=judge(laid, policy), inliers=inliers)
 
 
-def _better(best: _Trial | None, trial: _Trial | None) -> _Trial | None:
-    if best is None or (trial is not None and trial.rank > best.rank):
-        return trial
-    return best
+def _best(*trials: _Trial | None) -> _Trial | None:
+    """Return the trial that ranks highest, the first of equals."""
+    return max(filter(None, trials), key=lambda trial: trial.rank, default=None)
 
 
 def _comparison(  # noqa: PLR0917 - private, one caller
@@ -222,8 +213,7 @@ def _transform(
 def _framed(query: AlignedPicture, candidate: AlignedPicture, matrix: Map) -> bool:
     """Return whether the picture extends around the original, not only at rotated corners."""
     width, height = _size(query.preview)
-    back = affine.invert(matrix)
-    shape = affine.polygon(back, _size(candidate.preview), (width, height))
+    shape = affine.polygon(affine.invert(matrix), _size(candidate.preview), (width, height))
     if not len(shape):
         return False
     reach = (shape.max(axis=0) - shape.min(axis=0)) / (width, height)

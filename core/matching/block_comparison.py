@@ -91,8 +91,7 @@ def lay(query: Pixels, candidate: Pixels, matrix: Map, drift: float) -> Overlaid
     laid = affine.warp(picture, lead, frame)
     mask = _eroded(inside(plain.shape, lead, frame))
     light = fit(base, laid, mask)
-    lit = light.expected(base)
-    first, second = _soft(_grey(lit), _SOFT), _soft(_grey(laid), _SOFT)
+    first, second = _soft(_grey(light.expected(base)), _SOFT), _soft(_grey(laid), _SOFT)
     weights = _resized(mask, grid)
     cut = _Cut(mask, weights)
     first, second, sharpness = _equalled(first, second, cut)
@@ -250,13 +249,11 @@ def _reduced(query: Pixels, lead: Map) -> tuple[Floats, Map]:
     small = max(1, round(width * min(1.0, reach[0]))), max(1, round(height * min(1.0, reach[1])))
     if small[0] > 0.85 * width and small[1] > 0.85 * height:
         return query.astype(np.float32), np.eye(2, 3)
-    plane = _resized(query, small)
-    return plane, _stretch(small, (width, height))
+    return _resized(query, small), _stretch(small, (width, height))
 
 
 def _grey(pixels: Floats) -> Floats:
-    grey: Floats = pixels @ _LUMA
-    return grey
+    return np.asarray(pixels @ _LUMA)
 
 
 def _soft(plane: Floats, sigma: float) -> Floats:

@@ -38,7 +38,9 @@ def judge(laid: OverlaidPair, policy: Policy) -> BlockDecision:
     """Decide by the blocks alone; `Policy` documents each number."""
     telling = laid.inside & (np.maximum(*laid.deviation) >= policy.texture)
     agree = telling & _agreeing(laid, policy)
-    disagree = (telling & ~agree) | _relit(laid, telling, policy)
+    # a block without texture disagrees if its grey is not that of the original in this light
+    relit = laid.inside & ~telling & (np.abs(laid.level) > policy.level)
+    disagree = (telling & ~agree) | relit
     total, agreeing = int((agree | disagree).sum()), int(agree.sum())
     found = changed_regions.regions(disagree, agree, max(3, round(_REGION * laid.inside.sum())))
     laid_over = [region for region in found if region.solid >= policy.solid]
@@ -51,7 +53,7 @@ def judge(laid: OverlaidPair, policy: Policy) -> BlockDecision:
         why, laid_over = "", found
     changed: tuple[Box, ...] = ()
     if not why and laid_over:
-        differs = _differs(laid, policy)
+        differs = np.abs(laid.grey[1] - laid.grey[0]) > policy.level
         changed = tuple(changed_regions.box(r, agree.shape, laid.frame, differs) for r in laid_over)
     return BlockDecision(
         confirmed=not why,
@@ -153,14 +155,3 @@ def _veiled(laid: OverlaidPair, telling: Flags, policy: Policy) -> bool:
 def _share(agree: Flags, disagree: Flags) -> float:
     total = int(agree.sum()) + int(disagree.sum())
     return int(agree.sum()) / total if total else 0.0
-
-
-def _relit(laid: OverlaidPair, telling: Flags, policy: Policy) -> Flags:
-    """Return the untextured blocks whose grey differs from the original's in this light."""
-    far: Flags = np.abs(laid.level) > policy.level
-    return laid.inside & ~telling & far
-
-
-def _differs(laid: OverlaidPair, policy: Policy) -> Flags:
-    differs: Flags = np.abs(laid.grey[1] - laid.grey[0]) > policy.level
-    return differs

@@ -35,10 +35,15 @@ def measure(
     """
     if not (query.fingerprint.comparable and other.comparable):
         return None
-    hamming, turn = _nearest(query.fingerprint, other)
+    stored = int(other.phash, 16)
+    hamming, turn = min(
+        ((int(turned, 16) ^ stored).bit_count(), n)
+        for n, turned in enumerate(query.fingerprint.turns)
+    )
     close = hamming <= policy.phash_radius
     similarity = _similarity(query.vector, vector, policy)
-    count, mirrored = _votes(query.fingerprint.features, other.features)
+    ways = _asked(query.fingerprint.features)
+    count, mirrored = hough_voting.ballot(ways, _asked(other.features)[0])
     agree = count >= policy.feature_votes
     if not close and similarity is None and not agree:
         return None
@@ -63,14 +68,13 @@ def fuse(hits: Iterable[Hit], policy: Policy) -> Candidates:
         known = joined.get(hit.image_id)
         joined[hit.image_id] = hit if known is None else _join(known, hit)
     found = [_within(hit, policy) for hit in joined.values()]
-    found = _cut(found, _by_similarity, "similarity", policy.visual_top)
-    found = _cut(found, _by_votes, "votes", policy.feature_top)
-    found = [hit for hit in found if _found(hit)]
+    found = _cut(found, _by_similarity, policy.visual_top, similarity=None)
+    found = _cut(found, _by_votes, policy.feature_top, votes=None, mirrored=False)
+    found = [hit for hit in found if any(key(hit) is not None for key in _KEYS)]
     worth: dict[str, float] = {hit.image_id: 0.0 for hit in found}
-    for key in (_by_hamming, _by_similarity, _by_votes):
-        ranked = sorted((hit for hit in found if key(hit) is not None), key=_order(key))
+    for key in _KEYS:
         place, last = 0, None
-        for n, hit in enumerate(ranked, 1):
+        for n, hit in enumerate(_ranked(found, key), 1):
             if key(hit) != last:
                 place, last = n, key(hit)
             worth[hit.image_id] += 1 / (_RANK + place)
@@ -108,12 +112,6 @@ def agrees(hit: Hit, policy: Policy) -> bool:
 # --- one pair -----------------------------------------------------------------------------------
 
 
-def _nearest(query: Fingerprint, other: Fingerprint) -> tuple[int, int]:
-    """Return the least distance over the query's eight turns, and the first turn that has it."""
-    stored = int(other.phash, 16)
-    return min(((int(turn, 16) ^ stored).bit_count(), n) for n, turn in enumerate(query.turns))
-
-
 def _similarity(one: Vector | None, other: Vector | None, policy: Policy) -> float | None:
     """Return the cosine of two vectors where it is near enough to count."""
     if one is None or other is None:
@@ -125,10 +123,6 @@ def _similarity(one: Vector | None, other: Vector | None, policy: Policy) -> flo
 @lru_cache(_REMEMBERED)
 def _asked(made: Features) -> hough_voting.Ways:
     return sketch(made), reflected(made)
-
-
-def _votes(query: Features, other: Features) -> tuple[int, bool]:
-    return hough_voting.ballot(_asked(query), _asked(other)[0])
 
 
 # --- one list -----------------------------------------------------------------------------------
@@ -148,12 +142,13 @@ def _by_votes(hit: Hit) -> float | None:
     return None if hit.votes is None else -hit.votes
 
 
-def _order(key: Key) -> Callable[[Hit], tuple[float, str]]:
-    def order(hit: Hit) -> tuple[float, str]:
-        value = key(hit)
-        return (0.0 if value is None else value, hit.image_id)
+_KEYS: tuple[Key, ...] = (_by_hamming, _by_similarity, _by_votes)
 
-    return order
+
+def _ranked(found: Sequence[Hit], key: Key) -> list[Hit]:
+    """Sort the hits that a source found, best first, ties by image_id."""
+    measured = (hit for hit in found if key(hit) is not None)
+    return sorted(measured, key=lambda hit: (key(hit) or 0.0, hit.image_id))
 
 
 def _join(one: Hit, other: Hit) -> Hit:
@@ -181,18 +176,7 @@ def _within(hit: Hit, policy: Policy) -> Hit:
     return hit
 
 
-def _cut(found: Sequence[Hit], key: Key, field: str, top: int) -> list[Hit]:
-    """Remove a source's measurement from all but its top."""
-    ranked = sorted((hit for hit in found if key(hit) is not None), key=_order(key))
-    beyond = {hit.image_id for hit in ranked[top:]}
-    return [_without(hit, field) if hit.image_id in beyond else hit for hit in found]
-
-
-def _without(hit: Hit, field: str) -> Hit:
-    if field == "similarity":
-        return replace(hit, similarity=None)
-    return replace(hit, votes=None, mirrored=False)
-
-
-def _found(hit: Hit) -> bool:
-    return hit.hamming is not None or hit.similarity is not None or hit.votes is not None
+def _cut(found: Sequence[Hit], key: Key, top: int, **without: object) -> list[Hit]:
+    """Remove a source's measurement from all but its top: replace the fields by `without`."""
+    beyond = {hit.image_id for hit in _ranked(found, key)[top:]}
+    return [replace(hit, **without) if hit.image_id in beyond else hit for hit in found]

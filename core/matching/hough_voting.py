@@ -91,8 +91,7 @@ def _agreeing(query: Sketch, stored: Sequence[Sketch], pairs: VotePairs, most: i
     if not len(which):
         return result
     counts = np.bincount(which, minlength=len(stored))
-    starts = np.cumsum(counts) - counts
-    position = np.arange(len(which)) - starts[which]
+    position = np.arange(len(which)) - (np.cumsum(counts) - counts)[which]
     step = np.maximum(1, -(-counts // most))
     position, rest = np.divmod(position, step[which])
     offsets = np.cumsum([0, *(len(one.codes) for one in stored)])
@@ -149,8 +148,7 @@ def _first(
     """Mark the closest of all pairs of one keypoint; on ties, the one of the lowest number."""
     order = np.lexsort((other, apart, own, which))
     new = np.ones(len(order), bool)
-    same = (which[order][1:] == which[order][:-1]) & (own[order][1:] == own[order][:-1])
-    new[1:] = ~same
+    new[1:] = (which[order][1:] != which[order][:-1]) | (own[order][1:] != own[order][:-1])
     first = np.zeros(len(order), bool)
     first[order[new]] = True
     return first
@@ -184,5 +182,4 @@ def _distinct(supporters: NDArray[np.float32], points: NDArray[np.float32]) -> I
     same = (x[:, :, None] == x[:, None, :]) & (y[:, :, None] == y[:, None, :])
     first = same.argmax(axis=2)
     places = (first[:, :, None] == np.arange(points.shape[1])).astype(np.float32)
-    counted: Ints = (np.matmul(supporters, places) > 0).sum(axis=2)
-    return counted
+    return np.asarray((np.matmul(supporters, places) > 0).sum(axis=2))

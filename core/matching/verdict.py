@@ -185,7 +185,8 @@ def look(
     has no pixels left, so nothing can be aligned with it.
     """
     subject = _Subject(sees, query, fields, before, blind)
-    twin = _twin_by_bytes(subject) or _twin_by_pixels(subject)
+    same_bytes = sees.same_bytes(query.fingerprint.sha256)
+    twin = _twin(subject, same_bytes) or _twin_by_pixels(subject)
     if twin is not None:
         evidence = subject.with_owner(_same(twin), twin.root)
         match = Match(
@@ -240,10 +241,6 @@ def _no_copy(
 
 
 # --- the same -----------------------------------------------------------------------------------
-
-
-def _twin_by_bytes(subject: _Subject) -> _ExactTwin | None:
-    return _twin(subject, subject.sees.same_bytes(subject.query.fingerprint.sha256))
 
 
 def _twin_by_pixels(subject: _Subject) -> _ExactTwin | None:
