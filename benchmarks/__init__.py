@@ -1,6 +1,6 @@
-"""Benchmarks; numpy's products keep to one thread, so that a pass over memory means one thread's.
+"""Benchmarks; numpy's products run on one thread, so that a pass over memory is one thread's.
 
-Set before numpy is first imported, for later it would not be heard.
+The variable is set before numpy is first imported, as it has no effect later.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--quick] [TOPIC…]`: every promised speed, as ratios of one run."""
+"""The command `python -m benchmarks [--quick] [TOPIC…]`: promised speeds, as ratios in one run."""
 
 from __future__ import annotations
 
@@ -54,25 +54,24 @@ TOPICS: dict[str, Topic] = {
     "million": weaviate_recall.million,
 }
 LONG = ("nearest", "features", "million")
-"""Topics of `make measure`, hours together: run where they are named, or in the quick form."""
+"""Topics of `make measure`, which take hours: run only by name, or with --quick."""
 OUT = Path("out/bench.json")
 OUT_QUICK = Path("out/bench-quick.json")
 
 
 def main() -> None:
-    """Run the topics named, or all but the long ones; a table on the terminal, JSON in a file.
+    """Run the named topics, or all but the long ones; print a table and write JSON.
 
-    A topic that fails is shown with its reason, the others are measured all the same, and the exit
-    code is 1.
+    A topic that fails is shown with its reason, the others are measured, and the exit code is 1.
     """
-    asked = _parser().parse_args()
+    arguments = _parser().parse_args()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     console = Console()
     try:
         sources = _sources(console)
     except PhotosError as error:
         sys.exit(str(error))
-    out = asked.out or (OUT_QUICK if asked.quick else OUT)
+    out = arguments.out or (OUT_QUICK if arguments.quick else OUT)
     measured: list[Row] = []
     taken: dict[str, float] = {}
     columns = (
@@ -81,13 +80,15 @@ def main() -> None:
         *Progress.get_default_columns()[1:],
     )
     with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
-        run = Run(progress, asked.quick, sources)
-        for name in asked.topics or [one for one in TOPICS if asked.quick or one not in LONG]:
+        run = Run(progress, arguments.quick, sources)
+        for name in arguments.topics or [
+            one for one in TOPICS if arguments.quick or one not in LONG
+        ]:
             began = time.perf_counter()
             measured += _rows(name, run)
             taken[name] = time.perf_counter() - began
-            write(measured, out, quick=asked.quick, seconds=taken)
-    show(measured, console, quick=asked.quick)
+            write(measured, out, quick=arguments.quick, seconds=taken)
+    show(measured, console, quick=arguments.quick)
     console.print(f"written to {out}")
     if failed := [row.topic for row in measured if row.failed]:
         sys.exit(f"failed: {', '.join(failed)}")
@@ -108,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _sources(console: Console) -> Sequence[PhotoSource]:
-    """Made photos, and real ones where they are named; say which. Raise PhotosError."""
+    """Return made photos, and real ones if named, and print which. Raise PhotosError."""
     folder = photos.named()
     if folder is None:
         console.print("SEENIT_PHOTOS is not set: made photos only, so no figure is of real ones.")
@@ -119,15 +120,15 @@ def _sources(console: Console) -> Sequence[PhotoSource]:
 
 
 def _rows(name: str, run: Run) -> list[Row]:
-    """Measure one topic; what fails, or lacks a server, is a row without a figure."""
+    """Measure one topic; return a row without a figure if it fails or lacks a server."""
     try:
         rows = TOPICS[name](run)
     except pytest.skip.Exception as skipped:  # what tests.backends.requirements raises
         rows = [Row(work=name, unit="", value=None, details={"needs": str(skipped)})]
     except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 - the others are measured
         run.progress.console.print_exception()
-        told = f"{type(error).__name__}: {error}"
-        rows = [Row(work=name, unit="", value=None, failed=told)]
+        failure = f"{type(error).__name__}: {error}"
+        rows = [Row(work=name, unit="", value=None, failed=failure)]
     if run.quick:  # targets are of the full sizes
         rows = [replace(row, target=None) for row in rows]
     return [replace(row, topic=name) for row in rows]

@@ -1,4 +1,4 @@
-"""What a benchmark says: a row a promise, printed as a table and written as JSON."""
+"""Reports of benchmarks: a row for each promise, printed as a table and written as JSON."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from benchmarks.data.photos import Kind, PhotoSource
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One figure, and what it was hoped to be; None where this machine could not measure it."""
+    """One figure and its target; None if this machine could not measure it."""
 
     work: str
     unit: str
@@ -28,32 +28,32 @@ class Row:
     target: float | None = None
     better: Literal["more", "less"] = "more"
     photos: Kind | None = None
-    """What it was measured on; None where no photo is looked at."""
+    """Kind of photos it was measured on; None if there are none."""
     topic: str = ""
     failed: str | None = None
-    """Why there is no figure, where there should be one."""
+    """Reason why a figure is missing."""
     details: dict[str, object] = field(default_factory=dict)
 
     @property
     def kept(self) -> bool | None:
-        """Whether the target is met; None where there is none, or no figure."""
+        """Return whether the target is met; None without a target or figure."""
         if self.value is None or self.target is None:
             return None
         return self.value >= self.target if self.better == "more" else self.value <= self.target
 
 
 class Run(NamedTuple):
-    """One run of the benchmarks: where progress is shown, how much is done, and on which photos."""
+    """One run of the benchmarks: its progress display, its size and its photos."""
 
     progress: Progress
     quick: bool
-    """Whether counts are as small as they can be: it shows that all topics run, not how fast."""
+    """Whether counts are minimal, which shows that all topics run, not how fast."""
     sources: Sequence[PhotoSource]
-    """Made photos, then real ones where there are any."""
+    """Made photos, then real ones if there are any."""
 
     @property
     def best(self) -> PhotoSource:
-        """Real photos, else made ones: for a topic that takes too long for both."""
+        """Return real photos, else made ones, for a topic that takes too long for both."""
         return self.sources[-1]
 
 
@@ -61,10 +61,10 @@ Topic = Callable[[Run], list[Row]]
 
 
 def show(rows: Sequence[Row], console: Console, *, quick: bool = False) -> None:
-    """Print them as one table, the parts of each figure below its name."""
+    """Print rows as one table, the details of each figure below its name."""
     title = "Seenit, measured in one run"
     if quick:
-        title += " of the quick form: figures of so few pictures say nothing"
+        title += " of the quick form: figures of so few pictures mean nothing"
     table = Table("work", "photos", "target", "measured", "kept", title=title)
     for row in rows:
         sign = "≥" if row.better == "more" else "≤"
@@ -82,19 +82,19 @@ def show(rows: Sequence[Row], console: Console, *, quick: bool = False) -> None:
 def write(
     rows: Sequence[Row], path: Path, *, quick: bool = False, seconds: Mapping[str, float]
 ) -> None:
-    """Write them as JSON, with the machine they were measured on and the seconds of each topic."""
+    """Write rows as JSON, with the machine and the seconds of each topic."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    said = {
+    report = {
         "machine": machine(),
         "quick": quick,
         "seconds": {topic: round(taken, 1) for topic, taken in seconds.items()},
         "rows": [{**asdict(row), "kept": row.kept} for row in rows],
     }
-    path.write_text(json.dumps(said, indent=1, allow_nan=False))
+    path.write_text(json.dumps(report, indent=1, allow_nan=False))
 
 
 def machine() -> dict[str, object]:
-    """What a figure depends on."""
+    """Return the facts of the machine that figures depend on."""
     return {
         "system": platform.platform(),
         "python": platform.python_version(),
@@ -104,9 +104,9 @@ def machine() -> dict[str, object]:
 
 
 def fastest(act: Callable[[], object], times: int = 5) -> tuple[float, float]:
-    """Least seconds of so many runs, by the clock and of this thread's own CPU time.
+    """Return the minimum seconds of `times` runs, by the clock and of this thread's CPU time.
 
-    Work of one thread is judged by its CPU time: it does not count what else the machine did.
+    Work of one thread is judged by its CPU time, which leaves out other work of the machine.
     """
     clocks, cpus = [], []
     for _ in range(times):
@@ -120,13 +120,13 @@ def fastest(act: Callable[[], object], times: int = 5) -> tuple[float, float]:
 def ratio(
     one: Callable[[], object], other: Callable[[], object], times: int = 5
 ) -> tuple[float, float]:
-    """The quickest seconds of both, run in turns so that both meet the same machine."""
+    """Return the minimum seconds of both, run in turns under the same load."""
     pairs = [(seconds(one), seconds(other)) for _ in range(times)]
     return min(pair[0] for pair in pairs), min(pair[1] for pair in pairs)
 
 
 def seconds(act: Callable[[], object]) -> float:
-    """Of one run."""
+    """Return the seconds of one run."""
     began = time.perf_counter()
     act()
     return time.perf_counter() - began

@@ -1,4 +1,4 @@
-"""The service's own parts, connected in this process, and filled."""
+"""The parts of a service, wired in this process, and ways to fill it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def services(
     visual: Embedder | None = None,
     **given: str,
 ) -> Iterator[Services]:
-    """Everything connected on an empty data folder, the model loaded."""
+    """Wire the services on an empty data folder, with the model loaded."""
     read = Settings(
         data=folder / "data",
         model=model,
@@ -50,7 +50,7 @@ def services(
 def ingest(
     built: Services, folder: Path, files: Sequence[bytes], fields: Fields | None = None
 ) -> list[Operation]:
-    """Accept one batch of files and settle it, as API and worker do together."""
+    """Accept and settle one batch of files, as an API and a worker do; return operations."""
     uploads = [photos.upload(folder, n, data) for n, data in enumerate(files)]
     accepted = built.acceptor.uploads(TENANT, uploads, fields or Fields())
     jobs = []
@@ -66,7 +66,7 @@ def ingest(
 
 
 def fill(progress: Progress, built: Services, folder: Path, files: Sequence[bytes]) -> None:
-    """Ingest them batch by batch."""
+    """Ingest files batch by batch."""
     starts = range(0, len(files), BATCH)
     for start in progress.track(starts, description=f"storing {len(files)} pictures"):
         ingest(built, folder, files[start : start + BATCH])

@@ -1,4 +1,4 @@
-"""Pictures and models that are measured: made ones, and real ones where a folder is named.
+"""Pictures and models to measure: made ones, and real ones of a named folder.
 
 Imported by the topics.
 """

@@ -1,4 +1,4 @@
-"""One vector a picture out of all its keypoints: the usual other way to find local features.
+"""Aggregated vectors, one a picture from all its keypoints: the usual other search of features.
 
 A vector of locally aggregated descriptors (Jegou et al. 2010), with the usual mends: RootSIFT,
 its dimensions evened out (to 64), 64 words of a codebook, power normalisation, whitened to 512
@@ -14,7 +14,7 @@ from benchmarks.data.keypoint_collection import KeypointCollection
 
 CENTRES = 64
 SHORT = 64
-"""Dimensions that a descriptor keeps."""
+"""Dimensions of a descriptor after reduction."""
 DIMENSIONS = 512
 LEARNT = 60_000
 ROUNDS = 12
@@ -23,7 +23,7 @@ Floats = NDArray[np.float32]
 
 
 class Aggregate:
-    """Makes the vectors, once it has seen some pictures."""
+    """An aggregation of keypoints, with codebook and whitening learnt from some pictures."""
 
     def __init__(self, seen: KeypointCollection) -> None:
         random = np.random.default_rng(1)
@@ -46,7 +46,7 @@ class Aggregate:
         self._whitening = (axes[:kept].T / np.sqrt(sizes[:kept])).astype(np.float32)
 
     def of(self, pictures: KeypointCollection) -> Floats:
-        """(pictures, DIMENSIONS) unit vectors; pictures without keypoints have one all the same."""
+        """Return (pictures, DIMENSIONS) unit vectors, also for pictures without keypoints."""
         return _unit((self._summed(pictures) - self._middle) @ self._whitening)
 
     def _shortened(self, rooted: Floats) -> Floats:

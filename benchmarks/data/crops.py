@@ -1,4 +1,4 @@
-"""Tens of thousands of distinct crops of photos, fingerprinted and embedded once, and kept."""
+"""Tens of thousands of distinct crops of photos, fingerprinted and embedded once, then cached."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from evaluation.edits import jpeg
 
 BATCH = 64
 SCENES = 1_600
-"""Pictures that crops are cut out of, at most."""
+"""Maximum pictures from which crops are cut."""
 LEAST = 0.35
-"""Share of each side that a crop shows at least: smaller ones of one photo are alike again."""
+"""Minimum share of each side that a crop shows: smaller ones of one photo are alike."""
 
 
 class Crops(NamedTuple):
@@ -39,7 +39,7 @@ class Crops(NamedTuple):
 def crops(
     progress: Progress, source: PhotoSource, model: BenchmarkModel, count: int, kept: Path
 ) -> Crops:
-    """Return so many crops, from the folder `kept` where they were made before."""
+    """Return `count` crops, from the folder `kept` if they were made before."""
     which = source.digest if isinstance(source, RealPhotos) else source.kind
     path = kept / f"crops-{which}-{model.name.replace(' ', '-')}-{count}.msgpack"
     if not path.is_file():
@@ -76,7 +76,7 @@ def _made(
 
 
 def _pictures(source: PhotoSource, count: int) -> Iterator[bytes]:
-    """JPEGs of crops, turn about of all photos, no two of a photo alike."""
+    """Yield JPEGs of distinct crops, as many of each photo."""
     dice = random.Random(7)
     scenes = source.scenes(min(SCENES, count))
     each = -(-count // len(scenes))

@@ -1,8 +1,8 @@
-"""Pictures by their keypoints alone: real photos, their edits, and as many made ones as wanted.
+"""Pictures as keypoints only: real photos, their edits, and any number of made ones.
 
-A made picture has keypoints of two photos, each mixed with a third's. Of 500 photos and 500 so made
-from 500 others, a held-out photo meets as many postings (0.47 a picture, 0.49 in real ones), and as
-large a share of its words (22 and 23 %): common words stay common, and rare ones go on being new.
+A made picture has keypoints of two photos, each mixed with a third's. Among 500 made from 500
+photos, a held-out photo meets as many postings as among 500 real ones (0.47 and 0.49 a picture),
+and as large a share of its words (22 and 23 %): common words stay common, rare ones stay new.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from evaluation.edits import EDITS
 MIXED = 0.3
 """Share of a third keypoint in a made one; the squares of both shares are 1."""
 FEW = 20
-"""A photo of fewer keypoints lends none."""
+"""Minimum keypoints of a photo that lends some."""
 AT_ONCE = 1_000
 
 
 class KeypointCollection(NamedTuple):
-    """Some pictures' keypoints, one picture after another."""
+    """The keypoints of some pictures, one picture after another."""
 
     rooted: NDArray[np.float32]
     """(n, 128) rooted descriptors."""
     starts: NDArray[np.int64]
-    """(pictures + 1,) where those of each picture begin."""
+    """(pictures + 1,) offsets at which each picture's keypoints begin."""
 
     def words(self) -> list[bytes]:
-        """Of each picture, as `Features.words` has them."""
+        """Return the words of each picture, as in `Features.words`."""
         made = visual_words._words(self.rooted)
         return [
             made[start:end].tobytes()
@@ -46,22 +46,22 @@ class KeypointCollection(NamedTuple):
 
 
 class KeypointQuery(NamedTuple):
-    """An edited photo."""
+    """An edited photo to search by."""
 
     edit: str
     number: int
-    """Of the photo it was made from."""
+    """Number of the photo it was made from."""
     found: Keypoints
     features: Features
 
 
 def detect(data: bytes) -> Keypoints:
-    """Of a file."""
+    """Return the keypoints of a file."""
     return visual_words.detect(decode(data, Limits()).preview)
 
 
 def edited(progress: Progress, files: list[bytes], every: int) -> Iterator[KeypointQuery]:
-    """All edits of each `every`-th of the files."""
+    """Yield all edits of each `every`-th file."""
     numbers = range(0, len(files), every)
     for number in progress.track(numbers, description=f"{len(EDITS)} edits of each photo"):
         upright = photos.upright(files[number])
@@ -71,7 +71,7 @@ def edited(progress: Progress, files: list[bytes], every: int) -> Iterator[Keypo
 
 
 def real(found: list[Keypoints]) -> KeypointCollection:
-    """These pictures."""
+    """Return the collection of these pictures."""
     lengths = [len(one.descriptors) for one in found]
     return KeypointCollection(
         visual_words.rooted(np.concatenate([one.descriptors for one in found])),
@@ -80,7 +80,7 @@ def real(found: list[Keypoints]) -> KeypointCollection:
 
 
 def made(lenders: KeypointCollection, count: int, seed: int = 1) -> Iterator[KeypointCollection]:
-    """So many pictures in portions, mixed of the keypoints of these."""
+    """Yield `count` pictures in parts, mixed from the keypoints of the lenders."""
     random = np.random.default_rng(seed)
     lengths = np.diff(lenders.starts)
     firsts, lengths = lenders.starts[:-1][lengths >= FEW], lengths[lengths >= FEW]

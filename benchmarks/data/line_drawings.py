@@ -1,7 +1,7 @@
-"""Made line drawings: floor plans and sketches, and what a hand makes of them from memory.
+"""Made line drawings: floor plans and sketches, and redrawings of them from memory.
 
-Drawn from a seed alone. A redrawing has the same rooms or strokes, each end moved, each line bent
-and of another width: what somebody draws to find the one they mean.
+They are drawn from a seed alone. A redrawing has the same rooms or strokes, with each end moved,
+each line bent and of another width, as a person draws to find a drawing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Line = Sequence[Point]
 
 
 def plan(seed: int) -> list[Line]:
-    """A floor plan: walls of rooms cut out of a rectangle, doors as arcs, some furniture."""
+    """Return a floor plan: rooms cut from a rectangle, doors as arcs, some furniture."""
     draw = random.Random(f"plan {seed}")
     left, top = draw.uniform(40, 120), draw.uniform(40, 120)
     right, bottom = SIDE - draw.uniform(40, 120), SIDE - draw.uniform(40, 120)
@@ -49,7 +49,7 @@ def plan(seed: int) -> list[Line]:
 
 
 def sketch(seed: int) -> list[Line]:
-    """A sketch: a few closed outlines and hatching."""
+    """Return a sketch: a few closed outlines and hatching."""
     draw = random.Random(f"sketch {seed}")
     lines: list[Line] = []
     for _ in range(draw.randrange(3, 7)):
@@ -75,7 +75,7 @@ def sketch(seed: int) -> list[Line]:
 
 
 def drawn(lines: Sequence[Line], *, width: int = 3) -> Image.Image:
-    """Ink on white, with smooth edges."""
+    """Draw lines in ink on white, with smooth edges."""
     scale = 2
     canvas = Image.new("L", (SIDE * scale, SIDE * scale), 255)
     pen = ImageDraw.Draw(canvas)
@@ -85,7 +85,7 @@ def drawn(lines: Sequence[Line], *, width: int = 3) -> Image.Image:
 
 
 def redrawn(lines: Sequence[Line], seed: int) -> Image.Image:
-    """The same by a quick hand: ends off by some 2 % of the side, one line in twelve forgotten."""
+    """Redraw lines quickly: ends off by some 2 % of the side, one line in twelve left out."""
     draw = random.Random(f"redrawn {seed}")
     turn, grow = draw.uniform(-0.05, 0.05), draw.uniform(0.92, 1.08)
     shaky = [

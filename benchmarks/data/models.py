@@ -1,4 +1,4 @@
-"""The models that are measured: CLIP ViT-B/32's shape, untrained, and small trained ones."""
+"""Models to measure: CLIP ViT-B/32's shape, untrained, and small trained ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.doubles import tiny_models
 
 
 class BenchmarkModel(NamedTuple):
-    """A folder that transformers loads, and what it is called in a row."""
+    """A folder that transformers loads, and its name in a row."""
 
     name: str
     folder: Path
@@ -36,12 +36,12 @@ def tiny(folder: Path) -> BenchmarkModel:
 
 
 def mini() -> BenchmarkModel | None:
-    """Return a small trained CLIP, where SEENIT_TEST_SHARED has one."""
+    """Return a small trained CLIP, None if SEENIT_TEST_SHARED has none."""
     return trained("mini-clip")
 
 
 def trained(name: str) -> BenchmarkModel | None:
-    """Return a trained model by its folder, where SEENIT_TEST_SHARED has it."""
+    """Return a trained model by its folder, None if SEENIT_TEST_SHARED lacks it."""
     shared = os.environ.get("SEENIT_TEST_SHARED")
     folder = Path(shared or "") / "models" / name
     return BenchmarkModel(name, folder) if shared and folder.is_dir() else None

@@ -1,4 +1,4 @@
-"""Photos that are measured: made ones of two megapixels, and real ones where a folder is named.
+"""Photos to measure: made ones of two megapixels, and real ones of a named folder.
 
 SEENIT_PHOTOS names a folder with originals/, lookalikes/ and captioned/, or a plain folder of
 pictures; without it, photos/ of the folder that SEENIT_TEST_SHARED names.
@@ -35,43 +35,43 @@ UPLOADED = 100_000
 COPIED = 300_000
 """First seeds, so that no made photo is drawn twice in one library."""
 VARIED = ("originals", "lookalikes")
-"""Photos of different things and of nearly the same: half are uploaded, half are stored before."""
+"""Folders of different and of nearly the same photos: half are uploaded, half stored before."""
 FURTHER = ("captioned",)
-"""Photos that are only stored."""
+"""Folders of photos that are only stored."""
 LEAST = 16
 EACH = 8
-"""One uploaded real photo in so many is an original that copies are made of."""
+"""Every so many uploaded real photos, one is an original of which copies are made."""
 
 Kind = Literal["made", "real"]
 
 
 class PhotosError(Exception):
-    """A folder that cannot be measured, with its name and what to do."""
+    """An error of a folder that cannot be measured."""
 
 
 class PhotoSource(Protocol):
-    """Photos for a topic; a topic has a library of its own, so topics share them."""
+    """A source of photos; topics share it, as each has a library of its own."""
 
     kind: Kind
 
     def uploads(self, progress: Progress, count: int) -> list[bytes]:
-        """Return at most so many files that are uploaded."""
+        """Return at most `count` files to upload."""
 
     def stored(self, progress: Progress, count: int) -> list[bytes]:
-        """Return at most so many other files, for what is stored before."""
+        """Return at most `count` other files, to store before."""
 
     def originals(self, count: int) -> list[Image.Image]:
-        """Return at most so many other pictures, to make copies of."""
+        """Return at most `count` other pictures, of which copies are made."""
 
     def apart(self, count: int | None) -> tuple[list[bytes], list[bytes]]:
-        """Return files that are edited, and others; at most `count` of each, None for all."""
+        """Return files to edit, and others; at most `count` of each, None for all."""
 
     def scenes(self, count: int) -> list[bytes]:
-        """Return about so many files of all kinds, to cut crops out of."""
+        """Return about `count` files of all kinds, from which crops are cut."""
 
 
 class MadePhotos:
-    """Photos drawn from seeds, kept for the other topics of a run."""
+    """A source of photos drawn from seeds, cached for the other topics of a run."""
 
     kind: Kind = "made"
     APART = 300
@@ -83,15 +83,15 @@ class MadePhotos:
     def uploads(self, progress: Progress, count: int) -> list[bytes]:
         """Draw JPEGs of 1600 x 1200."""
         seeds = range(UPLOADED + len(self._uploads), UPLOADED + count)
-        told = progress.track(seeds, description=f"drawing {count} photos")
-        self._uploads += [jpeg(photo(seed, WIDTH, HEIGHT)) for seed in told]
+        tracked = progress.track(seeds, description=f"drawing {count} photos")
+        self._uploads += [jpeg(photo(seed, WIDTH, HEIGHT)) for seed in tracked]
         return self._uploads[:count]
 
     def stored(self, progress: Progress, count: int) -> list[bytes]:
         """Draw JPEGs of 320 x 240."""
         seeds = range(len(self._stored), count)
-        told = progress.track(seeds, description=f"drawing {count} small photos")
-        self._stored += [jpeg(photo(seed, *SMALL)) for seed in told]
+        tracked = progress.track(seeds, description=f"drawing {count} small photos")
+        self._stored += [jpeg(photo(seed, *SMALL)) for seed in tracked]
         return self._stored[:count]
 
     def originals(self, count: int) -> list[Image.Image]:
@@ -99,7 +99,7 @@ class MadePhotos:
         return [photo(COPIED + n, WIDTH, HEIGHT) for n in range(count)]
 
     def apart(self, count: int | None) -> tuple[list[bytes], list[bytes]]:
-        """Draw JPEGs of 512 x 384, 300 of each where all are asked for."""
+        """Draw JPEGs of 512 x 384, 300 of each if `count` is None."""
         each = count or self.APART
         drawn = [jpeg(photo(seed, 512, 384)) for seed in range(2 * each)]
         return drawn[:each], drawn[each:]
@@ -110,7 +110,7 @@ class MadePhotos:
 
 
 class RealPhotos:
-    """Photos of a folder, in an order that is the same every time; broken files are left out."""
+    """A source of a folder's photos in a fixed order; broken files are left out."""
 
     kind: Kind = "real"
 
@@ -144,20 +144,20 @@ class RealPhotos:
         self._kept: dict[Path, bytes | None] = {}
 
     def uploads(self, progress: Progress, count: int) -> list[bytes]:
-        """Read the larger and the more alike ones."""
+        """Read the photos to upload."""
         return self._read(progress, self._uploaded, count)
 
     def stored(self, progress: Progress, count: int) -> list[bytes]:
-        """Read those that are like some uploaded ones, and the captioned ones."""
+        """Read photos that resemble uploaded ones, and the captioned ones."""
         return self._read(progress, self._stored, count)
 
     def originals(self, count: int) -> list[Image.Image]:
-        """Open some of the larger ones, upright."""
+        """Open the originals of copies, upright."""
         files = (data for path in self._copied if (data := self._file(path)) is not None)
         return [upright(data) for data in islice(files, count)]
 
     def apart(self, count: int | None) -> tuple[list[bytes], list[bytes]]:
-        """Read the originals, and all others; of a plain folder, turn about."""
+        """Read the originals, and all others; a plain folder's alternate."""
         own, other = (
             [data for path in paths[:count] if (data := self._file(path)) is not None]
             for paths in (self._own, self._other)
@@ -165,27 +165,27 @@ class RealPhotos:
         return own, other
 
     def scenes(self, count: int) -> list[bytes]:
-        """Read photos that are evenly spread over all there are."""
+        """Read photos that are evenly spread over the folder."""
         step = max(1, len(self.paths) // count)
         return [data for path in self.paths[::step] if (data := self._file(path)) is not None]
 
     @property
     def digest(self) -> str:
-        """Which files they are, by names and sizes."""
-        told = [f"{path.name} {path.stat().st_size}" for path in self.paths]
-        return hashlib.sha256("\n".join(told).encode()).hexdigest()[:8]
+        """Return a digest of the files' names and sizes."""
+        files = [f"{path.name} {path.stat().st_size}" for path in self.paths]
+        return hashlib.sha256("\n".join(files).encode()).hexdigest()[:8]
 
     def _read(self, progress: Progress, paths: Sequence[Path], count: int) -> list[bytes]:
         found: list[bytes] = []
-        told = progress.track(paths[:count], description=f"reading {count} real photos")
-        for path in told:
+        tracked = progress.track(paths[:count], description=f"reading {count} real photos")
+        for path in tracked:
             data = self._file(path)
             if data is not None:
                 found.append(data)
         return found
 
     def _file(self, path: Path) -> bytes | None:
-        """A file that decodes, None for a broken one."""
+        """Return a file that decodes, None for a broken one."""
         if path not in self._kept:
             data = path.read_bytes()
             try:
@@ -198,7 +198,7 @@ class RealPhotos:
 
 
 def named() -> Path | None:
-    """Return the folder of real photos, None where the environment names none."""
+    """Return the folder of real photos, None if the environment names none."""
     if own := os.environ.get("SEENIT_PHOTOS"):
         return Path(own)
     shared = os.environ.get("SEENIT_TEST_SHARED")
@@ -207,7 +207,7 @@ def named() -> Path | None:
 
 
 def upload(folder: Path, n: int, data: bytes) -> Upload:
-    """A file as a door hands it over."""
+    """Return a file as the API passes it to acceptance."""
     path = folder / f"{n}.jpg"
     path.write_bytes(data)
     return Upload(
@@ -220,14 +220,14 @@ def upload(folder: Path, n: int, data: bytes) -> Upload:
 
 
 def upright(data: bytes) -> Image.Image:
-    """Return a file's picture as it is looked at."""
+    """Return a file's picture, upright and in RGB."""
     with Image.open(io.BytesIO(data)) as image:
         return ImageOps.exif_transpose(image).convert("RGB")
 
 
 @contextmanager
 def folder() -> Iterator[Path]:
-    """A folder that is gone afterwards."""
+    """Create a temporary folder and remove it afterwards."""
     with tempfile.TemporaryDirectory(prefix="seenit-bench-") as made:
         yield Path(made)
 

@@ -1,4 +1,4 @@
-"""One module for each topic of `make bench`: what is measured, and the promise it is held to.
+"""Topics of `make bench`, a module for each: its measurement and the target it is held to.
 
 Imported by benchmarks.__main__ alone.
 """

@@ -1,4 +1,4 @@
-"""From bytes to verdict, against the way everyone starts: encode each file and hash it."""
+"""Speed from bytes to verdict, against the usual start: encode each file and hash it."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ Encode = Callable[[Sequence[Image.Image]], object]
 
 
 class Size(NamedTuple):
-    """How much is stored and uploaded."""
+    """Numbers of stored and uploaded pictures."""
 
     stored: int
     uploads: int
     copies: int
-    """One upload in ten: smaller, and encoded anew."""
+    """Uploads, one in ten, that are smaller and re-encoded copies."""
 
 
 FULL = Size(1_600, 64, 6)
@@ -42,7 +42,7 @@ QUICK = Size(20, 10, 1)
 
 
 class Pictures(NamedTuple):
-    """What is uploaded, and what is stored before, the copies' originals too."""
+    """The uploaded files, and the stored ones with the copies' originals."""
 
     source: PhotoSource
     uploads: list[bytes]
@@ -50,12 +50,12 @@ class Pictures(NamedTuple):
 
 
 def rows(run: Run) -> list[Row]:
-    """ViT-B/32's shape with random weights for the target, a small trained model beside it."""
+    """Measure ViT-B/32's shape with random weights for the target, and a small trained model."""
     every = [_pictures(run, source) for source in run.sources]
     found = []
     with photos.folder() as folder:
         model = models.untrained(folder, quick=run.quick)
-        for one in every:  # the promise is of made ones, two megapixels each
+        for one in every:  # the target holds for made ones, two megapixels each
             target = 3.0 if one.source.kind == "made" else None
             found.append(_compared(run.progress, model, one, target))
     if small := models.mini():
@@ -75,7 +75,7 @@ def _pictures(run: Run, source: PhotoSource) -> Pictures:
 
 
 def _smaller(original: Image.Image) -> Image.Image:
-    """1024 x 768 of 1600 x 1200, and as much of any other."""
+    """Return a picture at 64 % of each side: 1024 x 768 of 1600 x 1200."""
     width, height = original.size
     return original.resize((round(width * 0.64), round(height * 0.64)))
 
@@ -94,7 +94,7 @@ def _compared(
         settled = ingest(built, folder, uploads)
         ours = (time.perf_counter() - began) / len(uploads)
         dtype = embedder.running["dtype"]
-    told = [operation.states[0].verdict.kind for operation in settled]
+    kinds = [operation.states[0].verdict.kind for operation in settled]
     seeds, by = _seeds_way(progress, path, uploads)
     return Row(
         work=f"bytes → verdict on CPU against encode and imagehash in float32, {model.name}",
@@ -105,7 +105,7 @@ def _compared(
         details={
             "against": f"{by} {version(by)}, imagehash {version('imagehash')}",
             "ours": f"{ours * 1e3:.1f} ms a picture in {dtype}, batches of {BATCH}",
-            "verdicts": {kind: told.count(kind) for kind in sorted(set(told))},
+            "verdicts": {kind: kinds.count(kind) for kind in sorted(set(kinds))},
             "stored": len(stored),
             "hits, alignments a picture": f"{counts['hits'] / len(uploads):.1f}, "
             f"{counts['compared'] / len(uploads):.1f}",
@@ -115,9 +115,9 @@ def _compared(
 
 
 def _seeds_way(progress: Progress, path: str, uploads: list[bytes]) -> tuple[dict[str, float], str]:
-    """Seconds a picture: open the file, hash it, encode it; one by one and in batches.
+    """Return seconds a picture to open, hash and encode it, singly and in batches.
 
-    And the package that encodes.
+    The name of the package that encodes comes with them.
     """
     taken = {}
     by = ""
@@ -139,7 +139,7 @@ def _seeds_way(progress: Progress, path: str, uploads: list[bytes]) -> tuple[dic
 
 
 def _encoder(path: str, dtype: str) -> tuple[Encode, str]:
-    """sentence-transformers' `encode` where it is installed, else the same steps by hand."""
+    """Return sentence-transformers' `encode` if it is installed, else the same steps."""
     try:
         from sentence_transformers import SentenceTransformer  # noqa: PLC0415 - seconds to import
     except ImportError:

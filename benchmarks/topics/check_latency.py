@@ -1,4 +1,4 @@
-"""`POST /v1/check` at a steady rate while uploads are being settled."""
+"""Latency of `POST /v1/check` at a steady rate while uploads are being settled."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CLIENTS = 64
 
 
 def rows(run: Run) -> list[Row]:
-    """p50 and p99 of checks that come 20 a second, whatever the earlier ones do."""
+    """Measure p50 and p99 of checks sent 20 a second, without waiting for earlier ones."""
     return [_row(run, source) for source in run.sources]
 
 
@@ -41,7 +41,7 @@ def _row(run: Run, source: PhotoSource) -> Row:
 
 
 def named(model: BenchmarkModel | None) -> str:
-    """Return what SEENIT_MODEL is for this model."""
+    """Return the value of SEENIT_MODEL for a model."""
     return str(model.folder) if model else "none"
 
 
@@ -52,7 +52,7 @@ def row(
     model: BenchmarkModel | None,
     where: str = "",
 ) -> Row:
-    """p50 and p99 of a running service that also ingests."""
+    """Measure p50 and p99 of a running service that also ingests."""
     files = source.uploads(run.progress, FILES_QUICK if run.quick else FILES)
     uploaded, refused, taken = _measured(run, service, files)
     taken.sort()
@@ -68,14 +68,14 @@ def row(
             "p50, s": taken[len(taken) // 2],
             "slowest, s": taken[-1],
             "checks": len(taken),
-            "answers of 503, tried again when they said": refused,
+            "answers of 503, retried after Retry-After": refused,
             "uploads settled meanwhile, a second": uploaded,
         },
     )
 
 
 def until_loaded(service: Service | Fleet, model: BenchmarkModel | None) -> None:
-    """Wait until readiness says that the model is there."""
+    """Wait until readiness reports the model."""
     deadline = time.monotonic() + 300
     while model is not None:
         parts = service.client.get("/health/ready").json()["parts"]
@@ -89,7 +89,7 @@ def until_loaded(service: Service | Fleet, model: BenchmarkModel | None) -> None
 def _measured(
     run: Run, service: Service | Fleet, files: list[bytes]
 ) -> tuple[float, int, list[float]]:
-    """Uploads settled a second, answers of 503, and each check's seconds from when it was due."""
+    """Return uploads settled a second, answers of 503, and each check's seconds since due."""
     refused: list[int] = []
     with (
         _uploading(service, files) as uploaded,
@@ -110,12 +110,12 @@ def _measured(
             answer.raise_for_status()
             return time.perf_counter() - began - n / RATE
 
-        asked = []
+        sent = []
         checks = range(RATE * (SECONDS_QUICK if run.quick else SECONDS))
         for n in run.progress.track(checks, description="checking"):
             time.sleep(max(0.0, began + n / RATE - time.perf_counter()))
-            asked.append(pool.submit(check, n))
-        taken = [one.result() for one in asked]
+            sent.append(pool.submit(check, n))
+        taken = [one.result() for one in sent]
         lasted = time.perf_counter() - began
         rate = sum(uploaded) / lasted
     return rate, len(refused), taken
@@ -123,7 +123,7 @@ def _measured(
 
 @contextmanager
 def _uploading(service: Service | Fleet, files: list[bytes]) -> Iterator[list[int]]:
-    """Upload one request after another meanwhile; gives the files that each had settled."""
+    """Upload one request after another meanwhile; yield the files that each settled."""
     over = threading.Event()
     uploaded: list[int] = []
 

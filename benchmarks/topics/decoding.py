@@ -1,4 +1,4 @@
-"""One decode that gives preview and hashes, against a plain decode and resize."""
+"""Speed of the decode that gives preview and hashes, against a plain decode and resize."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SIDE = 512
 
 
 def rows(run: Run) -> list[Row]:
-    """Decode + 512 preview + hashes of made 2-megapixel JPEGs, and of real photos as they are."""
+    """Measure decode, preview and hashes of made 2-megapixel JPEGs, and of real photos."""
     count, times = (COUNT_QUICK, TIMES_QUICK) if run.quick else (COUNT, TIMES)
     return [_row(source.uploads(run.progress, count), source.kind, times) for source in run.sources]
 
@@ -46,7 +46,7 @@ def _row(files: list[bytes], kind: Kind, times: int) -> Row:
         photos=kind,
         unit="x",
         value=plain / quick,
-        target=1.5 if kind == "made" else None,  # it is promised of two megapixels
+        target=1.5 if kind == "made" else None,  # the target holds for two megapixels
         details={
             "ours, ms a picture": quick / len(files) * 1e3,
             "plain, ms a picture": plain / len(files) * 1e3,

@@ -1,4 +1,4 @@
-"""Line drawings: found by a rough redrawing, and their copies recognised."""
+"""Recall of line drawings by a rough redrawing, and of their copies."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ COPIES = ("jpeg-30", "half", "grey", "mirror", "quarter-turn", "turn-10", "crop-
 
 
 class Size(NamedTuple):
-    """How many drawings of each kind there are."""
+    """Numbers of drawings of each kind."""
 
     made: int
-    asked: int
-    """Drawings whose copies are asked about in each edit."""
+    queries: int
+    """Drawings whose copies are checked in each edit."""
     fresh: int
     """Further drawings, each of which is new."""
     around: int
-    """Photos that a drawing is looked for among."""
+    """Photos among which a drawing is searched."""
 
 
 FULL = Size(100, 40, 60, 1_000)
@@ -39,7 +39,7 @@ QUICK = Size(6, 2, 3, 8)
 
 
 def rows(run: Run) -> list[Row]:
-    """Drawings among photos, by the trained models that there are, and their copies by none."""
+    """Measure drawings among photos by each trained model, and their copies without one."""
     size = QUICK if run.quick else FULL
     measured: list[Row] = []
     with photos.folder() as folder:
@@ -65,10 +65,10 @@ def _measure(run: Run, size: Size, model: BenchmarkModel) -> list[Row]:
             lines = [make(seed) for seed in range(size.made)]
             ids = _store(built, folder, [jpeg(line_drawings.drawn(one), 92) for one in lines])
             ranks = []
-            told = f"redrawn: {kind}, {model.name}"
-            for n in run.progress.track(range(size.made), description=told):
-                asked = jpeg(line_drawings.redrawn(lines[n], n), 85)
-                vector = built.searcher.see(TENANT, asked)
+            title = f"redrawn: {kind}, {model.name}"
+            for n in run.progress.track(range(size.made), description=title):
+                query = jpeg(line_drawings.redrawn(lines[n], n), 85)
+                vector = built.searcher.see(TENANT, query)
                 ask = SearchRequest(vector=vector, mode="visual", limit=200, filters=Filters())
                 hits = built.searcher.search(TENANT, ask).hits
                 found = [hit.seen.record.state.image_id for hit in hits]
@@ -103,12 +103,12 @@ def _copies(progress: Progress, size: Size, built: Services, folder: Path, name:
         wrong = 0
         for edit in COPIES:
             right = 0
-            for n in progress.track(range(size.asked), description=f"{kind}: {edit}, {name}"):
+            for n in progress.track(range(size.queries), description=f"{kind}: {edit}, {name}"):
                 data = EDITS[edit].apply(drawn[n], seed=n)
                 verdict, _ = built.checker.check(TENANT, data)
                 right += verdict.original == ids[n]
                 wrong += verdict.original not in (None, ids[n])
-            shares[edit] = f"{100 * right / size.asked:.0f} %"
+            shares[edit] = f"{100 * right / size.queries:.0f} %"
         new = sum(
             one.states[0].verdict.kind == "new"
             for one in ingest(
@@ -127,8 +127,8 @@ def _copies(progress: Progress, size: Size, built: Services, folder: Path, name:
                 value=float(np.mean([float(str(one).split()[0]) for one in shares.values()])),
                 details={
                     **shares,
-                    "told of another one": wrong,
-                    f"different ones told new, of {size.fresh}": new,
+                    "matched to another one": wrong,
+                    f"different ones found new, of {size.fresh}": new,
                 },
             )
         )

@@ -1,4 +1,4 @@
-"""The embed stage against the model's bare forward pass."""
+"""Speed of the embed stage against the model's bare forward pass."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TIMES, TIMES_QUICK = 7, 2
 
 
 def rows(run: Run) -> list[Row]:
-    """Previews in, unit vectors out, at the same batch, dtype and device."""
+    """Measure previews to unit vectors, at the same batch, dtype and device."""
     times = TIMES_QUICK if run.quick else TIMES
     batch = BATCHES["cpu"]
     previews = [photo(seed, *photos.PREVIEW) for seed in range(batch)]

@@ -1,4 +1,4 @@
-"""Exact look-ups at the sizes that one machine is for: vectors, hashes, words."""
+"""Speed of exact searches at the sizes of one machine: vectors, hashes, words."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ DIMENSIONS = 512
 CHANCE = 0.5
 TIMES = 7
 ROOM = 3.0
-"""Times its own size that a search of vectors needs free to be measured honestly."""
+"""Free memory that a fair search of vectors needs, as a multiple of their size."""
 
 
 class Size(NamedTuple):
-    """How much is held."""
+    """Numbers of stored vectors, hashes and words."""
 
     million: int
-    """Vectors, and hashes."""
+    """Vectors, and as many hashes."""
     step: int
-    """Vectors that are made at once."""
+    """Vectors generated at once."""
     pictures: int
     """Pictures with words."""
     at_once: int
-    """Pictures that are held at once."""
+    """Pictures added at once."""
     drawn: int
-    """Photos whose real words are mixed into the made ones."""
+    """Photos whose words are mixed into the generated ones."""
 
 
 FULL = Size(1_000_000, 50_000, 100_000, 2_000, 200)
@@ -47,7 +47,7 @@ QUICK = Size(20_000, 10_000, 400, 200, 8)
 
 
 def rows(run: Run) -> list[Row]:
-    """Vectors and hashes by the million, words by the hundred thousand."""
+    """Measure a million vectors and hashes, and the words of a hundred thousand pictures."""
     size = QUICK if run.quick else FULL
     return [_vectors(run.progress, size), _hashes(size), _words(run.progress, size)]
 
@@ -118,7 +118,7 @@ def _hashes(size: Size) -> Row:
 
 
 def _words(progress: Progress, size: Size) -> Row:
-    """Half of a picture's words at random, half those of real pictures: some words are common."""
+    """Measure words, half of them random and half of real pictures: some words are common."""
     real = [
         visual_words.extract(np.asarray(photo(seed, 512, 384)))
         for seed in progress.track(range(size.drawn), description="drawing words")
@@ -128,8 +128,8 @@ def _words(progress: Progress, size: Size) -> Row:
     mixed = _mixed(real, size.at_once)
     for start in progress.track(starts, description="holding words"):
         held.extend(range(start, start + size.at_once), next(mixed))
-    asked = real[:20]
-    taken = sorted(fastest(partial(held.search, one), 5)[::-1] for one in asked)
+    queries = real[:20]
+    taken = sorted(fastest(partial(held.search, one), 5)[::-1] for one in queries)
     return Row(
         work=f"feature look-up, both directions, {size.pictures:,} pictures",
         unit="ms",
@@ -137,7 +137,7 @@ def _words(progress: Progress, size: Size) -> Row:
         target=20,
         better="less",
         details={
-            f"CPU, slowest of {len(asked)}, ms": taken[-1][0] * 1e3,
+            f"CPU, slowest of {len(queries)}, ms": taken[-1][0] * 1e3,
             "by the clock, ms": median(clock for _, clock in taken) * 1e3,
             "words a picture": len(np.unique(sketch(real[0]).codes)),
         },
@@ -145,7 +145,7 @@ def _words(progress: Progress, size: Size) -> Row:
 
 
 def _mixed(real: Sequence[Features], count: int) -> Iterator[list[Features]]:
-    """Make features without end, `count` at a time."""
+    """Yield generated features without end, `count` at a time."""
     random = np.random.default_rng(3)
     every = [_arrays(one) for one in real]
     words = np.concatenate([one[0] for one in every])

@@ -1,4 +1,4 @@
-"""Search over 100,000 records with words and vectors in two spaces, from question to records."""
+"""Speed of search over 100,000 records with words and vectors in two spaces."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from tests.doubles.small_service import Follower
 
 TENANT = "default"
 SUBJECTS = 2_000
-"""Pictures are of so many subjects: those of one lie near each other, and share words."""
+"""Number of subjects: pictures of one are near each other, and share words."""
 NOISE = 0.7
-"""Length of what sets a picture apart from its subject's centre."""
+"""Length of the vector from a subject's centre to a picture."""
 DIMENSIONS: dict[SpaceKind, int] = {"visual": 512, "caption": 384}
 VOCABULARY = 20_000
 COMMON = ("a", "the", "of", "in", "on", "with", "is", "and", "at")
@@ -42,12 +42,12 @@ SYLLABLES = ("ba", "co", "di", "fu", "ga", "lo", "mi", "nu", "pa", "ro", "sa", "
 
 
 class Size(NamedTuple):
-    """How much is stored and asked."""
+    """Numbers of records and queries."""
 
     pictures: int
     entry: int
-    """Pictures stored at once."""
-    asked: int
+    """Pictures of one entry of the log."""
+    queries: int
 
 
 FULL = Size(100_000, 1_000, 60)
@@ -55,7 +55,7 @@ QUICK = Size(1_000, 500, 4)
 
 
 class Made:
-    """Port Embedder: a text's vector is the one it was given beforehand."""
+    """An Embedder with prepared vectors of texts."""
 
     absent: str | None = None
 
@@ -64,49 +64,49 @@ class Made:
         self._vectors = vectors
 
     def load(self) -> None:
-        """There is nothing to load."""
+        """Do nothing, as there is no model."""
 
     def embed_texts(self, texts: Sequence[str], *, urgent: bool = False) -> Matrix:  # noqa: ARG002 - the port's
-        """In input order."""
+        """Return the prepared (n, d) vectors in input order."""
         return np.stack([self._vectors[text] for text in texts])
 
     def embed_images(self, images: Sequence[Image.Image], *, urgent: bool = False) -> Matrix:
-        """Fail: every question here is a text."""
+        """Raise NotImplementedError: every query here is a text."""
         raise NotImplementedError
 
 
 class Both:
-    """Port Embedders, and Sees: the two made spaces, asked by text alone."""
+    """The Embedders, and LoadsQueryPicture, of two made spaces, for texts only."""
 
     def __init__(self, made: Mapping[SpaceKind, Made]) -> None:
         self._made = made
 
     def visual(self, tenant: str) -> Made:  # noqa: ARG002 - the port's
-        """Of pictures and texts."""
+        """Return the embedder of the visual space."""
         return self._made["visual"]
 
     def caption(self, tenant: str) -> Made:  # noqa: ARG002 - likewise
-        """Of texts."""
+        """Return the embedder of the caption space."""
         return self._made["caption"]
 
     def space_id(self, tenant: str, kind: SpaceKind) -> str:  # noqa: ARG002 - likewise
-        """Of the made ones."""
+        """Return the id of a made space."""
         return self._made[kind].space.space_id
 
     def see(self, tenant: str, data: bytes) -> tuple[str, Vector]:
-        """Fail: every question here is a text."""
+        """Raise NotImplementedError: every query here is a text."""
         raise NotImplementedError
 
 
 class World:
-    """Made pictures: what is said of them, and where they lie."""
+    """A generator of records: their captions, and their vectors."""
 
     def __init__(self) -> None:
         self._random = np.random.default_rng(5)
         self._words = [
             "".join(self._random.choice(SYLLABLES, 3)) + str(n % 7 or "") for n in range(VOCABULARY)
         ]
-        # words are used as in any language: the n-th commonest 1/n times as often (Zipf)
+        # word frequencies of a language: the n-th commonest 1/n times as often (Zipf)
         shares = 1 / np.arange(1, VOCABULARY + 1)
         self._shares = np.cumsum(shares) / shares.sum()
         self._shares[-1] = 1.0
@@ -117,7 +117,7 @@ class World:
         }
 
     def text(self, subject: int, own: int, other: int) -> str:
-        """Some of a subject's words, some of the language's, and those between them."""
+        """Return a text of a subject's words, the language's, and common ones between them."""
         topic = self._random.permutation(self._topics[subject])[:own].tolist()
         rest = np.searchsorted(self._shares, self._random.random(other)).tolist()
         glue = self._random.integers(0, len(COMMON), (own + other) // 2).tolist()
@@ -125,13 +125,13 @@ class World:
         return " ".join(words)
 
     def vectors(self, kind: SpaceKind, subjects: np.ndarray) -> Matrix:
-        """(n, d) near the centres of (n,) subjects."""
+        """Return (n, d) unit vectors near the centres of (n,) subjects."""
         size = DIMENSIONS[kind]
         noise = _unit(self._random.standard_normal((len(subjects), size), np.float32))
         return _unit(self._centres[kind][subjects] + NOISE * noise)
 
     def entry(self, seq: int, size: int) -> list[Record]:
-        """Some records."""
+        """Return `size` new records."""
         subjects = self._random.integers(0, SUBJECTS, size)
         found = {kind: self.vectors(kind, subjects) for kind in DIMENSIONS}
         return [
@@ -154,15 +154,15 @@ class World:
 
 
 def rows(run: Run) -> list[Row]:
-    """Hybrid and each mode, with and without filters; then with the questions embedded."""
+    """Measure hybrid and each mode, with and without filters; then with texts embedded."""
     size = QUICK if run.quick else FULL
     with photos.folder() as folder:
         world = World()
         index = SQLiteIndex(folder / "index.db", POLICY, durable=False)
         try:
             entries = range(1, size.pictures // size.entry + 1)
-            told = f"storing {size.pictures:,} records"
-            for seq in run.progress.track(entries, description=told):
+            title = f"storing {size.pictures:,} records"
+            for seq in run.progress.track(entries, description=title):
                 index.project_entry(TENANT, seq, world.entry(seq, size.entry), [], [])
             return _measured(run, size, index, world, folder)
         finally:
@@ -170,7 +170,7 @@ def rows(run: Run) -> list[Row]:
 
 
 def _measured(run: Run, size: Size, index: SQLiteIndex, world: World, folder: Path) -> list[Row]:
-    subjects = np.arange(size.asked) * 7 % SUBJECTS
+    subjects = np.arange(size.queries) * 7 % SUBJECTS
     texts = [world.text(subject, 3, 4) for subject in subjects.tolist()]
     made = {
         kind: Made(kind, dict(zip(texts, world.vectors(kind, subjects), strict=True)))
@@ -207,7 +207,7 @@ def _measured(run: Run, size: Size, index: SQLiteIndex, world: World, folder: Pa
 
 
 def _embedded(work: str, searcher: Searcher, clip: models.BenchmarkModel, texts: list[str]) -> Row:
-    """The models that the settings name, or of their shape; only their time is added."""
+    """Return models of the settings, or of their shape; only their time is added."""
     caption = CaptionEmbedder(Settings.model_fields["caption_model"].default, device="cpu")
     visual = VisualEmbedder(str(clip.folder), device="cpu")
     for model in (caption, visual):
@@ -224,7 +224,7 @@ def _embedded(work: str, searcher: Searcher, clip: models.BenchmarkModel, texts:
 
 
 def _row(work: str, search: Callable[[str], None], texts: list[str]) -> Row:
-    """Median and 95th percentile of the questions, each asked once after one that warms up."""
+    """Return median and 95th percentile of the queries, each run once after a warm-up."""
     search(texts[0])
     clocks, cpus = [], []
     for text in texts:

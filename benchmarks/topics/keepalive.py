@@ -1,4 +1,4 @@
-"""Requests one after the other on a connection that stays open, as a client in a backend sends."""
+"""Latency of successive requests on one open connection, as a backend sends them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from benchmarks.topics.check_latency import named, until_loaded
 from tests.e2e.service import serving
 
 FILES, FILES_QUICK = 48, 6
-ASKED, ASKED_QUICK = 200, 6
+REQUESTS, REQUESTS_QUICK = 200, 6
 WORDS = "a red bicycle by a wall"
 
 
 def rows(run: Run) -> list[Row]:
-    """p50 of a record, a search by words and a check, one request at a time."""
+    """Measure p50 of a record, a search by words and a check, one request at a time."""
     return [row for source in run.sources for row in _rows(run, source)]
 
 
@@ -44,15 +44,15 @@ def _rows(run: Run, source: PhotoSource) -> list[Row]:
             "POST /v1/search by words": search,
             "POST /v1/check": check,
         }
-        asked = ASKED_QUICK if run.quick else ASKED
+        requests = REQUESTS_QUICK if run.quick else REQUESTS
         return [
-            _row(run, source, name, ask, asked, model.name if model else "none")
+            _row(run, source, name, ask, requests, model.name if model else "none")
             for name, ask in asks.items()
         ]
 
 
 def _upload(client: httpx.Client, data: bytes) -> str:
-    """Store one picture; its id."""
+    """Store one picture and return its image_id."""
     (item,) = client.post("/v1/images?wait=60", files={"file": data}).json()["items"]
     return str(item["image_id"])
 
@@ -62,11 +62,11 @@ def _row(  # noqa: PLR0917 - private, one caller
     source: PhotoSource,
     name: str,
     ask: Callable[[int], httpx.Response],
-    asked: int,
+    requests: int,
     model: str,
 ) -> Row:
-    told = run.progress.track(range(asked), description=f"asking {name}")
-    taken = sorted(1000 * seconds(lambda n=n: ask(n).raise_for_status()) for n in told)  # type: ignore[misc]
+    tracked = run.progress.track(range(requests), description=f"requesting {name}")
+    taken = sorted(1000 * seconds(lambda n=n: ask(n).raise_for_status()) for n in tracked)  # type: ignore[misc]
     return Row(
         work=f"{name} on a kept-alive connection, p50",
         photos=source.kind,

@@ -1,4 +1,4 @@
-"""A question to a prompt of eight pictures: search, what may be shown, previews, shape and JSON."""
+"""Latency of a prompt of eight pictures: search, visibility, previews, format and JSON."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ MODELS: dict[Name, str] = {
 
 
 class Size(NamedTuple):
-    """How much is stored and asked."""
+    """Numbers of pictures and queries."""
 
     pictures: int
-    asked: int
-    """Questions to each format."""
+    queries: int
+    """Queries for each format."""
 
 
 FULL = Size(160, 40)
@@ -49,7 +49,7 @@ QUICK = Size(16, 2)
 
 
 def rows(run: Run) -> list[Row]:
-    """The median and the slowest of questions to each format, previews warm."""
+    """Measure the median and maximum of each format's queries, with cached previews."""
     return [_row(run, source) for source in run.sources]
 
 
@@ -63,14 +63,14 @@ def _row(run: Run, source: PhotoSource) -> Row:
     ):
         built.caption.load()
         _fill(run, built, folder, files)
-        taken = {name: _taken(run, built, name, size.asked) for name in get_args(Name)}
-    told = {f"{name}, median, ms": each[len(each) // 2] for name, (each, _) in taken.items()}
+        taken = {name: _taken(run, built, name, size.queries) for name in get_args(Name)}
+    medians = {f"{name}, median, ms": each[len(each) // 2] for name, (each, _) in taken.items()}
     slowest = {f"{name}, slowest, ms": each[-1] for name, (each, _) in taken.items()}
     return Row(
         work="a context of 8 pictures, models loaded, previews warm, the slowest format",
         photos=source.kind,
         unit="ms",
-        value=max(told.values()),
+        value=max(medians.values()),
         target=100,
         better="less",
         details={
@@ -78,21 +78,21 @@ def _row(run: Run, source: PhotoSource) -> Row:
             "caption model": built.caption.absent or built.settings.caption_model,
             "pictures stored": len(files),
             "pictures in a prompt": min(shown for _, shown in taken.values()),
-            **told,
+            **medians,
             **slowest,
         },
     )
 
 
 def _fill(run: Run, built: Services, folder: Path, files: list[bytes]) -> None:
-    told = run.progress.track(files, description=f"storing {len(files)} pictures")
-    for n, data in enumerate(told):
+    tracked = run.progress.track(files, description=f"storing {len(files)} pictures")
+    for n, data in enumerate(tracked):
         fields = Fields(title=f"{SUBJECTS[n % len(SUBJECTS)]}, number {n}")
         service.ingest(built, folder, [data], fields)
 
 
 def _taken(run: Run, built: Services, name: Name, questions: int) -> tuple[list[float], int]:
-    """Milliseconds of each question, sorted, and the fewest pictures that one brought."""
+    """Return the milliseconds of each query, sorted, and the fewest pictures of one."""
     context = factory.context(built)
     fewest = SHOWN
 
@@ -106,5 +106,5 @@ def _taken(run: Run, built: Services, name: Name, questions: int) -> tuple[list[
 
     for n in range(len(SUBJECTS)):
         ask(n)
-    asked = run.progress.track(range(questions), description=f"asking for {name}")
-    return sorted(1000 * seconds(lambda n=n: ask(n)) for n in asked), fewest  # type: ignore[misc]
+    tracked = run.progress.track(range(questions), description=f"building {name}")
+    return sorted(1000 * seconds(lambda n=n: ask(n)) for n in tracked), fewest  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""What the queue costs a picture, with nothing to do for it: in the process, and over Redis."""
+"""Cost of the queue for a job without work: in the process, and over Redis."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ PATIENCE = 120.0
 
 
 def rows(run: Run) -> list[Row]:
-    """The queue's cost per picture in full batches, over memory:// and over Redis."""
+    """Measure the queue's cost per picture in full batches, over memory:// and Redis."""
     jobs = BATCH * (BATCHES_QUICK if run.quick else BATCHES)
     return [_within(run.progress, jobs), _over_redis(run.progress, jobs)]
 
 
 def _over_redis(progress: Progress, count: int) -> Row:
-    """Sent, leased, begun, ended and acknowledged, by one process and Redis on one machine."""
+    """Measure jobs from sent to acknowledged, by one process and Redis on one machine."""
     sizes: list[int] = []
     every = threading.Event()
 
@@ -68,7 +68,7 @@ def _over_redis(progress: Progress, count: int) -> Row:
 
 
 def _within(progress: Progress, count: int) -> Row:
-    """In one process."""
+    """Measure jobs within one process."""
     celery = create_celery("memory://", batch=BATCH)
     hand = InFlightJobs()
     queue = CeleryQueue(celery, hand)

@@ -1,4 +1,4 @@
-"""Settling in full batches on a directory, flushed and not, and on S3 by several at once."""
+"""Speed of settling in full batches on a directory, and on S3 by several workers."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from core.types import Features, Fingerprint, Query
 from tests.backends import servers
 
 Times = NDArray[np.float64]
-"""(2,) seconds: CPU of this thread, and by the clock."""
+"""(2,) seconds: of this thread's CPU time, and by the clock."""
 
 
 class Size(NamedTuple):
-    """How many batches are settled, and by how many at once."""
+    """Numbers of batches, and of workers at once."""
 
     batches: int
     warm: int
-    """Batches that are not counted."""
+    """Batches before the measurement."""
     on_s3: int
-    """Batches there: a bucket takes some twenty requests a picture."""
+    """Batches on S3: a bucket takes some twenty requests a picture."""
     workers: tuple[int, ...]
 
 
@@ -48,7 +48,7 @@ QUICK = Size(3, 1, 2, (1, 2))
 
 
 def rows(run: Run) -> list[Row]:
-    """Decision and append, a picture; looking up and projecting beside it."""
+    """Measure decision and append for a picture, beside its search and projection."""
     size = QUICK if run.quick else FULL
     found = []
     for durable in (True, False):
@@ -92,7 +92,7 @@ def _on_s3(progress: Progress, size: Size) -> list[Row]:
                     met.over(one.ledger._log)
                 pool = stack.enter_context(ThreadPoolExecutor(workers))
                 began = time.perf_counter()
-                seeds = range(workers)  # what one has is like nothing that another has
+                seeds = range(workers)  # no worker's uploads resemble another's
                 taken = list(
                     pool.map(
                         lambda one, seed: _settled(progress, one, size.on_s3, size.warm, seed),
@@ -120,7 +120,7 @@ def _on_s3(progress: Progress, size: Size) -> list[Row]:
 
 
 class _Met:
-    """Appends that landed, and those that met another's entry."""
+    """Counts of appends that succeeded, and that met another worker's entry."""
 
     def __init__(self) -> None:
         self.appended = self.conflicts = 0
@@ -140,7 +140,7 @@ class _Met:
 
 
 class _Watch:
-    """Seconds spent in some methods, which it stands in for: CPU of the thread, and the clock."""
+    """A stopwatch around methods: CPU time of the thread, and the clock."""
 
     def __init__(self) -> None:
         self.spent = _now() * 0
@@ -161,7 +161,7 @@ class _Watch:
 def _settled(
     progress: Progress, built: Services, batches: int, warm: int, seed: int = 5
 ) -> dict[str, Times]:
-    """Median milliseconds a picture of each part."""
+    """Return the median milliseconds a picture of each part."""
     looking, projecting = _Watch(), _Watch()
     looking.over(built.index, "hits")
     looking.over(built.ledger._sight, "align")
@@ -197,7 +197,7 @@ def _now() -> Times:
 
 
 def _claim(random: np.random.Generator) -> Claim:
-    """An upload that is like nothing else."""
+    """Return an upload that resembles no other."""
     image_id = secrets.token_hex(16)
     digest = secrets.token_hex(32)
     tables = np.arange(visual_words.TABLES) << visual_words.BITS

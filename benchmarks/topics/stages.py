@@ -1,4 +1,4 @@
-"""What a picture costs beyond decoding and the forward pass, stage by stage."""
+"""Cost of a picture beyond decoding and the forward pass, stage by stage."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from core.imaging.decoding import decode
 from core.types import Limits, Query
 
 STORED, STORED_QUICK = 1_600, 24
-ASKED, ASKED_QUICK = 48, 6
+UPLOADS, UPLOADS_QUICK = 48, 6
 
 T = TypeVar("T")
 
 
 def rows(run: Run) -> list[Row]:
-    """Hashes, features and look-ups among 1,600 pictures, for photos without a near copy."""
+    """Measure hashes, features and searches among 1,600 pictures, for photos without a copy."""
     return [_row(run, source) for source in run.sources]
 
 
 def _row(run: Run, source: PhotoSource) -> Row:
     limits = Limits()
-    asked = source.uploads(run.progress, ASKED_QUICK if run.quick else ASKED)
+    files = source.uploads(run.progress, UPLOADS_QUICK if run.quick else UPLOADS)
     stored = source.stored(run.progress, STORED_QUICK if run.quick else STORED)
     with photos.folder() as folder, services(folder, "none", durable=False) as built:
         fill(run.progress, built, folder, stored)
@@ -50,7 +50,7 @@ def _row(run: Run, source: PhotoSource) -> Row:
             taken.setdefault(stage, []).append((time.thread_time() - began) * 1e3)
             return answer
 
-        for n, data in enumerate(run.progress.track(asked, description="measuring stages")):
+        for n, data in enumerate(run.progress.track(files, description="measuring stages")):
             canonical = timed("decode", partial(decode, data, limits))
             preview = canonical.preview
             timed("phash, 8 turns", partial(_turned, preview))
@@ -59,11 +59,11 @@ def _row(run: Run, source: PhotoSource) -> Row:
             timed("features", partial(visual_words.extract, preview))
             timed("preview as JPEG", partial(encode_preview, preview))
             print_ = fingerprint(data, limits)[1]
-            query = Query(image_id=f"asked-{n}", fingerprint=print_)
+            query = Query(image_id=f"query-{n}", fingerprint=print_)
             pair = [(query, encode_preview(preview))]
             with built.ledger._sight.holding(TENANT, pair, stored=False):  # type: ignore[attr-defined]
                 timed("look-ups and decision", partial(built.ledger.check, TENANT, query))
-    plain = median(_plain(data) for data in asked)
+    plain = median(_plain(data) for data in files)
     beyond = [
         sum(times) for times in zip(*(t for s, t in taken.items() if s != "decode"), strict=True)
     ]
@@ -79,8 +79,8 @@ def _row(run: Run, source: PhotoSource) -> Row:
             "mean of all together, ms": fmean(beyond),
             "plain decode and resize beside them, ms": plain,
             "stored": len(stored),
-            "hits of all sources a picture": counts["hits"] / len(asked),
-            "alignments a picture": counts["compared"] / len(asked),
+            "hits of all sources a picture": counts["hits"] / len(files),
+            "alignments a picture": counts["compared"] / len(files),
         },
     )
 
@@ -90,7 +90,7 @@ def _turned(preview: NDArray[np.uint8]) -> object:
 
 
 def counted(built: Services) -> dict[str, int]:
-    """Counts of what the look-ups find and what is laid over each other, from now on."""
+    """Return counts of hits and alignments, updated from now on."""
     counts = {"hits": 0, "compared": 0}
     sight, index = built.ledger._sight, built.index
     align, hits = sight.align, index.find_candidates

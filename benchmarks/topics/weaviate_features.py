@@ -1,6 +1,6 @@
 """Local features in Weaviate: words by BM25 against one aggregated vector in a graph.
 
-Each way of asking has to find 60 real photos by all their edits among as many made pictures as
+Each way of searching has to find 60 real photos by all their edits among as many made pictures as
 SEENIT_TEST_PICTURES says, as they are and mirrored; what it finds counts if its keypoints vote.
 """
 
@@ -49,22 +49,22 @@ from tests.samples.votes import votes
 TOP = 20
 BATCH = 500
 FEW = 100
-"""Words of the short question."""
+"""Words of the short query."""
 
 Answers = list[list[int]]
-"""What was found, as it is and mirrored, best first."""
+"""Pictures found, as it is and mirrored, best first."""
 
 
 class Size(NamedTuple):
-    """How much is stored and asked."""
+    """Numbers of pictures and queries."""
 
     pictures: int
     photos: int | None
     """Photos that are edited, and as many that lend keypoints; None for all."""
     every: int
-    """One photo in so many is edited."""
+    """Interval of the photos that are edited."""
     learnt: int
-    """Drawn pictures that the aggregate learns from."""
+    """Drawn pictures from which the aggregate learns."""
 
 
 FULL = Size(int(os.environ.get("SEENIT_TEST_PICTURES", "60000")), None, 5, 1_500)
@@ -78,13 +78,13 @@ class Way(NamedTuple):
     collection: str
     vectors: bool
     stored: Callable[[KeypointCollection], Iterable[Any]]
-    """For each picture its words as text, or its vector."""
-    asked: Callable[[KeypointQuery], list[Any]]
-    """As it is and mirrored."""
+    """Function from pictures to their words as text, or to their vectors."""
+    queries: Callable[[KeypointQuery], list[Any]]
+    """Function from an edited photo to its queries, as it is and mirrored."""
 
 
 class Cost(NamedTuple):
-    """What it took to store pictures."""
+    """The cost of storing pictures."""
 
     pictures: int
     rate: float
@@ -92,21 +92,21 @@ class Cost(NamedTuple):
     disk: float
     """Bytes a picture."""
     memory: float
-    """Likewise, that the server has more than before: the more so the longer it did not tidy."""
+    """Bytes a picture that the server's memory grew; more if it has not compacted yet."""
 
 
 def rows(run: Run) -> list[Row]:
-    """A row for each way: what it finds, of which edits, at which cost."""
+    """Measure each way: the share it finds of each edit, and its cost."""
     size = QUICK if run.quick else FULL
     progress = run.progress
     own, lending = run.best.apart(size.photos)
-    told = progress.track(own, description="photos to be found")
-    stored = [keypoint_collection.detect(data) for data in told]
-    told = progress.track(lending, description="photos that lend keypoints")
-    lenders = keypoint_collection.real([keypoint_collection.detect(data) for data in told])
+    tracked = progress.track(own, description="photos to be found")
+    stored = [keypoint_collection.detect(data) for data in tracked]
+    tracked = progress.track(lending, description="photos that lend keypoints")
+    lenders = keypoint_collection.real([keypoint_collection.detect(data) for data in tracked])
     edited = list(keypoint_collection.edited(progress, own, size.every))
     known = [visual_words.described(one) for one in stored]
-    asked = [
+    queries = [
         (one, votes(one.features, known[one.number])[0] >= POLICY.feature_votes)
         for one in progress.track(edited, description="votes")
     ]
@@ -122,7 +122,7 @@ def rows(run: Run) -> list[Row]:
                         keypoint_collection.made(lenders, size.pictures - len(own) - len(lending)),
                     )
                     costs[way.collection] = _store(progress, client, server, way, crowd)
-                row = _row(progress, client, way, asked, costs[way.collection])
+                row = _row(progress, client, way, queries, costs[way.collection])
                 found.append(replace(row, photos=run.best.kind))
         finally:
             client.close()
@@ -133,24 +133,24 @@ def rows(run: Run) -> list[Row]:
 
 
 def _ways(progress: Progress, learnt: int) -> Iterator[Way]:
-    for name, asked in (
+    for name, words in (
         ("rare words", _rare),
         ("rare words, and common ones as in a small tenant", _kept),
         (f"{FEW} rarest words", _few),
     ):
-        yield Way(name, "Kept", vectors=False, stored=_each(_kept), asked=_both(asked))
-    yield Way("all words", "Every", vectors=False, stored=_each(_every), asked=_both(_every))
+        yield Way(name, "Kept", vectors=False, stored=_each(_kept), queries=_both(words))
+    yield Way("all words", "Every", vectors=False, stored=_each(_every), queries=_both(_every))
     seeds = progress.track(range(learnt), description="drawing pictures to learn from")
     seen = [keypoint_collection.detect(jpeg(photo(10_000 + seed, 320, 240))) for seed in seeds]
     turned = [one._replace(descriptors=one.descriptors[:, visual_words._MIRROR]) for one in seen]
     one = Aggregate(keypoint_collection.real([*seen, *turned]))
 
-    def vectors(asked: KeypointQuery) -> list[Any]:
-        found = asked.found
+    def vectors(query: KeypointQuery) -> list[Any]:
+        found = query.found
         mirrored = found._replace(descriptors=found.descriptors[:, visual_words._MIRROR])
         return list(one.of(keypoint_collection.real([found, mirrored])))
 
-    yield Way("one aggregated vector", "Vector", vectors=True, stored=one.of, asked=vectors)
+    yield Way("one aggregated vector", "Vector", vectors=True, stored=one.of, queries=vectors)
 
 
 def _rare(words: bytes) -> str:
@@ -179,7 +179,7 @@ def _different(words: bytes) -> NDArray[np.uint32]:
 
 
 def _both(of: Callable[[bytes], str]) -> Callable[[KeypointQuery], list[Any]]:
-    return lambda asked: [of(asked.features.words), of(asked.features.mirrored)]
+    return lambda query: [of(query.features.words), of(query.features.mirrored)]
 
 
 # --- the server ---------------------------------------------------------------------------------
@@ -243,16 +243,16 @@ def _row(
     progress: Progress,
     client: weaviate.WeaviateClient,
     way: Way,
-    asked: list[tuple[KeypointQuery, bool]],
+    queries: list[tuple[KeypointQuery, bool]],
     cost: Cost,
 ) -> Row:
     held = client.collections.use(way.collection).with_tenant("default")
     right: dict[str, list[bool]] = defaultdict(list)
     agreed: list[bool] = []
     taken: list[float] = []
-    for one, agrees in progress.track(asked, description=f"asking: {way.name}"):
+    for one, agrees in progress.track(queries, description=f"searching: {way.name}"):
         found: set[int] = set()
-        for question in way.asked(one):
+        for question in way.queries(one):
             began = time.perf_counter()
             found.update(_found(held, way, question))
             taken.append(time.perf_counter() - began)
@@ -296,11 +296,11 @@ def _percent(flags: Sequence[bool]) -> float:
 
 
 def _disk(folder: Path) -> float:
-    """Bytes that a folder takes."""
+    """Return the bytes that a folder takes."""
     return float(subprocess.check_output(["du", "-sk", str(folder)]).split()[0]) * 1024
 
 
 def _memory(server: servers.Weaviate) -> float:
-    """Bytes that the server has taken for itself, files it has mapped left out."""
+    """Return the server's resident bytes, without mapped files."""
     held = psutil.Process(server.pid).memory_info()
     return float(held.rss - held.shared)

@@ -1,4 +1,4 @@
-"""What Weaviate finds of what is there: against the exact index, on crops of real photos."""
+"""Recall of Weaviate against the exact index, on crops of real photos."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ from tests.doubles.records import image_id, record
 
 TENANT = "default"
 SURE = 5
-"""Votes from which a candidate is seldom one by chance."""
+"""Votes at which a candidate is rarely one by chance."""
 ENTRY = 500
 KEPT = Path("out")
 DIMENSIONS = 512
 NOISE = 0.9
-"""Length of what sets a made picture apart from its subject's centre."""
+"""Length of the vector from a subject's centre to a made picture."""
 
 
 class Size(NamedTuple):
-    """How many crops are stored and asked about."""
+    """Numbers of stored crops and queries."""
 
     stored: int
-    asked: int
+    queries: int
     near: int
-    """Of those, how many ask for candidates as an upload does."""
+    """Queries among them that search candidates as an upload does."""
 
 
 FULL: dict[Kind, Size] = {"made": Size(10_000, 500, 200), "real": Size(50_000, 1_000, 200)}
@@ -49,10 +49,10 @@ QUICK = Size(150, 8, 4)
 
 
 class Million(NamedTuple):
-    """How many made vectors are stored and asked about."""
+    """Numbers of stored made vectors and queries."""
 
     made: int
-    asked: int
+    queries: int
     subjects: int
 
 
@@ -62,7 +62,7 @@ QUICK_MILLION = Million(1_000, 8, 100)
 
 @contextmanager
 def weaviate(folder: Path) -> Iterator[tuple[servers.Weaviate, WeaviateIndex]]:
-    """A server and an index of one's own."""
+    """Start a Weaviate server and open an index on it."""
     with servers.weaviate(folder / "weaviate") as server:
         index = WeaviateIndex(parse(server.url), POLICY, prefix="Bench")
         try:
@@ -72,7 +72,7 @@ def weaviate(folder: Path) -> Iterator[tuple[servers.Weaviate, WeaviateIndex]]:
 
 
 def rows(run: Run) -> list[Row]:
-    """Recall at ten, and of candidates by each source, on many crops and some held out."""
+    """Measure recall at ten, and of each source's candidates, on crops with some held out."""
     return [_row(run, source) for source in run.sources]
 
 
@@ -84,7 +84,7 @@ def _row(run: Run, source: PhotoSource) -> Row:
         trained = models.trained("dual-encoder")
         model = trained or models.tiny(folder / "model")
         kept = folder if run.quick else KEPT
-        made = crops.crops(progress, source, model, size.stored + size.asked, kept)
+        made = crops.crops(progress, source, model, size.stored + size.queries, kept)
         local = SQLiteIndex(folder / "index.sqlite", POLICY, durable=False)
         stack.callback(local.close)
         server, index = stack.enter_context(weaviate(folder))
@@ -103,12 +103,12 @@ def _row(run: Run, source: PhotoSource) -> Row:
                 vector=made.vectors[n],
                 space_id=made.space_id,
             )
-            for n in range(size.stored, size.stored + size.asked)
+            for n in range(size.stored, size.stored + size.queries)
         ]
         found, taken = _recalls(progress, local, index, held)
         sources, hit_ms = _candidates(progress, local, index, held[: size.near])
         return Row(
-            work=f"Weaviate's recall at 10 of {size.stored:,} crops, {size.asked:,} held out",
+            work=f"Weaviate's recall at 10 of {size.stored:,} crops, {size.queries:,} held out",
             photos=source.kind,
             unit="",
             value=float(np.mean(found)),
@@ -129,9 +129,9 @@ def _row(run: Run, source: PhotoSource) -> Row:
 def _recalls(
     progress: Progress, local: Index, index: Index, held: Sequence[Query]
 ) -> tuple[list[float], list[float]]:
-    """Measure each query's share of the exact nearest that were found, and its seconds."""
+    """Return each query's share of the exact nearest that were found, and its seconds."""
     found, taken = [], []
-    for query in progress.track(held, description="asking"):
+    for query in progress.track(held, description="searching"):
         exact = _nearest(local, query)
         began = time.perf_counter()
         near = _nearest(index, query)
@@ -141,7 +141,7 @@ def _recalls(
 
 
 def million(run: Run) -> list[Row]:
-    """Search and candidates among a million made pictures, and what holding them takes."""
+    """Measure search and candidates among a million made pictures, and their storage."""
     size = QUICK_MILLION if run.quick else FULL_MILLION
     progress = run.progress
     random = np.random.default_rng(11)
@@ -162,9 +162,9 @@ def million(run: Run) -> list[Row]:
             part = [record(start + n, seq, vectors={space: matrix[n]}) for n in range(ENTRY)]
             index.project_entry(TENANT, seq, part, [], [])
         stored = time.perf_counter() - began
-        asked = vectors(size.asked)
+        queries = vectors(size.queries)
         search, check = [], []
-        for n, vector in enumerate(progress.track(asked, description="asking")):
+        for n, vector in enumerate(progress.track(queries, description="searching")):
             search.append(_timed(partial(index.find_neighbours, TENANT, space, vector, limit=20)))
             query = Query(
                 image_id=image_id(size.made + n),
@@ -208,9 +208,9 @@ def _nearest(index: Index, query: Query) -> set[str]:
 
 
 def _candidates(
-    progress: Progress, local: Index, index: Index, asked: Sequence[Query]
+    progress: Progress, local: Index, index: Index, queries: Sequence[Query]
 ) -> tuple[dict[str, object], list[float]]:
-    """Share of the exact candidates that Weaviate finds too, by source; seconds of each query."""
+    """Return the share of exact candidates found by source, and each query's seconds."""
     there: dict[str, list[int]] = {}
     taken = []
     kinds: dict[str, Callable[[Hit], bool]] = {
@@ -224,7 +224,7 @@ def _candidates(
         f"features, {SURE} votes or more": lambda hit: (hit.votes or 0) >= SURE,
         f"features, fewer than {SURE} votes": lambda hit: 0 < (hit.votes or 0) < SURE,
     }
-    for query in progress.track(asked, description="asking for candidates"):
+    for query in progress.track(queries, description="searching candidates"):
         exact = local.find_candidates(TENANT, [query])[0]
         began = time.perf_counter()
         near = index.find_candidates(TENANT, [query])[0]
@@ -233,12 +233,12 @@ def _candidates(
             kind = name.partition(",")[0]
             mine = {hit.image_id for hit in near if kinds[kind](hit)}
             there.setdefault(name, []).extend(hit.image_id in mine for hit in exact if has(hit))
-    told: dict[str, object] = {
+    shares: dict[str, object] = {
         f"exact candidates by {name} found, of {len(found)}": float(np.mean(found))
         for name, found in there.items()
         if found
     }
-    return told, taken
+    return shares, taken
 
 
 def _timed(act: Callable[[], object]) -> float:

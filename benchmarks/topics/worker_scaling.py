@@ -19,7 +19,7 @@ from tests.e2e.service import Service, serving
 
 
 class Size(NamedTuple):
-    """How much is uploaded, and by how many workers it is settled."""
+    """Numbers of uploads, and of workers that settle them."""
 
     files: int
     request: int
@@ -34,7 +34,7 @@ QUICK = Size(8, 4, 4, (1,))
 
 
 def rows(run: Run) -> list[Row]:
-    """In one run, on the same files; and checks of the distributed service beside its ingest."""
+    """Measure each service on the same files, and checks of the distributed one."""
     size = QUICK if run.quick else FULL
     model = models.mini()
     made = {
@@ -80,7 +80,7 @@ def rows(run: Run) -> list[Row]:
 
 @contextmanager
 def _fleet(workers: int, model: str) -> Iterator[Fleet]:
-    """Start an API and so many workers over a Redis and a Weaviate of their own."""
+    """Start an API and `workers` workers over their own Redis and Weaviate."""
     with (
         photos.folder() as folder,
         servers.redis(folder / "redis") as redis,
@@ -100,7 +100,7 @@ def _fleet(workers: int, model: str) -> Iterator[Fleet]:
 def _rate(
     progress: Progress, service: Service | Fleet, files: Sequence[bytes], size: Size, name: str
 ) -> float:
-    """Photos settled a second, from the first request to the last verdict."""
+    """Return photos settled a second, from the first request to the last verdict."""
     measured = files[size.warm :]
     _send(service, files[: size.warm], size.request)
     service.settled(300)
