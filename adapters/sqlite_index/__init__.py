@@ -1,4 +1,4 @@
-"""The embedded index: SQLite and numpy, exact, one file."""
+"""Embedded index on SQLite and numpy: exact search, one file."""
 
 from adapters.sqlite_index.index import SQLiteIndex
 

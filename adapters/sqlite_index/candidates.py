@@ -1,4 +1,4 @@
-"""What lies near a picture: the sources asked, and their answers put together."""
+"""Candidate search: hits of hashes, vectors and visual words, merged by record."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from core.ports import Neighbour
 from core.types import Hit, Query, Vector
 
 FEW = 16
-"""Where filters let through less than one in so many, those are read alone."""
+"""If fewer than one in so many records pass the filters, only their vectors are read."""
 
 
 def hits(
@@ -29,9 +29,9 @@ def hits(
     *,
     words: bool,
 ) -> list[list[Hit]]:
-    """Candidates near each query, in order of slots, without the slots `hidden` from it.
+    """Return the candidates near each query, in order of slots, without the slots `hidden` from it.
 
-    A flat or tiny query has none. `words`: local features are asked as well.
+    A flat or tiny query has none. `words` adds candidates by local features.
     """
     similar = _similar(memory, spaces, queries, hidden, policy)
     found: list[list[Hit]] = []
@@ -71,10 +71,10 @@ def neighbours(
     passes: NDArray[np.bool_] | None = None,
     alone: bool = False,
 ) -> list[Neighbour]:
-    """Nearest records of a space, best first, without the slots `hidden`.
+    """Return the nearest records of a space, best first, without the slots `hidden`.
 
-    `passes` is (slots,) whether each passes the filters by itself, None where there are none.
-    `alone`: no original passes for a copy.
+    `passes` is a (slots,) mask of the records that pass the filters themselves, None without
+    filters. Originals of passing copies are included unless `alone`.
     """
     if vectors is None:
         return []
@@ -110,27 +110,27 @@ def _similar(
     hidden: Sequence[frozenset[int]],
     policy: Policy,
 ) -> list[list[nearest.VectorNeighbour]]:
-    """For each query the nearest of its vector's space; queries of a space go together."""
+    """Return the nearest records of each query; queries of one space share a matrix product."""
     found: list[list[nearest.VectorNeighbour]] = [[] for _ in queries]
-    asking: dict[str, list[int]] = {}
+    by_space: dict[str, list[int]] = {}
     for n, query in enumerate(queries):
         if query.vector is not None and query.fingerprint.comparable:
             if query.space_id is None:
                 raise MalformedError("a vector must name its space", field="space_id")
-            asking.setdefault(query.space_id, []).append(n)
-    for space_id, asked in asking.items():
+            by_space.setdefault(query.space_id, []).append(n)
+    for space_id, numbers in by_space.items():
         vectors = spaces[space_id]
         if vectors is None:
             continue
-        matrix = np.stack([_same_dimensions(vectors, queries[n].vector) for n in asked])
-        without = [np.array(sorted(hidden[n]), np.int64) for n in asked]
+        matrix = np.stack([_same_dimensions(vectors, queries[n].vector) for n in numbers])
+        without = [np.array(sorted(hidden[n]), np.int64) for n in numbers]
 
         def keep(q: int, slots: Ints, without: list[Ints] = without) -> NDArray[np.bool_]:
             return memory.candidates[slots] & ~np.isin(slots, without[q])
 
         near = vectors.search(matrix, policy.visual_top, policy.visual_floor, keep)
-        for n, those in zip(asked, near, strict=True):
-            found[n] = those
+        for n, neighbours_of_query in zip(numbers, near, strict=True):
+            found[n] = neighbours_of_query
     return found
 
 
@@ -138,7 +138,7 @@ def _same_dimensions(vectors: VectorSearch, vector: Vector | None) -> Vector:
     given = np.asarray(vector, np.float32)
     if given.shape != (vectors.dimensions,):
         raise MalformedError(
-            f"the space has {vectors.dimensions} dimensions, the vector {given.shape}",
+            f"the space has {vectors.dimensions} dimensions, the vector has shape {given.shape}",
             field="vector",
         )
     return given

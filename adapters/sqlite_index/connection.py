@@ -1,4 +1,4 @@
-"""One SQLite file: a writer under a lock, readers from a pool, vendor errors translated."""
+"""Connections to one SQLite file: a locked writer, pooled readers, translated errors."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from adapters.sqlite_index import schema
 from core.errors import IndexUnavailableError
 
 PATIENCE = 30.0
-"""Seconds to wait for another process's write; a batch takes milliseconds, a swap seconds."""
+"""Seconds to wait for a write of another process: a batch takes milliseconds, a swap seconds."""
 
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """Raise IndexUnavailableError for whatever SQLite or the file system says."""
+    """Translate errors of SQLite and the file system into IndexUnavailableError."""
     try:
         yield
     except (sqlite3.Error, OSError) as error:
@@ -26,7 +26,7 @@ def translated(path: Path) -> Iterator[None]:
 
 
 class Database:
-    """Connections to one file, safe for threads; several processes may have one each."""
+    """Thread-safe connections to one file, which several processes may share."""
 
     def __init__(self, path: Path, *, durable: bool) -> None:
         self.path = path
@@ -40,7 +40,7 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """A connection inside a read transaction: all it sees is of one moment."""
+        """Yield a connection inside a read transaction, which sees one consistent state."""
         with translated(self.path):
             with self._pool_lock:
                 self._refuse_closed()
@@ -62,7 +62,7 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """The writer inside a transaction: committed at the end, rolled back on an error."""
+        """Yield the writer inside a transaction: committed at the end, rolled back on an error."""
         with translated(self.path), self._writing:
             self._refuse_closed()
             db = self._writer
@@ -75,25 +75,25 @@ class Database:
                     db.execute("ROLLBACK")
 
     def take(self, path: Path) -> None:
-        """Replace everything by what another index file holds, in one transaction.
+        """Replace all contents by those of another index file, in one transaction.
 
         The pages are copied into this file (SQLite's online backup), so that readers, in other
-        processes too, go on with the old moment until they begin their next transaction.
+        processes too, see the old contents until they begin their next transaction.
         """
         with translated(self.path), self._writing:
             self._refuse_closed()
             if not path.is_file():
-                raise IndexUnavailableError(f"there is no index at {path.name}")
+                raise IndexUnavailableError(f"there is no index file {path.name}")
             with closing(self._connect(path)) as source, closing(self._connect()) as target:
                 schema.migrate(source)
                 source.backup(target)
                 self._truncate(target)
-            # the full-text tables keep what they know of their own connection's past
+            # full-text tables cache state per connection, which the copied pages outdate
             self._writer.close()
             self._writer = self._prepared()
 
     def close(self) -> None:
-        """Close every connection; those in use close when they come back."""
+        """Close every connection; one in use is closed when it is returned."""
         with translated(self.path), self._writing, self._pool_lock:
             if not self._closed:
                 self._closed = True
@@ -122,7 +122,7 @@ class Database:
         return db
 
     def _prepared(self) -> sqlite3.Connection:
-        """A connection that may write, to a file that has every table."""
+        """Return a connection that may write, after creating or migrating the tables."""
         deadline = time.monotonic() + PATIENCE
         while True:
             db = self._connect()

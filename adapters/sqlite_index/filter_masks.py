@@ -1,7 +1,7 @@
-"""Which records pass filters: columns in memory for values that many share, tables for rare ones.
+"""Masks of the records that pass filters: columns in memory, and tables for rare values.
 
-A filter such as decision = allow lets nearly every record through: to read those rows would cost
-more than the search. Columns take 41 bytes a record, and are read once somebody filters.
+A filter such as decision = allow passes nearly every record, and to read those rows would cost more
+than the search. Columns take 41 bytes a record, and are read at the first filter.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from adapters.sqlite_index.vector_search import VectorSearch
 from core.ports import Filters
 
 _BATCH = 4_096
-"""Rows taken over in one go."""
+"""Rows copied at once."""
 _EQUAL = ("category", "owner_id", "verdict")
 _SHARED = (*_EQUAL, "decision")
 _RARE = ("sha256", "external_id", "original_id")
@@ -30,20 +30,20 @@ COLUMNS = (
     "LEFT JOIN records o ON o.tenant = r.tenant AND o.image_id = r.original_id "
     "WHERE r.tenant = ? {}"
 )
-"""What `FilterColumns.extend` takes, of some records."""
+"""Query of the rows that `FilterColumns.extend` takes."""
 
 LATE = "AND r.original_id IN (SELECT value FROM json_each(?))"
-"""Copies of records that came after them."""
+"""Condition on the copies of records that were projected after them."""
 
 Mask = NDArray[np.bool_]
 
 
 class FilterColumns:
-    """What most filters look at, by slot; one writer at a time, any number of searches beside."""
+    """Columns of most filters by slot, for one writer at a time and any number of searches."""
 
     def __init__(self) -> None:
         self.ready = False
-        """Whether they were read; from then on they are kept up."""
+        """Whether the columns were read; from then on they are kept up to date."""
         self._codes: dict[str, dict[str, int]] = {name: {} for name in _SHARED}
         self._values = {name: np.empty(0, np.int32) for name in _SHARED}
         self._rows = np.empty(0, np.int64)
@@ -51,7 +51,7 @@ class FilterColumns:
         self._originals = np.empty(0, np.int64)
 
     def extend(self, found: Iterable[Sequence[Any]], slots: int) -> None:
-        """Hold these rows of `COLUMNS`, with room for so many slots."""
+        """Store rows of `COLUMNS`, with room for so many slots."""
         self._reach(slots)
         pairs = iter(found)
         while part := list(islice(pairs, _BATCH)):
@@ -67,11 +67,11 @@ class FilterColumns:
             self._rows[at] = rows
 
     def remove(self, slots: Ints) -> None:
-        """Let go of (n,) slots; one that is not there is no error."""
+        """Remove (n,) slots; unknown ones are ignored."""
         self._rows[slots[slots < len(self._rows)]] = -1
 
     def passing(self, filters: Filters, chosen: Ints | None) -> Mask:
-        """(slots,) whether each record passes; of (n,) slots `chosen` alone, where there are."""
+        """Return a (slots,) mask of passing records, among (n,) slots `chosen` unless None."""
         rows, values = self._rows, self._values
         passes: Mask = rows >= 0
         count = len(rows)
@@ -96,9 +96,9 @@ class FilterColumns:
         return passes
 
     def standing(self, passes: Mask, vectors: VectorSearch) -> Mask:
-        """(slots,) who is found in a space: those that pass, or of which a copy does.
+        """Return a (slots,) mask of the records to find in a space.
 
-        A copy without a vector of its own there has its original pass for it.
+        They pass themselves, or are the original of a passing copy without a vector there.
         """
         slots = np.flatnonzero(passes)
         originals = self._originals[slots]
@@ -110,11 +110,11 @@ class FilterColumns:
         return found
 
     def rows(self, passes: Mask) -> Ints:
-        """(n,) rows of those that pass, in order."""
+        """Return the (n,) row numbers of the records that pass, in order."""
         return np.sort(self._rows[: len(passes)][passes], kind="stable")  # nearly sorted: quick
 
     def _reach(self, slots: int) -> None:
-        """Room for more; what searches hold is left as it is."""
+        """Grow the columns; arrays that running searches hold stay unchanged."""
         have = len(self._rows)
         if slots <= have:
             return
@@ -128,7 +128,7 @@ class FilterColumns:
 
 
 def rare(db: sqlite3.Connection, number: int, filters: Filters) -> Ints | None:
-    """(n,) slots that the tables know to pass the rarer filters, None where there are none."""
+    """Return the (n,) slots that pass the filters by rare values, None without such filters."""
     found: list[Ints] = []
     for name in _RARE:
         value = getattr(filters, name)
@@ -157,5 +157,5 @@ def _column(db: sqlite3.Connection, statement: str, values: tuple[object, ...]) 
 
 
 def _milliseconds(moments: Sequence[str]) -> Ints:
-    """(n,) since the epoch, of n RFC 3339 times in UTC."""
+    """Return (n,) milliseconds since the epoch of n RFC 3339 times in UTC."""
     return np.array([one.rstrip("Z") for one in moments], "datetime64[ms]").astype(np.int64)

@@ -1,4 +1,4 @@
-"""64-bit hashes of the anchors in one array, searched whole."""
+"""Exhaustive search of the 64-bit hashes of all anchors."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Hash64 = NDArray[np.uint64]
 _Bytes = NDArray[np.uint8]
 
 _CHUNK = 16_384
-"""Hashes looked at in one go: they and their distances stay in a core's own cache."""
+"""Hashes compared at once: they and their distances fit in a core's own cache."""
 
 
 class HashNeighbour(NamedTuple):
-    """A stored hash near a question: the closest turn, the first of equals."""
+    """Stored hash near a query, with the closest of its turns, the first of equal ones."""
 
     slot: int
     hamming: int
@@ -25,7 +25,7 @@ class HashNeighbour(NamedTuple):
 
 
 class _HashSnapshot(NamedTuple):
-    """What a search sees: arrays that only grow past `filled`, or lose an owner."""
+    """State that a search reads: arrays that only grow past `filled`, or lose an owner."""
 
     bits: Hash64
     owners: Ints
@@ -33,7 +33,7 @@ class _HashSnapshot(NamedTuple):
 
 
 class HashSearch:
-    """Hashes by slot; one writer at a time, any number of searches beside it."""
+    """Hashes by slot, for one writer at a time and any number of searches."""
 
     def __init__(self) -> None:
         self._view = _HashSnapshot(np.empty(256, np.uint64), np.empty(256, np.int64), 0)
@@ -43,7 +43,7 @@ class HashSearch:
         return self._places.count
 
     def extend(self, slots: Ints, bits: Hash64) -> None:
-        """Put (n,) hashes at (n,) different slots; what was there is replaced."""
+        """Set the hashes of (n,) different slots to (n,) `bits`."""
         places = self._places.of(slots)
         changed = (places < 0) | (self._view.bits[places] != bits)
         slots, bits = slots[changed], bits[changed]
@@ -56,13 +56,13 @@ class HashSearch:
         self._view = view._replace(filled=end)
 
     def remove(self, slots: Ints) -> None:
-        """Take (n,) slots out; one that is not there is no error."""
+        """Remove (n,) slots; unknown ones are ignored."""
         places = self._places.of(slots)
         self._view.owners[places[places >= 0]] = -1
         self._places.put(slots, np.full(len(slots), -1))
 
     def search(self, turns: Hash64, radius: int) -> list[HashNeighbour]:
-        """Everything within `radius` bits of any of (t,) hashes, in order of slots."""
+        """Return the hashes within `radius` bits of any of (t,) `turns`, in order of slots."""
         bits, owners, count = self._view
         size = min(_CHUNK, count)
         work = np.empty(size, np.uint64), np.empty(size, np.uint8), np.empty(size, np.uint8)
@@ -80,7 +80,7 @@ class HashSearch:
         )
 
     def _room(self, more: int) -> _HashSnapshot:
-        """A view with room for `more`; a larger one leaves out what was removed."""
+        """Return a view with room for `more`; a new one leaves out removed hashes."""
         bits, owners, count = self._view
         if count + more <= len(bits):
             return self._view
@@ -94,7 +94,7 @@ class HashSearch:
 
 
 def _nearest(part: Hash64, turns: Hash64, space: Hash64, each: _Bytes, best: _Bytes) -> _Bytes:
-    """(n,) least distances of (n,) hashes to any of the turns; the last three are room to work."""
+    """Return the (n,) least distances of (n,) hashes to any turn; the last three are buffers."""
     space, each, best = space[: len(part)], each[: len(part)], best[: len(part)]
     best.fill(64)
     for turn in turns:

@@ -1,4 +1,4 @@
-"""The port `Index` on one SQLite file and numpy: exact, for one machine."""
+"""Implementation of the port `Index` on one SQLite file and numpy: exact, for one machine."""
 
 from __future__ import annotations
 
@@ -26,18 +26,19 @@ from core.records import Outcome, Record, State, Tombstone
 from core.types import ActiveSpaces, Hit, Query, SpaceKind, Vector
 
 _FILES = ("", "-wal", "-shm")
-"""What SQLite appends to the names of the files of one database."""
+"""Suffixes of the files of one database."""
 
 
 class SQLiteIndex:
-    """An index in a file; several processes may read it while one writes."""
+    """Index in a file; several processes may read it while one writes."""
 
     def __init__(
         self, path: Path, policy: Policy, *, durable: bool = True, features: bool = True
     ) -> None:
-        """Open or create. `durable`: what `project` wrote outlasts a loss of power.
+        """Open or create the file. Raise IndexUnavailableError.
 
-        `features`: local features are a source of candidates.
+        `durable` flushes each projected entry to the disk; `features` finds candidates by local
+        features too.
         """
         self._database = Database(path, durable=durable)
         self._policy = policy
@@ -47,15 +48,15 @@ class SQLiteIndex:
         self._lagging: dict[str, int] | None = None
 
     def watermark(self, tenant: str) -> int:
-        """W: every entry up to it is visible. 0 for an unknown tenant."""
+        """Return W, up to which every entry is visible; 0 for an unknown tenant."""
         with self._at(tenant) as now:
             return now.watermark
 
     def check_replicas(self) -> None:
-        """It is one file: there is no part of it to be away."""
+        """Do nothing: one file has no replicas."""
 
     def tenants(self) -> list[str]:
-        """Those that have a watermark, sorted."""
+        """Return the tenants that have a watermark, sorted."""
         with self._database.reading() as db:
             return [row[0] for row in db.execute("SELECT tenant FROM tenants ORDER BY tenant")]
 
@@ -69,7 +70,7 @@ class SQLiteIndex:
         *,
         standings: Sequence[ActiveSpaces] = (),
     ) -> None:
-        """Write what entry `seq` left and W = seq, in one transaction; nothing if not the next."""
+        """Write the changes of entry `seq` and W = seq in one transaction, if it is the next."""
         with self._database.writing() as db:
             projection.project(
                 db,
@@ -82,7 +83,7 @@ class SQLiteIndex:
             )
 
     def active_spaces(self, tenant: str) -> dict[SpaceKind, ActiveSpaces]:
-        """By kind; none of a kind that the log says nothing of."""
+        """Return the active spaces by kind, of the kinds that the log has set."""
         with self._at(tenant) as now:
             found = now.db.execute(
                 "SELECT data FROM standings WHERE tenant = ?", (now.number,)
@@ -92,7 +93,7 @@ class SQLiteIndex:
     def list_unembedded(
         self, tenant: str, space_id: str, limit: int, after: int = -1
     ) -> MissingVectors:
-        """Records that could have a vector in a space and have none, in the order they came."""
+        """Return records that lack a possible vector in a space, in order of projection."""
         with self._at(tenant) as now:
             found = now.db.execute(
                 "SELECT slot, state FROM records INDEXED BY record_by_slot "
@@ -104,7 +105,7 @@ class SQLiteIndex:
         return MissingVectors(states, found[-1][0] if len(found) == limit else None)
 
     def read_states(self, tenant: str, image_ids: Sequence[str]) -> list[State | None]:
-        """In order; None for unknown and deleted ones."""
+        """Return the states in order of the ids; None for unknown and deleted records."""
         with self._at(tenant) as now:
             found = now.by_id(image_ids, "r.state")
         return [None if row is None else mapping.read_state(*row) for row in found]
@@ -119,9 +120,9 @@ class SQLiteIndex:
     ) -> list[State]:
         """Return live records with one of these digests or originals, in the order they came."""
         found: dict[int, bytes] = {}
-        asked = (("sha256", sha256), ("pixels", pixels), ("original_id", originals))
+        columns = (("sha256", sha256), ("pixels", pixels), ("original_id", originals))
         with self._at(tenant) as now:
-            for column, values in asked:
+            for column, values in columns:
                 if values:
                     found.update(
                         now.db.execute(
@@ -135,11 +136,11 @@ class SQLiteIndex:
     def find_candidates(
         self, tenant: str, queries: Sequence[Query], *, without: Sequence[str] = ()
     ) -> list[list[Hit]]:
-        """Anchors near each query from every source, in the order they came to be.
+        """Return the anchors near each query from every source, in order of projection.
 
-        Closed and flat ones, those in `without` and the query's own picture are left out; a flat
-        query has none. Raise MalformedError for a vector without its space or of other dimensions
-        than the space has.
+        Closed and flat anchors, those in `without` and the query's own picture are left out; a
+        flat query has none. Raise MalformedError for a vector without its space or of other
+        dimensions than the space has.
         """
         spaces = {q.space_id for q in queries if q.vector is not None and q.space_id is not None}
         named = [query.image_id for query in queries]
@@ -153,7 +154,7 @@ class SQLiteIndex:
     def read_records(
         self, tenant: str, image_ids: Sequence[str], *, vectors: bool = False
     ) -> list[Record | None]:
-        """In order; None for unknown and deleted ones."""
+        """Return the records in order of the ids; None for unknown and deleted ones."""
         with self._at(tenant) as now:
             found = now.by_id(image_ids, mapping.JOINED)
             records = [None if row is None else mapping.read_record(tenant, row) for row in found]
@@ -165,7 +166,7 @@ class SQLiteIndex:
             ]
 
     def read_tombstones(self, tenant: str, image_ids: Sequence[str]) -> list[Tombstone | None]:
-        """In order."""
+        """Return the tombstones in order of the ids; None for records that were not deleted."""
         with self._at(tenant) as now:
             found = now.db.execute(
                 "SELECT image_id, seq, deleted_at FROM tombstones "
@@ -182,10 +183,10 @@ class SQLiteIndex:
         limit: int,
         before: tuple[str, str] | None = None,
     ) -> IndexPage:
-        """Records older than (accepted_at, image_id) `before` that pass every filter.
+        """Return records older than (accepted_at, image_id) `before` that pass every filter.
 
-        `accepted_after` and `accepted_before` exclude the moment itself; `original_id` finds
-        the copies of an original, not the original.
+        `accepted_after` and `accepted_before` exclude the time itself; `original_id` selects the
+        copies of an original, not the original.
         """
         with self._at(tenant) as now:
             found = now.db.execute(*lists.query(now.number, filters, limit, before)).fetchall()
@@ -193,7 +194,7 @@ class SQLiteIndex:
         return IndexPage(records, len(found) > limit)
 
     def read_outcomes(self, tenant: str, job_ids: Sequence[str]) -> list[Outcome | None]:
-        """In order."""
+        """Return the outcomes in order of the ids; None for jobs that have not ended."""
         with self._at(tenant) as now:
             found = now.db.execute(
                 "SELECT job_id, data FROM outcomes "
@@ -210,7 +211,7 @@ class SQLiteIndex:
         limit: int,
         before: tuple[str, str] | None = None,
     ) -> tuple[list[Outcome], bool]:
-        """Ended jobs older than (accepted_at, job_id) `before`, and whether more follow."""
+        """Return ended jobs older than (accepted_at, job_id) `before`, and whether more follow."""
         with self._at(tenant) as now:
             found = now.db.execute(*lists.outcomes(now.number, status, limit, before)).fetchall()
         return [mapping.read_outcome(*row) for row in found[:limit]], len(found) > limit
@@ -226,10 +227,10 @@ class SQLiteIndex:
         without: Sequence[str] = (),
         filters: Filters | None = None,
     ) -> list[Neighbour]:
-        """Exact nearest records of a space, best first, of equals the one that came to be first.
+        """Return the exact nearest records of a space, best first, equal ones in projection order.
 
-        A record passes the filters by itself, or for a copy without a vector of its own there.
-        Raise MalformedError for a vector of other dimensions than the space has.
+        A record passes the filters itself, or by a copy without a vector of its own there. Raise
+        MalformedError for a vector of other dimensions than the space has.
         """
         with self._ready(tenant, {space_id}, columns=filters is not None) as (now, memory, spaces):
             hidden = frozenset(now.slots(without).values())
@@ -254,9 +255,9 @@ class SQLiteIndex:
         without: Sequence[str] = (),
         filters: Filters | None = None,
     ) -> list[Neighbour]:
-        """Records with any of a text's words, most relevant first, by `keyword_search.search`.
+        """Return records with any of a text's words, most relevant first (`keyword_search.search`).
 
-        Similarity is BM25 over the stored words alone: 0 or above, and no measure across questions.
+        Similarity is BM25 over the stored words: 0 or above, not comparable between queries.
         """
         with self._ready(tenant, set(), columns=filters is not None) as (now, memory, _):
             if not now.watermark:
@@ -273,30 +274,30 @@ class SQLiteIndex:
         by: Literal["category", "owner_id", "decision", "verdict", "tag"],
         limit: int,
     ) -> list[str]:
-        """Values that records have, sorted, at most so many; one look into an index each."""
+        """Return at most `limit` values of a column, sorted; each takes one index lookup."""
         with self._at(tenant) as now:
             found = now.db.execute(lists.values(by), {"tenant": now.number, "limit": limit})
             return [row[0] for row in found]
 
     def read_cards(self, tenant: str, image_ids: Sequence[str]) -> list[RecordCard | None]:
-        """In order; None for unknown and deleted ones."""
+        """Return the cards in order of the ids; None for unknown and deleted records."""
         with self._at(tenant) as now:
             return now.cards(image_ids)
 
     def read_vectors(
         self, tenant: str, space_id: str, image_ids: Sequence[str]
     ) -> list[Vector | None]:
-        """Return each record's own vector of a space, in order; a copy has no visual one."""
+        """Return each record's own (d,) float32 vector of a space; a copy has no visual one."""
         with self._at(tenant) as now:
             return now.vectors_in(space_id, image_ids)
 
     def count_records(self, tenant: str, spaces: Sequence[str] = ()) -> Stats:
-        """Counts as of W; of these spaces also where no record has a vector in them."""
+        """Return the counts as of W, also of these spaces if no record has a vector in them."""
         with self._at(tenant) as now:
             return statistics.stats(now.db, now.number, now.watermark, spaces)
 
     def fresh(self) -> SQLiteIndex:
-        """An empty index in a file beside this one's; what an earlier one left is removed."""
+        """Return an empty index in a file beside this one, replacing a leftover one."""
         path = self._database.path
         beside = path.with_name(f"{path.name}.new")
         for suffix in _FILES:
@@ -304,12 +305,14 @@ class SQLiteIndex:
         return SQLiteIndex(beside, self._policy, durable=False)
 
     def swap(self, fresh: Index) -> bool:
-        """Hold what `fresh`, made by this one's `fresh`, holds, and remove its file.
+        """Replace the contents by those of an index made by `fresh`, and remove its file.
 
-        False where it lags behind; what lags as far when it is asked again is all the log holds.
+        Return False if it lags behind; one that lags as far at the next call has all of the log.
         """
         if not isinstance(fresh, SQLiteIndex):
-            raise IndexUnavailableError("only an index of the same kind can take its place")
+            raise IndexUnavailableError(
+                f"an SQLite index cannot take the contents of a {type(fresh).__name__}"
+            )
         marks = {tenant: fresh.watermark(tenant) for tenant in self.tenants()}
         behind = any(mark < self.watermark(tenant) for tenant, mark in marks.items())
         if behind and marks != self._lagging:
@@ -320,17 +323,17 @@ class SQLiteIndex:
         return True
 
     def take(self, path: Path) -> None:
-        """Hold what the closed index file at `path` holds, and remove that file.
+        """Replace the contents by those of the closed index file at `path`, and remove that file.
 
-        Every reader, in this process and in others, sees either all of the old or all of the
-        new. Raise IndexUnavailableError, with nothing changed, where that fails.
+        Every reader, in this process and in others, sees all of the old or all of the new contents.
+        Raise IndexUnavailableError on failure, which changes nothing.
         """
         self._database.take(path)
         for suffix in _FILES:
             path.with_name(path.name + suffix).unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Let go of files and memory; whatever is asked afterwards is refused."""
+        """Close the files and free the memory; later calls raise IndexUnavailableError."""
         self._database.close()
         with self._lock:
             self._memories.clear()
@@ -349,7 +352,7 @@ class SQLiteIndex:
         words: bool = False,
         columns: bool = False,
     ) -> Iterator[tuple[ReadSnapshot, TenantCache, dict[str, VectorSearch | None]]]:
-        """A moment, a tenant's memory up to it at least, and the vectors of these spaces."""
+        """Yield a snapshot, the tenant's cache at least as new, and the vectors of these spaces."""
         while True:
             with self._at(tenant) as now:
                 with self._lock:
@@ -367,7 +370,7 @@ class SQLiteIndex:
 
     @staticmethod
     def _passing(now: ReadSnapshot, memory: TenantCache, filters: Filters | None) -> Mask | None:
-        """(slots,) which records pass, None where all do."""
+        """Return a (slots,) mask of the records that pass, None without filters."""
         if filters is None:
             return None
         return memory.columns.passing(filters, rare(now.db, now.number, filters))

@@ -1,4 +1,4 @@
-"""Keyword search: any of a question's words, ranked by BM25 in the tenant's full-text table."""
+"""Keyword search for any word of a query, ranked by BM25 in the tenant's full-text table."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from adapters.sqlite_index.slot_map import Ints
 from core.ports import Neighbour
 
 ENOUGH = 2_000
-"""Records with one of the rarer words, beside which no other need be weighed.
+"""Records with one of the rarer words from which no others are ranked.
 
-Of 100,000 made records, 37,000 (median) had one of a question's seven words; to match them took
-3 ms of CPU, to weigh them 39. With this the first hundred were the same for each of 40 questions,
-in a fifth of the time; with 500 the first ten still were.
+Among 100,000 synthetic records, 37,000 (median) had one of a query's seven words; matching them
+took 3 ms of CPU, ranking them 39 ms. With this limit the first hundred results of each of 40
+queries were the same, in a fifth of the time; with 500 the first ten still were.
 """
 
 
@@ -31,24 +31,24 @@ def search(
     without: Sequence[str],
     among: Ints | None,
 ) -> list[Neighbour]:
-    """The most relevant records, equal ones in the order they came to be.
+    """Return the most relevant records, equal ones in order of projection.
 
-    `among` are (n,) rows in order that may be found, None: all. Rows of a tenant are in the order
+    `among` limits the search to (n,) sorted rows unless None. The rows of a tenant are in the order
     of its slots: a new record gets a row after all others.
 
-    Matching is quick, weighing is not: where the question's rarer words are in `ENOUGH` records,
-    only those are weighed, by all of its words; where they do not fill the answer, every record is.
+    Ranking is slower than matching: if the query's rarer words are in `ENOUGH` records, only those
+    are ranked, by all of its words; if they do not fill the limit, every match is.
     """
-    asked = [f'"{word}"' for word in question_words(text)]
-    if not asked or limit <= 0:
+    terms = [f'"{word}"' for word in question_words(text)]
+    if not terms or limit <= 0:
         return []
     table = _FullTextTable(db, schema.words(number))
-    rare, common = table.parted(asked)
+    rare, common = table.parted(terms)
     hidden = set(without)
     most = limit + len(hidden)
     found = _best(table.weighed(rare, common, most if among is None else None), among, most)
     if common and len(found) < most:
-        every = table.weighed(asked, [], most if among is None else None)
+        every = table.weighed(terms, [], most if among is None else None)
         found = _best(every, among, most)
     names = _names(db, [row for row, _ in found])
     return [
@@ -59,31 +59,31 @@ def search(
 
 
 class _FullTextTable:
-    """One tenant's full-text table."""
+    """Full-text table of one tenant."""
 
     def __init__(self, db: sqlite3.Connection, name: str) -> None:
         self._db = db
         self._name = name
 
-    def parted(self, asked: Sequence[str]) -> tuple[list[str], list[str]]:
-        """The rarest words, so many that they are in `ENOUGH` records together, and the others."""
-        counted = sorted((self._records(word), n) for n, word in enumerate(asked))
+    def parted(self, terms: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Return the rarest words, up to `ENOUGH` records together, and the other words."""
+        counted = sorted((self._records(word), n) for n, word in enumerate(terms))
         rare: list[str] = []
         covered = 0
         for count, n in counted:
             if covered >= ENOUGH:
                 break
-            rare.append(asked[n])
+            rare.append(terms[n])
             covered += count
-        return rare, [word for word in asked if word not in rare]
+        return rare, [word for word in terms if word not in rare]
 
     def weighed(
         self, rare: Sequence[str], common: Sequence[str], limit: int | None
     ) -> dict[int, float]:
-        """Relevance by row of records with a rare word: the best, or all where there is no limit.
+        """Return relevance by row of the records with a rare word: the best `limit`, or all.
 
-        Common words add to it where they are, so a record that has some is asked for with them:
-        what it gets with them is more than what it gets without.
+        Common words add to the relevance, so records that have some are queried with them: their
+        relevance with common words replaces the lower one without.
         """
         either = " OR ".join(rare)
         found = self._rows(either, limit)
@@ -103,7 +103,7 @@ class _FullTextTable:
         return dict(self._db.execute(ordered, (question, limit)).fetchall())
 
     def _records(self, word: str) -> int:
-        """With a word; of more than can matter, as many as can."""
+        """Count the records with a word, up to ten times `ENOUGH`."""
         statement = (
             f"SELECT count(*) FROM (SELECT 1 FROM {self._name} "  # noqa: S608  # a number
             f"WHERE {self._name} MATCH ? LIMIT ?)"
@@ -113,7 +113,7 @@ class _FullTextTable:
 
 
 def _best(found: dict[int, float], among: Ints | None, limit: int) -> list[tuple[int, float]]:
-    """(row, relevance) of the most relevant that may be found, of equals the first."""
+    """Return (row, relevance) of the most relevant rows in `among`, the lower row first."""
     rows = np.fromiter(found, np.int64, len(found))
     relevances = np.fromiter(found.values(), np.float64, len(found))
     if among is not None:

@@ -1,4 +1,4 @@
-"""Lists: one index walk, newest first, whatever the filters."""
+"""SQL statements of lists: one index scan, newest first, for any filters."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _EQUAL = (
     "verdict",
     "decision",
 )
-"""Rarest first: the first one given is walked by its index, the others are looked at on the way."""
+"""Columns, rarest first: the index of the first given one is scanned, the others are compared."""
 
 
 def query(
     number: int, filters: Filters, limit: int, before: tuple[str, str] | None
 ) -> tuple[str, list[object]]:
-    """Statement and values for `limit` + 1 records of a tenant, newest first.
+    """Return statement and values for `limit` + 1 records of a tenant, newest first.
 
     Rows are those of `mapping.read_record`. `accepted_after` and `accepted_before` exclude the
-    moment itself. The index is named, not guessed: where it could not be used, SQLite refuses.
+    time itself. The index is named: SQLite refuses a statement that cannot use it.
     """
     given = _given(filters)
     first = given[0][0] if given else None
@@ -71,7 +71,7 @@ def _equal(name: str, alias: str, *, again: bool) -> str:
 
 def _given(filters: Filters) -> list[tuple[str, str]]:
     """Return (column, value) of all that a record must have, the rarest first."""
-    # one of several decisions is looked at on the way
+    # one of several decisions is compared during the scan
     several = {"tag": filters.tags, "decision": filters.decision * (len(filters.decision) == 1)}
     return [
         (name, value)
@@ -82,7 +82,7 @@ def _given(filters: Filters) -> list[tuple[str, str]]:
 
 
 def values(column: str) -> str:
-    """Statement for the first `limit` different values of a column for a tenant, sorted.
+    """Return the statement for the first `limit` distinct values of a column, sorted.
 
     Each is the least above the last: SQLite's DISTINCT would walk the whole index instead.
     """
@@ -98,7 +98,7 @@ def values(column: str) -> str:
 def outcomes(
     number: int, status: str | None, limit: int, before: tuple[str, str] | None
 ) -> tuple[str, list[object]]:
-    """Statement and values for `limit` + 1 outcomes of a tenant, newest first."""
+    """Return statement and values for `limit` + 1 outcomes of a tenant, newest first."""
     conditions = ["tenant = ?"]
     values: list[object] = [number]
     if status is not None:

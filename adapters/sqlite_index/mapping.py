@@ -1,4 +1,4 @@
-"""Records as rows, and back."""
+"""Encoding of records as rows, and decoding of rows."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ RECORD: Final = (
 """Columns that `record` fills, in its order."""
 
 JOINED: Final = "r.seq, r.state, r.fingerprint, r.fields, f.data"
-"""Columns that `read_record` takes: of the record r and its features f."""
+"""Columns that `read_record` takes, from the record r and its features f."""
 
 CARD: Final = (
     "r.image_id, ifnull(r.original_id, r.image_id), r.verdict, r.decision, r.category, "
     "r.owner_id, r.external_id, r.sha256, r.accepted_at, r.spaces, "
     "(SELECT json_group_array(t.tag) FROM tags t WHERE t.row = r.row)"
 )
-"""Columns that `read_card` takes, of the record r."""
+"""Columns that `read_card` takes, from the record r."""
 
 ABLE: Final = {"visual": 1, "caption": 2}
-"""Bits of the column `able`: there are pixels, there are words."""
+"""Bits of the column `able`: the record has pixels, it has words."""
 
 _NO_FEATURES = Features(b"", b"", b"", 0, 0)
 
@@ -44,13 +44,13 @@ _standing = msgspec.msgpack.Decoder(ActiveSpaces)
 
 
 def signed(phash: str) -> int:
-    """A 64-bit hash of 16 hex digits as the signed integer that SQLite keeps."""
+    """Return a 64-bit hash of 16 hex digits as the signed integer that SQLite stores."""
     value = int(phash, 16)
     return value - (1 << 64) if value >> 63 else value
 
 
 def record(record: Record) -> tuple[object, ...]:
-    """The values of the columns `RECORD`."""
+    """Return the values of the columns `RECORD`."""
     state, fingerprint, fields = record.state, record.fingerprint, record.fields
     return (
         state.image_id,
@@ -80,17 +80,17 @@ def able(state: State, fields: Fields) -> int:
 
 
 def held_of(state: bytes) -> str:
-    """The column `held` of a stored state, for a migration."""
+    """Return the column `held` of a stored state, for a migration."""
     return " ".join(read_state(state).spaces)
 
 
 def able_of(state: bytes, fields: bytes) -> int:
-    """The column `able` of a stored state and its fields, for a migration."""
+    """Return the column `able` of a stored state and its fields, for a migration."""
     return able(read_state(state), _fields.decode(fields))
 
 
 def words_of(stored: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, str, str, str, str]]:
-    """Row and texts of stored (row, fields), where there are any, for a migration."""
+    """Yield row and texts of each stored (row, fields) that has any, for a migration."""
     for row, data in stored:
         texts = indexed_texts(_fields.decode(data))
         if texts is not None:
@@ -98,49 +98,49 @@ def words_of(stored: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, str, st
 
 
 def standing(standing: ActiveSpaces) -> bytes:
-    """As the table keeps it."""
+    """Encode the active spaces of a kind."""
     return _encoder.encode(standing)
 
 
 def read_standing(data: bytes) -> ActiveSpaces:
-    """What `standing` made of it."""
+    """Decode the active spaces of a kind."""
     return _standing.decode(data)
 
 
 def features(record: Record) -> bytes:
-    """The local features apart: they are many times larger than all else."""
+    """Encode the local features, stored apart as they are much larger than the rest."""
     return _encoder.encode(record.fingerprint.features)
 
 
 def vector(values: Vector) -> bytes:
-    """Little-endian float32."""
+    """Encode a vector as little-endian float32."""
     return np.ascontiguousarray(values, dtype="<f4").tobytes()
 
 
 def read_vector(data: bytes) -> Vector:
-    """A writable copy of a stored vector."""
+    """Return a writable (d,) copy of a stored vector."""
     return np.frombuffer(data, dtype="<f4").astype(np.float32)
 
 
 def read_state(data: bytes) -> State:
-    """What `record` made of it."""
+    """Decode the state of a record."""
     return _state.decode(data)
 
 
 def read_features(data: bytes) -> Features:
-    """What `features` made of it."""
+    """Decode the local features."""
     return _features.decode(data)
 
 
 def read_fingerprint(data: bytes, features_data: bytes) -> Fingerprint:
-    """Both parts put together."""
+    """Decode a fingerprint from its row and its features."""
     return msgspec.structs.replace(
         _fingerprint.decode(data), features=_features.decode(features_data)
     )
 
 
 def read_record(tenant: str, row: Sequence[bytes | int]) -> Record:
-    """From seq, state, fingerprint, fields and features; without vectors."""
+    """Decode a record without vectors from seq, state, fingerprint, fields and features."""
     seq, state, fingerprint, fields, features_data = row
     return Record(
         tenant=tenant,
@@ -152,13 +152,13 @@ def read_record(tenant: str, row: Sequence[bytes | int]) -> Record:
 
 
 def read_card(row: Sequence[str]) -> RecordCard:
-    """From the columns `CARD`; tags in no certain order."""
-    *told, spaces, tags = row
-    return RecordCard(*told, tuple(msgspec.json.decode(tags)), tuple(spaces.split()))  # type: ignore[call-arg,arg-type]  # columns of one statement
+    """Decode the columns `CARD`; tags are in no particular order."""
+    *values, spaces, tags = row
+    return RecordCard(*values, tuple(msgspec.json.decode(tags)), tuple(spaces.split()))  # type: ignore[call-arg,arg-type]  # columns of one statement
 
 
 def outcome(outcome: Outcome) -> tuple[object, ...]:
-    """job_id, seq, status, accepted_at and data."""
+    """Return job_id, seq, status, accepted_at and data."""
     return (
         outcome.job_id,
         outcome.seq,
@@ -169,5 +169,5 @@ def outcome(outcome: Outcome) -> tuple[object, ...]:
 
 
 def read_outcome(data: bytes) -> Outcome:
-    """What `outcome` made of it."""
+    """Decode the outcome of a job."""
     return _outcome.decode(data)

@@ -1,4 +1,4 @@
-"""One log entry into the tables; runs inside the caller's transaction."""
+"""Projection of a log entry into the tables, inside the caller's transaction."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def project(
     outcomes: Sequence[Outcome],
     standings: Sequence[ActiveSpaces],
 ) -> None:
-    """Write what entry `seq` left if it is the next one, else nothing."""
+    """Write the changes of entry `seq` if it is the next one, else nothing."""
     db.execute("INSERT OR IGNORE INTO tenants (tenant) VALUES (?)", (tenant,))
     number, watermark, slots = db.execute(
         "SELECT number, watermark, slots FROM tenants WHERE tenant = ?", (tenant,)
@@ -74,7 +74,7 @@ def _remove(db: sqlite3.Connection, number: int, tombstone: Tombstone) -> None:
 
 
 def _write(db: sqlite3.Connection, number: int, next_slot: int, record: Record) -> bool:
-    """Whether the record was a new one, and so took the next slot."""
+    """Write a record; return whether it is new, and so took the next slot."""
     image_id = record.state.image_id
     buried = "SELECT 1 FROM tombstones WHERE tenant = ? AND image_id = ?"
     if db.execute(buried, (number, image_id)).fetchone():
@@ -110,7 +110,7 @@ def _write(db: sqlite3.Connection, number: int, next_slot: int, record: Record) 
 
 
 def _clear(db: sqlite3.Connection, number: int, row: int, slot: int) -> None:
-    """Take out what hangs on a record and is written anew with it."""
+    """Delete the words, tags and vectors of a record, which `_write` inserts again."""
     spaces = db.execute("SELECT spaces FROM records WHERE row = ?", (row,)).fetchone()[0]
     db.execute(f"DELETE FROM {schema.words(number)} WHERE rowid = ?", (row,))  # noqa: S608  # a number
     db.execute("DELETE FROM tags WHERE row = ?", (row,))

@@ -1,4 +1,4 @@
-"""A tenant as one read transaction sees it."""
+"""Reads of one tenant within one read transaction."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from core.types import Vector
 
 
 class ReadSnapshot(NamedTuple):
-    """Where a read stands: the connection, the tenant's number and W, and which file it is."""
+    """State of a read transaction: connection, tenant, W, and generation of the file."""
 
     db: sqlite3.Connection
     number: int
-    """0 for an unknown tenant: it owns no row."""
+    """Number of the tenant, 0 for an unknown one, which owns no row."""
     watermark: int
     generation: str
-    """Made with the file; a swapped-in file has another."""
+    """Random id of the file; a swapped-in file has another."""
 
     @classmethod
     def of(cls, db: sqlite3.Connection, tenant: str) -> ReadSnapshot:
-        """The moment that `db`'s transaction sees."""
+        """Return the snapshot that `db`'s transaction sees."""
         generation, number, watermark = db.execute(
             "SELECT a.generation, ifnull(t.number, 0), ifnull(t.watermark, 0) "
             "FROM about a LEFT JOIN tenants t ON t.tenant = ?",
@@ -33,7 +33,7 @@ class ReadSnapshot(NamedTuple):
         return cls(db, number, watermark, generation)
 
     def by_id(self, image_ids: Sequence[str], columns: str) -> list[tuple[Any, ...] | None]:
-        """Columns of records r and their features f, in order of the ids."""
+        """Return columns of records r and their features f, in order of the ids."""
         joined = " JOIN features f ON f.row = r.row" if "f." in columns else ""
         found = self.db.execute(
             f"SELECT r.image_id, {columns} FROM json_each(?) j CROSS JOIN records r "  # noqa: S608  # constants
@@ -44,7 +44,7 @@ class ReadSnapshot(NamedTuple):
         return [by_id.get(image_id) for image_id in image_ids]
 
     def slots(self, image_ids: Sequence[str]) -> dict[str, int]:
-        """By id, of those that are live."""
+        """Return the slots of live records by id."""
         found = self.db.execute(
             "SELECT r.image_id, r.slot FROM json_each(?) j CROSS JOIN records r "
             "INDEXED BY record_by_id ON r.tenant = ? AND r.image_id = j.value",
@@ -53,7 +53,7 @@ class ReadSnapshot(NamedTuple):
         return dict(found.fetchall())
 
     def vectors_in(self, space_id: str, image_ids: Sequence[str]) -> list[Vector | None]:
-        """Vectors of one space, in order of the ids."""
+        """Return the (d,) vectors of one space in order of the ids, None if missing."""
         found = self.db.execute(
             "SELECT r.image_id, v.data FROM json_each(?) j CROSS JOIN records r "
             "INDEXED BY record_by_id ON r.tenant = ? AND r.image_id = j.value "
@@ -64,7 +64,7 @@ class ReadSnapshot(NamedTuple):
         return [by_id.get(image_id) for image_id in image_ids]
 
     def cards(self, image_ids: Sequence[str]) -> list[RecordCard | None]:
-        """In order of the ids."""
+        """Return the cards in order of the ids, None for unknown and deleted records."""
         found = self.db.execute(
             f"SELECT {mapping.CARD} FROM json_each(?) j CROSS JOIN records r "  # noqa: S608  # constants
             "INDEXED BY record_by_id ON r.tenant = ? AND r.image_id = j.value",
@@ -74,7 +74,7 @@ class ReadSnapshot(NamedTuple):
         return [by_id.get(image_id) for image_id in image_ids]
 
     def vectors_of(self, image_id: str) -> dict[str, Vector]:
-        """A record's vectors by space; none for an unknown one."""
+        """Return a record's vectors by space, none for an unknown record."""
         found = self.db.execute(
             "SELECT slot, spaces FROM records WHERE tenant = ? AND image_id = ?",
             (self.number, image_id),

@@ -1,9 +1,9 @@
-"""The tables, as numbered steps; `PRAGMA user_version` is the last one taken.
+"""Schema of the tables in numbered migrations; `PRAGMA user_version` is the last one applied.
 
-`slot` numbers the records of a tenant in the order they came to be, from 0, never used again: the
-in-memory arrays are addressed by it. `row` numbers the records of all tenants. `phash` is NULL
-where a record is no candidate for others. Words lie in one full-text table a tenant, so that no
-tenant's texts weigh on another's ranking.
+`slot` numbers the records of a tenant from 0 in order of projection and is never reused; in-memory
+arrays are indexed by it. `row` numbers the records of all tenants. `phash` is NULL if a record is
+no candidate. Each tenant has its own full-text table, so that no tenant's texts affect the ranking
+of another's.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from adapters.sqlite_index import mapping
 from core.errors import IndexUnavailableError
 
 PAGE = 8192
-"""Bytes; three vectors of 512 float32 go into one page, of 4096 bytes one."""
+"""Bytes of a page: 8192 hold three vectors of 512 float32, 4096 hold one."""
 
 _FIRST = """
 CREATE TABLE about (generation TEXT NOT NULL);
@@ -188,11 +188,11 @@ END;
 """
 
 STEPS = (_FIRST, _SECOND)
-"""Step n brings version n to n + 1. A step that was released is never changed."""
+"""Migrations from version n to n + 1; a released one is never changed."""
 
 
 def _stem(db: sqlite3.Connection) -> None:
-    """Make every full-text table again, for its words are kept by their stems from now on."""
+    """Rebuild every full-text table, as words are stored by their stems from this version on."""
     for (number,) in db.execute("SELECT number FROM tenants WHERE watermark > 0").fetchall():
         db.execute(f"DROP TABLE IF EXISTS {words(number)}")
         create_words(db, number)
@@ -201,21 +201,21 @@ def _stem(db: sqlite3.Connection) -> None:
 
 
 AFTER: dict[int, Callable[[sqlite3.Connection], None]] = {1: _stem}
-"""What a step does besides its statements."""
+"""Functions that complete a migration after its statements."""
 
 INSERT_WORDS = "INSERT INTO {} (rowid, title, description, tags, category) VALUES (?, ?, ?, ?, ?)"
 
 
 def words(number: int) -> str:
-    """Name of the full-text table of a tenant, by its number."""
+    """Return the name of the full-text table of a tenant, by its number."""
     return f"words_{number:d}"
 
 
 def create_words(db: sqlite3.Connection, number: int) -> None:
-    """Make the full-text table of a tenant; its rowid is the record's row.
+    """Create the full-text table of a tenant; its rowid is the record's row.
 
-    Words are kept by their English stems (Porter 1980), those of a question likewise: of 3,000
-    captions that asked for one of 1,000 photos, 75 % found it among ten, without stems 71 %.
+    Words are stored by their English stems (Porter 1980), and queried by them: of 3,000 captions
+    of 1,000 photos, 75 % found their photo among ten, without stems 71 %.
     """
     db.execute(
         f"CREATE VIRTUAL TABLE {words(number)} USING fts5"
@@ -224,7 +224,7 @@ def create_words(db: sqlite3.Connection, number: int) -> None:
 
 
 def statements(script: str) -> list[str]:
-    """A script's statements, those of a trigger's body kept together."""
+    """Split a script into statements, keeping the body of a trigger together."""
     found: list[str] = []
     rest = ""
     for piece in script.split(";"):
@@ -237,14 +237,14 @@ def statements(script: str) -> list[str]:
 
 
 def version(db: sqlite3.Connection) -> int:
-    """The last step taken, 0 for an empty file."""
+    """Return the number of applied migrations, 0 for an empty file."""
     return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
 def migrate(db: sqlite3.Connection) -> None:
-    """Take the steps that are left, each in a transaction of its own.
+    """Apply the missing migrations, each in its own transaction.
 
-    Raise IndexUnavailableError where the file was written by a newer Seenit.
+    Raise IndexUnavailableError for a file of a newer Seenit.
     """
     while (have := version(db)) != len(STEPS):
         if have > len(STEPS):

@@ -1,4 +1,4 @@
-"""Where each slot lies in an array that is only ever appended to."""
+"""Map from slots to places in an array that is only appended to."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ Ints = NDArray[np.int64]
 
 
 class SlotMap:
-    """Slot to place, dense; -1 for a slot that has none."""
+    """Dense map from slot to place, -1 for a slot without one."""
 
     def __init__(self) -> None:
         self._at = np.full(256, -1, np.int64)
         self.count = 0
-        """Slots that have a place."""
+        """Number of slots that have a place."""
 
     def of(self, slots: Ints) -> Ints:
-        """Places of (n,) slots."""
+        """Return the (n,) places of (n,) slots; the map grows for new slots."""
         self._reach(slots)
         return self._at[slots]
 
     def find(self, slots: Ints) -> Ints:
-        """Places of (n,) slots, as `of`; changes nothing, so any thread may ask."""
+        """Return the (n,) places of (n,) slots without growing the map; safe from any thread."""
         at = self._at
         found = np.full(len(slots), -1, np.int64)
         inside = slots < len(at)
@@ -30,7 +30,7 @@ class SlotMap:
         return found
 
     def put(self, slots: Ints, places: Ints) -> None:
-        """Give (n,) different slots their places, or -1 to take them away."""
+        """Set the places of (n,) different slots; -1 removes one."""
         self._reach(slots)
         self.count += int(np.sum(places >= 0)) - int(np.sum(self._at[slots] >= 0))
         self._at[slots] = places

@@ -1,4 +1,4 @@
-"""Counts, from a table that triggers keep: the same time for ten records as for a million."""
+"""Counts of records, from a table that triggers maintain in constant time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class _Count(NamedTuple):
 
 
 class _Copies(NamedTuple):
-    """Copies by where they and their originals have vectors."""
+    """Number of copies with the same category and spaces, also of their originals."""
 
     category: str
     spaces: frozenset[str]
@@ -31,11 +31,11 @@ class _Copies(NamedTuple):
 
 
 def stats(db: sqlite3.Connection, number: int, watermark: int, named: Sequence[str] = ()) -> Stats:
-    """Counts of a tenant; a copy counts as represented where only its original has a vector.
+    """Return the counts of a tenant, with coverage of the spaces in use and those `named`.
 
-    Missing are those that could have a vector: a purged picture has no pixels, and one of which
-    nothing was said no caption. Only the copies are looked at one by one. Spaces that no record
-    has are told only where they are `named`.
+    A copy counts as represented if only its original has a vector. A record counts as missing if it
+    could have a vector: a purged picture has no pixels, and one without texts no caption. Only
+    copies are read one by one.
     """
     counts = [
         _Count(category, verdict, decision, frozenset(spaces.split()), able, images)

@@ -1,4 +1,4 @@
-"""What one process keeps of a tenant in memory, brought up to the tables by seq."""
+"""In-memory cache of a tenant, updated from the tables by seq."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from adapters.sqlite_index.vector_search import VectorSearch
 from adapters.sqlite_index.visual_words import WordTerms
 
 _BATCH = 4_096
-"""Rows read in one go: 8 MB of 512-dimensional vectors."""
+"""Rows read at once: 8 MB of 512-dimensional vectors."""
 
 
 class TenantCache:
-    """Ids and candidates of one tenant, and the vectors of the spaces that were asked for.
+    """Ids and candidates of one tenant, and the vectors of the spaces used by queries.
 
-    `prepare` takes the lock only where there is something to bring up; searches run outside of it,
-    on what they saw when they began.
+    `prepare` takes the lock only if the cache is out of date; searches run without it, on the state
+    at their start.
     """
 
     def __init__(self, generation: str, number: int) -> None:
         self.generation = generation
-        """Of the file it was read from; another one makes it worthless."""
+        """Generation of the file that was read; a cache of another one is useless."""
         self.hashes = HashSearch()
         self.words = WordTerms()
         self.columns = FilterColumns()
         self.ids: list[str] = []
-        """By slot; "" for a slot that was deleted before it was read."""
+        """Image ids by slot, "" for a record that was deleted before it was read."""
         self.candidates: NDArray[np.bool_] = np.zeros(256, np.bool_)
-        """By slot; replaced by a longer one when it is full."""
+        """Mask of candidates by slot; replaced by a longer one when full."""
         self._number = number
         self._seen = -1
         self._vectors: dict[str, VectorSearch] = {}
@@ -54,11 +54,11 @@ class TenantCache:
         words: bool = False,
         columns: bool = False,
     ) -> dict[str, VectorSearch | None] | None:
-        """Bring everything up to the moment of `db`'s transaction, at which W is `watermark`.
+        """Update the cache to `db`'s transaction, at which W is `watermark`.
 
-        Return the vectors of the spaces, None for one that has none. A space, the words and the
-        columns are read whole when first asked for, at the moment of all else; if another thread
-        is past this moment already, return None: ask again in a new transaction.
+        Return the vectors of the spaces, None for a space without any. A space, the words and the
+        columns are read whole at first use, as of the same W. Return None if another thread has
+        already updated the cache past W: the caller retries in a new transaction.
         """
         wanted = set(spaces)
         if self._seen < watermark or self._unread(wanted, words=words, columns=columns):
@@ -74,7 +74,7 @@ class TenantCache:
     def _unread(
         self, spaces: AbstractSet[str], *, words: bool, columns: bool
     ) -> list[Callable[[sqlite3.Connection], None]]:
-        """Return what reads each part that is asked for and was not read yet."""
+        """Return a function for each wanted part that was not read yet, which reads it."""
         unread: list[Callable[[sqlite3.Connection], None]] = [
             partial(self._read_space, space_id=space_id)
             for space_id in spaces
@@ -137,7 +137,7 @@ class TenantCache:
         self._seen = watermark
 
     def _features(self, db: sqlite3.Connection, since: int) -> sqlite3.Cursor:
-        """(slot, stored features) of the candidates that changed since an entry."""
+        """Select (slot, stored features) of the candidates that changed since an entry."""
         return db.execute(
             "SELECT r.slot, f.data FROM records r INDEXED BY record_by_seq "
             "JOIN features f ON f.row = r.row "
@@ -148,7 +148,7 @@ class TenantCache:
     def _change(
         self, db: sqlite3.Connection, space_id: str, vectors: VectorSearch, slots: Ints, gone: Ints
     ) -> None:
-        """Bring a space up: of (n,) changed slots some have a vector, some have none any more."""
+        """Update a space: read the vectors of (n,) changed `slots`, remove those without one."""
         found: list[tuple[int, bytes]] = []
         for slot in slots.tolist():
             found += db.execute(
@@ -182,11 +182,11 @@ class TenantCache:
 
 
 def _column(found: Iterable[Sequence[object]]) -> Ints:
-    """(n,) first values."""
+    """Return the (n,) first values of the rows."""
     return np.array([row[0] for row in found], np.int64)
 
 
 def _matrix(found: Sequence[tuple[int, bytes]]) -> NDArray[np.float32]:
-    """(n, d) from stored vectors."""
+    """Return the stored vectors of (slot, data) as (n, d) float32."""
     joined = np.frombuffer(b"".join(data for _, data in found), "<f4")
     return joined.reshape(len(found), -1).astype(np.float32, copy=False)

@@ -1,4 +1,4 @@
-"""Unit vectors of one space in memory, searched whole: exact nearest neighbours."""
+"""Exact nearest-neighbour search over the unit vectors of one space in memory."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ from adapters.sqlite_index.slot_map import Ints, SlotMap
 from core.types import Matrix, Vector
 
 _BLOCK = 32_768
-"""Rows of a block: 64 MB of 512 dimensions, a few milliseconds' work."""
+"""Rows of a block: 64 MB of 512 dimensions, searched in a few milliseconds."""
 
 WIDE = 8
-"""Blocks from which more than one core is used: below 200,000 rows waking them costs as much."""
+"""Blocks from which several cores are used: below 200,000 rows waking them costs as much."""
 CORES = 4
-"""Most cores of one search: two to four read memory as fast as it comes."""
+"""Most cores of one search: two to four saturate the memory bandwidth."""
 
 Keep = Callable[[int, Ints], NDArray[np.bool_]]
-"""Number of the query and (n,) slots to (n,): which of them may be found."""
+"""Function of a query's number and (n,) slots that returns the (n,) mask of allowed ones."""
 
 
 class VectorNeighbour(NamedTuple):
-    """A stored vector near a question."""
+    """Stored vector near a query, with their cosine."""
 
     slot: int
     similarity: float
 
 
 class _VectorSnapshot(NamedTuple):
-    """What a search sees: blocks that only grow past `filled`, owners that may become -1."""
+    """State that a search reads: blocks only grow past `filled`, owners may become -1."""
 
     blocks: tuple[Matrix, ...]
     starts: tuple[int, ...]
-    """First place of each block, and at the end the places there are in all."""
+    """First place of each block, followed by the number of places."""
     owners: Ints
     filled: int
 
     def rows(self, places: Ints) -> Matrix:
-        """(n, d) vectors at (n,) places."""
+        """Return the (n, d) vectors at (n,) places."""
         inside = np.searchsorted(self.starts, places, side="right") - 1
         found = np.empty((len(places), self.blocks[0].shape[1]), np.float32)
         for n in np.unique(inside):
@@ -53,9 +53,9 @@ class _VectorSnapshot(NamedTuple):
 
 
 class VectorSearch:
-    """Vectors by slot; one writer at a time, any number of searches beside it.
+    """Vectors by slot, for one writer at a time and any number of searches.
 
-    Blocks are added, never moved: a search that began goes on with what it saw.
+    Blocks are added, never moved: a running search keeps its view.
     """
 
     def __init__(self, dimensions: int, *, block: int = _BLOCK) -> None:
@@ -68,7 +68,7 @@ class VectorSearch:
         return self._places.count
 
     def extend(self, slots: Ints, matrix: Matrix) -> None:
-        """Put (n, d) vectors at (n,) different slots; what was there is replaced."""
+        """Set the vectors of (n,) different slots to the rows of an (n, d) matrix."""
         places = self._places.of(slots)
         changed = places < 0
         known = np.flatnonzero(places >= 0)
@@ -79,36 +79,35 @@ class VectorSearch:
         self._append(slots, matrix)
 
     def remove(self, slots: Ints) -> None:
-        """Take (n,) slots out; one that is not there is no error."""
+        """Remove (n,) slots; unknown ones are ignored."""
         places = self._places.of(slots)
         self._view.owners[places[places >= 0]] = -1
         self._places.put(slots, np.full(len(slots), -1))
         view = self._view
         if view.filled > self._block and 2 * len(self) < view.filled:
             kept = np.flatnonzero(view.owners[: view.filled] >= 0)
-            anew = VectorSearch(self.dimensions, block=self._block)
+            packed = VectorSearch(self.dimensions, block=self._block)
             for part in np.array_split(kept, len(kept) // self._block + 1):
-                anew._append(view.owners[part], view.rows(part))
-            self._places, self._view = anew._places, anew._view
+                packed._append(view.owners[part], view.rows(part))
+            self._places, self._view = packed._places, packed._view
 
     def have(self, slots: Ints) -> NDArray[np.bool_]:
-        """(n,) whether each of (n,) slots has a vector."""
+        """Return an (n,) mask of the (n,) slots that have a vector."""
         return np.asarray(self._places.find(slots) >= 0)
 
     def search(
         self, queries: Matrix, top: int, floor: float, keep: Keep | None = None
     ) -> list[list[VectorNeighbour]]:
-        """For each of (m, d) queries the `top` nearest at or above `floor`, best first.
+        """Return for each of (m, d) queries the `top` nearest at or above `floor`, best first.
 
-        Exact: the matrix product only narrows down; what is left is measured by `numpy.dot`, row
-        by row, as any two vectors are, so that an answer depends on neither batch nor block.
-        Equal ones come in order of slots.
+        The result is exact: a matrix product preselects, and `numpy.dot` compares the rest row by
+        row, so that it depends on neither batch nor block. Equal ones are in order of slots.
         """
         view = self._view
         if top <= 0:
             return [[] for _ in queries]
-        # what two float32 dot products of unit vectors may each be off (Higham 2002, 3.1), twice:
-        # for the one that is kept and for the one that is dropped
+        # error bound of two float32 dot products of unit vectors (Higham 2002, 3.1), twice: for the
+        # vector that is kept and for the one that is dropped
         slack = 4 * self.dimensions * 2.0**-24
         found = [_Best(n, top, floor, slack, keep) for n in range(len(queries))]
         parts = [
@@ -123,7 +122,7 @@ class VectorSearch:
         return [best.measured(view, query) for best, query in zip(found, queries, strict=True)]
 
     def among(self, query: Vector, slots: Ints, top: int, floor: float) -> list[VectorNeighbour]:
-        """As `search` for one query, of (n,) slots alone: no other vector is read."""
+        """Search for one query like `search`, among (n,) slots only: no other vector is read."""
         if top <= 0:
             return []
         while True:
@@ -131,7 +130,7 @@ class VectorSearch:
             places = self._places.find(slots)
             seen = (places >= 0) & (places < view.filled)
             places, owners = places[seen], view.owners[places[seen]]
-            if np.all((owners == slots[seen]) | (owners < 0)):  # else it was packed meanwhile
+            if np.all((owners == slots[seen]) | (owners < 0)):  # else `remove` packed it meanwhile
                 return _measured(view, query, places, top, floor)
 
     def _append(self, slots: Ints, matrix: Matrix) -> None:
@@ -155,7 +154,7 @@ class VectorSearch:
 
 
 class _Best:
-    """The best of one query so far: all that the rounding of float32 does not rule out."""
+    """Best places of one query so far, with all that float32 rounding does not rule out."""
 
     def __init__(self, query: int, top: int, floor: float, slack: float, keep: Keep | None) -> None:
         self._query = query
@@ -168,22 +167,22 @@ class _Best:
         self._places = np.empty(0, np.int64)
 
     def offer(self, similarities: NDArray[np.float32], owners: Ints, start: int) -> None:
-        """Look at a block's (n,) similarities; `owners` are its slots, `start` its first place."""
+        """Add a block's (n,) similarities; `owners` are its slots, `start` is its first place."""
         near = np.flatnonzero(similarities >= self._least)
         wanted = 2 * self._top + 64
         while len(near):
-            some, all_of_them = near, True
+            some, complete = near, True
             if len(near) > wanted:
                 values = similarities[near]
                 least = np.partition(values, -wanted)[-wanted]
                 some = near[values >= least - self._slack]
-                all_of_them = len(some) == len(near)
+                complete = len(some) == len(near)
             slots = owners[some]
             good = slots >= 0
             if self._keep is not None:
                 good[good] = self._keep(self._query, slots[good])
             some = some[good]
-            if all_of_them or len(some) >= self._top:
+            if complete or len(some) >= self._top:
                 self._take(similarities[some], some + start)
                 return
             wanted *= 4
@@ -198,14 +197,14 @@ class _Best:
             self._similarities, self._places = self._similarities[left], self._places[left]
 
     def measured(self, view: _VectorSnapshot, query: Vector) -> list[VectorNeighbour]:
-        """What is left, measured one by one."""
+        """Return the remaining places, compared one by one."""
         return _measured(view, query, self._places, self._top, self._floor)
 
 
 def _measured(
     view: _VectorSnapshot, query: Vector, places: Ints, top: int, floor: float
 ) -> list[VectorNeighbour]:
-    """The best of the vectors at (n,) places, by `numpy.dot` row by row."""
+    """Return the best of the vectors at (n,) places, compared row by row with `numpy.dot`."""
     if not len(places):
         return []
     exact = np.array([float(np.dot(query, row)) for row in view.rows(places)])
@@ -219,9 +218,9 @@ def _measured(
 
 
 def _all(queries: Matrix, parts: Sequence[tuple[int, Matrix]]) -> Iterable[Matrix]:
-    """The products of all parts, in order; many parts are shared by several cores.
+    """Return the products of all parts, in order; several cores share many parts.
 
-    numpy lets go of the interpreter meanwhile, and one core multiplies slower than memory is read.
+    numpy releases the interpreter lock meanwhile, and one core does not saturate the memory.
     """
     if len(parts) < WIDE:
         return (_products(queries, block) for _, block in parts)
@@ -230,11 +229,11 @@ def _all(queries: Matrix, parts: Sequence[tuple[int, Matrix]]) -> Iterable[Matri
 
 @cache
 def _cores() -> ThreadPoolExecutor:
-    """Made when first needed."""
+    """Return the thread pool, created at first use."""
     return ThreadPoolExecutor(min(CORES, os.cpu_count() or 1), thread_name_prefix="vectors")
 
 
 def _products(queries: Matrix, block: Matrix) -> Matrix:
-    """(m, n) dot products; one query is a product with a vector, which reads the block once."""
+    """Return (m, n) dot products; one query is a vector product, which reads the block once."""
     product = (block @ queries[0])[None, :] if len(queries) == 1 else queries @ block.T
     return np.asarray(product, np.float32)

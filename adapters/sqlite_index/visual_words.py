@@ -1,4 +1,4 @@
-"""The inverted table of local-feature words, fed from stored features, safe for threads."""
+"""Thread-safe inverted index of visual words, filled from stored features."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from core.matching.inverted_index import InvertedIndex
 from core.types import Features
 
 _BATCH = 4_096
-"""Pictures read in one go: 26 MB of features; more at once is hardly faster (measured)."""
+"""Pictures read at once: 26 MB of features; more is hardly faster (measured)."""
 
 
 class WordTerms:
-    """The terms of the candidates by slot; read from the tables only once somebody asks."""
+    """Visual words of the candidates by slot, read from the tables at first use."""
 
     def __init__(self) -> None:
         self.ready = False
-        """Whether they were read; from then on they are kept up."""
+        """Whether the words were read; from then on they are kept up to date."""
         self._terms = InvertedIndex()
         self._prints: dict[int, int] = {}
-        """By slot, what tells its stored features from others: most changes do not change them."""
+        """Hash of the stored features by slot: most changes of a record leave them equal."""
         self._lock = threading.Lock()
 
     def read(self, stored: Iterable[tuple[int, bytes]]) -> None:
-        """Hold all of (slot, stored features)."""
+        """Add all (slot, stored features)."""
         self._extend(stored)
         self.ready = True
 
     def change(self, stored: Iterable[tuple[int, bytes]], gone: Ints) -> None:
-        """Hold these, and let go of (n,) slots."""
+        """Set (slot, stored features), and remove (n,) slots `gone`."""
         with self._lock:
             for slot in gone.tolist():
                 if self._prints.pop(slot, None) is not None:
@@ -43,7 +43,7 @@ class WordTerms:
     def search(
         self, features: Features, top: int, without: AbstractSet[int]
     ) -> list[tuple[int, int, bool]]:
-        """At most `top` of (slot, votes, mirrored), most votes first, no slot of `without`."""
+        """Return at most `top` (slot, votes, mirrored), most votes first, none of `without`."""
         with self._lock:
             hidden = sum(slot in self._prints for slot in without)
             found = self._terms.search(features, top + hidden)
