@@ -1,4 +1,4 @@
-"""The index on Weaviate: for more machines than one."""
+"""Index on Weaviate, shared by processes on several machines."""
 
 from adapters.weaviate_index.index import WeaviateIndex
 from adapters.weaviate_index.nodes import WeaviateNode, parse

@@ -1,4 +1,4 @@
-"""What lies near a picture: each source asked, what it finds looked at, measured as pairs are."""
+"""Candidate search: objects near a query by each source, verified against their records."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from core.matching.policy import Policy
 from core.types import Hit, Query, Vector
 
 _HASHES = 256
-"""Anchors that each turn may bring; the nearest 32 of all sources are looked at."""
+"""Most anchors per turn of a hash; the nearest 32 of all sources are compared."""
 _VOTERS = 48
-"""Anchors whose local features are laid beside those of a query."""
+"""Anchors whose local features are matched with those of a query."""
 _MORE = 16
-"""Asked for beyond what is wanted: for what falls out."""
+"""Objects queried beyond the limit, in place of outdated ones."""
 
 T = TypeVar("T")
 
 
 class FoundObject(NamedTuple):
-    """An object found near a question, not yet looked at: it may be older than its record."""
+    """Object near a query, unverified: it may be older than its record."""
 
     image_id: str
     uuid: UUID
@@ -37,7 +37,7 @@ class FoundObject(NamedTuple):
 
 
 class FoundHash(NamedTuple):
-    """Likewise, by its hash."""
+    """Object near a query by its hash, likewise unverified."""
 
     image_id: str
     uuid: UUID
@@ -45,7 +45,7 @@ class FoundHash(NamedTuple):
 
 
 class SourceAnswers(NamedTuple):
-    """What the sources said of one query."""
+    """Objects that each source found for one query."""
 
     hashed: list[FoundHash]
     worded: list[tuple[str, str]]
@@ -53,7 +53,7 @@ class SourceAnswers(NamedTuple):
 
     @property
     def image_ids(self) -> set[str]:
-        """Every record that a source named."""
+        """Ids of all records that any source found."""
         return {
             *(one.image_id for one in self.hashed),
             *(image_id for _, image_id in self.worded),
@@ -62,10 +62,10 @@ class SourceAnswers(NamedTuple):
 
 
 class CandidateSearch:
-    """Asks one generation for candidates."""
+    """Candidate search in one generation."""
 
     def __init__(self, reading: RecordReads, policy: Policy, *, words: bool) -> None:
-        """`words`: whether local features are a source."""
+        """Create the search; `words` adds local features as a source."""
         self._reading = reading
         self._store = reading.store
         self._policy = policy
@@ -75,7 +75,7 @@ class CandidateSearch:
     def hits(
         self, tenant: str, queries: Sequence[Query], without: Sequence[str]
     ) -> list[list[Hit]]:
-        """Candidates near each query, in the order they came to be."""
+        """Return the candidates near each query, in order of projection."""
         self._check(queries)
         hidden = [{*without, query.image_id} for query in queries]
         answers = self._answers(tenant, queries, [len(hide) for hide in hidden])
@@ -99,12 +99,12 @@ class CandidateSearch:
         live = self._reading.live(tenant, image_ids, LEAN)
         return {image_id: one for image_id, one in live.items() if ANCHOR in one.parts}
 
-    # --- asking ---------------------------------------------------------------------------------
+    # --- queries --------------------------------------------------------------------------------
 
     def _answers(
         self, tenant: str, queries: Sequence[Query], hidden: Sequence[int]
     ) -> list[SourceAnswers]:
-        """Every source of every query at once: each answer takes some milliseconds of waiting."""
+        """Query all sources of all queries in parallel, as each waits for some milliseconds."""
         pool = self._reading.pool
         asked: list[tuple[list[Future[list[FoundHash]]], list[Future[Any]], list[Future[Any]]]] = []
         for query, hide in zip(queries, hidden, strict=True):
@@ -164,12 +164,12 @@ class CandidateSearch:
             return []
         return nearest(self._reading, tenant, query.space_id, query.vector, limit=limit)
 
-    # --- looking --------------------------------------------------------------------------------
+    # --- verification ---------------------------------------------------------------------------
 
     def _close(
         self, query: Query, hashed: Iterable[FoundHash], anchors: Mapping[str, StoredRecord]
     ) -> Iterable[tuple[str, int, int]]:
-        """(image_id, hamming, turn): the first of the closest turns."""
+        """Yield (image_id, hamming, turn), with the first of the closest turns."""
         turns = [int(turn, 16) for turn in query.fingerprint.turns]
         for near in dict.fromkeys(hashed):
             if not current(near, anchors.get(near.image_id), ANCHOR):
@@ -186,7 +186,7 @@ class CandidateSearch:
         alike: list[FoundObject],
         anchors: dict[str, StoredRecord],
     ) -> list[tuple[str, float]]:
-        """(image_id, similarity) of the policy's top; more are asked for until they are enough."""
+        """Return (image_id, similarity) of the policy's top, querying until it is full."""
         policy, space_id = self._policy, query.space_id
         if space_id is None or not alike:
             return []
@@ -205,7 +205,7 @@ class CandidateSearch:
     def _table(
         self, tenant: str, answers: Iterable[SourceAnswers], anchors: Mapping[str, StoredRecord]
     ) -> tuple[InvertedIndex, list[str]]:
-        """Everything found by words, to be voted on as in any inverted table."""
+        """Return an inverted index of all anchors found by words, and their ids by slot."""
         found = {
             image_id: anchors[image_id]
             for one in answers
@@ -222,7 +222,7 @@ class CandidateSearch:
     def _voted(
         self, query: Query, hide: set[str], table: InvertedIndex, ids: Sequence[str]
     ) -> Iterable[tuple[str, int, bool]]:
-        """(image_id, votes, mirrored), at most the policy's top."""
+        """Yield (image_id, votes, mirrored) of at most the policy's top."""
         words = query.fingerprint.features
         if not len(table) or not words.words or not query.fingerprint.comparable:
             return
@@ -250,7 +250,7 @@ def nearest(
     limit: int,
     condition: Any | None = None,  # noqa: ANN401  # private type
 ) -> list[FoundObject]:
-    """Objects of a space, best first, measured by `numpy.dot` as any two vectors are."""
+    """Return objects near a vector in a space, best first, compared exactly by `numpy.dot`."""
     if not check(reading, space_id, vector):
         return []
     query = np.asarray(vector, np.float32)
@@ -280,18 +280,18 @@ def nearest(
 
 
 def check(reading: RecordReads, space_id: str, vector: Vector) -> bool:
-    """Whether there is such a space. Raise MalformedError for a vector of other dimensions."""
+    """Return whether a space exists. Raise MalformedError for a vector of other dimensions."""
     dimensions = reading.store.dimensions(space_id)
     given = np.asarray(vector).shape
     if dimensions is not None and given != (dimensions,):
         raise MalformedError(
-            f"the space has {dimensions} dimensions, the vector {given}", field="vector"
+            f"the space has {dimensions} dimensions, the vector has shape {given}", field="vector"
         )
     return dimensions is not None
 
 
 def current(near: FoundObject | FoundHash, held: StoredRecord | None, part: str) -> bool:
-    """Whether an object found is the one that its record has as a part."""
+    """Return whether an object is the current one of its record's part."""
     return held is not None and near.uuid == _key(held, part)
 
 
@@ -301,7 +301,7 @@ def still_there(
     part: str,
     hidden: AbstractSet[str],
 ) -> list[FoundObject]:
-    """Return what was found and its record still has as a part, without hidden records."""
+    """Return the objects that are current parts of their records, without hidden records."""
     return [
         one
         for one in found
@@ -310,7 +310,7 @@ def still_there(
 
 
 def _key(held: StoredRecord, part: str) -> UUID | None:
-    """The object of a record's part, None where it has none."""
+    """Return the id of the object of a record's part, None if it has no such part."""
     there = held.parts.get(part)
     return None if there is None else key(held.image_id, part, there[0])
 

@@ -1,4 +1,4 @@
-"""What writers that died or were held up left behind, and tenants that nobody asks any more."""
+"""Cleanup of objects left by delayed or dead writers, and unloading of idle tenants."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from adapters.weaviate_index.record_reads import RecordReads
 from adapters.weaviate_index.tenant_state import TenantState
 
 _PART = 512
-"""Records looked at in one go."""
+"""Records checked at once."""
 _LOOKS = 8
 _PAUSE = 0.25
-"""Looks at a tenant that is being written to, and seconds between them."""
+"""Attempts to count a tenant that is being written to, and seconds between them."""
 
 
 class Cleanup:
-    """In one generation."""
+    """Cleanup of one generation."""
 
     def __init__(self, reading: RecordReads, head: TenantState) -> None:
         self._reading = reading
@@ -31,15 +31,15 @@ class Cleanup:
         self._head = head
 
     def tidy(self, tenant: str) -> int:
-        """Delete what is older than its record, or of one that is gone; how many objects.
+        """Delete outdated objects and those of deleted records; return how many.
 
-        Where there are as many objects as records, as there mostly are, nothing is looked at. A
-        tenant at rest is not woken: nobody has written to it.
+        If the numbers of objects and records agree, as they mostly do, no record is read. An
+        unloaded tenant is not loaded: no process has written to it.
         """
         deleted = self._head.tidy(tenant)
         if self._store.rests(collections.RECORD, tenant):
             return deleted
-        if self._tidy(tenant) is not False:  # also where nobody could tell
+        if self._tidy(tenant) is not False:  # also if constant writes prevented a count
             return deleted
         every = lists.BIRTHS
         for part in every.parts(self._store, tenant, None, _PART):
@@ -48,9 +48,9 @@ class Cleanup:
         return deleted
 
     def _tidy(self, tenant: str) -> bool | None:
-        """Whether there are as many objects as records; None while entry after entry is written.
+        """Return whether there are as many objects as records; None under constant writes.
 
-        Of one that is under way there are some more: no reason to look at every record there is.
+        An entry that is being written adds objects, which is no reason to check every record.
         """
         every = Filter.by_property("born").greater_than(-1)
         for attempt in range(_LOOKS):
@@ -68,7 +68,7 @@ class Cleanup:
         return None
 
     def rest(self, hours: float) -> list[str]:
-        """Put tenants to rest that nobody wrote to or asked for so long; 0: none."""
+        """Unload tenants neither written to nor read for `hours`, and return them; 0: none."""
         if hours <= 0:
             return []
         idle = [
@@ -81,7 +81,7 @@ class Cleanup:
         return idle
 
     def _clear(self, tenant: str, image_ids: Sequence[str]) -> int:
-        """Of these records; parts first, so that what is left of them can be found again."""
+        """Delete outdated objects of these records, parts first: they are found by the record."""
         gone: dict[str, list[UUID]] = {}
         for those in self._reading.objects(tenant, image_ids).values():
             newest = max(those, key=lambda one: one.rank)

@@ -1,4 +1,4 @@
-"""One connection to any of several nodes; what fails on one is asked of the next."""
+"""Connection to one of several nodes, with failover to the next."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from core.errors import IndexUnavailableError
 CONNECT = 5.0
 QUERY = 8.0
 WRITE = 30.0
-"""Seconds until a node that says nothing is left for the next one: a node that needs 2 s an
-answer is slow, not dead, and a write waits for every replica."""
+"""Timeouts in seconds after which the next node is tried: a node that needs 2 s an answer is slow,
+not dead, and a write waits for every replica."""
 ALONE = 1.5
-"""Seconds in which a call to a single node is tried again."""
+"""Seconds for which a call to a single node is retried."""
 TOGETHER = 20.0
-"""The same of several: one may be half dead, and a new Raft leader takes 2 to 5 s to be found."""
+"""Seconds likewise for several nodes: the election of a Raft leader takes 2 to 5 s."""
 _PAUSE = 0.05
-"""Seconds before the second try at most; doubled each time, up to a second."""
+"""Most seconds before the second attempt; doubled each time, up to a second."""
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 4.0
-"""Seconds without a try to connect once every node said nothing, the first time and at most: a try
-takes `CONNECT` seconds of a thread."""
+"""Seconds without an attempt to connect once all nodes were silent, the first time and at most: an
+attempt takes `CONNECT` seconds of a thread."""
 _SILENT_NODES = "Weaviate does not answer"
 _SILENT = 1.0
-"""Seconds after which a connection that failed was not refused: the node says nothing."""
+"""Seconds after which a failed connection was not refused: the node is silent."""
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ T = TypeVar("T")
 
 
 class _Connection:
-    """A connected client and how many calls use it: a retired one is closed by the last of them."""
+    """Connected client with the number of calls that use it; the last call closes a retired one."""
 
     def __init__(self, client: weaviate.WeaviateClient) -> None:
         self.client = client
@@ -54,7 +54,7 @@ class _Connection:
 
 
 class WeaviateCluster:
-    """Safe to use from any thread; connects when first asked."""
+    """Thread-safe client of the nodes, connected at the first call."""
 
     def __init__(
         self, nodes: Sequence[WeaviateNode], *, key: str = "", secure: bool = False
@@ -75,10 +75,11 @@ class WeaviateCluster:
         self._closed = False
 
     def run(self, ask: Callable[[weaviate.WeaviateClient], T], *, seconds: float = -1.0) -> T:
-        """Ask, of another node where one fails; IndexUnavailableError once the time is up.
+        """Return the result of `ask`, retried on another node after a failure.
 
-        `ask` may run several times, also after one whose answer was lost. `seconds` stands for
-        `ALONE` or `TOGETHER`. Other errors, for which no node can help, pass at once.
+        `ask` may run several times, also after a run whose answer was lost. `seconds` replaces the
+        limit `ALONE` or `TOGETHER`. Raise IndexUnavailableError after it; other errors, which every
+        node would give, are raised at once.
         """
         given = ALONE if len(self._nodes) == 1 else TOGETHER
         deadline = time.monotonic() + (given if seconds < 0 else seconds)
@@ -91,7 +92,7 @@ class WeaviateCluster:
             except IndexUnavailableError as error:
                 tried += 1
                 pause = pause_after(tried, 1.0, first=_PAUSE)
-                logger.info("asked %d times: %s", tried, error)
+                logger.info("weaviate_retried", extra={"times": tried, "reason": str(error)})
                 late = time.monotonic() + pause > deadline
                 if self._closed or self._breaker.is_open or (late and tried >= len(self._nodes)):
                     raise
@@ -100,7 +101,7 @@ class WeaviateCluster:
                     time.sleep(pause)
 
     def close(self) -> None:
-        """Let go; whatever is asked afterwards is refused."""
+        """Close the connection; later calls raise IndexUnavailableError."""
         with self._connecting:
             self._closed = True
             self._leave(self._link)
@@ -118,7 +119,7 @@ class WeaviateCluster:
                 link.client.close()
 
     def _connected(self) -> _Connection:
-        """The link, with one more user."""
+        """Return the connection, connecting if needed, and count one more user."""
         while True:
             with self._lock:
                 if self._closed:
@@ -131,7 +132,7 @@ class WeaviateCluster:
                 self._make_link()
 
     def _make_link(self) -> None:
-        """Connect, or wait for another thread that does."""
+        """Connect, or wait for another thread to connect."""
         if not self._connecting.acquire(timeout=CONNECT + QUERY):
             raise IndexUnavailableError(_SILENT_NODES)
         try:
@@ -154,7 +155,7 @@ class WeaviateCluster:
                 grpc_port=node.grpc,
                 grpc_secure=self._secure,
                 auth_credentials=Auth.api_key(self._key) if self._key else None,
-                skip_init_checks=True,  # they ask PyPI for the newest client
+                skip_init_checks=True,  # they query PyPI for the newest client
                 additional_config=AdditionalConfig(
                     timeout=Timeout(init=CONNECT, query=QUERY, insert=WRITE)
                 ),
@@ -169,7 +170,7 @@ class WeaviateCluster:
         return client
 
     def _leave(self, link: _Connection | None) -> None:
-        """Go to the next node, unless another thread has done so."""
+        """Retire a connection and choose the next node, unless another thread has."""
         if link is None:
             return
         with self._lock:

@@ -1,4 +1,4 @@
-"""The collections of one generation of the index: asked, written and deleted from."""
+"""Collections of one generation of the index: reads, writes and deletes."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from adapters.weaviate_index.mapping import Part, StoredRecord
 from core.errors import IndexUnavailableError, MissingError
 
 HEAD: Final = "Head"
-"""Of all tenants: watermarks, plans, counts and spaces."""
+"""Collection of all tenants' watermarks, plans, counts and spaces."""
 RECORD: Final = "Record"
 PRINT: Final = "Print"
 ANCHOR: Final = "Anchor"
 JOB: Final = "Job"
 META: Final = "Meta"
-"""Of all generations."""
+"""Collection about all generations."""
 WATERMARK: Final = "w"
-"""Kind of what says in Head how far a tenant's projection has come."""
+"""Kind of the objects in Head with a tenant's watermark."""
 USED: Final = "used"
-"""Kind of what says in Head that a tenant is in use."""
+"""Kind of the objects in Head with the last use of a tenant."""
 OF_TENANTS: Final = (RECORD, PRINT, ANCHOR, JOB)
 
 Level = Literal["one", "quorum", "all"]
@@ -44,7 +44,7 @@ LEVELS: Final = {
     "all": ConsistencyLevel.ALL,
 }
 MOST = 10_000
-"""Objects that Weaviate gives at most for one question (QUERY_MAXIMUM_RESULTS)."""
+"""Most objects that Weaviate returns for one query (QUERY_MAXIMUM_RESULTS)."""
 PART = 256
 """Objects in one write: their vectors and features are 2 MB."""
 
@@ -55,7 +55,7 @@ T = TypeVar("T")
 
 
 class Collections:
-    """One generation, on any node."""
+    """Client of the collections of one generation."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Collections:
         consistency: Level,
         told: float | None = None,
     ) -> None:
-        """`told`: seconds after which it is written again that a tenant is in use; None: never."""
+        """Create a client that records the use of a tenant every `told` seconds; None: never."""
         self.cluster = cluster
         self._tells = told
         self._used: dict[str, float] = {}
@@ -77,31 +77,31 @@ class Collections:
         self._lock = threading.Lock()
 
     def quietly(self) -> Collections:
-        """The same, but what it is asked is no use of a tenant."""
+        """Return a client whose reads are not recorded as use of a tenant."""
         other = copy(self)
         other._tells = None  # noqa: SLF001  # of the same class
         return other
 
     def name(self, kind: str) -> str:
-        """What a collection is called."""
+        """Return the name of a collection in Weaviate."""
         return self.prefix + kind
 
     def owns(self, name: str) -> bool:
-        """Whether a collection is of this generation."""
+        """Return whether a collection belongs to this generation."""
         rest = name.removeprefix(self.prefix)
         return name.startswith(self.prefix) and not rest[:1].isdigit() and rest != META
 
     def ask(self, kind: str, tenant: str | None, question: Ask[T], missing: T) -> T:
-        """An answer from a collection; `missing` where the tenant has nothing in it.
+        """Return the result of a query on a collection, `missing` if the tenant has nothing there.
 
-        Raise IndexUnavailableError where it is the node that does not know of the tenant yet.
+        Raise IndexUnavailableError if only the node does not know the tenant yet.
         """
         if tenant is not None and self._tells is not None:
-            self._tell(tenant, self._tells)
+            self._record_use(tenant, self._tells)
 
         def put(client: WeaviateClient) -> T:
-            # One answer of Head will do: W was written last, and an older one is as true. Several
-            # would be made alike, also on a node that has lost what lies at or below W.
+            # One replica of Head is enough: W is written last, and an older W is valid too. A read
+            # of several would repair W on a node that has lost the objects at or below it.
             level = ConsistencyLevel.ONE if kind == HEAD else self._reading
             return question(self._open(client, kind, tenant, level))
 
@@ -110,14 +110,14 @@ class Collections:
         except MissingError:
             if tenant is not None and self._known(kind, tenant):
                 raise IndexUnavailableError(
-                    f"a node of Weaviate does not know yet that there is a tenant {tenant}"
+                    f"a node of Weaviate does not know the tenant {tenant} yet; retry"
                 ) from None
             return missing
 
     def many(
         self, kind: str, tenant: str | None, question: Callable[[Collection[Any, Any]], list[T]]
     ) -> list[T]:
-        """A list of answers, empty where the tenant has nothing in a collection."""
+        """Return a list of results, empty if the tenant has nothing in a collection."""
         nothing: list[T] = []
         return self.ask(kind, tenant, question, nothing)
 
@@ -129,7 +129,7 @@ class Collections:
         values: Sequence[str],
         properties: Sequence[str],
     ) -> list[Found]:
-        """Every object with one of these values in a property."""
+        """Return all objects with one of these values in a property."""
         found: list[Found] = []
         for start in range(0, len(values), PART):
             some = list(values[start : start + PART])
@@ -153,7 +153,7 @@ class Collections:
         properties: Sequence[str],
         **more: Any,  # noqa: ANN401  # options of the client
     ) -> list[Found]:
-        """At most so many objects that fulfil a condition."""
+        """Return at most `limit` objects that match a condition."""
         return self.many(
             kind,
             tenant,
@@ -172,7 +172,7 @@ class Collections:
         properties: Sequence[str],
         **more: Any,  # noqa: ANN401  # options of the client
     ) -> dict[UUID, Found]:
-        """Objects by their ids, of those that are there."""
+        """Return the existing objects among these ids, by id."""
         wanted = list(dict.fromkeys(keys))
         found: dict[UUID, Found] = {}
         for start in range(0, len(wanted), PART):
@@ -183,7 +183,7 @@ class Collections:
         return found
 
     def count(self, kind: str, tenant: str, condition: Any) -> int:  # noqa: ANN401  # private type
-        """How many objects fulfil a condition: bitmaps are counted, no object is read."""
+        """Count the objects that match a condition, by bitmaps, without reading objects."""
         return self.ask(
             kind,
             tenant,
@@ -194,7 +194,7 @@ class Collections:
         )
 
     def put(self, kind: str, tenant: str | None, made: Sequence[Made]) -> None:
-        """Write to every replica, each object or IndexUnavailableError; what was there goes."""
+        """Write all objects to every replica, replacing older ones. Raise IndexUnavailableError."""
         for start in range(0, len(made), PART):
             some = made[start : start + PART]
 
@@ -211,7 +211,7 @@ class Collections:
             self.cluster.run(write)
 
     def delete(self, kind: str, tenant: str | None, keys: Sequence[UUID]) -> None:
-        """Delete from every replica; what is not there is no error."""
+        """Delete objects from every replica; missing ones are ignored."""
         for start in range(0, len(keys), PART):
             some = list(keys[start : start + PART])
 
@@ -229,7 +229,7 @@ class Collections:
                 return
 
     def welcome(self, kind: str, tenant: str) -> None:
-        """Make room for a tenant in a collection, so that it does not answer "unknown"."""
+        """Create a tenant in a collection, which otherwise answers that it is unknown."""
         with self._lock:
             if (kind, tenant) in self._welcomed:
                 return
@@ -240,18 +240,20 @@ class Collections:
             self._welcomed.add((kind, tenant))
 
     def rests(self, kind: str, tenant: str) -> bool:
-        """Whether a tenant was put to rest in a collection."""
+        """Return whether a tenant is unloaded in a collection."""
 
         def look(client: WeaviateClient) -> bool:
-            told = client.collections.use(self.name(kind)).tenants.get_by_names([tenant])
-            return tenant in told and told[tenant].activity_status == TenantActivityStatus.INACTIVE
+            found = client.collections.use(self.name(kind)).tenants.get_by_names([tenant])
+            return (
+                tenant in found and found[tenant].activity_status == TenantActivityStatus.INACTIVE
+            )
 
         return self.cluster.run(look)
 
     def _known(self, kind: str, tenant: str) -> bool:
-        """Whether a tenant that a node knows nothing of is there: the schema may lag on a node.
+        """Return whether a tenant exists that a node does not know, as its schema may lag.
 
-        One that has a W has room in every collection but those of spaces; of these Raft is asked.
+        A tenant with a W exists in every collection but those of spaces, which need Raft's answer.
         """
         if kind in OF_TENANTS:
             name = Filter.by_property("tenant").equal(tenant)
@@ -264,7 +266,7 @@ class Collections:
     # --- spaces ---------------------------------------------------------------------------------
 
     def dimensions(self, space_id: str) -> int | None:
-        """Of a space, None for one that nobody has written to."""
+        """Return the dimensions of a space, None for a space without vectors."""
         with self._lock:
             known = self._spaces.get(space_id)
         if known is not None:
@@ -283,8 +285,8 @@ class Collections:
                 self._spaces[space_id] = found
         return found
 
-    def _tell(self, tenant: str, seconds: float) -> None:
-        """Write that a tenant is in use, for those that put the others to rest."""
+    def _record_use(self, tenant: str, seconds: float) -> None:
+        """Record that a tenant is in use, unless it was recorded within `seconds`."""
         now = time.time()
         with self._lock:
             if self._used.get(tenant, 0.0) + seconds > now:
@@ -302,7 +304,7 @@ class Collections:
                     seconds=0.0,
                 )
 
-        # it is a courtesy, nobody waits for it: a node that hangs takes half a minute
+        # no call waits for this record: a node that hangs takes half a minute
         threading.Thread(target=write, name="used", daemon=True).start()
 
     def _open(
@@ -315,17 +317,17 @@ class Collections:
 
 
 def number(one: Found, name: str) -> int:
-    """An integer property."""
+    """Return an integer property of an object."""
     return int(one.properties[name])
 
 
 def space(space_id: str) -> str:
-    """The collection of a space: `visual-1f3a90bc` lies in `Visual1f3a90bc`."""
+    """Return the collection of a space: `visual-1f3a90bc` is in `Visual1f3a90bc`."""
     return "".join(part.capitalize() for part in space_id.split("-"))
 
 
 def by(*columns: str, ascending: bool = True) -> Any:  # noqa: ANN401  # private type
-    """An order of objects."""
+    """Return a sort order by these properties."""
     order = Sort.by_property(columns[0], ascending=ascending)
     for column in columns[1:]:
         order = order.by_property(column, ascending=ascending)
@@ -333,12 +335,12 @@ def by(*columns: str, ascending: bool = True) -> Any:  # noqa: ANN401  # private
 
 
 def kind_of(part: str) -> str:
-    """The collection that a part of a record lies in."""
+    """Return the collection of a part of a record."""
     return {mapping.PRINT: PRINT, mapping.ANCHOR: ANCHOR}.get(part) or space(part)
 
 
 def outdated(old: StoredRecord, keep: Mapping[str, Part]) -> Iterator[tuple[str, UUID]]:
-    """The collection and id of an older object of a record, and of its parts that none keeps."""
+    """Yield collection and id of an outdated object of a record, and of its parts not kept."""
     yield RECORD, mapping.key(old.image_id, old.seq)
     for name, part in old.parts.items():
         if keep.get(name) != part:

@@ -1,8 +1,8 @@
-"""Counts of a tenant, kept while entries are projected, so that nobody counts records one by one.
+"""Counts of a tenant, updated by the projection of each entry.
 
-Weaviate groups by reading every object, and cannot say of a copy whether its original has a vector.
-So each entry writes, before its records, what the counts will be once it is through: those of all
-records, and those of each category that it changes. In force are the newest at or below W.
+Weaviate groups by reading every object, and cannot tell whether the original of a copy has a
+vector. So each entry writes, before its records, the counts after it: those of all records, and
+those of each category that it changes. The newest counts at or below W are valid.
 """
 
 from __future__ import annotations
@@ -15,37 +15,37 @@ from core.ports import CategoryCount, SpaceCoverage, Stats
 
 
 class CountedRecord(NamedTuple):
-    """What counts look at in a record."""
+    """Fields of a record that affect counts."""
 
     category: str
     verdict: str
     decision: str
     spaces: tuple[str, ...]
-    """Those that it has a vector of its own in, sorted."""
+    """Spaces with a vector of its own, sorted."""
     able: tuple[str, ...]
-    """Kinds of spaces that it could have one in."""
+    """Kinds of spaces in which it could have one."""
     original: str | None
-    """None where it is no copy."""
+    """Id of the original of a copy, else None."""
 
 
 Tally = Counter[str]
-"""Records by verdict, decision, spaces, abilities, and the spaces of a copy's original."""
+"""Number of records by verdict, decision, spaces, kinds, and spaces of a copy's original."""
 
 ALL = ""
-"""The tally of all records; the others go by category. An empty category is none."""
+"""Name of the tally of all records; the others have the name of their category."""
 
 
 class RecordChange(NamedTuple):
-    """Records as they were and as they will be; None where there is none."""
+    """Records before and after an entry, None if there is none."""
 
     before: Mapping[str, CountedRecord | None]
     after: Mapping[str, CountedRecord | None]
     others: Mapping[str, CountedRecord]
-    """Untouched records that the touched ones point at, or that point at touched ones."""
+    """Unchanged records that are originals or copies of changed ones."""
 
 
 def changed(change: RecordChange) -> dict[str, Tally]:
-    """By category, what is to be added to its counts, and taken away."""
+    """Return the differences of the counts by category."""
     sums: dict[str, Tally] = {}
     touched = change.before.keys() | change.after.keys()
     before = {**change.others, **change.before}
@@ -67,7 +67,7 @@ def changed(change: RecordChange) -> dict[str, Tally]:
 
 
 def stats(tallies: Mapping[str, Tally], watermark: int, named: Sequence[str]) -> Stats:
-    """What these tallies say; of the spaces `named` also where no record has a vector in them."""
+    """Return the counts of these tallies, also of spaces `named` without any vector."""
     total = tallies.get(ALL, Counter())
     spaces = sorted({one for name in +total for one in _read(name)[2]}.union(named))
     return Stats(

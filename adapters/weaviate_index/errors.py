@@ -1,4 +1,4 @@
-"""Translation of errors of weaviate-client into those of core.errors."""
+"""Translation of errors of weaviate-client into errors of core."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from core.errors import IndexUnavailableError, MissingError
 
 @contextmanager
 def weaviate_errors() -> Iterator[None]:
-    """Errors of Weaviate; MissingError for a tenant that a collection does not know.
+    """Translate errors of Weaviate into IndexUnavailableError.
 
-    Whatever else it is, another try or another node may do better.
-
-    weaviate-client's errors have one root, but for those of the HTTP library below it.
+    Raise MissingError for a tenant that a collection does not know. Any other error may not occur
+    at another attempt or node. weaviate-client's errors have one base class, besides those of its
+    HTTP library.
     """
     from httpx import HTTPError  # noqa: PLC0415 - heavy, and absent from the embedded default
     from weaviate.exceptions import WeaviateBaseError  # noqa: PLC0415 - likewise

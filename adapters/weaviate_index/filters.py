@@ -1,4 +1,4 @@
-"""Filters as Weaviate takes them."""
+"""Translation of filters into conditions of Weaviate."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _EQUAL = (
 
 
 def condition(filters: Filters | None) -> Any | None:  # noqa: ANN401  # private type
-    """What a record, or its vector, has to fulfil; None where anything does.
+    """Return the condition on a record or its vector, None without filters.
 
-    Weaviate overlooks blanks around a text: what it finds is looked at once more by hand.
+    Weaviate ignores blanks around a text, so callers compare the results once more.
     """
     if filters is None:
         return None
@@ -44,6 +44,6 @@ def condition(filters: Filters | None) -> Any | None:  # noqa: ANN401  # private
 
 
 def both(*conditions: Any | None) -> Any | None:  # noqa: ANN401  # private type
-    """All of those that there are."""
+    """Return the conjunction of the conditions that are not None."""
     given = [one for one in conditions if one is not None]
     return Filter.all_of(given) if given else None

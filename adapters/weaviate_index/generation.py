@@ -1,4 +1,4 @@
-"""One generation of the index, with everything that asks it."""
+"""Parts of one generation of the index."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from core.matching.policy import Policy
 
 
 class Generation:
-    """A store and its parts."""
+    """Collections of a generation, and the reads and writes on them."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class Generation:
         self.tidying = Cleanup(RecordReads(held.quietly(), pool), self.head)
 
     def _prepare(self, space_id: str, wide: int) -> None:
-        """Make the collection of a space, once."""
+        """Create the collection of a space unless it exists."""
         if self.store.dimensions(space_id) is None:
             self.store.cluster.run(
                 lambda client: schema.space(client, self.store, self._layout, space_id, wide)

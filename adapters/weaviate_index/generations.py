@@ -1,8 +1,8 @@
-"""Which generation is asked, and how one takes the place of another.
+"""Selection of the active generation, and replacement by a new one.
 
-A generation that is filled beside the active one becomes active at once for everybody, but for a
-process that has told a higher watermark than it has: that one stays until it has caught up, though
-not for ever, and projects nothing meanwhile.
+A generation that is filled beside the active one becomes active for all processes at once, except
+one that has returned a higher watermark: it keeps the old generation until the new one has caught
+up or a time limit has passed, and projects nothing meanwhile.
 """
 
 from __future__ import annotations
@@ -20,19 +20,20 @@ from core.circuit_breaker import CircuitBreaker
 from core.errors import IndexUnavailableError
 
 LOOK = 1.0
-"""Seconds between two looks at what is written of the generations."""
+"""Seconds between two reads of the table of generations."""
 SEALED = 30.0
-"""Seconds that nobody projects into a generation that is being left: if the one that leaves it has
-died by then, all goes on as before."""
+"""Seconds for which no process projects into a sealed generation; if the process that sealed it has
+died by then, projection continues."""
 _AGED = 4 * SEALED
-"""Seconds after which a seal is not obeyed by one that sees it for the first time; clocks may be
-apart."""
+"""Age in seconds from which a process ignores a seal that it reads first; clocks may differ."""
 _FAILED = 0.5
-"""Seconds for which one failure to open speaks for all that ask meanwhile."""
+"""Seconds for which a failure to open is raised to all callers."""
+
+_SEALED = "the index is being replaced by a rebuilt one; retry in a minute"
 
 
 class Generations:
-    """The one that is asked; opened, and brought up to this version, when first wanted."""
+    """Active generation, opened and migrated at first use."""
 
     def __init__(
         self,
@@ -41,7 +42,7 @@ class Generations:
         make: Callable[[int], Generation],
         fixed: int | None = None,
     ) -> None:
-        """`fixed`: this one, whichever is active."""
+        """Use the active generation, or always generation `fixed`."""
         self._cluster = cluster
         self._meta = meta
         self._make = make
@@ -51,15 +52,15 @@ class Generations:
         self._looked = 0.0
         self._sealed = 0.0
         self._left = 0.0
-        """Since when another one than this is the active one; 0: it is not."""
+        """Time since which another generation is active, 0 if none is."""
         self._seal: tuple[int, int] | None = None
-        """The one that was obeyed last."""
+        """Seal that was obeyed last."""
         self._breaker = CircuitBreaker(IndexUnavailableError, first=_FAILED, longest=_FAILED)
         self._opening = threading.Lock()
         self._lock = threading.Lock()
 
     def now(self) -> Generation:
-        """The one to ask. Raise IndexUnavailableError."""
+        """Return the generation to use. Raise IndexUnavailableError."""
         now = self._now
         if now is not None:
             return now
@@ -67,18 +68,18 @@ class Generations:
             return self._now or self._opened()
 
     def watermark(self, tenant: str) -> int:
-        """W of a tenant, after a look whether to go over to another generation."""
+        """Return W of a tenant, after changing to a new generation if there is one."""
         self._look()
         while True:
             now = self.now()
             found = now.head.watermark(tenant)
             with self._lock:
-                if self._now is now:  # else the W is of one that nobody here asks any more
+                if self._now is now:  # else the W belongs to a generation that was left meanwhile
                     self._told[tenant] = max(found, self._told.pop(tenant, 0))
                     return found
 
-    def told(self) -> list[str]:
-        """Tenants of which this process has told that something is projected, the newest first."""
+    def reported(self) -> list[str]:
+        """Return the tenants whose watermark this process returned, the latest first."""
         with self._lock:
             return [tenant for tenant, mark in reversed(self._told.items()) if mark]
 
@@ -86,12 +87,12 @@ class Generations:
         """Raise IndexUnavailableError while the generation is being left for another."""
         self._look()
         if time.monotonic() < self._sealed or self._left:
-            raise IndexUnavailableError("the index is being exchanged for another one")
+            raise IndexUnavailableError(_SEALED)
 
     def begin(self) -> int:
-        """The number of a new generation; all but the active one are dropped.
+        """Return the number of a new generation, and drop all but the active one.
 
-        Raise IndexUnavailableError where this process has not gone over to that one yet.
+        Raise IndexUnavailableError while this process still uses an older one.
         """
         own = self._active().number
 
@@ -106,21 +107,21 @@ class Generations:
         return self._cluster.run(begun)
 
     def seal(self) -> None:
-        """Let nobody project into this generation for a while; returns once all know."""
+        """Stop projection into this generation for a while; return once all processes know."""
         number = self._active().number
         self._seal = self._cluster.run(lambda client: self._meta.seal(client, number))
         self._sealed = time.monotonic() + SEALED
         time.sleep(1.5 * LOOK)
 
     def take(self, number: int) -> None:
-        """Let another generation be the active one, here and everywhere."""
+        """Make another generation the active one of all processes."""
         self._cluster.run(lambda client: self._meta.activate(client, number))
         with self._lock:
             self._go(self._make(number))
             self._looked = 0.0
 
     def drop(self) -> None:
-        """Delete every generation, and what is written of them."""
+        """Delete all generations, and the table of generations."""
 
         def dropped(client: WeaviateClient) -> None:
             for number in self._meta.generations(client):
@@ -134,16 +135,16 @@ class Generations:
     # --- inside ---------------------------------------------------------------------------------
 
     def _active(self) -> Generation:
-        """The one that is active for everybody: one that nobody asked may not have looked."""
+        """Return the active generation, after reading the table of generations."""
         self.now()
         self._looked = float("-inf")
         self._look()
         if self._left:
-            raise IndexUnavailableError("the index is being exchanged for another one")
+            raise IndexUnavailableError(_SEALED)
         return self.now()
 
     def _go(self, generation: Generation | None) -> None:
-        """Ask this one from now on; none: whichever there is."""
+        """Use this generation from now on, None: the active one at the next use."""
         self._now = generation
         self._sealed = self._left = 0.0
 
@@ -176,11 +177,11 @@ class Generations:
                 lambda client: (self._meta.active(client), self._meta.sealed(client))
             )
         except IndexUnavailableError:
-            return  # whoever asked finds out by itself
+            return  # the caller's own query fails likewise
         if active == now.number:
             self._left = 0.0
             self._obey(sealed, now.number)
-        elif active is None:  # the servers have lost everything: begin anew
+        elif active is None:  # the servers have lost everything: start with an empty index
             with self._lock:
                 self._go(None)
                 self._told.clear()
@@ -190,7 +191,7 @@ class Generations:
     def _obey(self, sealed: tuple[int, int] | None, number: int) -> None:
         """Project nothing for a while if a seal on this generation was not obeyed before."""
         if sealed is not None and sealed[0] == number and sealed != self._seal:
-            # an old one's author has died: whoever began after it has nothing to wait for
+            # the process of an old seal has died: one that started later need not wait
             left = min(SEALED, sealed[1] + _AGED - time.time())
             self._seal, self._sealed = sealed, time.monotonic() + left
 
@@ -199,7 +200,7 @@ class Generations:
         new = self._make(number)
         self._cluster.run(lambda client: self._meta.prepare(client, new.store))
         marks = new.head.watermarks()
-        with self._lock:  # more may have been told meanwhile
+        with self._lock:  # other threads may have returned higher ones meanwhile
             self._left = self._left or time.monotonic()
             caught_up = all(marks.get(tenant, 0) >= mark for tenant, mark in self._told.items())
             if caught_up or time.monotonic() > self._left + SEALED:

@@ -1,4 +1,4 @@
-"""Errors of gRPC as they come, out of reach of the client's own handling."""
+"""Errors of gRPC, raised without the client's own handling."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from grpc import RpcError  # type: ignore[import-untyped]
 
 
 class GRPCError(Exception):  # becomes one of ours in `weaviate_errors`
-    """What the server, or the way to it, answered instead."""
+    """Error of a gRPC call, with its code and details."""
 
     def __init__(self, error: Any) -> None:  # noqa: ANN401  # RpcError is a Call
         self.code: str = error.code().name
@@ -17,10 +17,10 @@ class GRPCError(Exception):  # becomes one of ours in `weaviate_errors`
 
 
 class StrictStub:
-    """The client's gRPC methods, without its way with errors.
+    """Wrapper of the client's gRPC methods that bypasses its handling of errors.
 
-    weaviate-client 4.23 sleeps 1, 2, 4, 8 and 16 s where a server is away, with no setting
-    against it, and of other errors it drops the code.
+    weaviate-client 4.23 sleeps 1, 2, 4, 8 and 16 s if a server is down, without a setting to
+    prevent it, and drops the code of other errors.
     """
 
     def __init__(self, stub: Any) -> None:  # noqa: ANN401  # generated code

@@ -1,4 +1,4 @@
-"""The port `Index` on Weaviate: several machines, approximate neighbours, the same contract."""
+"""Implementation of the port `Index` on Weaviate: several machines, approximate neighbours."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from core.records import Outcome, Record, State, Tombstone
 from core.types import ActiveSpaces, Hit, Query, SpaceKind, Vector
 
 THREADS = 32
-"""Questions under way at once: a picture asks ten, each of which waits some milliseconds."""
+"""Queries in parallel: a picture needs ten, each of which waits some milliseconds."""
 _ASKED = 3
-"""Tenants that are tried until one is not at rest."""
+"""Tenants that are tried until one is loaded."""
 
 
 class WeaviateIndex:
-    """An index on the servers that `nodes` name; any number of processes read and write it.
+    """Index on the servers named by `nodes`, for any number of reading and writing processes.
 
-    Nothing is asked of the servers before the first question, which also makes what is missing in
-    their schema. While none answers, every call raises IndexUnavailableError within seconds.
+    The first call connects, and creates or migrates the schema. While no server answers, every call
+    raises IndexUnavailableError within seconds.
     """
 
     def __init__(
@@ -50,11 +50,11 @@ class WeaviateIndex:
         idle_hours: float = 0.0,
         _generation: int | None = None,
     ) -> None:
-        """`key` is the API key, `prefix` what collections' names begin with.
+        """Prepare a client with the API key `key`; `prefix` begins the names of collections.
 
-        `consistency` is asked of reads; what is written is on every replica before W says so.
-        `replication` is of collections made from now on. `features`: local features are a source
-        of candidates. `idle_hours`: see `rest`.
+        `consistency` is that of reads; writes reach every replica before W advances. `replication`
+        applies to new collections. `features` finds candidates by local features too. `idle_hours`
+        is the limit of `rest`.
         """
         self._nodes = list(nodes)
         self._key = key
@@ -72,24 +72,24 @@ class WeaviateIndex:
         meta = GenerationTable(prefix, self._layout)
         self._generations = Generations(self._cluster, meta, self._make, _generation)
 
-    # --- what there is of a tenant --------------------------------------------------------------
+    # --- tenants --------------------------------------------------------------------------------
 
     def watermark(self, tenant: str) -> int:
-        """W: every entry up to it is visible on every replica. 0 for an unknown tenant."""
+        """Return W, up to which every entry is visible on all replicas; 0 for an unknown tenant."""
         return self._generations.watermark(tenant)
 
     def tenants(self) -> list[str]:
-        """Those that have a watermark, sorted."""
+        """Return the tenants that have a watermark, sorted."""
         return self._now.head.tenants()
 
     def check_replicas(self) -> None:
-        """Raise IndexUnavailableError while a node that has replicas is away, or came back empty.
+        """Raise IndexUnavailableError while a node with replicas is down, or came back empty.
 
-        Of an emptied one the mark of a tenant tells that this process was asked about.
+        An emptied node lacks the mark of a tenant that this process has served.
         """
         replicas = self._now.replicas
         replicas.whole()
-        for tenant in self._generations.told()[:_ASKED]:
+        for tenant in self._generations.reported()[:_ASKED]:
             if replicas.kept(tenant):
                 return
 
@@ -103,27 +103,27 @@ class WeaviateIndex:
         *,
         standings: Sequence[ActiveSpaces] = (),
     ) -> None:
-        """Write what entry `seq` left to every replica, wait for it to be visible, let W be `seq`.
+        """Write the changes of entry `seq` to every replica, and advance W once they are visible.
 
-        Nothing where it is not the next one. Raise IndexUnavailableError where a replica is away:
-        W stands still.
+        Do nothing if it is not the next entry. Raise IndexUnavailableError if a replica is down: W
+        cannot advance.
         """
         self._generations.refuse_sealed()
         entry = ProjectedEntry(tenant, seq, records, removed, outcomes, standings)
         self._now.writing.project(entry)
 
     def active_spaces(self, tenant: str) -> dict[SpaceKind, ActiveSpaces]:
-        """By kind; none of a kind that the log says nothing of."""
+        """Return the active spaces by kind, of the kinds that the log has set."""
         head = self._now.head
         return head.standings(tenant, head.watermark(tenant))
 
     def count_records(self, tenant: str, spaces: Sequence[str] = ()) -> Stats:
-        """Counts as of W; of these spaces also where no record has a vector in them."""
+        """Return the counts as of W, also of these spaces if no record has a vector in them."""
         head = self._now.head
         while True:
             watermark = head.watermark(tenant)
             told = head.tallies(tenant, watermark)
-            if head.watermark(tenant) == watermark:  # else what it counted may be gone
+            if head.watermark(tenant) == watermark:  # else these counts may be outdated
                 return stats({name: one for name, (_, one) in told.items()}, watermark, spaces)
 
     def list_values(
@@ -132,23 +132,23 @@ class WeaviateIndex:
         by: Literal["category", "owner_id", "decision", "verdict", "tag"],
         limit: int,
     ) -> list[str]:
-        """Values that records have, sorted, at most so many."""
+        """Return at most `limit` values of a property, sorted."""
         return lists.values(self._now.reading, self._now.head, tenant, by, limit)
 
     # --- records --------------------------------------------------------------------------------
 
     def read_states(self, tenant: str, image_ids: Sequence[str]) -> list[State | None]:
-        """In order; None for unknown and deleted ones."""
+        """Return the states in order of the ids; None for unknown and deleted records."""
         live = self._now.reading.live(tenant, image_ids)
         return [live[one].state if one in live else None for one in image_ids]
 
     def read_cards(self, tenant: str, image_ids: Sequence[str]) -> list[RecordCard | None]:
-        """In order; None for unknown and deleted ones."""
+        """Return the cards in order of the ids; None for unknown and deleted records."""
         live = self._now.reading.live(tenant, image_ids)
         return [live[one].card if one in live else None for one in image_ids]
 
     def read_tombstones(self, tenant: str, image_ids: Sequence[str]) -> list[Tombstone | None]:
-        """In order."""
+        """Return the tombstones in order of the ids; None for records that were not deleted."""
         newest = self._now.reading.newest(tenant, image_ids)
         return [
             newest[one].tombstone if one in newest and newest[one].gone else None
@@ -171,7 +171,7 @@ class WeaviateIndex:
     def read_records(
         self, tenant: str, image_ids: Sequence[str], *, vectors: bool = False
     ) -> list[Record | None]:
-        """In order; None for unknown and deleted ones."""
+        """Return the records in order of the ids; None for unknown and deleted ones."""
         reading = self._now.reading
         live = reading.live(tenant, image_ids)
         found = reading.records(tenant, live.values())
@@ -184,7 +184,7 @@ class WeaviateIndex:
     def read_vectors(
         self, tenant: str, space_id: str, image_ids: Sequence[str]
     ) -> list[Vector | None]:
-        """Stored vectors of one space, in order."""
+        """Return the stored (d,) vectors of one space in order of the ids, None if missing."""
         reading = self._now.reading
         found = reading.vectors(tenant, space_id, reading.live(tenant, image_ids).values())
         return [found.get(one) for one in image_ids]
@@ -198,17 +198,17 @@ class WeaviateIndex:
         limit: int,
         before: tuple[str, str] | None = None,
     ) -> IndexPage:
-        """Records older than (accepted_at, image_id) `before` that pass every filter."""
+        """Return records older than (accepted_at, image_id) `before` that pass every filter."""
         return lists.page(self._now.reading, tenant, filters, limit, before)
 
     def list_unembedded(
         self, tenant: str, space_id: str, limit: int, after: int = -1
     ) -> MissingVectors:
-        """Records that could have a vector in a space and have none, in the order they came."""
+        """Return records that lack a possible vector in a space, in order of projection."""
         return lists.lacking(self._now.reading, tenant, space_id, limit, after)
 
     def read_outcomes(self, tenant: str, job_ids: Sequence[str]) -> list[Outcome | None]:
-        """In order."""
+        """Return the outcomes in order of the ids; None for jobs that have not ended."""
         found = self._now.reading.outcomes(tenant, job_ids)
         return [found.get(one) for one in job_ids]
 
@@ -219,7 +219,7 @@ class WeaviateIndex:
         limit: int,
         before: tuple[str, str] | None = None,
     ) -> tuple[list[Outcome], bool]:
-        """Ended jobs older than (accepted_at, job_id) `before`, and whether more follow."""
+        """Return ended jobs older than (accepted_at, job_id) `before`, and whether more follow."""
         return lists.outcomes(self._now.reading, tenant, status, limit, before)
 
     # --- searches -------------------------------------------------------------------------------
@@ -227,7 +227,7 @@ class WeaviateIndex:
     def find_candidates(
         self, tenant: str, queries: Sequence[Query], *, without: Sequence[str] = ()
     ) -> list[list[Hit]]:
-        """Anchors near each query from every source, in the order they came to be.
+        """Return the anchors near each query from every source, in order of projection.
 
         Raise MalformedError for a vector without its space or of other dimensions than it has.
         """
@@ -244,9 +244,9 @@ class WeaviateIndex:
         without: Sequence[str] = (),
         filters: Filters | None = None,
     ) -> list[Neighbour]:
-        """Approximate nearest records of a space, best first, measured exactly.
+        """Return approximate nearest records of a space, best first by exact similarity.
 
-        A record passes the filters by itself, or for a copy without a vector of its own there.
+        A record passes the filters itself, or by a copy without a vector of its own there.
         Raise MalformedError for a vector of other dimensions than the space has.
         """
         return self._now.neighbours.search(
@@ -268,26 +268,26 @@ class WeaviateIndex:
         without: Sequence[str] = (),
         filters: Filters | None = None,
     ) -> list[Neighbour]:
-        """Records with any of a text's words, most relevant first, by Weaviate's BM25."""
+        """Return records with any of a text's words, most relevant first by Weaviate's BM25."""
         return keyword_search.search(
             self._now.reading, tenant, text, limit=limit, without=without, filters=filters
         )
 
-    # --- keeping --------------------------------------------------------------------------------
+    # --- upkeep ---------------------------------------------------------------------------------
 
     def tidy(self, tenant: str) -> int:
-        """Delete what writers that died or were held up left behind; how many objects that was."""
+        """Delete objects left by delayed or dead writers, and return how many."""
         return self._now.tidying.tidy(tenant)
 
     def rest(self) -> list[str]:
-        """Put to rest, and tell, tenants that nobody asked for `idle_hours`; a question wakes one.
+        """Unload tenants unused for `idle_hours`, and return them; a query loads one again.
 
-        Of the questions of other processes it knows those that were asked with the same setting.
+        Queries of other processes count if they have the same setting.
         """
         return self._now.tidying.rest(self._idle_hours)
 
     def fresh(self) -> WeaviateIndex:
-        """An empty index beside this one; what earlier ones left is dropped, but not the active."""
+        """Return an empty index beside this one, and drop all but the active generation."""
         number = self._generations.begin()
         return WeaviateIndex(
             self._nodes,
@@ -302,14 +302,16 @@ class WeaviateIndex:
         )
 
     def swap(self, fresh: Index) -> bool:
-        """Let what `fresh` holds be what every process reads, within a second or so.
+        """Make all processes read the contents of `fresh`, within about a second.
 
-        False where it lags behind what this one has told: for half a minute now nobody projects,
-        bring it up and ask again. If that adds nothing, it is all that the log holds. The old
-        generation stays for those who are reading it, until the next `fresh`.
+        Return False if it lags behind this index: for the next SEALED seconds no process projects,
+        so that the caller can update it and call again. One that lags as far at the second call has
+        all of the log. The old generation stays for running reads, until the next `fresh`.
         """
         if not isinstance(fresh, WeaviateIndex):
-            raise IndexUnavailableError("only an index of the same kind can take its place")
+            raise IndexUnavailableError(
+                f"an index in Weaviate cannot take the contents of a {type(fresh).__name__}"
+            )
         self._generations.seal()
         marks, told = fresh._now.head.watermarks(), self._now.head.watermarks()  # noqa: SLF001  # of the same class
         behind = any(marks.get(tenant, 0) < mark for tenant, mark in told.items())
@@ -320,11 +322,11 @@ class WeaviateIndex:
         return True
 
     def drop(self) -> None:
-        """Delete every collection of this prefix: for an index that was made to be measured."""
+        """Delete all collections of this prefix, for temporary indexes of measurements."""
         self._generations.drop()
 
     def close(self) -> None:
-        """Let go of connections and threads; whatever is asked afterwards is refused."""
+        """Close connections and threads; later calls raise IndexUnavailableError."""
         self._closed = True
         self._pool.shutdown(wait=True)
         self._cluster.close()

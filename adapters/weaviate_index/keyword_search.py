@@ -1,4 +1,4 @@
-"""Keyword search: any of a question's words, ranked by Weaviate's BM25."""
+"""Keyword search for any word of a query, ranked by Weaviate's BM25."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from core.ports import Filters, Neighbour
 
 _WEIGHTED = [f"{name}^{weight:g}" for name, weight in zip(WORDS, WEIGHTS, strict=True)]
 _MORE = 16
-"""Records asked for beyond those wanted: for what falls out, and for equals at the end."""
+"""Records queried beyond the limit, for outdated objects and equal relevance at the end."""
 _EQUAL = 512
-"""So many more at most, to tell the first of equals; beyond, Weaviate's own order decides."""
+"""Most records queried to order equal ones; beyond, Weaviate's own order decides."""
 
 
 def search(
@@ -31,7 +31,7 @@ def search(
     without: Sequence[str],
     filters: Filters | None,
 ) -> list[Neighbour]:
-    """The most relevant records, equal ones in the order they came to be."""
+    """Return the most relevant records, equal ones in order of projection."""
     asked = stemmed([[" ".join(question_words(text))]])[0][0]
     if not asked or limit <= 0:
         return []
@@ -68,9 +68,9 @@ def _is_sure(
     found: Sequence[tuple[str, int, float]],
     limit: int,
 ) -> bool:
-    """Return whether the answer is full of better ones than the last found.
+    """Return whether `limit` records are better than the last one found.
 
-    Else the first of its equals may be among those that were not asked for.
+    Otherwise the first of equal ones may be beyond the queried depth.
     """
     return sum(relevance > found[-1][2] for relevance, _ in kept) >= limit
 
@@ -82,7 +82,7 @@ def _passing(
     limit: int,
     filters: Filters | None,
 ) -> list[Neighbour]:
-    """The first ones that pass, looked at by hand as well: Weaviate overlooks blanks."""
+    """Return the first records that pass the filters exactly: Weaviate ignores blanks."""
     kept: list[Neighbour] = []
     for start in range(0, len(found), limit):
         some = found[start : start + limit]
@@ -106,7 +106,7 @@ def _ask(
     condition: Any | None,  # noqa: ANN401  # private type
     limit: int,
 ) -> list[tuple[str, int, float]]:
-    """(image_id, seq, relevance), best first."""
+    """Return (image_id, seq, relevance), best first."""
     found = reading.store.many(
         collections.RECORD,
         tenant,

@@ -1,4 +1,4 @@
-"""The lists there are: records, what lacks a vector, jobs, values."""
+"""Lists of records, records without a vector, jobs and values."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def page(
     limit: int,
     before: tuple[str, str] | None,
 ) -> IndexPage:
-    """Records that pass every filter, newest first."""
+    """Return records that pass every filter, newest first."""
     found: list[Record] = []
     start = None if before is None else (milliseconds(before[0]), before[1])
     walk = RECORDS._replace(condition=passing.condition(filters))
@@ -52,9 +52,9 @@ def page(
 def lacking(
     reading: RecordReads, tenant: str, space_id: str, limit: int, after: int
 ) -> MissingVectors:
-    """Records without a vector in a space that could have one, in the order they came to be.
+    """Return records that lack a possible vector in a space, in order of projection.
 
-    The place is that of the last one's birth.
+    The place to continue from is the `born` of the last one.
     """
     kind = space_id.partition("-")[0]
     condition = Filter.by_property("able").equal(kind) & Filter.not_(
@@ -86,7 +86,7 @@ def outcomes(
     limit: int,
     before: tuple[str, str] | None,
 ) -> tuple[list[Outcome], bool]:
-    """Ended jobs, newest first."""
+    """Return ended jobs, newest first, and whether more follow."""
     found: dict[str, Outcome] = {}
     start = None if before is None else (milliseconds(before[0]), before[1])
     condition = None if status is None else Filter.by_property("status").equal(status)
@@ -111,11 +111,11 @@ def values(
     by: Literal["category", "owner_id", "decision", "verdict", "tag"],
     limit: int,
 ) -> list[str]:
-    """Different values of a property, sorted.
+    """Return at most `limit` distinct values of a property, sorted.
 
-    Categories, decisions and verdicts are those that are counted. For owners and tags Weaviate
-    groups all records and reads each for that (of 10,000 values it may leave some out); then each
-    one told is looked at, for what is older than its record is grouped with them.
+    Categories, decisions and verdicts are read from the counts. For owners and tags Weaviate groups
+    all objects, reading each (it may omit some of more than 10,000 values); then each value is
+    checked, as outdated objects are grouped too.
     """
     if by in ("category", "decision", "verdict"):
         held = head.tallies(tenant, head.watermark(tenant), None if by == "category" else [""])

@@ -1,9 +1,8 @@
-"""Records as objects, and back.
+"""Encoding of records as objects, and decoding of objects.
 
-Everything is keyed by what it is and the entry that left it, so that a writer that was held up can
-never undo a newer state: a record by its seq; what hangs on a record (its fingerprint, its place
-among the candidates, its vectors: its parts) by the seq since which it has been as it is. A newer
-record that changes none of a part keeps it, and its object is not written again.
+An object's id includes the entry that wrote it, so that a delayed writer can never undo a newer
+state: a record has its seq; the parts of a record (fingerprint, anchor and vectors) have the seq of
+their last change. A newer record keeps an unchanged part, whose object is not written again.
 """
 
 from __future__ import annotations
@@ -34,14 +33,14 @@ from core.records import (
 from core.types import ActiveSpaces, Fingerprint, Vector
 
 _NAMESPACE = UUID("5ee1a0f2-7d1c-5e0b-9a53-0d5c6f1b2a77")
-"""Of every object's id."""
+"""Namespace of the ids of objects."""
 
 PRINT: Final = "print"
 ANCHOR: Final = "anchor"
-"""Parts; the others are vectors, under their space_id."""
+"""Names of parts; vectors have the name of their space_id."""
 
 Part = tuple[int, str]
-"""Since which entry, and a digest of what it is."""
+"""Entry of the last change of a part, and a digest of its contents."""
 
 _json = msgspec.json.Encoder()
 _bytes = msgspec.msgpack.Encoder()
@@ -54,7 +53,7 @@ _standing = msgspec.json.Decoder(ActiveSpaces)
 
 
 class _Data(Struct, frozen=True):
-    """What a record's object holds besides what is asked by: each part read when wanted."""
+    """Payload of a record's object, decoded when needed."""
 
     state: Raw
     fields: Raw
@@ -65,69 +64,69 @@ _parts = msgspec.json.Decoder(dict[str, Part])
 
 
 class StoredRecord(NamedTuple):
-    """The newest object of a record."""
+    """Newest object of a record."""
 
     image_id: str
     seq: int
     born: int
-    """Where in the log it came to be: entries first, then states."""
+    """Order of projection: the entry, then the place in it."""
     gone: bool
     told: str
-    """Its parts, as JSON."""
+    """Parts of the record in JSON."""
     data: str
-    """Empty where it was not asked for."""
+    """Payload in JSON, empty if it was not queried."""
 
     @property
     def rank(self) -> tuple[bool, int]:
-        """The largest of a record's holds: a tombstone wins."""
+        """Order of a record's objects; the largest is valid, and a tombstone is largest."""
         return self.gone, self.seq
 
     @property
     def state(self) -> State:
-        """Of a live one."""
+        """State of a live record."""
         return _state.decode(_data.decode(self.data).state)
 
     @property
     def fields(self) -> Fields:
-        """Of a live one."""
+        """Fields of a live record."""
         return _fields.decode(_data.decode(self.data).fields)
 
     @property
     def parts(self) -> dict[str, Part]:
-        """What hangs on it; nothing on one that is gone."""
+        """Parts by name, none of a deleted record."""
         return {} if self.gone else _parts.decode(self.told)
 
     @property
     def spaces(self) -> tuple[str, ...]:
-        """Those that it has a vector of its own in, sorted."""
+        """Spaces with a vector of its own, sorted."""
         return tuple(sorted(name for name in self.parts if name not in (PRINT, ANCHOR)))
 
     @property
     def tombstone(self) -> Tombstone:
-        """Of one that is gone."""
+        """Tombstone of a deleted record."""
         return _tombstone.decode(self.data)
 
     @property
     def card(self) -> RecordCard:
-        """What filters look at."""
+        """Card that filters compare."""
         read = _data.decode(self.data)
         state, fields = _state.decode(read.state), _fields.decode(read.fields)
         return card_of(state, fields, self.spaces)
 
 
 def key(*parts: object) -> UUID:
-    """The id of an object; parts are ids, numbers and constants, none with a slash."""
+    """Return the id of an object; parts are ids, numbers and constants without a slash."""
     return uuid5(_NAMESPACE, "/".join(map(str, parts)))
 
 
 def milliseconds(moment: str) -> int:
-    """Since the epoch, of an RFC 3339 time in UTC."""
+    """Return milliseconds since the epoch of an RFC 3339 time in UTC."""
     read = datetime.fromisoformat(moment)
     return round((read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def asked_by(state: State, fields: Fields) -> dict[str, Any]:
-    """Properties that filters look at, of records and of vectors alike; none where unknown."""
+    """Return the properties for filters of records and vectors, without those that are None."""
     copy_of = state.original if state.original != state.image_id else None
     found = {
         "image_id": state.image_id,
@@ -145,7 +144,7 @@ def asked_by(state: State, fields: Fields) -> dict[str, Any]:
 
 
 def digests(record: Record) -> dict[str, str]:
-    """What hangs on a record, each with a digest of what its object holds."""
+    """Return the parts of a record, each with a digest of its object's contents."""
     found = {PRINT: digest(_bytes.encode(record.fingerprint))}
     if is_candidate(record.state, record.fingerprint):
         held = record.fingerprint
@@ -160,7 +159,7 @@ def digests(record: Record) -> dict[str, str]:
 def record(
     record: Record, born: int, parts: Mapping[str, Part], words: Sequence[str]
 ) -> dict[str, Any]:
-    """The properties of its object; `words` are those of `WORDS`, stemmed."""
+    """Return the properties of a record; `words` are the stemmed texts of `WORDS`."""
     state, fields = record.state, record.fields
     found = {
         **asked_by(state, fields),
@@ -178,11 +177,11 @@ def record(
 
 
 WORDS: Final = ("title", "description", "tag_words", "category_words")
-"""Properties of the words of a record, stemmed."""
+"""Properties with the stemmed words of a record."""
 
 
 def tombstone(stone: Tombstone) -> dict[str, Any]:
-    """The properties of what stays of a record."""
+    """Return the properties of a tombstone."""
     return {
         "image_id": stone.image_id,
         "seq": stone.seq,
@@ -192,17 +191,17 @@ def tombstone(stone: Tombstone) -> dict[str, Any]:
 
 
 def fingerprint(record: Record) -> dict[str, Any]:
-    """The properties of its object."""
+    """Return the properties of a fingerprint."""
     return {"data": b64encode(_bytes.encode(record.fingerprint)).decode()}
 
 
 def read_fingerprint(data: str) -> Fingerprint:
-    """What `fingerprint` made of it."""
+    """Decode the fingerprint of a record."""
     return _fingerprint.decode(b64decode(data))
 
 
 def anchor(record: Record) -> tuple[dict[str, Any], dict[str, list[float]]]:
-    """Properties and vectors of a candidate."""
+    """Return the properties and vectors of an anchor."""
     held = record.fingerprint
     words = visual_words.stored(held.features)
     found = {"image_id": record.state.image_id, "phash": held.phash, **words}
@@ -210,13 +209,13 @@ def anchor(record: Record) -> tuple[dict[str, Any], dict[str, list[float]]]:
 
 
 def bits(phash: str) -> list[float]:
-    """A 64-bit hash of 16 hex digits as 64 numbers, 1 and -1."""
+    """Return a 64-bit hash of 16 hex digits as 64 numbers, 1 or -1."""
     value = int(phash, 16)
     return [1.0 if value >> n & 1 else -1.0 for n in range(64)]
 
 
 def outcome(outcome: Outcome) -> dict[str, Any]:
-    """The properties of its object."""
+    """Return the properties of a job's outcome."""
     return {
         "job_id": outcome.job_id,
         "seq": outcome.seq,
@@ -227,27 +226,27 @@ def outcome(outcome: Outcome) -> dict[str, Any]:
 
 
 def read_outcome(data: str) -> Outcome:
-    """What `outcome` made of it."""
+    """Decode the outcome of a job."""
     return _outcome.decode(data)
 
 
 def standing(standing: ActiveSpaces) -> str:
-    """As text."""
+    """Encode the active spaces of a kind."""
     return _json.encode(standing).decode()
 
 
 def read_standing(data: str) -> ActiveSpaces:
-    """What `standing` made of it."""
+    """Decode the active spaces of a kind."""
     return _standing.decode(data)
 
 
 def read_vector(values: object) -> Vector:
-    """A stored vector, to the last bit: float32 comes back as the same numbers."""
+    """Return a stored vector as (d,) float32, with the same bits as were stored."""
     return np.array(values, np.float32)
 
 
 def digest(*parts: bytes) -> str:
-    """A short name of some bytes."""
+    """Return a digest of some bytes in 24 hex digits."""
     made = hashlib.blake2b(digest_size=12)
     for part in parts:
         made.update(part)

@@ -1,4 +1,4 @@
-"""Addresses of Weaviate, as the setting names them."""
+"""Addresses of Weaviate's nodes, parsed from the setting."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from core.errors import SettingsError
 
 HTTP = 8080
 GRPC = 50051
-"""Ports that Weaviate listens on by itself."""
+"""Default ports of Weaviate."""
 
 
 class WeaviateNode(NamedTuple):
-    """One server."""
+    """Host and ports of one server."""
 
     host: str
     http: int = HTTP
@@ -24,7 +24,10 @@ class WeaviateNode(NamedTuple):
 
 
 def parse(url: str) -> list[WeaviateNode]:
-    """Every node of `weaviate://HOST[:HTTP[:GRPC]],HOST…`; IPv6 in brackets. SettingsError."""
+    """Parse the nodes of `weaviate://HOST[:HTTP[:GRPC]],HOST…`, IPv6 in brackets.
+
+    Raise SettingsError for anything else.
+    """
     scheme, _, rest = url.partition("://")
     found = [_node(part.strip()) for part in rest.split("/")[0].split(",") if part.strip()]
     if scheme not in ("weaviate", "weaviates") or not found:
@@ -40,7 +43,7 @@ def _node(text: str) -> WeaviateNode:
     host, *ports = (head + tail).rsplit(":", tail.count(":")) if head else tail.split(":")
     try:
         numbers = [int(port) for port in ports]
-        urlsplit(f"//{host}:{[*numbers, 0][0]}").port  # noqa: B018  # it refuses a port out of range
+        urlsplit(f"//{host}:{[*numbers, 0][0]}").port  # noqa: B018  # raises for a port out of range
     except ValueError:
         numbers = [-1]
     if not host or len(numbers) > 2 or not all(0 < port < 1 << 16 for port in numbers):  # noqa: PLR2004

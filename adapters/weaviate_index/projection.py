@@ -1,8 +1,8 @@
-"""One log entry into the index: a plan, what it says, and only then W.
+"""Projection of a log entry into the index: first a plan, then its objects, and W last.
 
-Whatever is written is decided by the plan, which is made of what the entries before left and is
-written before anything else. So whoever projects the same entry, at the same time or later, writes
-the same, and one that was held up writes what is older than all that came since.
+The plan decides all that is written. It follows from the state before the entry, and is written
+first. So every process that projects the same entry, at the same time or later, writes the same
+objects, and a delayed one writes objects older than any since.
 """
 
 from __future__ import annotations
@@ -34,30 +34,30 @@ from core.types import ActiveSpaces
 logger = logging.getLogger(__name__)
 
 _STATES = 1 << 20
-"""More than an entry holds: a record's birth is its entry times this, and its place in it."""
+"""More than the records of an entry: `born` is the entry times this, plus the place in it."""
 
 
 _BLINK = 5.0
-"""Seconds in which no node can be forgotten by gossip, come back, and so miss a write unnoticed:
-it was forgotten after 4.9 s (measured), and has to start besides."""
+"""Seconds in which no node can be dropped by gossip, come back, and so miss a write unnoticed: it
+was dropped after 4.9 s (measured), and has to start besides."""
 _LATE = 1.0
-"""Seconds after which it is looked again before more is written: an entry may leave two thousand
-records, and servers may be slow."""
+"""Seconds after which replicas are checked again before the next write: an entry may have two
+thousand records, and servers may be slow."""
 
 
 class ProjectionPlan(Struct, frozen=True):
-    """What becomes of each record of an entry: where it came to be, and its parts."""
+    """Plan of an entry: order and parts of its records, and counts after it."""
 
     born: dict[str, int]
     parts: dict[str, dict[str, Part]]
     counts: dict[str, dict[str, int]]
-    """By category, of those that it changes."""
+    """Counts of each changed category."""
     older: dict[str, int]
-    """Which entry left the counts before, where there were any."""
+    """Entry of the previous counts of each category that had some."""
 
 
 class ProjectedEntry(Struct, frozen=True):
-    """What an entry left."""
+    """Changes of an entry to a tenant."""
 
     tenant: str
     seq: int
@@ -68,7 +68,7 @@ class ProjectedEntry(Struct, frozen=True):
 
 
 class WeaviateProjection:
-    """Projects into one generation."""
+    """Projection into one generation."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class WeaviateProjection:
         replicas: Replicas,
         prepare: Callable[[str, int], None],
     ) -> None:
-        """`prepare` makes the collection of a space for vectors of so many dimensions."""
+        """Create a projection; `prepare` creates the collection of a space by dimensions."""
         self._reading = reading
         self._store = reading.store
         self._pool = reading.pool
@@ -86,7 +86,7 @@ class WeaviateProjection:
         self._prepare = prepare
 
     def project(self, entry: ProjectedEntry) -> None:
-        """Write what an entry left if it is the next one, else nothing."""
+        """Write the changes of an entry if it is the next one, else nothing."""
         tenant, seq = entry.tenant, entry.seq
         now = self._head.read(tenant)
         if seq != now.watermark + 1:
@@ -107,14 +107,14 @@ class WeaviateProjection:
             text = now.plans.get(seq)
             if text is None:
                 if now.watermark != seq - 1:
-                    return  # another one projected it meanwhile
+                    return  # another process has projected it meanwhile
                 self._head.plan(tenant, seq, msgspec.json.encode(made).decode())
         plan = made if text is None else msgspec.json.decode(text, type=ProjectionPlan)
         self._write(entry, plan, began)
         self._head.advance(tenant, seq)
         self._clear(entry, plan, known, jobs)
 
-    # --- deciding -------------------------------------------------------------------------------
+    # --- plan -----------------------------------------------------------------------------------
 
     def _planned(
         self, entry: ProjectedEntry, before: Mapping[str, StoredRecord | None]
@@ -157,10 +157,10 @@ class WeaviateProjection:
         was: Mapping[str, CountedRecord | None],
         becomes: Mapping[str, CountedRecord | None],
     ) -> dict[str, CountedRecord]:
-        """Return what counts look at beside the entry: originals, and copies of what moved.
+        """Return further records that affect counts: originals, and copies of changed records.
 
-        A copy counts by the spaces of its original, so those of a record whose spaces change count
-        differently although nothing is written of them.
+        A copy counts by the spaces of its original, so its count changes with them although the
+        copy itself is not written.
         """
         known = [one for one in (*was.values(), *becomes.values()) if one is not None]
         originals = {one.original for one in known if one.original is not None} - was.keys()
@@ -169,15 +169,15 @@ class WeaviateProjection:
         copies = self._reading.copies(tenant, moved)
         return {one.image_id: _kin_of(one) for one in (*live, *copies) if one.image_id not in was}
 
-    # --- writing --------------------------------------------------------------------------------
+    # --- writes ---------------------------------------------------------------------------------
 
     def _write(self, entry: ProjectedEntry, plan: ProjectionPlan, began: float) -> None:
         tenant = entry.tenant
         made = self._objects(entry, plan)
         kinds = [kind for kind, some in made.items() if some]
         many = self._replicas.count() > 1
-        tell: tuple[Any, ...] = (tenant, entry.seq, plan.counts, entry.standings)
-        puts: list[Future[None]] = [self._pool.submit(self._head.tell, *tell)]
+        counts: tuple[Any, ...] = (tenant, entry.seq, plan.counts, entry.standings)
+        puts: list[Future[None]] = [self._pool.submit(self._head.write_counts, *counts)]
         for start in range(0, max(map(len, made.values())), collections.PART):
             if many and time.monotonic() > began + _LATE:
                 began = time.monotonic()
@@ -195,7 +195,7 @@ class WeaviateProjection:
         self._visible(tenant, kinds if many else [kind for kind in kinds if made[kind][0].vector])
 
     def _ready(self, entry: ProjectedEntry) -> None:
-        """Room for the tenant and its spaces on every replica, each of which is there."""
+        """Create the tenant and its spaces, and check that every replica is up."""
         spaces = _dimensions(entry.records)
         for space_id, wide in spaces.items():
             self._prepare(space_id, wide)
@@ -207,7 +207,7 @@ class WeaviateProjection:
             self._replicas.check(entry.tenant)
 
     def _visible(self, tenant: str, kinds: Sequence[str]) -> None:
-        """On every replica, and past every queue."""
+        """Wait until the objects are indexed on every replica."""
         all_of(self._pool.submit(self._replicas.visible, kind, tenant) for kind in kinds)
 
     def _objects(self, entry: ProjectedEntry, plan: ProjectionPlan) -> dict[str, list[Made]]:
@@ -245,7 +245,7 @@ class WeaviateProjection:
         known: Mapping[str, Sequence[StoredRecord]],
         jobs: Mapping[str, Sequence[int]],
     ) -> None:
-        """Delete what is older than what was written: readers overlook it, so it may fail."""
+        """Delete outdated objects; it may fail, as readers ignore them."""
         gone = _outdated(entry, plan, known)
         records = gone.pop(collections.RECORD, [])
         gone[collections.JOB] = [
@@ -260,12 +260,13 @@ class WeaviateProjection:
                 for kind, keys in gone.items()
                 if keys
             )
-            # records last: what is left of their parts is found through them
+            # records last: `Cleanup` finds remaining parts through them
             last = self._pool.submit(self._store.delete, collections.RECORD, entry.tenant, records)
             head = self._pool.submit(self._head.clear, entry.tenant, entry.seq, plan.older)
             all_of([last, head])
         except IndexUnavailableError as error:
-            logger.warning("left to be tidied in %s: %s", entry.tenant, error)
+            about = {"tenant": entry.tenant, "seq": entry.seq, "reason": str(error)}
+            logger.warning("outdated_objects_left", extra=about)
 
 
 def _refuse_slow(seconds: float) -> None:
@@ -285,7 +286,7 @@ def _outdated(
     """Return by kind the objects of records that the entry made outdated."""
     gone: defaultdict[str, list[UUID]] = defaultdict(list)
     written = {(record.state.image_id, record.seq) for record in entry.records}
-    # what was to be written of any other record is older than what is there
+    # for other records the stored objects are newer than the entry
     touched = {*plan.parts, *(stone.image_id for stone in entry.removed)}
     for image_id in known.keys() & touched:
         keep = plan.parts.get(image_id, {})
@@ -303,7 +304,7 @@ def _spaces(one: CountedRecord | None) -> tuple[str, ...]:
 
 
 def _kin(state: State, fields: Fields, spaces: Iterable[str]) -> CountedRecord:
-    """What counts look at in a record with vectors in these spaces."""
+    """Return the counted fields of a record with vectors in these spaces."""
     return CountedRecord(
         category=fields.category or "",
         verdict=state.verdict.kind,
@@ -315,18 +316,18 @@ def _kin(state: State, fields: Fields, spaces: Iterable[str]) -> CountedRecord:
 
 
 def _kin_of(held: StoredRecord) -> CountedRecord:
-    """The same of one that is there."""
+    """Return the counted fields of a stored record."""
     return _kin(held.state, held.fields, held.spaces)
 
 
 def _before(found: Iterable[StoredRecord], seq: int) -> StoredRecord | None:
-    """What the entries before `seq` left of a record; one that is gone stays gone."""
+    """Return a record's object before entry `seq`; a deleted record stays deleted."""
     older = [one for one in found if one.seq < seq]
     return max(older, key=lambda one: one.rank, default=None)
 
 
 def _live(entry: ProjectedEntry, before: Mapping[str, StoredRecord | None]) -> ProjectedEntry:
-    """Without what is gone, goes with it, or is newer already."""
+    """Return the entry without records that are deleted, or stored in a newer state."""
     leaving = {one.image_id for one in entry.removed}
 
     def wanted(record: Record) -> bool:

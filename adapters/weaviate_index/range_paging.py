@@ -1,8 +1,7 @@
-"""Lists in order: windows of a range-indexed number, wide enough for a page and no wider.
+"""Sorted lists by windows of a range-indexed number, just wide enough for a page.
 
-Weaviate refuses a cursor together with a filter, and to sort it reads all that the filter lets
-through. So first bitmaps are counted until a window holds about as much as is wanted, and only what
-lies in that is sorted.
+Weaviate refuses a cursor together with a filter, and reads all matches to sort them. So bitmaps are
+counted until a window holds about a page, and only its objects are sorted.
 """
 
 from __future__ import annotations
@@ -18,34 +17,33 @@ from adapters.weaviate_index.collections import Collections, Found
 from adapters.weaviate_index.filters import both
 
 WIDE = 512
-"""Objects that may be sorted for one window beside what is wanted: less than counting once more."""
+"""Objects sorted for one window beyond the page: cheaper than counting once more."""
 TIES = 2_000
-"""Objects of one number that are read to be told apart by their ids; to compare ids in Weaviate
-takes a look at every id there is."""
+"""Objects of equal number that are sorted here: Weaviate reads all ids to compare some."""
 _FIRST = 3_600_000
 """Width of the first window: an hour in milliseconds."""
 _WIDEST = 1 << 59
-"""Wider than any window: where less is left than was counted before, it was deleted meanwhile."""
+"""Wider than any window; reached if counted objects were deleted meanwhile."""
 _DAY = 86_400_000
 
 Place = tuple[int, str]
-"""The number and id of one object."""
+"""Number and id of an object."""
 
 
 class RangePaging(NamedTuple):
-    """A list: a collection, its number, the id that settles ties, and what has to be fulfilled."""
+    """Sorted list: a collection, its number, the id that orders ties, and a condition."""
 
     kind: str
     number: str
     ids: str
     newest: bool
-    """Largest number first, else smallest."""
+    """Whether the largest number is first, else the smallest."""
     condition: Any | None = None
 
     def parts(
         self, held: Collections, tenant: str, start: Place | None, wanted: int
     ) -> Iterator[list[Found]]:
-        """Objects behind `start` in order, some at a time, until there are no more."""
+        """Yield the objects after `start` in order, in parts of about `wanted`."""
         while True:
             limit = min(collections.MOST, wanted + WIDE)
             if start is not None:
@@ -72,7 +70,7 @@ class RangePaging(NamedTuple):
         equal: Any,  # noqa: ANN401  # private type
         start: Place,
     ) -> tuple[list[Found], bool]:
-        """Objects of the same number behind an id, and whether there may be more of them."""
+        """Return objects of the same number after an id, and whether more may follow."""
         same = both(self.condition, equal)
         if held.count(self.kind, tenant, same) <= TIES:
             found = self._sorted(held, tenant, same, TIES)
@@ -90,9 +88,9 @@ class RangePaging(NamedTuple):
         start: Place | None,
         wanted: int,
     ) -> Any | None:  # noqa: ANN401  # private type
-        """What lies at the near end of what is left, hardly more than is wanted; None for nothing.
+        """Return the condition of a window with little more than `wanted` objects, None if empty.
 
-        Widened until it holds enough, then halved until it holds little: some ten counts.
+        It is widened until it holds enough, then halved until it holds few, in about ten counts.
         """
 
         def count(condition: Any | None) -> int:  # noqa: ANN401  # private type
@@ -118,7 +116,7 @@ class RangePaging(NamedTuple):
         return self._inside(near, large)
 
     def _edge(self, count: Any) -> int:  # noqa: ANN401  # a closure of `_window`
-        """A number at or before which a list begins."""
+        """Return a number at or before which a list begins."""
         if not self.newest:
             return 0
         found = round(time.time() * 1000) + _DAY

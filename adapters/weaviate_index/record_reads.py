@@ -1,4 +1,4 @@
-"""Records by their ids, and what hangs on them: the newest of each, whatever else is there."""
+"""Reads of records and their parts by id, ignoring outdated objects."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from core.types import Fingerprint, Vector
 T = TypeVar("T")
 
 LEAN = ("image_id", "seq", "born", "gone", "parts")
-"""What tells whether an object found is still so."""
+"""Properties that show whether an object is current."""
 HELD = (*LEAN, "data")
-"""With all that a record is."""
+"""All properties of a record."""
 _MANY = 2_000
-"""Objects of one look at what points at records, before it is cut into smaller ones."""
+"""Objects of one query of references to records, before it is split."""
 
 
 class RecordReads:
-    """Looks into one generation."""
+    """Reads in one generation."""
 
     def __init__(self, held: Collections, pool: Executor) -> None:
         self.store = held
@@ -35,7 +35,7 @@ class RecordReads:
     def objects(
         self, tenant: str, image_ids: Sequence[str], properties: Sequence[str] = HELD
     ) -> dict[str, list[StoredRecord]]:
-        """Every object of each record, older ones included, and tombstones."""
+        """Return all objects of each record, with outdated ones and tombstones."""
         found: dict[str, list[StoredRecord]] = {}
         wanted = list(dict.fromkeys(image_ids))
         for one in self.store.find(collections.RECORD, tenant, "image_id", wanted, properties):
@@ -46,7 +46,7 @@ class RecordReads:
     def newest(
         self, tenant: str, image_ids: Sequence[str], properties: Sequence[str] = HELD
     ) -> dict[str, StoredRecord]:
-        """Of each that is or was there; a tombstone wins."""
+        """Return the newest object of each known record; a tombstone is newest."""
         return {
             image_id: max(those, key=lambda one: one.rank)
             for image_id, those in self.objects(tenant, image_ids, properties).items()
@@ -55,12 +55,12 @@ class RecordReads:
     def live(
         self, tenant: str, image_ids: Sequence[str], properties: Sequence[str] = HELD
     ) -> dict[str, StoredRecord]:
-        """The newest of those that are there."""
+        """Return the newest object of each record that is not deleted."""
         newest = self.newest(tenant, image_ids, properties)
         return {image_id: one for image_id, one in newest.items() if not one.gone}
 
     def copies(self, tenant: str, image_ids: Sequence[str]) -> list[StoredRecord]:
-        """Live records whose original is one of these, in the order they came to be."""
+        """Return live records whose original is one of these, in order of projection."""
         found = self._with(tenant, "original_id", image_ids)
         wanted = set(image_ids)
         live = self.live(tenant, found).values()
@@ -92,7 +92,7 @@ class RecordReads:
         ]
 
     def records(self, tenant: str, held: Iterable[StoredRecord]) -> dict[str, Record]:
-        """By image_id, without vectors."""
+        """Return the records by image_id, without vectors."""
         those = list(held)
         prints = self.fingerprints(tenant, those)
         return {
@@ -110,7 +110,7 @@ class RecordReads:
     def all_vectors(
         self, tenant: str, held: Iterable[StoredRecord]
     ) -> dict[str, dict[str, Vector]]:
-        """Of every space, by image_id."""
+        """Return the (d,) vectors by image_id and space."""
         those = list(held)
         found: dict[str, dict[str, Vector]] = {one.image_id: {} for one in those}
         for space_id in sorted({name for one in those for name in one.spaces}):
@@ -119,14 +119,14 @@ class RecordReads:
         return found
 
     def ids(self, tenant: str, condition: Any) -> list[str]:  # noqa: ANN401  # private type
-        """Of all records that fulfil a condition, found in slices of their births where many."""
+        """Return the ids of all objects that match a condition, in slices if there are many."""
         found = self.store.where(collections.RECORD, tenant, condition, _MANY, ["image_id"])
         if len(found) < _MANY:
             return list({str(one.properties["image_id"]) for one in found})
         return [str(one.properties["image_id"]) for one in self.slices(tenant, condition)]
 
     def slices(self, tenant: str, condition: Any) -> Iterable[Found]:  # noqa: ANN401  # private type
-        """All of them, some thousand at a time, in the order they came to be."""
+        """Yield all objects that match a condition, in order of projection."""
         after = -1
         while True:
             more = condition & Filter.by_property("born").greater_than(after)
@@ -144,7 +144,7 @@ class RecordReads:
             after = int(found[-1].properties["born"])
 
     def jobs(self, tenant: str, job_ids: Sequence[str]) -> dict[str, list[int]]:
-        """Under which entries there is an outcome of each."""
+        """Return the entries that have an outcome of each job."""
         found: dict[str, list[int]] = {}
         for one in self.store.find(collections.JOB, tenant, "job_id", job_ids, ["job_id", "seq"]):
             told = found.setdefault(str(one.properties["job_id"]), [])
@@ -152,7 +152,7 @@ class RecordReads:
         return found
 
     def outcomes(self, tenant: str, job_ids: Sequence[str]) -> dict[str, Outcome]:
-        """The newest of each."""
+        """Return the newest outcome of each job."""
         best: dict[str, Found] = {}
         for one in self.store.find(
             collections.JOB, tenant, "job_id", job_ids, ["job_id", "seq", "data"]
@@ -167,7 +167,7 @@ class RecordReads:
         }
 
     def fingerprints(self, tenant: str, held: Iterable[StoredRecord]) -> dict[str, Fingerprint]:
-        """By image_id."""
+        """Return the fingerprints by image_id."""
         keys = {
             key(one.image_id, mapping.PRINT, one.parts[mapping.PRINT][0]): one.image_id
             for one in held
@@ -181,7 +181,7 @@ class RecordReads:
     def vectors(
         self, tenant: str, space_id: str, held: Iterable[StoredRecord]
     ) -> dict[str, Vector]:
-        """By image_id, of those that have one in the space."""
+        """Return the (d,) vectors of one space by image_id, without missing ones."""
         keys = {
             key(one.image_id, space_id, parts[space_id][0]): one.image_id
             for one in held
@@ -197,7 +197,7 @@ class RecordReads:
         }
 
     def _with(self, tenant: str, column: str, values: Collection[str]) -> list[str]:
-        """Ids of all records with one of these values in a property; of some perhaps twice."""
+        """Return the ids of records with one of these values, some perhaps twice."""
         found: list[str] = []
         wanted = list(values)
         for start in range(0, len(wanted), collections.PART):
@@ -207,7 +207,7 @@ class RecordReads:
 
 
 def all_of(futures: Iterable[Future[T]]) -> list[T]:
-    """What each gave, once all have ended: an error of one leaves none running."""
+    """Return the results once all have ended, so that an error leaves none running."""
     those = list(futures)
     wait(those)
     return [one.result() for one in those]

@@ -1,9 +1,9 @@
-"""Whether every replica is there, has what was written, and still has what it held.
+"""Checks that every replica is up, has all writes, and has lost none.
 
-To Weaviate a node that came back with an empty disk is as good as any other, and answers from what
-little it has. So each tenant has a mark among its anchors, written once, which only a replica that
-has lost its anchors lacks; each node is asked for its own, for an answer of several would write it
-again where it is missing.
+Weaviate treats a node that came back with an empty disk like any other, although it answers from
+incomplete data. So each tenant has a mark among its anchors, written once, which only a replica
+that has lost its anchors lacks. Each node is queried by itself, as a read of several would repair
+the missing mark.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from core.backoff import pause_after
 from core.errors import IndexUnavailableError
 
 MARK: Final = "mark"
-"""In place of an image_id."""
+"""Value of image_id of a mark."""
 _SECONDS = 2.0
-"""For so long it is not asked again: a node takes longer to end, be emptied and start."""
+"""Seconds between two checks: a node takes longer to stop, be emptied and start."""
 _SETTLED = 60.0
-"""Seconds that vectors may take to come out of a queue."""
+"""Seconds that queued vectors may take to be indexed."""
 _APPEARS = 1.0
-"""Seconds that a new tenant may take to be on every replica."""
+"""Seconds that a new tenant may take to appear on every replica."""
 _FOUND = 200
 
 
 class Replicas:
-    """Of one generation."""
+    """Checks of the replicas of one generation."""
 
     def __init__(self, held: Collections) -> None:
         self._store = held
@@ -41,7 +41,7 @@ class Replicas:
         self._lock = threading.Lock()
 
     def count(self) -> int:
-        """Copies that there are of each shard."""
+        """Return the number of replicas of each shard."""
         if self._count == 0:
             name = self._store.name(collections.RECORD)
             told = self._store.cluster.run(lambda client: client.collections.use(name).config.get())
@@ -49,7 +49,7 @@ class Replicas:
         return self._count
 
     def whole(self) -> None:
-        """Raise IndexUnavailableError while nodes are away that W waits for.
+        """Raise IndexUnavailableError while nodes are down that W waits for.
 
         A node that died is listed as unhealthy at first, and some seconds later not at all.
         """
@@ -65,10 +65,10 @@ class Replicas:
             )
 
     def visible(self, kind: str, tenant: str) -> None:
-        """Wait until no vector of a tenant waits in a queue any more (asynchronous indexing).
+        """Wait until no vector of a tenant is queued for indexing on any replica.
 
-        Raise IndexUnavailableError where a replica is away: to Weaviate, "all" replicas are those
-        that gossip knows of, and some 5 s after a node died it knows of it no more.
+        Raise IndexUnavailableError if a replica is down: for Weaviate, "all" replicas are those
+        that gossip knows, which drops a dead node after some 5 s.
         """
         began = time.monotonic()
         looks = 0
@@ -76,7 +76,7 @@ class Replicas:
         while True:
             shards = self._store.cluster.run(lambda client: self._shards(client, kind, tenant))
             away = len(shards) < wanted
-            if away and self._store.rests(kind, tenant):  # whose shards no node has opened
+            if away and self._store.rests(kind, tenant):  # an unloaded tenant has no open shards
                 self._store.cluster.run(
                     lambda client: client.collections.use(self._store.name(kind)).tenants.activate(
                         tenant
@@ -92,12 +92,14 @@ class Replicas:
             if not away and not waiting:
                 return
             if time.monotonic() > began + _SETTLED:
-                raise IndexUnavailableError(f"{waiting} vectors of {tenant} still wait in a queue")
+                raise IndexUnavailableError(
+                    f"{waiting} vectors of {tenant} are still queued after {_SETTLED:.0f} s"
+                )
             looks += 1
             time.sleep(pause_after(looks, 0.25, first=0.01))
 
     def check(self, tenant: str) -> None:
-        """Raise IndexUnavailableError where one has lost a tenant's anchors."""
+        """Raise IndexUnavailableError if a replica has lost a tenant's anchors."""
         now = time.monotonic()
         with self._lock:
             if now < self._seen.get(tenant, -_SECONDS) + _SECONDS:
@@ -109,9 +111,9 @@ class Replicas:
             self._seen[tenant] = now
 
     def kept(self, tenant: str) -> bool:
-        """Whether they have a tenant's mark; False where none has it, or it is at rest.
+        """Return whether all replicas have a tenant's mark; False if none has, or it is unloaded.
 
-        Raise IndexUnavailableError where one has lost it.
+        Raise IndexUnavailableError if some have lost it.
         """
         marked = self._store.cluster.run(lambda client: self._marked(client, tenant))
         if not any(marked.values()):
@@ -125,24 +127,24 @@ class Replicas:
         return True
 
     def _marked(self, client: WeaviateClient, tenant: str) -> dict[str, bool]:
-        """By node that has a replica of a tenant's anchors, whether the mark is there."""
+        """Return, by node with a replica of a tenant's anchors, whether it has the mark."""
         name = self._store.name(collections.ANCHOR)
         nodes = client.cluster.nodes(collection=name, shard=tenant, output="verbose")
-        connection: Any = client._connection  # noqa: SLF001  # the client cannot ask one node
+        connection: Any = client._connection  # noqa: SLF001  # the client cannot query a single node
         found: dict[str, bool] = {}
         for node in nodes:
             if node.status == "HEALTHY" and node.shards:
                 answer = connection.get(
                     path=f"/objects/{name}/{mapping.key(tenant, MARK)}",
                     params={"tenant": tenant, "node_name": node.name},
-                    error_msg="a node was asked for its mark",
+                    error_msg="reading the mark of a node failed",
                     status_codes=_ExpectedStatusCodes(ok_in=[_FOUND, 404], error="mark"),
                 )
                 found[node.name] = answer.status_code == _FOUND
         return found
 
     def _shards(self, client: WeaviateClient, kind: str, tenant: str) -> list[int]:
-        """Of each replica that is there, the length of its queue of vectors."""
+        """Return the number of queued vectors of each replica that is up."""
         nodes = client.cluster.nodes(
             collection=self._store.name(kind), shard=tenant, output="verbose"
         )

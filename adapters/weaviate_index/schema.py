@@ -1,7 +1,7 @@
-"""Collections, made and changed in numbered steps; each may run twice, and in two processes.
+"""Schema of the collections in numbered migrations, each safe to run twice and in parallel.
 
-A generation is one whole index: its number is in the names of its collections. What is written of
-them all lies in one small collection: which steps each generation has seen, and which one is read.
+A generation is one whole index; its number is in the names of its collections. One small collection
+has the applied migrations of each generation, and which generation is active.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ from core.errors import IndexUnavailableError
 
 CONNECTIONS = 32
 CONSTRUCTION = 128
-"""Of every graph: links of a node, and how many are looked at to find them; measured: of 100,000
-random hashes those within 12 bits were found 100 times of 100 with these."""
+"""Parameters of every graph: links of a node, and nodes compared to find them. Measured with these:
+of 100,000 random hashes, those within 12 bits were found 100 times of 100."""
 B = 0.75
 K1 = 1.2
-"""Of BM25, as in SQLite's full-text tables."""
+"""Parameters of BM25, those of SQLite's full-text tables."""
 
 
 class SchemaLayout(NamedTuple):
-    """What a schema is made with."""
+    """Options of a new schema."""
 
     replication: int
 
 
 def _exact(name: str, kind: DataType = DataType.TEXT) -> Property:
-    """Text that is looked for whole."""
+    """Return a property of text that is compared whole."""
     return Property(
         name=name,
         data_type=kind,
@@ -72,7 +72,7 @@ def _words(name: str) -> Property:
 
 
 def _kept(name: str, kind: DataType = DataType.TEXT) -> Property:
-    """What is only read back."""
+    """Return a property that is stored without an index."""
     searchable = False if kind == DataType.TEXT else None
     return Property(name=name, data_type=kind, index_filterable=False, index_searchable=searchable)
 
@@ -94,11 +94,11 @@ _FILTERS = [
     ),
     _exact("tags", DataType.TEXT_ARRAY),
 ]
-"""What filters look at, of records and of vectors."""
+"""Properties for filters, of records and of vectors."""
 
 
 def create(client: WeaviateClient, name: str, layout: SchemaLayout, **more: Any) -> None:  # noqa: ANN401  # options of the client
-    """Make a collection unless it is there."""
+    """Create a collection unless it exists."""
     try:
         client.collections.create(
             name,
@@ -118,7 +118,7 @@ def _tenants() -> Any:  # noqa: ANN401  # private type
 
 
 def graph(distance: VectorDistances) -> Any:  # noqa: ANN401  # private type
-    """An HNSW, with the quantization that the server has by default."""
+    """Return an HNSW index with the server's default quantization."""
     return Configure.VectorIndex.hnsw(
         distance_metric=distance, max_connections=CONNECTIONS, ef_construction=CONSTRUCTION
     )
@@ -127,7 +127,7 @@ def graph(distance: VectorDistances) -> Any:  # noqa: ANN401  # private type
 def space(
     client: WeaviateClient, held: Collections, layout: SchemaLayout, space_id: str, wide: int
 ) -> None:
-    """The collection of one space: vectors of so many dimensions, and what filters look at."""
+    """Create the collection of a space of `wide` dimensions, with the properties for filters."""
     create(
         client,
         held.name(collections.space(space_id)),
@@ -198,21 +198,21 @@ def _first(client: WeaviateClient, held: Collections, layout: SchemaLayout) -> N
 
 
 def _bm25(b: float) -> Any:  # noqa: ANN401  # private type
-    """An inverted index ranked by BM25, where length counts by `b`; no word is left out."""
+    """Return an inverted index for BM25 with length weight `b`, without stop words."""
     return Configure.inverted_index(bm25_b=b, bm25_k1=K1, stopwords_preset=StopwordsPreset.NONE)
 
 
 Step = Callable[[WeaviateClient, Collections, SchemaLayout], None]
 STEPS: tuple[Step, ...] = (_first,)
-"""Never changed, only added to: what a running index has seen it has seen."""
+"""Migrations; released ones are never changed."""
 
 
 LOST = "could not find class"
-"""What a server says of a collection that it does not have."""
+"""Text of a server's error about a missing collection."""
 
 
 class GenerationTable:
-    """What is written of the generations."""
+    """Table of the generations, in one collection."""
 
     def __init__(self, prefix: str, layout: SchemaLayout) -> None:
         self._name = prefix + META
@@ -220,23 +220,23 @@ class GenerationTable:
         self._there = False
 
     def active(self, client: WeaviateClient) -> int | None:
-        """The generation that is read, None before there is one."""
-        # to ask for the schema is to ask Raft's leader, which is away for seconds when it dies
+        """Return the active generation, None before there is one."""
+        # a read of the schema needs Raft's leader, whose replacement takes seconds
         if not self._there and not client.collections.exists(self._name):
             return None
         self._there = True
         return max((number for number, _ in self._said(client, "active")), default=None)
 
     def generations(self, client: WeaviateClient) -> list[int]:
-        """All that were begun."""
+        """Return the numbers of all generations."""
         return sorted({number for number, _ in self._said(client, "step")})
 
     def version(self, client: WeaviateClient, generation: int) -> int:
-        """The last step that a generation has seen."""
+        """Return the number of migrations applied to a generation."""
         return max((n for g, n in self._said(client, "step") if g == generation), default=0)
 
     def prepare(self, client: WeaviateClient, held: Collections) -> None:
-        """Bring a generation up to this version. Raise IndexUnavailableError for a newer one."""
+        """Apply the missing migrations. Raise IndexUnavailableError for a newer version."""
         create(
             client,
             self._name,
@@ -247,18 +247,18 @@ class GenerationTable:
         if version > len(STEPS):
             raise IndexUnavailableError(
                 f"the index in Weaviate is of version {version}, this Seenit knows {len(STEPS)}: "
-                "use the newer one"
+                "use the newer Seenit"
             )
         for n in range(version, len(STEPS)):
             STEPS[n](client, held, self._layout)
             self._say(client, "step", held.number, n + 1)
 
     def activate(self, client: WeaviateClient, generation: int) -> None:
-        """Let a generation be read from now on."""
+        """Make a generation the active one."""
         self._say(client, "active", generation, 0)
 
     def seal(self, client: WeaviateClient, generation: int) -> tuple[int, int]:
-        """Let nobody project into a generation that is being left; no two seals are the same."""
+        """Seal a generation against projection; return (generation, seconds), unique per seal."""
         last = self.sealed(client)
         told = int(time.time())
         if last is not None and last[0] == generation:
@@ -267,11 +267,11 @@ class GenerationTable:
         return generation, told
 
     def sealed(self, client: WeaviateClient) -> tuple[int, int] | None:
-        """The last one that was left, and when, in seconds since the epoch."""
+        """Return the last seal as (generation, seconds since the epoch), None if there is none."""
         return max(self._said(client, "seal"), default=None)
 
     def forget(self, client: WeaviateClient, held: Collections) -> None:
-        """Drop a generation's collections, and then what is written of it."""
+        """Delete a generation's collections, then its rows in the table."""
         for name in client.collections.list_all(simple=True):
             if held.owns(name):
                 client.collections.delete(name)
@@ -279,7 +279,7 @@ class GenerationTable:
         said.data.delete_many(where=Filter.by_property("generation").equal(held.number))
 
     def drop(self, client: WeaviateClient) -> None:
-        """Forget that there was anything."""
+        """Delete the table of generations."""
         client.collections.delete(self._name)
 
     def _said(self, client: WeaviateClient, kind: str) -> list[tuple[int, int]]:
@@ -291,7 +291,7 @@ class GenerationTable:
         except (WeaviateBaseError, GRPCError) as error:
             if LOST not in str(error):
                 raise
-            self._there = False  # the servers have lost it, or a node has not heard of it yet
+            self._there = False  # the servers have lost it, or a node does not know it yet
             return []
         return [
             (collections.number(one, "generation"), collections.number(one, "number"))
@@ -299,12 +299,12 @@ class GenerationTable:
         ]
 
     def _say(self, client: WeaviateClient, kind: str, generation: int, number: int) -> None:
-        """Write on every replica."""
+        """Write a row to every replica."""
         held = client.collections.use(self._name).with_consistency_level(ConsistencyLevel.ALL)
         told = {"kind": kind, "generation": generation, "number": number}
         one = Made(uuid=key("meta", kind, generation, number), properties=told)
         answer = held.data.insert_many([one])
         if answer.has_errors:
             raise IndexUnavailableError(
-                f"Weaviate refused what is written of the schema: {answer.errors[0].message}"
+                f"Weaviate refused a row of the table of generations: {answer.errors[0].message}"
             )

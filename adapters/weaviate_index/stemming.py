@@ -1,7 +1,6 @@
-"""Words as the full-text table of the embedded index takes them: the same tokens and stems.
+"""Stemming of words with SQLite's own tokenizer (porter over unicode61).
 
-The tokenizer is SQLite's own (porter over unicode61), so that both indexes find a record by the
-same words, in every script and form.
+Both indexes thereby find a record by the same words, in every script and form.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ _COLUMNS = "abcd"
 
 
 def stemmed(texts: Sequence[Sequence[str]]) -> list[list[str]]:
-    """The stems of texts, of at most four a row, in order, joined by blanks."""
+    """Return the stems of rows of at most four texts, joined by blanks."""
     found: list[list[list[str]]] = [[[] for _ in row] for row in texts]
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
         db.execute(f"CREATE VIRTUAL TABLE texts USING fts5 (a, b, c, d, {TOKENIZE})")

@@ -1,4 +1,4 @@
-"""What is written of a tenant as a whole: W, the plan of an entry, counts, spaces."""
+"""State of a tenant: W, plans of entries, counts and active spaces."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ STANDING = "standing"
 
 
 class ProjectionState(NamedTuple):
-    """Where a tenant's projection stands."""
+    """Watermark and plans of a tenant."""
 
     watermark: int
     plans: Mapping[int, str]
-    """By entry, of the last few."""
+    """Plans of the last few entries."""
 
 
 class TenantState:
-    """Reads and writes it in one generation."""
+    """Reads and writes of the state of tenants in one generation."""
 
     def __init__(self, held: Collections) -> None:
         self._store = held
 
     def watermark(self, tenant: str) -> int:
-        """W, 0 for an unknown tenant; never more than is visible, for it is written last."""
+        """Return W, which is written last; 0 for an unknown tenant."""
         found = self._said(tenant, [WATERMARK], ["number"])
         return _last(found)
 
     def tenants(self) -> list[str]:
-        """Those that have a watermark, sorted."""
+        """Return the tenants that have a watermark, sorted."""
         return sorted(self.watermarks())
 
     def watermarks(self) -> dict[str, int]:
-        """Of every tenant that has one, with one question for thousands of them."""
+        """Return all watermarks by tenant, thousands in one query."""
         condition = Filter.by_property("kind").equal(WATERMARK)
         last: dict[str, int] = {}
         for one in self._each(condition, ["tenant", "number"]):
@@ -54,7 +54,7 @@ class TenantState:
         return last
 
     def used(self) -> dict[str, float]:
-        """When each tenant was last written to or known to be asked, in seconds of the epoch."""
+        """Return the last known write or read of each tenant, in seconds since the epoch."""
         condition = Filter.by_property("kind").contains_any([WATERMARK, collections.USED])
         found = self._each(
             condition, ["tenant", "kind", "number"], return_metadata=["creation_time"]
@@ -72,7 +72,7 @@ class TenantState:
         return last
 
     def read(self, tenant: str) -> ProjectionState:
-        """W and the plans that are there."""
+        """Return W and the stored plans."""
         found = self._said(tenant, [WATERMARK, PLAN], ["kind", "number", "data"])
         marks = [one for one in found if one.properties["kind"] == WATERMARK]
         return ProjectionState(
@@ -85,17 +85,17 @@ class TenantState:
         )
 
     def plan(self, tenant: str, seq: int, plan: str) -> None:
-        """Write what an entry is going to do."""
+        """Write the plan of an entry."""
         self._store.put(collections.HEAD, None, [_said(tenant, PLAN, seq, "", plan)])
 
-    def tell(
+    def write_counts(
         self,
         tenant: str,
         seq: int,
         tallies: Mapping[str, Mapping[str, int]],
         standings: Sequence[ActiveSpaces],
     ) -> None:
-        """Write the counts of some categories and the spaces as an entry leaves them."""
+        """Write the counts of changed categories and the active spaces after an entry."""
         told = [_said(tenant, STANDING, seq, one.kind, mapping.standing(one)) for one in standings]
         told += [
             _said(tenant, COUNTS, seq, name, msgspec.json.encode(tally).decode())
@@ -104,13 +104,13 @@ class TenantState:
         self._store.put(collections.HEAD, None, told)
 
     def advance(self, tenant: str, seq: int) -> None:
-        """Let W be `seq`: all that it left is visible."""
+        """Set W to `seq`, whose changes are all visible."""
         self._store.put(collections.HEAD, None, [_said(tenant, WATERMARK, seq, "", "")])
 
     def tallies(
         self, tenant: str, watermark: int, wanted: Iterable[str] | None = None
     ) -> dict[str, tuple[int, Tally]]:
-        """Counts by category as of an entry, of all or those wanted, and which entry left them."""
+        """Return (entry, counts) by category as of `watermark`, of all or the wanted ones."""
         names = None if wanted is None else sorted(wanted)
         if names is not None and not names:
             return {}
@@ -119,7 +119,7 @@ class TenantState:
         for one in found:
             seq, name = collections.number(one, "number"), str(one.properties["name"])[1:]
             if names is not None and name not in names:
-                continue  # to Weaviate, blanks at an end are nothing
+                continue  # Weaviate ignores blanks at an end
             if seq <= watermark and seq > best.get(name, (-1, ""))[0]:
                 best[name] = seq, str(one.properties["data"])
         return {
@@ -128,7 +128,7 @@ class TenantState:
         }
 
     def standings(self, tenant: str, watermark: int) -> dict[SpaceKind, ActiveSpaces]:
-        """By kind, as of an entry."""
+        """Return the active spaces by kind, as of an entry."""
         best: dict[SpaceKind, tuple[int, ActiveSpaces]] = {}
         for one in self._said(tenant, [STANDING], ["number", "data"]):
             seq, read = (
@@ -140,7 +140,7 @@ class TenantState:
         return {kind: read for kind, (_, read) in best.items()}
 
     def clear(self, tenant: str, seq: int, older: Mapping[str, int]) -> None:
-        """Delete what W = `seq` made old; `older` says which entries left the counts before."""
+        """Delete what W = `seq` outdates; `older` has the entries of the previous counts."""
         empty = mapping.digest(b"")
         self._store.delete(
             collections.HEAD,
@@ -156,7 +156,7 @@ class TenantState:
         )
 
     def tidy(self, tenant: str) -> int:
-        """Delete all that is older than W and what holds as of it."""
+        """Delete all outdated state as of W, and return how many objects."""
         found = self._said(tenant, None, ["kind", "number", "name"])
         watermark = _last(one for one in found if one.properties["kind"] == WATERMARK)
         newest: dict[tuple[str, str], int] = {}
@@ -178,7 +178,7 @@ class TenantState:
         properties: Sequence[str],
         **more: Any,  # noqa: ANN401  # options of the client
     ) -> Iterator[collections.Found]:
-        """Of every tenant, some thousand objects at a time; of one at an end perhaps not all."""
+        """Yield objects by tenant, some thousand at a time; a part's last tenant may lack some."""
         wanted = condition
         while True:
             found = self._store.where(
@@ -197,7 +197,7 @@ class TenantState:
             wanted = condition & Filter.by_property("tenant").greater_than(last)
 
     def _by_number(self, condition: Any, properties: Sequence[str]) -> Iterator[collections.Found]:  # noqa: ANN401  # private type
-        """All of them, some thousand at a time: no entry leaves as many as that."""
+        """Yield all objects by number, some thousand at a time: no entry has more."""
         seen: set[UUID] = set()
         least = -1
         while True:
@@ -245,7 +245,7 @@ def _said(tenant: str, kind: str, seq: int, name: str, data: str) -> Made:
 
 
 def _last(marks: Iterable[collections.Found]) -> int:
-    """W of these objects, 0 of none."""
+    """Return W of these objects, 0 if there are none."""
     return max((collections.number(one, "number") for one in marks), default=0)
 
 

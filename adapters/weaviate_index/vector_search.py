@@ -1,4 +1,4 @@
-"""Nearest records of a space that pass filters, each by itself or by a copy it stands for."""
+"""Search for the nearest records of a space that pass filters, themselves or by a copy."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from core.ports import Filters, Neighbour, RecordCard
 from core.types import Vector
 
 _MORE = 16
-"""Asked for beyond what is wanted: for what falls out."""
+"""Objects queried beyond the limit, in place of outdated ones."""
 STANDINS = 2_000
-"""Copies that pass by themselves up to which their originals are named in the question."""
+"""Most passing copies whose originals are named in the query."""
 
 
 Ranked = tuple[float, int, str]
-"""Similarity, negative, when it came to be, and image_id: best first, of equals the older one."""
+"""Negative similarity, `born` and image_id: sorted best first, the older of equal ones first."""
 
 
 class NeighbourSearch:
-    """Asks one generation."""
+    """Nearest-neighbour search in one generation."""
 
     def __init__(self, reading: RecordReads, *, standins: int = STANDINS) -> None:
         self._reading = reading
@@ -44,23 +44,23 @@ class NeighbourSearch:
         without: Sequence[str],
         filters: Filters | None,
     ) -> list[Neighbour]:
-        """Best first, of equals the one that came to be first.
+        """Return the nearest records, best first, equal ones in order of projection.
 
-        Where the copies that pass are few, Weaviate's own filter finds all that they stand for;
-        where they are many, only among those near, looked at until enough pass. What passes by
-        itself is always found by the filter.
+        Records that pass themselves are always found by Weaviate's filter. If few copies pass, the
+        filter names their originals; if many do, the copies of near records are checked until
+        enough pass.
         """
         if not check(self._reading, space_id, vector) or limit <= 0:
             return []
         wanted = limit, min_similarity, without
         condition = passing.condition(filters)
         if filters is None or condition is None:
-            return _told(self._grown(tenant, space_id, vector, wanted=wanted), limit)
+            return _neighbours(self._grown(tenant, space_id, vector, wanted=wanted), limit)
         if filters == ALLOWED:
             found = self._grown(
                 tenant, space_id, vector, wanted=wanted, condition=condition, among=(filters, set())
             )
-            return _told(found, limit)
+            return _neighbours(found, limit)
         copies = self._copies(condition, space_id)
         standing = self._reading.store.count(collections.RECORD, tenant, copies)
         if standing <= self._standins:
@@ -70,16 +70,16 @@ class NeighbourSearch:
             found = self._grown(
                 tenant, space_id, vector, wanted=wanted, condition=condition, among=(filters, stood)
             )
-            return _told(found, limit)
+            return _neighbours(found, limit)
         alone = self._grown(
             tenant, space_id, vector, wanted=wanted, condition=condition, among=(filters, set())
         )
-        # one that a copy stands for is wanted where it is nearer than the last of these
+        # an original that passes by a copy is needed only if nearer than the last of these
         least = min_similarity if len(alone) < limit else max(min_similarity, -alone[-1][0])
         near = self._grown(
             tenant, space_id, vector, wanted=(limit, least, without), among=(filters, None)
         )
-        return _told(sorted({*alone, *near}), limit)
+        return _neighbours(sorted({*alone, *near}), limit)
 
     def _grown(
         self,
@@ -91,10 +91,10 @@ class NeighbourSearch:
         condition: Any | None = None,  # noqa: ANN401  # private type
         among: tuple[Filters, set[str] | None] | None = None,
     ) -> list[Ranked]:
-        """Ask for more and more until enough of what was found is still so, and passes.
+        """Query more and more objects until enough are current and pass, and return them sorted.
 
-        `among` are the filters and the originals that pass for a copy; None where those are too
-        many to name: then the copies of whatever is near are looked at.
+        `among` has the filters and the originals of passing copies, None if those are too many to
+        name: then the copies of near records are checked.
         """
         limit, least, without = wanted
         hidden = set(without)
@@ -121,7 +121,7 @@ class NeighbourSearch:
         live: dict[str, StoredRecord],
         among: tuple[Filters, set[str] | None] | None,
     ) -> list[FoundObject]:
-        """Keep what passes by itself, or for a copy without a vector of its own."""
+        """Return the objects that pass themselves, or by a copy without a vector of its own."""
         if among is None:
             return list(near)
         filters, stood = among
@@ -139,13 +139,13 @@ class NeighbourSearch:
         filters: Filters,
         space_id: str,
     ) -> set[str]:
-        """Of copies without a vector of their own that pass."""
+        """Return the originals of passing copies without a vector of their own."""
         live = self._reading.live(tenant, self._reading.ids(tenant, copies))
         return _stood_for((one.card for one in live.values()), space_id, filters)
 
     @staticmethod
     def _copies(condition: Any, space_id: str) -> Any:  # noqa: ANN401  # private type
-        """Copies without a vector of their own in a space."""
+        """Return the condition on copies without a vector of their own in a space."""
         is_copy = Filter.by_property("verdict").contains_any(["exact", "near_duplicate"])
         own = Filter.by_property("spaces").equal(space_id)
         return condition & is_copy & Filter.not_(own)
@@ -158,5 +158,5 @@ def _stood_for(copies: Iterable[RecordCard], space_id: str, filters: Filters) ->
     }
 
 
-def _told(found: Sequence[Ranked], limit: int) -> list[Neighbour]:
+def _neighbours(found: Sequence[Ranked], limit: int) -> list[Neighbour]:
     return [Neighbour(image_id, -similarity) for similarity, _, image_id in found[:limit]]

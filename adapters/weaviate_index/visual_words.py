@@ -1,9 +1,8 @@
-"""Local features as a source of candidates: what an anchor's object holds for it, and the question.
+"""Candidates by visual words: the property of an anchor's object, and its query.
 
-One text property holds a picture's words, each as a token; BM25 without regard to length finds
-those with the rarest in common. What it finds is then measured by votes. Common words are most of a
-look-up's work: only a small tenant is asked for them, so that it finds what an exact table finds
-(docs/why.md).
+One text property holds a picture's words as tokens; BM25 without length weight finds the pictures
+that share the rarest words, which are then ranked by votes. Common words are most of a query's
+work: only small tenants are queried for them, and so match an exact table (docs/why.md).
 """
 
 from __future__ import annotations
@@ -29,38 +28,38 @@ PROPERTIES = [
         index_searchable=True,
     )
 ]
-"""Of an anchor's object."""
+"""Properties of an anchor's object."""
 
 _LETTERS = np.frombuffer(
     b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_", np.uint8
 )
 _LENGTH = 5
-"""Letters of a token, 6 bits each: words have 25."""
+"""Letters of a token, 6 bits each; a word has 25 bits."""
 SMALL = 20_000
-"""Anchors up to which common words are asked for as well: to ask these of so many takes as long as
-to ask the rare ones of three times as many."""
+"""Anchors up to which common words are queried as well: that takes as long as querying rare words
+among three times as many."""
 _RECOUNTED = 60.0
-"""Seconds after which a small tenant is counted again; one that has grown is not."""
+"""Seconds after which a small tenant is counted again; a large one is not."""
 
 
 def stored(features: Features) -> dict[str, str]:
-    """Properties that an anchor's object has for its local features."""
+    """Return the properties of an anchor's object for its local features."""
     words = tokens(rare(features.words, EMPTY))
     return {"words": words} if words else {}
 
 
 class VisualWordSource:
-    """The words of one generation's anchors, asked; of its tenants it knows which are small."""
+    """Queries of the visual words of one generation, which cache the sizes of tenants."""
 
     def __init__(self) -> None:
         self._grown: set[str | None] = set()
         self._counted: dict[str | None, float] = {}
-        """By tenant, when it was last found small."""
+        """Time at which each tenant was last counted as small."""
 
     def ask(
         self, anchors: Collection[Any, Any], features: Features, limit: int
     ) -> list[tuple[str, str]]:
-        """(object id, image_id) of what may be laid over it or its mirror image, best first."""
+        """Return (object id, image_id) of anchors like a picture or its mirror, best first."""
         found: dict[str, tuple[str, float]] = {}
         below = EMPTY if self._is_small(anchors) else COMMON
         for way in (features.words, features.mirrored):
@@ -82,13 +81,13 @@ class VisualWordSource:
         return [(uuid, found[uuid][0]) for uuid in best]
 
     def _is_small(self, anchors: Collection[Any, Any]) -> bool:
-        """Whether there are few; a count takes 1 ms for each 20,000, so a large one has one."""
+        """Return whether a tenant has few anchors; a count takes 1 ms for each 20,000."""
         tenant = anchors.tenant
         if tenant in self._grown:
             return False
         if time.monotonic() - self._counted.get(tenant, -_RECOUNTED) < _RECOUNTED:
             return True
-        # for a count without a filter Weaviate asks every replica, and waits for one that is away
+        # a count without a filter waits for every replica, also for one that is down
         every = Filter.by_property("image_id").not_equal("nobody")
         told = anchors.aggregate.over_all(filters=every, total_count=True)
         if (told.total_count or 0) > SMALL:
@@ -99,7 +98,7 @@ class VisualWordSource:
 
 
 def tokens(words: NDArray[np.uint32]) -> str:
-    """(n,) words as text, a token each: short ones, for all of them are stored."""
+    """Return (n,) words as text of one short token each, separated by blanks."""
     places = 6 * np.arange(_LENGTH - 1, -1, -1, dtype=np.uint32)
     made = np.full((len(words), _LENGTH + 1), ord(" "), np.uint8)
     made[:, :_LENGTH] = _LETTERS[words[:, None] >> places & 63]

@@ -118,7 +118,7 @@ def test_a_watermark_told_while_one_goes_over_holds_it_back(opens: Opens) -> Non
     going._make = told_meanwhile
     going._looked = 0.0
     assert (other.watermark("default"), other._now.number) == (2, 1)
-    with pytest.raises(IndexUnavailableError, match="exchanged"):
+    with pytest.raises(IndexUnavailableError, match="being replaced"):
         put(other, "default", 3)  # into the one that was left
     put(index, "default", 2)
     going._make = make
