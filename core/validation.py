@@ -34,14 +34,16 @@ _MISSING = re.compile(r"Object missing required field `(.*)`")
 def convert(value: object, kind: type[T], *, nulls: bool = False, whole: str = "the body") -> T:
     """Return a JSON value as a Struct; `whole` is what errors call the value itself.
 
-    Null counts as not sent unless `nulls`; an integral float such as 10.0 is a whole number.
-    Raise MalformedError with the path of the first field that is wrong, such as `filters.tags[0]`.
+    Null in a known field counts as not sent unless `nulls`; an integral float such as 10.0 is a
+    whole number. Raise MalformedError with the path of the first field that is wrong, such as
+    `filters.tags[0]`.
     """
     if isinstance(value, dict):
+        known = getattr(kind, "__struct_fields__", ())
         value = {
             name: int(one) if isinstance(one, float) and one.is_integer() else one
             for name, one in value.items()
-            if nulls or one is not None
+            if nulls or one is not None or name not in known
         }
     try:
         return msgspec.convert(value, kind)

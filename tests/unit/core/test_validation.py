@@ -66,6 +66,7 @@ class Body(Struct, forbid_unknown_fields=True, kw_only=True):
         ),
         ({"name": "a", "y` - at `$.z": 1}, "z.y", "there is no field"),
         ({"name": "a", "x" * 999: 1}, "x" * 80, "there is no field"),
+        ({"name": "a", "nothing": None}, "nothing", "there is no field 'nothing'"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_limit(
