@@ -17,7 +17,13 @@ from litestar import Request
 from msgspec import inspect
 
 from api.multipart import FormLimits, received, whole
-from api.schemas.requests import READ_ONLY, RecordPatch, SearchFilters, check_nesting
+from api.schemas.requests import (
+    READ_ONLY,
+    RecordFields,
+    RecordPatch,
+    SearchFilters,
+    check_nesting,
+)
 from api.upload_spool import UploadSpool
 from core import validation
 from core.errors import MalformedError, UnsupportedError
@@ -74,7 +80,7 @@ def of_patch(body: bytes) -> RecordPatch:
 def of_form(texts: Mapping[str, list[str]], kind: type[T]) -> T:
     """Return the fields of a form; an empty text counts as not sent. Raise MalformedError."""
     body: dict[str, Any] = {}
-    sent = {name: values for name, values in texts.items() if any(values)}
+    sent = {name: values for name, values in texts.items() if any(values) or len(values) > 1}
     for name, values in _documented(sent, kind).items():
         leaves = _types(kind)[name]
         if any(isinstance(one, inspect.VarTupleType) for one in leaves):
@@ -110,7 +116,7 @@ def json_value(data: bytes, field: str | None = None) -> Any:  # noqa: ANN401 - 
 def _typed(body: dict[str, Any], kind: type[T], *, nulls: bool = False) -> T:
     """Convert a body. Raise MalformedError, which names a list rather than its wrong item."""
     if isinstance(body.get("filters"), dict):
-        body["filters"] = _documented(body["filters"], SearchFilters)
+        body["filters"] = _documented(body["filters"], SearchFilters, "filters.")
     try:
         return validation.convert(body, kind, nulls=nulls)
     except MalformedError as error:
@@ -119,21 +125,29 @@ def _typed(body: dict[str, Any], kind: type[T], *, nulls: bool = False) -> T:
         raise
 
 
-def _documented(body: Mapping[str, Any], kind: type[T]) -> dict[str, Any]:
-    """Rename fields to their documented names, and strip tags and remove repeated ones."""
+def _documented(body: Mapping[str, Any], kind: type[T], path: str = "") -> dict[str, Any]:
+    """Rename fields to their documented names; strip a record's tags and remove repeated ones.
+
+    Raise MalformedError, which names the field as it was sent, below `path`.
+    """
     names = kind.__struct_fields__
     found: dict[str, Any] = {}
     for sent, value in body.items():
-        name = sent if sent in names else TWINS.get(sent, sent)
+        name = sent if sent in names or TWINS.get(sent) not in names else TWINS[sent]
         if name in names and name in found:
             raise MalformedError(
-                f"send {name} or {TWINS[name]}, not both: they mean the same", field=sent
+                f"send {path}{name} or {path}{TWINS[name]}, not both: they mean the same",
+                field=f"{path}{sent}",
             )
         found[name] = value
         if sent == "tag" and isinstance(value, str):
             found[name] = [value]
     tags = found.get("tags")
-    if isinstance(tags, list) and all(isinstance(tag, str) for tag in tags):
+    if not issubclass(kind, RecordFields):  # a filter's tags are compared as they were sent
+        return found
+    if tags == "":
+        found["tags"] = []
+    elif isinstance(tags, list) and all(isinstance(tag, str) for tag in tags):
         found["tags"] = list(dict.fromkeys(tag.strip() for tag in tags))
     return found
 

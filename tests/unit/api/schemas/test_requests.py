@@ -11,7 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from api.request_bodies import form_names, of_form, of_json, of_patch
-from api.schemas.requests import EDITABLE, READ_ONLY, DecisionBody, RecordPatch, UploadForm
+from api.schemas.requests import (
+    EDITABLE,
+    READ_ONLY,
+    DecisionBody,
+    RecordPatch,
+    SearchBody,
+    UploadForm,
+)
 from cli.file_names import external_id
 from core.errors import MalformedError
 from core.records import EXTERNAL_ID, Fields
@@ -62,9 +69,10 @@ def test_what_is_nested_too_deep_is_refused(levels: int, taken: bool) -> None:
 
 def test_an_empty_text_takes_a_field_away() -> None:
     """A form does so too: one index would look for it, and another would not hold it."""
-    patch = {"title": "", "category": "", "tags": []}
     before = Fields(title="a", category="c", tags=("t",))
-    assert of_patch(json.dumps(patch).encode()).merged(before) == Fields()
+    for tags in ([], "", None):
+        patch = {"title": "", "category": "", "tags": tags}
+        assert of_patch(json.dumps(patch).encode()).merged(before) == Fields()
 
 
 @quick
@@ -138,6 +146,39 @@ def test_tag_and_tags_are_one_field() -> None:
         assert of_patch(json.dumps(told).encode()).merged(Fields()).tags == ("a",)
     with pytest.raises(MalformedError, match="not both"):
         of_patch(b'{"tag": "a", "tags": ["b"]}')
+
+
+def test_an_error_names_the_field_that_was_sent() -> None:
+    """A name that stands for another one is renamed only where the other one is a field."""
+    for body, field in (
+        ({"filters": {"text": "a"}}, "filters.text"),
+        ({"filters": {"query": "a"}}, "filters.query"),
+        ({"filters": {"tag": "a", "tags": ["b"]}}, "filters.tags"),
+        ({"text": "a", "query": "b"}, "query"),
+        ({"images": ["a"]}, "images"),
+    ):
+        with pytest.raises(MalformedError) as raised:
+            of_json(json.dumps(body).encode(), SearchBody)
+        assert raised.value.field == field
+        assert f"{field!r}" in raised.value.detail or "not both" in raised.value.detail
+    with pytest.raises(MalformedError, match="there is no field 'text'"):
+        of_patch(b'{"text": "a"}')
+
+
+def test_tags_of_a_filter_are_compared_as_they_were_sent() -> None:
+    """Blanks and repetitions are taken away from a record's tags alone."""
+    told = of_json(b'{"filters": {"tags": [" a ", "b"]}}', SearchBody)
+    assert told.request().filters.tags == (" a ", "b")
+    with pytest.raises(MalformedError, match="at most 50 items"):
+        of_json(json.dumps({"filters": {"tags": ["a"] * 51}}).encode(), SearchBody)
+
+
+@pytest.mark.parametrize("values", [["", ""], ["", "a"], ["a", "a"]])
+def test_a_form_sends_a_field_once(values: list[str]) -> None:
+    """Empty or not; tags alone repeat."""
+    with pytest.raises(MalformedError, match="title is sent 2 times"):
+        of_form({"title": values}, UploadForm)
+    assert of_form({"tags": ["", ""]}, UploadForm).fields() == Fields()
 
 
 def test_metadata_keeps_its_nulls_and_its_numbers() -> None:
