@@ -104,12 +104,7 @@ class Guard:
                 "run the command again",
                 field="Authorization",
             )
-        if not _same_machine(connection) or sign(connection.scope["headers"]) is not None:
-            raise ForbiddenError(
-                "the key of the data folder is valid only on the service's own machine, without a "
-                "proxy; use one of SEENIT_API_KEYS",
-                field="Authorization",
-            )
+        check_same_machine(connection)
         return Caller(tenant, "admin")
 
     def _keyed_caller(self, connection: Connection) -> Caller:
@@ -225,15 +220,23 @@ def _bearer(connection: Connection) -> str:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
-def _same_machine(connection: Connection) -> bool:
-    """Return whether the peer has a loopback address, or the address that it connected to.
+def check_same_machine(connection: Connection) -> None:
+    """Raise ForbiddenError for a request of another machine, or one that a proxy passed on.
 
-    Another machine cannot open a connection with one of our own addresses as its sender.
+    The peer's address has to be a loopback one, or the very address that it connected to: no packet
+    of another machine carries one of our own addresses as its sender and has its connection
+    answered.
     """
     client, server = connection.scope.get("client"), connection.scope.get("server")
     peer = _address(client[0]) if client and client[1] else None  # no port: a server rewrote it
     own = _address(str(server[0])) if server else None
-    return peer is not None and (peer.is_loopback or peer == own)
+    near = peer is not None and (peer.is_loopback or peer == own)
+    if not near or sign(connection.scope["headers"]) is not None:
+        raise ForbiddenError(
+            "the key of the data folder is taken from the service's own machine alone, and "
+            "not through a proxy; use one of SEENIT_API_KEYS",
+            field="Authorization",
+        )
 
 
 def _address(name: str) -> IPv4Address | IPv6Address | None:

@@ -394,9 +394,18 @@ def test_the_local_key_is_not_taken_through_a_proxy(on_this_machine: Service) ->
 
 def test_a_service_proves_that_it_knows_the_local_key(on_this_machine: Service) -> None:
     """The proof is an HMAC of the nonce; without a local key there is no such route."""
-    with TestClient(create_app(on_this_machine, LOCAL)) as client:
+    with TestClient(local_app(on_this_machine, "127.0.0.1")) as client:
         told = client.get(PATH, params={"nonce": "0" * 32}).json()
         assert told == {"proof": LOCAL.proof("0" * 32), "starting": False}
         assert client.get(PATH).status_code == 400
     with TestClient(create_app(on_this_machine)) as client:
         assert client.get(PATH, params={"nonce": "0" * 32}).status_code == 404
+
+
+def test_a_service_proves_nothing_to_another_machine(on_this_machine: Service) -> None:
+    """A program there, at the address in a shared data folder, could pass the proof on."""
+    asked = {"nonce": "0" * 32}
+    with TestClient(local_app(on_this_machine, "192.0.2.8")) as client:
+        assert client.get(PATH, params=asked).status_code == 403
+    with TestClient(local_app(on_this_machine, "127.0.0.1")) as client:
+        assert client.get(PATH, params=asked, headers={"Via": "1.1 x"}).status_code == 403
