@@ -18,6 +18,8 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import msgspec
+
 from core.errors import SettingsError
 
 PATH = "/health/local"
@@ -25,6 +27,8 @@ PATH = "/health/local"
 PREFIX = "seenit-local:"
 """Marks the bearer token of a local key, which is refused rather than ignored where it is wrong."""
 _NAME = "service.json"
+_MOST_BYTES = 64 * 1024
+"""Most bytes of the file that are read: root reads those of other users."""
 _TENANT = re.compile(r"[a-z0-9-]{1,64}")
 
 
@@ -61,6 +65,8 @@ class ServiceAddress:
     """Contents of the file: the URL of a service, and what distinguishes it from others."""
 
     url: str
+    host: str
+    """Name of its machine: another one that shares the folder may run a program at the address."""
     secret: str
     pid: int
     version: str
@@ -100,13 +106,13 @@ def read_address(folder: Path) -> ServiceAddress | None:
     path = folder / _NAME
     try:
         number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(number, encoding="utf-8") as file:
+        with os.fdopen(number, "rb") as file:
             status = os.fstat(number)
             private = stat.S_ISREG(status.st_mode) and not status.st_mode & 0o077
             if not private or status.st_uid not in (os.geteuid(), folder.stat().st_uid):
                 return None
-            return ServiceAddress(**json.load(file))
-    except (OSError, ValueError, TypeError):
+            return msgspec.json.decode(file.read(_MOST_BYTES), type=ServiceAddress)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 

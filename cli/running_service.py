@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hmac
+import json
 import logging
 import os
 import secrets
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 import click
-import httpx
 
 from adapters.process_lock import EngineLock
 from adapters.service_address import (
@@ -34,6 +36,8 @@ _ANSWER_SECONDS = 10.0
 _START_SECONDS = 120.0
 """Seconds that a command waits for the models of a starting service."""
 _WORDLESS_SECONDS = 1.0
+_ANSWER_BYTES = 4096
+"""Most bytes of an answer with its headers; a service sends some 500."""
 _POLL_SECONDS = 0.1
 
 State = Literal["away", "silent", "starting", "running"]
@@ -51,6 +55,7 @@ def find_running(read: Settings, model: str | None, *, models: bool) -> ServiceA
     address = read_address(read.data)
     if (
         address is None
+        or address.host != socket.gethostname()
         or (model is not None and model != address.model)
         or not read.broker_url.startswith("memory:")
         or ("blobs_url" in read.model_fields_set and read.blobs_url != address.blobs_url)
@@ -86,19 +91,39 @@ def _answer(address: ServiceAddress, seconds: float) -> State:
     container; another program may answer then.
     """
     nonce = secrets.token_hex(16)
-    limit = httpx.Timeout(seconds, connect=_CONNECT_SECONDS)
     try:
-        told = httpx.get(
-            address.url + PATH, params={"nonce": nonce}, timeout=limit, trust_env=False
-        ).json()
+        told = json.loads(_read_answer(address.url, f"{PATH}?nonce={nonce}", seconds))
         known = hmac.compare_digest(str(told["proof"]).encode(), address.key.proof(nonce).encode())
         return ("starting" if told["starting"] else "running") if known else "away"
-    except httpx.ConnectTimeout:
-        return "away"
-    except httpx.TimeoutException:
+    except TimeoutError:
         return "silent"
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return "away"
+
+
+def _read_answer(url: str, path: str, seconds: float) -> bytes:
+    """Return the body of the answer to a GET. Raise OSError, TimeoutError, ValueError for the URL.
+
+    The program there may be hostile, and httpx limits only the time between two bytes: here all of
+    the answer has `seconds`, and _ANSWER_BYTES.
+    """
+    until = time.monotonic() + seconds
+    place = urlsplit(url)
+    head = f"GET {path} HTTP/1.1\r\nHost: {place.netloc}\r\nConnection: close\r\n\r\n"
+    try:
+        link = socket.create_connection((place.hostname or "", place.port or 80), _CONNECT_SECONDS)
+    except TimeoutError:
+        raise ConnectionError from None
+    with link:
+        link.sendall(head.encode())
+        data = b""
+        while len(data) < _ANSWER_BYTES and (left := until - time.monotonic()) > 0:
+            link.settimeout(left)
+            part = link.recv(_ANSWER_BYTES)
+            if not part:
+                return data.partition(b"\r\n\r\n")[2]
+            data += part
+    raise TimeoutError if len(data) < _ANSWER_BYTES else ConnectionError
 
 
 def _say(address: ServiceAddress, what: str) -> None:
@@ -115,6 +140,7 @@ class AddressNotice:
         self._address = ServiceAddress(
             # a service on all addresses is reached over loopback
             url=url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:"),
+            host=socket.gethostname(),
             secret=self.key.secret,
             pid=os.getpid(),
             version=installed_version(),

@@ -20,6 +20,7 @@ from core.errors import SettingsError
 
 ADDRESS = ServiceAddress(
     url="http://127.0.0.1:1",
+    host="here",
     secret=LocalKey.new().secret,
     pid=7,
     version="1",
@@ -48,7 +49,18 @@ def test_read_address_refuses_a_file_of_others(tmp_path: Path, mode: int) -> Non
     assert read_address(tmp_path) is None
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"url": "http://127.0.0.1:1"}', '{"more": 1}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        '{"url": "http://127.0.0.1:1"}',
+        '{"more": 1}',
+        "[" * 200_000,
+        '{"url": 1, "host": 1, "secret": 1, "pid": 1, "version": 1, "model": 1, "blobs_url": 1}',
+    ],
+)
 def test_read_address_takes_no_spoilt_file(tmp_path: Path, text: str) -> None:
     """A file of another version is refused as well."""
     write_address(tmp_path, ADDRESS)

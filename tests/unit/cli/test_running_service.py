@@ -6,7 +6,9 @@ import dataclasses
 import json
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -54,10 +56,40 @@ def service() -> Iterator[tuple[type[Answering], ServiceAddress]]:
         thread.join()
 
 
+@contextmanager
+def answering(answer: Callable[[socket.socket], None]) -> Iterator[str]:
+    """The URL of a program that takes connections, and answers each in its own way."""
+
+    def accept() -> None:
+        while True:
+            try:
+                link, _ = held.accept()
+            except OSError:
+                return
+            with link, suppress(OSError):
+                link.recv(65536)
+                answer(link)
+
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{held.getsockname()[1]}"
+        held.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def every(seconds: float, link: socket.socket, sent: bytes) -> None:
+    """Send the same again and again, until the other side hangs up."""
+    while True:
+        link.sendall(sent)
+        time.sleep(seconds)
+
+
 def address(url: str) -> ServiceAddress:
     """Return an address of this version, without a model."""
     return ServiceAddress(
         url=url,
+        host=socket.gethostname(),
         secret=KEY.secret,
         pid=7,
         version=installed_version(),
@@ -137,6 +169,42 @@ def test_a_service_that_says_nothing_is_done_without(
         assert holder(tmp_path) == f"process 7 serves the data folder {tmp_path} at {told.url}"
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.endswith("does not answer; this command does without it")
+
+
+@pytest.mark.parametrize("sent", [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 103 Early\r\n\r\n", b" "])
+def test_a_program_that_never_ends_its_answer_is_done_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    """A byte now and then keeps no command waiting, and many bytes fill no memory."""
+    monkeypatch.setattr(running_service, "_WORDLESS_SECONDS", 0.1)
+    monkeypatch.setattr(running_service, "_ANSWER_SECONDS", 0.2)
+    with answering(lambda link: every(0.02, link, sent)) as url:
+        write_address(tmp_path, address(url))
+        assert found(tmp_path) is None
+    with answering(lambda link: every(0.0, link, sent * 1000)) as url:
+        write_address(tmp_path, address(url))
+        assert found(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    "body", [b"[" * 3000, b'{"proof": "\\ud800", "starting": []}', b"\xff\xfe{", b"null"]
+)
+def test_a_program_that_answers_nonsense_is_not_used(tmp_path: Path, body: bytes) -> None:
+    """Its JSON may be nested as deep as it likes."""
+    head = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
+    with answering(lambda link: link.sendall(head + body)) as url:
+        write_address(tmp_path, address(url))
+        assert found(tmp_path) is None
+
+
+def test_a_service_of_another_machine_is_not_used(
+    service: tuple[type[Answering], ServiceAddress], tmp_path: Path
+) -> None:
+    """A folder that both share names an address where this machine runs something else."""
+    kind, told = service
+    write_address(tmp_path, dataclasses.replace(told, host="another"))
+    assert found(tmp_path) is None
+    assert kind.asked == 0
 
 
 def test_a_service_of_another_version_is_used_and_named(
