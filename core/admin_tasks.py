@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
@@ -75,6 +76,16 @@ class AdminTasks:
         """`send` passes a task's id to a worker, if workers are other processes."""
         self._blobs = blobs
         self._send = send
+        self._once = threading.Lock()
+
+    def request_once(self, kind: str, arguments: Mapping[str, str]) -> AdminTask:
+        """Return a task like this one that has not ended, else request it. Raise as `request`.
+
+        Calls at the same moment in one process make one request.
+        """
+        with self._once:
+            same = (t for t in self.waiting() if (t.kind, t.arguments) == (kind, arguments))
+            return next(same, None) or self.request(kind, arguments)
 
     def request(self, kind: str, arguments: Mapping[str, str] | None = None) -> AdminTask:
         """Store a request and send it to a worker. Raise QueueUnavailableError; then it is gone."""

@@ -8,7 +8,6 @@ from typing import Annotated, TypeAlias
 from litestar import Controller, get, post
 from litestar.params import PathParameter
 
-from adapters.wiring import Services
 from api.auth import KEYED
 from api.dependencies import Requested, Who, Wired
 from api.problems import documented
@@ -16,7 +15,7 @@ from api.request_bodies import of_json
 from api.schemas.admin import AdminTaskView
 from api.schemas.operation_bodies import AdminTaskOperation
 from api.schemas.requests import AdminTaskBody
-from core.admin_tasks import AdminTask, AdminTaskReport
+from core.admin_tasks import AdminTaskReport
 from core.errors import MissingError
 
 TaskId: TypeAlias = Annotated[
@@ -47,7 +46,8 @@ class AdminRoutes(Controller):
         """
         body = of_json(await request.body(), AdminTaskBody)
         arguments = {"tenant": caller.tenant, **body.arguments()}
-        task = await asyncio.to_thread(_start, services, body.kind, arguments)
+        once = services.admin_tasks.request_once
+        task = await asyncio.to_thread(once, body.kind, arguments)
         return _view(task.task_id, AdminTaskReport())
 
     @get(
@@ -64,14 +64,6 @@ class AdminRoutes(Controller):
             # As for an unknown task: another tenant's must not be revealed.
             raise MissingError(f"There is no administrative task {task_id}.")
         return _view(task_id, report)
-
-
-def _start(services: Services, kind: str, arguments: dict[str, str]) -> AdminTask:
-    """Return the equal task that waits or runs already, else request one."""
-    for task in services.admin_tasks.waiting():
-        if (task.kind, task.arguments) == (kind, arguments):
-            return task
-    return services.admin_tasks.request(kind, arguments)
 
 
 def _view(task_id: str, report: AdminTaskReport) -> AdminTaskView:

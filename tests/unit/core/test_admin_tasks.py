@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -27,6 +29,20 @@ def test_a_request_stays_until_its_task_has_ended_and_its_report_until_discarded
     tasks.discard(first.task_id)
     with pytest.raises(MissingError, match=first.task_id):
         tasks.read_report(first.task_id)
+
+
+def test_the_same_request_many_times_at_once_is_one() -> None:
+    """Another process of the API may make one more, which runs after it."""
+    tasks = AdminTasks(open_blobs("memory://"))
+    gate = threading.Barrier(20)
+
+    def request(_: int) -> str:
+        gate.wait()
+        return tasks.request_once("reindex", {"tenant": "t"}).task_id
+
+    with ThreadPoolExecutor(20) as pool:
+        assert len(set(pool.map(request, range(20)))) == 1
+    assert len(tasks.waiting()) == 1
 
 
 def test_a_request_that_cannot_be_sent_is_taken_back() -> None:
