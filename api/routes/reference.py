@@ -65,6 +65,8 @@ _POLICY = (
     "img-src 'self' data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 """Content security policy of the pages: nothing loads from another host."""
+_VARY = {"Vary": "Accept"}
+"""For caches: /, and /schema, are a page or JSON."""
 
 Requested = Request[Any, Any, State]
 
@@ -74,7 +76,8 @@ def get_root(request: Requested) -> Response[Any]:
     """Return the main paths, as JSON or as a page, as `Accept` prefers."""
     if _prefers_page(request):
         return _page(_HOME)
-    return Response({"name": "seenit", "version": service_version(), **PLACES})
+    answer = {"name": "seenit", "version": service_version(), **PLACES}
+    return Response(answer, headers=_VARY)
 
 
 @get(f"/{SCRIPT}", include_in_schema=False, sync_to_thread=True)
@@ -90,7 +93,11 @@ def get_script() -> Response[bytes]:
 def schema_router() -> Router:
     """Return the router that serves the document and its page below /schema."""
     return Router(
-        "/schema", route_handlers=[get_script], before_request=_answer, include_in_schema=False
+        "/schema",
+        route_handlers=[get_script],
+        before_request=_answer,
+        response_headers=_VARY,
+        include_in_schema=False,
     )
 
 
@@ -111,5 +118,5 @@ def _prefers_page(request: Requested) -> bool:
 
 
 def _page(html: str) -> Response[str]:
-    headers = {"Content-Security-Policy": _POLICY, "Vary": "Accept"}
+    headers = {"Content-Security-Policy": _POLICY, **_VARY}
     return Response(html, media_type=MediaType.HTML, headers=headers)

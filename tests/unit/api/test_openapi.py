@@ -160,6 +160,13 @@ def test_pages_load_nothing_from_elsewhere(client: TestClient[Litestar], path: s
     assert "http" not in policy
 
 
+@pytest.mark.parametrize("path", ["/", "/schema"])
+def test_a_cache_tells_a_page_from_its_json(client: TestClient[Litestar], path: str) -> None:
+    """Both answers of an address say that they depend on `Accept`."""
+    for headers in ({}, BROWSER):
+        assert client.get(path, headers=headers).headers["vary"] == "Accept"
+
+
 def test_the_script_is_served_from_here(client: TestClient[Litestar]) -> None:
     """The vendored file as it is, with its licence beside it."""
     script = client.get(f"/schema/{SCRIPT}")

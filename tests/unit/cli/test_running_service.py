@@ -58,7 +58,7 @@ def service() -> Iterator[tuple[type[Answering], ServiceAddress]]:
 
 @contextmanager
 def answering(answer: Callable[[socket.socket], None]) -> Iterator[str]:
-    """The URL of a program that takes connections, and answers each in its own way."""
+    """Give the URL of a program that takes connections and answers each in its own way."""
 
     def accept() -> None:
         while True:
