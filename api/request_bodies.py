@@ -126,7 +126,7 @@ def _typed(body: dict[str, Any], kind: type[T], *, nulls: bool = False) -> T:
 
 
 def _documented(body: Mapping[str, Any], kind: type[T], path: str = "") -> dict[str, Any]:
-    """Rename fields to their documented names; strip a record's tags and remove repeated ones.
+    """Rename fields to their documented names, and tidy a record's tags.
 
     Raise MalformedError, which names the field as it was sent, below `path`.
     """
@@ -142,14 +142,18 @@ def _documented(body: Mapping[str, Any], kind: type[T], path: str = "") -> dict[
         found[name] = value
         if sent == "tag" and isinstance(value, str):
             found[name] = [value]
-    tags = found.get("tags")
-    if not issubclass(kind, RecordFields):  # a filter's tags are compared as they were sent
-        return found
-    if tags == "":
-        found["tags"] = []
-    elif isinstance(tags, list) and all(isinstance(tag, str) for tag in tags):
-        found["tags"] = list(dict.fromkeys(tag.strip() for tag in tags))
+    if "tags" in found and issubclass(kind, RecordFields):  # a filter's are compared as sent
+        found["tags"] = _tidy_tags(found["tags"])
     return found
+
+
+def _tidy_tags(tags: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Strip tags and remove repeated ones; an empty text stands for none."""
+    if tags == "":
+        return []
+    if isinstance(tags, list) and all(isinstance(tag, str) for tag in tags):
+        return list(dict.fromkeys(tag.strip() for tag in tags))
+    return tags
 
 
 @cache
