@@ -64,7 +64,17 @@ def main() -> None:
 
     A topic that fails is shown with its reason, the others are measured, and the exit code is 1.
     """
-    arguments = _parser().parse_args()
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("topics", nargs="*", choices=[[], *TOPICS], default=[], metavar="TOPIC")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="every topic, the long ones too, on a few pictures: that they run, not how fast",
+    )
+    parser.add_argument(
+        "--out", type=Path, help=f"where JSON goes: {OUT}, or {OUT_QUICK} with --quick"
+    )
+    arguments = parser.parse_args()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     console = Console()
     try:
@@ -94,20 +104,6 @@ def main() -> None:
         sys.exit(f"failed: {', '.join(failed)}")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("topics", nargs="*", choices=[[], *TOPICS], default=[], metavar="TOPIC")
-    parser.add_argument(
-        "--quick",
-        action="store_true",
-        help="every topic, the long ones too, on a few pictures: that they run, not how fast",
-    )
-    parser.add_argument(
-        "--out", type=Path, help=f"where JSON goes: {OUT}, or {OUT_QUICK} with --quick"
-    )
-    return parser
-
-
 def _sources(console: Console) -> Sequence[PhotoSource]:
     """Return made photos, and real ones if named, and print which. Raise PhotosError."""
     folder = photos.named()
@@ -127,8 +123,7 @@ def _rows(name: str, run: Run) -> list[Row]:
         rows = [Row(work=name, unit="", value=None, details={"needs": str(skipped)})]
     except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 - the others are measured
         run.progress.console.print_exception()
-        failure = f"{type(error).__name__}: {error}"
-        rows = [Row(work=name, unit="", value=None, failed=failure)]
+        rows = [Row(work=name, unit="", value=None, failed=f"{type(error).__name__}: {error}")]
     if run.quick:  # targets are of the full sizes
         rows = [replace(row, target=None) for row in rows]
     return [replace(row, topic=name) for row in rows]

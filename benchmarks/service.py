@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from rich.progress import Progress
@@ -37,14 +37,11 @@ def services(
         durable=durable,
         **given,  # type: ignore[arg-type]  # URLs
     )
-    built = wiring.build(read, visual=visual)
-    try:
+    with closing(wiring.build(read, visual=visual)) as built:
         built.visual.load()
         if model != "none" and built.visual.absent:
             raise RuntimeError(built.visual.absent)
         yield built
-    finally:
-        built.close()
 
 
 def ingest(

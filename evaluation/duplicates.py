@@ -48,6 +48,8 @@ _REENCODED = 95
 _DRAWN = 12
 """Generated pictures of each template."""
 _EXAMPLES = 3
+COPIES = ("exact", "near_duplicate")
+"""Kinds of verdict that call a picture a copy."""
 
 Told = Callable[[str, int, int], None]
 """Progress callback: a stage's name, how much of it is done, and of how much."""
@@ -155,7 +157,7 @@ class DuplicatesEvaluation:
                     self._refused[path.name] = one.error
                     continue
                 self._ids[path] = self._anchors[path] = one.image_id
-                if one.verdict.original and one.verdict.kind in ("exact", "near_duplicate"):
+                if one.verdict.original and one.verdict.kind in COPIES:
                     self._anchors[path] = one.verdict.original
             self._told("storing", min(start + _BATCH, len(paths)), len(paths))
         names = {image_id: path.name for path, image_id in self._ids.items()}
@@ -177,8 +179,7 @@ class DuplicatesEvaluation:
             near = self._instance.near(data).hits
             anchor = self._anchors[path]
             found += [hit for hit in near if hit.image_id == anchor][:1]
-            copy = verdict.kind in ("exact", "near_duplicate")
-            right[path] = copy and verdict.original == anchor
+            right[path] = verdict.kind in COPIES and verdict.original == anchor
             if not right[path] and edit.expected is not None:
                 self._show(f"{edit.title}: {_called(verdict)}", data, path.read_bytes())
             self._told(edit.title, done, len(photos))
@@ -242,8 +243,7 @@ class DuplicatesEvaluation:
             processes=self._plan.processes,
         )
         for one in laid:
-            evidence = one.comparison.evidence
-            self._pair(found, paths[one.one], paths[one.other], evidence, stage)
+            self._pair(found, paths[one.one], paths[one.other], one.comparison.evidence, stage)
         return paired(label, "all pairs", len(paths), found)
 
     def _pair(

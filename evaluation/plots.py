@@ -117,8 +117,7 @@ def contact(wrong: Sequence[WrongPair], folder: Path) -> list[Path]:
 
 def _sheet(wrong: Sequence[WrongPair]) -> Image.Image:
     wide, high = 2 * _CELL + 12, _CELL + _LINE + 8
-    rows = -(-len(wrong) // _COLUMNS)
-    made = Image.new("RGB", (_COLUMNS * wide, rows * high), "white")
+    made = Image.new("RGB", (_COLUMNS * wide, -(-len(wrong) // _COLUMNS) * high), "white")
     pen = ImageDraw.Draw(made)
     font = ImageFont.load_default(13)
     for number, pair in enumerate(wrong):

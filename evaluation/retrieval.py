@@ -22,8 +22,8 @@ from core.calibration.thresholds import CROWD, SHARE, crowd
 from core.errors import InputError
 from core.imaging.decoding import beginning
 from core.search.request import Mode
-from core.types import Matrix, SpaceKind
-from evaluation.duplicates import Told
+from core.types import SPACE_KINDS, Matrix, SpaceKind
+from evaluation.duplicates import COPIES, Told
 from evaluation.report import Proportion, share
 from evaluation.scratch_library import ScratchLibrary
 
@@ -131,7 +131,7 @@ class RetrievalEvaluation:
             left_out=len(self._out),
             refused=self._refused,
             copies=sum(self._anchors[name] != one for name, one in self._ids.items()),
-            models={kind: self._library.named(kind) for kind in ("visual", "caption")},
+            models={kind: self._library.named(kind) for kind in SPACE_KINDS},
             calibrated={
                 kind: {"needed": made.ways["text"].needed, "kept": made.ways["text"].kept}
                 for kind, made in calibrated.items()
@@ -159,7 +159,7 @@ class RetrievalEvaluation:
                     self._refused[name] = one.error
                     continue
                 self._ids[name] = self._anchors[name] = one.image_id
-                if one.verdict.original and one.verdict.kind in ("exact", "near_duplicate"):
+                if one.verdict.original and one.verdict.kind in COPIES:
                     self._anchors[name] = one.verdict.original
             self._told(stage, min(start + _BATCH, len(names)), len(names))
 
@@ -243,8 +243,7 @@ class RetrievalEvaluation:
     # --- what there is --------------------------------------------------------------------------
 
     def _kinds(self) -> list[SpaceKind]:
-        kinds: tuple[SpaceKind, ...] = ("visual", "caption")
-        return [kind for kind in kinds if self._library.embeds(kind)]
+        return [kind for kind in SPACE_KINDS if self._library.embeds(kind)]
 
     def _questions(self, names: Sequence[str]) -> list[tuple[str, str]]:
         """Return (name, caption) pairs of the captions that were not stored."""

@@ -63,7 +63,7 @@ def _made(
     limits = Limits()
     prints: list[Fingerprint] = []
     rows: list[Matrix] = []
-    pictures = _pictures(source, count)
+    pictures = islice(_pictures(source, count), count)
     task = progress.add_task(f"making {count} crops of {source.kind} photos", total=count)
     while batch := list(islice(pictures, BATCH)):
         made = [fingerprint(data, limits) for data in batch]
@@ -71,8 +71,7 @@ def _made(
         prints += [print_ for _, print_ in made]
         progress.advance(task, len(batch))
     progress.remove_task(task)
-    vectors = np.concatenate(rows).astype("<f4")
-    return prints, vectors.tobytes(), embedder.space.space_id
+    return prints, np.concatenate(rows).astype("<f4").tobytes(), embedder.space.space_id
 
 
 def _pictures(source: PhotoSource, count: int) -> Iterator[bytes]:
@@ -80,15 +79,11 @@ def _pictures(source: PhotoSource, count: int) -> Iterator[bytes]:
     dice = random.Random(7)
     scenes = source.scenes(min(SCENES, count))
     each = -(-count // len(scenes))
-    made = 0
     for data in scenes:
         scene = photos.upright(data)
         scene.thumbnail((512, 512))
         for _ in range(each):
-            if made == count:
-                return
             yield jpeg(scene.crop(_box(scene.size, dice)), 90)
-            made += 1
 
 
 def _box(size: tuple[int, int], dice: random.Random) -> tuple[int, int, int, int]:

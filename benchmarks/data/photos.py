@@ -176,13 +176,8 @@ class RealPhotos:
         return hashlib.sha256("\n".join(files).encode()).hexdigest()[:8]
 
     def _read(self, progress: Progress, paths: Sequence[Path], count: int) -> list[bytes]:
-        found: list[bytes] = []
         tracked = progress.track(paths[:count], description=f"reading {count} real photos")
-        for path in tracked:
-            data = self._file(path)
-            if data is not None:
-                found.append(data)
-        return found
+        return [data for path in tracked if (data := self._file(path)) is not None]
 
     def _file(self, path: Path) -> bytes | None:
         """Return a file that decodes, None for a broken one."""

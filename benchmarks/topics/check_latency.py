@@ -116,8 +116,7 @@ def _measured(
             time.sleep(max(0.0, began + n / RATE - time.perf_counter()))
             sent.append(pool.submit(check, n))
         taken = [one.result() for one in sent]
-        lasted = time.perf_counter() - began
-        rate = sum(uploaded) / lasted
+        rate = sum(uploaded) / (time.perf_counter() - began)
     return rate, len(refused), taken
 
 

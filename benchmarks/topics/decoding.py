@@ -30,8 +30,7 @@ def _row(files: list[bytes], kind: Kind, times: int) -> Row:
     def ours() -> None:
         for data in files:
             canonical = decode(data, limits)
-            plain = phash.frequencies(canonical.preview)
-            phash.turned(plain)
+            phash.turns(canonical.preview)
             pdq(canonical.preview)
 
     def theirs() -> None:

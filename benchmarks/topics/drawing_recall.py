@@ -41,13 +41,11 @@ QUICK = Size(6, 2, 3, 8)
 def rows(run: Run) -> list[Row]:
     """Measure drawings among photos by each trained model, and their copies without one."""
     size = QUICK if run.quick else FULL
-    measured: list[Row] = []
     with photos.folder() as folder:
         models = [one for name in TRAINED if (one := weights.trained(name))]
         if run.quick and not models:
             models = [weights.tiny(folder)]
-        for model in models:
-            measured += _measure(run, size, model)
+        measured = [row for model in models for row in _measure(run, size, model)]
     with photos.folder() as folder, services(folder, "none", durable=False) as built:
         measured += _copies(run.progress, size, built, folder, "no model")
     return measured
@@ -88,10 +86,8 @@ def _measure(run: Run, size: Size, model: BenchmarkModel) -> list[Row]:
 
 
 def _store(built: Services, folder: Path, files: list[bytes]) -> list[str]:
-    ids: list[str] = []
-    for start in range(0, len(files), 50):
-        ids += [one.image_id for one in ingest(built, folder, files[start : start + 50])]
-    return ids
+    batches = (files[start : start + 50] for start in range(0, len(files), 50))
+    return [one.image_id for batch in batches for one in ingest(built, folder, batch)]
 
 
 def _copies(progress: Progress, size: Size, built: Services, folder: Path, name: str) -> list[Row]:
@@ -104,8 +100,7 @@ def _copies(progress: Progress, size: Size, built: Services, folder: Path, name:
         for edit in COPIES:
             right = 0
             for n in progress.track(range(size.queries), description=f"{kind}: {edit}, {name}"):
-                data = EDITS[edit].apply(drawn[n], seed=n)
-                verdict, _ = built.checker.check(TENANT, data)
+                verdict, _ = built.checker.check(TENANT, EDITS[edit].apply(drawn[n], seed=n))
                 right += verdict.original == ids[n]
                 wrong += verdict.original not in (None, ids[n])
             shares[edit] = f"{100 * right / size.queries:.0f} %"

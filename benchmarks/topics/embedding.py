@@ -15,8 +15,7 @@ TIMES, TIMES_QUICK = 7, 2
 def rows(run: Run) -> list[Row]:
     """Measure previews to unit vectors, at the same batch, dtype and device."""
     times = TIMES_QUICK if run.quick else TIMES
-    batch = BATCHES["cpu"]
-    previews = [photo(seed, *photos.PREVIEW) for seed in range(batch)]
+    previews = [photo(seed, *photos.PREVIEW) for seed in range(BATCHES["cpu"])]
     found = []
     with photos.folder() as folder:
         model = models.untrained(folder, quick=run.quick)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from adapters.embedding.visual import VisualEmbedder
 from adapters.settings import Settings
 from adapters.sqlite_index import SQLiteIndex
 from benchmarks.data import models, photos
-from benchmarks.report import Row, Run
+from benchmarks.report import Row, Run, fastest
 from core.matching.policy import POLICY
 from core.ports import Filters
 from core.queries.snapshot import Snapshots
@@ -156,17 +157,16 @@ class World:
 def rows(run: Run) -> list[Row]:
     """Measure hybrid and each mode, with and without filters; then with texts embedded."""
     size = QUICK if run.quick else FULL
-    with photos.folder() as folder:
+    with (
+        photos.folder() as folder,
+        closing(SQLiteIndex(folder / "index.db", POLICY, durable=False)) as index,
+    ):
         world = World()
-        index = SQLiteIndex(folder / "index.db", POLICY, durable=False)
-        try:
-            entries = range(1, size.pictures // size.entry + 1)
-            title = f"storing {size.pictures:,} records"
-            for seq in run.progress.track(entries, description=title):
-                index.project_entry(TENANT, seq, world.entry(seq, size.entry), [], [])
-            return _measured(run, size, index, world, folder)
-        finally:
-            index.close()
+        entries = range(1, size.pictures // size.entry + 1)
+        title = f"storing {size.pictures:,} records"
+        for seq in run.progress.track(entries, description=title):
+            index.project_entry(TENANT, seq, world.entry(seq, size.entry), [], [])
+        return _measured(run, size, index, world, folder)
 
 
 def _measured(run: Run, size: Size, index: SQLiteIndex, world: World, folder: Path) -> list[Row]:
@@ -226,12 +226,7 @@ def _embedded(work: str, searcher: Searcher, clip: models.BenchmarkModel, texts:
 def _row(work: str, search: Callable[[str], None], texts: list[str]) -> Row:
     """Return median and 95th percentile of the queries, each run once after a warm-up."""
     search(texts[0])
-    clocks, cpus = [], []
-    for text in texts:
-        clock, cpu = time.perf_counter(), time.thread_time()
-        search(text)
-        cpus.append((time.thread_time() - cpu) * 1e3)
-        clocks.append((time.perf_counter() - clock) * 1e3)
+    clocks, cpus = np.array([fastest(partial(search, text), 1) for text in texts]).T * 1e3
     low, high = np.percentile(clocks, [50, 95])
     return Row(
         work=work,
@@ -246,5 +241,4 @@ def _row(work: str, search: Callable[[str], None], texts: list[str]) -> Row:
 
 
 def _unit(rows: Matrix) -> Matrix:
-    unit: Matrix = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    return unit
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))

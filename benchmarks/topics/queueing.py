@@ -15,6 +15,7 @@ from adapters.settings import Settings
 from benchmarks.data import photos
 from benchmarks.report import Row, Run
 from core.ingest.sweeper import InFlightJobs
+from core.ports import Queue
 from core.task_names import INGEST_QUEUE
 from tests.backends import servers
 from worker.batch_scheduler import BatchScheduler
@@ -32,17 +33,36 @@ def rows(run: Run) -> list[Row]:
     return [_within(run.progress, jobs), _over_redis(run.progress, jobs)]
 
 
-def _over_redis(progress: Progress, count: int) -> Row:
-    """Measure jobs from sent to acknowledged, by one process and Redis on one machine."""
-    sizes: list[int] = []
-    every = threading.Event()
+class _Settling:
+    """Settles any job at once, and counts them."""
 
-    def settle(_: str, jobs: Sequence[str]) -> list[Exception | None]:
-        sizes.append(len(jobs))
-        if sum(sizes) >= count:
-            every.set()
+    def __init__(self, count: int) -> None:
+        self.sizes: list[int] = []
+        self._count = count
+        self._every = threading.Event()
+
+    def __call__(self, _: str, jobs: Sequence[str]) -> list[Exception | None]:
+        self.sizes.append(len(jobs))
+        if sum(self.sizes) >= self._count:
+            self._every.set()
         return [None] * len(jobs)
 
+    def timed(self, progress: Progress, title: str, queue: Queue) -> float:
+        """Send the jobs in batches; return the seconds until all have come through."""
+        task = progress.add_task(title, total=None)
+        began = time.perf_counter()
+        for start in range(0, self._count, BATCH):
+            queue.enqueue([("default", f"job-{n}") for n in range(start, start + BATCH)])
+        if not self._every.wait(PATIENCE):
+            raise RuntimeError(f"only {sum(self.sizes)} of {self._count} jobs came through")
+        taken = time.perf_counter() - began
+        progress.remove_task(task)
+        return taken
+
+
+def _over_redis(progress: Progress, count: int) -> Row:
+    """Measure jobs from sent to acknowledged, by one process and Redis on one machine."""
+    settle = _Settling(count)
     with photos.folder() as folder, servers.redis(folder) as server:
         broker = open_broker(Settings(data=folder, broker_url=server.url))
         assert isinstance(broker.hand, RedisLeases)
@@ -53,18 +73,11 @@ def _over_redis(progress: Progress, count: int) -> Row:
         flights.start()
         worker = ThreadWorker(app, leaving=flights.close)
         worker.start()
-        task = progress.add_task("queueing over Redis", total=None)
-        began = time.perf_counter()
-        for start in range(0, count, BATCH):
-            broker.queue.enqueue([("default", f"job-{n}") for n in range(start, start + BATCH)])
-        if not every.wait(PATIENCE):
-            raise RuntimeError(f"only {sum(sizes)} of {count} jobs came through")
-        taken = time.perf_counter() - began
+        taken = settle.timed(progress, "queueing over Redis", broker.queue)
         worker.close()
         broker.hand.close()
         broker.close()
-        progress.remove_task(task)
-    return _row("the queue's cost per picture in a full batch, over Redis", sizes, taken)
+    return _row("the queue's cost per picture in a full batch, over Redis", settle.sizes, taken)
 
 
 def _within(progress: Progress, count: int) -> Row:
@@ -72,29 +85,14 @@ def _within(progress: Progress, count: int) -> Row:
     celery = create_celery("memory://", batch=BATCH)
     hand = InFlightJobs()
     queue = CeleryQueue(celery, hand)
-    sizes: list[int] = []
-    every = threading.Event()
-
-    def settle(_: str, jobs: Sequence[str]) -> list[Exception | None]:
-        sizes.append(len(jobs))
-        if sum(sizes) >= count:
-            every.set()
-        return [None] * len(jobs)
-
+    settle = _Settling(count)
     register(celery, settle, batch=BATCH, ended=hand.ended, failed=hand.failed)
     worker = ThreadWorker(celery)
     worker.start()
-    task = progress.add_task("queueing", total=None)
-    began = time.perf_counter()
-    for start in range(0, count, BATCH):
-        queue.enqueue([("default", f"job-{n}") for n in range(start, start + BATCH)])
-    if not every.wait(PATIENCE):
-        raise RuntimeError(f"only {sum(sizes)} of {count} jobs came through")
-    taken = time.perf_counter() - began
+    taken = settle.timed(progress, "queueing", queue)
     worker.close()
     celery.close()
-    progress.remove_task(task)
-    return _row("the queue's cost per picture in a full batch", sizes, taken)
+    return _row("the queue's cost per picture in a full batch", settle.sizes, taken)
 
 
 def _row(work: str, sizes: Sequence[int], taken: float) -> Row:

@@ -10,7 +10,6 @@ from statistics import fmean, median
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from adapters.wiring import Services
@@ -53,13 +52,12 @@ def _row(run: Run, source: PhotoSource) -> Row:
         for n, data in enumerate(run.progress.track(files, description="measuring stages")):
             canonical = timed("decode", partial(decode, data, limits))
             preview = canonical.preview
-            timed("phash, 8 turns", partial(_turned, preview))
+            timed("phash, 8 turns", partial(phash.turns, preview))
             timed("pdq", partial(pdq, preview))
             timed("pixels sha256", partial(phash.pixels_sha256, canonical))
             timed("features", partial(visual_words.extract, preview))
             timed("preview as JPEG", partial(encode_preview, preview))
-            print_ = fingerprint(data, limits)[1]
-            query = Query(image_id=f"query-{n}", fingerprint=print_)
+            query = Query(image_id=f"query-{n}", fingerprint=fingerprint(data, limits)[1])
             pair = [(query, encode_preview(preview))]
             with built.ledger._sight.holding(TENANT, pair, stored=False):  # type: ignore[attr-defined]
                 timed("look-ups and decision", partial(built.ledger.check, TENANT, query))
@@ -83,10 +81,6 @@ def _row(run: Run, source: PhotoSource) -> Row:
             "alignments a picture": counts["compared"] / len(files),
         },
     )
-
-
-def _turned(preview: NDArray[np.uint8]) -> object:
-    return phash.turned(phash.frequencies(preview))
 
 
 def counted(built: Services) -> dict[str, int]:

@@ -51,9 +51,6 @@ BATCH = 500
 FEW = 100
 """Words of the short query."""
 
-Answers = list[list[int]]
-"""Pictures found, as it is and mirrored, best first."""
-
 
 class Size(NamedTuple):
     """Numbers of pictures and queries."""
@@ -111,21 +108,21 @@ def rows(run: Run) -> list[Row]:
         for one in progress.track(edited, description="votes")
     ]
     found: list[Row] = []
-    with photos.folder() as folder, servers.weaviate(folder / "weaviate") as server:
-        client = _connected(server)
-        costs: dict[str, Cost] = {}
-        try:
-            for way in _ways(progress, size.learnt):
-                if way.collection not in costs:
-                    crowd = chain(
-                        [keypoint_collection.real(stored), lenders],
-                        keypoint_collection.made(lenders, size.pictures - len(own) - len(lending)),
-                    )
-                    costs[way.collection] = _store(progress, client, server, way, crowd)
-                row = _row(progress, client, way, queries, costs[way.collection])
-                found.append(replace(row, photos=run.best.kind))
-        finally:
-            client.close()
+    costs: dict[str, Cost] = {}
+    with (
+        photos.folder() as folder,
+        servers.weaviate(folder / "weaviate") as server,
+        _connected(server) as client,
+    ):
+        for way in _ways(progress, size.learnt):
+            if way.collection not in costs:
+                crowd = chain(
+                    [keypoint_collection.real(stored), lenders],
+                    keypoint_collection.made(lenders, size.pictures - len(own) - len(lending)),
+                )
+                costs[way.collection] = _store(progress, client, server, way, crowd)
+            row = _row(progress, client, way, queries, costs[way.collection])
+            found.append(replace(row, photos=run.best.kind))
     return found
 
 

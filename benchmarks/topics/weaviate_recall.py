@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from adapters.sqlite_index import SQLiteIndex
 from adapters.weaviate_index import WeaviateIndex, parse
 from benchmarks.data import crops, models, photos
 from benchmarks.data.photos import Kind, PhotoSource
-from benchmarks.report import Row, Run
+from benchmarks.report import Row, Run, seconds
 from core.matching.policy import POLICY
 from core.ports import Index
 from core.records import Record
@@ -63,12 +63,11 @@ QUICK_MILLION = Million(1_000, 8, 100)
 @contextmanager
 def weaviate(folder: Path) -> Iterator[tuple[servers.Weaviate, WeaviateIndex]]:
     """Start a Weaviate server and open an index on it."""
-    with servers.weaviate(folder / "weaviate") as server:
-        index = WeaviateIndex(parse(server.url), POLICY, prefix="Bench")
-        try:
-            yield server, index
-        finally:
-            index.close()
+    with (
+        servers.weaviate(folder / "weaviate") as server,
+        closing(WeaviateIndex(parse(server.url), POLICY, prefix="Bench")) as index,
+    ):
+        yield server, index
 
 
 def rows(run: Run) -> list[Row]:
@@ -85,8 +84,8 @@ def _row(run: Run, source: PhotoSource) -> Row:
         model = trained or models.tiny(folder / "model")
         kept = folder if run.quick else KEPT
         made = crops.crops(progress, source, model, size.stored + size.queries, kept)
-        local = SQLiteIndex(folder / "index.sqlite", POLICY, durable=False)
-        stack.callback(local.close)
+        embedded = SQLiteIndex(folder / "index.sqlite", POLICY, durable=False)
+        local = stack.enter_context(closing(embedded))
         server, index = stack.enter_context(weaviate(folder))
         records = [
             _record(n, made.fingerprints[n], made.vectors[n], made.space_id)
@@ -165,14 +164,14 @@ def million(run: Run) -> list[Row]:
         queries = vectors(size.queries)
         search, check = [], []
         for n, vector in enumerate(progress.track(queries, description="searching")):
-            search.append(_timed(partial(index.find_neighbours, TENANT, space, vector, limit=20)))
+            search.append(seconds(partial(index.find_neighbours, TENANT, space, vector, limit=20)))
             query = Query(
                 image_id=image_id(size.made + n),
                 fingerprint=record(size.made + n, 1).fingerprint,
                 vector=vector,
                 space_id=space,
             )
-            check.append(_timed(lambda q=query: index.find_candidates(TENANT, [q])))  # type: ignore[misc]
+            check.append(seconds(lambda q=query: index.find_candidates(TENANT, [q])))  # type: ignore[misc]
         return [
             Row(
                 work=f"nearest twenty of {size.made:,} made vectors in Weaviate, p99",
@@ -241,14 +240,8 @@ def _candidates(
     return shares, taken
 
 
-def _timed(act: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    act()
-    return time.perf_counter() - began
-
-
-def _quantiles(seconds: Sequence[float]) -> str:
-    p50, p95 = np.quantile(seconds, [0.5, 0.95]) * 1e3
+def _quantiles(taken: Sequence[float]) -> str:
+    p50, p95 = np.quantile(taken, [0.5, 0.95]) * 1e3
     return f"{p50:.1f} / {p95:.1f}"
 
 
