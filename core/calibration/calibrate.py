@@ -227,7 +227,6 @@ def _left(embedder: TextEmbedder, questions: Matrix, rests: Sequence[str]) -> ND
 
 def _embedded(embedder: TextEmbedder, texts: Sequence[str]) -> Matrix:
     """Return (n, d) vectors in order, embedded in batches so that other calls get a turn."""
-    rows: list[Vector] = []
-    for start in range(0, len(texts), _BATCH):
-        rows += list(embedder.embed_texts(texts[start : start + _BATCH]))
+    batches = (texts[start : start + _BATCH] for start in range(0, len(texts), _BATCH))
+    rows = [vector for batch in batches for vector in embedder.embed_texts(batch)]
     return np.array(rows, np.float32).reshape(len(texts), embedder.space.dimensions)

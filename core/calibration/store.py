@@ -77,8 +77,7 @@ class CalibrationStore:
         if held is not None and now - held.read_at < self._seconds:
             return held
         try:
-            data = self._blobs.get(keys.calibration(tenant, space_id))
-            calibration = _calibration.decode(data)
+            calibration = _calibration.decode(self._blobs.get(keys.calibration(tenant, space_id)))
             held = _Held(calibration, calibration.bank if calibration.texts else None, now)
         except MissingError:
             held = _Held(None, None, now)

@@ -101,9 +101,7 @@ def crowd(nearest: NDArray[np.floating]) -> NDArray[np.float64]:
     Fewer than ten are averaged as they are; no picture at all is a crowd of 0.
     """
     held = np.asarray(nearest, dtype=np.float64)[:, :CROWD]
-    if not held.shape[1]:
-        return np.zeros(len(held))
-    return np.asarray(np.nanmean(held, axis=1))
+    return np.asarray(np.nanmean(held, axis=1)) if held.shape[1] else np.zeros(len(held))
 
 
 def cut(

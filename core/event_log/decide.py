@@ -78,8 +78,7 @@ def apply(layer: OverlayLayer, operation: Operation, seq: int) -> None:
     layer.put(operation.states, tombstones(operation, seq))
     if operation.standing is not None:
         layer.standings[operation.standing.kind] = operation.standing
-    for outcome in outcomes(operation, seq):
-        layer.outcomes[outcome.job_id] = outcome
+    layer.outcomes.update((outcome.job_id, outcome) for outcome in outcomes(operation, seq))
 
 
 def laid(entry: Entry) -> OverlayLayer:
@@ -198,8 +197,7 @@ def _purge(view: SettleView, job: Job, now: TenantNow) -> Operation:
     state = view.state(job.image_id)
     if state is None:
         return absent(view, job, now)
-    wrong = stale(state, job, now) or held(state, job, now)
-    if wrong is not None:
+    if (wrong := stale(state, job, now) or held(state, job, now)) is not None:
         return wrong
     if state.content == "purged":
         return operation(job, now, "purged")
@@ -212,8 +210,7 @@ def _edit(view: SettleView, claim: Claim, now: TenantNow) -> Operation:
     state = view.state(job.image_id)
     if state is None:
         return absent(view, job, now)
-    wrong = stale(state, job, now)
-    if wrong is not None:
+    if (wrong := stale(state, job, now)) is not None:
         return wrong
     edited = replace(state, updated_at=now.at, revision=state.revision + 1)
     if job.fields is not None:

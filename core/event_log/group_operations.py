@@ -21,10 +21,8 @@ def delete(view: SettleView, job: Job, now: TenantNow, rules: Rules) -> Operatio
         if upload is None:
             return absent(view, job, now)
         own, ended = upload
-        also = () if ended else (own,)
-        return operation(job, now, "deleted", removed=(image_id,), also=also)
-    wrong = stale(state, job, now) or held(state, job, now)
-    if wrong is not None:
+        return operation(job, now, "deleted", removed=(image_id,), also=() if ended else (own,))
+    if (wrong := stale(state, job, now) or held(state, job, now)) is not None:
         return wrong
     copies = _in_order(view.copies(image_id))
     inner = view.fork()
@@ -33,8 +31,7 @@ def delete(view: SettleView, job: Job, now: TenantNow, rules: Rules) -> Operatio
         states = _settle_anew(inner, copies, now, rules)
         return operation(job, now, "deleted", states=states, removed=(image_id,))
     if not state.closed:
-        closed = (replace(state, closed=True),)
-        return operation(job, now, "closed", states=closed, last=False)
+        return operation(job, now, "closed", states=(replace(state, closed=True),), last=False)
     states = _settle_anew(inner, copies[: rules.copies], now, rules)
     return operation(job, now, "resettled", states=states, last=False)
 
@@ -83,8 +80,7 @@ def decide_on(view: SettleView, job: Job, now: TenantNow, rules: Rules) -> Opera
         return absent(view, job, now)
     begun = job.job_id in state.spreading  # then it spreads whatever was decided last
     if not begun:
-        wrong = stale(state, job, now)
-        if wrong is not None:
+        if (wrong := stale(state, job, now)) is not None:
             return wrong
         state = replace(
             state,

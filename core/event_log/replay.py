@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from core.errors import CorruptError
 from core.event_log.decide import laid
 from core.event_log.projector import Objects
-from core.event_log.tail import check
+from core.event_log.tail import check, nonce_of
 from core.ports import Index, Log
 
 logger = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ def replay(log: Log, shelf: Objects, index: Index, tenant: str, until: int) -> I
     Raise CorruptError, StoreUnavailableError, IndexUnavailableError.
     """
     seq = index.watermark(tenant)
-    nonce = _nonce(log, tenant, seq)
+    nonce = nonce_of(log, tenant, seq)
     lost: set[str] = set()
     while seq < until:
         seq += 1
@@ -51,12 +51,3 @@ def replay(log: Log, shelf: Objects, index: Index, tenant: str, until: int) -> I
         lost -= laid(entry).removed.keys()
     if lost:
         logger.error("fingerprints_lost", extra={"tenant": tenant, "image_ids": sorted(lost)})
-
-
-def _nonce(log: Log, tenant: str, seq: int) -> str:
-    if not seq:
-        return ""
-    entry = log.read(tenant, seq)
-    if entry is None:
-        raise CorruptError(f"entry {seq} of {tenant} is gone, and the index has it")
-    return entry.nonce

@@ -95,8 +95,7 @@ class SettleSource:
         """Read duplicates and candidates for a whole batch at once."""
         if not queries:
             return
-        for query in queries:
-            self._queries[query.image_id] = query
+        self._queries.update((query.image_id, query) for query in queries)
         self._read_same(
             [query.fingerprint.sha256 for query in queries],
             [query.fingerprint.pixels_sha256 for query in queries],
@@ -168,8 +167,7 @@ class SettleSource:
     def able(self, state: State, space_id: str) -> bool:
         """Return whether a record could have a vector in a space: it has pixels, or a caption."""
         if is_caption(space_id):
-            fields = self._sight.fields(self.tenant, state.image_id, state.fields)
-            return bool(caption(fields))
+            return bool(caption(self._sight.fields(self.tenant, state.image_id, state.fields)))
         return state.content != "purged"
 
     def query(self, image_id: str) -> Query:

@@ -30,13 +30,8 @@ class IndexView:
 
     def state(self, image_id: str) -> State | None:
         """Return the newest state of a live record, None for any other."""
-        for layer in self._layers:
-            if image_id in layer.removed:
-                return None
-            state = layer.states.get(image_id)
-            if state is not None:
-                return state
-        return self._source.state(image_id)
+        layer = self._layer_of(image_id)
+        return self._source.state(image_id) if layer is None else layer.states.get(image_id)
 
     def gone(self, image_id: str) -> bool:
         """Return whether a record was deleted."""
@@ -123,13 +118,17 @@ class IndexView:
         One is enough for a verdict, unless it is the picture itself.
         """
         untouched = (
-            islice((one for one in kind if not self._touched(one.image_id)), 2) for kind in below
+            islice((one for one in kind if self._layer_of(one.image_id) is None), 2)
+            for kind in below
         )
         return self._newest(layers, chain.from_iterable(untouched))
 
-    def _touched(self, image_id: str) -> bool:
-        """Return whether a layer has changed or deleted a record."""
-        return any(image_id in layer.states or image_id in layer.removed for layer in self._layers)
+    def _layer_of(self, image_id: str) -> OverlayLayer | None:
+        """Return the newest layer that has changed or deleted a record, None if none has."""
+        for layer in self._layers:
+            if image_id in layer.states or image_id in layer.removed:
+                return layer
+        return None
 
     def _newest(self, layers: Iterable[Iterable[State]], below: Iterable[State]) -> list[State]:
         """Return the newest state of each of these records that is live."""
@@ -137,18 +136,10 @@ class IndexView:
         for states in (*layers, below):
             for state in states:
                 if state.image_id not in found:
-                    found[state.image_id] = self._over(state)
+                    layer = self._layer_of(state.image_id)
+                    newest = state if layer is None else layer.states.get(state.image_id)
+                    found[state.image_id] = newest
         return [state for state in found.values() if state is not None]
-
-    def _over(self, state: State) -> State | None:
-        """Return the layers' state of a record, else the state itself; None if deleted."""
-        for layer in self._layers:
-            if state.image_id in layer.removed:
-                return None
-            newer = layer.states.get(state.image_id)
-            if newer is not None:
-                return newer
-        return state
 
     def _open(self, image_id: str) -> bool:
         state = self.state(image_id)
@@ -156,10 +147,8 @@ class IndexView:
 
     def _shut(self, image_id: str) -> bool:
         """Return whether a record is no candidate any more, though the index may return it."""
-        for layer in self._layers:
-            if image_id in layer.removed:
-                return True
-            state = layer.states.get(image_id)
-            if state is not None:
-                return state.closed or state.anchor is None
-        return False
+        layer = self._layer_of(image_id)
+        if layer is None:
+            return False
+        state = layer.states.get(image_id)
+        return state is None or state.closed or state.anchor is None

@@ -105,6 +105,16 @@ def check(tenant: str, entry: Entry, seq: int, previous: str) -> None:
         raise CorruptError(f"entry {seq} of {tenant} was written by a newer version")
 
 
+def nonce_of(log: Log, tenant: str, seq: int) -> str:
+    """Return the nonce of an entry that the index holds, "" for 0. Raise CorruptError."""
+    if not seq:
+        return ""
+    entry = log.read(tenant, seq)
+    if entry is None:
+        raise CorruptError(f"entry {seq} of {tenant} is gone, and the index has it")
+    return entry.nonce
+
+
 def format_of(operations: Sequence[Operation]) -> int:
     """Return the oldest format with all of its features: an older Seenit stops at a hold."""
     held = any(state.hold_until for operation in operations for state in operation.states)
@@ -166,12 +176,7 @@ class LogFollower:
 
     def _start(self, tenant: str, watermark: int) -> LogTail:
         """Read all of the tail, and look once for a gap behind its end."""
-        nonce = ""
-        if watermark:
-            entry = self._log.read(tenant, watermark)
-            if entry is None:
-                raise CorruptError(f"entry {watermark} of {tenant} is gone, and the index has it")
-            nonce = entry.nonce
+        nonce = nonce_of(self._log, tenant, watermark)
         tail = self._read_on(LogTail(tenant, watermark, nonce, (), OverlayLayer()))
         while self._log.read(tenant, tail.head + 2) is not None:
             longer = self._read_on(tail)
