@@ -125,8 +125,7 @@ class AdminConsumer:
             if not ended:
                 self._send(task_id)
         except UnavailableError as error:
-            about = {"task_id": task_id, "reason": str(error)}
-            logger.warning("admin_task_put_off", extra=about)
+            logger.warning("admin_task_put_off", extra={"task_id": task_id, "reason": str(error)})
 
     def _run(self, task: AdminTask) -> bool:
         """Return False if a stop came before the outcome was stored."""

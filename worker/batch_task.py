@@ -102,8 +102,7 @@ def register(
             by_tenant.setdefault(tenant, []).append(job_id)
         with turn:
             for tenant, job_ids in by_tenant.items():
-                errors = settle(tenant, job_ids)
-                pairs = list(zip(job_ids, errors, strict=True))
+                pairs = list(zip(job_ids, settle(tenant, job_ids), strict=True))
                 ended([(tenant, job_id) for job_id, error in pairs if error is None])
                 failed([(tenant, job_id) for job_id, error in pairs if error is not None])
 

@@ -40,7 +40,8 @@ class Beat:
                 PeriodicTask("admin tasks", self._every, partial(resend, services, held)),
             ]
         )
-        self._chores = PeriodicRunner(_chores(services))
+        left = PeriodicTask("pictures asked about", CLEAR_SECONDS, lambda: clear(services.blobs))
+        self._chores = PeriodicRunner([left, *upkeep(services)])
         self._stop = threading.Event()
         self._leading = threading.Event()
         self._threads = [
@@ -86,8 +87,3 @@ class Beat:
         while not self._stop.wait(self._every):
             if self._leading.is_set():
                 self._chores.go(self._stop)
-
-
-def _chores(services: Services) -> list[PeriodicTask]:
-    left = PeriodicTask("pictures asked about", CLEAR_SECONDS, lambda: clear(services.blobs))
-    return [left, *upkeep(services)]

@@ -32,15 +32,10 @@ class PeriodicTask(NamedTuple):
 
 @runtime_checkable
 class CleansUp(Protocol):
-    """An index that keeps replaced states until it is tidied."""
+    """An index that keeps replaced states until it is tidied, and idle tenants until they rest."""
 
     def tidy(self, tenant: str) -> object:
         """Delete states that newer ones of the same records have replaced."""
-
-
-@runtime_checkable
-class RestsTenants(Protocol):
-    """An index that can put idle tenants to rest."""
 
     def rest(self) -> object:
         """Put the tenants to rest that were idle."""
@@ -92,7 +87,8 @@ def upkeep(services: Services) -> list[PeriodicTask]:
             for tenant in services.index.tenants():
                 index.tidy(tenant)
 
-        found.append(PeriodicTask("tidy", TIDY_SECONDS, tidy))
-    if isinstance(index, RestsTenants):
-        found.append(PeriodicTask("rest", TIDY_SECONDS, index.rest))
+        found += [
+            PeriodicTask("tidy", TIDY_SECONDS, tidy),
+            PeriodicTask("rest", TIDY_SECONDS, index.rest),
+        ]
     return found

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from core.errors import IndexUnavailableError, SeenitError
 from core.ingest.process import IngestProcess
@@ -34,25 +35,32 @@ class SettleTask:
 
     def set_aside(self, tenant: str, job_id: str) -> Exception | None:
         """Settle a job as failed without decoding it; return None, or the error if it cannot be."""
-        about = {"tenant": tenant, "job_id": job_id}
-        try:
-            self._ingest.set_aside(tenant, job_id)
-        except SeenitError as error:
-            logger.warning("set_aside_put_off", extra={**about, "reason": str(error)})
-            return error
-        except Exception as error:  # likewise
-            logger.exception("set_aside_failed", extra=about)
-            return error
-        return None
+        return _error_of(
+            partial(self._ingest.set_aside, tenant, job_id),
+            {"tenant": tenant, "job_id": job_id},
+            put_off="set_aside_put_off",
+            failed="set_aside_failed",
+        )
 
     def _attempt(self, tenant: str, job_ids: Sequence[str]) -> Exception | None:
-        about = {"tenant": tenant, "job_ids": list(job_ids)}
-        try:
-            self._ingest.run(tenant, job_ids)
-        except SeenitError as error:
-            logger.warning("batch_put_off", extra={**about, "reason": str(error)})
-            return error
-        except Exception as error:  # the process's edge: a defect must not take the worker down
-            logger.exception("batch_failed", extra=about)
-            return error
-        return None
+        return _error_of(
+            partial(self._ingest.run, tenant, job_ids),
+            {"tenant": tenant, "job_ids": list(job_ids)},
+            put_off="batch_put_off",
+            failed="batch_failed",
+        )
+
+
+def _error_of(
+    act: Callable[[], object], about: dict[str, object], *, put_off: str, failed: str
+) -> Exception | None:
+    """Return the error of an act, logged by the event that fits it; None without one."""
+    try:
+        act()
+    except SeenitError as error:
+        logger.warning(put_off, extra={**about, "reason": str(error)})
+        return error
+    except Exception as error:  # the process's edge: a defect must not take the worker down
+        logger.exception(failed, extra=about)
+        return error
+    return None

@@ -135,15 +135,9 @@ def _embedders(services: Services, tenant: str, wanted: str | None) -> list[Text
             if wanted in (None, space.kind, space.space_id):
                 found.append(embedder)
     if wanted in SPACE_KINDS and not found:
-        kind: SpaceKind = "caption" if wanted == "caption" else "visual"
-        raise EmbedderUnavailableError(_absent(services, tenant, kind))
+        active = models.caption(tenant) if wanted == "caption" else models.visual(tenant)
+        raise EmbedderUnavailableError(active.absent or f"no {wanted} model")
     return found
-
-
-def _absent(services: Services, tenant: str, kind: SpaceKind) -> str:
-    models = services.models
-    embedder = models.visual(tenant) if kind == "visual" else models.caption(tenant)
-    return embedder.absent or f"no {kind} model"
 
 
 def _open(services: Services, kind: SpaceKind, source: str) -> TextEmbedder:

@@ -68,8 +68,7 @@ class ThreadWorker:
     def check(self) -> None:
         """Raise EngineUnavailableError where its thread has ended by itself."""
         if not self._thread.is_alive():
-            why = self._failure
-            said = "see the log" if why is None else describe(why)
+            said = "see the log" if self._failure is None else describe(self._failure)
             raise EngineUnavailableError(f"the consumer {self._name} ended by itself: {said}")
 
     @property
