@@ -139,12 +139,12 @@ def _ways(progress: Progress, learnt: int) -> Iterator[Way]:
     yield Way("all words", "Every", vectors=False, stored=_each(_every), queries=_both(_every))
     seeds = progress.track(range(learnt), description="drawing pictures to learn from")
     seen = [keypoint_collection.detect(jpeg(photo(10_000 + seed, 320, 240))) for seed in seeds]
-    turned = [one._replace(descriptors=one.descriptors[:, visual_words._MIRROR]) for one in seen]
+    turned = [one._replace(descriptors=one.descriptors[:, visual_words.MIRROR]) for one in seen]
     one = Aggregate(keypoint_collection.real([*seen, *turned]))
 
     def vectors(query: KeypointQuery) -> list[Any]:
         found = query.found
-        mirrored = found._replace(descriptors=found.descriptors[:, visual_words._MIRROR])
+        mirrored = found._replace(descriptors=found.descriptors[:, visual_words.MIRROR])
         return list(one.of(keypoint_collection.real([found, mirrored])))
 
     yield Way("one aggregated vector", "Vector", vectors=True, stored=one.of, queries=vectors)

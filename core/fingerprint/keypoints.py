@@ -12,6 +12,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from core.fingerprint.visual_words import MIRROR
 from core.types import Pixels
 
 Floats = NDArray[np.float32]
@@ -23,9 +24,6 @@ CONTRAST = 0.015
 strongest points are kept in any case."""
 _ROOT = 512.0
 """Steps per unit in a byte: each of the 128 values of a root descriptor is under about 0.5."""
-_CELLS = np.arange(128).reshape(4, 4, 8)
-MIRROR = _CELLS[::-1][:, :, (8 - np.arange(8)) % 8].ravel()
-"""Order in which a mirrored picture's descriptor has the values of this one."""
 
 
 class DetailKeypoints(Struct, frozen=True):
@@ -70,8 +68,7 @@ def unpack(packed: DetailKeypoints) -> MatchedPoints:
     """Convert bytes to arrays, and descriptors to unit length."""
     points = np.frombuffer(packed.points, np.float32).reshape(-1, 4)
     root = np.frombuffer(packed.descriptors, np.uint8).reshape(-1, 128).astype(np.float32)
-    norm = np.sqrt(np.einsum("ij,ij->i", root, root))[:, None]
-    root /= np.maximum(norm, 1.0)
+    root /= np.maximum(np.sqrt(np.einsum("ij,ij->i", root, root))[:, None], 1.0)
     return MatchedPoints(points=points, descriptors=root, width=packed.width, height=packed.height)
 
 

@@ -31,8 +31,7 @@ def _basis() -> _Floats:
     """Return the (16, 64) basis: frequencies 1 to 16 of a DCT over 64, without the constant."""
     scale = np.float32(np.sqrt(2.0 / _SIDE))
     angle = (np.pi / 2.0 / _SIDE) * np.outer(np.arange(1, _KEPT + 1), 2 * np.arange(_SIDE) + 1)
-    basis: _Floats = (np.float64(scale) * np.cos(angle)).astype(np.float32)
-    return basis
+    return np.asarray(np.float64(scale) * np.cos(angle), np.float32)
 
 
 _BASIS = _basis()
@@ -64,8 +63,7 @@ def _shrunk(luma: _Floats) -> _Floats:
     rows = ((np.arange(_SIDE) + 0.5) * height / _SIDE).astype(np.intp)
     held = _box(_turned(_box(_turned(luma), across)), down)
     held = _box(_turned(held), across)[columns]  # the rest would not be seen again
-    small: _Floats = _box(_turned(held), down)[rows]
-    return small
+    return np.asarray(_box(_turned(held), down)[rows])
 
 
 def _turned(values: _Floats) -> _Floats:
@@ -95,8 +93,7 @@ def _box(values: _Floats, window: int) -> _Floats:
         counts[at] = half + at
         at += 1
     between = np.empty_like(values[0])
-    steady = zip(values[window:], values, sums[at:], strict=False)
-    for entering, leaving, out in steady:
+    for entering, leaving, out in zip(values[window:], values, sums[at:], strict=False):
         np.add(total, entering, out=between)
         total = np.subtract(between, leaving, out=out)
         at += 1

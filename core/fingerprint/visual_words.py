@@ -43,7 +43,7 @@ _MEAN = np.frombuffer(
 ).astype(np.float32) / np.float32(1000)
 """Mean RootSIFT descriptor in thousandths, from 8,000 keypoints of 40 pictures of
 `evaluation.synthetic_photos` (seeds 1000 to 1039), made symmetric under the mirror."""
-_MIRROR = np.arange(128).reshape(4, 4, 8)[::-1][:, :, -np.arange(8) % 8].reshape(128)
+MIRROR = np.arange(128).reshape(4, 4, 8)[::-1][:, :, -np.arange(8) % 8].reshape(128)
 """Index of each of the 128 numbers of a descriptor in that of the mirrored picture."""
 
 
@@ -80,7 +80,7 @@ def described(found: Keypoints) -> Features:
     """Compute the features of a preview's keypoints, with the words of the mirrored picture."""
     return Features(
         words=_words(rooted(found.descriptors)).tobytes(),
-        mirrored=_words(rooted(found.descriptors[:, _MIRROR])).tobytes(),
+        mirrored=_words(rooted(found.descriptors[:, MIRROR])).tobytes(),
         points=found.points.tobytes(),
         width=found.width,
         height=found.height,
@@ -109,8 +109,7 @@ def detect(preview: Pixels) -> Keypoints:
 def rooted(descriptors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Compute (n, 128) RootSIFT descriptors less their fixed mean."""
     total = np.maximum(descriptors.sum(axis=1, keepdims=True), 1e-6)
-    centred: NDArray[np.float32] = np.sqrt(descriptors / total) - _MEAN
-    return centred
+    return np.asarray(np.sqrt(descriptors / total) - _MEAN)
 
 
 def _words(centred: NDArray[np.float32]) -> NDArray[np.uint32]:

@@ -153,8 +153,7 @@ def whole(data: bytes, limits: Limits) -> Image.Image:
 
     Raise as `decode` does.
     """
-    header = inspect(data, limits)
-    with _opened(data, header, limits) as image:
+    with _opened(data, inspect(data, limits), limits) as image:
         upright = image.convert("RGB")
         for turn in _TURNS.get(_orientation(image), ()):
             upright = upright.transpose(turn)
@@ -168,8 +167,7 @@ def _opened(data: bytes, header: Header, limits: Limits) -> Iterator[ImageFile.I
         warnings.simplefilter("ignore")
         with _OPENERS[header.format](io.BytesIO(data)) as image:
             if isinstance(image, TiffImagePlugin.TiffImageFile):
-                packed = _PACKED.get(image.info.get("compression", ""), "TIFF")
-                headers.allow(packed, limits)
+                headers.allow(_PACKED.get(image.info.get("compression", ""), "TIFF"), limits)
             yield image
 
 
@@ -213,14 +211,13 @@ def _words(fault: Exception) -> str:
     Brackets and quotes reveal the latter: `invalid literal for int() with base 10: b'x'`.
     """
     said = " ".join(str(fault).split())
-    plain = _PLAIN.fullmatch(said) and not isinstance(fault, UnicodeError)
-    return said if plain else ""
+    return said if _PLAIN.fullmatch(said) and not isinstance(fault, UnicodeError) else ""
 
 
 def _canonical(image: ImageFile.ImageFile, header: Header, limits: Limits) -> Canonical:
     width, height = image.size
-    declared = Header(header.format, width, height, header.frames)
-    headers.within(declared, limits)  # again: a file can tell its decoder another size
+    # again: a file can tell its decoder another size
+    headers.within(Header(header.format, width, height, header.frames), limits)
     size = _preview_size(width, height)
     drafted = image.draft("", size) if header.format == "JPEG" else None
     image.load()

@@ -90,8 +90,7 @@ class InvertedIndex:
             self._gone.update(np.unique(terms(held.codes)).tolist())
         self._sketches[slot] = None
         self._live[slot] = False
-        dead = len(self._sketches) - len(self._slots)
-        if dead > max(_DEAD, len(self._sketches) // 4):
+        if len(self._sketches) - len(self._slots) > max(_DEAD, len(self._sketches) // 4):
             self._renew()
 
     def search(self, features: Features, top: int = 20) -> list[Found]:

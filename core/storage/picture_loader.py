@@ -19,12 +19,6 @@ from core.types import Comparison, Evidence, Hit, Pixels, Query
 logger = logging.getLogger(__name__)
 
 
-class PictureInHand(tuple[Query, bytes]):
-    """A picture in hand: its query, and its preview as JPEG."""
-
-    __slots__ = ()
-
-
 class PictureLoader:
     """A loader of the pictures that settling compares: those in hand and those stored.
 
@@ -43,7 +37,7 @@ class PictureLoader:
         self._shelf = shelf
         self._policy = policy
         self._space = space
-        self._held: dict[tuple[str, str], PictureInHand] = {}
+        self._held: dict[tuple[str, str], tuple[Query, bytes]] = {}
         self._pictures: LRUCache[tuple[str, str], AlignedPicture] = LRUCache(remembered)
 
     @contextmanager
@@ -53,7 +47,7 @@ class PictureLoader:
         """Hold these pictures in memory; keypoints of those not `stored` are never written."""
         mine = [(tenant, query.image_id) for query, _ in items]
         for key, (query, preview) in zip(mine, items, strict=True):
-            self._held[key] = PictureInHand((query, preview))
+            self._held[key] = query, preview
             if not stored:
                 self._pictures.put(key, self._lay(query, preview, None))
         try:
@@ -62,15 +56,20 @@ class PictureLoader:
             for key in mine:
                 self._held.pop(key, None)
             if not stored:
-                gone = set(mine)
-                self._pictures.remove(lambda key: key in gone)
+                self._pictures.remove(set(mine).__contains__)
 
     def align(self, tenant: str, query: Query, hit: Hit) -> Comparison:
         """Align a picture with a hit and compare them; without pixels nothing is confirmed."""
         one = self._picture(tenant, query.image_id)
         other = self._picture(tenant, hit.image_id)
         if one is None or other is None:
-            return Comparison(confirmed=False, evidence=_unseen(hit))
+            evidence = Evidence(
+                hamming=hit.hamming,
+                similarity=hit.similarity,
+                votes=hit.votes,
+                words="there are no pixels left to lay it over",
+            )
+            return Comparison(confirmed=False, evidence=evidence)
         return align(one, other, hit, self._policy)
 
     def query(self, tenant: str, image_id: str) -> Query:
@@ -99,11 +98,10 @@ class PictureLoader:
         if known is not None:
             return known
         try:
-            held = self._held.get((tenant, image_id))
-            if held is not None:
-                query, preview = held
-            else:
-                query, preview = self.query(tenant, image_id), self._shelf.preview(tenant, image_id)
+            query, preview = self._held.get((tenant, image_id)) or (
+                self.query(tenant, image_id),
+                self._shelf.preview(tenant, image_id),
+            )
             return self._pictures.put((tenant, image_id), self._lay(query, preview, tenant))
         except MissingError:
             return None
@@ -138,12 +136,3 @@ class PictureLoader:
             known = detail(pixels)
             self._shelf.write_detail(tenant, image_id, known)
         return known
-
-
-def _unseen(hit: Hit) -> Evidence:
-    return Evidence(
-        hamming=hit.hamming,
-        similarity=hit.similarity,
-        votes=hit.votes,
-        words="there are no pixels left to lay it over",
-    )

@@ -58,22 +58,19 @@ class PictureStore:
         """Write fingerprints, durably; remove those of deleted pictures again at once."""
         objects: list[tuple[str, bytes]] = []
         for item in items:
-            objects.append(
-                (
-                    keys.derived(tenant, item.image_id, "fingerprint"),
-                    msgspec.msgpack.encode(item.fingerprint),
-                )
-            )
-            objects.append((keys.derived(tenant, item.image_id, "preview"), item.preview))
+            encoded = msgspec.msgpack.encode(item.fingerprint)
             objects += [
-                self._vector(tenant, StoredVector(item.image_id, space, None, vector))
-                for space, vector in item.vectors.items()
+                (keys.derived(tenant, item.image_id, "fingerprint"), encoded),
+                (keys.derived(tenant, item.image_id, "preview"), item.preview),
+                *(
+                    self._vector(tenant, StoredVector(item.image_id, space, None, vector))
+                    for space, vector in item.vectors.items()
+                ),
             ]
         self._blobs.put(objects)
-        ids = [item.image_id for item in items]
         for item in items:
             self._fingerprints.put((tenant, item.image_id), item.fingerprint)
-        self.revisit(tenant, ids)
+        self.revisit(tenant, [item.image_id for item in items])
 
     def write_vectors(self, tenant: str, made: Sequence[StoredVector]) -> None:
         """Write vectors that were made apart from the pictures' fingerprints, durably."""
@@ -125,8 +122,7 @@ class PictureStore:
             objects = self._blobs.get_many([places[n] for n in lacking]) if lacking else []
             for n, data in zip(lacking, objects, strict=True):
                 if data is not None:
-                    made = _fingerprint.decode(data)
-                    found[n] = self._fingerprints.put((tenant, ids[n]), made)
+                    found[n] = self._fingerprints.put((tenant, ids[n]), _fingerprint.decode(data))
         return found
 
     def vectors(
