@@ -84,12 +84,9 @@ def not_taken(
 
 
 def _few(files: Sequence[str]) -> str:
-    shown = [printable(_cut(file)) for file in files[:_EACH]]
+    cut = (file if len(file) <= _LONG else f"…{file[1 - _LONG :]}" for file in files[:_EACH])
+    shown = [printable(file) for file in cut]
     return ", ".join(shown) + (f" and {len(files) - _EACH} more" if len(files) > _EACH else "")
-
-
-def _cut(name: str) -> str:
-    return name if len(name) <= _LONG else f"…{name[1 - _LONG :]}"
 
 
 def progress(*, wanted: bool, transient: bool = True) -> Progress:

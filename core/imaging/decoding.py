@@ -226,8 +226,7 @@ def _canonical(image: ImageFile.ImageFile, header: Header, limits: Limits) -> Ca
         width, height = image.size  # HEIF tells the true one when it is decoded
         size = _preview_size(width, height)
     box = drafted[1] if drafted else (0, 0, width, height)
-    small = _shrunk(image, size, (box[2], box[3]))
-    turned = to_rgb(small, image.info.get("icc_profile"))
+    turned = to_rgb(_shrunk(image, size, (box[2], box[3])), image.info.get("icc_profile"))
     orientation = _orientation(image)
     for turn in _TURNS.get(orientation, ()):
         turned = turned.transpose(turn)
