@@ -239,7 +239,7 @@ def test_pictures_are_found_by_words_and_by_example(
     assert run(["search", "red", "cat", *where]) == 0
     assert "a red cat" in capsys.readouterr().out
     assert run(["similar", str(file), *where, "--space", "caption"]) == 1
-    assert "a file has no words" in capsys.readouterr().err
+    assert "a file has no caption" in capsys.readouterr().err
 
 
 def test_other_decisions_are_asked_for_by_name(
