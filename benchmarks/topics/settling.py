@@ -163,7 +163,7 @@ def _settled(
 ) -> dict[str, Times]:
     """Return the median milliseconds a picture of each part."""
     looking, projecting = _Watch(), _Watch()
-    looking.over(built.index, "hits")
+    looking.over(built.index, "find_candidates")
     looking.over(built.ledger._sight, "align")
     projecting.over(built.projector, "advance")
     random = np.random.default_rng(seed)
