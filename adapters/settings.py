@@ -7,7 +7,7 @@ import ipaddress
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -19,14 +19,15 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from adapters import api_keys
 from adapters.api_keys import Grant, Role
+from adapters.setting_errors import either, explained
 from core.errors import SettingsError
 from core.image_formats import BY_DEFAULT, FORMATS, parse
 from core.types import Limits, Value
+from core.validation import nearest
 
 __all__ = ["Grant", "Role", "Settings", "load", "names", "table"]
 
@@ -34,8 +35,6 @@ _PREFIX = "SEENIT_"
 _OF_TESTS = "SEENIT_TEST_"
 _OF_BENCHMARKS = "SEENIT_PHOTOS"
 """Photos that `make bench` measures; a service ignores the variable."""
-VALUE = 40
-"""Characters of a value in an error."""
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -230,8 +229,8 @@ class Settings(BaseSettings):
         schemes = _SCHEMES[info.field_name or ""]
         begin = f"{urlsplit(url).scheme}://"
         if begin not in schemes or "://" not in url:
-            near = _nearest(begin, schemes)
-            raise ValueError(f"must be a URL that begins with {_either(schemes)}{near}")
+            near = nearest(begin, schemes)
+            raise ValueError(f"must be a URL that begins with {either(schemes)}{near}")
         if info.field_name == "broker_url":
             try:
                 port = urlsplit(url).port
@@ -325,7 +324,7 @@ def load(**changes: object) -> Settings:
     try:
         return Settings(**given)
     except ValidationError as error:
-        raise SettingsError(_plainly(error)) from None
+        raise SettingsError(explained(error, _PREFIX, Settings.model_fields)) from None
 
 
 def names() -> list[str]:
@@ -368,23 +367,6 @@ _DEFAULTS = {
 }
 
 
-_RULES = {
-    "bool_parsing": "true or false",
-    "byte_size": "a number of bytes, such as 32MiB",
-    "byte_size_unit": "a number of bytes, such as 32MiB",
-    "float_parsing": "a number",
-    "int_parsing": "a whole number",
-    "string_pattern_mismatch": "a capital letter and at most 31 more letters or digits",
-}
-"""Values that a field takes, by the type of pydantic's error; none of these fields is a secret."""
-_PHRASES = {
-    "Input should ": "must ",
-    "String should ": "must ",
-    "greater than or equal to": "at least",
-    "less than or equal to": "at most",
-}
-
-
 def _below(read: Mapping[str, Any], name: str, scheme: str) -> str:
     folder: Path = read.get("data", Path("data")).absolute()
     return (folder / name).as_uri().replace("file:", f"{scheme}:", 1)
@@ -424,42 +406,3 @@ def _proxies(text: str) -> tuple[Network, ...]:
                 f"{part!r} is neither an address such as 127.0.0.1 nor a network such as 10.0.0.0/8"
             ) from None
     return tuple(found)
-
-
-def _plainly(error: ValidationError) -> str:
-    """Return one sentence for each wrong setting, with its variable and, unless secret, value."""
-    sentences = []
-    for fault in error.errors(include_url=False, include_context=False):
-        if fault["type"] == "default_factory_not_called":
-            continue  # the default follows from another wrong setting, which is reported itself
-        field = str(fault["loc"][0]) if fault["loc"] else "api_keys"
-        sentences.append(f"{_PREFIX}{field.upper()}: {_explained(field, fault)}.")
-    return " ".join(sentences)
-
-
-def _explained(field: str, fault: ErrorDetails) -> str:
-    """Return the rule that a value breaks; the value is added to numbers and enumerations only.
-
-    A secret or a password in a URL must not reach a log.
-    """
-    kind, value = fault["type"], str(fault["input"])[:VALUE]
-    if kind == "literal_error":
-        allowed = get_args(Settings.model_fields[field].annotation)
-        return f"must be {_either(allowed)}, not {value!r}{_nearest(value, allowed)}"
-    if kind in _RULES:
-        return f"must be {_RULES[kind]}, not {value!r}"
-    message = fault["msg"].removeprefix("Value error, ")
-    for theirs, ours in _PHRASES.items():
-        message = message.replace(theirs, ours)
-    if kind in ("greater_than", "greater_than_equal", "less_than", "less_than_equal"):
-        return f"{message}, not {value}"
-    return message[0].lower() + message[1:]
-
-
-def _either(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:-1])} or {names[-1]}"
-
-
-def _nearest(value: str, allowed: Sequence[str]) -> str:
-    near = difflib.get_close_matches(value.lower(), allowed, n=1)
-    return f" (did you mean {near[0]}?)" if near else ""

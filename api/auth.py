@@ -174,10 +174,7 @@ class Guard:
             raise UnauthorizedError("send Authorization: Bearer KEY", field="Authorization")
         mine = hashlib.sha256(key.encode()).hexdigest()
         grant = None
-        for (
-            digest,
-            candidate,
-        ) in self._grants.items():  # all of them: the time taken reveals nothing
+        for digest, candidate in self._grants.items():  # all: the time taken reveals nothing
             if hmac.compare_digest(digest, mine):
                 grant = candidate
         if grant is None:
@@ -233,8 +230,8 @@ def check_same_machine(connection: Connection) -> None:
     near = peer is not None and (peer.is_loopback or peer == own)
     if not near or sign(connection.scope["headers"]) is not None:
         raise ForbiddenError(
-            "the key of the data folder is taken from the service's own machine alone, and "
-            "not through a proxy; use one of SEENIT_API_KEYS",
+            "the key of the data folder is valid only on the service's own machine, without a "
+            "proxy; use one of SEENIT_API_KEYS",
             field="Authorization",
         )
 

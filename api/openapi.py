@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from litestar import Request
@@ -16,6 +15,7 @@ from litestar.types import Method
 from litestar.types.internal_types import PathParameterDefinition
 
 from api.schemas.operation_bodies import RequestComponents
+from core.version import installed_version
 
 Document = dict[str, Any]
 
@@ -52,7 +52,7 @@ def reference(router: Router) -> OpenAPIConfig:
     """Return the configuration of the document, served as JSON and YAML below `router`."""
     return OpenAPIConfig(
         title="Seenit",
-        version=service_version(),
+        version=installed_version(),
         description=_DESCRIPTION,
         license=License(name="Apache License 2.0", identifier="Apache-2.0"),
         openapi_router=router,
@@ -72,14 +72,6 @@ def reference(router: Router) -> OpenAPIConfig:
         use_handler_docstrings=True,
         operation_id_creator=_operation_id,
     )
-
-
-def service_version() -> str:
-    """Return the version of the installed package, `0` if there is none."""
-    try:
-        return version("seenit")
-    except PackageNotFoundError:
-        return "0"
 
 
 class _ValidJson(JsonRenderPlugin):

@@ -11,7 +11,6 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -29,6 +28,7 @@ from adapters.service_address import (
 )
 from adapters.settings import Settings
 from core.errors import EngineUnavailableError
+from core.version import installed_version
 
 _CONNECT_SECONDS = 1.0
 _ANSWER_SECONDS = 10.0
@@ -174,15 +174,8 @@ def holder(folder: Path) -> str:
         return f"process {address.pid} serves the data folder {folder} at {address.url}"
     lock = EngineLock(folder)
     try:
-        taken = lock.taken()
+        if not lock.taken():
+            return ""
     except EngineUnavailableError:  # shown by the engine's own attempt
         return ""
-    return f"process {lock.holder or 'of unknown id'} holds the data folder {folder}" * taken
-
-
-def installed_version() -> str:
-    """Return the version of the package; "0" for a folder that is not installed."""
-    try:
-        return version("seenit")
-    except PackageNotFoundError:
-        return "0"
+    return f"process {lock.holder or 'of unknown id'} holds the data folder {folder}"

@@ -118,15 +118,24 @@ class AdminTasks:
         if report.ended:
             self._blobs.delete([keys.admin_request(task.task_id)])
 
-    def read_report(self, task_id: str) -> AdminTaskReport:
-        """Return the newest report. Raise MissingError for an unknown id."""
-        for _ in range(2 if _ID.fullmatch(task_id) else 0):  # it may end between two reads
+    def read_report(self, task_id: str, tenant: str | None = None) -> AdminTaskReport:
+        """Return the newest report.
+
+        Raise MissingError for an unknown id and, with a `tenant`, for a task of another one.
+        """
+        report = self._newest_report(task_id) if _ID.fullmatch(task_id) else None
+        if report is not None and tenant in (None, report.tenant):
+            return report
+        raise MissingError(f"There is no administrative task {task_id}.")
+
+    def _newest_report(self, task_id: str) -> AdminTaskReport | None:
+        for _ in range(2):  # the task may end between two reads
             (data,) = self._blobs.get_many([keys.admin_report(task_id)])
             if data is not None:
                 return msgspec.json.decode(data, type=AdminTaskReport)
             if (task := self.find(task_id)) is not None:
                 return AdminTaskReport(tenant=task.tenant)
-        raise MissingError(f"There is no administrative task {task_id}.")
+        return None
 
     def discard(self, task_id: str) -> None:
         """Delete the request and its report; a task that runs goes on."""

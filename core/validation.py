@@ -81,9 +81,15 @@ def mismatch(
     """Return the error for a value that is not of a type, naming what it must be."""
     expected = kind if isinstance(kind, inspect.Type) else inspect.type_info(kind)
     literals = [one for one in alternatives(expected) if isinstance(one, inspect.LiteralType)]
-    near = _nearest(value, [str(choice) for one in literals for choice in one.values])
+    near = nearest(value, [str(choice) for one in literals for choice in one.values])
     detail = f"{field or whole} must be {described(expected)}, not {_shown(value)}{near}"
     return MalformedError(detail, field=field)
+
+
+def nearest(value: object, allowed: Sequence[str]) -> str:
+    """Return a hint at the allowed value nearest to one that is not, "" if none is near."""
+    near = get_close_matches(value[:PATH], allowed, 1) if isinstance(value, str) else []
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def _explained(message: str, value: object, kind: type, whole: str) -> MalformedError:
@@ -104,7 +110,7 @@ def _explained(message: str, value: object, kind: type, whole: str) -> Malformed
 def _unknown_field(path: str, name: str, expected: inspect.Type) -> MalformedError:
     structs = [one for one in alternatives(expected) if isinstance(one, inspect.StructType)]
     names = [field.encode_name for one in structs for field in one.fields]
-    field, near = _joined(path, name), _nearest(name, names)
+    field, near = _joined(path, name), nearest(name, names)
     return MalformedError(
         f"there is no field {field!r}{near}; the fields are {', '.join(names)}", field=field
     )
@@ -177,11 +183,6 @@ def _shown(value: object) -> str:
     if len(text) <= VALUE:
         return text
     return f"one of {len(value)} characters" if isinstance(value, str) else f"{text[: VALUE - 1]}…"
-
-
-def _nearest(value: object, allowed: Sequence[str]) -> str:
-    near = get_close_matches(value[:PATH], allowed, 1) if isinstance(value, str) else []
-    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def _tidied(schema: Any, *, nullable: bool) -> Any:  # noqa: ANN401 - any JSON

@@ -59,11 +59,7 @@ class AdminRoutes(Controller):
     )
     def get_admin_task(self, services: Wired, caller: Who, task_id: TaskId) -> AdminTaskView:
         """Return a task's progress; once it has ended, its result or its error, for a day."""
-        report = services.admin_tasks.read_report(task_id)
-        if report.tenant != caller.tenant:
-            # As for an unknown task: another tenant's must not be revealed.
-            raise MissingError(f"There is no administrative task {task_id}.")
-        return _view(task_id, report)
+        return _view(task_id, services.admin_tasks.read_report(task_id, caller.tenant))
 
 
 def _view(task_id: str, report: AdminTaskReport) -> AdminTaskView:

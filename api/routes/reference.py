@@ -9,8 +9,8 @@ from litestar import MediaType, Request, Response, get
 from litestar.datastructures import State
 from litestar.router import Router
 
-from api.openapi import service_version
 from core.errors import MissingError
+from core.version import installed_version
 
 STATIC = Path(__file__).parent.parent / "static"
 SCRIPT = "rapidoc-9.3.8.min.js"
@@ -76,7 +76,7 @@ def get_root(request: Requested) -> Response[Any]:
     """Return the main paths, as JSON or as a page, as `Accept` prefers."""
     if _prefers_page(request):
         return _page(_HOME)
-    answer = {"name": "seenit", "version": service_version(), **PLACES}
+    answer = {"name": "seenit", "version": installed_version(), **PLACES}
     return Response(answer, headers=_VARY)
 
 
