@@ -215,6 +215,7 @@ class Service:
         self.lock = EngineLock(folder)
         self.tenant = "default"
         self._lock = threading.Lock()
+        self.mend()  # so that a test finds the same state wherever it runs in its module
 
     def mend(self) -> None:
         """Undo the changes of a test."""

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,6 @@ import pytest
 from litestar.testing import TestClient
 from PIL import Image
 
-from adapters import wiring
-from adapters.settings import Settings
 from adapters.wiring import Services
 from adapters.worker_rpc import rpc
 from adapters.worker_rpc.remote_models import OWN, RemoteTextEmbedder
@@ -27,7 +25,6 @@ from api.app import create_app
 from api.routes.health import HealthChecks
 from api.upload_spool import UploadSpool
 from core import keys
-from core.embedding.pipeline import digests
 from core.errors import (
     BrokenError,
     EmbedderUnavailableError,
@@ -39,110 +36,20 @@ from core.errors import (
     WorkerUnavailableError,
 )
 from core.event_log.projector import Projector
-from core.ingest.accept import Upload
 from core.ingest.orphans import OLD_SECONDS, clear
-from core.records import Fields, Job
 from core.search.execution import SearchResults
 from core.search.request import SearchRequest
 from core.task_names import QUERY_QUEUE, SPACE_TASK
-from core.types import Matrix, Space
+from core.types import Matrix
 from tests.backends import servers
 from tests.doubles.toy_embedder import ToyEmbedder
 from tests.doubles.toys import ToyCaptions
 from tests.e2e.talking import until
+from tests.integration.adapters.worker_rpc.api_and_worker import TENANT, Pair, pair
 from tests.samples.pictures import flat, jpeg, photo
 from worker.consumer import GracefulConsumer
-from worker.worker import Worker
 
-TENANT = "default"
 WORDS = "a red dog on a sunny beach"
-
-
-class Slow(ToyEmbedder):
-    """An embedder that pauses over texts for a test, and may be another model."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-        self.model = "toy"
-        self.asked: list[str] = []
-
-    @property
-    def space(self) -> Space:
-        """Return a space of its own for each model."""
-        known = super().space
-        digit = f"{len(self.model):08x}"
-        return Space(f"visual-{digit}", "visual", self.model, known.dimensions, known.similar_at)
-
-    def embed_texts(self, texts: Sequence[str], *, urgent: bool = False) -> Matrix:
-        """Embed after a pause of `seconds`."""
-        self.asked += texts
-        time.sleep(self.seconds)
-        return super().embed_texts(texts, urgent=urgent)
-
-
-class Pair:
-    """An API and a worker of one service; the worker may be away."""
-
-    def __init__(self, folder: Path, broker: str, **settings: Any) -> None:  # noqa: ANN401  # any
-        blobs, index = (folder / "blobs").as_uri(), folder / "index.sqlite"
-        self.read = Settings(
-            data=folder / "data",
-            blobs_url=blobs,
-            index_url=index.as_uri().replace("file:", "sqlite:", 1),
-            broker_url=broker,
-            durable=False,
-            decoders=1,
-            **settings,
-        )
-        self.visual = Slow()
-        self.api = wiring.build(self.read, role="api")
-        self.work: Services | None = None
-        self._worker: Worker | None = None
-
-    def start(self) -> Services:
-        """Have a worker, and give what it is made of."""
-        self.work = wiring.build(
-            self.read, role="worker", visual=self.visual, caption=ToyCaptions()
-        )
-        self._worker = Worker(self.work)
-        self._worker.start()
-        until(lambda: self._worker is not None and self._worker.ready)
-        return self.work
-
-    def stop(self) -> None:
-        """Close the worker, if one runs."""
-        if self._worker is not None:
-            self._worker.close()
-        if self.work is not None:
-            self.work.close()
-        self._worker = self.work = None
-
-    def ingest(self, data: bytes, folder: Path, **said: str) -> str:
-        """Upload a picture, settle it, and wait for the index to have it."""
-        path = folder / "upload"
-        path.write_bytes(data)
-        made = digests(data)
-        upload = Upload(path=path, filename=None, sha256=made.sha256, md5=made.md5, bytes=len(data))
-        (job,) = self.api.acceptor.uploads(TENANT, [upload], Fields(**said)).items
-        assert isinstance(job, Job)
-        until(lambda: self.api.jobs.ended(TENANT, [job.job_id]) == ["done"])
-        until(lambda: self.api.follower.tail(TENANT).lag == 0)  # only then is it searched
-        return job.image_id
-
-    def close(self) -> None:
-        """Let go of all of it."""
-        self.stop()
-        self.api.close()
-
-
-@contextmanager
-def pair(folder: Path, broker: str, **settings: Any) -> Iterator[Pair]:  # noqa: ANN401  # any
-    """Yield a pair, and close it however the block ends."""
-    made = Pair(folder, broker, **settings)
-    try:
-        yield made
-    finally:
-        made.close()
 
 
 @pytest.fixture(scope="module")
@@ -428,13 +335,6 @@ def test_a_broker_that_falls_silent_costs_little(tmp_path: Path) -> None:
             until(lambda: _embeds(made))
 
 
-def _embeds(made: Pair) -> bool:
-    try:
-        return len(made.api.visual.embed_texts(["a dog"])) == 1
-    except EmbedderUnavailableError:
-        return False
-
-
 def test_answers_and_questions_do_not_pile_up(alone: Pair) -> None:
     """Without a worker few queries are queued; replies without a reader expire."""
     remote, redis = alone.api.remote, alone.api.broker.redis
@@ -488,7 +388,7 @@ def test_a_question_without_time_shuts_nobody_else_out(alone: Pair) -> None:
 
 
 def _embeds(of: Pair) -> bool:
-    """Whether a worker that has just begun answers by now."""
+    """Return whether a worker embeds a text by now."""
     with suppress(EmbedderUnavailableError):
         of.api.visual.embed_texts(["warm"])
         return True

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
-from PIL import Image
 
-from core import keys
 from core.errors import (
     BrokenError,
     ConflictError,
@@ -23,102 +18,26 @@ from core.errors import (
     UnsupportedError,
 )
 from core.ports import Filters
-from core.records import Fields, Record
-from core.search import execution
 from core.search.bands import DEFAULTS, Bands
-from core.search.fusion import fuse, without_hubs
 from core.search.request import SearchRequest
-from core.search.searcher import FoundPicture, Searcher
-from core.types import MODEL_OFF, Absent, Vector
-from tests.doubles.records import image_id, record, tombstone
-from tests.doubles.small_service import Service, Tail
+from core.search.searcher import Searcher
+from core.types import MODEL_OFF, Absent
+from tests.doubles.records import image_id, tombstone
+from tests.doubles.small_service import Service
 from tests.samples.pictures import png
+from tests.unit.core.search.library import (
+    TENANT,
+    flat,
+    found,
+    hits,
+    log,
+    picture,
+    project,
+    seen,
+    zoo,
+)
 
-TENANT = "default"
 EVERY = Filters(decision=("allow", "review", "block"))
-
-
-@pytest.fixture
-def service(tmp_path: Path) -> Iterator[Service]:
-    """Yield a service with both models."""
-    made = Service(tmp_path)
-    made.visual.absent = made.caption.absent = None
-    yield made
-    made.close()
-
-
-def flat(colour: str) -> Image.Image:
-    """Return a picture of one colour."""
-    return Image.new("RGB", (32, 32), colour)
-
-
-def picture(
-    service: Service,
-    n: int,
-    title: str | None = None,
-    colour: str | None = None,
-    seq: int = 1,
-    **more: Any,  # noqa: ANN401  # any part of a record
-) -> Record:
-    """Return a record with the vectors of its title and colour."""
-    told = {name: more.pop(name) for name in ("category", "owner_id", "tags") if name in more}
-    fields = Fields(title=title, **told)
-    vectors: dict[str, Vector] = {}
-    if title is not None:
-        vectors[service.caption.space.space_id] = service.caption.of(fields)
-    if colour is not None:
-        vectors[service.visual.space.space_id] = seen(service, colour)
-    return record(n, seq, fields=fields, vectors=vectors, **more)
-
-
-def seen(service: Service, colour: str) -> Vector:
-    """Return the vector of a picture of one colour."""
-    return np.asarray(service.visual.embed_images([flat(colour)])[0], np.float32)
-
-
-def project(service: Service, *records: Record) -> None:
-    """Project records into the index."""
-    service.index.project_entry(TENANT, service.index.watermark(TENANT) + 1, records, [], [])
-
-
-def log(service: Service, *records: Record, removed: tuple[int, ...] = ()) -> None:
-    """Into the tail; what belongs to the records goes where a worker puts it."""
-    states = {}
-    for one in records:
-        place = keys.derived(TENANT, one.state.image_id, "fingerprint")
-        service.blobs.put([(place, msgspec.msgpack.encode(one.fingerprint))])
-        service.shelf.write_fields(TENANT, [(one.state.image_id, "op", one.fields)])
-        states[one.state.image_id] = msgspec.structs.replace(one.state, fields="op", revision=9)
-    watermark = service.index.watermark(TENANT)
-    service.follower.tails[TENANT] = Tail(
-        states=states,
-        removed={image_id(n): tombstone(n, 9) for n in removed},
-        head=watermark + 1,
-        watermark=watermark,
-    )
-
-
-def hits(service: Service, **ask: Any) -> list[FoundPicture]:  # noqa: ANN401  # any question
-    """Return the hits of a search."""
-    return service.searcher.search(TENANT, SearchRequest(**ask)).hits
-
-
-def found(service: Service, **ask: Any) -> list[int]:  # noqa: ANN401  # any question
-    """Numbers of the pictures that are found."""
-    return [int(hit.seen.record.state.image_id[-12:]) for hit in hits(service, **ask)]
-
-
-def zoo(service: Service) -> None:
-    """Six pictures with titles, colours and categories."""
-    project(
-        service,
-        picture(service, 1, "a dog in a park", "green", category="pets", tags=("park", "old")),
-        picture(service, 2, "sleeping cat", "orange", category="pets", tags=("home",)),
-        picture(service, 3, "mountain at sunrise", "blue", category="nature", tags=("old",)),
-        picture(service, 4, "red car on a mountain road", "red", category="vehicles"),
-        picture(service, 5, None, "yellow", owner_id="o"),
-        picture(service, 6, "city street", None, category="urban", decision="review"),
-    )
 
 
 # --- ways of asking -------------------------------------------------------------------------------
@@ -308,129 +227,6 @@ def test_bands_put_the_best_similarity_into_words(service: Service) -> None:
     assert set(asked) == {(TENANT, service.caption.space.space_id, "text")}
 
 
-# --- copies ---------------------------------------------------------------------------------------
-
-
-def stars(service: Service) -> None:
-    """Project an original with two copies whose fields differ, and a stranger."""
-    project(
-        service,
-        picture(service, 1, "dog", "green", owner_id="a"),
-        picture(service, 2, "red car", None, original=1, owner_id="b", category="vehicles"),
-        picture(service, 3, None, None, original=1, owner_id="c", tags=("x",)),
-        picture(service, 4, "city", "red", owner_id="d"),
-    )
-
-
-def test_hits_of_copies_fall_onto_their_original(service: Service) -> None:
-    """Once, at the place of the best; the copy that matched is named."""
-    stars(service)
-    car = hits(service, text="motorcycle", mode="caption", limit=1)[0]
-    assert (car.seen.record.state.image_id, car.matched_copy_id) == (image_id(1), image_id(2))
-    dog = hits(service, text="dog", mode="caption", limit=1)[0]
-    assert (dog.seen.record.state.image_id, dog.matched_copy_id) == (image_id(1), None)
-    assert found(service, text="car", mode="keyword") == [1]
-    assert sorted(found(service, text="red car")) == [1, 4]
-    hybrid = hits(service, text="car motorcycle", limit=1)[0]
-    assert hybrid.matched_copy_id == image_id(2)
-    assert hybrid.similarities["caption"] == pytest.approx(car.similarities["caption"], abs=0.2)
-
-
-def test_copies_appear_by_themselves_where_asked(service: Service) -> None:
-    """The original's vector stands for the pixels of a copy."""
-    stars(service)
-    assert found(service, text="motorcycle", mode="caption", collapse=False)[0] == 2
-    shown = hits(service, text="green", mode="visual", collapse=False)
-    assert [hit.seen.record.state.image_id for hit in shown[:3]] == [image_id(n) for n in (1, 2, 3)]
-    assert len({hit.similarities["visual"] for hit in shown[:3]}) == 1
-    assert all(hit.matched_copy_id is None for hit in shown)
-
-
-def test_a_filter_that_only_a_copy_passes_finds_its_original(service: Service) -> None:
-    """By every mode, naming the copy; not collapsed, the copy itself."""
-    stars(service)
-    for owner, copy in (("b", 2), ("c", 3)):
-        for mode in ("visual", "hybrid"):
-            (hit,) = hits(service, text="green", mode=mode, filters=Filters(owner_id=owner))
-            assert hit.seen.record.state.image_id == image_id(1)
-            assert hit.matched_copy_id == image_id(copy)
-            (alone,) = hits(
-                service, text="green", mode=mode, filters=Filters(owner_id=owner), collapse=False
-            )
-            assert alone.seen.record.state.image_id == image_id(copy)
-    assert found(service, text="green", mode="visual", filters=Filters(tags=("x",))) == [1]
-    assert found(service, text="dog", mode="keyword", filters=Filters(owner_id="b")) == []
-    assert found(service, text="car", mode="keyword", filters=Filters(owner_id="b")) == [1]
-
-
-def test_a_copy_asks_by_its_originals_vector(service: Service) -> None:
-    """Neither of the two is an answer, nor what falls onto them; its caption is its own."""
-    stars(service)
-    assert found(service, image_id=image_id(2), mode="visual") == [4]
-    assert found(service, image_id=image_id(3), mode="visual") == [4]
-    assert found(service, image_id=image_id(1)) == [4]
-    assert found(service, image_id=image_id(2), mode="caption") == [4]
-    with pytest.raises(ConflictError):
-        hits(service, image_id=image_id(3), mode="caption")
-
-
-# --- groups ---------------------------------------------------------------------------------------
-
-
-def test_groups_show_the_best_of_each(service: Service) -> None:
-    """Groups are in order of rank; without a value there is no group; each tag counts."""
-    zoo(service)
-    best = hits(service, text="dog", mode="caption", group_by="category")
-    assert [hit.group for hit in best][:1] == ["pets"]
-    assert sorted(str(hit.group) for hit in best) == ["nature", "pets", "vehicles"]
-    assert best[0].seen.record.state.image_id == image_id(1)
-    tags = hits(service, text="dog", mode="caption", group_by="tag")
-    assert {hit.group: hit.seen.record.state.image_id for hit in tags} == {
-        "park": image_id(1),
-        "old": image_id(1),
-        "home": image_id(2),
-    }
-    assert [hit.rank for hit in tags] == [1, 2, 3]
-    decided = hits(service, text="dog", group_by="decision")
-    assert [hit.group for hit in decided] == ["allow"]
-    decided = hits(service, text="dog", group_by="decision", filters=EVERY)
-    assert [hit.group for hit in decided] == ["allow", "review"]
-
-
-def test_groups_that_are_not_there_are_not_looked_for_to_the_end(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Too many to search each, and fewer than wanted: no search reads a whole tenant."""
-    monkeypatch.setattr(execution, "MANY", 2)
-    monkeypatch.setattr(execution, "DEEPEST", 400)
-    pets = (picture(service, n, "dog", None, category=f"c{n % 9}") for n in range(1000))
-    project(service, *pets)
-    asked: list[int] = []
-    neighbours = service.index.find_neighbours
-
-    def counted(*args: Any, limit: int, **more: Any) -> Any:  # noqa: ANN401  # as the index
-        asked.append(limit)
-        return neighbours(*args, limit=limit, **more)
-
-    monkeypatch.setattr(service.index, "find_neighbours", counted)
-    best = hits(service, text="dog", mode="caption", group_by="category", limit=50)
-    assert len(best) == 9
-    assert max(asked) <= 4 * 400
-
-
-def test_groups_are_looked_for_until_the_index_ends(service: Service) -> None:
-    """If hundreds of one group come first, the others are found behind them."""
-    project(
-        service,
-        *(picture(service, n, "dog", None, category="pets") for n in range(500)),
-        picture(service, 600, "mountain", None, category="nature"),
-        picture(service, 601, "city", None, owner_id="o"),
-    )
-    best = hits(service, text="dog", mode="caption", group_by="category", limit=2)
-    assert [hit.group for hit in best] == ["pets", "nature"]
-    assert [hit.group for hit in hits(service, text="dog", group_by="owner_id")] == ["o"]
-
-
 # --- as of now ------------------------------------------------------------------------------------
 
 
@@ -511,48 +307,3 @@ def test_twenty_threads_search_while_records_come_and_go(service: Service) -> No
     for thread in threads:
         thread.join()
     assert failures == []
-
-
-# --- fusing ---------------------------------------------------------------------------------------
-
-
-def test_fusion_sums_weighted_reciprocal_ranks() -> None:
-    """By hand: 1/10 + 0.7/12 beats 1/11 + 0.7/11, which beats one list alone."""
-    assert fuse([(1.0, ["a", "b", "c"]), (0.7, ["d", "b", "a"])]) == ["a", "b", "c", "d"]
-    assert fuse([(1.0, ["a"]), (1.0, ["b"])]) == ["a", "b"]
-    assert fuse([]) == []
-
-
-def test_what_is_near_every_text_falls_behind() -> None:
-    """A picture near the whole bank loses against one near the question alone."""
-    bank = np.eye(4, dtype=np.float32)[:2]
-    hub = np.array([1, 1, 0, 0], np.float32) / np.sqrt(2)
-    plain = np.array([0, 0, 1, 0], np.float32)
-    assert without_hubs([0.5, 0.4], [hub, plain], bank) == [1, 0]
-    assert without_hubs([0.5, 0.4], [None, plain], bank) == [0, 1]
-    assert without_hubs([0.5, 0.4], [hub, plain], bank[:0]) == [0, 1]
-
-
-def test_hubs_are_mended_in_hybrid_alone(service: Service) -> None:
-    """The hub vectors are read by tenant and space; a space by name stays as it is."""
-    zoo(service)
-    asked: list[tuple[str, str]] = []
-    bank = np.stack([seen(service, "red")] * 3)
-
-    def hubs(tenant: str, space_id: str) -> np.ndarray[Any, Any] | None:
-        asked.append((tenant, space_id))
-        return bank if space_id == service.visual.space.space_id else None
-
-    searcher = Searcher(
-        service.snapshots,
-        service.models,
-        service.searcher._sight,
-        hubs=hubs,
-    )
-    plain = searcher.search(TENANT, SearchRequest(text="red orange", mode="visual", limit=2)).hits
-    assert asked == []
-    mended = searcher.search(TENANT, SearchRequest(text="red orange")).hits
-    assert asked == [(TENANT, one.space.space_id) for one in (service.visual, service.caption)]
-    assert {hit.similarities["visual"] for hit in plain} <= {
-        hit.similarities.get("visual", 0.0) for hit in mended
-    }
