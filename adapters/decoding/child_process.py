@@ -206,7 +206,7 @@ def _result(answer: DecodeResult | DecodeFailure) -> Printed:
         if answer.kind == DecoderKilledError.__name__:
             raise StarvedError
         if not answer.kind:
-            logger.error("a decoder failed in an unforeseen way: %s", answer.detail)
+            logger.error("decoder_crashed", extra={"reason": answer.detail})
             raise StarvedError("a fault that the log names")
         kind = getattr(errors, answer.kind, BrokenError)
         fits = isinstance(kind, type) and issubclass(kind, InputError)

@@ -150,7 +150,7 @@ class DecoderPool:
             lane.fill()
         except UnavailableError as error:
             if not self._closed:
-                logger.warning("%s", error.detail)
+                logger.warning("decoder_unavailable", extra={"reason": error.detail})
         while job := self._jobs.get()[2]:
             item, future = job
             if future.set_running_or_notify_cancel():
@@ -159,7 +159,7 @@ class DecoderPool:
                 except SeenitError as error:
                     future.set_exception(error)
                 except BaseException:  # a lane outlives whatever happens in it
-                    logger.exception("a decoding lane failed")
+                    logger.exception("decoding_failed")
                     future.set_exception(UnavailableError("decoding failed; the log says how"))
         lane.drop()
 
@@ -176,7 +176,7 @@ class DecoderPool:
             try:
                 return lane.run(item, _LIGHT, seconds)
             except StarvedError:
-                logger.info("a picture needs more memory than most, or crashes: decoding it alone")
+                logger.info("decoding_alone", extra={"reason": "more memory than most, or a crash"})
                 seconds = max(_LEAST, seconds - (time.monotonic() - begun))
         with self._heavy:
             try:

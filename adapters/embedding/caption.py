@@ -116,7 +116,7 @@ class SentenceEncoder:
         """Limit in tokens; a longer text is cut."""
         pooling = read(folder / "1_Pooling" / "config.json")
         if not pooling.get("pooling_mode_mean_tokens", True):
-            logger.warning("%s was trained with another pooling than the mean", folder.name)
+            logger.warning("model_pooling_unsupported", extra={"model": folder.name})
 
     @property
     def dtype(self) -> torch.dtype:
