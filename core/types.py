@@ -18,7 +18,11 @@ Vector = NDArray[np.float32]
 Matrix = NDArray[np.float32]
 """(n, d) float32, rows of unit length."""
 
-Kind = Literal["exact", "near_duplicate", "similar", "new"]
+Kind = Literal["exact", "near_duplicate", "variant", "similar", "new"]
+"""`variant`: the same layout or scene with other content, such as two receipts of a shop. It is an
+original itself, and its match is not `confirmed`, as no copy was found."""
+Relation = Literal["copy", "variant", "unrelated"]
+"""Relation that a comparison of pixels finds between two pictures."""
 Value = Literal["allow", "review", "block"]
 By = Literal["policy", "person"]
 Content = Literal["stored", "discarded", "purged"]
@@ -177,6 +181,66 @@ class Box(Struct, frozen=True):
     height: float
 
 
+ChangeKind = Literal["laid_over", "cut_away", "replaced", "recoloured"]
+"""How a region differs: matter over the original, matter gone to plain ground, other matter of the
+original's own sort, or the same structure in another colour."""
+
+
+class ChangedRegion(Box, frozen=True):
+    """A rectangle of the original in which the picture differs, and how it differs."""
+
+    kind: ChangeKind = "laid_over"
+
+
+StatementCode = Literal[
+    "same_file",
+    "same_pixels",
+    "no_pixels",
+    "looks_alike",
+    "unchanged",
+    "reencoded",
+    "mirrored",
+    "turned",
+    "cropped",
+    "extended",
+    "framed",
+    "stretched",
+    "slanted",
+    "bent",
+    "caption",
+    "watermark",
+    "laid_over",
+    "cut_away",
+    "replaced",
+    "recoloured",
+    "negative",
+    "without_colours",
+    "tinted",
+    "brighter",
+    "darker",
+    "more_contrast",
+    "less_contrast",
+    "uneven_light",
+    "blurred",
+    "sharpened",
+    "resized",
+    "enlarged",
+    "other_content",
+    "other_colours",
+    "small_print",
+    "uncompared_frames",
+    "uncompared_transparency",
+]
+"""Codes of statements; docs/glossary.md has the parameters of each."""
+
+
+class Statement(Struct, frozen=True):
+    """One thing that is true of a pair, such as `mirrored` or `cropped` with its percentage."""
+
+    code: StatementCode
+    params: dict[str, float | str] = {}
+
+
 class Transform(Struct, frozen=True):
     """The position of a picture in the original's frame."""
 
@@ -189,6 +253,10 @@ class Transform(Struct, frozen=True):
         tuple[float, float, float, float, float, float],
         Meta(description="Picture to original in shares of their sides: x' = ax + by + c, y' = …"),
     ]
+    homography: Annotated[
+        tuple[float, float, float, float, float, float, float, float, float] | None,
+        Meta(description="The same with perspective: rows of the 3 x 3 matrix; null if unknown."),
+    ] = None
 
 
 class Evidence(Struct, frozen=True, kw_only=True):
@@ -212,7 +280,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
         float | None, Meta(description="Share of the textured blocks that agree.")
     ] = None
     transform: Transform | None = None
-    changed_regions: tuple[Box, ...] = ()
+    changed_regions: tuple[ChangedRegion, ...] = ()
     changed_share: Annotated[float, Meta(description="Of the original's area.")] = 0.0
     uncompared: Annotated[
         tuple[Uncompared, ...],
@@ -222,8 +290,9 @@ class Evidence(Struct, frozen=True, kw_only=True):
         ),
     ] = ()
     same_owner: bool | None = None
+    statements: tuple[Statement, ...] = ()
     words: Annotated[
-        str, Meta(description="The same in words.", examples=["mirrored, cropped to 62 %"])
+        str, Meta(description="The statements in English.", examples=["mirrored, cropped to 62 %"])
     ] = ""
 
 
@@ -233,6 +302,7 @@ class Match(Struct, frozen=True, kw_only=True):
     image_id: str
     kind: Kind
     confirmed: bool
+    """Whether it is a copy: never true of a variant."""
     evidence: Evidence
 
 
@@ -323,5 +393,10 @@ class Candidates(Struct, frozen=True):
 class Comparison(Struct, frozen=True):
     """The result of laying one picture over another."""
 
-    confirmed: bool
+    relation: Relation
     evidence: Evidence
+
+    @property
+    def confirmed(self) -> bool:
+        """Return whether the picture is a copy of the other."""
+        return self.relation == "copy"

@@ -141,7 +141,7 @@ def _comparison(  # noqa: PLR0917 - private, one caller
         overlap=best.judgement.overlap if best else None,
     )
     if best is None or not confirmed:
-        return Comparison(confirmed=False, evidence=evidence)
+        return Comparison(relation="unrelated", evidence=evidence)
     laid, judgement = best.laid, best.judgement
     transform, stretch = _transform(query, candidate, laid)
     uncompared = tuple(dict.fromkeys((*query.uncompared, *candidate.uncompared)))
@@ -165,7 +165,7 @@ def _comparison(  # noqa: PLR0917 - private, one caller
         uncompared=uncompared,
         words=said,
     )
-    return Comparison(confirmed=True, evidence=evidence)
+    return Comparison(relation="copy", evidence=evidence)
 
 
 def _signals(hit: Hit, *, close: bool, confirmed: bool) -> tuple[Signal, ...]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from core.matching import changed_regions
 from core.matching.block_comparison import OverlaidPair
 from core.matching.policy import Policy
-from core.types import Box
+from core.types import ChangedRegion
 
 Flags = NDArray[np.bool_]
 
@@ -28,7 +28,7 @@ class BlockDecision(Struct, frozen=True):
     agreeing: int
     veiled: bool
     """Whether a half transparent overlay covers it, such as a watermark."""
-    changed: tuple[Box, ...]
+    changed: tuple[ChangedRegion, ...]
     changed_share: float
     why: str
     """First requirement that was not met, "" if all were."""
@@ -51,7 +51,7 @@ def judge(laid: OverlaidPair, policy: Policy) -> BlockDecision:
     veiled = why in ("cover", "share", "inner") and _veiled(laid, telling, policy)
     if veiled:
         why, laid_over = "", found
-    changed: tuple[Box, ...] = ()
+    changed: tuple[ChangedRegion, ...] = ()
     if not why and laid_over:
         differs = np.abs(laid.grey[1] - laid.grey[0]) > policy.level
         changed = tuple(changed_regions.box(r, agree.shape, laid.frame, differs) for r in laid_over)

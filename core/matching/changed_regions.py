@@ -7,7 +7,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from core.types import Box
+from core.types import ChangedRegion
 
 Flags = NDArray[np.bool_]
 
@@ -15,7 +15,7 @@ _GAP = 0.25
 """Share of the side over which a region extends to the edge through undecided blocks."""
 
 
-class ChangedRegion(Struct, frozen=True):
+class BlockRegion(Struct, frozen=True):
     """Group of adjacent blocks that disagree."""
 
     rows: tuple[int, int]
@@ -29,7 +29,7 @@ class ChangedRegion(Struct, frozen=True):
     """Whether it extends to the top, bottom, left and right edge over undecided blocks."""
 
 
-def regions(disagree: Flags, agree: Flags, least: int) -> list[ChangedRegion]:
+def regions(disagree: Flags, agree: Flags, least: int) -> list[BlockRegion]:
     """Group at least `least` disagreeing blocks, largest first; gaps of one block are bridged.
 
     Blocks that neither agree nor disagree do not count for or against a box being solid.
@@ -51,7 +51,7 @@ def regions(disagree: Flags, agree: Flags, least: int) -> list[ChangedRegion]:
             continue
         solid = against / max(decided, 1)
         grown = _grown(agree, y, x)
-        found.append(ChangedRegion(rows=y, columns=x, blocks=against, solid=solid, grown=grown))
+        found.append(BlockRegion(rows=y, columns=x, blocks=against, solid=solid, grown=grown))
     return sorted(found, key=lambda region: (-region.blocks, region.rows, region.columns))
 
 
@@ -92,7 +92,7 @@ def _grown(agree: Flags, y: tuple[int, int], x: tuple[int, int]) -> tuple[bool, 
     return top, bottom, left, right
 
 
-def inside(region: ChangedRegion, shape: tuple[int, ...]) -> Flags:
+def inside(region: BlockRegion, shape: tuple[int, ...]) -> Flags:
     """Return the blocks in the region's box or next to it: it may extend into those."""
     covered = np.zeros(shape, bool)
     top, left = max(0, region.rows[0] - 1), max(0, region.columns[0] - 1)
@@ -101,11 +101,11 @@ def inside(region: ChangedRegion, shape: tuple[int, ...]) -> Flags:
 
 
 def box(
-    region: ChangedRegion,
+    region: BlockRegion,
     shape: tuple[int, ...],
     frame: tuple[float, float, float, float],
     changed: Flags,
-) -> Box:
+) -> ChangedRegion:
     """Return the region's bounds, exact to the pixel, as shares of the original.
 
     `changed` marks the grid's pixels that differ. A row or column of the box's rim belongs to it if
@@ -126,7 +126,7 @@ def box(
     before, after = before or region.columns[0] == 0, after or region.columns[1] == shape[1]
     y0, y1 = 0 if up else y0, height if down else y1
     x0, x1 = 0 if before else x0, width if after else x1
-    return Box(
+    return ChangedRegion(
         x=round(float(frame[0] + frame[2] * x0 / width), 4),
         y=round(float(frame[1] + frame[3] * y0 / height), 4),
         width=round(float(frame[2] * (x1 - x0) / width), 4),

@@ -16,7 +16,7 @@ _UNCOMPARED: dict[Uncompared, str] = {
 
 def words(
     transform: Transform,
-    changed: tuple[Box, ...],
+    changed: Sequence[Box],
     *,
     framed: bool,
     veiled: bool,

@@ -345,7 +345,7 @@ def _by_hit_alone(hit: Hit, *, pixels: bool) -> Comparison:
         *(("features",) if hit.votes is not None else ()),
     )
     return Comparison(
-        confirmed=False,
+        relation="unrelated",
         evidence=Evidence(
             signals=signals,
             hamming=hit.hamming,

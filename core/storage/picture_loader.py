@@ -69,7 +69,7 @@ class PictureLoader:
                 votes=hit.votes,
                 words="there are no pixels left to lay it over",
             )
-            return Comparison(confirmed=False, evidence=evidence)
+            return Comparison(relation="unrelated", evidence=evidence)
         return align(one, other, hit, self._policy)
 
     def query(self, tenant: str, image_id: str) -> Query:

@@ -380,7 +380,7 @@ class Sight:
         derived = keys.derived(TENANT, hit.image_id, "fingerprint")
         other = self._store.objects.get(derived)
         if other is None:
-            return Comparison(confirmed=False, evidence=Evidence())
+            return Comparison(relation="unrelated", evidence=Evidence())
         return self._store.relation.compare(picture_of(query.fingerprint), other.decode())
 
     def query(self, _: str, image_id: str) -> Query:

@@ -18,8 +18,8 @@ from core.matching.verdict import Rules
 from core.records import Embedded, Ended, Job, JobKind, Operation, Problem, State, Tombstone
 from core.types import (
     ActiveSpaces,
-    Box,
     Candidates,
+    ChangedRegion,
     ChosenSpace,
     Comparison,
     Evidence,
@@ -80,13 +80,15 @@ class Relation:
 
     def compare(self, one: str, other: str) -> Comparison:
         """Compare one picture with another."""
-        regions = (Box(0, 0, 1, 1),) if frozenset((one[0], other[0])) in self.changed else ()
+        regions = (
+            (ChangedRegion(0, 0, 1, 1),) if frozenset((one[0], other[0])) in self.changed else ()
+        )
         evidence = Evidence(
             signals=("alignment",),
             changed_regions=regions,
             uncompared=("frames",) if "~" in one + other else (),
         )
-        return Comparison(self.confirms(one, other), evidence)
+        return Comparison("copy" if self.confirms(one, other) else "unrelated", evidence)
 
 
 def measure(query: Query, anchor: Query) -> Hit | None:

@@ -35,7 +35,7 @@ from core.matching.verdict import Decisions
 from core.records import Entry, Fields, Job, Operation, State
 from core.storage.picture_loader import PictureLoader
 from core.storage.picture_store import PictureStore, StoredFingerprint
-from core.types import Box, Comparison, Evidence, Hit, Query, Verdict
+from core.types import ChangedRegion, Comparison, Evidence, Hit, Query, Verdict
 from tests.simulation import stored, world
 from tests.simulation.play import Choices, Parts, Play, Scenario, Worker
 from tests.simulation.world import RULES, TENANT, operation, upload
@@ -48,7 +48,9 @@ class Guess(PictureLoader):
         """Confirm by the first letter of their pixels."""
         other = self.query(tenant, hit.image_id).fingerprint
         alike = query.fingerprint.pixels_sha256[7] == other.pixels_sha256[7]
-        return Comparison(alike, Evidence(signals=("alignment",), hamming=hit.hamming))
+        return Comparison(
+            "copy" if alike else "unrelated", Evidence(signals=("alignment",), hamming=hit.hamming)
+        )
 
 
 @dataclass
@@ -380,8 +382,8 @@ class Verbose(stored.Sight):
     def align(self, tenant: str, query: Query, hit: Hit) -> Comparison:
         """Nearly a thousand changed regions."""
         found = super().align(tenant, query, hit)
-        regions = (Box(0.123456789, 0.123456789, 0.123456789, 0.123456789),) * 900
-        return Comparison(found.confirmed, Evidence(changed_regions=regions))
+        regions = (ChangedRegion(0.123456789, 0.123456789, 0.123456789, 0.123456789),) * 900
+        return Comparison(found.relation, Evidence(changed_regions=regions))
 
 
 def test_an_entry_holds_at_most_a_megabyte() -> None:

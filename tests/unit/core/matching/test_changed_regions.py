@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from core.matching import changed_regions
-from core.matching.changed_regions import ChangedRegion
-from core.types import Box
+from core.matching.changed_regions import BlockRegion
+from core.types import ChangedRegion
 
 SHAPE = (10, 12)
 
@@ -21,7 +21,7 @@ def test_a_bar_is_one_region() -> None:
     """All its blocks touch, and none in its box agrees."""
     bar = _marked(np.s_[8:10, 0:12])
     assert changed_regions.regions(bar, ~bar, 3) == [
-        ChangedRegion(rows=(8, 10), columns=(0, 12), blocks=24, solid=1.0)
+        BlockRegion(rows=(8, 10), columns=(0, 12), blocks=24, solid=1.0)
     ]
 
 
@@ -49,9 +49,9 @@ def test_a_box_is_exact_to_the_pixel() -> None:
     """Its bounds follow the pixels that differ, in shares of the original."""
     changed = np.zeros((160, 192), bool)
     changed[123:160, :] = True
-    bar = ChangedRegion(rows=(8, 10), columns=(0, 12), blocks=24, solid=1.0)
+    bar = BlockRegion(rows=(8, 10), columns=(0, 12), blocks=24, solid=1.0)
     made = changed_regions.box(bar, SHAPE, (0.0, 0.5, 1.0, 0.5), changed)
-    assert made == Box(
+    assert made == ChangedRegion(
         x=0.0,
         y=pytest.approx(0.5 + 0.5 * 123 / 160, abs=1e-4),
         width=1.0,
@@ -61,5 +61,5 @@ def test_a_box_is_exact_to_the_pixel() -> None:
 
 def test_what_touches_a_region_counts_as_inside() -> None:
     """An overlay may reach into the blocks beside its box."""
-    spot = ChangedRegion(rows=(4, 6), columns=(5, 7), blocks=4, solid=1.0)
+    spot = BlockRegion(rows=(4, 6), columns=(5, 7), blocks=4, solid=1.0)
     assert np.array_equal(changed_regions.inside(spot, SHAPE), _marked(np.s_[3:7, 4:8]))
