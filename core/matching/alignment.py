@@ -91,7 +91,7 @@ def _fits(
     here, there = keypoints.unpack(query.detail()), keypoints.unpack(candidate.detail())
     for flipped in (mirrored, not mirrored):
         points = keypoints.mirror(here) if flipped else here
-        pairs = keypoints.match(points, there, policy.ratio)
+        pairs, _ = keypoints.match(points, there, policy.ratio)
         fit = affine.from_points(
             points.points[pairs[:, 0]], there.points[pairs[:, 1]], policy.inliers, policy.tolerance
         )

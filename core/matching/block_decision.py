@@ -91,15 +91,15 @@ def _missing(  # noqa: PLR0911 - one demand after another
         return "reach"
     if laid.drift > policy.drift:
         return "drift"
-    if agreeing < policy.blocks:
+    if agreeing < policy.block_count:
         return "blocks"
     if _exact(laid, agree, total, policy):
         return ""
     inner = laid.ground < _GROUND
-    if int((agree & inner).sum()) < policy.inner_blocks:
+    if int((agree & inner).sum()) < policy.inner_block_count:
         return "inner blocks"
     clean = agreeing >= policy.share * total
-    if clean and _share(agree & inner, disagree & inner) >= policy.inner_share:
+    if clean and _share(agree & inner, disagree & inner) >= policy.inner_block_share:
         return ""
     return _missing_besides(laid, agree, disagree, covered, policy)
 
@@ -113,7 +113,7 @@ def _missing_besides(
     rest, inner = ~covered, laid.ground < _GROUND
     if _share(agree & rest, disagree & rest) < policy.rest_share:
         return "share"
-    if int((agree & rest & inner).sum()) < policy.inner_blocks:
+    if int((agree & rest & inner).sum()) < policy.inner_block_count:
         return "inner blocks"
     if _share(agree & rest & inner, disagree & rest & inner) < policy.rest_share:
         return "inner"

@@ -12,7 +12,7 @@ from msgspec import Struct
 class Policy(Struct, frozen=True, kw_only=True):
     """Thresholds; `version` names them in every verdict and changes with any of them."""
 
-    version: str = "1"
+    version: str = "2"
 
     # --- candidates ---
 
@@ -38,19 +38,59 @@ class Policy(Struct, frozen=True, kw_only=True):
     matches: int = 20
     """Matches listed in a verdict, at most."""
 
-    # --- how the picture might lie on the original ---
+    # --- where a region might be shared ---
 
-    turn_radius: int = 14
-    """Bits within which whole pictures are aligned, by the turn that is closest."""
-    turn_slack: int = 2
-    """Bits by which another turn may be farther and is tried as well."""
-    ratio: float = 0.8
-    """Lowe's ratio of the nearest to the second nearest descriptor (Lowe 2004)."""
-    inliers: int = 5
-    """Distinct keypoints that must follow one map."""
+    ratio: float = 0.85
+    """Lowe's ratio of the nearest to the second nearest descriptor (0.8 in Lowe 2004): more true
+    matches, and the false ones follow no map."""
     tolerance: float = 4.0
     """Pixels of the original's preview within which a keypoint follows a map."""
+    settled: float = -12.0
+    """Logarithm of the false alarms from which reversed brightness is not tried."""
+    hopeful: float = -3.0
+    """The same from which a small part is looked at again, enlarged."""
+    chance: float = -4.0
+    """The same above which chance would do as well, so that no pixel is read."""
+    bent: float = -15.0
+    """The same above which a deformation is tried although most blocks agree."""
+    even_share: float = 0.9
+    """Share of agreeing blocks under which a deformation is tried."""
 
+    # --- what must agree ---
+
+    certain: float = -25.0
+    """Logarithm of the false alarms from which matches alone decide; measured: different goods had
+    -21 at best, true copies -300 in the median."""
+    blocks: int = 5
+    """Blocks that must agree even then: the region must exist in the pixels."""
+    strong_blocks: int = 12
+    """Blocks that must agree strongly with fewer matches than that."""
+    probable: float = -14.0
+    """Logarithm of the false alarms from which most inner blocks must agree."""
+    inner_share: float = 0.75
+    """Share of the blocks without plain ground that must: outlines alone prove nothing."""
+    inner_blocks: int = 8
+    """Number of such blocks that must."""
+    outlined: float = -12.0
+    """Logarithm of the false alarms from which outlines suffice if they fit exactly."""
+    outlined_share: float = 0.93
+    """Share of all blocks that must agree for that."""
+    outlined_correlation: float = 0.96
+    """Median correlation that they must have."""
+    possible: float = -6.0
+    """Logarithm of the false alarms from which nearly everything must agree."""
+    possible_share: float = 0.9
+    """Share of all blocks, and of those without plain ground, that must."""
+    turn_radius: int = 14
+    """Bits within which a turn is reported, and a squeezed picture is matched in the other's shape.
+    """
+
+    # --- the rules of solid boxes ---
+
+    inliers: int = 5
+    """Distinct keypoints that must follow one map."""
+    turn_slack: int = 2
+    """Bits by which another turn may be farther and is tried as well."""
     # --- what must agree ---
 
     drift: float = 0.08
@@ -70,13 +110,13 @@ class Policy(Struct, frozen=True, kw_only=True):
     level: float = 30.0
     """Grey levels by which a plain block may differ from the prediction by the light of the others.
     """
-    blocks: int = 10
+    block_count: int = 10
     """Blocks that must agree in total."""
     share: float = 0.9
     """Share of the textured blocks that must agree without an overlay."""
-    inner_share: float = 0.85
+    inner_block_share: float = 0.85
     """The same for blocks without plain ground: outlines alone prove nothing."""
-    inner_blocks: int = 6
+    inner_block_count: int = 6
     """Such blocks that must agree."""
     exact: float = 0.97
     """Correlation of a block that fits exactly: outlines of different goods do not."""

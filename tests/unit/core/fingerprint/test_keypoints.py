@@ -33,7 +33,7 @@ def test_descriptors_are_unpacked_to_unit_length() -> None:
 def test_a_picture_matches_itself_point_for_point() -> None:
     """Each keypoint names itself, and none is used twice."""
     points = keypoints.unpack(keypoints.detail(_pixels()))
-    pairs = keypoints.match(points, points, 0.8)
+    pairs, _ = keypoints.match(points, points, 0.8)
     assert len(pairs) > 0.8 * len(points.points)
     assert np.array_equal(pairs[:, 0], pairs[:, 1])
     assert len(set(pairs[:, 1].tolist())) == len(pairs)
@@ -45,7 +45,7 @@ def test_mirroring_the_points_is_as_good_as_mirroring_the_picture() -> None:
     plain = keypoints.unpack(keypoints.detail(pixels))
     other = keypoints.unpack(keypoints.detail(np.ascontiguousarray(pixels[:, ::-1])))
     back = keypoints.mirror(other)
-    pairs = keypoints.match(back, plain, 0.8)
+    pairs, _ = keypoints.match(back, plain, 0.8)
     apart = np.abs(back.points[pairs[:, 0], :2] - plain.points[pairs[:, 1], :2]).max(axis=1)
     assert len(pairs) > 0.7 * len(plain.points)
     assert np.mean(apart < 1.5) > 0.97

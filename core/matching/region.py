@@ -1,0 +1,186 @@
+"""The region that two pictures share: whether there is one, and where it lies in either.
+
+Decided by chance, not by what covers the rest: keypoint matches follow one map (their number of
+false alarms), and the pixels under the map agree in some blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
+
+from core.fingerprint import keypoints
+from core.fingerprint.keypoints import MatchedPoints
+from core.matching import block_agreement, homography, overlay, point_agreement
+from core.matching.block_agreement import BlockAgreement
+from core.matching.homography import Size
+from core.matching.overlay import Overlay
+from core.matching.point_agreement import PointAgreement
+from core.matching.policy import Policy
+from core.types import Pixels
+
+_PART_MARGIN = 0.3
+"""Share by which a part that is looked at again is larger than the overlap, on each side."""
+_PART_MOST = 0.45
+"""Share of a picture's area above which a part is no part."""
+_PART_SIDE, _PART_ENLARGED = 480, 4.0
+"""Pixels of an enlarged part's long side, and the factor of enlargement, at most."""
+_PART_POINTS = 500
+_PART_TOLERANCE = 3.0
+"""Pixels within which a keypoint of an enlarged part follows a map: it is placed more exactly."""
+
+
+class Side(NamedTuple):
+    """One side of a comparison: its preview and keypoints."""
+
+    pixels: Pixels
+    points: MatchedPoints
+
+    @property
+    def size(self) -> Size:
+        """Return width and height in pixels."""
+        return self.pixels.shape[1], self.pixels.shape[0]
+
+
+class SharedRegion(Struct, frozen=True):
+    """A hypothesis of where a picture lies on an original, with the evidence for it."""
+
+    points: PointAgreement
+    overlay: Overlay
+    blocks: BlockAgreement
+
+    @property
+    def evidence(self) -> float:
+        """Return a rank among the hypotheses of one pair: agreeing blocks and matches."""
+        blocks = self.blocks
+        return blocks.inner_strong + 0.3 * blocks.agreeing + self.points.inliers
+
+
+def find(query: Side, original: Side, policy: Policy) -> SharedRegion | None:
+    """Return the best hypothesis of a shared region; None if chance would give as good a map.
+
+    Pure and deterministic. `confirms` decides about the result.
+    """
+    best: SharedRegion | None = None
+    for found in _maps(query, original, policy):
+        for trial in _trials(query, original, found, policy):
+            if best is None or trial.evidence > best.evidence:
+                best = trial
+        if best is not None and best.points.log_nfa < policy.certain and best.blocks.agreeing:
+            break
+    return best
+
+
+def confirms(region: SharedRegion, policy: Policy) -> bool:
+    """Return whether a region is shared beyond chance; nothing is confirmed without matches.
+
+    Many matches only need the region to exist in the pixels. The fewer they are, the more of the
+    blocks must agree, so that outlines of different goods are no region.
+    """
+    nfa, blocks = region.points.log_nfa, region.blocks
+    if nfa <= policy.certain:
+        return blocks.agreeing >= policy.blocks
+    if blocks.strong < policy.strong_blocks:
+        return False
+    probable = (
+        nfa <= policy.probable
+        and blocks.inner_agreeing >= policy.inner_blocks
+        and blocks.inner_share >= policy.inner_share
+    )
+    outlined = (
+        nfa <= policy.outlined
+        and blocks.share >= policy.outlined_share
+        and blocks.correlation >= policy.outlined_correlation
+    )
+    possible = (
+        nfa <= policy.possible
+        and blocks.share >= policy.possible_share
+        and blocks.inner_strong >= policy.strong_blocks
+        and blocks.inner_share >= policy.possible_share
+    )
+    return probable or outlined or possible
+
+
+def _maps(query: Side, original: Side, policy: Policy) -> Iterator[PointAgreement]:
+    """Yield the maps worth laying, the likeliest first; at most two, and a closer look at one."""
+    found = point_agreement.agreements(
+        query.points, original.points, policy.ratio, policy.tolerance, certain=policy.settled
+    )
+    if not found:
+        return
+    first = found[0]
+    if policy.certain < first.log_nfa <= policy.hopeful:
+        closer = _closer_look(query, original, first, policy)
+        if closer is not None and closer.log_nfa < first.log_nfa:
+            yield closer
+    for one in found[:2]:
+        if one.log_nfa > policy.chance:
+            return
+        yield one
+
+
+def _trials(
+    query: Side, original: Side, found: PointAgreement, policy: Policy
+) -> Iterator[SharedRegion]:
+    """Lay the picture by a map, and by the same map with a small deformation where blocks ask."""
+    laid = overlay.lay(query.pixels, original.pixels, found.matrix)
+    if laid is None:
+        return
+    blocks = block_agreement.agreement(laid)
+    yield SharedRegion(found, laid, blocks)
+    if blocks.share < policy.even_share or found.log_nfa > policy.bent:
+        bent = overlay.deformed(laid, negative=found.negative)
+        yield SharedRegion(found, bent, block_agreement.agreement(bent))
+
+
+def _closer_look(
+    query: Side, original: Side, found: PointAgreement, policy: Policy
+) -> PointAgreement | None:
+    """Match once more what is a small part of one of the two, enlarged; None if it is no part."""
+    shape = homography.overlap(found.matrix, query.size, original.size)
+    if not len(shape):
+        return None
+    there = _part(original, shape)
+    here = _part(query, homography.project(homography.invert(found.matrix), shape))
+    if here is None and there is None:
+        return None
+    asked = here[0] if here else query.points
+    points, area = there or (original.points, float(original.size[0] * original.size[1]))
+    again = point_agreement.agreements(
+        asked, points, policy.ratio, _PART_TOLERANCE, certain=policy.settled
+    )
+    for one in again:
+        if one.mirrored == found.mirrored:
+            nfa = point_agreement.log_nfa(one.inliers, one.tentative, area, _PART_TOLERANCE)
+            return replace(one, log_nfa=nfa, pairs=found.pairs)
+    return None
+
+
+def _part(side: Side, shape: homography.Points) -> tuple[MatchedPoints, float] | None:
+    """Return the keypoints of a part, enlarged, in the picture's own pixels, and the part's area.
+
+    None if the part is most of the picture, or too small.
+    """
+    low, high = shape.min(axis=0), shape.max(axis=0)
+    margin = _PART_MARGIN * (high - low)
+    left, top = np.maximum(low - margin, 0).astype(int).tolist()
+    right, bottom = np.minimum(high + margin, side.size).astype(int).tolist()
+    wide, high_ = right - left, bottom - top
+    if wide * high_ > _PART_MOST * side.size[0] * side.size[1]:
+        return None
+    if min(wide, high_) < overlay.LEAST:
+        return None
+    factor = min(_PART_ENLARGED, _PART_SIDE / max(wide, high_))
+    cut = side.pixels[top:bottom, left:right]
+    enlarged = cv2.resize(cut, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
+    made = keypoints.unpack(keypoints.detail(np.asarray(enlarged, np.uint8), _PART_POINTS))
+    points = made.points.copy()
+    points[:, :2] = (points[:, :2] + 0.5) / factor - 0.5 + (left, top)
+    points[:, 2] /= factor
+    placed = replace(made, points=points, width=side.size[0], height=side.size[1])
+    return placed, float(wide * high_)
