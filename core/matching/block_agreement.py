@@ -7,10 +7,9 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import ArrayLike, NDArray
 
-from core.matching.overlay import Overlay, grey
+from core.matching.overlay import Flags, Overlay, grey
 
 Floats = NDArray[np.float32]
-Flags = NDArray[np.bool_]
 
 _BLOCK, _STEP = 16, 8
 """Side of a block and distance of two blocks, in pixels of the frame."""
@@ -86,14 +85,14 @@ def agreement(overlay: Overlay) -> BlockAgreement:
 class _BlockMean:
     """Means over the blocks of a frame, of the pixels inside both pictures alone."""
 
-    def __init__(self, mask: Floats) -> None:
+    def __init__(self, mask: Flags) -> None:
         height, width = mask.shape
         half = _BLOCK // 2
         self._at = np.ix_(
             np.arange(half, height - half + 1, _STEP), np.arange(half, width - half + 1, _STEP)
         )
-        self._mask = mask
-        self.weight = self._sum(mask)
+        self._mask = mask.astype(np.float32)
+        self.weight = self._sum(self._mask)
         self._divisor = np.maximum(self.weight, 1e-3)
 
     def _sum(self, plane: Floats) -> Floats:

@@ -119,17 +119,21 @@ def plausible(matrix: Map, points: Points) -> bool:
     )
 
 
+def corners(size: Size) -> Points:
+    """Return the outer corners of a picture, clockwise from the top left, (4, 2)."""
+    width, height = size
+    return np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64) - 0.5
+
+
 def overlap(matrix: Map, query: Size, original: Size) -> Points:
     """Return the corners of the overlap in original pixels, (n, 2); empty if there is none."""
-    width, height = query
-    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64) - 0.5
-    depth = corners @ matrix[2, :2] + matrix[2, 2]
+    frame = corners(query)
+    depth = frame @ matrix[2, :2] + matrix[2, 2]
     if (depth * depth[0] <= 0).any():
         return np.empty((0, 2))
-    moved = cv2.convexHull(project(matrix, corners).astype(np.float32))
-    frame = np.array([[0, 0], [original[0], 0], original, [0, original[1]]], np.float32) - 0.5
-    area, shape = cv2.intersectConvexConvex(moved, frame)
-    if area <= 0 or shape is None:
+    moved = cv2.convexHull(project(matrix, frame).astype(np.float32))
+    covered, shape = cv2.intersectConvexConvex(moved, corners(original).astype(np.float32))
+    if covered <= 0 or shape is None:
         return np.empty((0, 2))
     return np.asarray(shape, np.float64).reshape(-1, 2)
 

@@ -15,6 +15,9 @@ from core.matching.homography import Map
 from core.types import Pixels
 
 Floats = NDArray[np.float32]
+Flags = NDArray[np.bool_]
+Flow = NDArray[np.float32]
+"""(h, w, 2): shift in frame pixels to the point of the laid picture that belongs there."""
 
 GRID = 256
 """Long side of the overlap when compared, in pixels; measured: more gains nothing, and costs."""
@@ -33,10 +36,11 @@ _SURE = 0.3
 class Overlay(Struct, frozen=True):
     """Two pictures in the frame of their overlap, at most `GRID` pixels long."""
 
-    original: Pixels
-    picture: Pixels
-    mask: Floats
-    """1 where both pictures are."""
+    original: Floats
+    """(h, w, 3), 0 to 255."""
+    picture: Floats
+    mask: Flags
+    """(h, w): inside both pictures."""
     matrix: Map
     """Map from picture to original, in preview pixels."""
     seen: float
@@ -45,10 +49,10 @@ class Overlay(Struct, frozen=True):
     """Share of the picture's area that the original fills."""
     pixel: float
     """Preview pixels of the original that a pixel of the frame covers."""
-    corner: tuple[int, int]
-    """Left and top of the frame in the original, in preview pixels."""
-    flow: Floats | None = None
-    """(h, w, 2) deformation in frame pixels: where each pixel was found."""
+    box: tuple[int, int, int, int]
+    """Left, top, width and height of the frame in preview pixels of the original."""
+    flow: Flow | None = None
+    """Deformation that was undone."""
 
 
 def lay(query: Pixels, original: Pixels, matrix: Map, grid: int = GRID) -> Overlay | None:
@@ -79,14 +83,14 @@ def lay(query: Pixels, original: Pixels, matrix: Map, grid: int = GRID) -> Overl
     covered = homography.area(shape)
     own = homography.area(homography.project(back, shape))
     return Overlay(
-        original=np.asarray(base, np.uint8),
-        picture=np.asarray(laid, np.uint8),
-        mask=np.asarray(cv2.erode(mask, np.ones((3, 3), np.uint8), borderValue=1), np.float32),
+        original=base.astype(np.float32),
+        picture=laid.astype(np.float32),
+        mask=cv2.erode(mask, np.ones((3, 3), np.uint8), borderValue=1) > 0,
         matrix=matrix,
         seen=min(1.0, covered / (whole[0] * whole[1])),
         filled=min(1.0, own / (size[0] * size[1])),
         pixel=pixel,
-        corner=(left, top),
+        box=(left, top, wide, high),
     )
 
 
@@ -100,9 +104,9 @@ def _reduced(query: Pixels, factor: float) -> tuple[Pixels, Map]:
     return np.asarray(resized, np.uint8), homography.invert(homography.resizing(size, small))
 
 
-def grey(pixels: Pixels) -> Floats:
+def grey(pixels: Floats) -> Floats:
     """Return the brightness of (h, w, 3) pixels, 0 to 255."""
-    return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.float32)
 
 
 def normalised(plane: Floats, side: int = 13) -> Floats:
@@ -138,13 +142,21 @@ def deformed(overlay: Overlay, *, negative: bool) -> Overlay:
     flow = np.stack(
         [cv2.GaussianBlur(moved[..., axis] * sure, (0, 0), _SMOOTH) / total for axis in (0, 1)], -1
     )
-    x, y = x + flow[..., 0], y + flow[..., 1]
-    mask = _sampled(overlay.mask, x, y) > _WHOLE
+    return bent(overlay, flow.astype(np.float32))
+
+
+def bent(overlay: Overlay, flow: Flow) -> Overlay:
+    """Undo a deformation; its frame may be finer or coarser than this one."""
+    height, width = overlay.mask.shape
+    scale = np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
+    shift = cv2.resize(flow, (width, height)) * scale
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    x, y = x + shift[..., 0], y + shift[..., 1]
     return replace(
         overlay,
-        picture=np.asarray(_sampled(overlay.picture, x, y), np.uint8),
-        mask=mask.astype(np.float32),
-        flow=flow.astype(np.float32),
+        picture=_sampled(overlay.picture, x, y),
+        mask=_sampled(overlay.mask.astype(np.float32), x, y) > _WHOLE,
+        flow=flow,
     )
 
 
@@ -152,6 +164,6 @@ def _bytes(plane: Floats) -> Pixels:
     return np.asarray(np.clip(plane * 45 + 128, 0, 255), np.uint8)
 
 
-def _sampled(plane: Floats | Pixels, x: Floats, y: Floats) -> Floats:
+def _sampled(plane: Floats, x: Floats, y: Floats) -> Floats:
     sampled = cv2.remap(plane, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(sampled)
+    return np.asarray(sampled, np.float32)

@@ -1,0 +1,70 @@
+"""Change of colours between two aligned pictures as a whole: hue turn, tint, loss."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from msgspec import Struct
+
+from core.matching.overlay import Flags, Floats
+
+
+class Colours(Struct, frozen=True):
+    """Change of colours as a whole: Lab of samples, nothing fitted but one complex factor."""
+
+    turn: float = 0.0
+    """Degrees by which hues turned, by regression; a tint is the offset and does not count."""
+    explained: float = 1.0
+    """Share of the variance of colours that the turn explains."""
+    power: float = 1.0
+    """Variance of the picture's colours as a multiple of the original's."""
+    variance: float = 0.0
+    """Variance of the original's colours, in squared Lab units."""
+    colourful: tuple[float, float] = (0.0, 0.0)
+    """98th percentile of the chroma of original and picture."""
+    tint: float = 0.0
+    """Distance in Lab by which the greys moved in colour."""
+    shift: float = 0.0
+    """Mean distance of colours off white ground, in Lab."""
+    ground: float = 0.0
+    """The same on white ground; a filter moves it, other goods do not."""
+    lightness: float = 0.0
+    """Mean distance of lightness off white ground."""
+
+
+def measure_colours(original: Floats, picture: Floats, mask: Flags) -> Colours:
+    """Measure the change of colours on samples of 4 x 4 pixels."""
+    height, width = mask.shape
+    size = max(8, width // 4), max(8, height // 4)
+    inside = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.9  # noqa: PLR2004
+    if inside.sum() < 30:  # noqa: PLR2004 - too few samples for a regression
+        return Colours()
+    first, second = (
+        cv2.cvtColor(
+            cv2.resize(plane, size, interpolation=cv2.INTER_AREA) / np.float32(255),
+            cv2.COLOR_RGB2LAB,
+        )[inside]
+        for plane in (original, picture)
+    )
+    x, y = (lab[:, 1] + 1j * lab[:, 2] for lab in (first, second))
+    colourful = float(np.percentile(np.abs(x), 98)), float(np.percentile(np.abs(y), 98))
+    grey = np.abs(x) < 8  # noqa: PLR2004 - Lab units of what looks grey
+    middle = complex(np.median(y[grey].real), np.median(y[grey].imag)) if grey.any() else 0j
+    u, v = x - x.mean(), y - y.mean()
+    variance, power = float((np.abs(u) ** 2).mean()), float((np.abs(v) ** 2).mean())
+    factor = complex((np.conj(u) * v).mean())
+    distance = np.linalg.norm(first - second, axis=1)
+    white = first[:, 0] > 95  # noqa: PLR2004 - lightness of white ground
+    thing = ~(white & (second[:, 0] > 95))  # noqa: PLR2004
+    enough = 12
+    return Colours(
+        turn=float(np.degrees(np.angle(factor))),
+        explained=abs(factor) ** 2 / (variance * power + 1e-6),
+        power=power / (variance + 1e-6),
+        variance=variance,
+        colourful=colourful,
+        tint=abs(middle),
+        shift=float(distance[thing].mean()) if thing.sum() > enough else 0.0,
+        ground=float(np.median(distance[white])) if white.sum() > enough else 0.0,
+        lightness=float(np.abs(first - second)[thing, 0].mean()) if thing.sum() > enough else 0.0,
+    )

@@ -1,0 +1,108 @@
+"""Colour transfer: an original in the light of its copy, by matrix, tone curves and a field."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Flags = NDArray[np.bool_]
+
+_SAMPLES = 128
+"""Long side of the samples to which the matrix and the curves are fitted, in pixels."""
+_FEW = 60
+"""Samples under which the light is assumed to be the same."""
+_WHOLE = 0.98
+"""Share of a sample that must be inside both pictures."""
+_ROUNDS = 6
+_NEAR = 6.0
+"""Grey levels of difference at which a sample has half its weight, at least."""
+_RIDGE = 30.0
+"""Ridge of the colour matrix, in squared levels: a grey original defines no colour."""
+_BINS = 48
+"""Bins of a tone curve."""
+_FIELD = 0.12
+"""Deviation of the smooth light field, as a share of the long side: vignettes are wider, and what
+is laid over is narrower."""
+_TRUSTED = 10.0
+"""Grey levels of difference up to which a pixel belongs to the light field, at least."""
+_REDUCED = 4
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+def luma(plane: Floats) -> Floats:
+    """Return the grey of an (h, w, 3) plane, (h, w)."""
+    return np.asarray(plane @ LUMA)
+
+
+def relight(original: Floats, picture: Floats, mask: Flags) -> tuple[Floats, Floats]:
+    """Return the original in the picture's light, and the smooth light field (h, w) in it.
+
+    Colour matrix, then a tone curve a channel, then a smooth field, each fitted robustly, so that
+    matter laid over does not bend it. Planes are (h, w, 3) float32, 0 to 255.
+    """
+    x, y = _samples(original, picture, mask)
+    if len(x) < _FEW:
+        return original, np.zeros(mask.shape, np.float32)
+    matrix, weight = _matrix(x, y)
+    before = np.column_stack([x, np.ones(len(x), np.float32)]) @ matrix
+    flat = original.reshape(-1, 3) @ matrix[:3] + matrix[3]
+    toned = [_curve(before[:, c], y[:, c], weight, flat[:, c]) for c in range(3)]
+    lit = np.stack(toned, axis=1).reshape(original.shape).astype(np.float32)
+    field = _field(picture - lit, mask)
+    return np.asarray(np.clip(lit + field[..., None], 0, 255)), field
+
+
+def _samples(original: Floats, picture: Floats, mask: Flags) -> tuple[Floats, Floats]:
+    height, width = mask.shape
+    step = max(1, max(height, width) // _SAMPLES)
+    size = max(8, width // step), max(8, height // step)
+    x, y = (cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in (original, picture))
+    inside = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA) > _WHOLE
+    return np.asarray(x[inside]), np.asarray(y[inside])
+
+
+def _matrix(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """Fit the (4, 3) affine colour map that most samples agree on, and their weights."""
+    weight = np.ones(len(x), np.float32)
+    padded = np.column_stack([x, np.ones(len(x), np.float32)])
+    ridge = np.diag([_RIDGE, _RIDGE, _RIDGE, 1e-3])
+    matrix = np.zeros((4, 3))
+    for _ in range(_ROUNDS):
+        weighted = padded * weight[:, None]
+        matrix = np.linalg.solve(weighted.T @ padded + ridge, weighted.T @ y)
+        error = np.abs(padded @ matrix - y).max(axis=1)
+        near = max(_NEAR, 1.5 * float(np.median(error)))
+        weight = np.maximum(1 / (1 + (error / near) ** 2), 1e-4)
+    return matrix.astype(np.float32), weight.astype(np.float32)
+
+
+def _curve(x: Floats, y: Floats, weight: Floats, at: Floats) -> Floats:
+    """Evaluate the tone curve of y over x at other values: weighted means of bins, linear."""
+    bins = (x * (_BINS / 256)).astype(int).clip(0, _BINS - 1)
+    count = np.bincount(bins, weight, _BINS)
+    total = np.bincount(bins, weight * y, _BINS)
+    known = count > 3  # noqa: PLR2004 - a mean of fewer samples is noise
+    if int(known.sum()) < 2:  # noqa: PLR2004 - one point defines no curve
+        return np.asarray(at + (np.median(y) - np.median(x)))
+    middle = (np.arange(_BINS) + 0.5) * (256 / _BINS)
+    table = np.interp(np.arange(-64, 320), middle[known], total[known] / count[known])
+    return np.asarray(table.astype(np.float32)[(at + 64.5).astype(np.int32).clip(0, 383)])
+
+
+def _field(rest: Floats, mask: Flags) -> Floats:
+    """Return the smooth part of what the curves leave in grey, (h, w)."""
+    height, width = mask.shape
+    grey = luma(rest)
+    off = np.abs(grey)
+    inside = off[mask]
+    middle = float(np.median(inside)) if inside.size else 0.0
+    trust = (mask / (1 + (off / max(_TRUSTED, 2 * middle)) ** 2)).astype(np.float32)
+    small = max(8, width // _REDUCED), max(8, height // _REDUCED)
+    sigma = max(height, width) * _FIELD / _REDUCED
+    part, whole = (
+        cv2.GaussianBlur(cv2.resize(z, small, interpolation=cv2.INTER_AREA), (0, 0), sigma)
+        for z in (grey * trust, trust)
+    )
+    return np.asarray(cv2.resize(part / (whole + 1e-3), (width, height)))

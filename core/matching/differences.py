@@ -1,0 +1,75 @@
+"""Differences of a picture from the original with which it shares a region."""
+
+from __future__ import annotations
+
+import numpy as np
+from msgspec import Struct
+
+from core.matching import relation
+from core.matching.homography import Map
+from core.matching.overlay import Flow
+from core.matching.pixel_comparison import Measurement, measure
+from core.matching.relation import Finding
+from core.types import ChangedRegion, Pixels
+
+
+class Differences(Struct, frozen=True, kw_only=True):
+    """Changes of a picture in the region that it shares with an original."""
+
+    finding: Finding
+    """`copy` and `changed` are copies, `variant` and `recoloured` variants."""
+    changed: tuple[ChangedRegion, ...] = ()
+    """Regions of other content, in shares of the original, most telling first."""
+    changed_share: float = 0.0
+    """Share of the original's area that these regions cover."""
+    veiled: bool = False
+    """Whether the changes are one half transparent veil, such as a watermark."""
+    small_print: bool = False
+    """Whether print differs that is too small in the previews to be compared."""
+    negative: bool = False
+    flow: float = 0.0
+    """95th percentile of a deformation, as a share of the overlap's long side."""
+    measurement: Measurement | None = None
+    """None if the two hardly overlap, so that nothing could be compared."""
+
+
+def examine(
+    query: Pixels,
+    original: Pixels,
+    homography: Map,
+    *,
+    negative: bool = False,
+    flow: Flow | None = None,
+) -> Differences:
+    """Examine what differs where the homography (3 x 3, query to original) lays two previews.
+
+    `negative`: the query's tones are reversed; `flow`: a further smooth deformation over the
+    overlap, (h, w, 2), from a pixel of the overlap's grid to that of the laid query.
+    Pure and deterministic.
+    """
+    bent = _extent(flow)
+    found = measure(query, original, homography, flow)
+    if found is None:
+        return Differences(finding="copy", negative=negative, flow=bent)
+    regions = relation.contents(found)
+    changed = tuple(
+        ChangedRegion(r.box.x, r.box.y, r.box.width, r.box.height, kind=relation.kind(r))
+        for r in regions
+    )
+    return Differences(
+        finding=relation.decide(found),
+        changed=changed,
+        changed_share=round(sum(r.area for r in regions) * found.seen, 4),
+        veiled=relation.veiled(regions),
+        negative=negative,
+        flow=bent,
+        measurement=found,
+    )
+
+
+def _extent(flow: Flow | None) -> float:
+    """Return how far a flow moves pixels, apart from its mean, as a share of the long side."""
+    if flow is None:
+        return 0.0
+    away = np.hypot(*np.moveaxis(flow - flow.mean(axis=(0, 1)), -1, 0))
+    return float(np.percentile(away, 95) / max(flow.shape[:2]))

@@ -1,0 +1,164 @@
+"""Position of a picture in an original's frame: turn, stretch, slant, and what surrounds it."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import cv2
+import numpy as np
+from msgspec import Struct
+
+from core.matching.color_transfer import luma
+from core.matching.homography import Map, Points, area, corners, invert, overlap, project
+from core.types import Pixels, Transform
+
+Surroundings = Literal["none", "picture", "frame"]
+"""Matter of the query around the original: none, more of the same picture, or something else."""
+
+_AROUND = 0.97
+"""Share of the query's width and height above which nothing is around: JPEG and rounding leave
+1 %, and a turn on the same canvas leaves corners only."""
+_STEP = 6
+"""Pixels from the border at which inside and outside are compared."""
+_CONTINUES = 1.8
+"""Multiple of the variation on either side up to which a step at the border is none."""
+
+_MOST = 0.6
+"""Share of the border without a step from which the picture goes on around the original."""
+
+
+class PairGeometry(Struct, frozen=True):
+    """Position of a picture in the original's frame, and its departure from a similarity."""
+
+    transform: Transform
+    stretch: float
+    """Ratio of the two scales of the nearest affine map, at least 1."""
+    slant: float
+    """Largest distance from the nearest affine map, as a share of the overlap's long side."""
+    surroundings: Surroundings
+
+
+def locate(
+    query: Pixels,
+    original: Pixels,
+    homography: Map,
+    *,
+    query_size: tuple[int, int],
+    original_size: tuple[int, int],
+) -> PairGeometry | None:
+    """Describe a homography between two previews; sizes are width and height of whole pictures.
+
+    None if the two do not overlap, or the homography folds the picture.
+    """
+    (h, w), (ch, cw) = query.shape[:2], original.shape[:2]
+    shape = overlap(homography, (w, h), (cw, ch))
+    if not len(shape):
+        return None
+    inverse = invert(homography)
+    inner = project(inverse, shape)
+    affine = _affine(inner, homography)
+    away = np.linalg.norm(inner @ affine[:, :2].T + affine[:, 2] - shape, axis=1)
+    linear = affine[:, :2]
+    mirrored = bool(np.linalg.det(linear) < 0)
+    upright = linear @ np.diag([-1.0, 1.0]) if mirrored else linear
+    # the turn nearest to a linear map: of its polar form
+    turn = math.atan2(upright[0, 1] - upright[1, 0], upright[0, 0] + upright[1, 1])
+    values = np.linalg.svd(linear, compute_uv=False)
+    scale = math.sqrt(abs(float(np.linalg.det(linear))))
+    scale *= (original_size[0] / cw) / (query_size[0] / w)
+    shares = _shares(homography, (w, h), (cw, ch))
+    flat = _shares(np.vstack([affine, [0, 0, 1]]), (w, h), (cw, ch))
+    a, b, c, d, e, f = (round(float(value), 5) for value in flat[:2].ravel())
+    transform = Transform(
+        mirrored=mirrored,
+        rotation=round(math.degrees(turn), 1) + 0.0,
+        scale=round(scale, 3),
+        seen=round(min(1.0, area(shape) / (cw * ch)), 4),
+        filled=round(min(1.0, area(inner) / (w * h)), 4),
+        matrix=(a, b, c, d, e, f),
+        homography=tuple(round(float(value), 6) for value in shares.ravel()),  # type: ignore[arg-type] # nine numbers
+    )
+    return PairGeometry(
+        transform=transform,
+        stretch=float(values[0] / values[1]),
+        slant=float(away.max() / max(np.ptp(shape, axis=0))),
+        surroundings=_surroundings(query, original, homography),
+    )
+
+
+def _affine(inner: Points, homography: Map) -> Map:
+    """Return the (2, 3) affine map nearest to a homography over a polygon of the query."""
+    low, high = inner.min(axis=0), inner.max(axis=0)
+    x, y = np.meshgrid(*(np.linspace(low[axis], high[axis], 7) for axis in (0, 1)))
+    points = np.column_stack([x.ravel(), y.ravel()])
+    padded = np.column_stack([points, np.ones(len(points))])
+    found, *_ = np.linalg.lstsq(padded, project(homography, points), rcond=None)
+    return np.asarray(found.T)
+
+
+def _shares(matrix: Map, query: tuple[int, int], original: tuple[int, int]) -> Map:
+    """Convert a map of pixels, whose centres are whole numbers, to one of shares of the sides."""
+    onto = np.array([[query[0], 0, -0.5], [0, query[1], -0.5], [0, 0, 1]])
+    back = np.array(
+        [
+            [1 / original[0], 0, 0.5 / original[0]],
+            [0, 1 / original[1], 0.5 / original[1]],
+            [0, 0, 1],
+        ]
+    )
+    whole = back @ matrix @ onto
+    return np.asarray(whole / whole[2, 2])
+
+
+def _surroundings(query: Pixels, original: Pixels, homography: Map) -> Surroundings:
+    """Return what of the query is around the original.
+
+    More of the same picture goes on across the original's border as it varies on either side of
+    it; a frame, a page or another picture has a step there.
+    """
+    inverse = invert(homography)
+    frame = corners((original.shape[1], original.shape[0]))
+    depth = np.column_stack([frame, np.ones(4)]) @ inverse[2]
+    if (depth * depth[0] <= 0).any():
+        return "none"
+    border = project(inverse, frame)
+    size = np.array([query.shape[1], query.shape[0]])
+    inside = np.clip(border, -0.5, size - 0.5)
+    if (np.ptp(inside, axis=0) / size).min() >= _AROUND:
+        return "none"
+    steps, usual = _border_steps(query, border)
+    if not len(steps):
+        return "frame"
+    return "picture" if float(np.mean(steps <= _CONTINUES * usual + 3)) > _MOST else "frame"
+
+
+def _border_steps(query: Pixels, border: Points) -> tuple[Points, Points]:
+    """Return grey steps across the border and the variation beside it, at points all around."""
+    grey = cv2.GaussianBlur(luma(query.astype(np.float32)), (0, 0), 1)
+    centre = border.mean(axis=0)
+    found = []
+    for start, stop in zip(border, np.roll(border, -1, axis=0), strict=True):
+        along = stop - start
+        length = float(np.linalg.norm(along))
+        normal = np.array([along[1], -along[0]]) / max(length, 1e-6)
+        if normal @ (start + along / 2 - centre) < 0:
+            normal = -normal
+        points = start + np.linspace(0.06, 0.94, 40)[:, None] * along
+        rows = np.array([k * _STEP / 2 for k in (-3, -1, 1, 3)])
+        found.append(points[:, None] + rows[None, :, None] * normal)
+    at = np.concatenate(found)
+    height, width = grey.shape
+    whole = ((at >= 0) & (at <= np.array([width - 1, height - 1]))).all(axis=(1, 2))
+    at = at[whole].astype(np.float32)
+    if not len(at):
+        empty = np.zeros(0)
+        return empty, empty
+    levels = cv2.remap(
+        np.asarray(grey, np.float32), at[..., 0], at[..., 1], cv2.INTER_LINEAR
+    ).astype(np.float64)
+    step = np.abs(np.diff(levels, axis=1))
+    usual = float(np.median(np.minimum(step[:, 0], step[:, 2]))) + np.maximum(
+        step[:, 0], step[:, 2]
+    )
+    return step[:, 1], usual

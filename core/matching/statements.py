@@ -1,0 +1,180 @@
+"""Statements of what is true of a pair, from its geometry and its differences."""
+
+# ruff: noqa: PLR2004 - the bound of each statement stands where it is made
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from core.matching.differences import Differences
+from core.matching.pair_geometry import PairGeometry
+from core.matching.pixel_comparison import Measurement
+from core.types import Box, ChangedRegion, Statement, Uncompared
+
+_UNCOMPARED = {
+    "frames": Statement("uncompared_frames"),
+    "transparency": Statement("uncompared_transparency"),
+}
+_NAMED = 3
+"""Changed regions that are named one by one."""
+
+
+def statements(
+    geometry: PairGeometry, differences: Differences, uncompared: Sequence[Uncompared] = ()
+) -> tuple[Statement, ...]:
+    """Return what is true of a pair, most telling first.
+
+    `unchanged` and `reencoded` stand alone, where nothing else is true of it.
+    """
+    found = [
+        *_content(differences),
+        *_placed(geometry, differences),
+        *_changes(differences),
+        *_light(differences),
+    ]
+    scale = _scaled(geometry)
+    if not found and not scale:
+        found = [_same(differences.measurement)]
+    return (*found, *scale, *(_UNCOMPARED[one] for one in uncompared))
+
+
+def _content(differences: Differences) -> Iterator[Statement]:
+    if differences.small_print:
+        yield Statement("small_print")
+    elif differences.finding == "variant":
+        yield Statement("other_content", {"percent": _percent(differences.changed_share)})
+    elif differences.finding == "recoloured":
+        yield Statement("other_colours")
+
+
+def _placed(geometry: PairGeometry, differences: Differences) -> Iterator[Statement]:
+    transform = geometry.transform
+    if transform.mirrored:
+        yield Statement("mirrored")
+    degrees = round(abs((transform.rotation + 180) % 360 - 180))
+    if degrees > 1:
+        yield Statement("turned", {"degrees": degrees})
+    if transform.seen < 0.97:
+        yield Statement("cropped", {"percent": _percent(transform.seen)})
+    if geometry.surroundings == "picture":
+        yield Statement("extended", {"percent": _percent(transform.filled)})
+    elif geometry.surroundings == "frame":
+        yield Statement("framed", {"percent": _percent(transform.filled)})
+    if geometry.slant > 0.01:
+        yield Statement("slanted")
+    elif geometry.stretch > 1.06:
+        yield Statement("stretched", {"ratio": round(geometry.stretch, 2)})
+    if differences.flow > 0.006:
+        yield Statement("bent")
+
+
+def _changes(differences: Differences) -> Iterator[Statement]:
+    """Name the regions of a copy that differ; a variant's are its other content."""
+    if differences.finding != "changed":
+        return
+    if differences.veiled:
+        yield Statement("watermark")
+    rest = []
+    for region in differences.changed:
+        edge = caption_edge(region) if region.kind in {"laid_over", "replaced"} else None
+        if edge is not None:
+            share = region.height if edge in {"top", "bottom", "across"} else region.width
+            yield Statement("caption", {"edge": edge, "percent": _percent(share)})
+        elif not differences.veiled:
+            rest.append(region)
+    for region in rest[:_NAMED]:
+        share = region.width * region.height
+        yield Statement(region.kind, {"percent": _percent(share)})
+
+
+def caption_edge(region: Box) -> str | None:
+    """Return the edge at which a bar or a line of words stands; None if it is neither."""
+    if region.width > 0.9 and region.height < 0.5:
+        if region.y + region.height > 0.94:
+            return "bottom"
+        return "top" if region.y < 0.06 else "across"
+    line = region.width > 0.4 and region.width > 3 * region.height
+    if line and region.y + region.height > 0.85:
+        return "bottom"
+    return "top" if line and region.y < 0.15 else None
+
+
+def _light(differences: Differences) -> Iterator[Statement]:
+    found = differences.measurement
+    if differences.negative:
+        yield Statement("negative")
+    if found is None:
+        return
+    colours = found.colours
+    if colours.colourful[0] > 12 and colours.colourful[1] < 3:
+        yield Statement("without_colours")
+    elif colours.tint > 8:
+        yield Statement("tinted")
+    if not differences.negative:
+        yield from _tones(found)
+    if found.sharpness < 0.6:
+        yield Statement("blurred")
+    elif found.sharpness > 1.8:
+        yield Statement("sharpened")
+
+
+def _tones(found: Measurement) -> Iterator[Statement]:
+    if found.contrast > 1.15:
+        yield Statement("more_contrast")
+    elif found.contrast < 0.87:
+        yield Statement("less_contrast")
+    if found.brightness > 15:
+        yield Statement("brighter")
+    elif found.brightness < -15:
+        yield Statement("darker")
+    if found.light > 8:
+        yield Statement("uneven_light")
+
+
+def _scaled(geometry: PairGeometry) -> list[Statement]:
+    scale = geometry.transform.scale
+    percent = round(100 / scale)
+    if scale > 1.05:
+        return [Statement("resized", {"percent": percent})]
+    return [Statement("enlarged", {"percent": percent})] if scale < 0.95 else []
+
+
+def _same(found: Measurement | None) -> Statement:
+    unchanged = found is not None and not found.regions and found.noise < 0.5
+    return Statement("unchanged") if unchanged else Statement("reencoded")
+
+
+def _percent(share: float) -> int:
+    return max(1, round(100 * share))
+
+
+def merged(regions: Sequence[ChangedRegion], gap: float = 0.02) -> tuple[ChangedRegion, ...]:
+    """Join regions of one kind that lie within `gap` of the sides of each other, as letters do."""
+    found: list[ChangedRegion] = []
+    for region in regions:
+        near = [one for one in found if one.kind == region.kind and _touch(one, region, gap)]
+        while near:
+            for one in near:
+                found.remove(one)
+                region = _union(one, region)  # noqa: PLW2901 - it grows
+            near = [one for one in found if one.kind == region.kind and _touch(one, region, gap)]
+        found.append(region)
+    return tuple(sorted(found, key=lambda one: -one.width * one.height))
+
+
+def _touch(first: Box, second: Box, gap: float) -> bool:
+    return (
+        first.x - gap <= second.x + second.width
+        and second.x - gap <= first.x + first.width
+        and first.y - gap <= second.y + second.height
+        and second.y - gap <= first.y + first.height
+    )
+
+
+def _union(first: ChangedRegion, second: ChangedRegion) -> ChangedRegion:
+    x, y = min(first.x, second.x), min(first.y, second.y)
+    right = max(first.x + first.width, second.x + second.width)
+    bottom = max(first.y + first.height, second.y + second.height)
+    return ChangedRegion(
+        x=x, y=y, width=round(right - x, 4), height=round(bottom - y, 4), kind=first.kind
+    )

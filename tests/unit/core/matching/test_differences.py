@@ -1,0 +1,92 @@
+"""Differences of a picture from its original: the finding, the regions and their kinds."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from core.matching.differences import examine
+from tests.samples.pixel_pairs import HERE, SIDE, jpeg, page, photo
+
+
+@pytest.mark.parametrize("quality", [95, 60, 25])
+def test_examine_reencoded_photo_is_a_copy_without_changes(quality: int) -> None:
+    """Compression alone leaves no region."""
+    found = examine(jpeg(photo(), quality), photo(), HERE)
+    assert (found.finding, found.changed, found.changed_share) == ("copy", (), 0.0)
+
+
+def test_examine_toned_photo_is_a_copy_without_changes() -> None:
+    """A colour matrix is fitted before pixels are compared."""
+    original = photo()
+    warm = np.clip(original * [0.7, 0.9, 1.05] + [30, 20, 5], 0, 255).astype(np.uint8)
+    assert examine(jpeg(warm), original, HERE).finding == "copy"
+
+
+def test_examine_box_laid_over_is_located_in_shares_of_the_original() -> None:
+    """Bounds are exact to a few pixels."""
+    edited = photo()
+    edited[64:128, 160:256] = (0, 0, 200)
+    found = examine(jpeg(edited), photo(), HERE)
+    assert found.finding == "changed"
+    (region,) = found.changed
+    assert region.kind == "laid_over"
+    bounds = (region.x, region.y, region.width, region.height)
+    assert bounds == pytest.approx((0.5, 0.2, 0.3, 0.2), abs=0.03)
+    assert found.changed_share == pytest.approx(0.06, abs=0.015)
+
+
+def test_examine_cropped_photo_is_compared_where_both_show_it() -> None:
+    """The rest of the original is no difference."""
+    original = photo()
+    moved = np.array([[1.0, 0, 60], [0, 1, 40], [0, 0, 1]])
+    found = examine(jpeg(original[40:240, 60:300]), original, moved)
+    assert (found.finding, found.changed) == ("copy", ())
+
+
+def test_examine_other_photo_in_part_is_replaced() -> None:
+    """Matter of the same sort is no overlay."""
+    edited = photo()
+    edited[:, 200:] = photo(2)[:, 200:]
+    found = examine(jpeg(edited), photo(), HERE)
+    assert found.finding == "changed"
+    assert {region.kind for region in found.changed} == {"replaced"}
+
+
+def test_examine_ellipse_on_white_is_cut_away() -> None:
+    """Plain ground up to the edges is no overlay."""
+    mask = np.zeros((SIDE, SIDE), np.uint8)
+    cv2.ellipse(mask, (160, 160), (145, 140), 0, 0, 360, 1, -1)
+    edited = np.where(mask[..., None] > 0, photo(), 255).astype(np.uint8)
+    found = examine(jpeg(edited), photo(), HERE)
+    assert found.changed
+    assert {region.kind for region in found.changed} == {"cut_away"}
+
+
+def test_examine_page_with_another_word_is_a_variant() -> None:
+    """Two digits of a page are other content."""
+    first = page("CORNER SHOP", "milk      1.20", "bread    2.45", "TOTAL   3.65")
+    second = page("CORNER SHOP", "milk      1.20", "bread    2.95", "TOTAL   4.15")
+    found = examine(jpeg(second), jpeg(first), HERE)
+    assert found.finding == "variant"
+    assert found.changed
+
+
+def test_examine_page_reencoded_is_a_copy() -> None:
+    """Compressed print is the same print."""
+    printed = page("CORNER SHOP", "milk      1.20", "bread    2.45", "TOTAL   3.65")
+    assert examine(jpeg(printed, 40), printed, HERE).finding == "copy"
+
+
+def test_examine_same_pair_twice_is_equal() -> None:
+    """The result depends on the pair alone."""
+    edited = photo()
+    edited[10:60, 10:200] = 255
+    assert examine(edited, photo(), HERE) == examine(edited, photo(), HERE)
+
+
+def test_examine_folding_homography_compares_nothing() -> None:
+    """A map through infinity overlays nothing."""
+    folded = np.array([[1.0, 0, 0], [0, 1, 0], [-0.01, 0, 1]])
+    assert examine(photo(), photo(), folded).measurement is None
