@@ -137,7 +137,7 @@ def _box(laid: Overlay, window: tuple[slice, slice], core: Flags, original: Pixe
     """Return the bounds of the pixels that differ; one near an edge of the original reaches it."""
     height, width = laid.mask.shape
     left, top, across, down = laid.box
-    rows, columns = np.flatnonzero(core.any(axis=1)), np.flatnonzero(core.any(axis=0))
+    rows, columns = (np.flatnonzero(core.any(axis=axis)).tolist() for axis in (1, 0))
     x = across / width / original.shape[1]
     y = down / height / original.shape[0]
     x0, x1 = (

@@ -6,6 +6,8 @@ centres are at whole numbers (OpenCV's convention).
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +58,14 @@ def resizing(inner: Size, outer: Size) -> Map:
     return np.array([[x, 0.0, x / 2 - 0.5], [0.0, y, y / 2 - 0.5], [0.0, 0.0, 1.0]])
 
 
-def fit(query: Points, original: Points) -> Map | None:
+class FittedMap(NamedTuple):
+    """Map, and the number of points that fix one of its kind."""
+
+    matrix: Map
+    sample: int
+
+
+def fit(query: Points, original: Points) -> FittedMap | None:
     """Fit the map that the number and spread of these (n, 2) points can carry.
 
     A homography from 16 points, an affine map from 8, else a similarity, by least squares; None if
@@ -67,10 +76,12 @@ def fit(query: Points, original: Points) -> Map | None:
         found, _ = cv2.findHomography(query, original, 0)
         full = None if found is None else np.asarray(found, np.float64)
         if full is not None and plausible(full, query):
-            return full
+            return FittedMap(full, 4)
     wide = len(query) >= 8 and spread > 0.12  # noqa: PLR2004 - 6 unknowns, with room
     matrix = _affine(query, original) if wide else _similarity(query, original)
-    return matrix if matrix is not None and plausible(matrix, query) else None
+    if matrix is None or not plausible(matrix, query):
+        return None
+    return FittedMap(matrix, 3 if wide else 2)
 
 
 def _spread(points: Points) -> float:

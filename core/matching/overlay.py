@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from core.matching import homography
-from core.matching.homography import Map
+from core.matching.homography import Map, Size
 from core.types import Pixels
 
 Floats = NDArray[np.float32]
@@ -71,7 +71,7 @@ def lay(query: Pixels, original: Pixels, matrix: Map, grid: int = GRID) -> Overl
     frame = round(wide / pixel), round(high / pixel)
     if min(frame) < LEAST:
         return None
-    base = cv2.resize(original[top:bottom, left:right], frame, interpolation=cv2.INTER_AREA)
+    base = resized(original[top:bottom, left:right], frame)
     onto = homography.resizing((wide, high), frame)
     onto[:2, 2] += (left, top)
     picture, shrink = _reduced(query, scale / pixel)
@@ -94,14 +94,18 @@ def lay(query: Pixels, original: Pixels, matrix: Map, grid: int = GRID) -> Overl
     )
 
 
+def resized(pixels: Pixels, size: Size) -> Pixels:
+    """Resize by the mean of the area that each new pixel covers."""
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
 def _reduced(query: Pixels, factor: float) -> tuple[Pixels, Map]:
     """Scale the query to about the frame's size, so that warping skips no pixel; and map to it."""
     if factor >= 0.8:  # noqa: PLR2004 - hardly smaller
         return query, np.eye(3)
     size = query.shape[1], query.shape[0]
     small = max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
-    resized = cv2.resize(query, small, interpolation=cv2.INTER_AREA)
-    return np.asarray(resized, np.uint8), homography.invert(homography.resizing(size, small))
+    return resized(query, small), homography.invert(homography.resizing(size, small))
 
 
 def grey(pixels: Floats) -> Floats:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from core.fingerprint import keypoints
 from core.fingerprint.keypoints import Floats, MatchedPoints
 from core.matching import homography
-from core.matching.homography import Map
+from core.matching.homography import FittedMap, Map
 
 Rows = NDArray[np.intp]
 
@@ -26,8 +26,6 @@ _SCALE, _DEGREES = 0.6, 35.0
 """Natural logarithm of scale and degrees of turn within which a match agrees likewise."""
 _STEPS = (5.0, 3.0, 2.0, 1.5, 1.0, 1.0)
 """Tolerances of the rounds of refitting, in multiples of the last."""
-_SAMPLE = 4
-"""Matches that fix a homography."""
 _PLACE = 2.0
 """Pixels of a place: one corner may have keypoints of several sizes and angles."""
 
@@ -42,6 +40,8 @@ class PointAgreement(Struct, frozen=True):
     """Distinct places whose matches follow the map."""
     tentative: int
     """Matches that were tried."""
+    sample: int
+    """Matches that fix a map of its kind."""
     mirrored: bool
     negative: bool
     """Whether the matches are of reversed brightness, all or some of them."""
@@ -49,18 +49,18 @@ class PointAgreement(Struct, frozen=True):
     """(n, 2) rows of query and candidate keypoints that follow it."""
 
 
-def log_nfa(inliers: int, tentative: int, area: float, tolerance: float) -> float:
+def log_nfa(inliers: int, tentative: int, sample: int, area: float, tolerance: float) -> float:
     """Return the logarithm (base 10) of a map's number of false alarms.
 
     The a-contrario measure of Moisan and Stival (2004): the expected number of maps that `inliers`
-    of `tentative` matches follow within `tolerance` pixels, if all matches were spread by chance
-    over `area` square pixels of the original.
+    of `tentative` matches follow within `tolerance` pixels, if `sample` of them fix the map and all
+    were spread by chance over `area` square pixels of the original.
     """
-    if inliers <= _SAMPLE or tentative <= _SAMPLE:
+    if inliers <= sample:
         return 0.0
     chance = math.log10(min(1.0, math.pi * tolerance * tolerance / area))
-    ways = _log_choose(tentative, inliers) + _log_choose(inliers, _SAMPLE)
-    return math.log10(tentative - _SAMPLE) + ways + chance * (inliers - _SAMPLE)
+    ways = _log_choose(tentative, inliers) + _log_choose(inliers, sample)
+    return math.log10(max(1, tentative - sample)) + ways + chance * (inliers - sample)
 
 
 def _log_choose(n: int, k: int) -> float:
@@ -134,25 +134,27 @@ def _agreement(
     if kept is None:
         return None
     first, second = (points[:, :2].astype(np.float64) for points in (matches.here, matches.there))
-    matrix: Map | None = None
+    fitted: FittedMap | None = None
     for step in _STEPS:
-        if int(kept.sum()) < LEAST:
+        fitted = homography.fit(first[kept], second[kept]) if kept.sum() >= LEAST else None
+        if fitted is None:
             return None
-        matrix = homography.fit(first[kept], second[kept])
-        if matrix is None:
-            return None
-        away = np.linalg.norm(homography.project(matrix, first) - second, axis=1)
+        away = np.linalg.norm(homography.project(fitted.matrix, first) - second, axis=1)
         kept = away < step * tolerance
     inliers = min(_places(first[kept]), _places(second[kept]))
-    if inliers < LEAST or matrix is None:
+    if inliers < LEAST or fitted is None:
         return None
+    matrix = fitted.matrix
     if mirrored:
         matrix = matrix @ homography.mirroring(matches.width)
     return PointAgreement(
         matrix=matrix / matrix[2, 2],
-        log_nfa=log_nfa(inliers, len(first), candidate.width * candidate.height, tolerance),
+        log_nfa=log_nfa(
+            inliers, len(first), fitted.sample, candidate.width * candidate.height, tolerance
+        ),
         inliers=inliers,
         tentative=len(first),
+        sample=fitted.sample,
         mirrored=mirrored,
         negative=negative,
         pairs=matches.pairs[kept],

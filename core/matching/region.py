@@ -24,6 +24,8 @@ from core.matching.point_agreement import PointAgreement
 from core.matching.policy import Policy
 from core.types import Pixels
 
+_BENT = 0.04
+"""Share of the blocks that must agree besides once a deformation is undone, for it to be one."""
 _PART_MARGIN = 0.3
 """Share by which a part that is looked at again is larger than the overlap, on each side."""
 _PART_MOST = 0.45
@@ -54,11 +56,10 @@ class SharedRegion(Struct, frozen=True):
     overlay: Overlay
     blocks: BlockAgreement
 
-    @property
-    def evidence(self) -> float:
-        """Return a rank among the hypotheses of one pair: agreeing blocks and matches."""
-        blocks = self.blocks
-        return blocks.inner_strong + 0.3 * blocks.agreeing + self.points.inliers
+    @classmethod
+    def of(cls, points: PointAgreement, laid: Overlay) -> SharedRegion:
+        """Compare the blocks of an overlay."""
+        return cls(points, laid, block_agreement.agreement(laid))
 
 
 def find(query: Side, original: Side, policy: Policy) -> SharedRegion | None:
@@ -69,7 +70,7 @@ def find(query: Side, original: Side, policy: Policy) -> SharedRegion | None:
     best: SharedRegion | None = None
     for found in _maps(query, original, policy):
         for trial in _trials(query, original, found, policy):
-            if best is None or trial.evidence > best.evidence:
+            if best is None or _rank(trial, policy) > _rank(best, policy):
                 best = trial
         if best is not None and best.points.log_nfa < policy.certain and best.blocks.agreeing:
             break
@@ -106,6 +107,13 @@ def confirms(region: SharedRegion, policy: Policy) -> bool:
     return probable or outlined or possible
 
 
+def _rank(region: SharedRegion, policy: Policy) -> tuple[bool, float]:
+    """Rank the hypotheses of one pair: confirmed ones, then by agreeing blocks and matches."""
+    blocks = region.blocks
+    weight = blocks.inner_strong + 0.3 * blocks.agreeing + region.points.inliers
+    return confirms(region, policy), weight
+
+
 def _maps(query: Side, original: Side, policy: Policy) -> Iterator[PointAgreement]:
     """Yield the maps worth laying, the likeliest first; at most two, and a closer look at one."""
     found = point_agreement.agreements(
@@ -131,11 +139,13 @@ def _trials(
     laid = overlay.lay(query.pixels, original.pixels, found.matrix)
     if laid is None:
         return
-    blocks = block_agreement.agreement(laid)
-    yield SharedRegion(found, laid, blocks)
+    straight = SharedRegion.of(found, laid)
+    blocks = straight.blocks
+    yield straight
     if blocks.share < policy.even_share or found.log_nfa > policy.bent:
-        bent = overlay.deformed(laid, negative=found.negative)
-        yield SharedRegion(found, bent, block_agreement.agreement(bent))
+        bent = SharedRegion.of(found, overlay.deformed(laid, negative=found.negative))
+        if bent.blocks.share >= blocks.share + _BENT:
+            yield bent
 
 
 def _closer_look(
@@ -156,7 +166,9 @@ def _closer_look(
     )
     for one in again:
         if one.mirrored == found.mirrored:
-            nfa = point_agreement.log_nfa(one.inliers, one.tentative, area, _PART_TOLERANCE)
+            nfa = point_agreement.log_nfa(
+                one.inliers, one.tentative, one.sample, area, _PART_TOLERANCE
+            )
             return replace(one, log_nfa=nfa, pairs=found.pairs)
     return None
 

@@ -25,7 +25,7 @@ def test_a_slanted_map_is_fitted_from_many_points() -> None:
     points = _grid(5)
     fitted = homography.fit(points, homography.project(SLANTED, points))
     assert fitted is not None
-    assert np.allclose(fitted, SLANTED, atol=1e-6)
+    assert np.allclose(fitted.matrix, SLANTED, atol=1e-6)
 
 
 def test_few_points_fit_a_similarity_only() -> None:
@@ -33,7 +33,8 @@ def test_few_points_fit_a_similarity_only() -> None:
     points = np.array([[0.0, 0.0], [10.0, 0.0], [10.0, 12.0], [0.0, 12.0]])
     fitted = homography.fit(points, points * 2.0 + [[0, 0], [1, 0], [0, 0], [0, 1]])
     assert fitted is not None
-    assert fitted[0, 0] == pytest.approx(fitted[1, 1])
+    assert fitted.matrix[0, 0] == pytest.approx(fitted.matrix[1, 1])
+    assert fitted.sample == 2
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ def test_the_map_of_a_crop_is_exact() -> None:
 
 def test_false_alarms_fall_with_the_matches_that_agree() -> None:
     """More inliers are less likely by chance; more tentative matches make chance likelier."""
-    few, many = (point_agreement.log_nfa(k, 60, 400 * 300, 4.0) for k in (10, 40))
-    crowded = point_agreement.log_nfa(10, 400, 400 * 300, 4.0)
+    few, many = (point_agreement.log_nfa(k, 60, 4, 400 * 300, 4.0) for k in (10, 40))
+    crowded = point_agreement.log_nfa(10, 400, 4, 400 * 300, 4.0)
     assert many < few < crowded
-    assert point_agreement.log_nfa(4, 60, 400 * 300, 4.0) == 0.0
+    assert point_agreement.log_nfa(4, 60, 4, 400 * 300, 4.0) == 0.0
