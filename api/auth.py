@@ -81,23 +81,28 @@ class Guard:
             structlog.contextvars.bind_contextvars(tenant=caller.tenant)
             connection.scope["auth"] = caller
             return
-        caller = self._local_caller(connection) or self._keyed_caller(connection)
+        caller = self._caller(connection)
         structlog.contextvars.bind_contextvars(tenant=caller.tenant)
         if RANK[caller.role] < RANK[needed]:
             raise ForbiddenError(f"this takes a key of role {needed}, and yours has {caller.role}")
         _check_names(connection, handler)
         connection.scope["auth"] = caller
 
-    def _local_caller(self, connection: Connection) -> Caller | None:
-        """Return the caller that sends the key of the data folder, None for another key or none.
+    def _caller(self, connection: Connection) -> Caller:
+        """Return the caller of a key; without keys, the one on this machine.
 
-        A wrong one is refused even if the service takes no keys: it names a tenant, and the
-        request would be answered for `default`. Raise UnauthorizedError, ForbiddenError.
+        A wrong key of the data folder is refused even if the service takes no keys: it names a
+        tenant, and the request would be answered for `default`. Raise UnauthorizedError,
+        ForbiddenError.
         """
-        token = _bearer(connection)
-        if not token.startswith(PREFIX):
-            return None
-        tenant = None if self._local is None else self._local.tenant(token)
+        scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+        key = token.strip() if scheme.lower() == "bearer" else ""
+        if not key.startswith(PREFIX):
+            if self._grants:
+                return self._keyed_caller(key)
+            self._check_own_machine(connection)
+            return Caller("default", "admin")
+        tenant = None if self._local is None else self._local.tenant(key)
         if tenant is None:
             raise UnauthorizedError(
                 "this data folder key is from another start of the service, or of another folder: "
@@ -107,20 +112,15 @@ class Guard:
         check_same_machine(connection)
         return Caller(tenant, "admin")
 
-    def _keyed_caller(self, connection: Connection) -> Caller:
-        """Return the caller of an API key; without keys, the one on this machine.
+    def _check_own_machine(self, connection: Connection) -> None:
+        """Raise ForbiddenError for a request from another machine, or from a page of another site.
 
-        Raise UnauthorizedError, ForbiddenError.
+        Such a page could otherwise post forms here, or reach the service by a host name that it
+        points at this machine (DNS rebinding): so the address listened on must be a loopback one,
+        `Host` a plain address, localhost or the host of SEENIT_PUBLIC_URL, and `Origin`, if sent,
+        the service itself. No untrusted proxy may have passed the request on, not even to a service
+        that is open to all.
         """
-        if not self._grants:
-            self._check_direct(connection)
-            if not self._open_to_all:
-                self._check_local(connection)
-            return Caller("default", "admin")
-        return self._caller(_bearer(connection))
-
-    def _check_direct(self, connection: Connection) -> None:
-        """Raise ForbiddenError for a request that an untrusted proxy passed on."""
         header = sign(connection.scope["headers"])
         if header is not None and not self._proxies.trust(connection.scope):
             raise ForbiddenError(
@@ -129,18 +129,11 @@ class Guard:
                 "address in SEENIT_TRUSTED_PROXY",
                 field=header,
             )
-
-    def _check_local(self, connection: Connection) -> None:
-        """Raise ForbiddenError for a request from another machine, or from a page of another site.
-
-        Such a page could otherwise post forms here, or reach the service by a host name that it
-        points at this machine (DNS rebinding): so the address listened on must be a loopback one,
-        `Host` a plain address, localhost or the host of SEENIT_PUBLIC_URL, and `Origin`, if sent,
-        the service itself.
-        """
+        if self._open_to_all:
+            return
         server = str((connection.scope.get("server") or ("", 0))[0])
         host = connection.headers.get("host", "")
-        name = host.rpartition(":")[0] if _PORT.search(host) else host
+        name = _PORT.sub("", host)
         origin = connection.headers.get("origin")
         address, listening = _address(name.strip("[]")), _address(server)
         public = urlsplit(self._public_url)
@@ -169,7 +162,7 @@ class Guard:
         )
         return Caller(tenant, "write")
 
-    def _caller(self, key: str) -> Caller:
+    def _keyed_caller(self, key: str) -> Caller:
         if not key:
             raise UnauthorizedError("send Authorization: Bearer KEY", field="Authorization")
         mine = hashlib.sha256(key.encode()).hexdigest()
@@ -209,12 +202,6 @@ def _check_names(connection: Connection, handler: BaseRouteHandler) -> None:
             )
         if len(values) > 1:
             raise MalformedError(f"{name} is sent {len(values)} times: send it once", field=name)
-
-
-def _bearer(connection: Connection) -> str:
-    """Return the token of `Authorization: Bearer TOKEN`, empty if there is none."""
-    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def check_same_machine(connection: Connection) -> None:

@@ -17,7 +17,12 @@ _DIGITS = re.compile(rb"[0-9]+")
 
 def fault(headers: Iterable[tuple[bytes, bytes]], version: str) -> str | None:
     """Return why the end of a request is ambiguous or its Host invalid, None if all is well."""
-    hosts, lengths, codings = _named(headers, b"host", b"content-length", b"transfer-encoding")
+    hosts: list[tuple[bytes, bytes]] = []
+    lengths: list[tuple[bytes, bytes]] = []
+    codings: list[tuple[bytes, bytes]] = []
+    named = {b"host": hosts, b"content-length": lengths, b"transfer-encoding": codings}
+    for name, value in headers:  # some proxies read an underscore as a hyphen
+        named.get(name.lower().replace(b"_", b"-"), []).append((name, value))
     faults = (
         (
             not all(HOST.fullmatch(value) for _, value in hosts),
@@ -39,13 +44,3 @@ def fault(headers: Iterable[tuple[bytes, bytes]], version: str) -> str | None:
         ),
     )
     return next((why for found, why in faults if found), None)
-
-
-def _named(
-    headers: Iterable[tuple[bytes, bytes]], *wanted: bytes
-) -> list[list[tuple[bytes, bytes]]]:
-    """Return the headers of each name, also with an underscore: some proxies read a hyphen."""
-    found: dict[bytes, list[tuple[bytes, bytes]]] = {name: [] for name in wanted}
-    for name, value in headers:
-        found.get(name.lower().replace(b"_", b"-"), []).append((name, value))
-    return list(found.values())

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Any
 
 import structlog
 from litestar.enums import ScopeType
@@ -19,7 +18,7 @@ from api.problems import METHODS, refusing
 from api.routes.metrics import MetricsRoutes
 from core.errors import MalformedError
 
-REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 """Request ids that a caller may choose; others are replaced, as ids go to logs and headers."""
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -42,13 +41,11 @@ class EdgeMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, with its id, headers, log line and metrics."""
-        if scope["type"] == ScopeType.HTTP:
-            await self._answer(scope, receive, send)
-        else:
+        if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
-
-    async def _answer(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
-        request_id = _id_of(scope)
+            return
+        named = [value for name, value in scope["headers"] if name == b"x-request-id"]
+        request_id = next(filter(REQUEST_ID.fullmatch, named), None) or str(uuid7()).encode()
         status = 500
         started = time.perf_counter()
 
@@ -56,16 +53,19 @@ class EdgeMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = _with_headers(message.get("headers", ()), request_id)
+                headers = [(bytes(k).lower(), bytes(v)) for k, v in message.get("headers", ())]
+                names = {name for name, _ in headers}
+                headers += [(name, value) for name, value in HEADERS if name not in names]
+                message["headers"] = [*headers, (b"x-request-id", request_id)]
             await send(message)
 
         fault = framing.fault(scope["headers"], scope["http_version"])
         app = self._app if fault is None else refusing(MalformedError(fault))
         # An app mounted elsewhere may hand over its own state.
-        scope.setdefault("state", {})["request_id"] = request_id
+        scope.setdefault("state", {})["request_id"] = request_id.decode()
         # A server may begin a request in the context of the one before it on the connection.
         structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=request_id)
+        structlog.contextvars.bind_contextvars(request_id=request_id.decode())
         try:
             await app(scope, receive, sent)
         finally:
@@ -76,6 +76,7 @@ class EdgeMiddleware:
         """Count an answer, and write its access log line."""
         route = str(scope.get("path_template") or "unmatched")
         problem = scope["state"].get("problem")
+        params = scope.get("path_params") or {}
         # a caller may send any word as a method, and each would be a new time series
         method = scope["method"] if scope["method"] in METHODS else "other"
         self._metrics.answered(method, route, status, seconds, problem)
@@ -87,28 +88,5 @@ class EdgeMiddleware:
             status=status,
             ms=round(seconds * 1000, 1),
             **({} if problem is None else {"problem": problem}),
-            **_named(scope),
+            **{name: str(params[name]) for name in ("job_id", "image_id") if name in params},
         )
-
-
-def _named(scope: HTTPScope) -> dict[str, str]:
-    """Return the ids of the job or picture that the path names."""
-    params = scope.get("path_params") or {}
-    return {name: str(params[name]) for name in ("job_id", "image_id") if name in params}
-
-
-def _id_of(scope: Any) -> str:  # noqa: ANN401 - a TypedDict of the framework's
-    for name, value in scope["headers"]:
-        if name == b"x-request-id":
-            chosen = value.decode("latin-1")
-            if REQUEST_ID.fullmatch(chosen):
-                return str(chosen)
-    return str(uuid7())
-
-
-def _with_headers(headers: Any, request_id: str) -> list[tuple[bytes, bytes]]:  # noqa: ANN401 - as above
-    held = [(bytes(name).lower(), bytes(value)) for name, value in headers]
-    names = {name for name, _ in held}
-    held += [(name, value) for name, value in HEADERS if name not in names]
-    held.append((b"x-request-id", request_id.encode()))
-    return held
