@@ -138,7 +138,7 @@ class Ledger:
         Raise StoreUnavailableError, IndexUnavailableError (also if the index lags too far to
         settle), CorruptError.
         """
-        return self._tail(tenant).outcomes.keys()
+        return self._tail(tenant).layer.outcomes.keys()
 
     def _tail(self, tenant: str) -> LogTail:
         """Return the log after the index's watermark; project first if the index lags too far."""
@@ -160,7 +160,7 @@ class Ledger:
         self, tenant: str, tail: LogTail, waiting: dict[str, Claim]
     ) -> dict[str, Operation | None]:
         """Return operations of jobs with a done mark; delete pending ones below the watermark."""
-        unknown = [job_id for job_id in waiting if job_id not in tail.outcomes]
+        unknown = [job_id for job_id in waiting if job_id not in tail.layer.outcomes]
         marks = self._blobs.get_many([keys.done(tenant, job_id) for job_id in unknown])
         ended: dict[str, Operation | None] = {}
         for job_id, mark in zip(unknown, marks, strict=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from core.errors import CorruptError, IndexUnavailableError
@@ -10,8 +10,7 @@ from core.event_log.decide import apply
 from core.event_log.overlay_state import OverlayLayer
 from core.lru_cache import LRUCache
 from core.ports import Index, Log
-from core.records import FORMAT, Entry, Operation, Outcome, State, Tombstone
-from core.types import ActiveSpaces, SpaceKind
+from core.records import FORMAT, Entry, Operation
 
 LONGEST = 4_000
 """Entries of the longest tail: past that the index is too far behind for an overlay."""
@@ -43,26 +42,6 @@ class LogTail(NamedTuple):
     def lag(self) -> int:
         """Count the entries that the index does not hold yet."""
         return len(self.entries)
-
-    @property
-    def states(self) -> Mapping[str, State]:
-        """Return the newest state of each record that the entries touched, by image_id."""
-        return self.layer.states
-
-    @property
-    def removed(self) -> Mapping[str, Tombstone]:
-        """Return the tombstones by image_id."""
-        return self.layer.removed
-
-    @property
-    def standings(self) -> Mapping[SpaceKind, ActiveSpaces]:
-        """Return the active spaces, of the kinds that the entries change."""
-        return self.layer.standings
-
-    @property
-    def outcomes(self) -> Mapping[str, Outcome]:
-        """Return the outcomes by job_id."""
-        return self.layer.outcomes
 
     def entry(self, seq: int) -> Entry | None:
         """Return one of the entries, None if it is outside of the tail."""

@@ -58,7 +58,7 @@ class JobView(Struct, frozen=True, kw_only=True):
 
 def records(snapshot: Snapshot, found: Sequence[Record]) -> list[RecordView]:
     """Return records with their originals and reasons, in order."""
-    _fetch_reasons(snapshot, ((one.state.image_id, one.state.decision) for one in found))
+    reasons = _reasons(snapshot, [(one.state.image_id, one.state.decision) for one in found])
     joined = originals(snapshot, [record.state.verdict for record in found])
     named = {match.image_id for record in found for match in record.state.verdict.matches}
     gone = snapshot.gone(sorted(named))
@@ -66,9 +66,9 @@ def records(snapshot: Snapshot, found: Sequence[Record]) -> list[RecordView]:
     active = {kind: one.active.space.space_id for kind, one in spaces.items()}
     return [
         RecordView(
-            record=_without(record, gone),
+            record=_without(record, gone) if gone else record,
             original=joined.get(record.state.verdict.original or ""),
-            reason=reason(snapshot, record.state.image_id, record.state.decision),
+            reason=reasons.get((record.state.image_id, record.state.decision.reason)),
             spaces=_spaces(record.state.spaces, active),
             chosen=bool(active),
             gone=sum(match.image_id in gone for match in record.state.verdict.matches),
@@ -111,13 +111,13 @@ def _without(record: Record, gone: AbstractSet[str]) -> Record:
 
 def jobs(snapshot: Snapshot, found: Sequence[JobState]) -> list[JobView]:
     """Return jobs with their originals and reasons, in order."""
-    _fetch_reasons(snapshot, ((job.image_id, job.decision) for job in found))
+    reasons = _reasons(snapshot, [(job.image_id, job.decision) for job in found])
     joined = originals(snapshot, [job.verdict for job in found])
     return [
         JobView(
             job=job,
             original=joined.get(job.verdict.original or "") if job.verdict else None,
-            reason=reason(snapshot, job.image_id, job.decision),
+            reason=reasons.get((job.image_id, job.decision.reason)) if job.decision else None,
         )
         for job in found
     ]
@@ -126,32 +126,29 @@ def jobs(snapshot: Snapshot, found: Sequence[JobState]) -> list[JobView]:
 def originals(snapshot: Snapshot, verdicts: Iterable[Verdict | None]) -> dict[str, OriginalView]:
     """Return the originals that some verdicts name, by image_id."""
     ids = list(dict.fromkeys(v.original for v in verdicts if v is not None and v.original))
-    views = {}
-    held = snapshot.records(ids)
-    _fetch_reasons(snapshot, ((r.state.image_id, r.state.decision) for r in held if r is not None))
-    for image_id, record in zip(ids, held, strict=True):
-        views[image_id] = OriginalView(image_id=image_id)
-        if record is not None:
-            views[image_id] = OriginalView(
-                image_id=image_id,
-                external_id=record.fields.external_id,
-                owner_id=record.fields.owner_id,
-                decision=record.state.decision,
-                reason=reason(snapshot, image_id, record.state.decision),
-                accepted_at=record.state.accepted_at,
-                revision=record.state.revision,
-            )
+    views = {image_id: OriginalView(image_id=image_id) for image_id in ids}
+    held = [record for record in snapshot.records(ids) if record is not None]
+    reasons = _reasons(snapshot, [(one.state.image_id, one.state.decision) for one in held])
+    for record in held:
+        state = record.state
+        views[state.image_id] = OriginalView(
+            image_id=state.image_id,
+            external_id=record.fields.external_id,
+            owner_id=record.fields.owner_id,
+            decision=state.decision,
+            reason=reasons.get((state.image_id, state.decision.reason)),
+            accepted_at=state.accepted_at,
+            revision=state.revision,
+        )
     return views
 
 
-def reason(snapshot: Snapshot, image_id: str, decision: Decision | None) -> str | None:
-    """Return the reason a person gave for a decision, None if there is none."""
-    if decision is None or decision.reason is None:
-        return None
-    return snapshot.shelf.fields(snapshot.tenant, image_id, decision.reason).reason
-
-
-def _fetch_reasons(snapshot: Snapshot, decided: Iterable[tuple[str, Decision | None]]) -> None:
-    """Prefetch the fields that `reason` reads."""
-    reasons = [(one, made.reason) for one, made in decided if made is not None and made.reason]
-    snapshot.shelf.fetch_fields(snapshot.tenant, reasons)
+def _reasons(
+    snapshot: Snapshot, decided: Sequence[tuple[str, Decision | None]]
+) -> dict[tuple[str, str | None], str | None]:
+    """Return the reasons that people gave for decisions, by image_id and operation."""
+    given = {(one, made.reason) for one, made in decided if made is not None and made.reason}
+    if given:  # all at once
+        snapshot.shelf.fetch_fields(snapshot.tenant, given)
+    fields = snapshot.shelf.fields
+    return {(one, op_id): fields(snapshot.tenant, one, op_id).reason for one, op_id in given}

@@ -109,7 +109,7 @@ class RecordReader:
         query = snapshot.vector_of(self._settled(snapshot, image_id), space_id)
         if query is None:
             raise ConflictError(f"picture {image_id} has no vector in the space {space_id}")
-        depth = limit + len(snapshot.tail.removed)
+        depth = limit + len(snapshot.layer.removed)
         while True:
             hits = snapshot.index.find_neighbours(
                 tenant,
@@ -209,7 +209,7 @@ def _shown(
 
 def _owned_settled(snapshot: Snapshot, owner_id: str) -> Iterator[str]:
     """Yield an owner's records: of the tail, then of the index."""
-    states = snapshot.tail.states.values()
+    states = snapshot.layer.states.values()
     yield from _owned_fields(
         snapshot, [(state.image_id, state.fields) for state in states], owner_id
     )
@@ -245,7 +245,7 @@ def _owned_fields(
 
 def _failed(snapshot: Snapshot) -> Iterator[str]:
     """Yield the pictures whose ingest failed."""
-    for outcome in snapshot.tail.outcomes.values():
+    for outcome in snapshot.layer.outcomes.values():
         if outcome.kind == "ingest" and outcome.problem is not None:
             yield outcome.image_id
     before = None

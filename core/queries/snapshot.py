@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
+from core.event_log.tail import LogTail
 from core.filters import card, passes
 from core.ports import Filters, Index, RecordCard
 from core.records import Outcome, Record, State, Tombstone
@@ -15,40 +16,10 @@ Place = tuple[str, str]
 """The (accepted_at, id) below which the rest of a list lies."""
 
 
-@runtime_checkable
-class ReadsTail(Protocol):
-    """The newest states that the entries after the watermark left."""
-
-    @property
-    def states(self) -> Mapping[str, State]:
-        """Return states by image_id."""
-
-    @property
-    def removed(self) -> Mapping[str, Tombstone]:
-        """Return tombstones by image_id."""
-
-    @property
-    def standings(self) -> Mapping[SpaceKind, ActiveSpaces]:
-        """Return changed spaces by kind."""
-
-    @property
-    def outcomes(self) -> Mapping[str, Outcome]:
-        """Return outcomes by job_id."""
-
-    @property
-    def head(self) -> int:
-        """Return the highest entry of the log that was read."""
-
-    @property
-    def watermark(self) -> int:
-        """Return the entry up to which the index holds everything."""
-
-
-@runtime_checkable
 class FollowsLog(Protocol):
     """A reader of every tenant's log."""
 
-    def tail(self, tenant: str) -> ReadsTail:
+    def tail(self, tenant: str) -> LogTail:
         """Return the present tail. Raise StoreUnavailableError, CorruptError."""
 
 
@@ -88,11 +59,12 @@ class Snapshot:
     `index` serves reads that no tail can overlay: searches, values and counts.
     """
 
-    def __init__(self, index: Index, shelf: PictureStore, tenant: str, tail: ReadsTail) -> None:
+    def __init__(self, index: Index, shelf: PictureStore, tenant: str, tail: LogTail) -> None:
         self.index = index
         self.shelf = shelf
         self.tenant = tenant
         self.tail = tail
+        self.layer = tail.layer
 
     # --- records --------------------------------------------------------------------------------
 
@@ -103,7 +75,7 @@ class Snapshot:
 
     def touched(self, image_id: str) -> bool:
         """Return whether the tail changed or deleted a record."""
-        return image_id in self.tail.states or image_id in self.tail.removed
+        return image_id in self.layer.states or image_id in self.layer.removed
 
     def cards(self, ids: Sequence[str]) -> dict[str, RecordCard]:
         """Return the cards of live records by image_id."""
@@ -118,14 +90,14 @@ class Snapshot:
         """Return the states of the live copies of an original."""
         held = self.index.find_states(self.tenant, originals=[original])
         found = {state.image_id: state for state in held}
-        for image_id, state in self.tail.states.items():
+        for image_id, state in self.layer.states.items():
             known = found.get(image_id)
             if known is None or known.revision < state.revision:
                 found[image_id] = state
         return [
             state
             for image_id, state in found.items()
-            if image_id not in self.tail.removed
+            if image_id not in self.layer.removed
             and image_id != original
             and state.original == original
         ]
@@ -165,14 +137,14 @@ class Snapshot:
 
     def removed(self, image_id: str) -> Tombstone | None:
         """Return the tombstone of a deleted picture, None for any other."""
-        held = self.tail.removed.get(image_id)
+        held = self.layer.removed.get(image_id)
         return held or self.index.read_tombstones(self.tenant, [image_id])[0]
 
     def gone(self, ids: Sequence[str]) -> set[str]:
         """Return the deleted ones of some ids."""
         held = self.index.read_tombstones(self.tenant, ids) if ids else []
         dead = {one for one, tombstone in zip(ids, held, strict=True) if tombstone is not None}
-        return dead | (self.tail.removed.keys() & set(ids))
+        return dead | (self.layer.removed.keys() & set(ids))
 
     # --- jobs and spaces ------------------------------------------------------------------------
 
@@ -180,19 +152,19 @@ class Snapshot:
         """Return outcomes in order, None for jobs that are unknown or have not ended."""
         held = self.index.read_outcomes(self.tenant, job_ids)
         return [
-            self.tail.outcomes.get(job_id) or outcome
+            self.layer.outcomes.get(job_id) or outcome
             for job_id, outcome in zip(job_ids, held, strict=True)
         ]
 
     def active_spaces(self) -> dict[SpaceKind, ActiveSpaces]:
         """Return the spaces of each kind that the log names."""
-        return {**self.index.active_spaces(self.tenant), **self.tail.standings}
+        return {**self.index.active_spaces(self.tenant), **self.layer.standings}
 
     def _known(self, image_id: str, record: Record | None) -> Record | None:
         """Return a record of the index as of this snapshot, None if it was deleted."""
-        if image_id in self.tail.removed:
+        if image_id in self.layer.removed:
             return None
-        newer = self.tail.states.get(image_id)
+        newer = self.layer.states.get(image_id)
         if newer is None:
             return record
         if record is None:

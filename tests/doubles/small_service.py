@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from uuid_utils import uuid7
@@ -35,6 +35,8 @@ from core.errors import (
     PreconditionError,
     QueueUnavailableError,
 )
+from core.event_log.overlay_state import OverlayLayer
+from core.event_log.tail import LogTail
 from core.imaging.decoding import inspect
 from core.imaging.previews import Previews
 from core.ingest.accept import Acceptor
@@ -48,7 +50,7 @@ from core.records import Job, LogPlace, Outcome, Problem, Record, State, Tombsto
 from core.search.searcher import Searcher
 from core.storage.picture_store import PictureStore
 from core.storage.signed_urls import URLSigner
-from core.types import ActiveSpaces, Decision, Space, SpaceKind, Verdict
+from core.types import Decision, Space, Verdict
 from tests.doubles.records import fingerprint
 from tests.doubles.toy_embedder import ToyEmbedder
 from tests.doubles.toys import Decoder, ToyCaptions
@@ -61,15 +63,18 @@ BROKEN = b"broken inside"
 """End of a file that fails when it is settled."""
 
 
-class Tail(NamedTuple):
-    """Tail of a log, set by a test."""
-
-    states: Mapping[str, State] = {}
-    removed: Mapping[str, Tombstone] = {}
-    outcomes: Mapping[str, Outcome] = {}
-    head: int = 0
-    watermark: int = 0
-    standings: Mapping[SpaceKind, ActiveSpaces] = {}
+def tail_of(
+    *,
+    states: Mapping[str, State] = {},
+    removed: Mapping[str, Tombstone] = {},
+    outcomes: Mapping[str, Outcome] = {},
+    head: int = 0,
+) -> LogTail:
+    """Return a tail of a log, with these effects of its entries."""
+    layer = OverlayLayer()
+    layer.states, layer.removed = dict(states), dict(removed)
+    layer.outcomes = dict(outcomes)
+    return LogTail("", head, "", (), layer)
 
 
 @dataclass
@@ -77,14 +82,13 @@ class Follower:
     """Log follower with the tails that a test sets; none by default."""
 
     index: SQLiteIndex
-    tails: dict[str, Tail] = field(default_factory=dict)
+    tails: dict[str, LogTail] = field(default_factory=dict)
     fails: Exception | None = None
 
-    def tail(self, tenant: str) -> Tail:
+    def tail(self, tenant: str) -> LogTail:
         if self.fails is not None:
             raise self.fails
-        watermark = self.index.watermark(tenant)
-        return self.tails.get(tenant, Tail(head=watermark, watermark=watermark))
+        return self.tails.get(tenant, tail_of(head=self.index.watermark(tenant)))
 
 
 class Queue:

@@ -26,7 +26,7 @@ from rag.providers.base import GUIDE
 from rag.providers.registry import FORMATS
 from rag.types import DroppedPicture, RelevantPicture, RetrievalResult
 from tests.doubles.records import image_id, record
-from tests.doubles.small_service import Service, Tail
+from tests.doubles.small_service import Service, tail_of
 from tests.samples.pictures import photo
 
 TENANT = "default"
@@ -92,12 +92,10 @@ class Setting:
         for one in records:
             place = keys.derived(TENANT, one.state.image_id, "fingerprint")
             self.service.blobs.put([(place, msgspec.msgpack.encode(one.fingerprint))])
-        watermark = self.service.index.watermark(TENANT)
-        self.service.follower.tails[TENANT] = Tail(
+        self.service.follower.tails[TENANT] = tail_of(
             states={one.state.image_id: one.state for one in records},
             removed={stone.image_id: stone for stone in removed},
-            head=watermark + 1,
-            watermark=watermark,
+            head=self.service.index.watermark(TENANT) + 1,
         )
 
     def build(self, **wanted: object) -> PromptResult:

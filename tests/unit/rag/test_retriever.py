@@ -20,6 +20,7 @@ from core.errors import (
     MalformedError,
     MissingError,
 )
+from core.event_log.tail import LogTail
 from core.matching.policy import POLICY
 from core.ports import Filters
 from core.queries.snapshot import Snapshots
@@ -30,7 +31,7 @@ from core.types import Decision, SpaceKind, Value
 from rag.retriever import Retriever
 from rag.types import RetrievalResult
 from tests.doubles.records import fingerprint, image_id, moment, record, tombstone
-from tests.doubles.small_service import Tail
+from tests.doubles.small_service import tail_of
 from tests.doubles.word_embedders import DIMENSIONS, Pair, WordEmbedder, words
 
 VISUAL, CAPTION = "visual-0c0c0c0c", "caption-0c0c0c0c"
@@ -44,7 +45,7 @@ class Stock:
         self.blobs = open_blobs("memory://")
         self.index = SQLiteIndex(folder / "index.sqlite", POLICY, durable=False)
         self.calibrations = CalibrationStore(self.blobs, seconds=0)
-        self.tails: dict[str, Tail] = {}
+        self.tails: dict[str, LogTail] = {}
         self.embedders = Pair(visual, caption)
         self.shelf = PictureStore(self.blobs)
         searcher = Searcher(
@@ -56,8 +57,8 @@ class Stock:
         self.retriever = Retriever(searcher, self.index, self.embedders, self.calibrations)
         self._seq = 0
 
-    def tail(self, tenant: str) -> Tail:
-        return self.tails.get(tenant, Tail())
+    def tail(self, tenant: str) -> LogTail:
+        return self.tails.get(tenant, tail_of())
 
     def put(self, *records: Record, removed: Sequence[int] = ()) -> None:
         """Project one entry of the log."""
@@ -79,8 +80,8 @@ class Stock:
             TENANT,
             [StoredFingerprint(image_id=made.image_id, fingerprint=found.fingerprint, preview=b"")],
         )
-        states = {**self.tail(TENANT).states, made.image_id: made}
-        self.tails[TENANT] = Tail(states=states, head=self._seq + 1)
+        states = {**self.tail(TENANT).layer.states, made.image_id: made}
+        self.tails[TENANT] = tail_of(states=states, head=self._seq + 1)
 
 
 def picture(n: int, shows: str, said: str | None = None, **state: Any) -> Record:  # noqa: ANN401

@@ -41,7 +41,7 @@ def test_a_tail_is_what_lies_after_the_watermark() -> None:
     behind(store, 2)
     tail = follower(store).tail(TENANT)
     assert (tail.watermark, tail.head, tail.lag) == (2, 4, 2)
-    assert (set(tail.states), set(tail.outcomes)) == ({"i2", "i3"}, {"i2", "i3"})
+    assert (set(tail.layer.states), set(tail.layer.outcomes)) == ({"i2", "i3"}, {"i2", "i3"})
     assert tail.nonce == store.log[4].nonce
     behind(store, 4)
     assert follower(store).tail(TENANT).lag == 0
@@ -52,7 +52,7 @@ def test_a_follower_goes_on_from_where_it_was() -> None:
     store, worker = settled()
     behind(store, 1)
     reader = follower(store)
-    assert set(reader.tail(TENANT).states) == {"i1", "i2", "i3"}
+    assert set(reader.tail(TENANT).layer.states) == {"i1", "i2", "i3"}
     behind(store, 3)
     store.accept(operation("o", "delete", "i3"))
     worker.run(["o"])
@@ -62,7 +62,7 @@ def test_a_follower_goes_on_from_where_it_was() -> None:
     reader._log = log
     log.read = lambda tenant, seq: read.append(seq) or Log(store).read(tenant, seq)  # type: ignore[method-assign,func-returns-value]
     tail = reader.tail(TENANT)
-    assert (read, set(tail.removed), tail.lag) == ([5, 6], {"i3"}, 2)
+    assert (read, set(tail.layer.removed), tail.lag) == ([5, 6], {"i3"}, 2)
 
 
 def test_a_watermark_that_went_back_is_followed() -> None:
@@ -71,7 +71,7 @@ def test_a_watermark_that_went_back_is_followed() -> None:
     reader = follower(store)
     assert reader.tail(TENANT).lag == 0
     behind(store, 0)
-    assert set(reader.tail(TENANT).states) == {"i0", "i1", "i2", "i3"}
+    assert set(reader.tail(TENANT).layer.states) == {"i0", "i1", "i2", "i3"}
 
 
 def spoil(store: Store, at: int, **changes: object) -> None:

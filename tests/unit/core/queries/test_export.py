@@ -25,7 +25,7 @@ from core.queries.export import PAGE, Exported, Exporter, document, numbers, row
 from core.records import Fields, Record, Tombstone
 from core.types import Decision, Evidence, Match, Vector
 from tests.doubles.records import OTHER, SPACE, image_id, moment, random_vector, record, tombstone
-from tests.doubles.small_service import Service, Tail
+from tests.doubles.small_service import Service, tail_of
 
 TENANT = "default"
 HOSTILE = (
@@ -63,12 +63,10 @@ def log(service: Service, *records: Record, removed: tuple[Tombstone, ...] = ())
         for space, vector in one.vectors.items():
             key = keys.vector(TENANT, at, space, one.state.fields)
             service.blobs.put([(key, vector.tobytes())])
-    watermark = service.index.watermark(TENANT)
-    service.follower.tails[TENANT] = Tail(
+    service.follower.tails[TENANT] = tail_of(
         states={one.state.image_id: one.state for one in records},
         removed={stone.image_id: stone for stone in removed},
-        head=watermark + 3,
-        watermark=watermark,
+        head=service.index.watermark(TENANT) + 3,
     )
 
 

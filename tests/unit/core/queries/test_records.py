@@ -16,7 +16,7 @@ from core.ports import Filters
 from core.queries.jobs import UnsettledError
 from core.records import Fields, Job, Outcome, Record, Tombstone
 from tests.doubles.records import image_id, moment, outcome, random_vector, record, tombstone
-from tests.doubles.small_service import SPACE, Service, Tail
+from tests.doubles.small_service import SPACE, Service, tail_of
 
 TENANT = "default"
 
@@ -56,13 +56,11 @@ def log(
                     )
                 ]
             )
-    watermark = service.index.watermark(TENANT)
-    service.follower.tails[TENANT] = Tail(
+    service.follower.tails[TENANT] = tail_of(
         states={one.state.image_id: one.state for one in records},
         removed={stone.image_id: stone for stone in removed},
         outcomes={one.job_id: one for one in ended},
-        head=watermark + 3,
-        watermark=watermark,
+        head=service.index.watermark(TENANT) + 3,
     )
 
 

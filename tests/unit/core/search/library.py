@@ -14,7 +14,7 @@ from core.search.request import SearchRequest
 from core.search.searcher import FoundPicture
 from core.types import Vector
 from tests.doubles.records import image_id, record, tombstone
-from tests.doubles.small_service import Service, Tail
+from tests.doubles.small_service import Service, tail_of
 
 TENANT = "default"
 
@@ -61,12 +61,10 @@ def log(service: Service, *records: Record, removed: tuple[int, ...] = ()) -> No
         service.blobs.put([(place, msgspec.msgpack.encode(one.fingerprint))])
         service.shelf.write_fields(TENANT, [(one.state.image_id, "op", one.fields)])
         states[one.state.image_id] = msgspec.structs.replace(one.state, fields="op", revision=9)
-    watermark = service.index.watermark(TENANT)
-    service.follower.tails[TENANT] = Tail(
+    service.follower.tails[TENANT] = tail_of(
         states=states,
         removed={image_id(n): tombstone(n, 9) for n in removed},
-        head=watermark + 1,
-        watermark=watermark,
+        head=service.index.watermark(TENANT) + 1,
     )
 
 

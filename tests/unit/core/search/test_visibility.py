@@ -25,7 +25,7 @@ from core.search.request import Grouping, Mode, SearchRequest
 from core.search.searcher import FoundPicture
 from core.types import Value
 from tests.doubles.records import image_id, record
-from tests.doubles.small_service import Service, Tail
+from tests.doubles.small_service import Service, tail_of
 from tests.samples.pictures import photo, png
 from tests.unit.api.calls import problem
 
@@ -86,7 +86,7 @@ def fill(service: Service, library: list[Picture]) -> None:
                 held.state, decision=decision, fields="op", revision=9
             )
     service.index.project_entry(TENANT, 1, records, [], [])
-    service.follower.tails[TENANT] = Tail(states=states, head=2, watermark=1)
+    service.follower.tails[TENANT] = tail_of(states=states, head=2)
 
 
 def passes(library: list[Picture], n: int, wanted: tuple[str, ...]) -> bool:
