@@ -31,7 +31,20 @@ class BlobLog:
             data = self._blobs.get(keys.entry(tenant, seq))
         except MissingError:
             return None
-        return self._decode(tenant, seq, data)
+        where = f"entry {seq} of {tenant}"
+        try:
+            written = msgspec.json.decode(data, type=_Format).format
+            if written > FORMAT:
+                raise CorruptError(
+                    f"{where} was written by a newer version (format {written}, known {FORMAT}); "
+                    "run that version"
+                )
+            entry = self._decoder.decode(data)
+        except msgspec.MsgspecError as error:
+            raise CorruptError(f"{where} cannot be read: {error}") from error
+        if entry.seq != seq:
+            raise CorruptError(f"{where} calls itself {entry.seq}")
+        return entry
 
     def append(self, tenant: str, entry: Entry) -> None:
         """Write an entry unless its number is taken.
@@ -81,22 +94,6 @@ class BlobLog:
 
     def _taken(self, tenant: str, numbers: list[int]) -> list[bool]:
         return self._blobs.exists([keys.entry(tenant, seq) for seq in numbers])
-
-    def _decode(self, tenant: str, seq: int, data: bytes) -> Entry:
-        where = f"entry {seq} of {tenant}"
-        try:
-            written = msgspec.json.decode(data, type=_Format).format
-            if written > FORMAT:
-                raise CorruptError(
-                    f"{where} was written by a newer version (format {written}, known {FORMAT}); "
-                    "run that version"
-                )
-            entry = self._decoder.decode(data)
-        except msgspec.MsgspecError as error:
-            raise CorruptError(f"{where} cannot be read: {error}") from error
-        if entry.seq != seq:
-            raise CorruptError(f"{where} calls itself {entry.seq}")
-        return entry
 
 
 def _narrow(taken: int, probed: list[int], found: list[bool]) -> tuple[int, int | None]:

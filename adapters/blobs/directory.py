@@ -46,13 +46,13 @@ class DirectoryBlobs:
         with filesystem(str(root)):
             self._spool.mkdir(parents=True, exist_ok=True)
             self._disk = Disk(self.root, durable=durable)
-            self._disk.folders([self.root.parent, self.root])
+            self._disk.flush([self.root.parent, self.root], gone=True)
             self._clean()
 
     def get(self, key: str) -> bytes:
         """Read one object. Raise MissingError."""
         with filesystem(key):
-            return self._path(key).read_bytes()
+            return (self.root / check(key)).read_bytes()
 
     def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
         """Read objects in order, None for each that is missing."""
@@ -68,7 +68,7 @@ class DirectoryBlobs:
         """Yield an object in chunks of 1 MB. Raise MissingError before the first one."""
 
         def chunks() -> Iterator[bytes]:
-            with filesystem(key), self._path(key).open("rb") as file:
+            with filesystem(key), (self.root / check(key)).open("rb") as file:
                 while chunk := file.read(CHUNK):
                     yield chunk
 
@@ -81,7 +81,7 @@ class DirectoryBlobs:
         found = []
         for key in keys:
             with filesystem(key):
-                found.append(self._path(key).is_file())
+                found.append((self.root / check(key)).is_file())
         return found
 
     def put(self, items: Sequence[tuple[str, bytes | Path]]) -> None:
@@ -90,13 +90,14 @@ class DirectoryBlobs:
         A file is taken over: linked in if it is on the same device, so that nothing is written
         twice, else copied. No other code may write to it afterwards; deleting it is free.
         """
-        paths = [self._path(key) for key, _ in items]
+        paths = [self.root / check(key) for key, _ in items]
         sources = self._write([data for _, data in items])
         try:
             for (key, _), source, path in zip(items, sources, paths, strict=True):
                 with filesystem(key):
                     self._place(source, path, replace=True)
-            self._flush(path.parent for path in paths)
+            with filesystem("a folder"):
+                self._disk.flush_chains({path.parent for path in paths}, keep=KEPT)
         finally:
             self._drop(sources)
 
@@ -107,15 +108,22 @@ class DirectoryBlobs:
 
     def create_many(self, items: Sequence[tuple[str, bytes]]) -> list[bool]:
         """Create objects; False where the key was taken, and then that object is durable too."""
-        paths = [self._path(key) for key, _ in items]
+        paths = [self.root / check(key) for key, _ in items]
         free = [not path.exists() for path in paths]
         sources = self._write([data for (_, data), new in zip(items, free, strict=True) if new])
         try:
             waiting = iter(sources)
             made = []
             for (key, _), path, new in zip(items, paths, free, strict=True):
-                made.append(new and self._link(key, next(waiting), path))
-            self._flush(path.parent for path in paths)
+                made.append(new)
+                if new:
+                    try:
+                        with filesystem(key):
+                            self._place(next(waiting), path, replace=False)
+                    except ExistsError:
+                        made[-1] = False
+            with filesystem("a folder"):
+                self._disk.flush_chains({path.parent for path in paths}, keep=KEPT)
         finally:
             self._drop(sources)
         return made
@@ -124,7 +132,7 @@ class DirectoryBlobs:
         """Delete objects, missing ones without an error, and the folders that become empty."""
         touched: set[Path] = set()
         for key in keys:
-            path = self._path(key)
+            path = self.root / check(key)
             try:
                 with filesystem(key):
                     path.unlink()
@@ -132,7 +140,7 @@ class DirectoryBlobs:
                 continue
             touched.add(self._prune(path.parent))
         with filesystem("a deleted key"):
-            self._disk.folders(touched)
+            self._disk.flush(touched, gone=True)
 
     def keys(self, prefix: str, *, after: str | None = None) -> Iterator[str]:
         """Yield the keys under a prefix, sorted, greater than `after`."""
@@ -157,13 +165,10 @@ class DirectoryBlobs:
         with filesystem(str(self.root)):
             return shutil.disk_usage(self.root).free
 
-    def _path(self, key: str) -> Path:
-        return self.root / check(key)
-
     def _folder(self, prefix: str) -> Path:
         if prefix and not prefix.endswith("/"):
             raise ValueError(f"a prefix ends in a slash: {prefix!r}")
-        return self._path(prefix[:-1]) if prefix else self.root
+        return self.root / check(prefix[:-1]) if prefix else self.root
 
     def _walk(self, prefix: str, after: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
         def wanted(entry: os.DirEntry[str]) -> bool:
@@ -190,7 +195,7 @@ class DirectoryBlobs:
                         _take(data, sources[-1])
                     else:
                         sources[-1].write_bytes(data)
-                self._disk.files(sources)
+                self._disk.flush(sources)
         except MissingError as error:
             self._drop(sources)
             raise StoreUnavailableError(f"a file to be stored is gone: {error}") from error
@@ -198,14 +203,6 @@ class DirectoryBlobs:
             self._drop(sources)
             raise
         return sources
-
-    def _link(self, key: str, source: Path, path: Path) -> bool:
-        try:
-            with filesystem(key):
-                self._place(source, path, replace=False)
-        except ExistsError:
-            return False
-        return True
 
     def _place(self, source: Path, path: Path, *, replace: bool) -> None:
         for tries in range(TRIES):
@@ -229,10 +226,6 @@ class DirectoryBlobs:
             if not above.is_dir():
                 raise StoreUnavailableError(f"{folder} lies below another object") from error
             raise FileNotFoundError(folder) from error  # pruned in between
-
-    def _flush(self, folders: Iterable[Path]) -> None:
-        with filesystem("a folder"):
-            self._disk.chains(set(folders), keep=KEPT)
 
     def _prune(self, folder: Path) -> Path:
         """Remove empty folders upwards; return the first that stays."""

@@ -25,15 +25,7 @@ class Disk:
         self._flushed: set[Path] = set()
         self._lock = threading.Lock()
 
-    def files(self, paths: Collection[Path]) -> None:
-        """Flush the contents of these files. Raise OSError."""
-        self._flush(paths)
-
-    def folders(self, paths: Collection[Path]) -> None:
-        """Flush the names in these folders; skip a folder that is gone."""
-        self._flush(paths, gone=True)
-
-    def chains(self, paths: Iterable[Path], *, keep: int) -> None:
+    def flush_chains(self, paths: Iterable[Path], *, keep: int) -> None:
         """Flush the names in these folders, and each folder's own name, up to the root.
 
         A folder at most `keep` deep is never removed, so its own name is flushed once.
@@ -48,11 +40,15 @@ class Disk:
                     fresh.add(folder)
                 folder = folder.parent
                 wanted.add(folder)
-        self._flush(wanted, gone=True)
+        self.flush(wanted, gone=True)
         with self._lock:
             self._flushed |= fresh
 
-    def _flush(self, paths: Collection[Path], *, gone: bool = False) -> None:
+    def flush(self, paths: Collection[Path], *, gone: bool = False) -> None:
+        """Flush the contents of files, or the names in folders; skip one that may be `gone`.
+
+        Raise OSError.
+        """
         if not self._durable or not paths:
             return
         if self._syncfs and len(paths) >= MANY:

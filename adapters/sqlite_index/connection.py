@@ -16,15 +16,6 @@ PATIENCE = 30.0
 """Seconds to wait for a write of another process: a batch takes milliseconds, a swap seconds."""
 
 
-@contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """Translate errors of SQLite and the file system into IndexUnavailableError."""
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        raise IndexUnavailableError(f"the index {path.name} does not answer: {error}") from error
-
-
 class Database:
     """Thread-safe connections to one file, which several processes may share."""
 
@@ -35,15 +26,14 @@ class Database:
         self._pool_lock = threading.Lock()
         self._pool: list[sqlite3.Connection] = []
         self._closed = False
-        with translated(path):
+        with self._answering():
             self._writer = self._prepared()
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Yield a connection inside a read transaction, which sees one consistent state."""
-        with translated(self.path):
+        with self._answering():
             with self._pool_lock:
-                self._refuse_closed()
                 db = self._pool.pop() if self._pool else None
             if db is None:
                 db = self._connect()
@@ -63,8 +53,7 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """Yield the writer inside a transaction: committed at the end, rolled back on an error."""
-        with translated(self.path), self._writing:
-            self._refuse_closed()
+        with self._answering(), self._writing:
             db = self._writer
             db.execute("BEGIN IMMEDIATE")
             try:
@@ -80,8 +69,7 @@ class Database:
         The pages are copied into this file (SQLite's online backup), so that readers, in other
         processes too, see the old contents until they begin their next transaction.
         """
-        with translated(self.path), self._writing:
-            self._refuse_closed()
+        with self._answering(), self._writing:
             if not path.is_file():
                 raise IndexUnavailableError(f"there is no index file {path.name}")
             with closing(self._connect(path)) as source, closing(self._connect()) as target:
@@ -94,16 +82,24 @@ class Database:
 
     def close(self) -> None:
         """Close every connection; one in use is closed when it is returned."""
-        with translated(self.path), self._writing, self._pool_lock:
-            if not self._closed:
-                self._closed = True
-                for db in [*self._pool, self._writer]:
-                    db.close()
-                self._pool.clear()
-
-    def _refuse_closed(self) -> None:
         if self._closed:
-            raise IndexUnavailableError(f"the index {self.path.name} is closed")
+            return
+        with self._answering(), self._writing, self._pool_lock:
+            self._closed = True
+            for db in [*self._pool, self._writer]:
+                db.close()
+            self._pool.clear()
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """Raise IndexUnavailableError if closed, and for errors of SQLite and the file system."""
+        name = self.path.name
+        if self._closed:
+            raise IndexUnavailableError(f"the index {name} is closed")
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise IndexUnavailableError(f"the index {name} does not answer: {error}") from error
 
     def _connect(self, path: Path | None = None) -> sqlite3.Connection:
         db = sqlite3.connect(

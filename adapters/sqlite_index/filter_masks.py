@@ -52,7 +52,16 @@ class FilterColumns:
 
     def extend(self, found: Iterable[Sequence[Any]], slots: int) -> None:
         """Store rows of `COLUMNS`, with room for so many slots."""
-        self._reach(slots)
+        have = len(self._rows)
+        if slots > have:  # arrays that running searches hold stay unchanged
+            more = max(slots, 2 * have, 256) - have
+            unknown, empty = np.full(more, -1, np.int32), np.full(more, -1, np.int64)
+            self._values = {
+                name: np.concatenate([held, unknown]) for name, held in self._values.items()
+            }
+            self._times = np.concatenate([self._times, empty])
+            self._originals = np.concatenate([self._originals, empty])
+            self._rows = np.concatenate([self._rows, empty])
         pairs = iter(found)
         while part := list(islice(pairs, _BATCH)):
             places, rows, times, originals, *shared = zip(*part, strict=True)
@@ -70,8 +79,9 @@ class FilterColumns:
         """Remove (n,) slots; unknown ones are ignored."""
         self._rows[slots[slots < len(self._rows)]] = -1
 
-    def passing(self, filters: Filters, chosen: Ints | None) -> Mask:
-        """Return a (slots,) mask of passing records, among (n,) slots `chosen` unless None."""
+    def passing(self, db: sqlite3.Connection, number: int, filters: Filters) -> Mask:
+        """Return a (slots,) mask of the records of a tenant, by its number, that pass."""
+        chosen = _rare(db, number, filters)
         rows, values = self._rows, self._values
         passes: Mask = rows >= 0
         count = len(rows)
@@ -113,21 +123,8 @@ class FilterColumns:
         """Return the (n,) row numbers of the records that pass, in order."""
         return np.sort(self._rows[: len(passes)][passes], kind="stable")  # nearly sorted: quick
 
-    def _reach(self, slots: int) -> None:
-        """Grow the columns; arrays that running searches hold stay unchanged."""
-        have = len(self._rows)
-        if slots <= have:
-            return
-        more = max(slots, 2 * have, 256) - have
-        for name in _SHARED:
-            self._values[name] = np.concatenate([self._values[name], np.full(more, -1, np.int32)])
-        empty = np.full(more, -1, np.int64)
-        self._times = np.concatenate([self._times, empty])
-        self._originals = np.concatenate([self._originals, empty])
-        self._rows = np.concatenate([self._rows, empty])
 
-
-def rare(db: sqlite3.Connection, number: int, filters: Filters) -> Ints | None:
+def _rare(db: sqlite3.Connection, number: int, filters: Filters) -> Ints | None:
     """Return the (n,) slots that pass the filters by rare values, None without such filters."""
     found: list[Ints] = []
     for name in _RARE:

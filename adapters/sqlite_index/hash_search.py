@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from adapters.sqlite_index.slot_map import Ints, SlotMap
 
 Hash64 = NDArray[np.uint64]
-_Bytes = NDArray[np.uint8]
 
 _CHUNK = 16_384
 """Hashes compared at once: they and their distances fit in a core's own cache."""
@@ -65,11 +64,18 @@ class HashSearch:
         """Return the hashes within `radius` bits of any of (t,) `turns`, in order of slots."""
         bits, owners, count = self._view
         size = min(_CHUNK, count)
-        work = np.empty(size, np.uint64), np.empty(size, np.uint8), np.empty(size, np.uint8)
+        apart = np.empty(size, np.uint64)
+        each, least = np.empty(size, np.uint8), np.empty(size, np.uint8)
         found = [np.empty(0, np.int64)]
         for start in range(0, count, _CHUNK):
             part = bits[start : min(start + _CHUNK, count)]
-            found.append(np.flatnonzero(_nearest(part, turns, *work) <= radius) + start)
+            n = len(part)
+            least.fill(64)
+            for turn in turns:
+                np.bitwise_xor(part, turn, out=apart[:n])
+                np.bitwise_count(apart[:n], out=each[:n])
+                np.minimum(least[:n], each[:n], out=least[:n])
+            found.append(np.flatnonzero(least[:n] <= radius) + start)
         places = np.concatenate(found)
         distances = np.bitwise_count(bits[places, None] ^ turns[None, :])
         turn = distances.argmin(axis=1)
@@ -91,14 +97,3 @@ class HashSearch:
         view.owners[: len(kept)] = owners[kept]
         self._places.put(owners[kept], np.arange(len(kept)))
         return view
-
-
-def _nearest(part: Hash64, turns: Hash64, space: Hash64, each: _Bytes, best: _Bytes) -> _Bytes:
-    """Return the (n,) least distances of (n,) hashes to any turn; the last three are buffers."""
-    space, each, best = space[: len(part)], each[: len(part)], best[: len(part)]
-    best.fill(64)
-    for turn in turns:
-        np.bitwise_xor(part, turn, out=space)
-        np.bitwise_count(space, out=each)
-        np.minimum(best, each, out=best)
-    return best

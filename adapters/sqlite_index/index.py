@@ -14,7 +14,6 @@ import msgspec
 
 from adapters.sqlite_index import candidates, keyword_search, lists, mapping, projection, statistics
 from adapters.sqlite_index.connection import Database
-from adapters.sqlite_index.filter_masks import Mask, rare
 from adapters.sqlite_index.read_snapshot import ReadSnapshot
 from adapters.sqlite_index.tenant_cache import TenantCache
 from adapters.sqlite_index.vector_search import VectorSearch
@@ -234,7 +233,9 @@ class SQLiteIndex:
         """
         with self._ready(tenant, {space_id}, columns=filters is not None) as (now, memory, spaces):
             hidden = frozenset(now.slots(without).values())
-            passes = self._passing(now, memory, filters)
+            passes = None
+            if filters is not None:
+                passes = memory.columns.passing(now.db, now.number, filters)
         return candidates.neighbours(
             memory,
             spaces[space_id],
@@ -262,8 +263,10 @@ class SQLiteIndex:
         with self._ready(tenant, set(), columns=filters is not None) as (now, memory, _):
             if not now.watermark:
                 return []
-            passes = self._passing(now, memory, filters)
-            among = None if passes is None else memory.columns.rows(passes)
+            among = None
+            if filters is not None:
+                passes = memory.columns.passing(now.db, now.number, filters)
+                among = memory.columns.rows(passes)
             return keyword_search.search(
                 now.db, now.number, text, limit=limit, without=without, among=among
             )
@@ -341,7 +344,12 @@ class SQLiteIndex:
     @contextmanager
     def _at(self, tenant: str) -> Iterator[ReadSnapshot]:
         with self._database.reading() as db:
-            yield ReadSnapshot.of(db, tenant)
+            about = db.execute(
+                "SELECT ifnull(t.number, 0), ifnull(t.watermark, 0), a.generation "
+                "FROM about a LEFT JOIN tenants t ON t.tenant = ?",
+                (tenant,),
+            ).fetchone()
+            yield ReadSnapshot(db, *about)
 
     @contextmanager
     def _ready(
@@ -367,10 +375,3 @@ class SQLiteIndex:
                 if vectors is not None:
                     yield now, memory, vectors
                     return
-
-    @staticmethod
-    def _passing(now: ReadSnapshot, memory: TenantCache, filters: Filters | None) -> Mask | None:
-        """Return a (slots,) mask of the records that pass, None without filters."""
-        if filters is None:
-            return None
-        return memory.columns.passing(filters, rare(now.db, now.number, filters))

@@ -50,7 +50,11 @@ def search(
     if common and len(found) < most:
         every = table.weighed(terms, [], most if among is None else None)
         found = _best(every, among, most)
-    names = _names(db, [row for row, _ in found])
+    named = db.execute(
+        "SELECT row, image_id FROM records WHERE row IN (SELECT value FROM json_each(?))",
+        (json.dumps([row for row, _ in found]),),
+    )
+    names = dict(named.fetchall())
     return [
         Neighbour(names[row], max(0.0, relevance))
         for row, relevance in found
@@ -67,7 +71,12 @@ class _FullTextTable:
 
     def parted(self, terms: Sequence[str]) -> tuple[list[str], list[str]]:
         """Return the rarest words, up to `ENOUGH` records together, and the other words."""
-        counted = sorted((self._records(word), n) for n, word in enumerate(terms))
+        statement = (
+            f"SELECT count(*) FROM (SELECT 1 FROM {self._name} "  # noqa: S608  # a number
+            f"WHERE {self._name} MATCH ? LIMIT {10 * ENOUGH})"
+        )
+        found = (self._db.execute(statement, (word,)).fetchone()[0] for word in terms)
+        counted = sorted((count, n) for n, count in enumerate(found))
         rare: list[str] = []
         covered = 0
         for count, n in counted:
@@ -102,15 +111,6 @@ class _FullTextTable:
         ordered = f"{statement} ORDER BY relevance DESC, rowid LIMIT ?"
         return dict(self._db.execute(ordered, (question, limit)).fetchall())
 
-    def _records(self, word: str) -> int:
-        """Count the records with a word, up to ten times `ENOUGH`."""
-        statement = (
-            f"SELECT count(*) FROM (SELECT 1 FROM {self._name} "  # noqa: S608  # a number
-            f"WHERE {self._name} MATCH ? LIMIT ?)"
-        )
-        found: tuple[int] = self._db.execute(statement, (word, 10 * ENOUGH)).fetchone()
-        return found[0]
-
 
 def _best(found: dict[int, float], among: Ints | None, limit: int) -> list[tuple[int, float]]:
     """Return (row, relevance) of the most relevant rows in `among`, the lower row first."""
@@ -121,11 +121,3 @@ def _best(found: dict[int, float], among: Ints | None, limit: int) -> list[tuple
         rows, relevances = rows[inside], relevances[inside]
     order = np.lexsort((rows, -relevances))[:limit]
     return [(int(rows[n]), float(relevances[n])) for n in order]
-
-
-def _names(db: sqlite3.Connection, rows: Sequence[int]) -> dict[int, str]:
-    found = db.execute(
-        "SELECT row, image_id FROM records WHERE row IN (SELECT value FROM json_each(?))",
-        (json.dumps(list(rows)),),
-    )
-    return dict(found.fetchall())

@@ -22,16 +22,6 @@ class ReadSnapshot(NamedTuple):
     generation: str
     """Random id of the file; a swapped-in file has another."""
 
-    @classmethod
-    def of(cls, db: sqlite3.Connection, tenant: str) -> ReadSnapshot:
-        """Return the snapshot that `db`'s transaction sees."""
-        generation, number, watermark = db.execute(
-            "SELECT a.generation, ifnull(t.number, 0), ifnull(t.watermark, 0) "
-            "FROM about a LEFT JOIN tenants t ON t.tenant = ?",
-            (tenant,),
-        ).fetchone()
-        return cls(db, number, watermark, generation)
-
     def by_id(self, image_ids: Sequence[str], columns: str) -> list[tuple[Any, ...] | None]:
         """Return columns of records r and their features f, in order of the ids."""
         joined = " JOIN features f ON f.row = r.row" if "f." in columns else ""

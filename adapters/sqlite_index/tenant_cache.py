@@ -111,7 +111,13 @@ class TenantCache:
         ).fetchall()
         slots = _column(changed)
         fresh = [image_id for slot, image_id, _ in changed if slot >= len(self.ids)]
-        self._reach(int(max(slots.max(initial=-1), gone.max(initial=-1))) + 1)
+        reached = int(max(slots.max(initial=-1), gone.max(initial=-1))) + 1
+        self.ids.extend([""] * (reached - len(self.ids)))
+        have = len(self.candidates)
+        if reached > have:  # replaced, as running searches hold the one before
+            grown = np.zeros(max(reached, 2 * have), np.bool_)
+            grown[:have] = self.candidates
+            self.candidates = grown
         for slot, image_id, _ in changed:
             self.ids[slot] = image_id
         hashed = [(slot, phash) for slot, _, phash in changed if phash is not None]
@@ -172,13 +178,6 @@ class TenantCache:
             vectors.extend(_column(batch), matrix)
         if vectors is not None:
             self._vectors[space_id] = vectors
-
-    def _reach(self, slots: int) -> None:
-        self.ids.extend([""] * (slots - len(self.ids)))
-        if slots > len(self.candidates):
-            grown = np.zeros(max(slots, 2 * len(self.candidates)), np.bool_)
-            grown[: len(self.candidates)] = self.candidates
-            self.candidates = grown
 
 
 def _column(found: Iterable[Sequence[object]]) -> Ints:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import NamedTuple
@@ -115,11 +115,19 @@ class VectorSearch:
             for block, start in zip(view.blocks, view.starts, strict=False)
             if start < view.filled
         ]
-        for (start, block), product in zip(parts, _all(queries, parts), strict=True):
+        products: Iterable[Matrix]
+        if len(parts) < WIDE:
+            products = (_products(queries, block) for _, block in parts)
+        else:  # numpy releases the interpreter lock, and one core does not saturate the memory
+            products = _cores().map(lambda part: _products(queries, part[1]), parts)
+        for (start, block), product in zip(parts, products, strict=True):
             owners = view.owners[start : start + len(block)]
             for best, row in zip(found, product, strict=True):
                 best.offer(row, owners, start)
-        return [best.measured(view, query) for best, query in zip(found, queries, strict=True)]
+        return [
+            _measured(view, query, best.places, top, floor)
+            for best, query in zip(found, queries, strict=True)
+        ]
 
     def among(self, query: Vector, slots: Ints, top: int, floor: float) -> list[VectorNeighbour]:
         """Search for one query like `search`, among (n,) slots only: no other vector is read."""
@@ -160,11 +168,10 @@ class _Best:
         self._query = query
         self._keep = keep
         self._top = top
-        self._floor = floor
         self._slack = slack
         self._least = floor - slack
         self._similarities = np.empty(0, np.float32)
-        self._places = np.empty(0, np.int64)
+        self.places = np.empty(0, np.int64)
 
     def offer(self, similarities: NDArray[np.float32], owners: Ints, start: int) -> None:
         """Add a block's (n,) similarities; `owners` are its slots, `start` is its first place."""
@@ -183,22 +190,17 @@ class _Best:
                 good[good] = self._keep(self._query, slots[good])
             some = some[good]
             if complete or len(some) >= self._top:
-                self._take(similarities[some], some + start)
-                return
+                break
             wanted *= 4
-
-    def _take(self, similarities: NDArray[np.float32], places: Ints) -> None:
-        self._similarities = np.concatenate([self._similarities, similarities])
-        self._places = np.concatenate([self._places, places])
-        if len(self._places) > self._top:
+        else:
+            return
+        self._similarities = np.concatenate([self._similarities, similarities[some]])
+        self.places = np.concatenate([self.places, some + start])
+        if len(self.places) > self._top:
             last = np.partition(self._similarities, -self._top)[-self._top]
             self._least = max(self._least, float(last) - self._slack)
             left = self._similarities >= self._least
-            self._similarities, self._places = self._similarities[left], self._places[left]
-
-    def measured(self, view: _VectorSnapshot, query: Vector) -> list[VectorNeighbour]:
-        """Return the remaining places, compared one by one."""
-        return _measured(view, query, self._places, self._top, self._floor)
+            self._similarities, self.places = self._similarities[left], self.places[left]
 
 
 def _measured(
@@ -215,16 +217,6 @@ def _measured(
         for n in order
         if exact[n] >= floor and slots[n] >= 0
     ][:top]
-
-
-def _all(queries: Matrix, parts: Sequence[tuple[int, Matrix]]) -> Iterable[Matrix]:
-    """Return the products of all parts, in order; several cores share many parts.
-
-    numpy releases the interpreter lock meanwhile, and one core does not saturate the memory.
-    """
-    if len(parts) < WIDE:
-        return (_products(queries, block) for _, block in parts)
-    return _cores().map(lambda part: _products(queries, part[1]), parts)
 
 
 @cache
