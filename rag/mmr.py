@@ -37,9 +37,7 @@ def diverse(relevance: Sequence[float], vectors: Sequence[Vector | None], limit:
         left[pick] = False
         mine = vectors[pick]
         if mine is not None:
-            likest = np.maximum(likest, [_cosine(mine, other) for other in vectors])
+            likest = np.maximum(
+                likest, [0.0 if one is None else float(mine @ one) for one in vectors]
+            )
     return chosen
-
-
-def _cosine(one: Vector, other: Vector | None) -> float:
-    return 0.0 if other is None else float(one @ other)

@@ -156,7 +156,9 @@ class PromptBuilder:
         for found in items:
             name = sanitize.label(len(shown) + 1)
             image_id = found.seen.record.state.image_id
-            text = _text(name, found, wanted.deliver)
+            text = sanitize.facts(name, found.seen.record.fields)
+            if wanted.deliver == "reference":
+                text += f"\nThe picture is not attached: seenit:{image_id}"
             fit = self._fit(fitter, room, tenant, found, text)
             if isinstance(fit, str):
                 dropped.append(DroppedPicture(image_id, fit))
@@ -264,7 +266,18 @@ def _result(
     return PromptResult(
         messages=written.messages(prompt),
         blocks=written.blocks(prompt),
-        citations=[_citation(one) for one in packed.shown],
+        citations=[
+            Citation(
+                label=picture.label,
+                image_id=found.seen.record.state.image_id,
+                title=_seen(found.seen.record.fields.title),
+                # the caller's own id, never altered
+                external_id=found.seen.record.fields.external_id,
+                source_url=_seen(found.seen.record.fields.source_url),
+                similarities=found.similarities,
+            )
+            for found, picture in packed.shown
+        ],
         dropped=[*retrieved.dropped, *dropped],
         estimated_tokens=packed.tokens if packed.shown else _question_tokens(wanted),
         reason=None if packed.shown else _reason(retrieved, dropped),
@@ -274,26 +287,6 @@ def _result(
 
 def _question_tokens(wanted: PromptRequest) -> int:
     return token_costs.message(wanted.query) if wanted.query else 0
-
-
-def _text(name: str, found: RelevantPicture, deliver: Deliver) -> str:
-    record = found.seen.record
-    facts = sanitize.facts(name, record.fields)
-    if deliver != "reference":
-        return facts
-    return f"{facts}\nThe picture is not attached: seenit:{record.state.image_id}"
-
-
-def _citation(one: _PromptPicture) -> Citation:
-    record = one.found.seen.record
-    return Citation(
-        label=one.picture.label,
-        image_id=record.state.image_id,
-        title=_seen(record.fields.title),
-        external_id=record.fields.external_id,  # the caller's own id, never altered
-        source_url=_seen(record.fields.source_url),
-        similarities=one.found.similarities,
-    )
 
 
 def _seen(text: str | None) -> str | None:

@@ -97,7 +97,7 @@ class Retriever:
             lists.append((1.0, near))
         picked = self._diverse(tenant, [found[image_id] for image_id in fuse(lists)], limit)
         return RetrievalResult(
-            items=tuple(map(_relevant, picked)),
+            items=picked,
             dropped=tuple(dropped.values()),
             reason=None if found else _reason(answers),
             used=used,
@@ -122,7 +122,7 @@ class Retriever:
 
     def _diverse(
         self, tenant: str, ranked: Sequence[FoundPicture], limit: int
-    ) -> list[FoundPicture]:
+    ) -> tuple[RelevantPicture, ...]:
         """Return at most `limit` pictures unlike each other, by visual, else by caption vectors."""
         vectors: list[Vector | None] = []
         for kind in SPACE_KINDS:
@@ -131,7 +131,13 @@ class Retriever:
             if any(vector is not None for vector in vectors):
                 break
         relevance = [K / (K + rank) for rank in range(len(ranked))]
-        return [ranked[place] for place in diverse(relevance, vectors, limit)]
+        chosen = (ranked[place] for place in diverse(relevance, vectors, limit))
+        return tuple(
+            RelevantPicture(
+                seen=hit.seen, similarities=hit.similarities, matched_copy_id=hit.matched_copy_id
+            )
+            for hit in chosen
+        )
 
 
 def _requests(
@@ -149,12 +155,6 @@ def _requests(
     if not requests:
         raise MalformedError("send a query or pictures to find others by", field="query")
     return requests
-
-
-def _relevant(hit: FoundPicture) -> RelevantPicture:
-    return RelevantPicture(
-        seen=hit.seen, similarities=hit.similarities, matched_copy_id=hit.matched_copy_id
-    )
 
 
 def _reason(answers: Sequence[_SpaceAnswer]) -> str:

@@ -67,7 +67,7 @@ class CalibrationStore:
 
     def bands(self, tenant: str, space_id: str, way: Way) -> Bands | None:
         """Return the similarity bands of this tenant; None if they were not measured."""
-        calibration = self.get(tenant, space_id)
+        calibration = self._look(tenant, space_id).calibration
         cut = calibration.ways.get(way) if calibration is not None else None
         return cut.bands if cut is not None else None
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from functools import partial
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from core.filters import passes, shows
@@ -25,16 +24,14 @@ class CardReader:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        self._known: dict[str, RecordCard | None] = {}
+        self.known: dict[str, RecordCard | None] = {}
+        """Cards by image_id, None for records that do not exist any more."""
         self._copies: dict[str, list[RecordCard]] = {}
-
-    def __getitem__(self, image_id: str) -> RecordCard | None:
-        return self._known[image_id]
 
     def read(self, ids: Sequence[str]) -> None:
         """Read the cards of these records and of their originals."""
         self._read(ids)
-        cards = [self._known[image_id] for image_id in ids]
+        cards = [self.known[image_id] for image_id in ids]
         self._read([one.original for one in cards if one is not None])
 
     def copies(self, ids: Sequence[str]) -> dict[str, list[RecordCard]]:
@@ -45,21 +42,21 @@ class CardReader:
         self._read([copy.image_id for copy in found])
         self._copies.update((image_id, []) for image_id in fresh)
         for copy in found:
-            now = self._known[copy.image_id]
+            now = self.known[copy.image_id]
             if now is not None and now.original == copy.original:
                 self._copies[copy.original].append(now)
         return {image_id: self._copies[image_id] for image_id in ids}
 
     def pass_filters(self, one: RecordCard, filters: Filters, wanted: Collection[str]) -> bool:
         """Return whether a record passes, and its and its original's decision are wanted."""
-        original = self._known[one.original]
+        original = self.known[one.original]
         decision = None if original is None else original.decision
         return passes(one, filters) and shows(one.decision, decision, wanted)
 
     def _read(self, ids: Sequence[str]) -> None:
-        fresh = [one for one in dict.fromkeys(ids) if one not in self._known]
+        fresh = [one for one in dict.fromkeys(ids) if one not in self.known]
         if fresh:
-            self._known |= {**dict.fromkeys(fresh), **self._snapshot.cards(fresh)}
+            self.known |= {**dict.fromkeys(fresh), **self._snapshot.cards(fresh)}
 
 
 def collapse(
@@ -78,12 +75,15 @@ def collapse(
     `onto_originals` a copy is shown by its original, else it appears by itself.
     """
     cards.read([one.image_id for one in found])
-    hits = [(one, near.similarity) for near in found if (one := cards[near.image_id]) is not None]
-    passing = partial(cards.pass_filters, filters=filters, wanted=wanted)
+    hits = [
+        (one, near.similarity) for near in found if (one := cards.known[near.image_id]) is not None
+    ]
     shown: dict[str, RankedPicture] = {}
-    for one, similarity in _passing(cards, hits, passing, space_id, alone=onto_originals):
+    for one, similarity in _passing(
+        cards, hits, filters, wanted=wanted, space_id=space_id, alone=onto_originals
+    ):
         place = one.original if onto_originals else one.image_id
-        if cards[place] is not None and place not in shown:
+        if cards.known[place] is not None and place not in shown:
             copy = one.image_id if one.image_id != place else None
             shown[place] = RankedPicture(place, similarity, copy)
     return list(shown.values())
@@ -92,21 +92,22 @@ def collapse(
 def _passing(
     cards: CardReader,
     hits: Sequence[tuple[RecordCard, float]],
-    passing: Callable[[RecordCard], bool],
-    space_id: str | None,
+    filters: Filters,
     *,
+    wanted: Collection[str],
+    space_id: str | None,
     alone: bool,
 ) -> Iterator[tuple[RecordCard, float]]:
     """Yield the hits that pass, each followed by its copies without a vector in the space.
 
     `alone` skips the copies of a hit that passes.
     """
-    good = {one.image_id for one, _ in hits if passing(one)}
+    good = {one.image_id for one, _ in hits if cards.pass_filters(one, filters, wanted)}
     needy = [one.image_id for one, _ in hits if not (alone and one.image_id in good)]
     copies = cards.copies(needy) if space_id is not None else {}
     for one, similarity in hits:
         if one.image_id in good:
             yield one, similarity
         for copy in copies.get(one.image_id, ()):
-            if space_id not in copy.spaces and passing(copy):
+            if space_id not in copy.spaces and cards.pass_filters(copy, filters, wanted):
                 yield copy, similarity

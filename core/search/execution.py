@@ -269,7 +269,7 @@ class SearchExecution:
     def _groups(self, picture: RankedPicture) -> tuple[str | None, ...]:
         """Return the groups of a picture: one for each tag, none without a value."""
         by = self._ask.group_by
-        one = self._cards[picture.image_id]
+        one = self._cards.known[picture.image_id]
         if by is None or one is None:
             return (None,)
         if by == "tag":
@@ -281,7 +281,7 @@ class SearchExecution:
 
     def _vector_owners(self, kind: SpaceKind, picture: RankedPicture) -> list[str]:
         """Return the records whose vector may represent the hit, the likeliest first."""
-        known = self._cards[picture.image_id]
+        known = self._cards.known[picture.image_id]
         original = picture.image_id if known is None else known.original
         copies = [picture.copy] if kind == "caption" and picture.copy else []
         return list(dict.fromkeys([*copies, picture.image_id, original]))
@@ -328,7 +328,7 @@ class SearchExecution:
     def _passes(self, hit: RankedHit, seen: RecordView) -> bool:
         """Return whether the shown record, as read last, passes the filters."""
         filters = self._ask.filters
-        copy = None if hit.picture.copy is None else self._cards[hit.picture.copy]
+        copy = None if hit.picture.copy is None else self._cards.known[hit.picture.copy]
         if copy is not None:
             return shows(copy.decision, seen.record.state.decision.value, filters.decision)
         return passes(card(seen.record), filters) and joined_views.shown(seen, filters.decision)
@@ -337,7 +337,11 @@ class SearchExecution:
         picture, ask = hit.picture, self._ask
         known = {kind: self._cosine(kind, picture) for kind in self._measuring}
         cosines = {kind: cosine for kind, cosine in known.items() if cosine is not None}
-        words = [self._bands(kind).word(cosine) for kind, cosine in cosines.items()]
+        words: list[Band] = []
+        for kind, cosine in cosines.items():  # by the bands calibrated for it, else the defaults
+            space_id, way = self._measuring[kind].space_id or "", self._measuring[kind].way
+            bands = self._scale and self._scale(self._tenant, space_id, way)
+            words.append((bands or DEFAULTS[kind, way]).word(cosine))
         single = ask.mode in SPACE_KINDS
         return FoundPicture(
             seen=seen,
@@ -349,12 +353,6 @@ class SearchExecution:
             band=min(words, key=get_args(Band).index, default=None),
             group=hit.group,
         )
-
-    def _bands(self, kind: SpaceKind) -> Bands:
-        """Return the bands calibrated for a space and kind of query, else the defaults."""
-        measuring = self._measuring[kind]
-        made = self._scale and self._scale(self._tenant, measuring.space_id or "", measuring.way)
-        return made or DEFAULTS[kind, measuring.way]
 
 
 def _fused(

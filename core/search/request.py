@@ -61,7 +61,10 @@ def check(ask: SearchRequest) -> None:
         raise MalformedError(f"limit is {ask.limit}: send 1 or more", field="limit")
     if ask.mode != "hybrid":
         _one(ask, pictures, words=words)
-    _bounds(ask)
+    if ask.min_similarity is not None:
+        _least(ask.mode, ask.min_similarity)
+    if ask.max_distance is not None or ask.metric != "cosine":
+        _bounds(ask)
     if ask.space is not None:
         _space(ask)
 
@@ -99,7 +102,6 @@ def _one(ask: SearchRequest, pictures: list[str], *, words: bool) -> None:
 
 
 def _bounds(ask: SearchRequest) -> None:
-    _least(ask)
     far = ask.max_distance
     if ask.mode not in SPACE_KINDS:
         if far is not None:
@@ -114,22 +116,20 @@ def _bounds(ask: SearchRequest) -> None:
         raise MalformedError(f"max_distance is {far}: send 0 to 2", field="max_distance")
 
 
-def _least(ask: SearchRequest) -> None:
-    least, name = ask.min_similarity, "min_similarity"
-    if least is None:
-        return
-    if ask.mode == "keyword":
+def _least(mode: Mode, least: float | Mapping[str, float]) -> None:
+    name = "min_similarity"
+    if mode == "keyword":
         raise MalformedError(f"{name} is a cosine, which mode keyword does not have", field=name)
     if not isinstance(least, Mapping):
-        if ask.mode == "hybrid":
+        if mode == "hybrid":
             example = '{"caption": 0.4}'
             raise MalformedError(
                 f"{name} is a number: mode hybrid takes an object such as {example}", field=name
             )
         _cosine(name, least)
         return
-    if ask.mode != "hybrid":
-        raise MalformedError(f"{name} is an object: mode {ask.mode} takes a number", field=name)
+    if mode != "hybrid":
+        raise MalformedError(f"{name} is an object: mode {mode} takes a number", field=name)
     for kind, value in least.items():
         if kind not in SPACE_KINDS:
             raise MalformedError(
