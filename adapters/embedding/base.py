@@ -65,7 +65,8 @@ class LazyModel(ABC, Generic[N]):
     def __init__(self, model: str, device: Device = "auto", dtype: Dtype = "auto") -> None:
         self._name = model
         self._wanted: tuple[Device, Dtype] = (device, dtype)
-        self._absent: str | None = f"{Path(model).name} is still being loaded"
+        self.absent: str | None = f"{Path(model).name} is still being loaded"
+        """Reason why there is no model, or not yet; None if there is one."""
         self._loaded = threading.Event()
         self._loading = threading.Lock()
         self._network: N
@@ -74,25 +75,20 @@ class LazyModel(ABC, Generic[N]):
         self._batch = 1
 
     @property
-    def absent(self) -> str | None:
-        """Return the reason why there is no model, or not yet; None if there is one."""
-        return self._absent
-
-    @property
     def space(self) -> Space:
         """Return model and dimensions.
 
         Raise EmbedderUnavailableError before `load` and without a model.
         """
-        if self._absent:
-            raise EmbedderUnavailableError(self._absent)
+        if self.absent:
+            raise EmbedderUnavailableError(self.absent)
         return self._space
 
     @property
     def running(self) -> dict[str, str]:
         """Return device and dtype. Raise EmbedderUnavailableError like `space`."""
-        if self._absent:
-            raise EmbedderUnavailableError(self._absent)
+        if self.absent:
+            raise EmbedderUnavailableError(self.absent)
         return self._running()
 
     def load(self) -> None:
@@ -106,10 +102,10 @@ class LazyModel(ABC, Generic[N]):
                     check_files(folder)
                     with _OPENING:
                         self._load(folder)
-                self._absent = None
+                self.absent = None
                 logger.info("model %s: %s, %s", self._name, self._space.space_id, self.running)
             except EmbedderUnavailableError as error:
-                self._absent = error.detail
+                self.absent = error.detail
                 logger.warning(self.lack, error.detail)
             finally:
                 self._loaded.set()
@@ -152,8 +148,9 @@ class LazyModel(ABC, Generic[N]):
         with torch_errors(f"{self._name} failed"):
             while done < len(items):
                 batch = self._batch
-                prepared = prepare(self._network, items[done : done + batch])
-                inputs = dual_encoder.pinned(prepared, self._device)
+                inputs = prepare(self._network, items[done : done + batch])
+                if self._device == "cuda":  # so that the turn is spent on computing
+                    inputs = {name: value.pin_memory() for name, value in inputs.items()}
                 part = self._forward(inputs, batch, urgent=urgent)
                 if part is not None:
                     parts.append(part)
@@ -163,12 +160,19 @@ class LazyModel(ABC, Generic[N]):
     def _forward(
         self, inputs: dict[str, torch.Tensor], batch: int, *, urgent: bool
     ) -> Matrix | None:
-        """Return unit vectors; None if memory ran out, and then the next batch is half as large."""
+        """Return unit vectors; None if memory ran out, and then the next batch is half as large.
+
+        On a busy CPU half of the cores are used. Threads wait for each other by spinning, which
+        takes time from the decoding children: with mini-clip on two busy cores a pass over one
+        picture took 29 ms on both and 10 on one.
+        """
         import torch  # noqa: PLC0415 - seconds to import
 
         try:
             with priority_lock.SHARED.take(urgent=urgent) as busy:
-                self._spread(_threads() if not busy else max(1, _threads() // 2))
+                threads = max(1, _threads() // 2) if busy else _threads()
+                if self._device == "cpu" and torch.get_num_threads() != threads:
+                    torch.set_num_threads(threads)
                 return dual_encoder.post(self._network.forward(inputs))
         except torch.OutOfMemoryError:
             if batch == 1:
@@ -177,17 +181,6 @@ class LazyModel(ABC, Generic[N]):
         logger.warning("out of memory on %s: batches of %d from now on", self._device, self._batch)
         torch.cuda.empty_cache()
         return None
-
-    def _spread(self, threads: int) -> None:
-        """Use so many cores of the CPU for the present turn.
-
-        Threads wait for each other by spinning, which takes time from the decoding children: with
-        mini-clip on two busy cores a pass over one picture took 29 ms on both and 10 on one.
-        """
-        import torch  # noqa: PLC0415 - likewise
-
-        if self._device == "cpu" and torch.get_num_threads() != threads:
-            torch.set_num_threads(threads)
 
     def _load(self, folder: Path) -> None:
         self._device = dual_encoder.pick_device(self._wanted[0])

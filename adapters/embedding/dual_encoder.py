@@ -84,9 +84,13 @@ class DualEncoder:
             }
             if "pixel_values" in ready:
                 pixels = self._preprocess.finish(ready["pixel_values"])
-                ready["pixel_values"] = pixels.to(self.dtype)
-                return _features(self._model.get_image_features(**ready))
-            return _features(self._model.get_text_features(**ready))
+                ready["pixel_values"] = pixels.to(self._model.dtype)
+                output = self._model.get_image_features(**ready)
+            else:
+                output = self._model.get_text_features(**ready)
+        # Transformers 5 gives an object, whose `pooler_output` is the projected vector.
+        features: torch.Tensor = getattr(output, "pooler_output", output)
+        return features
 
     def tokens(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
         """Convert texts to the model's arguments, cut at its limit."""
@@ -122,16 +126,6 @@ def pick_device(wanted: Literal["auto", "cpu", "cuda", "mps"]) -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def pinned(inputs: dict[str, torch.Tensor], device: str) -> dict[str, torch.Tensor]:
-    """Move arguments to memory that a GPU copies from while it computes; else return them.
-
-    Done before the turn at the device, so that the turn is spent on computing.
-    """
-    if device != "cuda":
-        return inputs
-    return {name: value.pin_memory() for name, value in inputs.items()}
-
-
 def has_bfloat16(device: str) -> bool:
     """Return whether the chip multiplies bfloat16 natively: emulated, it is slower than float32.
 
@@ -147,12 +141,6 @@ def has_bfloat16(device: str) -> bool:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
     return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(flags.split())
-
-
-def _features(output: Any) -> torch.Tensor:  # noqa: ANN401 - a tensor, or an object around it
-    """Unwrap an output object of Transformers 5, whose `pooler_output` is the projected vector."""
-    features: torch.Tensor = getattr(output, "pooler_output", output)
-    return features
 
 
 def _convolutional(model: Any) -> bool:  # noqa: ANN401 - the vendor's classes have no type

@@ -53,15 +53,10 @@ class Preprocessor:
         """Convert uint8 pixels to normalised float32, on their device."""
         if self._plan is None:
             return pixels
-        scale = pixels.new_tensor(self._plan.scale, dtype=_float32()).view(1, 3, 1, 1)
-        shift = pixels.new_tensor(self._plan.shift, dtype=_float32()).view(1, 3, 1, 1)
-        return pixels.to(_float32()).mul_(scale).add_(shift)
-
-
-def _float32() -> torch.dtype:
-    import torch  # noqa: PLC0415 - likewise
-
-    return torch.float32
+        values = pixels.float()
+        scale = values.new_tensor(self._plan.scale).view(1, 3, 1, 1)
+        shift = values.new_tensor(self._plan.shift).view(1, 3, 1, 1)
+        return values.mul_(scale).add_(shift)
 
 
 def _verified(processor: Any) -> PreprocessPlan | None:  # noqa: ANN401
