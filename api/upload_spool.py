@@ -45,7 +45,10 @@ class UploadSpool:
     @asynccontextmanager
     async def folder(self) -> AsyncIterator[Path]:
         """Yield a new folder, deleted when the block ends. Raise StoreUnavailableError."""
-        made = await self.run(self._made)
+        try:
+            made = Path(await self.run(tempfile.mkdtemp, dir=self._place))
+        except OSError as error:
+            raise StoreUnavailableError(f"the upload cannot be written: {error.strerror}") from None
         try:
             yield made
         finally:
@@ -58,12 +61,6 @@ class UploadSpool:
     def close(self) -> None:
         """Release the threads; calls that wait for one are not run."""
         self._pool.shutdown(wait=False, cancel_futures=True)
-
-    def _made(self) -> Path:
-        try:
-            return Path(tempfile.mkdtemp(dir=self._place))
-        except OSError as error:
-            raise StoreUnavailableError(f"the upload cannot be written: {error.strerror}") from None
 
     def _tidy(self) -> None:
         self._place.mkdir(parents=True, exist_ok=True)

@@ -22,7 +22,7 @@ from core.errors import BrokenError, DecoderKilledError, SeenitError, Unavailabl
 from core.imaging.decoding import inspect
 from core.metrics import UNMETERED, Meter
 from core.supervision import SupervisedThread
-from core.types import Header, Limits
+from core.types import Limits
 
 logger = logging.getLogger(__name__)
 
@@ -171,7 +171,8 @@ class DecoderPool:
         except OSError as error:
             raise BrokenError(f"the file cannot be read ({error.strerror})") from error
         seconds = self._limits.seconds
-        if _needs(header) < _LIGHT:
+        each = _BYTES_A_PIXEL.get(header.format, _BYTES_A_PIXEL_ELSE)
+        if header.width * header.height * each < _LIGHT:
             begun = time.monotonic()
             try:
                 return lane.run(item, _LIGHT, seconds)
@@ -213,12 +214,6 @@ class DecoderPool:
     def _forget(self, child: ChildProcess) -> None:
         with self._guard:
             self._children.discard(child)
-
-
-def _needs(header: Header) -> int:
-    """Estimate the bytes of memory that decoding needs."""
-    each = _BYTES_A_PIXEL.get(header.format, _BYTES_A_PIXEL_ELSE)
-    return header.width * header.height * each
 
 
 def _cores() -> int:

@@ -113,7 +113,11 @@ class UploadRoutes(Controller):
         too large, 415 if all are of unsupported formats, else 422. If the disk is full or too many
         jobs are queued: 503, with `Retry-After`.
         """
-        _check_key(key)
+        if key is not None and not (1 <= len(key) <= KEY and key.isprintable()):
+            raise MalformedError(
+                f"Idempotency-Key has {len(key)} characters; it must be 1 to {KEY} printable ones",
+                field="Idempotency-Key",
+            )
         number("wait", wait)
         limits = services.settings
         bounds = FormLimits(limits.max_files, int(limits.max_bytes), form_names(UploadForm))
@@ -190,7 +194,7 @@ async def _answer(
 
 def _item(item: Job | SeenitError, name: str | None, now: Mapping[str, images.Item]) -> images.Item:
     if isinstance(item, SeenitError):
-        return render.refused(item, name)
+        return images.Item(error=render.problem(item, filename=name))
     return now.get(item.job_id) or render.queued(item)
 
 
@@ -230,11 +234,3 @@ def _whole(errors: Sequence[SeenitError]) -> SeenitError:
         if all(isinstance(error, kind) for error in errors):
             return kind(f"none of {len(errors)} files was accepted: {errors[0].detail}")
     return BrokenError(f"none of {len(errors)} files was accepted; `errors` has the reasons")
-
-
-def _check_key(key: str | None) -> None:
-    if key is not None and not (1 <= len(key) <= KEY and key.isprintable()):
-        raise MalformedError(
-            f"Idempotency-Key has {len(key)} characters; it must be 1 to {KEY} printable ones",
-            field="Idempotency-Key",
-        )

@@ -158,11 +158,6 @@ def queued(core: records.Job | JobState) -> schemas.Item:
     return schemas.Item(job_id=core.job_id, image_id=core.image_id, status=status)
 
 
-def refused(error: SeenitError, filename: str | None) -> schemas.Item:
-    """Render a file that was not accepted."""
-    return schemas.Item(error=problem(error, filename=filename))
-
-
 def statistics(counts: TenantCounts) -> standing.Statistics:
     """Render counts, with the log entries that the index lacks."""
     stats = counts.stats

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from itertools import islice
 from typing import Any
 
 from core import clock
 from core.metrics import Meter
-from core.records import Entry, Job, Operation
+from core.records import Entry, Job
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +27,15 @@ def appended(meter: Meter, tenant: str, entry: Entry) -> None:
         seconds = age(operation.accepted_at)
         if operation.last and seconds is not None:
             meter.waited("verdict", seconds)
+        said: dict[str, Any] = {}
+        if operation.problem is not None:
+            said = {"reason": operation.problem.type}
+            meter.count("failures", reason=operation.problem.type)
+        elif operation.kind == "settled":
+            own = (one for one in operation.states if one.image_id == operation.image_id)
+            for state in islice(own, 1):
+                said = {"verdict": state.verdict.kind, "original": state.verdict.original}
+                meter.count("verdicts", kind=state.verdict.kind)
         logger.log(
             logging.INFO if operation.last else logging.DEBUG,
             operation.kind,
@@ -35,7 +45,7 @@ def appended(meter: Meter, tenant: str, entry: Entry) -> None:
                 image_id=operation.image_id,
                 seq=entry.seq,
                 ms=None if seconds is None else round(seconds * 1000),
-                **_said(meter, operation),
+                **said,
             ),
         )
 
@@ -58,16 +68,3 @@ def age(stamp: str) -> float | None:
 def about(tenant: str, job_id: str, **more: object) -> dict[str, Any]:
     """Return the fields of a log line about a job."""
     return {"tenant": tenant, "job_id": job_id, **more}
-
-
-def _said(meter: Meter, operation: Operation) -> dict[str, Any]:
-    if operation.problem is not None:
-        meter.count("failures", reason=operation.problem.type)
-        return {"reason": operation.problem.type}
-    if operation.kind != "settled":
-        return {}
-    for state in operation.states:
-        if state.image_id == operation.image_id:
-            meter.count("verdicts", kind=state.verdict.kind)
-            return {"verdict": state.verdict.kind, "original": state.verdict.original}
-    return {}

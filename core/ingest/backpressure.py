@@ -39,7 +39,10 @@ class BacklogLimit:
         If the count fails, uploads are accepted: the sweeper finds them in `pending/`. One thread
         counts while the others use the last count.
         """
-        if self._take():
+        with self._lock:
+            mine = not self._counting and self._clock() >= self._again
+            self._counting = self._counting or mine
+        if mine:
             try:
                 self._known = self._depth()
             except SeenitError:
@@ -51,13 +54,6 @@ class BacklogLimit:
             raise BacklogError(
                 f"Too many jobs are queued (limit SEENIT_BACKLOG={self._most}); retry later."
             )
-
-    def _take(self) -> bool:
-        with self._lock:
-            if self._counting or self._clock() < self._again:
-                return False
-            self._counting = True
-            return True
 
 
 def lying(blobs: Blobs, most: int) -> int:

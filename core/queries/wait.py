@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 
 from core.ports import Progress
 from core.records import JobStatus
@@ -44,7 +45,9 @@ class JobWaiter:
                 pause = min(LOOK_SECONDS, until - loop.time())
                 if not left or pause <= 0:
                     return not left
-                await _either(wake, pause)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await wake.wait()
         finally:
             stop()
 
@@ -84,11 +87,3 @@ class JobWaiter:
         """Return how a job ended, None if it has not, and its last published status."""
         (status,) = self._ended(tenant, [job_id])
         return status, self._progress.status(tenant, job_id) or "queued"
-
-
-async def _either(wake: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await wake.wait()
-    except TimeoutError:
-        return

@@ -243,7 +243,10 @@ class PictureStore:
             for prefix in keys.of_picture(tenant, image_id):
                 doomed += self._blobs.keys(prefix)
             self._blobs.delete(doomed)
-        self._forget(tenant, ids)
+        gone = {(tenant, image_id) for image_id in ids}
+        self._fingerprints.remove(lambda key: key[:2] in gone)
+        self._vectors.remove(lambda key: key[:2] in gone)
+        self._fields.remove(lambda key: key[:2] in gone)
 
     def discard(self, tenant: str, ids: Sequence[str]) -> None:
         """Remove the uploaded bytes alone."""
@@ -264,12 +267,6 @@ class PictureStore:
                 *self._blobs.keys(f"derived/{tenant}/{image_id}/"),
             ]
         )
-
-    def _forget(self, tenant: str, ids: Sequence[str]) -> None:
-        gone = {(tenant, image_id) for image_id in ids}
-        self._fingerprints.remove(lambda key: key[:2] in gone)
-        self._vectors.remove(lambda key: key[:2] in gone)
-        self._fields.remove(lambda key: key[:2] in gone)
 
 
 def _spaces(state: State) -> list[str]:
