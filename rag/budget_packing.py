@@ -49,11 +49,6 @@ class RemainingBudget:
             return f"it takes {fit.weight} bytes, and {left} of byte_budget are left"
         return None
 
-    def take(self, fit: SizedPicture) -> None:
-        """Subtract a picture's costs from the budgets."""
-        self.tokens += fit.tokens
-        self.weight += fit.weight
-
 
 class PictureFitter:
     """The ways to send a picture, for one model and delivery."""

@@ -163,7 +163,8 @@ class PromptBuilder:
             if isinstance(fit, str):
                 dropped.append(DroppedPicture(image_id, fit))
                 continue
-            room.take(fit)
+            room.tokens += fit.tokens
+            room.weight += fit.weight
             url = fit.size and wanted.base + self._signer.path(tenant, image_id, fit.size)
             shown.append(
                 _PromptPicture(found, PromptPicture(label=name, text=text, data=fit.data, url=url))

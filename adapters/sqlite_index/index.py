@@ -285,7 +285,8 @@ class SQLiteIndex:
     def read_cards(self, tenant: str, image_ids: Sequence[str]) -> list[RecordCard | None]:
         """Return the cards in order of the ids; None for unknown and deleted records."""
         with self._at(tenant) as now:
-            return now.cards(image_ids)
+            found = now.by_id(image_ids, mapping.CARD)
+        return [None if row is None else mapping.read_card(row) for row in found]
 
     def read_vectors(
         self, tenant: str, space_id: str, image_ids: Sequence[str]

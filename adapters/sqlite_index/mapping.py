@@ -34,13 +34,13 @@ ABLE: Final = {"visual": 1, "caption": 2}
 
 _NO_FEATURES = Features(b"", b"", b"", 0, 0)
 
-_encoder = msgspec.msgpack.Encoder()
-_state = msgspec.msgpack.Decoder(State)
-_fingerprint = msgspec.msgpack.Decoder(Fingerprint)
-_features = msgspec.msgpack.Decoder(Features)
-_fields = msgspec.msgpack.Decoder(Fields)
-_outcome = msgspec.msgpack.Decoder(Outcome)
-_standing = msgspec.msgpack.Decoder(ActiveSpaces)
+encode = msgspec.msgpack.Encoder().encode
+read_state = msgspec.msgpack.Decoder(State).decode
+read_features = msgspec.msgpack.Decoder(Features).decode
+read_outcome = msgspec.msgpack.Decoder(Outcome).decode
+read_standing = msgspec.msgpack.Decoder(ActiveSpaces).decode
+_read_fingerprint = msgspec.msgpack.Decoder(Fingerprint).decode
+_read_fields = msgspec.msgpack.Decoder(Fields).decode
 
 
 def signed(phash: str) -> int:
@@ -68,9 +68,9 @@ def record(record: Record) -> tuple[object, ...]:
         " ".join(sorted(record.vectors)),
         " ".join(state.spaces),
         able(state, fields),
-        _encoder.encode(state),
-        _encoder.encode(msgspec.structs.replace(fingerprint, features=_NO_FEATURES)),
-        _encoder.encode(fields),
+        encode(state),
+        encode(msgspec.structs.replace(fingerprint, features=_NO_FEATURES)),
+        encode(fields),
     )
 
 
@@ -86,30 +86,15 @@ def held_of(state: bytes) -> str:
 
 def able_of(state: bytes, fields: bytes) -> int:
     """Return the column `able` of a stored state and its fields, for a migration."""
-    return able(read_state(state), _fields.decode(fields))
+    return able(read_state(state), _read_fields(fields))
 
 
 def words_of(stored: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, str, str, str, str]]:
     """Yield row and texts of each stored (row, fields) that has any, for a migration."""
     for row, data in stored:
-        texts = indexed_texts(_fields.decode(data))
+        texts = indexed_texts(_read_fields(data))
         if texts is not None:
             yield row, *texts
-
-
-def standing(standing: ActiveSpaces) -> bytes:
-    """Encode the active spaces of a kind."""
-    return _encoder.encode(standing)
-
-
-def read_standing(data: bytes) -> ActiveSpaces:
-    """Decode the active spaces of a kind."""
-    return _standing.decode(data)
-
-
-def features(record: Record) -> bytes:
-    """Encode the local features, stored apart as they are much larger than the rest."""
-    return _encoder.encode(record.fingerprint.features)
 
 
 def vector(values: Vector) -> bytes:
@@ -122,32 +107,18 @@ def read_vector(data: bytes) -> Vector:
     return np.frombuffer(data, dtype="<f4").astype(np.float32)
 
 
-def read_state(data: bytes) -> State:
-    """Decode the state of a record."""
-    return _state.decode(data)
-
-
-def read_features(data: bytes) -> Features:
-    """Decode the local features."""
-    return _features.decode(data)
-
-
-def read_fingerprint(data: bytes, features_data: bytes) -> Fingerprint:
-    """Decode a fingerprint from its row and its features."""
-    return msgspec.structs.replace(
-        _fingerprint.decode(data), features=_features.decode(features_data)
-    )
-
-
 def read_record(tenant: str, row: Sequence[bytes | int]) -> Record:
     """Decode a record without vectors from seq, state, fingerprint, fields and features."""
     seq, state, fingerprint, fields, features_data = row
     return Record(
         tenant=tenant,
         seq=int(seq),
-        state=_state.decode(state),  # type: ignore[arg-type]  # columns of one statement
-        fingerprint=read_fingerprint(fingerprint, features_data),  # type: ignore[arg-type]
-        fields=_fields.decode(fields),  # type: ignore[arg-type]
+        state=read_state(state),  # type: ignore[arg-type]  # columns of one statement
+        fingerprint=msgspec.structs.replace(
+            _read_fingerprint(fingerprint),  # type: ignore[arg-type]
+            features=read_features(features_data),  # type: ignore[arg-type]
+        ),
+        fields=_read_fields(fields),  # type: ignore[arg-type]
     )
 
 
@@ -164,10 +135,5 @@ def outcome(outcome: Outcome) -> tuple[object, ...]:
         outcome.seq,
         "done" if outcome.problem is None else "failed",
         outcome.accepted_at,
-        _encoder.encode(outcome),
+        encode(outcome),
     )
-
-
-def read_outcome(data: bytes) -> Outcome:
-    """Decode the outcome of a job."""
-    return _outcome.decode(data)

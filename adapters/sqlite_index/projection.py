@@ -50,7 +50,7 @@ def project(
     )
     db.executemany(
         "INSERT OR REPLACE INTO standings VALUES (?, ?, ?, ?)",
-        ((number, standing.kind, seq, mapping.standing(standing)) for standing in standings),
+        ((number, standing.kind, seq, mapping.encode(standing)) for standing in standings),
     )
     db.execute("UPDATE tenants SET watermark = ?, slots = ? WHERE number = ?", (seq, slots, number))
 
@@ -91,7 +91,8 @@ def _write(db: sqlite3.Connection, number: int, next_slot: int, record: Record) 
             return False
         _clear(db, number, row, slot)
         db.execute(_UPDATE, (*mapping.record(record), row))
-    db.execute("INSERT OR REPLACE INTO features VALUES (?, ?)", (row, mapping.features(record)))
+    features = mapping.encode(record.fingerprint.features)  # apart: much larger than the rest
+    db.execute("INSERT OR REPLACE INTO features VALUES (?, ?)", (row, features))
     db.executemany(
         "INSERT OR IGNORE INTO tags VALUES (?, ?, ?, ?, ?)",
         ((number, tag, record.state.accepted_at, image_id, row) for tag in record.fields.tags),

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from adapters.sqlite_index import mapping
-from core.ports import RecordCard
 from core.types import Vector
 
 
@@ -51,16 +50,6 @@ class ReadSnapshot(NamedTuple):
             (json.dumps(list(image_ids)), self.number, space_id),
         )
         by_id = {image_id: mapping.read_vector(data) for image_id, data in found}
-        return [by_id.get(image_id) for image_id in image_ids]
-
-    def cards(self, image_ids: Sequence[str]) -> list[RecordCard | None]:
-        """Return the cards in order of the ids, None for unknown and deleted records."""
-        found = self.db.execute(
-            f"SELECT {mapping.CARD} FROM json_each(?) j CROSS JOIN records r "  # noqa: S608  # constants
-            "INDEXED BY record_by_id ON r.tenant = ? AND r.image_id = j.value",
-            (json.dumps(list(image_ids)), self.number),
-        )
-        by_id = {card.image_id: card for card in map(mapping.read_card, found)}
         return [by_id.get(image_id) for image_id in image_ids]
 
     def vectors_of(self, image_id: str) -> dict[str, Vector]:

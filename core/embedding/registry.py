@@ -73,12 +73,14 @@ class ModelRegistry:
     def visual(self, tenant: str) -> Embedder:
         """Return the embedder of the active visual space, which may be `absent`."""
         standing = self._standings(tenant).get("visual")
-        return self.open_visual(standing.active.source if standing else self._sources["visual"])
+        source = standing.active.source if standing else self._sources["visual"]
+        return self._open(self._visual, source, self._opens.visual)
 
     def caption(self, tenant: str) -> TextEmbedder:
         """Return the embedder of the active caption space, which may be `absent`."""
         standing = self._standings(tenant).get("caption")
-        return self.open_caption(standing.active.source if standing else self._sources["caption"])
+        source = standing.active.source if standing else self._sources["caption"]
+        return self._open(self._caption, source, self._opens.caption)
 
     def visuals(self, tenant: str) -> list[Embedder]:
         """Return the embedders of all visual spaces of an upload, the active one first."""

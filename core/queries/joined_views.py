@@ -61,7 +61,7 @@ def records(snapshot: Snapshot, found: Sequence[Record]) -> list[RecordView]:
     reasons = _reasons(snapshot, [(one.state.image_id, one.state.decision) for one in found])
     joined = originals(snapshot, [record.state.verdict for record in found])
     named = {match.image_id for record in found for match in record.state.verdict.matches}
-    gone = snapshot.gone(sorted(named))
+    gone = snapshot.gone(sorted(named)) if named else set()
     spaces = snapshot.active_spaces()
     active = {kind: one.active.space.space_id for kind, one in spaces.items()}
     return [
@@ -127,7 +127,8 @@ def originals(snapshot: Snapshot, verdicts: Iterable[Verdict | None]) -> dict[st
     """Return the originals that some verdicts name, by image_id."""
     ids = list(dict.fromkeys(v.original for v in verdicts if v is not None and v.original))
     views = {image_id: OriginalView(image_id=image_id) for image_id in ids}
-    held = [record for record in snapshot.records(ids) if record is not None]
+    found = snapshot.records(ids) if ids else []
+    held = [record for record in found if record is not None]
     reasons = _reasons(snapshot, [(one.state.image_id, one.state.decision) for one in held])
     for record in held:
         state = record.state

@@ -159,9 +159,11 @@ class RecordReader:
         return joined_views.jobs(self._snapshots.take(tenant), jobs)
 
     def original(self, tenant: str, verdict: Verdict) -> OriginalView | None:
-        """Return the original that a verdict names."""
+        """Return the original that a verdict names, None if it names none."""
+        if verdict.original is None:
+            return None
         found = joined_views.originals(self._snapshots.take(tenant), [verdict])
-        return found.get(verdict.original or "")
+        return found.get(verdict.original)
 
     # --- steps ----------------------------------------------------------------------------------
 

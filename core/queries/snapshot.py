@@ -142,7 +142,7 @@ class Snapshot:
 
     def gone(self, ids: Sequence[str]) -> set[str]:
         """Return the deleted ones of some ids."""
-        held = self.index.read_tombstones(self.tenant, ids) if ids else []
+        held = self.index.read_tombstones(self.tenant, ids)
         dead = {one for one, tombstone in zip(ids, held, strict=True) if tombstone is not None}
         return dead | (self.layer.removed.keys() & set(ids))
 

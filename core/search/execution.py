@@ -17,7 +17,7 @@ from core.search import request
 from core.search.bands import DEFAULTS, Band, Bands
 from core.search.collapse import CardReader, RankedPicture, collapse
 from core.search.fusion import DEEP, HUBS_TOP, WEIGHTS, Mode, Way, fuse, share, without_hubs
-from core.search.request import SearchRequest
+from core.search.request import Grouping, SearchRequest
 from core.types import SPACE_KINDS, Absent, Matrix, SpaceKind, Vector
 
 DEEPEST = 10_000
@@ -175,9 +175,12 @@ class SearchExecution:
             )
             if measuring:
                 self._cosines.update({(one.mode, n.image_id): n.similarity for n in found})
+            if self._hubs is not None and (self._ask.mode, one.way) == HUBS_IN:
+                bank = self._hubs(self._tenant, one.space_id)
+                found = found if bank is None else self._without_hubs(bank, one.space_id, found)
         shown = collapse(
             self._cards,
-            self._without_hubs(one, found),
+            found,
             filters,
             wanted=self._ask.filters.decision,
             space_id=one.space_id,
@@ -185,14 +188,8 @@ class SearchExecution:
         )
         return [one for one in shown if one.image_id not in without], len(found) < depth
 
-    def _without_hubs(self, one: RankedList, found: list[Neighbour]) -> list[Neighbour]:
-        """Return a list with its head reordered against hubs, for a text in hybrid with a bank."""
-        space_id = one.space_id
-        if self._hubs is None or space_id is None or (self._ask.mode, one.way) != HUBS_IN:
-            return found
-        bank = self._hubs(self._tenant, space_id)
-        if bank is None:
-            return found
+    def _without_hubs(self, bank: Matrix, space_id: str, found: list[Neighbour]) -> list[Neighbour]:
+        """Return a list with its head reordered against hubs, by a bank of texts."""
         head = found[:HUBS_TOP]
         vectors = self._index.read_vectors(self._tenant, space_id, [near.image_id for near in head])
         order = without_hubs([near.similarity for near in head], vectors, bank)
@@ -243,9 +240,13 @@ class SearchExecution:
         """Return at most `limit` hits of all lists, best first, near enough, one for each group."""
         chosen: list[RankedHit] = []
         groups: set[str | None] = set()
-        for hit in self._near_enough(_fused(self._plan.lists, lists)):
-            for group in self._groups(hit.picture):
-                if self._ask.group_by is None or group not in groups:
+        by = self._ask.group_by
+        fused = _fused(self._plan.lists, lists)
+        if self._ask.mode == "hybrid" and self._floors:
+            fused = self._near_enough(fused)
+        for hit in fused:
+            for group in (None,) if by is None else self._groups(by, hit.picture):
+                if by is None or group not in groups:
                     groups.add(group)
                     chosen.append(hit._replace(group=group))
             if len(chosen) >= self._ask.limit:
@@ -254,8 +255,6 @@ class SearchExecution:
 
     def _near_enough(self, hits: list[RankedHit]) -> list[RankedHit]:
         """Keep hybrid hits that reach the minimum cosine in at least one named space."""
-        if self._ask.mode != "hybrid" or not self._floors:
-            return hits
         floors = {kind: self._floors[kind] for kind in self._measuring if kind in self._floors}
         for kind in floors:
             self._measure(kind, [hit.picture for hit in hits])
@@ -266,11 +265,10 @@ class SearchExecution:
 
         return [hit for hit in hits if near(hit.picture)]
 
-    def _groups(self, picture: RankedPicture) -> tuple[str | None, ...]:
+    def _groups(self, by: Grouping, picture: RankedPicture) -> tuple[str | None, ...]:
         """Return the groups of a picture: one for each tag, none without a value."""
-        by = self._ask.group_by
         one = self._cards.known[picture.image_id]
-        if by is None or one is None:
+        if one is None:
             return (None,)
         if by == "tag":
             return one.tags
