@@ -113,6 +113,7 @@ class Fingerprint(Struct, frozen=True, kw_only=True):
     width: int
     height: int
     pixels_version: int
+    """Version of the decoding that last changed the pixels of files like this one."""
     pixels_sha256: str
     turns: tuple[str, str, str, str, str, str, str, str]
     """phash (64 bits, 16 hex digits) of the eight turns and mirrors; [0] is as it is."""
@@ -123,6 +124,8 @@ class Fingerprint(Struct, frozen=True, kw_only=True):
     features: Features
     hides: bool = False
     """Whether over white nothing is seen of something that is drawn on a transparent ground."""
+    features_version: int = 1
+    """Version of the hashes and features; fingerprints stored without it have the first."""
 
     @property
     def uncompared(self) -> tuple[Uncompared, ...]:

@@ -8,16 +8,18 @@ from typing import Literal
 
 import msgspec
 
-from core.imaging.decoding import PIXELS_VERSION
+_PIXELS = 1
+"""Constant of every digest, once the version of the pixels. It stays, so that stored spaces keep
+their ids: a picture that later versions decode otherwise gets a new vector in the same space."""
 
 
 def space_id(kind: Literal["visual", "caption"], **shaped_by: object) -> str:
-    """Return `kind` and 8 hex digits of the sha256 over all arguments and the pixels' version.
+    """Return `kind` and 8 hex digits of the sha256 over all arguments.
 
     Leave out settings that only make a model faster (device, dtype, batch): vectors of both are
     compared with each other.
     """
-    material = msgspec.json.encode([kind, PIXELS_VERSION, shaped_by], order="sorted")
+    material = msgspec.json.encode([kind, _PIXELS, shaped_by], order="sorted")
     return f"{kind}-{sha256(material).hexdigest()[:8]}"
 
 

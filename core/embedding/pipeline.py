@@ -13,6 +13,7 @@ from PIL import Image
 from core.embedding.registry import ModelRegistry
 from core.errors import EmbedderUnavailableError, SeenitError
 from core.fingerprint.fingerprint import encode_preview
+from core.fingerprint.visual_words import FEATURES_VERSION
 from core.imaging.decoding import PIXELS_VERSION
 from core.ports import Decoder, Embedder
 from core.records import Fields, caption
@@ -20,8 +21,8 @@ from core.types import Absent, Canonical, Fingerprint, Matrix, Query, Vector
 
 logger = logging.getLogger(__name__)
 
-PIPELINE_VERSION = f"{PIXELS_VERSION}.1"
-"""Version of the pixels and of what is computed from them, stored in each log entry."""
+PIPELINE_VERSION = f"{PIXELS_VERSION}.{FEATURES_VERSION}"
+"""Versions of the pixels and of the features computed from them, stored in each log entry."""
 
 
 class FingerprintResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -48,6 +48,7 @@ def fingerprint(
         comparable=phash.holds(plain, canonical.preview),
         features=visual_words.extract(canonical.preview),
         hides=canonical.hides,
+        features_version=visual_words.FEATURES_VERSION,
     )
 
 

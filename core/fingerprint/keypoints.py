@@ -17,6 +17,9 @@ from core.types import Pixels
 
 Floats = NDArray[np.float32]
 
+KEYPOINTS_VERSION = 2
+"""Version of `detail`: keypoints of another version are computed again before they are matched. The
+second is chosen evenly."""
 POINTS = 600
 """Keypoints kept of a preview of 512 pixels; measured: 84 follow one map under a meme of two lines,
 where the 500 strongest had none, as lettering took all places."""
@@ -47,6 +50,8 @@ class DetailKeypoints(Struct, frozen=True):
     """(n, 128) uint8: RootSIFT times 512."""
     width: int
     height: int
+    version: int = 1
+    """`KEYPOINTS_VERSION` of their extraction; keypoints stored without it have the first."""
 
 
 class MatchedPoints(Struct, frozen=True):
@@ -70,7 +75,7 @@ def detail(preview: Pixels, count: int = POINTS) -> DetailKeypoints:
     sift = cv2.SIFT_create(max(count, _POOL), contrastThreshold=CONTRAST)  # type: ignore[attr-defined]
     found, raw = sift.detectAndCompute(grey, None)
     if raw is None or not found:
-        return DetailKeypoints(points=b"", descriptors=b"", width=width, height=height)
+        return DetailKeypoints(b"", b"", width, height, KEYPOINTS_VERSION)
     points = np.array([(*p.pt, p.size, p.angle) for p in found], np.float32)
     if doubled:
         points[:, :2] = points[:, :2] / 2 - 0.25
@@ -79,9 +84,7 @@ def detail(preview: Pixels, count: int = POINTS) -> DetailKeypoints:
     points, raw = points[kept], raw[kept]
     total = np.maximum(raw.sum(axis=1, keepdims=True), 1.0)
     root = np.minimum(np.sqrt(raw / total) * _ROOT, 255).astype(np.uint8)
-    return DetailKeypoints(
-        points=points.tobytes(), descriptors=root.tobytes(), width=width, height=height
-    )
+    return DetailKeypoints(points.tobytes(), root.tobytes(), width, height, KEYPOINTS_VERSION)
 
 
 def _evenly(

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from core.types import Features, Pixels
 
+FEATURES_VERSION = 1
+"""Version of the hashes and features of a fingerprint; a change of any of them raises it."""
 SIDE = 224
 """Long side of the preview in pixels: query and index have to use the same (a 512-pixel query
 against a 224-pixel index lost up to 9 points of recall, measured)."""

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from core.errors import CorruptError, MissingError
 from core.fingerprint.fingerprint import decode_preview
-from core.fingerprint.keypoints import DetailKeypoints, detail
+from core.fingerprint.keypoints import KEYPOINTS_VERSION, DetailKeypoints, detail
 from core.lru_cache import LRUCache
 from core.matching.alignment import AlignedPicture, align
 from core.matching.policy import Policy
@@ -132,7 +132,7 @@ class PictureLoader:
         if tenant is None:
             return detail(pixels)
         known = self._shelf.detail(tenant, image_id)
-        if known is None:
+        if known is None or known.version != KEYPOINTS_VERSION:
             known = detail(pixels)
             self._shelf.write_detail(tenant, image_id, known)
         return known

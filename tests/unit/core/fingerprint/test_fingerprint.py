@@ -41,6 +41,7 @@ def test_all_comes_from_one_decode() -> None:
         pdq_quality=quality,
         comparable=True,
         features=visual_words.extract(preview),
+        features_version=visual_words.FEATURES_VERSION,
     )
 
 

@@ -10,6 +10,7 @@ from adapters.blobs.opening import open_blobs
 from core import keys
 from core.errors import MissingError
 from core.fingerprint.fingerprint import encode_preview, fingerprint
+from core.fingerprint.keypoints import KEYPOINTS_VERSION, DetailKeypoints
 from core.matching.policy import POLICY
 from core.ports import Blobs
 from core.records import Fields, LogPlace
@@ -157,6 +158,24 @@ def test_keypoints_are_made_once_and_then_read() -> None:
         "t", query(one), Hit(image_id="b", votes=5)
     )
     assert again == first
+
+
+def test_keypoints_of_another_version_are_made_anew() -> None:
+    """Descriptors of two versions cannot be matched; those stored without a version are older."""
+    one, other = written("a"), written("b", 3)
+    blobs = open_blobs("memory://")
+    shelf = PictureStore(blobs)
+    shelf.write("t", [one, other])
+    old = DetailKeypoints(b"", b"", 1, 1, KEYPOINTS_VERSION - 1)
+    shelf.write_detail("t", "b", old)
+    assert shelf.detail("t", "b") == old
+    PictureLoader(shelf, POLICY, lambda _: None).align("t", query(one), Hit(image_id="b", votes=5))
+    made = shelf.detail("t", "b")
+    assert made is not None
+    assert (made.version, made.width) == (KEYPOINTS_VERSION, 320)
+    bare = {"points": b"", "descriptors": b"", "width": 1, "height": 1}
+    blobs.put([(keys.derived("t", "b", "detail"), msgspec.msgpack.encode(bare))])
+    assert shelf.detail("t", "b") == DetailKeypoints(b"", b"", 1, 1, 1)
 
 
 def test_a_spoilt_preview_confirms_nothing_and_holds_up_nobody() -> None:
