@@ -3,8 +3,9 @@
 blobs/<t>/<image_id>               the bytes as uploaded
 pending/<t>/<job_id>               a Job that no entry of the log holds yet
 keys/<t>/<sha256 of key>/<n>       one use of an Idempotency-Key
-derived/<t>/<image_id>/…           fingerprint, preview, detail
-vectors/<t>/<image_id>/<space_id>  float32, little-endian; of a caption space with /<op_id>
+derived/<t>/<image_id>/…           fingerprint, preview, detail; computed again, below <op_id>/
+vectors/<t>/<image_id>/<space_id>  float32, little-endian; of a caption space with /<op_id>, of
+                                   pixels decoded again below <op_id>/
 fields/<t>/<image_id>/<op_id>      the caller's fields of the picture
 log/<t>/<seq // 10000>/<seq>       an entry of the log
 done/<t>/<job_id>                  the seq that holds this job's outcome
@@ -12,6 +13,7 @@ tombstones/<t>/<image_id>          the mark of a delete
 kept/<t>/<image_id>                the fingerprint of a purged picture
 purged/<t>/<image_id>              the mark of a purge
 calibration/<t>/<space_id>         the thresholds measured there, overwritten
+backfills/<t>/<part>               the place and the counts of a backfill that has not ended
 checks/<t>/<id>                    a picture sent to a worker, deleted after the reply
 admin/requests/<task_id>           an administrative task that has not ended
 admin/reports/<task_id>            its progress and its outcome, overwritten
@@ -46,15 +48,16 @@ def idempotency(tenant: str, digest: str, n: int) -> str:
     return f"keys/{tenant}/{digest}/{n:06d}"
 
 
-def derived(tenant: str, image_id: str, part: Part) -> str:
-    """Return the key of data computed from the bytes."""
-    return f"derived/{tenant}/{image_id}/{part}"
+def derived(tenant: str, image_id: str, part: Part, op_id: str | None = None) -> str:
+    """Return the key of data computed from the bytes; `op_id` names a later computation."""
+    return f"derived/{tenant}/{image_id}/{part if op_id is None else f'{op_id}/{part}'}"
 
 
 def vector(tenant: str, image_id: str, space_id: str, said: str | None) -> str:
-    """Return the key of a vector; `said` is the op_id of a caption vector's fields."""
-    key = f"vectors/{tenant}/{image_id}/{space_id}"
-    return f"{key}/{said}" if is_caption(space_id) else key
+    """Return the key of a vector; `said` is the op_id of its caption, or of its later pixels."""
+    if is_caption(space_id):
+        return f"vectors/{tenant}/{image_id}/{space_id}/{said}"
+    return f"vectors/{tenant}/{image_id}/{space_id if said is None else f'{said}/{space_id}'}"
 
 
 def is_caption(space_id: str) -> bool:
@@ -95,6 +98,11 @@ def purged(tenant: str, image_id: str) -> str:
 def calibration(tenant: str, space_id: str) -> str:
     """Return the key of the thresholds measured in a space on a tenant's own pictures."""
     return f"calibration/{tenant}/{space_id}"
+
+
+def backfill(tenant: str, part: str) -> str:
+    """Return the key of the place that a backfill of pixels or features has reached."""
+    return f"backfills/{tenant}/{part}"
 
 
 def asked(tenant: str, asked_id: str) -> str:

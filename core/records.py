@@ -6,20 +6,23 @@ from typing import Literal, NamedTuple
 
 from msgspec import UNSET, Struct, UnsetType
 
+from core.keys import is_caption
 from core.types import (
     ActiveSpaces,
     ChosenSpace,
     Content,
     Decision,
     Fingerprint,
+    Remade,
     SpaceKind,
     Value,
     Vector,
     Verdict,
 )
 
-FORMAT = 2
-"""The newest format of an entry that this version reads; 2 adds held records."""
+FORMAT = 4
+"""The newest format of an entry that this version reads; 2 adds held records, 3 variants, and
+4 pictures fingerprinted again."""
 ENTRY_OPERATIONS = 64
 """Maximum operations in one entry of the log."""
 ENTRY_BYTES = 1 << 20
@@ -32,7 +35,19 @@ class Embedded(Struct, frozen=True):
     image_id: str
     space_id: str
     said: str | None = None
-    """op_id of the fields that a caption vector was computed from."""
+    """Source of the vector: op_id of a caption's fields, or of pixels decoded again."""
+
+
+class Refingerprinted(Struct, frozen=True, kw_only=True):
+    """A fingerprint computed again for a settled picture, stored under the job's id."""
+
+    image_id: str
+    before: Remade | None
+    """Objects that the record named when it was read; a record that names others is left alone."""
+    pixels: str
+    """`pixels_sha256` of the new fingerprint."""
+    spaces: tuple[str, ...] | None = None
+    """Visual spaces in which the new pixels have vectors; None: the pixels did not change."""
 
 
 class LogPlace(NamedTuple):
@@ -68,6 +83,14 @@ class State(Struct, frozen=True, kw_only=True):
     """Decisions still on their way to its copies, by job_id; the last one is in force."""
     hold_until: str | None = None
     """Before this time it is neither deleted nor purged."""
+    remade: Remade | None = None
+    """Objects that replace those of its upload."""
+
+    def source_of(self, space_id: str) -> str | None:
+        """Return the op_id that names its vector of a space: of its caption, or of its pixels."""
+        if is_caption(space_id):
+            return self.fields
+        return self.remade.pixels if self.remade is not None else None
 
     def held(self, at: str) -> bool:
         """Return whether it must be kept at this time; a delete that has begun goes through."""
@@ -90,9 +113,17 @@ class Problem(Struct, frozen=True, kw_only=True):
 
 
 JobKind = Literal[
-    "ingest", "delete", "purge", "decide", "edit", "embed", "add_space", "activate_space"
+    "ingest",
+    "delete",
+    "purge",
+    "decide",
+    "edit",
+    "embed",
+    "refingerprint",
+    "add_space",
+    "activate_space",
 ]
-"""The last three concern no picture or many: `image_id` is empty there."""
+"""The last four concern no picture or many: `image_id` is empty there."""
 JobStatus = Literal["queued", "decoding", "embedding", "settling", "done", "failed"]
 
 
@@ -143,6 +174,7 @@ OperationKind = Literal[
     "resettled",
     "refused",
     "embedded",
+    "refingerprinted",
     "chosen",
 ]
 

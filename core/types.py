@@ -139,6 +139,18 @@ class Fingerprint(Struct, frozen=True, kw_only=True):
         return self.turns[0]
 
 
+class Remade(Struct, frozen=True):
+    """Objects of a picture that were computed again after its upload, by the job that wrote them.
+
+    Named objects never change, and each state names its own: a reader finds those of its entry.
+    """
+
+    fingerprint: str
+    """job_id under which the newest fingerprint is stored."""
+    pixels: str | None = None
+    """The same for preview, keypoints and visual vectors; None: those of the upload."""
+
+
 class Space(Struct, frozen=True):
     """An embedding space: vectors of two different ones are never compared."""
 
@@ -371,6 +383,8 @@ class Query(Struct, frozen=True, kw_only=True):
     """Its vector in the active visual space, if there is a model."""
     space_id: str | None = None
     """The space of `vector`; both are set or neither is."""
+    remade: Remade | None = None
+    """Objects of a stored picture that replace those of its upload."""
 
 
 class Hit(Struct, frozen=True, kw_only=True):
@@ -384,6 +398,8 @@ class Hit(Struct, frozen=True, kw_only=True):
     votes: int | None = None
     mirrored: bool = False
     """Whether the votes came from the mirrored query."""
+    remade: Remade | None = None
+    """Objects that replace those of its upload, as the view of the log names them."""
 
 
 class Candidates(Struct, frozen=True):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from core.imaging.previews import Preview, Previews
+from core.records import State
 from rag import token_costs
 
 Deliver = Literal["inline", "url", "reference"]
@@ -58,7 +59,7 @@ class PictureFitter:
         self._deliver = deliver
         self._scale = scale
 
-    def ways(self, tenant: str, image_id: str, text: str) -> Iterator[SizedPicture]:
+    def ways(self, tenant: str, state: State, text: str) -> Iterator[SizedPicture]:
         """Yield the ways to send a picture, largest first. Raise MissingError, CorruptError.
 
         Each preview is made only when the iterator reaches it.
@@ -69,13 +70,13 @@ class PictureFitter:
         elif self._deliver == "url":
             named: tuple[tuple[Size, int], ...] = (("preview", PREVIEW), ("thumb", THUMB))
             for size, side in named:
-                made = self._previews.get(tenant, image_id, side)
+                made = self._previews.get(tenant, state.image_id, side, state.remade)
                 yield SizedPicture(words + self._cost(made), 0, size=size)
         else:
             sides = (self._scale.side, *(side for side in SMALLER if side < self._scale.side))
             shown = None
             for side in sides:
-                made = self._previews.get(tenant, image_id, side)
+                made = self._previews.get(tenant, state.image_id, side, state.remade)
                 if shown != (made.width, made.height):  # else the picture is no larger than that
                     shown = made.width, made.height
                     tokens = words + self._cost(made)

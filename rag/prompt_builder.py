@@ -212,7 +212,7 @@ class PromptBuilder:
         """Return the largest way to send a picture that fits, or why there is none."""
         why = "it has no preview"
         try:
-            for fit in fitter.ways(tenant, found.seen.record.state.image_id, text):
+            for fit in fitter.ways(tenant, found.seen.record.state, text):
                 lacks = room.lacks(fit)
                 if lacks is None:
                     return fit

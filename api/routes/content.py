@@ -188,7 +188,7 @@ def _bytes(
         chunks = services.shelf.stream(tenant, image_id)
         return Stream(_opened(chunks), headers=headers, media_type=kind)
     read = services.shelf.preview if size == "preview" else services.shelf.thumb
-    data = read(tenant, image_id)
+    data = read(tenant, image_id, seen.record.state.remade)
     headers["Content-Length"] = str(len(data))
     return Response(data if body else b"", headers=headers, media_type="image/jpeg")
 

@@ -78,10 +78,10 @@ class Backfill:
     def _embed_previews(
         self, tenant: str, embedder: Embedder, states: Sequence[State]
     ) -> list[StoredVector]:
-        images: dict[str, Image.Image] = {}
+        images: list[tuple[State, Image.Image]] = []
         for state in states:
             try:
-                pixels = decode_preview(self._shelf.preview(tenant, state.image_id))
+                pixels = decode_preview(self._shelf.preview(tenant, state.image_id, state.remade))
             except MissingError:  # deleted or purged meanwhile
                 continue
             except CorruptError as error:
@@ -89,13 +89,14 @@ class Backfill:
                 about["reason"] = str(error)
                 logger.error("preview_damaged", extra=about)  # noqa: TRY400  no traceback needed
                 continue
-            images[state.image_id] = Image.fromarray(pixels)
+            images.append((state, Image.fromarray(pixels)))
         if not images:
             return []
-        matrix = embedder.embed_images(list(images.values()))
+        matrix = embedder.embed_images([image for _, image in images])
         space_id = embedder.space.space_id
         return [
-            StoredVector(one, space_id, None, row) for one, row in zip(images, matrix, strict=True)
+            StoredVector(state.image_id, space_id, state.source_of(space_id), row)
+            for (state, _), row in zip(images, matrix, strict=True)
         ]
 
     def _embed_captions(

@@ -12,6 +12,7 @@ from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
 from core.errors import ConflictError, GoneError, MissingError
+from core.event_log.fingerprint_operations import refingerprint
 from core.event_log.group_operations import decide_on, delete
 from core.event_log.operations import (
     SettleView,
@@ -35,6 +36,7 @@ from core.records import (
     Operation,
     Outcome,
     Problem,
+    Refingerprinted,
     State,
     Tombstone,
 )
@@ -51,6 +53,8 @@ class Claim(Struct, frozen=True, kw_only=True):
     """space_ids of an upload's vectors, or of the vectors of an edit's new caption."""
     embedded: tuple[Embedded, ...] = ()
     """The vectors that an `embed` wrote."""
+    refingerprinted: tuple[Refingerprinted, ...] = ()
+    """The fingerprints that a `refingerprint` wrote."""
     problem: Problem | None = None
     """The reason why an upload failed."""
     missing: tuple[Absent, ...] = ()
@@ -70,7 +74,14 @@ def decide(view: SettleView, claim: Claim, now: TenantNow, rules: Rules) -> Oper
         case "edit":
             return _edit(view, claim, now)
         case _:
-            return choose(view, claim.job, claim.embedded, now)
+            return _of_many(view, claim, now)
+
+
+def _of_many(view: SettleView, claim: Claim, now: TenantNow) -> Operation:
+    """Settle a job that concerns no single picture."""
+    if claim.job.kind == "refingerprint":
+        return refingerprint(view, claim.job, claim.refingerprinted, now)
+    return choose(view, claim.job, claim.embedded, now)
 
 
 def apply(layer: OverlayLayer, operation: Operation, seq: int) -> None:

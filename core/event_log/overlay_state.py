@@ -29,8 +29,10 @@ class OverlayLayer:
             image_id = state.image_id
             if image_id in self.removed:
                 continue
-            if image_id not in self.states:
+            held = self.states.get(image_id)
+            if held is None:
                 self._bytes[state.sha256] = (*self._bytes.get(state.sha256, ()), image_id)
+            if held is None or held.pixels != state.pixels:
                 self._pixels[state.pixels] = (*self._pixels.get(state.pixels, ()), image_id)
             self.states[image_id] = state
             if state.anchor is not None:
@@ -44,8 +46,9 @@ class OverlayLayer:
         return (self.states[one] for one in self._bytes.get(sha256, ()) if one in self.states)
 
     def same_pixels(self, pixels: str) -> Iterator[State]:
-        """Yield the states with that digest of pixels."""
-        return (self.states[one] for one in self._pixels.get(pixels, ()) if one in self.states)
+        """Yield the states with that digest of pixels; some had another one when it was laid."""
+        held = (self.states.get(one) for one in self._pixels.get(pixels, ()))
+        return (state for state in held if state is not None and state.pixels == pixels)
 
     def copy(self) -> OverlayLayer:
         """Return a copy to overlay without a change of this one."""

@@ -19,6 +19,7 @@ from core.event_log.tail import LogFollower, check
 from core.metrics import UNMETERED, Meter, timed
 from core.ports import Blobs, Index, Log
 from core.records import Entry, Operation, Record, State
+from core.types import Remade
 
 REST = 4.0
 """Pause after a failed projection, as a multiple of its duration: a replica that is down costs each
@@ -45,7 +46,7 @@ class Objects(Protocol):
     def discard(self, tenant: str, ids: Sequence[str]) -> None:
         """Delete the uploaded bytes only."""
 
-    def purge(self, tenant: str, image_id: str) -> None:
+    def purge(self, tenant: str, image_id: str, remade: Remade | None = None) -> None:
         """Keep the fingerprint, mark the purge, and delete the rest."""
 
 
@@ -233,8 +234,9 @@ class Projector:
     def _strip(self, tenant: str, entry: Entry) -> None:
         """Delete bytes that were purged or are not to be kept."""
         purged = [one.image_id for one in entry.operations if one.kind == "purged"]
+        named = {state.image_id: state.remade for one in entry.operations for state in one.states}
         for image_id in purged:
-            self._shelf.purge(tenant, image_id)
+            self._shelf.purge(tenant, image_id, named.get(image_id))
         if purged:  # a slow worker may purge after a delete had removed everything
             dead = self._blobs.exists([keys.tombstone(tenant, image_id) for image_id in purged])
             self._shelf.remove(

@@ -15,7 +15,7 @@ from core.event_log.overlay_state import OverlayLayer
 from core.keys import is_caption
 from core.ports import Blobs, Index
 from core.records import Ended, Fields, Job, State, caption
-from core.types import ActiveSpaces, Candidates, Comparison, Hit, Query, SpaceKind
+from core.types import ActiveSpaces, Candidates, Comparison, Hit, Query, Remade, SpaceKind
 
 Kind = list[State]
 """Records of one digest with the same original and decision, oldest first: of a hundred thousand
@@ -44,8 +44,8 @@ class LoadsPictures(Protocol):
     def align(self, tenant: str, query: Query, hit: Hit) -> Comparison:
         """Align a picture with a hit and compare them: a pure function of the two."""
 
-    def query(self, tenant: str, image_id: str) -> Query:
-        """Return a stored picture's query. Raise MissingError."""
+    def query(self, tenant: str, image_id: str, remade: Remade | None = None) -> Query:
+        """Return a stored picture's query, by the objects its state names. Raise MissingError."""
 
     def fields(self, tenant: str, image_id: str, op_id: str | None) -> Fields:
         """Return the fields that the caller sent in one call."""
@@ -86,16 +86,16 @@ class SettleSource:
         self._same: dict[str, list[Kind]] = {}
         self._copies: dict[str, list[State]] = {}
         self._gone: dict[str, bool] = {}
-        self._queries: dict[str, Query] = {}
+        self._queries: dict[tuple[str, Remade | None], Query] = {}
         self._hits: dict[tuple[str, tuple[str, ...]], list[Hit]] = {}
-        self._compared: dict[tuple[str, str], Comparison] = {}
+        self._compared: dict[tuple[str, Remade | None, str, Remade | None], Comparison] = {}
         self._gathered: dict[OverlayLayer, int] = {}
 
     def prefetch(self, queries: Sequence[Query]) -> None:
         """Read duplicates and candidates for a whole batch at once."""
         if not queries:
             return
-        self._queries.update((query.image_id, query) for query in queries)
+        self._queries.update(((query.image_id, query.remade), query) for query in queries)
         self._read_same(
             [query.fingerprint.sha256 for query in queries],
             [query.fingerprint.pixels_sha256 for query in queries],
@@ -170,11 +170,12 @@ class SettleSource:
             return bool(caption(self._sight.fields(self.tenant, state.image_id, state.fields)))
         return state.content != "purged"
 
-    def query(self, image_id: str) -> Query:
+    def query(self, image_id: str, remade: Remade | None) -> Query:
         """Return the query of a stored picture, or of this call. Raise MissingError."""
-        if image_id not in self._queries:
-            self._queries[image_id] = self._sight.query(self.tenant, image_id)
-        return self._queries[image_id]
+        key = image_id, remade
+        if key not in self._queries:
+            self._queries[key] = self._sight.query(self.tenant, image_id, remade)
+        return self._queries[key]
 
     def hits(self, query: Query, shut: Callable[[str], bool], layers: OverlayLayers) -> list[Hit]:
         """Return anchors of the index near a query; search again without those that are `shut`.
@@ -200,8 +201,9 @@ class SettleSource:
             for image_id in islice(layer.anchors, self._gathered.get(layer, 0), None):
                 if image_id in self.pool:
                     continue
+                state = layer.states.get(image_id)
                 try:
-                    self.pool.add(self.query(image_id))
+                    self.pool.add(self.query(image_id, state.remade if state else None))
                 except MissingError:
                     # Deleted by an entry that was not read yet: the append will meet it.
                     about = {"tenant": self.tenant, "image_id": image_id}
@@ -210,7 +212,7 @@ class SettleSource:
 
     def compare(self, query: Query, hit: Hit) -> Comparison:
         """Compare a picture with a candidate, each pair once."""
-        pair = (query.image_id, hit.image_id)
+        pair = (query.image_id, query.remade, hit.image_id, hit.remade)
         if pair not in self._compared:
             self._compared[pair] = self._sight.align(self.tenant, query, hit)
         return self._compared[pair]

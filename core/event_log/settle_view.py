@@ -10,10 +10,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import chain, islice
 
+from msgspec.structs import replace
+
 from core.event_log.overlay_state import OverlayLayer
 from core.event_log.settle_reads import Kind, OverlayLayers, SettleSource
 from core.records import Ended, State, Tombstone
-from core.types import ActiveSpaces, Candidates, Query, SpaceKind
+from core.types import (
+    ActiveSpaces,
+    Candidates,
+    Comparison,
+    Hit,
+    Query,
+    Remade,
+    SpaceKind,
+)
 
 ENOUGH = 100
 """Maximum count of records without a vector: more make no difference."""
@@ -25,8 +35,8 @@ class IndexView:
     def __init__(self, source: SettleSource, layers: OverlayLayers) -> None:
         self._source = source
         self._layers = layers
-        # These are not in any layer.
-        self.compare, self.owner, self.query = source.compare, source.owner, source.query
+        # This is not in any layer.
+        self.owner = source.owner
 
     def state(self, image_id: str) -> State | None:
         """Return the newest state of a live record, None for any other."""
@@ -56,9 +66,18 @@ class IndexView:
 
     def same_pixels(self, pixels: str) -> list[State]:
         """Return live records of a pixel digest, like `same_bytes`."""
-        return self._first(
+        found = self._first(
             (layer.same_pixels(pixels) for layer in self._layers), self._source.same("", pixels)
         )
+        return [state for state in found if state.pixels == pixels]
+
+    def query(self, image_id: str) -> Query:
+        """Return the query of a picture. Raise MissingError if its fingerprint is not stored."""
+        return self._source.query(image_id, self._remade(image_id))
+
+    def compare(self, query: Query, hit: Hit) -> Comparison:
+        """Align a picture with a candidate, as this view's states name its pixels, and compare."""
+        return self._source.compare(query, replace(hit, remade=self._remade(hit.image_id)))
 
     def copies(self, image_id: str) -> list[State]:
         """Return the live copies of a record."""
@@ -140,6 +159,10 @@ class IndexView:
                     newest = state if layer is None else layer.states.get(state.image_id)
                     found[state.image_id] = newest
         return [state for state in found.values() if state is not None]
+
+    def _remade(self, image_id: str) -> Remade | None:
+        state = self.state(image_id)
+        return state.remade if state is not None else None
 
     def _open(self, image_id: str) -> bool:
         state = self.state(image_id)

@@ -8,7 +8,6 @@ from msgspec.structs import replace
 
 from core.errors import ConflictError, MalformedError
 from core.event_log.operations import SettleView, TenantNow, operation, refused
-from core.keys import is_caption
 from core.records import Embedded, Job, Operation, State
 from core.types import ActiveSpaces
 
@@ -27,14 +26,15 @@ def choose(view: SettleView, job: Job, made: Sequence[Embedded], now: TenantNow)
 def _embed(view: SettleView, job: Job, made: Sequence[Embedded], now: TenantNow) -> Operation:
     """Record vectors that were written for settled pictures and are still valid.
 
-    A vector of a caption that was edited meanwhile, or of a deleted picture, is left out.
+    A vector of a caption that was edited meanwhile, of pixels that were decoded again, or of a
+    deleted picture, is left out.
     """
     states: dict[str, State] = {}
     for one in made:
         state = states.get(one.image_id) or view.state(one.image_id)
         if state is None or one.space_id in state.spaces:
             continue
-        if is_caption(one.space_id) and state.fields != one.said:
+        if state.source_of(one.space_id) != one.said:
             continue
         states[one.image_id] = replace(state, spaces=(*state.spaces, one.space_id))
     raised = tuple(

@@ -17,6 +17,8 @@ LONGEST = 4_000
 TENANTS = 256
 """Tails in the cache, of the tenants last used: each may hold megabytes, and a missing one costs
 three reads of the log."""
+_HOLDS, _REMADE = 2, 4
+"""Formats of entries with a held record, and with a picture fingerprinted again."""
 
 
 class BehindError(IndexUnavailableError):
@@ -95,9 +97,11 @@ def nonce_of(log: Log, tenant: str, seq: int) -> str:
 
 
 def format_of(operations: Sequence[Operation]) -> int:
-    """Return the oldest format with all of its features: an older Seenit stops at a hold."""
-    held = any(state.hold_until for operation in operations for state in operation.states)
-    return FORMAT if held else 1
+    """Return the oldest format with all of its features, so that an older Seenit stops there."""
+    states = [state for operation in operations for state in operation.states]
+    if any(state.remade for state in states):
+        return _REMADE
+    return _HOLDS if any(state.hold_until for state in states) else 1
 
 
 def ending(entry: Entry, job_id: str) -> Operation | None:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from core.errors import CorruptError
 from core.lru_cache import LRUCache
+from core.types import Remade
 
 _QUALITY = 85
 """JPEG quality of a scaled preview, with chroma subsampled: it is sent once, byte by byte."""
@@ -28,21 +29,23 @@ class Preview(NamedTuple):
 class Previews:
     """Previews scaled to a long side. The caller has checked that the picture may be shown."""
 
-    def __init__(self, stored: Callable[[str, str], bytes], held: int = _HELD) -> None:
-        """Take `stored`, which reads the JPEG of (tenant, image_id), 512 pixels at most."""
+    def __init__(
+        self, stored: Callable[[str, str, Remade | None], bytes], held: int = _HELD
+    ) -> None:
+        """Take `stored`, which reads a picture's JPEG of 512 pixels at most."""
         self._stored = stored
-        self._held: LRUCache[tuple[str, str, int], Preview] = LRUCache(
+        self._held: LRUCache[tuple[str, str, int, Remade | None], Preview] = LRUCache(
             held, sizeof=lambda preview: len(preview.data)
         )
 
-    def get(self, tenant: str, image_id: str, side: int) -> Preview:
+    def get(self, tenant: str, image_id: str, side: int, remade: Remade | None = None) -> Preview:
         """Return a preview of at most `side` pixels, never enlarged.
 
         Raise MissingError or CorruptError.
         """
-        key = tenant, image_id, side
+        key = tenant, image_id, side, remade
         return self._held.get(key) or self._held.put(
-            key, smaller(self._stored(tenant, image_id), side)
+            key, smaller(self._stored(tenant, image_id, remade), side)
         )
 
     def forget(self, tenant: str, image_id: str) -> None:

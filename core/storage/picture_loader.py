@@ -14,7 +14,7 @@ from core.matching.alignment import AlignedPicture, align
 from core.matching.policy import Policy
 from core.records import Fields
 from core.storage.picture_store import PictureStore
-from core.types import Comparison, Evidence, Hit, Pixels, Query
+from core.types import Comparison, Evidence, Hit, Pixels, Query, Remade
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,9 @@ class PictureLoader:
         self._policy = policy
         self._space = space
         self._held: dict[tuple[str, str], tuple[Query, bytes]] = {}
-        self._pictures: LRUCache[tuple[str, str], AlignedPicture] = LRUCache(remembered)
+        self._pictures: LRUCache[tuple[str, str, Remade | None], AlignedPicture] = LRUCache(
+            remembered
+        )
 
     @contextmanager
     def holding(
@@ -49,19 +51,19 @@ class PictureLoader:
         for key, (query, preview) in zip(mine, items, strict=True):
             self._held[key] = query, preview
             if not stored:
-                self._pictures.put(key, self._lay(query, preview, None))
+                self._pictures.put((*key, None), self._lay(query, preview, None))
         try:
             yield
         finally:
             for key in mine:
                 self._held.pop(key, None)
             if not stored:
-                self._pictures.remove(set(mine).__contains__)
+                self._pictures.remove(lambda key: key[:2] in mine)
 
     def align(self, tenant: str, query: Query, hit: Hit) -> Comparison:
         """Align a picture with a hit and compare them; without pixels nothing is confirmed."""
-        one = self._picture(tenant, query.image_id)
-        other = self._picture(tenant, hit.image_id)
+        one = self._picture(tenant, query.image_id, query.remade)
+        other = self._picture(tenant, hit.image_id, hit.remade)
         if one is None or other is None:
             evidence = Evidence(
                 hamming=hit.hamming,
@@ -72,37 +74,40 @@ class PictureLoader:
             return Comparison(relation="unrelated", evidence=evidence)
         return align(one, other, hit, self._policy)
 
-    def query(self, tenant: str, image_id: str) -> Query:
+    def query(self, tenant: str, image_id: str, remade: Remade | None = None) -> Query:
         """Return a picture's query. Raise MissingError if its fingerprint is not stored."""
         held = self._held.get((tenant, image_id))
         if held is not None:
             return held[0]
-        fingerprint = self._shelf.fingerprints(tenant, [image_id])[0]
+        fingerprint = self._shelf.fingerprints(tenant, [(image_id, remade)])[0]
         if fingerprint is None:
             raise MissingError(f"the fingerprint of picture {image_id} is not stored")
         space = self._space(tenant)
-        vectors = self._shelf.vectors(tenant, image_id, [space] if space else [])
+        spaces = [space] if space else []
+        vectors = self._shelf.vectors(tenant, image_id, spaces, remade.pixels if remade else None)
         return Query(
             image_id=image_id,
             fingerprint=fingerprint,
             vector=vectors.get(space) if space else None,
             space_id=space if space in vectors else None,
+            remade=remade,
         )
 
     def fields(self, tenant: str, image_id: str, op_id: str | None) -> Fields:
         """Return the fields that the caller sent in one call."""
         return self._shelf.fields(tenant, image_id, op_id)
 
-    def _picture(self, tenant: str, image_id: str) -> AlignedPicture | None:
-        known = self._pictures.get((tenant, image_id))
+    def _picture(self, tenant: str, image_id: str, remade: Remade | None) -> AlignedPicture | None:
+        key = tenant, image_id, remade
+        known = self._pictures.get(key)
         if known is not None:
             return known
         try:
             query, preview = self._held.get((tenant, image_id)) or (
-                self.query(tenant, image_id),
-                self._shelf.preview(tenant, image_id),
+                self.query(tenant, image_id, remade),
+                self._shelf.preview(tenant, image_id, remade),
             )
-            return self._pictures.put((tenant, image_id), self._lay(query, preview, tenant))
+            return self._pictures.put(key, self._lay(query, preview, tenant))
         except MissingError:
             return None
         except (
@@ -116,7 +121,7 @@ class PictureLoader:
         pixels = decode_preview(preview)
 
         def keypoints() -> DetailKeypoints:
-            return self._detail(tenant, query.image_id, pixels)
+            return self._detail(tenant, query, pixels)
 
         fingerprint = query.fingerprint
         return AlignedPicture(
@@ -128,11 +133,11 @@ class PictureLoader:
             detail=keypoints,
         )
 
-    def _detail(self, tenant: str | None, image_id: str, pixels: Pixels) -> DetailKeypoints:
+    def _detail(self, tenant: str | None, query: Query, pixels: Pixels) -> DetailKeypoints:
         if tenant is None:
             return detail(pixels)
-        known = self._shelf.detail(tenant, image_id)
+        known = self._shelf.detail(tenant, query.image_id, query.remade)
         if known is None or known.version != KEYPOINTS_VERSION:
             known = detail(pixels)
-            self._shelf.write_detail(tenant, image_id, known)
+            self._shelf.write_detail(tenant, query.image_id, known, query.remade)
         return known

@@ -15,7 +15,7 @@ from core.fingerprint.keypoints import DetailKeypoints
 from core.lru_cache import LRUCache
 from core.ports import Blobs
 from core.records import Fields, Record, State
-from core.types import Fingerprint, Pixels, Vector
+from core.types import Fingerprint, Remade, Vector
 
 _fingerprint = msgspec.msgpack.Decoder(Fingerprint)
 _fields = msgspec.json.Decoder(Fields)
@@ -28,9 +28,11 @@ class StoredFingerprint(msgspec.Struct, frozen=True, kw_only=True):
     image_id: str
     fingerprint: Fingerprint
     preview: bytes
-    """Preview as JPEG."""
+    """Preview as JPEG; empty if the one before stays."""
     vectors: dict[str, Vector] = {}
     """Vectors by visual space."""
+    op_id: str | None = None
+    """Name of the objects, if they were computed again after the upload."""
 
 
 class StoredVector(NamedTuple):
@@ -39,7 +41,7 @@ class StoredVector(NamedTuple):
     image_id: str
     space_id: str
     said: str | None
-    """Operation of the fields that a caption's vector was made of; None for a visual one."""
+    """Operation of the fields, or of the later pixels, that it was computed from."""
     vector: Vector
 
 
@@ -48,7 +50,9 @@ class PictureStore:
 
     def __init__(self, blobs: Blobs, *, remembered: int = 512) -> None:
         self._blobs = blobs
-        self._fingerprints: LRUCache[tuple[str, str], Fingerprint] = LRUCache(remembered)
+        self._fingerprints: LRUCache[tuple[str, str, str | None], Fingerprint] = LRUCache(
+            remembered
+        )
         self._vectors: LRUCache[tuple[str, str, str], Vector] = LRUCache(remembered)
         self._fields: LRUCache[tuple[str, str, str], Fields] = LRUCache(remembered)
 
@@ -58,18 +62,20 @@ class PictureStore:
         """Write fingerprints, durably; remove those of deleted pictures again at once."""
         objects: list[tuple[str, bytes]] = []
         for item in items:
+            image_id, op_id = item.image_id, item.op_id
             encoded = msgspec.msgpack.encode(item.fingerprint)
             objects += [
-                (keys.derived(tenant, item.image_id, "fingerprint"), encoded),
-                (keys.derived(tenant, item.image_id, "preview"), item.preview),
+                (keys.derived(tenant, image_id, "fingerprint", op_id), encoded),
                 *(
-                    self._vector(tenant, StoredVector(item.image_id, space, None, vector))
+                    self._vector(tenant, StoredVector(image_id, space, op_id, vector))
                     for space, vector in item.vectors.items()
                 ),
             ]
+            if item.preview:
+                objects.append((keys.derived(tenant, image_id, "preview", op_id), item.preview))
         self._blobs.put(objects)
         for item in items:
-            self._fingerprints.put((tenant, item.image_id), item.fingerprint)
+            self._fingerprints.put((tenant, item.image_id, item.op_id), item.fingerprint)
         self.revisit(tenant, [item.image_id for item in items])
 
     def write_vectors(self, tenant: str, made: Sequence[StoredVector]) -> None:
@@ -82,9 +88,11 @@ class PictureStore:
         self._vectors.put((tenant, made.image_id, key), made.vector)
         return key, made.vector.astype("<f4").tobytes()
 
-    def write_detail(self, tenant: str, image_id: str, detail: DetailKeypoints) -> None:
+    def write_detail(
+        self, tenant: str, image_id: str, detail: DetailKeypoints, remade: Remade | None = None
+    ) -> None:
         """Write the keypoints that an alignment computed, so that the next one costs one read."""
-        key = keys.derived(tenant, image_id, "detail")
+        key = keys.derived(tenant, image_id, "detail", remade.pixels if remade else None)
         self._blobs.put([(key, msgspec.msgpack.encode(detail))])
         self.revisit(tenant, [image_id])
 
@@ -111,24 +119,30 @@ class PictureStore:
 
     # --- reading --------------------------------------------------------------------------------
 
-    def fingerprints(self, tenant: str, ids: Sequence[str]) -> list[Fingerprint | None]:
-        """Read fingerprints, in order; the kept one of a purged picture; None without either."""
-        found = [self._fingerprints.get((tenant, image_id)) for image_id in ids]
+    def fingerprints(
+        self, tenant: str, pictures: Sequence[tuple[str, Remade | None]]
+    ) -> list[Fingerprint | None]:
+        """Read fingerprints of (image_id, remade), in order, the kept ones of purged pictures.
+
+        None stands for a picture without either.
+        """
+        named = [(tenant, *_fingerprint_name(*picture)) for picture in pictures]
+        found = [self._fingerprints.get(name) for name in named]
         for places in (
-            [keys.derived(tenant, image_id, "fingerprint") for image_id in ids],
-            [keys.kept(tenant, image_id) for image_id in ids],
+            [keys.derived(tenant, image_id, "fingerprint", op_id) for _, image_id, op_id in named],
+            [keys.kept(tenant, image_id) for _, image_id, _ in named],
         ):
             lacking = [n for n, fingerprint in enumerate(found) if fingerprint is None]
             objects = self._blobs.get_many([places[n] for n in lacking]) if lacking else []
             for n, data in zip(lacking, objects, strict=True):
                 if data is not None:
-                    found[n] = self._fingerprints.put((tenant, ids[n]), _fingerprint.decode(data))
+                    found[n] = self._fingerprints.put(named[n], _fingerprint.decode(data))
         return found
 
     def vectors(
         self, tenant: str, image_id: str, spaces: Iterable[str], said: str | None = None
     ) -> dict[str, Vector]:
-        """Read the vectors that exist, (d,) float32 each; for captions those of `said`."""
+        """Read the vectors that exist, (d,) float32 each; `said` as in `StoredVector`."""
         vectors: dict[str, Vector] = {}
         for space in spaces:
             key = keys.vector(tenant, image_id, space, said)
@@ -179,7 +193,7 @@ class PictureStore:
                 known := (
                     tenant,
                     state.image_id,
-                    keys.vector(tenant, state.image_id, space, state.fields),
+                    keys.vector(tenant, state.image_id, space, state.source_of(space)),
                 )
             )
             is None
@@ -193,22 +207,23 @@ class PictureStore:
         """Yield the uploaded bytes in chunks. Raise MissingError before the first one."""
         return self._blobs.stream(keys.blob(tenant, image_id))
 
-    def preview(self, tenant: str, image_id: str) -> bytes:
+    def preview(self, tenant: str, image_id: str, remade: Remade | None = None) -> bytes:
         """Read the preview, a JPEG of at most 512 pixels a side. Raise MissingError."""
-        return self._blobs.get(keys.derived(tenant, image_id, "preview"))
+        return self._blobs.get(
+            keys.derived(tenant, image_id, "preview", remade.pixels if remade else None)
+        )
 
-    def thumb(self, tenant: str, image_id: str) -> bytes:
+    def thumb(self, tenant: str, image_id: str, remade: Remade | None = None) -> bytes:
         """Make a JPEG thumbnail of at most 160 pixels from the preview. Raise MissingError."""
-        return thumb(self.pixels(tenant, image_id))
+        return thumb(decode_preview(self.preview(tenant, image_id, remade)))
 
-    def pixels(self, tenant: str, image_id: str) -> Pixels:
-        """Read and decode the preview. Raise MissingError."""
-        return decode_preview(self.preview(tenant, image_id))
-
-    def detail(self, tenant: str, image_id: str) -> DetailKeypoints | None:
+    def detail(
+        self, tenant: str, image_id: str, remade: Remade | None = None
+    ) -> DetailKeypoints | None:
         """Read the keypoints of the preview, None if no alignment has computed them yet."""
+        key = keys.derived(tenant, image_id, "detail", remade.pixels if remade else None)
         try:
-            return _detail.decode(self._blobs.get(keys.derived(tenant, image_id, "detail")))
+            return _detail.decode(self._blobs.get(key))
         except MissingError:
             return None
 
@@ -218,7 +233,9 @@ class PictureStore:
         A copy has the vectors of its caption alone: its original represents its pixels, but two
         sellers of one photo write two titles.
         """
-        fingerprints = self.fingerprints(tenant, [state.image_id for state in states])
+        fingerprints = self.fingerprints(
+            tenant, [(state.image_id, state.remade) for state in states]
+        )
         self.fetch_fields(tenant, [(state.image_id, state.fields) for state in states])
         self._fetch_vectors(tenant, states)
         return [
@@ -228,7 +245,13 @@ class PictureStore:
                 state=state,
                 fingerprint=fingerprint,
                 fields=self.fields(tenant, state.image_id, state.fields),
-                vectors=self.vectors(tenant, state.image_id, _spaces(state), state.fields),
+                vectors={
+                    space: vector
+                    for space in _spaces(state)
+                    for vector in self.vectors(
+                        tenant, state.image_id, [space], state.source_of(space)
+                    ).values()
+                },
             )
             for state, fingerprint in zip(states, fingerprints, strict=True)
             if fingerprint is not None
@@ -252,13 +275,40 @@ class PictureStore:
         """Remove the uploaded bytes alone."""
         self._blobs.delete([keys.blob(tenant, image_id) for image_id in ids])
 
-    def purge(self, tenant: str, image_id: str) -> None:
+    def purge(self, tenant: str, image_id: str, remade: Remade | None = None) -> None:
         """Keep the fingerprint, mark the purge, then remove bytes, previews and keypoints."""
-        kept = self.fingerprints(tenant, [image_id])[0]
+        kept = self.fingerprints(tenant, [(image_id, remade)])[0]
         if kept is not None:
             self._blobs.put([(keys.kept(tenant, image_id), msgspec.msgpack.encode(kept))])
         self._blobs.create_many([(keys.purged(tenant, image_id), b"")])
         self._strip(tenant, image_id)
+
+    def drop_remade(self, tenant: str, image_id: str, op_id: str) -> None:
+        """Remove objects that were computed again and that no entry names."""
+        self._blobs.delete(
+            [
+                *self._blobs.keys(f"derived/{tenant}/{image_id}/{op_id}/"),
+                *self._blobs.keys(f"vectors/{tenant}/{image_id}/{op_id}/"),
+            ]
+        )
+
+    def drop_pixels(self, tenant: str, state: State) -> None:
+        """Remove preview, keypoints and visual vectors that an older state names.
+
+        Its fingerprint stays, as the log's earlier entries are replayed with it.
+        """
+        image_id, op_id = state.image_id, state.remade.pixels if state.remade else None
+        parts: tuple[keys.Part, ...] = ("preview", "detail")
+        self._blobs.delete(
+            [
+                *(keys.derived(tenant, image_id, part, op_id) for part in parts),
+                *(
+                    keys.vector(tenant, image_id, space, op_id)
+                    for space in state.spaces
+                    if not keys.is_caption(space)
+                ),
+            ]
+        )
 
     def _strip(self, tenant: str, image_id: str) -> None:
         self._blobs.delete(
@@ -267,6 +317,11 @@ class PictureStore:
                 *self._blobs.keys(f"derived/{tenant}/{image_id}/"),
             ]
         )
+
+
+def _fingerprint_name(image_id: str, remade: Remade | None) -> tuple[str, str | None]:
+    """Return the id, and the job whose fingerprint replaced that of the upload."""
+    return image_id, remade.fingerprint if remade else None
 
 
 def _spaces(state: State) -> list[str]:

@@ -99,7 +99,7 @@ def test_a_head_that_is_gone_is_loud(log: Log) -> None:
         (b"", "cannot be read"),
         (b"{}", "cannot be read"),
         (b'{"format": 1}', "cannot be read"),
-        (b'{"format": 3, "whatever": 1}', "newer version"),
+        (b'{"format": 99, "whatever": 1}', "newer version"),
         (msgspec.json.encode(_entry(3)), "calls itself 3"),
         (msgspec.json.encode(_entry(7))[:-20], "cannot be read"),
     ],

@@ -25,12 +25,15 @@ def scenario(
     pictures: str = "",
     deletes: bool = False,
     spaces: bool = False,
+    again: bool = False,
     replicas: int = 0,
     swaps: float = 0.2,
 ) -> Scenario:
     """Make a scenario of up to so many of each; every job goes to one worker, many to two.
 
     `spaces`: a second space is added, filled and activated meanwhile.
+
+    `again`: pictures are fingerprinted again meanwhile, which changes their pixels.
 
     `pictures` names the letters that are uploaded, in turns: `abcd` of a family in which every two
     confirm each other, `bcda` of one in which all confirm `a` and no others.
@@ -40,8 +43,16 @@ def scenario(
     kinds = ("delete",) if deletes else ("delete",) * 3 + ("decide",) * 2 + ("purge", "edit")
     if spaces:
         kinds = ("embed",) * 4 + ("add_space", "activate_space", "activate_space", "delete", "edit")
+    if again:
+        kinds = ("refingerprint",) * 4 + ("delete", "purge", "edit")
+    pictures_of = {job.image_id: job.sha256 for job in jobs}
     jobs += _operations(rng, [job.image_id for job in jobs], rng.randint(0, operations), kinds)
-    jobs = _held(random.Random(seed ^ 0x401D), jobs)
+    jobs = [
+        replace(job, sha256=pictures_of.get(job.image_id, "a1"))
+        if job.kind == "refingerprint"
+        else job
+        for job in _held(random.Random(seed ^ 0x401D), jobs)
+    ]
     replicas = replicas or rng.choice((1, 1, 2))
     return Scenario(
         jobs=tuple(jobs),

@@ -15,7 +15,7 @@ from core import keys
 from core.errors import ExistsError, MissingError, StoreUnavailableError
 from core.ports import MissingVectors
 from core.records import Entry, Fields, Job, Outcome, Record, State, Tombstone
-from core.types import ActiveSpaces, Comparison, Evidence, Hit, Query
+from core.types import ActiveSpaces, Comparison, Evidence, Hit, Query, Remade
 from tests.simulation.world import TENANT, Relation, fingerprint, measure, of_state, picture_of
 
 Gate = Callable[[str], None]
@@ -118,6 +118,16 @@ class Blobs:
     def exists(self, names: Sequence[str]) -> list[bool]:
         self._gate("exists")
         return [name in self._objects for name in names]
+
+    def made_again(self, image_id: str) -> list[str]:
+        """List the fingerprints of a picture beside that of its upload."""
+        return [
+            key
+            for key in self._objects
+            if key.startswith(f"derived/{TENANT}/{image_id}/")
+            and key.endswith("/fingerprint")
+            and key != keys.derived(TENANT, image_id, "fingerprint")
+        ]
 
     def put(self, items: Iterable[tuple[str, bytes]]) -> None:
         for key, data in items:
@@ -317,18 +327,19 @@ class Shelf:
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
 
-    def write(self, image_id: str, picture: str) -> None:
+    def write(self, image_id: str, picture: str, op_id: str | None = None) -> None:
         """Write a fingerprint; then look for a tombstone and a purge mark."""
-        derived = keys.derived(TENANT, image_id, "fingerprint")
+        derived = keys.derived(TENANT, image_id, "fingerprint", op_id)
         self._blobs.put([(derived, picture.encode())])
         marks = [keys.tombstone(TENANT, image_id), keys.purged(TENANT, image_id)]
         if any(self._blobs.exists(marks)):
             self._blobs.delete([derived])
 
-    def picture(self, image_id: str) -> str | None:
+    def picture(self, image_id: str, remade: Remade | None = None) -> str | None:
         """Return the picture that is stored or was kept."""
+        op_id = remade.fingerprint if remade else None
         found = self._blobs.get_many(
-            [keys.derived(TENANT, image_id, "fingerprint"), keys.kept(TENANT, image_id)]
+            [keys.derived(TENANT, image_id, "fingerprint", op_id), keys.kept(TENANT, image_id)]
         )
         return next((data.decode() for data in found if data is not None), None)
 
@@ -339,7 +350,7 @@ class Shelf:
                 tenant=tenant, seq=seq, state=state, fingerprint=of_state(state), fields=Fields()
             )
             for state in states
-            if self.picture(state.image_id) is not None
+            if self.picture(state.image_id, state.remade) is not None
         ]
 
     def remove(self, _: str, ids: Sequence[str]) -> None:
@@ -349,21 +360,28 @@ class Shelf:
                 for image_id in ids
                 for key in (
                     keys.derived(TENANT, image_id, "fingerprint"),
+                    *self._blobs.made_again(image_id),
                     keys.kept(TENANT, image_id),
                 )
             ]
         )
 
+    def drop_pixels(self, image_id: str) -> None:
+        """Mark the preview of the upload as removed: its fingerprint stays for replay."""
+        self._blobs.put([(keys.derived(TENANT, image_id, "preview"), b"removed")])
+
     def discard(self, tenant: str, ids: Sequence[str]) -> None:
         """Do nothing: this world has no bytes."""
 
-    def purge(self, _: str, image_id: str) -> None:
+    def purge(self, _: str, image_id: str, remade: Remade | None = None) -> None:
         """Keep the fingerprint, set the mark, remove the rest."""
-        picture = self.picture(image_id)
+        picture = self.picture(image_id, remade)
         if picture is not None:
             self._blobs.put([(keys.kept(TENANT, image_id), picture.encode())])
         self._blobs.create_many([(keys.purged(TENANT, image_id), b"")])
-        self._blobs.delete([keys.derived(TENANT, image_id, "fingerprint")])
+        self._blobs.delete(
+            [keys.derived(TENANT, image_id, "fingerprint"), *self._blobs.made_again(image_id)]
+        )
 
 
 class Sight:
@@ -377,17 +395,18 @@ class Sight:
     def align(self, _: str, query: Query, hit: Hit) -> Comparison:
         """Compare by a pure function of the two while both are stored."""
         self._gate("compare")
-        derived = keys.derived(TENANT, hit.image_id, "fingerprint")
-        other = self._store.objects.get(derived)
-        if other is None:
+        op_id = hit.remade.pixels if hit.remade else None
+        other = self._store.objects.get(keys.derived(TENANT, hit.image_id, "fingerprint", op_id))
+        removed = keys.derived(TENANT, hit.image_id, "preview") in self._store.objects
+        if other is None or (removed and op_id is None):
             return Comparison(relation="unrelated", evidence=Evidence())
         return self._store.relation.compare(picture_of(query.fingerprint), other.decode())
 
-    def query(self, _: str, image_id: str) -> Query:
-        picture = self._shelf.picture(image_id)
+    def query(self, _: str, image_id: str, remade: Remade | None = None) -> Query:
+        picture = self._shelf.picture(image_id, remade)
         if picture is None:
             raise MissingError(image_id)
-        return Query(image_id=image_id, fingerprint=fingerprint(picture))
+        return Query(image_id=image_id, fingerprint=fingerprint(picture), remade=remade)
 
     def fields(self, tenant: str, image_id: str, op_id: str | None) -> Fields:
         del tenant, image_id, op_id

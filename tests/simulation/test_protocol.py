@@ -6,15 +6,17 @@ promises themselves, checked without the code under test.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import combinations
 
 import pytest
 
 from core.errors import SeenitError
+from core.event_log.settle_reads import SettleSource
 from core.event_log.settle_view import IndexView
 from core.event_log.tail import LogFollower, LogTail
+from core.types import Comparison, Hit, Query
 from tests.simulation.breaks import BREAKS
 from tests.simulation.play import Choices, Parts, Play, Scenario
 from tests.simulation.scenarios import scenario
@@ -113,6 +115,31 @@ def test_a_space_is_asked_once_it_is_filled(part: int) -> None:
             for operation in entry.operations
         )
     assert flipped > 5, "schedules in which nothing flips prove nothing"
+
+
+def fingerprinted_again(seeds: range) -> int:
+    """Play scenarios in which pictures get other pixels; count those in which one did."""
+    found = 0
+    for seed in seeds:
+        pictures = ("", "abcd", "bcda")[seed % 3]
+        play = Play(
+            scenario(seed, workers=2 + seed % 2, pictures=pictures, again=True), Choices(seed)
+        )
+        play.run()
+        play.verify()
+        found += any(
+            operation.kind == "refingerprinted" and operation.states
+            for entry in play.store.log.values()
+            for operation in entry.operations
+        )
+    return found
+
+
+@pytest.mark.parametrize("part", range(2))
+def test_a_picture_fingerprinted_again_is_compared_as_the_log_says(part: int) -> None:
+    """Its old pixels are removed after the entry: no verdict is reached with them, or without."""
+    found = fingerprinted_again(range(part * 300, part * 300 + 300))
+    assert found > 50, "schedules in which no picture changes prove nothing"
 
 
 class Sticky(LogFollower):
@@ -229,3 +256,28 @@ def test_what_lacks_a_vector_is_looked_for_in_the_tail_too(monkeypatch: pytest.M
     monkeypatch.setattr(IndexView, "lacking", index_alone)
     with pytest.raises(AssertionError):
         test_a_space_is_asked_once_it_is_filled(0)
+
+
+def _as_uploaded(self: IndexView, _: str) -> None:
+    """Name no objects but those of the upload."""
+
+
+def _by_name(self: SettleSource, query: Query, hit: Hit) -> Comparison:
+    """Remember a comparison by the pictures' names alone."""
+    pair = query.image_id, None, hit.image_id, None
+    if pair not in self._compared:
+        self._compared[pair] = self._sight.align(self.tenant, query, hit)
+    return self._compared[pair]
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "broken"),
+    [(IndexView, "_remade", _as_uploaded), (SettleSource, "compare", _by_name)],
+)
+def test_a_reader_of_the_wrong_pixels_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, owner: type, name: str, broken: Callable[..., object]
+) -> None:
+    """Objects of another state, or a comparison from before the entry."""
+    monkeypatch.setattr(owner, name, broken)
+    with pytest.raises(AssertionError):
+        fingerprinted_again(range(3000))

@@ -15,7 +15,17 @@ from msgspec import UNSET, UnsetType
 
 from core.event_log.decide import Claim
 from core.matching.verdict import Rules
-from core.records import Embedded, Ended, Job, JobKind, Operation, Problem, State, Tombstone
+from core.records import (
+    Embedded,
+    Ended,
+    Job,
+    JobKind,
+    Operation,
+    Problem,
+    Refingerprinted,
+    State,
+    Tombstone,
+)
 from core.types import (
     ActiveSpaces,
     Candidates,
@@ -62,9 +72,15 @@ def picture_of(found: Fingerprint) -> str:
     return found.phash
 
 
+def decoded_again(picture: str) -> str:
+    """Return the picture that a newer version decodes: another letter, thus other pixels."""
+    return picture if picture.startswith("_") else f"{chr(ord(picture[0]) + 1)}{picture[1:]}"
+
+
 def of_state(state: State) -> Fingerprint:
     """Make a record's fingerprint from its digest."""
-    return fingerprint(state.sha256.removeprefix("bytes "))
+    picture = state.sha256.removeprefix("bytes ")
+    return fingerprint(decoded_again(picture) if state.remade is not None else picture)
 
 
 @dataclass(frozen=True)
@@ -170,6 +186,14 @@ def claim(job: Job) -> Claim:
     """Make a claim of a job and its fingerprint."""
     if job.kind == "embed":
         return Claim(job=job, embedded=(Embedded(job.image_id, SECOND.space.space_id),))
+    if job.kind == "refingerprint":
+        again = Refingerprinted(
+            image_id=job.image_id,
+            before=None,
+            pixels=fingerprint(decoded_again(job.sha256)).pixels_sha256,
+            spaces=(),
+        )
+        return Claim(job=job, refingerprinted=(again,))
     if job.kind != "ingest":
         return Claim(job=job)
     if job.sha256 == "!":

@@ -19,7 +19,7 @@ from core.imaging.previews import Previews
 from core.ports import Filters
 from core.records import Fields, Record, Tombstone
 from core.storage.signed_urls import URLSigner
-from core.types import Vector
+from core.types import Remade, Vector
 from rag import token_costs
 from rag.prompt_builder import PromptBuilder, PromptRequest, PromptResult
 from rag.providers.base import GUIDE
@@ -201,11 +201,11 @@ def test_what_is_decided_while_pictures_are_read_counts(setting: Setting) -> Non
     setting.store(*(record(n, 1) for n in range(1, 5)))
     stored = setting.service.shelf
 
-    def slowly(tenant: str, one: str) -> bytes:
+    def slowly(tenant: str, one: str, remade: Remade | None) -> bytes:
         """While the last picture is read, the second one is blocked."""
         if one == image_id(3):
             setting.tail(record(2, 2, decision="block", revision=2))
-        return stored.preview(tenant, one)
+        return stored.preview(tenant, one, remade)
 
     setting.context._previews = Previews(slowly)
     whole = setting.build(format="anthropic", model="claude-opus-4-8", token_budget=1700)

@@ -80,7 +80,7 @@ def spoil(store: Store, at: int, **changes: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"previous": "another"}, {"seq": 9}, {"format": 3}, {"nonce": "another"}]
+    "change", [{"previous": "another"}, {"seq": 9}, {"format": FORMAT + 1}, {"nonce": "another"}]
 )
 def test_a_log_that_does_not_hang_together_is_not_followed(change: dict[str, object]) -> None:
     """A broken chain, a wrong number, a newer format: stop, loudly."""
@@ -146,7 +146,7 @@ def test_an_older_version_stops_only_where_it_would_forget_a_hold() -> None:
     ):
         store.accept(job)
         worker.run([job.job_id])
-    assert [entry.format for _, entry in sorted(store.log.items())] == [1, FORMAT, FORMAT, 1]
+    assert [entry.format for _, entry in sorted(store.log.items())] == [1, 2, 2, 1]
 
 
 def test_a_record_of_before_there_were_holds_is_read() -> None:

@@ -16,7 +16,7 @@ from core.ports import Blobs
 from core.records import Fields, LogPlace
 from core.storage.picture_loader import PictureLoader
 from core.storage.picture_store import PictureStore, StoredFingerprint, StoredVector
-from core.types import Hit, Limits, Query
+from core.types import Hit, Limits, Query, Remade
 from tests.doubles.records import record
 from tests.samples.pictures import jpeg, photo
 
@@ -47,7 +47,7 @@ def test_what_is_written_is_read_back_by_another() -> None:
     PictureStore(blobs).write("t", [item])
     PictureStore(blobs).write_fields("t", [("a", "op", Fields(title="x", tags=("y",)))])
     other = PictureStore(blobs)
-    assert other.fingerprints("t", ["a", "b"]) == [item.fingerprint, None]
+    assert other.fingerprints("t", [("a", None), ("b", None)]) == [item.fingerprint, None]
     assert other.preview("t", "a") == item.preview
     assert other.vectors("t", "a", ["visual-1", "visual-2"])["visual-1"].tolist() == pytest.approx(
         [0.6, 0.8]
@@ -64,7 +64,7 @@ def test_a_write_after_a_delete_leaves_nothing() -> None:
     shelf.write("t", [written("a")])
     shelf.write_fields("t", [("a", "op", Fields(title="x"))])
     assert everything(blobs) == []
-    assert shelf.fingerprints("t", ["a"]) == [None]
+    assert shelf.fingerprints("t", [("a", None)]) == [None]
 
 
 def test_a_write_after_a_purge_leaves_no_pixels() -> None:
@@ -76,7 +76,7 @@ def test_a_write_after_a_purge_leaves_no_pixels() -> None:
     shelf.purge("t", "a")
     shelf.write("t", [item])
     assert everything(blobs) == ["vectors/t/a/visual-1", "kept/t/a"]
-    assert PictureStore(blobs).fingerprints("t", ["a"]) == [item.fingerprint]
+    assert PictureStore(blobs).fingerprints("t", [("a", None)]) == [item.fingerprint]
     with pytest.raises(MissingError):
         shelf.preview("t", "a")
 
@@ -89,8 +89,8 @@ def test_a_removal_takes_every_object_and_memory() -> None:
     shelf.write_fields("t", [("a", "op", Fields(title="x"))])
     shelf.remove("t", ["a"])
     assert [key for key in everything(blobs) if "/a/" in key or key.endswith("/a")] == []
-    assert shelf.fingerprints("t", ["a", "ab"])[0] is None
-    assert shelf.fingerprints("t", ["a", "ab"])[1] is not None
+    assert shelf.fingerprints("t", [("a", None), ("ab", None)])[0] is None
+    assert shelf.fingerprints("t", [("a", None), ("ab", None)])[1] is not None
     assert shelf.fields("t", "a", "op") == Fields()
 
 
@@ -219,3 +219,46 @@ def test_what_an_entry_left_is_read_side_by_side(monkeypatch: pytest.MonkeyPatch
     assert alone == []
     assert [one.fields.title for one in found] == ids
     assert [list(one.vectors) for one in found] == [["visual-1", "caption-1"]] * 2 + [["caption-1"]]
+
+
+# --- fingerprinted again ------------------------------------------------------------------------
+
+
+def test_objects_computed_again_lie_beside_those_of_the_upload() -> None:
+    """Each state reads its own; a purge keeps the fingerprint that the newest names."""
+    blobs, old, new = open_blobs("memory://"), written("a"), written("a", 3)
+    new = msgspec.structs.replace(new, op_id="j")
+    shelf, remade = PictureStore(blobs), Remade("j", "j")
+    shelf.write("t", [old, new])
+    for reader in (shelf, PictureStore(blobs)):
+        found = reader.fingerprints("t", [("a", None), ("a", remade)])
+        assert found == [old.fingerprint, new.fingerprint]
+    assert shelf.preview("t", "a") == old.preview
+    assert shelf.preview("t", "a", remade) == new.preview
+    loader = PictureLoader(shelf, POLICY, lambda _: "visual-1")
+    assert loader.query("t", "a", remade).fingerprint == new.fingerprint
+    told = loader.align("t", query(old), Hit(image_id="a", hamming=0, votes=5, remade=remade))
+    assert not told.confirmed, "other pixels than those of the upload"
+    shelf.purge("t", "a", remade)
+    assert PictureStore(blobs).fingerprints("t", [("a", remade)]) == [new.fingerprint]
+    with pytest.raises(MissingError):
+        shelf.preview("t", "a", remade)
+
+
+def test_pixels_that_were_replaced_are_removed_and_their_fingerprint_stays() -> None:
+    """An index that is filled from the log passes the earlier entries too."""
+    blobs, old, new = open_blobs("memory://"), written("a"), written("a", 3)
+    shelf = PictureStore(blobs)
+    shelf.write("t", [old, msgspec.structs.replace(new, op_id="j")])
+    state = msgspec.structs.replace(
+        record(0, 1, spaces=("visual-1", "caption-1")).state, image_id="a"
+    )
+    shelf.drop_pixels("t", state)
+    assert everything(blobs) == [
+        "derived/t/a/fingerprint",
+        "derived/t/a/j/fingerprint",
+        "derived/t/a/j/preview",
+        "vectors/t/a/j/visual-1",
+    ]
+    shelf.drop_remade("t", "a", "j")
+    assert everything(blobs) == ["derived/t/a/fingerprint"]
