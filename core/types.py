@@ -71,7 +71,10 @@ class Header(Struct, frozen=True):
 
 
 Uncompared = Literal["frames", "transparency"]
-"""Content outside the canonical pixels: later frames, or white on a transparent ground."""
+"""Content outside the canonical pixels: other frames, or a part of a drawing on a transparent
+ground that has the ground's colour."""
+HDR = Literal["pq", "hlg"]
+"""HDR curve of a picture; its canonical pixels are SDR, parts brighter than white are clipped."""
 
 
 class Canonical(Struct, frozen=True):
@@ -85,7 +88,14 @@ class Canonical(Struct, frozen=True):
     format: str
     frames: int
     hides: bool = False
-    """Whether over white nothing is seen of something that is drawn on a transparent ground."""
+    """Whether a part of a drawing on a transparent ground cannot be seen on the ground below it."""
+    pixels_version: int = 1
+    """Version of the rules that first gave these pixels."""
+    frames_compared: int = 1
+    """Frames that `frames_sha256` covers."""
+    frames_sha256: str = ""
+    """Digest over the canonical pixels of these frames; empty for a picture of one frame."""
+    hdr: HDR | None = None
 
 
 class Features(Struct, frozen=True):
@@ -123,9 +133,19 @@ class Fingerprint(Struct, frozen=True, kw_only=True):
     """False if the picture is too flat or too small for a meaningful hash."""
     features: Features
     hides: bool = False
-    """Whether over white nothing is seen of something that is drawn on a transparent ground."""
+    """Whether a part of a drawing on a transparent ground cannot be seen on the ground below it."""
+    frames_compared: int = 1
+    """Frames that `frames_sha256` covers."""
+    frames_sha256: str = ""
+    """Digest over the canonical pixels of these frames; empty for a picture of one frame."""
+    hdr: HDR | None = None
     features_version: int = 1
     """Version of the hashes and features; fingerprints stored without it have the first."""
+
+    @property
+    def digested(self) -> bool:
+        """Return whether the two digests of pixels cover everything that the picture shows."""
+        return self.frames <= self.frames_compared and not self.hides
 
     @property
     def uncompared(self) -> tuple[Uncompared, ...]:

@@ -88,6 +88,16 @@ class Fingerprints(Struct, frozen=True, kw_only=True):
     md5: Annotated[str, Meta(description="MD5 of the bytes as uploaded, in hex.")]
     pixels_sha256: Annotated[str, Meta(description="SHA-256 of the canonical 512-pixel preview.")]
     pixels_version: int
+    frames_sha256: Annotated[
+        str,
+        Meta(description="SHA-256 over the canonical pixels of up to 64 frames; empty for one."),
+    ]
+    hdr: Annotated[
+        Literal["pq", "hlg"] | None,
+        Meta(
+            description="HDR curve of the file. Pixels are compared as SDR, white being 203 cd/m²."
+        ),
+    ]
 
 
 class Spaces(Struct, frozen=True, kw_only=True):

@@ -37,6 +37,8 @@ def image(seen: RecordView) -> schemas.Image:
             md5=print_.md5,
             pixels_sha256=print_.pixels_sha256,
             pixels_version=print_.pixels_version,
+            frames_sha256=print_.frames_sha256,
+            hdr=print_.hdr,
         ),
         width=print_.width,
         height=print_.height,

@@ -11,7 +11,7 @@ from PIL import Image
 from core.errors import CorruptError
 from core.fingerprint import phash, visual_words
 from core.fingerprint.pdq import pdq
-from core.imaging.decoding import PIXELS_VERSION, decode
+from core.imaging.decoding import decode
 from core.types import Canonical, Fingerprint, Limits, Pixels
 
 _QUALITY = 92
@@ -40,7 +40,7 @@ def fingerprint(
         frames=canonical.frames,
         width=canonical.width,
         height=canonical.height,
-        pixels_version=PIXELS_VERSION,
+        pixels_version=canonical.pixels_version,
         pixels_sha256=phash.pixels_sha256(canonical),
         turns=phash.turned(plain),
         pdq=bits,
@@ -49,6 +49,9 @@ def fingerprint(
         features=visual_words.extract(canonical.preview),
         hides=canonical.hides,
         features_version=visual_words.FEATURES_VERSION,
+        frames_compared=canonical.frames_compared,
+        frames_sha256=canonical.frames_sha256,
+        hdr=canonical.hdr,
     )
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import struct
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from core.imaging.decoding import frame_digest
 from core.types import Canonical, Pixels
 
 Turns = tuple[str, str, str, str, str, str, str, str]
@@ -82,10 +80,7 @@ def holds(plain: Frequencies, preview: Pixels) -> bool:
 
 def pixels_sha256(canonical: Canonical) -> str:
     """Digest the preview's pixels before encoding, with the canonical width and height."""
-    height, width = canonical.preview.shape[:2]
-    digest = hashlib.sha256(struct.pack(">4I", canonical.width, canonical.height, width, height))
-    digest.update(canonical.preview.tobytes())
-    return digest.hexdigest()
+    return frame_digest(canonical.preview, canonical.width, canonical.height).hex()
 
 
 def frequencies(preview: Pixels) -> Frequencies:

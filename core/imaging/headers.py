@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from core import image_formats
 from core.errors import BrokenError, SeenitError, TooLargeError, UnsupportedError
-from core.imaging import isobmff, tiff
+from core.imaging import camera_raw, isobmff, tiff
 from core.imaging.byte_reader import ByteReader
 from core.types import Header, Limits
 
@@ -143,6 +143,8 @@ def recognises(start: bytes) -> bool:
 
 def foreign(start: bytes) -> str | None:
     """Name the format of a file that begins with these bytes, if known and unsupported."""
+    if raw := camera_raw.of_signature(start):
+        return f"camera raw ({raw})"
     known = next((name for signature, name in _OTHERS if start.startswith(signature)), None)
     return "SVG" if known is None and b"<svg" in start.lower() else known
 
@@ -156,6 +158,8 @@ def _recognise(source: ByteReader, limits: Limits) -> tuple[str, _Reading]:
     found = _known(start)
     if found is not None:
         return found
+    if raw := camera_raw.of_signature(start):
+        raise UnsupportedError(camera_raw.refusal(raw))
     named = foreign(start[:_SIGNED])
     what = f"{named} files are" if named else "this kind of file is"
     raise UnsupportedError(

@@ -72,3 +72,54 @@ def _walk(
         if kind in _INSIDE and depth < _DEEPEST:
             yield from _walk(source, offset + head + _INSIDE[kind], stop, depth + 1, seen)
         offset = stop
+
+
+def color_coding(source: ByteReader) -> tuple[int, int] | None:
+    """Return primaries and transfer characteristics (`colr`, `nclx`) of the primary picture.
+
+    A file with a gain map has another coding for its HDR alternative, so the properties that belong
+    to the primary item count alone. None without a coding, or if the boxes make no sense.
+    """
+    primary, codings, owners = -1, dict[int, tuple[int, int]](), dict[int, set[int]]()
+    try:
+        for kind, offset, length in _walk(source, 0, source.size, 0, [0]):
+            if kind == b"pitm":
+                wide = source.number(offset, 1) > 0
+                primary = source.number(offset + 4, 4 if wide else 2)
+            elif kind == b"ipco":
+                codings = _codings(source, offset, offset + length)
+            elif kind == b"ipma":
+                owners |= _owners(source, offset)
+    except BrokenError:
+        return None
+    mine = owners.get(primary, set())
+    return next((coding for number, coding in codings.items() if number in mine), None)
+
+
+def _codings(source: ByteReader, offset: int, end: int) -> dict[int, tuple[int, int]]:
+    """Return the colour codings among an item property container's boxes, by their number."""
+    found: dict[int, tuple[int, int]] = {}
+    for number in range(1, _MOST):
+        if offset + 8 > end:
+            break
+        length = source.number(offset, 4)
+        if source.at(offset + 4, 4) == b"colr" and source.at(offset + 8, 4) == b"nclx":
+            found[number] = source.number(offset + 12, 2), source.number(offset + 14, 2)
+        offset += max(8, length)
+    return found
+
+
+def _owners(source: ByteReader, offset: int) -> dict[int, set[int]]:
+    """Return the numbers of the properties that belong to each item (`ipma`)."""
+    version, flags = source.number(offset, 1), source.number(offset + 3, 1)
+    width, size = 4 if version else 2, 2 if flags & 1 else 1
+    count, offset = source.number(offset + 4, 4), offset + 8
+    found: dict[int, set[int]] = {}
+    for _ in range(min(count, _MOST)):
+        item, held = source.number(offset, width), source.number(offset + width, 1)
+        offset += width + 1
+        mask = 0x7FFF if size == 2 else 0x7F  # noqa: PLR2004 - the top bit says "essential"
+        numbers = (source.number(offset + size * n, size) & mask for n in range(held))
+        found.setdefault(item, set()).update(numbers)
+        offset += size * held
+    return found

@@ -246,20 +246,29 @@ def _no_copy(
 def _twin_by_pixels(subject: _Subject) -> _ExactTwin | None:
     """Return the twin with the same pixels, if those are all that both pictures show.
 
-    Canonical pixels are those of the first frame over white: many animations and scans begin with
-    the same blank or title page, and white stickers on a transparent ground do not differ at all. A
-    flat or tiny picture shares its pixels with many others.
+    Canonical pixels are those of one frame: many animations and scans begin with the same title
+    page, so the digest over all frames has to agree as well. A flat or tiny picture shares its
+    pixels with many others.
     """
     sees, query = subject.sees, subject.query
-    if query.fingerprint.uncompared or not query.fingerprint.comparable:
+    if not query.fingerprint.digested or not query.fingerprint.comparable:
         return None
     records = [
         record
         for record in sees.same_pixels(query.fingerprint.pixels_sha256)
-        if record.image_id != query.image_id and _whole(sees, record.image_id)
+        if record.image_id != query.image_id and _same_frames(sees, query, record.image_id)
     ]
     twin = _twin(subject, records)
     return twin and twin._replace(kind="near_duplicate")
+
+
+def _same_frames(sees: SeesPictures, query: Query, image_id: str) -> bool:
+    """Return whether the digests cover all of a stored picture, and those of its frames agree."""
+    try:
+        stored = sees.query(image_id).fingerprint
+    except MissingError:  # deleted by an entry that was not read yet: the append will find it
+        return False
+    return stored.digested and stored.frames_sha256 == query.fingerprint.frames_sha256
 
 
 def _whole(sees: SeesPictures, image_id: str) -> bool:

@@ -44,11 +44,11 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient[Any]
     services.close()
 
 
-def several(name: str, frames: Sequence[Image.Image]) -> bytes:
+def several(name: str, frames: Sequence[Image.Image], **how: object) -> bytes:
     """Return an animation, or a scan of several pages."""
     held = io.BytesIO()
     first, *rest = [frame.resize((320, 240)) for frame in frames]
-    first.save(held, name, save_all=True, append_images=rest)
+    first.save(held, name, save_all=True, append_images=rest, **how)
     return held.getvalue()
 
 
@@ -58,7 +58,7 @@ def drawing(seed: int, name: str) -> bytes:
     pen = ImageDraw.Draw(image)
     for n in range(5):
         x = 20 + (seed * 37 + n * 53) % 250
-        pen.line((x, 20, (x * 7 + seed) % 300, 220), fill=(255, 255, 255, 255), width=7)
+        pen.line((x, 20, (x * 7 + seed * 11) % 300, 220), fill=(255, 255, 255, 255), width=7)
     held = io.BytesIO()
     image.save(held, name, lossless=True)
     return held.getvalue()
@@ -94,10 +94,13 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def sticker(seed: int, name: str) -> bytes:
-    """White strokes on a transparent ground, in a frame and beside a photo that others share."""
-    image = Image.open(io.BytesIO(drawing(seed, "PNG"))).convert("RGBA")
+    """Draw a white stroke on a clear ground, in a frame and beside a photo that others share."""
+    image = Image.new("RGBA", (320, 240), (255, 255, 255, 0))
     image.paste(photo(940, 160, 240), (160, 0))
-    ImageDraw.Draw(image).rectangle((2, 2, 317, 237), outline="black", width=3)
+    pen = ImageDraw.Draw(image)
+    pen.rectangle((2, 2, 317, 237), outline="black", width=3)
+    x = 20 + seed * 37 % 100
+    pen.line((x, 60, x + 30, 90 + seed % 60), fill=(255, 255, 255, 255), width=7)
     held = io.BytesIO()
     image.save(held, name, lossless=True)
     return held.getvalue()
@@ -132,9 +135,10 @@ def test_documents_that_begin_blank_are_strangers(
     ground = FIRST[first]
     if name in ("PNG", "WEBP") and first == "blank":
         ground = Image.new("RGBA", (320, 240), (0, 0, 0, 0))
-    one, _ = send(client, several(name, [ground, *scenes(900)]))
+    seed = 1000 + 2 * ANIMATED.index(name) + 100 * [*FIRST].index(first)
+    one, _ = send(client, several(name, [ground, *scenes(seed)]))
     block(client, one)
-    data = several(name, [ground, *scenes(901)])
+    data = several(name, [ground, *scenes(seed + 1)])
     other, record = send(client, data)
     assert (other["verdict"]["kind"], other["decision"]["value"]) == ("new", "allow")
     assert record["content"] == "stored"
@@ -160,12 +164,28 @@ def test_documents_that_share_a_title_page_are_looked_at(
 
 @pytest.mark.parametrize("name", ["PNG", "WEBP"])
 def test_white_drawings_on_clear_ground_are_strangers(client: TestClient[Any], name: str) -> None:
-    """Over white both are the same blank sheet."""
-    one, _ = send(client, drawing(1, name))
+    """Over white both would be the same blank sheet; over black each is compared."""
+    seed = ord(name[0])
+    one, _ = send(client, drawing(seed, name))
     block(client, one)
-    other, record = send(client, drawing(2, name))
+    other, record = send(client, drawing(seed + 1, name))
     assert (other["verdict"]["kind"], other["decision"]["value"]) == ("new", "allow")
-    assert (other["verdict"]["comparable"], record["content"]) == (False, "stored")
+    assert (other["verdict"]["comparable"], record["content"]) == (True, "stored")
+
+
+@pytest.mark.parametrize(("name", "other"), [("PNG", "WEBP"), ("WEBP", "TIFF")])
+def test_animations_of_equal_frames_have_equal_pixels(
+    client: TestClient[Any], name: str, other: str
+) -> None:
+    """In another lossless container, with a blank first frame too; not with another last frame."""
+    frames = [Image.new("RGB", (320, 240), "white"), *scenes(1300 + ord(name[0]))]
+    one, _ = send(client, several(name, frames, lossless=True))
+    same, _ = send(client, several(other, frames, lossless=True))
+    match = same["verdict"]["matches"][0]
+    assert (match["image_id"], match["evidence"]["signals"]) == (one["image_id"], ["pixels"])
+    assert match["evidence"]["uncompared"] == []
+    changed, _ = send(client, several(other, [*frames[:-1], frames[1]], lossless=True))
+    assert changed["verdict"]["matches"][0]["evidence"]["uncompared"] == ["frames"]
 
 
 @pytest.mark.parametrize("name", ["PNG", "WEBP", "TIFF"])
@@ -175,7 +195,7 @@ def test_what_is_white_on_a_clear_ground_was_not_compared(
     """However much else the two have in common, a block leads to a review."""
     one, _ = send(client, sticker(ord(name[0]), name))
     block(client, one)
-    other, record = send(client, sticker(ord(name[0]) + 300, name))
+    other, record = send(client, sticker(ord(name[0]) + 301, name))
     assert (other["verdict"]["kind"], other["decision"]["value"]) == ("near_duplicate", "review")
     evidence = other["verdict"]["matches"][0]["evidence"]
     assert ("pixels" in evidence["signals"], evidence["uncompared"]) == (False, ["transparency"])

@@ -187,23 +187,33 @@ def test_alpha_lies_over_white(mode: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ink", "ground", "hides"),
+    ("ink", "below", "ground"),
     [
-        ((255, 255, 255, 255), 0, True),
-        ((240, 250, 240, 255), 0, True),
-        ((255, 255, 255, 120), 0, True),
-        ((20, 20, 20, 20), 0, False),
-        ((90, 90, 90, 255), 0, False),
-        ((255, 255, 255, 255), 255, False),
+        ((255, 255, 255, 255), 0, 0),
+        ((240, 250, 240, 255), 0, 0),
+        ((255, 255, 255, 120), 0, 0),
+        ((20, 20, 20, 20), 0, 255),
+        ((90, 90, 90, 255), 0, 255),
+        ((255, 255, 255, 255), 255, 0),
     ],
 )
-def test_what_is_white_on_a_clear_ground_is_known_to_be_hidden(
-    ink: tuple[int, int, int, int], ground: int, hides: bool
+def test_white_on_a_clear_ground_is_laid_on_black(
+    ink: tuple[int, int, int, int], below: int, ground: int
 ) -> None:
-    """Drawn where nothing else is, and as good as white there."""
-    image = Image.new("RGBA", (64, 64), (0, 0, 0, ground))
+    """Drawn where nothing else is, and as good as white there; an opaque ground stays its own."""
+    image = Image.new("RGBA", (64, 64), (0, 0, 0, below))
     image.paste(ink, (8, 8, 40, 40))
-    assert decode(encoded(image, "PNG"), Limits()).hides == hides
+    found = decode(encoded(image, "PNG"), Limits())
+    assert found.preview[60, 60].tolist() == [ground] * 3
+    assert not found.hides
+
+
+def test_white_in_a_drawing_of_colours_is_known_to_be_hidden() -> None:
+    """Most of the drawing shows on white, a part of it does not."""
+    image = Image.new("RGBA", (64, 64), (0, 0, 0, 0))
+    image.paste((200, 40, 40, 255), (8, 8, 56, 40))
+    image.paste((255, 255, 255, 255), (50, 44, 56, 50))
+    assert decode(encoded(image, "PNG"), Limits()).hides
     assert not decode(encoded(image.convert("RGB"), "PNG"), Limits()).hides
 
 
