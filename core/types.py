@@ -81,7 +81,8 @@ class Canonical(Struct, frozen=True):
     """A picture brought to upright 8-bit sRGB: its preview, and the size it stands for."""
 
     preview: Pixels
-    """Long side at most 512 pixels, never enlarged."""
+    """Long side at most 512 pixels; a strip's is longer, up to 4,096, so that its short side has
+    128. Never enlarged."""
     width: int
     height: int
     """Size of the whole picture after the EXIF turn, in pixels."""

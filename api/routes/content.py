@@ -26,6 +26,8 @@ from api.etags import IfNoneMatch, holds
 from api.problems import documented
 from api.schemas import examples
 from core.errors import ForbiddenError, GoneError, MissingError
+from core.imaging.decoding import PREVIEW, preview_size
+from core.imaging.previews import smaller
 from core.queries.joined_views import RecordView
 from rag.types import allowed
 
@@ -189,6 +191,8 @@ def _bytes(
         return Stream(_opened(chunks), headers=headers, media_type=kind)
     read = services.shelf.preview if size == "preview" else services.shelf.thumb
     data = read(tenant, image_id, seen.record.state.remade)
+    if size == "preview" and max(preview_size(print_.width, print_.height)) > PREVIEW:
+        data = smaller(data, PREVIEW).data
     headers["Content-Length"] = str(len(data))
     return Response(data if body else b"", headers=headers, media_type="image/jpeg")
 

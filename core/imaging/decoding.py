@@ -47,6 +47,11 @@ NEWEST_PIXELS_VERSION = 2
 preview that later rules do not change keeps its version."""
 PREVIEW = 512
 """Long side of a preview in pixels: PDQ from it is within 1 bit of that of the full picture."""
+STRIP = 128
+"""Short side that the preview of a strip keeps, where the picture has it: eight blocks of the
+comparison. A picture of 16,000 by 400 would be 13 pixels high at 512."""
+LONGEST = 4096
+"""Long side of a strip's preview, at most: twice the pixels of a square preview."""
 _FRAMES = 64
 """Frames that are compared, from the first on."""
 _FRAME_PIXELS = 50_000_000
@@ -237,7 +242,8 @@ def _frame(opened: _Opened, header: Header, limits: Limits) -> _Frame:
     upright = orientation.read(opened.image)
     image, unused = _without_unused_alpha(opened.image, header.format)
     ground, scale = transparency.choose(image), flattening.scale(image)
-    small = flattening.shrink(image, _preview_size(*whole), extent, ground.level, scale)
+    size = preview_size(*whole)
+    small = flattening.shrink(image, size, extent, ground.level, scale)
     turned = to_rgb(small, None if opened.coding else image.info.get("icc_profile"))
     if opened.coding:
         turned = cicp.to_srgb(turned, opened.coding)
@@ -250,7 +256,11 @@ def _frame(opened: _Opened, header: Header, limits: Limits) -> _Frame:
         width,
         height,
         hides=ground.hides,
-        changed=upright.changed or unused or ground.level != transparency.WHITE or recoloured,
+        changed=recoloured
+        or upright.changed
+        or unused
+        or ground.level != transparency.WHITE
+        or max(size) > PREVIEW,
     )
 
 
@@ -261,7 +271,7 @@ def _load(
     whole = image.size
     # again: a file can tell its decoder another size
     headers.within(Header(header.format, *whole, header.frames), limits)
-    drafted = image.draft("", _preview_size(*whole)) if header.format == "JPEG" else None
+    drafted = image.draft("", preview_size(*whole)) if header.format == "JPEG" else None
     image.load()
     headers.within(Header(header.format, *image.size, header.frames), limits)
     if drafted is None:
@@ -275,7 +285,11 @@ def _without_unused_alpha(image: Image.Image, format: str) -> tuple[Image.Image,
     return (image.convert("RGB"), True) if unused else (image, False)
 
 
-def _preview_size(width: int, height: int) -> tuple[int, int]:
-    """Scale a size to a long side of at most PREVIEW; never enlarge, never below one pixel."""
-    scale = min(1.0, PREVIEW / max(width, height))
+def preview_size(width: int, height: int) -> tuple[int, int]:
+    """Scale a size to a long side of PREVIEW, or a longer one that leaves a short side of STRIP.
+
+    Never enlarge, never go beyond LONGEST or below one pixel.
+    """
+    scale = max(PREVIEW / max(width, height), STRIP / min(width, height))
+    scale = min(1.0, scale, LONGEST / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))

@@ -32,7 +32,7 @@ class Previews:
     def __init__(
         self, stored: Callable[[str, str, Remade | None], bytes], held: int = _HELD
     ) -> None:
-        """Take `stored`, which reads a picture's JPEG of 512 pixels at most."""
+        """Take `stored`, which reads a picture's stored JPEG."""
         self._stored = stored
         self._held: LRUCache[tuple[str, str, int, Remade | None], Preview] = LRUCache(
             held, sizeof=lambda preview: len(preview.data)

@@ -37,7 +37,7 @@ class AlignedPicture(Struct, frozen=True, kw_only=True):
     """One side of a comparison: pixels, hashes and keypoints."""
 
     preview: Pixels
-    """Preview with a long side of at most 512 pixels."""
+    """Preview with a long side of at most 512 pixels, or of a strip with a short side of 128."""
     width: int
     height: int
     """Height of the whole picture, in pixels."""

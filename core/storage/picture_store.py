@@ -208,7 +208,10 @@ class PictureStore:
         return self._blobs.stream(keys.blob(tenant, image_id))
 
     def preview(self, tenant: str, image_id: str, remade: Remade | None = None) -> bytes:
-        """Read the preview, a JPEG of at most 512 pixels a side. Raise MissingError."""
+        """Read the preview, a JPEG of at most 512 pixels a side; a strip's is longer.
+
+        Raise MissingError.
+        """
         return self._blobs.get(
             keys.derived(tenant, image_id, "preview", remade.pixels if remade else None)
         )

@@ -228,3 +228,12 @@ def test_a_still_in_another_file_keeps_its_bytes(client: TestClient[Any]) -> Non
     assert record["content"] == "stored"
     again, gone = send(client, png(image))
     assert (again["verdict"]["kind"], gone["content"]) == ("exact", "discarded")
+
+
+def test_preview_of_a_strip_is_served_at_512_pixels(client: TestClient[Any]) -> None:
+    """The stored one is longer, so that a strip can be compared."""
+    item, _ = send(client, png(photo(970, 2000, 200)))
+    url = f"/v1/images/{item['image_id']}/content"
+    for size, expected in (("preview", (512, 51)), ("thumb", (160, 16))):
+        with Image.open(io.BytesIO(client.get(f"{url}?size={size}").content)) as image:
+            assert image.size == expected

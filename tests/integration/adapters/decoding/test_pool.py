@@ -43,8 +43,8 @@ LINUX = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's limits
 
 @pytest.fixture(scope="module")
 def pictures() -> list[bytes]:
-    """Made photos as JPEG."""
-    return [jpeg(photo(seed, 320, 240)) for seed in range(6)]
+    """Make photos as JPEG, the last one a strip with a long preview."""
+    return [*(jpeg(photo(seed, 320, 240)) for seed in range(5)), jpeg(photo(5, 2000, 100))]
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from PIL import Image, ImageCms
 
 from core.errors import BrokenError, SeenitError, TooLargeError, UnsupportedError
 from core.image_formats import BY_DEFAULT, FORMATS, titles
-from core.imaging.decoding import PREVIEW, decode, inspect
+from core.imaging.decoding import LONGEST, PREVIEW, decode, inspect
 from core.types import Header, Limits
 from tests.samples.image_files import (
     HEIC_TURNED,
@@ -327,8 +327,12 @@ def test_the_first_frame_stands_for_an_animation(name: str) -> None:
         ((511, 3), (511, 3)),
         ((513, 300), (512, 299)),
         ((1024, 768), (512, 384)),
-        ((3000, 2), (512, 1)),
-        ((2, 3000), (1, 512)),
+        ((3000, 2), (3000, 2)),
+        ((2, 3000), (2, 3000)),
+        ((2048, 512), (512, 128)),
+        ((2000, 400), (640, 128)),
+        ((300, 9000), (128, 3840)),
+        ((9000, 20), (4096, 9)),
         ((1601, 1201), (512, 384)),
     ],
 )
@@ -336,10 +340,11 @@ def test_the_first_frame_stands_for_an_animation(name: str) -> None:
 def test_previews_have_at_most_512_pixels_a_side(
     name: str, size: tuple[int, int], expected: tuple[int, int]
 ) -> None:
-    """Never enlarged; the canonical size is that of the whole picture."""
+    """Never enlarged, longer for strips; the canonical size is that of the whole picture."""
     found = decode(encoded(Image.new("RGB", size, "teal"), name), LIMITS)
     assert (found.preview.shape[1], found.preview.shape[0]) == expected
     assert (found.width, found.height) == size
+    assert (found.pixels_version == 1) == (max(expected) <= PREVIEW)
     assert off(found.preview, np.full_like(found.preview, (0, 128, 128))) < 2
 
 
@@ -416,4 +421,4 @@ def test_damaged_files_are_one_of_our_errors(name: str, seed: int, count: int) -
         header = inspect(bytes(data), SMALL)
         found = decode(bytes(data), SMALL)
         assert found.format == header.format
-        assert max(found.preview.shape) <= PREVIEW
+        assert max(found.preview.shape) <= LONGEST
