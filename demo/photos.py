@@ -13,7 +13,8 @@ from pathlib import Path
 from msgspec import Struct
 from PIL import Image, ImageOps
 
-from evaluation.edits import EDITS, captioned, jpeg
+from evaluation.edits import EDITS, jpeg
+from evaluation.edits.lettering import captioned
 
 
 class Photo(Struct, frozen=True, kw_only=True):

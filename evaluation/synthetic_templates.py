@@ -12,7 +12,8 @@ from random import Random
 
 from PIL import Image, ImageDraw, ImageFont
 
-from evaluation import edits, synthetic_photos
+from evaluation import synthetic_photos
+from evaluation.edits.lettering import captioned
 
 _SYLLABLES = "ka to mi ren sol va du nel bri os ta lin gor pe sha un we zi cor fe"
 _INK = "#22242a"
@@ -117,7 +118,7 @@ def meme(seed: int) -> Image.Image:
     """Draw the same photo under another caption."""
     draw = _drawn("meme", seed)
     words = " ".join(_name(draw, 2) for _ in range(4))
-    return edits.captioned(synthetic_photos.photo(77, 600, 450), words)
+    return captioned(synthetic_photos.photo(77, 600, 450), words)
 
 
 TEMPLATES: dict[str, Callable[[int], Image.Image]] = {

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import itertools
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from core.fingerprint import phash
+from evaluation.edits import ALL_EDITS
 from tests.samples.pictures import EDITS, TEMPLATES, Edit, photo
 
 
@@ -19,22 +21,34 @@ def made() -> Image.Image:
     return photo(3, 320, 240)
 
 
-@pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
-def test_edits_know_no_chance(edit: Edit, made: Image.Image) -> None:
-    """The same picture and seed give the same JPEG, and the picture itself stays as it was."""
+Others = tuple[Image.Image, ...]
+
+
+@pytest.fixture(scope="module")
+def others() -> Others:
+    """Return small photos for collages and screens."""
+    return tuple(photo(seed, 64, 48) for seed in range(20, 28))
+
+
+@pytest.mark.parametrize("edit", ALL_EDITS.values(), ids=ALL_EDITS)
+def test_edits_know_no_chance(edit: Edit, made: Image.Image, others: Others) -> None:
+    """The same picture and seed give the same file, and the picture itself stays as it was."""
     before = made.tobytes()
-    data = edit.apply(made, "a.jpg")
-    assert data == edit.apply(made, "a.jpg")
+    data = edit.apply(made, "a.jpg", others)
+    assert data == edit.apply(made, "a.jpg", others)
     assert made.tobytes() == before
     with Image.open(io.BytesIO(data)) as opened:
-        assert (opened.format, opened.mode) == ("JPEG", "RGB")
+        assert opened.format == edit.format
 
 
-@pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
-@pytest.mark.parametrize("size", [(1, 1), (3, 200), (200, 3)])
-def test_edits_take_any_picture(edit: Edit, size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("edit", ALL_EDITS.values(), ids=ALL_EDITS)
+@pytest.mark.parametrize("size", [(1, 1), (3, 120), (120, 3)])
+def test_edits_take_any_picture(edit: Edit, size: tuple[int, int], others: Others) -> None:
     """No picture is too small or too narrow to be edited."""
-    assert edit.apply(photo(1, *size))[:2] == b"\xff\xd8"
+    data, truth = edit.apply_with_truth(photo(1, *size), others=others)
+    with Image.open(io.BytesIO(data)) as opened:
+        opened.load()
+    assert len(truth.homography) == 9
 
 
 @pytest.mark.parametrize(
@@ -59,6 +73,93 @@ def test_edits_take_any_picture(edit: Edit, size: tuple[int, int]) -> None:
 def test_edits_do_what_they_say(name: str, size: tuple[int, int], made: Image.Image) -> None:
     """Crops keep their share of the area, frames and stretches have their sizes."""
     assert EDITS[name].image(made).size == size
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mirror",
+        "quarter-turn",
+        "turn-270",
+        "flip",
+        "turn-15",
+        "crop-25",
+        "squeeze-story",
+        "banner",
+        "perspective-20",
+        "print",
+        "polaroid",
+        "screen-slanted",
+        "slide",
+        "inset",
+        "collage-9",
+        "chain-screen",
+        "chain-watermark",
+        "desktop",
+    ],
+)
+def test_truth_lays_the_edit_over_its_original(
+    name: str, made: Image.Image, others: Others
+) -> None:
+    """The stated homography brings the edited picture back to where it came from."""
+    data, truth = ALL_EDITS[name].apply_with_truth(made, 5, others)
+    with Image.open(io.BytesIO(data)) as opened:
+        edited = opened.convert("L")
+    width, height = edited.size
+    shares = np.array(truth.homography).reshape(3, 3)
+    frame = np.diag([320.0, 240.0, 1.0]) @ shares @ np.diag([1 / width, 1 / height, 1.0])
+    laid = cv2.warpPerspective(np.asarray(edited), frame, (320, 240))
+    seen = cv2.warpPerspective(np.ones((height, width), np.uint8), frame, (320, 240)) > 0
+    if name == "collage-9":  # its cell is a square
+        assert truth.seen == pytest.approx(0.75, abs=0.02)
+        seen[:, :45] = seen[:, 275:] = False
+    else:
+        assert seen.mean() == pytest.approx(truth.seen, abs=0.02)
+    one = cv2.GaussianBlur(laid, (0, 0), 2)[seen]
+    other = cv2.GaussianBlur(np.asarray(made.convert("L")), (0, 0), 2)[seen]
+    assert np.corrcoef(one, other)[0, 1] > 0.9
+
+
+@pytest.mark.parametrize(
+    ("name", "done", "kinds"),
+    [
+        ("jpeg-30", {"reencoded"}, set()),
+        ("flip", {"mirrored", "turned"}, set()),
+        ("turn-45", {"turned"}, set()),
+        ("squeeze-square", {"stretched"}, set()),
+        ("chain-vintage", {"mirrored", "cropped", "tinted", "uneven_light"}, set()),
+        ("meme-two-lines", {"caption"}, {"laid_over"}),
+        ("avatar-transparent", {"cropped", "cut_away"}, {"cut_away"}),
+        ("before-after", {"replaced"}, {"replaced"}),
+        ("inset", {"framed", "enlarged"}, set()),
+    ],
+)
+def test_truth_names_what_was_done(
+    name: str, done: set[str], kinds: set[str], made: Image.Image, others: Others
+) -> None:
+    """Codes follow from the geometry and the step, kinds of regions from the pixels."""
+    big = tuple(other.resize((640, 480)) for other in others)
+    _, truth = ALL_EDITS[name].apply_with_truth(made, 5, big)
+    assert truth.done == done
+    assert {region.kind for region in truth.regions} == kinds
+    assert not truth.true & {"other_content", "small_print", "uncompared_frames"}
+
+
+def test_truth_measures_light(made: Image.Image) -> None:
+    """A factor of 1.4 on all levels is brighter and of more contrast, and not darker."""
+    _, truth = EDITS["brightness"].apply_with_truth(made)
+    assert {"brighter", "more_contrast"} <= truth.true
+    assert not truth.true & {"darker", "less_contrast", "blurred", "without_colours"}
+    grey = EDITS["grey"].apply_with_truth(made)[1].true
+    assert "without_colours" in grey
+    assert not grey & {"brighter", "darker", "negative"}
+
+
+def test_truth_boxes_a_caption(made: Image.Image) -> None:
+    """The box of a caption is the lowest fifth."""
+    (region,) = EDITS["caption"].apply_with_truth(made)[1].regions
+    assert (region.x, region.width) == (0, 1)
+    assert region.y == pytest.approx(0.8, abs=0.03)
 
 
 def test_seeds_place_crops(made: Image.Image) -> None:
