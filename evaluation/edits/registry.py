@@ -308,5 +308,5 @@ ALL_EDITS: dict[str, Edit] = {
     **EDITS,
     **{e.name: e for e in (*_GEOMETRY, *_LIGHT, *_LAID_OVER, *_FRAMES, *_CHAINS)},
 }
-"""Every edit by name. Beside the default ones, a mark of 96 % is for an edit that the baseline of 60
-photos recognised in at least 58, and 95 % or less for one that it missed more often."""
+"""Every edit by name. Beside the default ones, a mark of 96 % is for an edit that a baseline of
+60 photos recognised in at least 58, and 95 % or less for one that it missed more often."""
