@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from core.matching.overlay import Flags, Floats
 
@@ -22,10 +23,10 @@ class Colours(Struct, frozen=True):
     """Variance of the original's colours, in squared Lab units."""
     colourful: tuple[float, float] = (0.0, 0.0)
     """98th percentile of the chroma of original and picture."""
-    tint: float = 0.0
-    """Distance in Lab by which the greys moved in colour."""
-    shift: float = 0.0
-    """Mean distance of colours off white ground, in Lab."""
+    cast: float = 0.0
+    """Distance in Lab by which the mean colour moved."""
+    dyed: float = 0.0
+    """Mean distance of colours off white ground that no change of saturation explains, in Lab."""
     ground: float = 0.0
     """The same on white ground; a filter moves it, other goods do not."""
     lightness: float = 0.0
@@ -48,8 +49,6 @@ def measure_colours(original: Floats, picture: Floats, mask: Flags) -> Colours:
     )
     x, y = (lab[:, 1] + 1j * lab[:, 2] for lab in (first, second))
     colourful = float(np.percentile(np.abs(x), 98)), float(np.percentile(np.abs(y), 98))
-    grey = np.abs(x) < 8  # noqa: PLR2004 - Lab units of what looks grey
-    middle = complex(np.median(y[grey].real), np.median(y[grey].imag)) if grey.any() else 0j
     u, v = x - x.mean(), y - y.mean()
     variance, power = float((np.abs(u) ** 2).mean()), float((np.abs(v) ** 2).mean())
     factor = complex((np.conj(u) * v).mean())
@@ -63,8 +62,18 @@ def measure_colours(original: Floats, picture: Floats, mask: Flags) -> Colours:
         power=power / (variance + 1e-6),
         variance=variance,
         colourful=colourful,
-        tint=abs(middle),
-        shift=float(distance[thing].mean()) if thing.sum() > enough else 0.0,
+        cast=float(abs(y.mean() - x.mean())),
+        dyed=_dyed(x[thing], y[thing]) if thing.sum() > enough else 0.0,
         ground=float(np.median(distance[white])) if white.sum() > enough else 0.0,
         lightness=float(np.abs(first - second)[thing, 0].mean()) if thing.sum() > enough else 0.0,
     )
+
+
+def _dyed(x: NDArray[np.complex64], y: NDArray[np.complex64]) -> float:
+    """Return how far colours are from a multiple of each other, whichever way is farther."""
+    far = []
+    for one, other in ((x, y), (y, x)):
+        power = float((np.abs(one) ** 2).mean())
+        factor = max(0.0, float((np.conj(one) * other).real.mean()) / (power + 1e-6))
+        far.append(float(np.abs(other - factor * one).mean()))
+    return max(far)

@@ -28,6 +28,10 @@ is laid over is narrower."""
 _TRUSTED = 10.0
 """Grey levels of difference up to which a pixel belongs to the light field, at least."""
 _REDUCED = 4
+_FIELD_ROUNDS = 2
+_STIFF = 100.0
+"""Variance in squared levels below which a neighbourhood says nothing of its gain."""
+_GAINS = (0.2, 3.0)
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -36,22 +40,22 @@ def luma(plane: Floats) -> Floats:
     return np.asarray(plane @ LUMA)
 
 
-def relight(original: Floats, picture: Floats, mask: Flags) -> tuple[Floats, Floats]:
-    """Return the original in the picture's light, and the smooth light field (h, w) in it.
+def relight(original: Floats, picture: Floats, mask: Flags) -> Floats:
+    """Return the original in the picture's light.
 
-    Colour matrix, then a tone curve a channel, then a smooth field, each fitted robustly, so that
-    matter laid over does not bend it. Planes are (h, w, 3) float32, 0 to 255.
+    Colour matrix, then a tone curve a channel, then smooth fields of gain and offset, each fitted
+    robustly, so that matter laid over does not bend it. Planes are (h, w, 3) float32, 0 to 255.
     """
     x, y = _samples(original, picture, mask)
     if len(x) < _FEW:
-        return original, np.zeros(mask.shape, np.float32)
+        return original
     matrix, weight = _matrix(x, y)
     before = np.column_stack([x, np.ones(len(x), np.float32)]) @ matrix
     flat = original.reshape(-1, 3) @ matrix[:3] + matrix[3]
     toned = [_curve(before[:, c], y[:, c], weight, flat[:, c]) for c in range(3)]
     lit = np.stack(toned, axis=1).reshape(original.shape).astype(np.float32)
-    field = _field(picture - lit, mask)
-    return np.asarray(np.clip(lit + field[..., None], 0, 255)), field
+    lit = _locally(lit, picture, mask)
+    return np.asarray(np.clip(lit, 0, 255))
 
 
 def _samples(original: Floats, picture: Floats, mask: Flags) -> tuple[Floats, Floats]:
@@ -91,18 +95,31 @@ def _curve(x: Floats, y: Floats, weight: Floats, at: Floats) -> Floats:
     return np.asarray(table.astype(np.float32)[(at + 64.5).astype(np.int32).clip(0, 383)])
 
 
-def _field(rest: Floats, mask: Flags) -> Floats:
-    """Return the smooth part of what the curves leave in grey, (h, w)."""
+def _locally(lit: Floats, picture: Floats, mask: Flags) -> Floats:
+    """Bring a plane into light that varies smoothly: a line a channel over wide neighbourhoods.
+
+    Vignettes and veils change the gain, leaks the offset. Pixels far from the present fit have
+    little weight, so that what is laid over has none.
+    """
     height, width = mask.shape
-    grey = luma(rest)
-    off = np.abs(grey)
-    inside = off[mask]
-    middle = float(np.median(inside)) if inside.size else 0.0
-    trust = (mask / (1 + (off / max(_TRUSTED, 2 * middle)) ** 2)).astype(np.float32)
     small = max(8, width // _REDUCED), max(8, height // _REDUCED)
     sigma = max(height, width) * _FIELD / _REDUCED
-    part, whole = (
-        cv2.GaussianBlur(cv2.resize(z, small, interpolation=cv2.INTER_AREA), (0, 0), sigma)
-        for z in (grey * trust, trust)
+    x, y, inside = (
+        cv2.resize(plane, small, interpolation=cv2.INTER_AREA)
+        for plane in (lit, picture, mask.astype(np.float32))
     )
-    return np.asarray(cv2.resize(part / (whole + 1e-3), (width, height)))
+    now = x
+    for _ in range(_FIELD_ROUNDS):
+        off = np.abs(y - now).max(axis=2)
+        middle = float(np.median(off[inside > 0])) if (inside > 0).any() else 0.0
+        trust = inside / (1 + (off / max(_TRUSTED, 2 * middle)) ** 2)
+        trust = trust[..., None] + np.float32(1e-6)
+        stack = np.concatenate([trust, trust * x, trust * y, trust * x * x, trust * x * y], axis=2)
+        stack = np.asarray(cv2.GaussianBlur(stack, (0, 0), sigma), np.float32)
+        mx, my, xx, xy = (stack[..., k : k + 3] / stack[..., :1] for k in (1, 4, 7, 10))
+        gain = (xy - mx * my + _STIFF) / (xx - mx * mx + _STIFF)
+        gain = np.clip(gain, *_GAINS)
+        offset = my - gain * mx
+        now = gain * x + offset
+    gain, offset = (cv2.resize(z, (width, height)) for z in (gain, offset))
+    return np.asarray(lit * gain + offset, np.float32)

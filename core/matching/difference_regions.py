@@ -8,8 +8,9 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from core.matching.color_transfer import luma
+from core.matching.homography import Size
 from core.matching.overlay import Flags, Floats, Overlay
-from core.types import Box, Pixels
+from core.types import Box
 
 _REACH = 5
 """Side of the neighbourhood in whose range a pixel must lie: a misfit of two pixels is none."""
@@ -19,6 +20,8 @@ _NEAR = 7
 """Side of the dilation that joins pixels to one region."""
 _LEAST, _SHARE = 12, 0.00006
 """Pixels, and share of the overlap, that a region has at least."""
+_INK = 24.0
+"""Grey levels of any channel within which two colours are one ink."""
 _EVIDENCE = 140.0
 """Least strength times the square root of the pixels."""
 
@@ -45,6 +48,8 @@ class Region(Struct, frozen=True, kw_only=True):
     flat_picture: float
     plain: float
     """Share of the pixels that differ in which the picture has one colour."""
+    inks: float
+    """Share of the pixels that differ in which it has one of two colours, as drawing has."""
     evidence: float
     """Strength times the square root of the number of pixels that differ."""
     fill: float
@@ -66,12 +71,13 @@ def _excess(lit: Floats, picture: Floats) -> Floats:
 
 
 def find(
-    laid: Overlay, lit: Floats, picture: Floats, noise: float, original: Pixels
+    laid: Overlay, lit: Floats, picture: Floats, noise: float, size: Size
 ) -> tuple[list[Region], Flags]:
     """Find the regions in which the picture differs from the original in its light.
 
     The second value is the (h, w) part of the mask that is not near any pixel that differs.
-    `lit` and `picture` are (h, w, 3) planes of equal sharpness; `noise` their median difference.
+    `lit` and `picture` are (h, w, 3) planes of equal sharpness, `noise` their median difference,
+    `size` width and height of the original's preview.
     """
     excess = _excess(lit, picture) * laid.mask
     different = (excess > max(_LEVEL, _TIMES * noise)).astype(np.uint8)
@@ -90,7 +96,7 @@ def find(
         strength = float(excess[window][core].mean())
         if strength * pixels**0.5 < _EVIDENCE:
             continue
-        found.append(_region(laid, lit, picture, window, core, strength, original))
+        found.append(_region(laid, lit, picture, window, core, strength, size))
     return found, laid.mask & (joined == 0)
 
 
@@ -101,7 +107,7 @@ def _region(  # noqa: PLR0917 - private, one caller
     window: tuple[slice, slice],
     core: Flags,
     strength: float,
-    original: Pixels,
+    size: Size,
 ) -> Region:
     here, there = lit[window], picture[window]
     grey, other = luma(here), luma(there)
@@ -109,8 +115,9 @@ def _region(  # noqa: PLR0917 - private, one caller
     around = cv2.dilate(core.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     before, after = laid.original[window], laid.picture[window]
     pixels = int(core.sum())
+    plain, inks = _inks(after[core])
     return Region(
-        box=_box(laid, window, core, original),
+        box=_box(laid, window, core, size),
         area=pixels / int(laid.mask.sum()),
         strength=strength,
         chroma=float(colour[core].mean()),
@@ -119,7 +126,8 @@ def _region(  # noqa: PLR0917 - private, one caller
         lighter=float((other > grey)[core].mean()),
         flat_original=flatness(before),
         flat_picture=flatness(after),
-        plain=_plain(after[core]),
+        plain=plain,
+        inks=inks,
         evidence=strength * pixels**0.5,
         fill=pixels / core.size,
         palette=_palette(before, after),
@@ -127,26 +135,35 @@ def _region(  # noqa: PLR0917 - private, one caller
     )
 
 
-def _plain(colours: Floats) -> float:
-    """Return the share of (n, 3) colours near their median."""
-    away = np.abs(colours - np.median(colours, axis=0)).max(axis=1)
-    return float((away < 10).mean())  # noqa: PLR2004 - levels that JPEG adds
+def _inks(colours: Floats) -> tuple[float, float]:
+    """Return the shares of (n, 3) colours near the commonest one, and near the first two."""
+    shares = []
+    rest = colours
+    for _ in range(2):
+        if not len(rest):
+            break
+        bins = (rest / 16).astype(int).clip(0, 15) @ np.array([256, 16, 1])
+        mode = rest[bins == np.bincount(bins).argmax()].mean(axis=0)
+        near = np.abs(rest - mode).max(axis=1) < _INK
+        shares.append(float(near.sum()) / len(colours))
+        rest = rest[~near]
+    return shares[0], sum(shares)
 
 
-def _box(laid: Overlay, window: tuple[slice, slice], core: Flags, original: Pixels) -> Box:
+def _box(laid: Overlay, window: tuple[slice, slice], core: Flags, size: Size) -> Box:
     """Return the bounds of the pixels that differ; one near an edge of the original reaches it."""
-    height, width = laid.mask.shape
-    left, top, across, down = laid.box
-    rows, columns = (np.flatnonzero(core.any(axis=axis)).tolist() for axis in (1, 0))
-    x = across / width / original.shape[1]
-    y = down / height / original.shape[0]
-    x0, x1 = (
-        left / original.shape[1] + x * (window[1].start + c) for c in (columns[0], columns[-1] + 1)
-    )
-    y0, y1 = (top / original.shape[0] + y * (window[0].start + r) for r in (rows[0], rows[-1] + 1))
-    x0, y0 = (0.0 if low < _NEAR * step else low for low, step in ((x0, x), (y0, y)))
-    x1, y1 = (1.0 if 1 - high < _NEAR * step else high for high, step in ((x1, x), (y1, y)))
-    return Box(x=round(x0, 4), y=round(y0, 4), width=round(x1 - x0, 4), height=round(y1 - y0, 4))
+    bounds = []
+    for axis in (1, 0):
+        side = 1 - axis
+        low, length = laid.box[side] / size[side], laid.box[side + 2] / size[side]
+        step = length / laid.mask.shape[axis]
+        at = np.flatnonzero(core.any(axis=side)) + window[axis].start
+        start, stop = low + step * float(at[0]), low + step * float(at[-1] + 1)
+        start = 0.0 if start < _NEAR * step else start
+        stop = 1.0 if stop > 1 - _NEAR * step else stop
+        bounds.append((start, stop - start))
+    (x, width), (y, height) = bounds
+    return Box(x=round(x, 4), y=round(y, 4), width=round(width, 4), height=round(height, 4))
 
 
 def _sides(mask: Flags, window: tuple[slice, slice]) -> int:

@@ -35,7 +35,7 @@ class PairGeometry(Struct, frozen=True):
     stretch: float
     """Ratio of the two scales of the nearest affine map, at least 1."""
     slant: float
-    """Largest distance from the nearest affine map, as a share of the overlap's long side."""
+    """Change of scale over the picture by perspective, as a share: 0 of an affine map."""
     surroundings: Surroundings
 
 
@@ -58,7 +58,6 @@ def locate(
     inverse = invert(homography)
     inner = project(inverse, shape)
     affine = _affine(inner, homography)
-    away = np.linalg.norm(inner @ affine[:, :2].T + affine[:, 2] - shape, axis=1)
     linear = affine[:, :2]
     mirrored = bool(np.linalg.det(linear) < 0)
     upright = linear @ np.diag([-1.0, 1.0]) if mirrored else linear
@@ -82,7 +81,7 @@ def locate(
     return PairGeometry(
         transform=transform,
         stretch=float(values[0] / values[1]),
-        slant=float(away.max() / max(np.ptp(shape, axis=0))),
+        slant=float(np.abs(shares[2, :2]).max()),
         surroundings=_surroundings(query, original, homography),
     )
 

@@ -12,7 +12,7 @@ from core.matching.color_change import Colours, measure_colours
 from core.matching.color_transfer import luma
 from core.matching.difference_regions import Region, flatness
 from core.matching.homography import Map
-from core.matching.overlay import Flow, Overlay
+from core.matching.overlay import Flags, Floats, Flow, Overlay
 from core.types import Pixels
 
 GRID = 448
@@ -56,23 +56,25 @@ def measure(
     laid = _laid(query, original, homography, flow, grid)
     if laid is None or not laid.mask.any():
         return None
-    lit, field = color_transfer.relight(laid.original, laid.picture, laid.mask)
-    first, second, sharp = sharpness.equalize(lit, laid.picture, laid.mask)
-    lit, picture = (cv2.GaussianBlur(x, (0, 0), _SOFT).astype(np.float32) for x in (first, second))
-    noise = float(np.median(np.abs(picture - lit).max(axis=2)[laid.mask]))
-    regions, same = difference_regions.find(laid, lit, picture, noise, original)
+    lit = color_transfer.relight(laid.original, laid.picture, laid.mask)
+    here, there = sharpness.equalize(lit, laid.picture, laid.mask)
+    here, there = (cv2.GaussianBlur(x, (0, 0), _SOFT).astype(np.float32) for x in (here, there))
+    noise = float(np.median(np.abs(there - here).max(axis=2)[laid.mask]))
+    regions, same = difference_regions.find(
+        laid, here, there, noise, (original.shape[1], original.shape[0])
+    )
     if same.sum() < _SAME * laid.mask.sum():
         same = laid.mask
-    here, there = luma(laid.original)[same], luma(laid.picture)[same]
+    grey, other = luma(laid.original), luma(laid.picture)
     return Measurement(
         regions=tuple(sorted(regions, key=lambda r: -r.area * r.strength)),
         noise=noise,
         flat_original=flatness(original),
         flat_picture=flatness(query),
-        light=float(np.std(field[laid.mask])),
-        brightness=float(there.mean() - here.mean()),
-        contrast=float((there.std() + 1) / (here.std() + 1)),
-        sharpness=sharp,
+        light=_unevenness(grey, other, same),
+        brightness=float(other[same].mean() - grey[same].mean()),
+        contrast=float((other[same].std() + 1) / (grey[same].std() + 1)),
+        sharpness=sharpness.ratio(lit, laid.picture, same),
         colours=measure_colours(laid.original, laid.picture, same),
         seen=laid.seen,
         filled=laid.filled,
@@ -91,3 +93,24 @@ def _laid(
         laid.mask.astype(np.uint8), _RIM, borderType=cv2.BORDER_CONSTANT, borderValue=0
     )
     return replace(laid, mask=mask > 0)
+
+
+def _unevenness(original: Floats, picture: Floats, mask: Flags) -> float:
+    """Return the deviation over the picture of how much lighter it is, in grey levels.
+
+    A tone curve is taken away first: contrast is no uneven light.
+    """
+    height, width = mask.shape
+    size = max(8, width // 4), max(8, height // 4)
+    inside = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    x, y = (cv2.resize(z, size, interpolation=cv2.INTER_AREA) for z in (original, picture))
+    weight = inside > 0.9  # noqa: PLR2004 - nearly whole samples
+    if weight.sum() < 100:  # noqa: PLR2004 - too few for a field
+        return 0.0
+    powers = np.stack([(x / 255) ** k for k in range(4)], axis=-1)
+    curve, *_ = np.linalg.lstsq(powers[weight], y[weight], rcond=None)
+    rest = np.where(weight, y - powers @ curve, 0).astype(np.float32)
+    sigma = max(size) * 0.1
+    total = cv2.GaussianBlur(weight.astype(np.float32), (0, 0), sigma) + 1e-3
+    field = cv2.GaussianBlur(rest, (0, 0), sigma) / total
+    return float(field[weight].std())

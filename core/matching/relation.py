@@ -56,7 +56,7 @@ def decide(found: Measurement) -> Finding:
 def dyed(colours: Colours) -> bool:
     """Return whether the ground keeps its colour and the thing on it has another."""
     faded = colours.colourful[1] < 7 and colours.lightness < 6
-    return colours.shift >= 12 and colours.ground < 4 and not faded
+    return colours.dyed >= 10 and colours.ground < 4 and not faded
 
 
 def veiled(regions: Sequence[Region]) -> bool:
@@ -73,8 +73,6 @@ def kind(region: Region) -> ChangeKind:
     """Name how a region differs."""
     if region.chroma >= 60 and region.correlation >= 0.85:
         return "recoloured"
-    plain = region.plain > 0.85
-    if plain and region.sides >= 2 and (region.sides == 4 or region.fill < 0.75):
+    if region.plain > 0.7 and region.sides >= 2 and (region.sides == 4 or region.fill < 0.75):
         return "cut_away"
-    photographed = region.flat_original < 0.12 and region.flat_picture < 0.12
-    return "replaced" if photographed else "laid_over"
+    return "laid_over" if region.inks > 0.55 else "replaced"

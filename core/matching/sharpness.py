@@ -22,28 +22,34 @@ _SHARE = 0.02
 _FLOOR = 0.15
 
 
-def equalize(lit: Floats, picture: Floats, mask: Flags) -> tuple[Floats, Floats, float]:
-    """Blur the sharper of two planes until both are alike fine.
-
-    The third value is the picture's fine texture as a multiple of the original's, before that.
-    """
+def equalize(lit: Floats, picture: Floats, mask: Flags) -> tuple[Floats, Floats]:
+    """Blur the sharper of two planes until both are alike fine."""
     first, second = _fine(lit), _fine(picture)
-    where = mask & (first > _TEXTURE) & (second > _TEXTURE)
-    if where.sum() < _SHARE * mask.sum():
-        where = mask
+    where = _textured(first, second, mask)
     if not where.any():
-        return lit, picture, 1.0
+        return lit, picture
     here, there = _median(first, where), _median(second, where)
-    ratio = there / here
-    if 1 / _ALIKE <= ratio <= _ALIKE:
-        return lit, picture, ratio
-    sharp, aim = (picture, here) if ratio > 1 else (lit, there)
+    if 1 / _ALIKE <= there / here <= _ALIKE:
+        return lit, picture
+    sharp, aim = (picture, here) if there > here else (lit, there)
     soft = sharp
     for sigma in _BLURS:
         soft = np.asarray(cv2.GaussianBlur(sharp, (0, 0), sigma))
         if _median(_fine(soft), where) <= _ALIKE * aim:
             break
-    return (lit, soft, ratio) if ratio > 1 else (soft, picture, ratio)
+    return (lit, soft) if there > here else (soft, picture)
+
+
+def ratio(lit: Floats, picture: Floats, mask: Flags) -> float:
+    """Return the picture's fine texture as a multiple of the original's, within a mask."""
+    first, second = _fine(lit), _fine(picture)
+    where = _textured(first, second, mask)
+    return _median(second, where) / _median(first, where) if where.any() else 1.0
+
+
+def _textured(first: Floats, second: Floats, mask: Flags) -> Flags:
+    where: Flags = mask & (first > _TEXTURE) & (second > _TEXTURE)
+    return mask if where.sum() < _SHARE * mask.sum() else where
 
 
 def _fine(plane: Floats) -> Floats:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from core.matching.color_change import Colours
 from core.matching.differences import Differences
 from core.matching.pair_geometry import PairGeometry
 from core.matching.pixel_comparison import Measurement
@@ -60,7 +61,7 @@ def _placed(geometry: PairGeometry, differences: Differences) -> Iterator[Statem
         yield Statement("extended", {"percent": _percent(transform.filled)})
     elif geometry.surroundings == "frame":
         yield Statement("framed", {"percent": _percent(transform.filled)})
-    if geometry.slant > 0.01:
+    if geometry.slant > 0.03:
         yield Statement("slanted")
     elif geometry.stretch > 1.06:
         yield Statement("stretched", {"ratio": round(geometry.stretch, 2)})
@@ -108,7 +109,7 @@ def _light(differences: Differences) -> Iterator[Statement]:
     colours = found.colours
     if colours.colourful[0] > 12 and colours.colourful[1] < 3:
         yield Statement("without_colours")
-    elif colours.tint > 8:
+    elif colours.cast > 6 or turned(colours):
         yield Statement("tinted")
     if not differences.negative:
         yield from _tones(found)
@@ -118,10 +119,16 @@ def _light(differences: Differences) -> Iterator[Statement]:
         yield Statement("sharpened")
 
 
+def turned(colours: Colours) -> bool:
+    """Return whether hues turned or were mapped to others, beyond saturation and one cast."""
+    coloured = colours.variance > 12 and colours.power > 0.15
+    return coloured and (abs(colours.turn) > 30 or colours.explained < 0.25)
+
+
 def _tones(found: Measurement) -> Iterator[Statement]:
-    if found.contrast > 1.15:
+    if found.contrast > 1.1:
         yield Statement("more_contrast")
-    elif found.contrast < 0.87:
+    elif found.contrast < 0.9:
         yield Statement("less_contrast")
     if found.brightness > 15:
         yield Statement("brighter")

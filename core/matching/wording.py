@@ -28,7 +28,7 @@ _WORDS: dict[StatementCode, str] = {
     "recoloured": "{percent} % of it in another colour",
     "negative": "a negative",
     "without_colours": "without its colours",
-    "tinted": "tinted",
+    "tinted": "its colours shifted",
     "brighter": "brighter",
     "darker": "darker",
     "more_contrast": "more contrast",
