@@ -22,6 +22,7 @@ def rules(settings: Settings, models: ModelRegistry) -> Rules:
         decisions=Decisions(
             new=settings.decision_new,
             similar=settings.decision_similar,
+            variant=settings.decision_variant,
             changed=settings.decision_changed,
         ),
         matches=POLICY.matches,

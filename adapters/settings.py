@@ -206,6 +206,12 @@ class Settings(BaseSettings):
 
     decision_new: Value = Field("allow", description="Decision on a new picture.")
     decision_similar: Value = Field("allow", description="Decision on a similar picture.")
+    decision_variant: Value = Field(
+        "allow",
+        description="Decision on a variant: the layout or scene of an earlier picture with other "
+        "content. It is at least `review` if that picture is blocked, or if its print is too small "
+        "to compare.",
+    )
     decision_changed: Value = Field(
         "review", description="Decision on a copy in which something was changed."
     )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, TypedDict
+from typing import Any, TypedDict, get_args
 
 import click
 
 from cli.connection import together
 from core import clock
+from core.types import Kind
 
 
 class ChosenFilters(TypedDict):
@@ -54,7 +55,7 @@ options = together(
     click.option("--external-id", help="With this id of yours."),
     click.option(
         "--verdict",
-        type=click.Choice(["new", "similar", "near_duplicate", "exact"]),
+        type=click.Choice(get_args(Kind)),
         help="Of this kind.",
     ),
     decision,

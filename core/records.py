@@ -8,6 +8,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from core.keys import is_caption
 from core.types import (
+    COPY_KINDS,
     ActiveSpaces,
     ChosenSpace,
     Content,
@@ -99,7 +100,7 @@ class State(Struct, frozen=True, kw_only=True):
     @property
     def original(self) -> str:
         """Return the image_id that stands for this record: its own if it is no copy."""
-        copy = self.verdict.kind in ("exact", "near_duplicate")
+        copy = self.verdict.kind in COPY_KINDS
         return self.verdict.original if copy and self.verdict.original else self.image_id
 
 

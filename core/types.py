@@ -21,6 +21,8 @@ Matrix = NDArray[np.float32]
 Kind = Literal["exact", "near_duplicate", "variant", "similar", "new"]
 """`variant`: the same layout or scene with other content, such as two receipts of a shop. It is an
 original itself, and its match is not `confirmed`, as no copy was found."""
+COPY_KINDS: tuple[Kind, ...] = ("exact", "near_duplicate")
+"""Kinds of the verdicts on copies, which name an original; all other pictures are originals."""
 Relation = Literal["copy", "variant", "unrelated"]
 """Relation that a comparison of pixels finds between two pictures."""
 Value = Literal["allow", "review", "block"]
@@ -380,6 +382,11 @@ class Verdict(Struct, frozen=True, kw_only=True):
     revision: int = 1
     decided_at: str
     decided_by: Literal["machine", "person"] = "machine"
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """Return the image_ids of the matches that are variants of the picture."""
+        return tuple(match.image_id for match in self.matches if match.kind == "variant")
 
 
 class Decision(Struct, frozen=True, kw_only=True):

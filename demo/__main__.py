@@ -26,7 +26,13 @@ OUT = Path("out", "demo.html")
 WAIT = 60
 """Seconds an upload waits for its verdict."""
 _INTERRUPTED = 130
-_COLOURS = {"new": "green", "similar": "cyan", "near_duplicate": "yellow", "exact": "yellow"}
+_COLOURS = {
+    "new": "green",
+    "similar": "cyan",
+    "variant": "cyan",
+    "near_duplicate": "yellow",
+    "exact": "yellow",
+}
 
 
 def main() -> int:
@@ -182,9 +188,9 @@ def _sent(title: str, of: str, item: Answer, seconds: float, faults: Sequence[st
 
 
 def _faults_of_photo(photo: Photo, item: Answer) -> list[str]:
-    """Return faults: a different photo is never a duplicate; the second eye's may be similar."""
+    """Return faults: a different photo is never a duplicate; the second eye's shows its scene."""
     kind = item["verdict"]["kind"]
-    fits = kind == "new" or (kind == "similar" and "right" in photo.name)
+    fits = kind == "new" or (kind in ("similar", "variant") and "right" in photo.name)
     return [] if fits else [f"{photo.name} is {kind}, though nobody has seen it before"]
 
 

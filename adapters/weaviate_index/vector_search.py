@@ -14,7 +14,7 @@ from adapters.weaviate_index.mapping import StoredRecord
 from adapters.weaviate_index.record_reads import HELD, LEAN, RecordReads
 from core.filters import ALLOWED, passes
 from core.ports import Filters, Neighbour, RecordCard
-from core.types import Vector
+from core.types import COPY_KINDS, Vector
 
 _MORE = 16
 """Objects queried beyond the limit, in place of outdated ones."""
@@ -146,7 +146,7 @@ class NeighbourSearch:
     @staticmethod
     def _copies(condition: Any, space_id: str) -> Any:  # noqa: ANN401  # private type
         """Return the condition on copies without a vector of their own in a space."""
-        is_copy = Filter.by_property("verdict").contains_any(["exact", "near_duplicate"])
+        is_copy = Filter.by_property("verdict").contains_any(list(COPY_KINDS))
         own = Filter.by_property("spaces").equal(space_id)
         return condition & is_copy & Filter.not_(own)
 

@@ -23,6 +23,7 @@ from cli.rendering.printable import printable
 _COLOURS = {
     "new": "green",
     "similar": "cyan",
+    "variant": "cyan",
     "near_duplicate": "yellow",
     "exact": "yellow",
     "failed": "red",
@@ -107,7 +108,7 @@ def progress(*, wanted: bool, transient: bool = True) -> Progress:
 
 
 def kind(row: Answer) -> str:
-    """Return `new`, `exact`, `near_duplicate`, `similar` or `failed`."""
+    """Return `new`, `exact`, `near_duplicate`, `variant`, `similar` or `failed`."""
     verdict = row.get("verdict")
     return str(verdict["kind"]) if verdict else "failed"
 

@@ -1,4 +1,4 @@
-"""The verdict on a picture: equal bytes, equal pixels, an alignment, mere similarity, or new."""
+"""The verdict: equal bytes, equal pixels, an alignment, a variant, mere similarity, or new."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ class Decisions(Struct, frozen=True, kw_only=True):
 
     new: Value = "allow"
     similar: Value = "allow"
+    variant: Value = "allow"
+    """Decision on a variant of pictures that are not blocked."""
     changed: Value = "review"
     """Decision on a copy with changed regions whose original is allowed."""
 
@@ -100,6 +102,15 @@ class _AlignedHit(NamedTuple):
     """Whether it was worth an alignment."""
     whole: bool
     """Whether hash and features cover all of both pictures, whose pixels are left."""
+    variant: bool
+    """Whether the pixels have its layout or scene, and other content."""
+
+    @property
+    def kind(self) -> Kind:
+        """Return the kind of the match with it."""
+        if self.place is not None:
+            return "near_duplicate"
+        return "variant" if self.variant else "similar"
 
 
 class _Subject(NamedTuple):
@@ -138,6 +149,7 @@ class _Subject(NamedTuple):
             place=anchor if comparison.confirmed and self.precedes(anchor) else None,
             worth=worth,
             whole=not uncompared and (pixels or _whole(self.sees, hit.image_id)),
+            variant=comparison.relation == "variant",
         )
 
 
@@ -178,11 +190,11 @@ def look(
     before: LogPlace | None = None,
     blind: bool = False,
 ) -> ConfirmedMatch:
-    """Decide what a picture is among the live records: exact, a copy, similar or new.
+    """Decide what a picture is among the live records: exact, a copy, a variant, similar or new.
 
     `fields` is the op_id of the picture's own fields. With `before`, its own place as an anchor,
-    only anchors of a lower place count, so that two never refer to each other. A `blind` picture
-    has no pixels left, so nothing can be aligned with it.
+    only anchors of a lower place confirm it, so that no two are copies of each other; variants may
+    name each other. A `blind` picture has no pixels left, so nothing can be aligned with it.
     """
     subject = _Subject(sees, query, fields, before, blind)
     same_bytes = sees.same_bytes(query.fingerprint.sha256)
@@ -220,24 +232,28 @@ def _copy(laid: Sequence[_AlignedHit], rules: Rules) -> ConfirmedMatch | None:
         first.evidence,
         rules.decisions,
     )
-    matches = [_match(one, "near_duplicate") for one in confirmed]
-    matches += [_match(one, "similar") for one in laid if one.place is None]
+    others = sorted((one for one in laid if one.place is None), key=_variants_first)
+    matches = map(_match, (*confirmed, *others))
     return ConfirmedMatch("near_duplicate", value, first.state.image_id, tuple(matches))
 
 
 def _no_copy(
     laid: Sequence[_AlignedHit], rules: Rules, looks_alike: Callable[[Hit], bool]
 ) -> ConfirmedMatch:
-    """Return `similar` to the best, or `new`; a purged picture that may have returned is listed."""
+    """Return `variant`, `similar` to the best, or `new`; a purged picture may have returned."""
     ordered = sorted(
         laid, key=lambda one: -(one.hit.similarity or 0.0) if looks_alike(one.hit) else 0.0
     )
-    alike = any(looks_alike(one.hit) for one in ordered)
-    value = rules.decisions.similar if alike else rules.decisions.new
+    ordered.sort(key=_variants_first)
+    kind: Literal["variant", "similar", "new"] = "new"
+    if any(one.variant for one in ordered):
+        kind = "variant"
+    elif any(looks_alike(one.hit) for one in ordered):
+        kind = "similar"
+    value: Value = getattr(rules.decisions, kind)
     for one in ordered:
-        value = stricter(value, _taken_down(one, rules))
-    matches = tuple(_match(one, "similar") for one in ordered)
-    return ConfirmedMatch("similar" if alike else "new", value, None, matches)
+        value = stricter(value, _variant_review(one) if one.variant else _taken_down(one, rules))
+    return ConfirmedMatch(kind, value, None, tuple(map(_match, ordered)))
 
 
 # --- the same -----------------------------------------------------------------------------------
@@ -365,10 +381,10 @@ def _by_hit_alone(hit: Hit, *, pixels: bool) -> Comparison:
     )
 
 
-def _match(one: _AlignedHit, kind: Kind) -> Match:
+def _match(one: _AlignedHit) -> Match:
     return Match(
         image_id=one.state.image_id,
-        kind=kind,
+        kind=one.kind,
         confirmed=one.place is not None,
         evidence=one.evidence,
     )
@@ -376,6 +392,16 @@ def _match(one: _AlignedHit, kind: Kind) -> Match:
 
 def _by_place(one: _AlignedHit) -> LogPlace:
     return one.place if one.place is not None else LogPlace(0, 0)
+
+
+def _variants_first(one: _AlignedHit) -> bool:
+    return not one.variant
+
+
+def _variant_review(one: _AlignedHit) -> Value:
+    """Return `review` for a variant of a blocked picture, or one whose print is too small."""
+    unread = any(statement.code == "small_print" for statement in one.evidence.statements)
+    return "review" if unread or one.state.decision.value == "block" else "allow"
 
 
 def _taken_down(one: _AlignedHit, rules: Rules) -> Value:

@@ -16,6 +16,8 @@ CHAIN = Relation(frozenset(map(frozenset, ("ab", "bc"))))
 """Relation in which a and b, and b and c confirm each other, but not a and c."""
 CAPTION = Relation(frozenset({frozenset("ab")}), frozenset({frozenset("ab")}))
 """Relation in which b is a with words over it."""
+VARIANT = Relation(variants=frozenset({frozenset("ab")}))
+"""Relation in which a and b have one layout and other content."""
 
 
 class Case:

@@ -19,6 +19,7 @@ from core.event_log.replay import replay
 from core.event_log.tail import LogFollower
 from core.queries.snapshot import Snapshot
 from core.records import Entry, Job, Operation, State
+from core.types import COPY_KINDS
 from tests.doubles.every_pair import EveryPair
 from tests.simulation import world
 from tests.simulation.baton import Baton
@@ -357,7 +358,6 @@ class Play:
 
     def _check(self, spec: World, before: World, done: Operation) -> None:
         """Check the promises after every operation, without the code under test."""
-        relation = self.scenario.relation
         for state in spec.states.values():
             image_id = state.image_id
             assert image_id not in spec.removed, "nothing deleted comes back"
@@ -380,13 +380,21 @@ class Play:
         if done.standing is not None and asked is not None and done.standing.active != asked.active:
             lacking = [s.image_id for s in before.states.values() if not _filled(s)]
             assert not lacking, "a space is asked once no picture lacks a vector in it"
+        self._check_done(spec, before, done)
+
+    def _check_done(self, spec: World, before: World, done: Operation) -> None:
+        """Check the states that an operation left."""
         for state in done.states:
             if done.kind == "settled" or (
                 done.kind in ("deleted", "resettled") and state.image_id != done.image_id
             ):
-                self._check_original(spec, state, relation)
+                self._check_original(spec, state, self.scenario.relation)
+                self._check_variants(spec, state)
             if done.kind == "settled":
                 self._check_bytes(before, state)
+        if done.kind == "decided":
+            others = {s.verdict.kind for s in done.states if s.image_id != done.image_id}
+            assert others <= {*COPY_KINDS}, "a decision reaches copies alone"
 
     @staticmethod
     def _check_bytes(before: World, state: State) -> None:
@@ -396,6 +404,25 @@ class Play:
             assert any(other.content == "stored" for other in same), "bytes that nobody else has"
         if state.decision.value == "block" and "~" in state.sha256:
             assert any(other.decision.value == "block" for other in same), "unseen frames blocked"
+
+    def _check_variants(self, spec: World, state: State) -> None:
+        """Check that a variant is an original that names open anchors, and no copies."""
+        verdict = state.verdict
+        mine = world.picture_of(world.of_state(state))
+        for match in verdict.matches:
+            if match.kind == "variant":
+                other = spec.states[match.image_id]
+                assert not match.confirmed, "a variant is no copy"
+                assert other.anchor is not None, "a variant is one of an anchor"
+                assert not self._repeats(mine, state, other, self.scenario.relation), "nor a copy"
+        if verdict.kind == "variant":
+            assert verdict.variants, "a variant names the other"
+            assert state.original == state.image_id, "it is an original"
+            assert verdict.original is None, "it is an original"
+            assert state.anchor is not None, "later pictures are compared with it"
+            blocked = any(spec.states[one].decision.value == "block" for one in verdict.variants)
+            waved = state.decision.value == "allow" and state.decision.by == "policy"
+            assert not (blocked and waved), "the policy sends a blocked one's variant to review"
 
     def _check_original(self, spec: World, state: State, relation: Relation) -> None:
         """Check that the original is the live open anchor of the lowest place that confirms it."""
@@ -409,7 +436,7 @@ class Play:
         ]
         if not places:
             assert state.original == state.image_id or self._by_twin(spec, state), "an original"
-        elif state.verdict.kind in ("new", "similar"):
+        elif state.verdict.kind not in COPY_KINDS:
             raise AssertionError("of pictures that confirm each other one is new")
         elif not self._by_twin(spec, state):
             assert state.original == min(places)[1], "its original came first"

@@ -57,14 +57,15 @@ def scenario(
     return Scenario(
         jobs=tuple(jobs),
         batches=tuple(_batches(rng, jobs) for _ in range(workers)),
-        relation=_relation(rng, pictures),
+        relation=_relation(rng, pictures, random.Random(seed ^ 0x7A51)),
         replicas=replicas,
         reads=rng.choice((0, 0, 4)),
         swaps=replicas == 1 and rng.random() < swaps,
     )
 
 
-def _relation(rng: random.Random, pictures: str) -> Relation:
+def _relation(rng: random.Random, pictures: str, other: random.Random) -> Relation:
+    """Choose the pairs that confirm each other, and with another generator those of variants."""
     pairs = [frozenset(pair) for pair in combinations(LETTERS, 2)]
     share = rng.choice((0.3, 0.6, 1.0))
     confirming = frozenset(
@@ -72,7 +73,9 @@ def _relation(rng: random.Random, pictures: str) -> Relation:
         for pair in pairs
         if (rng.random() < share if not pictures else pictures == "abcd" or "a" in pair)
     )
-    return Relation(confirming, frozenset(p for p in confirming if rng.random() < 0.3))
+    changed = frozenset(p for p in confirming if rng.random() < 0.3)
+    variants = frozenset(p for p in pairs if p not in confirming and other.random() < 0.5)
+    return Relation(confirming, changed, variants)
 
 
 def _uploads(rng: random.Random, n: int, pictures: str) -> list[Job]:

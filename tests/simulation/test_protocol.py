@@ -18,6 +18,7 @@ from core.event_log.settle_view import IndexView
 from core.event_log.tail import LogFollower, LogTail
 from core.types import Comparison, Hit, Query
 from tests.simulation.breaks import BREAKS
+from tests.simulation.case import VARIANT
 from tests.simulation.play import Choices, Parts, Play, Scenario
 from tests.simulation.scenarios import scenario
 from tests.simulation.world import SECOND, Relation, operation, upload
@@ -43,6 +44,11 @@ SMALL = {
         (*UPLOADS, operation("o0", "decide", "i0", value="block")),
         ((("i0",), ("o0",)), (("i1",),)),
         PAIR,
+    ),
+    "a block of the picture that a variant names": Scenario(
+        (*UPLOADS, operation("o0", "decide", "i0", value="block")),
+        ((("i0",), ("o0",)), (("i1",),)),
+        VARIANT,
     ),
 }
 

@@ -2,8 +2,8 @@
 
 A picture is a letter and a number: `a1` and `a2` have the same letter, hence the same pixels; the
 same letter and number are the same bytes. A `~` behind them is an animation whose first frame has
-those pixels. The letters that confirm each other are a relation given to the world: symmetric, and
-not transitive unless it is made so.
+those pixels. The letters that confirm each other, or are variants, are a relation given to the
+world: symmetric, and not transitive unless it is made so.
 """
 
 from __future__ import annotations
@@ -85,10 +85,11 @@ def of_state(state: State) -> Fingerprint:
 
 @dataclass(frozen=True)
 class Relation:
-    """Pairs of letters that confirm each other, and those that differ in a region."""
+    """Pairs of letters that confirm each other, that differ in a region, and that are variants."""
 
     confirming: frozenset[frozenset[str]] = frozenset()
     changed: frozenset[frozenset[str]] = frozenset()
+    variants: frozenset[frozenset[str]] = frozenset()
 
     def confirms(self, one: str, other: str) -> bool:
         """Return whether one aligned with the other agrees."""
@@ -96,15 +97,16 @@ class Relation:
 
     def compare(self, one: str, other: str) -> Comparison:
         """Compare one picture with another."""
-        regions = (
-            (ChangedRegion(0, 0, 1, 1),) if frozenset((one[0], other[0])) in self.changed else ()
-        )
+        pair = frozenset((one[0], other[0]))
+        regions = (ChangedRegion(0, 0, 1, 1),) if pair in self.changed else ()
         evidence = Evidence(
             signals=("alignment",),
             changed_regions=regions,
             uncompared=("frames",) if "~" in one + other else (),
         )
-        return Comparison("copy" if self.confirms(one, other) else "unrelated", evidence)
+        if self.confirms(one, other):
+            return Comparison("copy", evidence)
+        return Comparison("variant" if pair in self.variants else "unrelated", evidence)
 
 
 def measure(query: Query, anchor: Query) -> Hit | None:

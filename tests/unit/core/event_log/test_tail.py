@@ -9,15 +9,18 @@ from msgspec.structs import replace
 from core.errors import CorruptError
 from core.event_log.tail import BehindError, LogFollower
 from core.records import FORMAT, Entry, State
+from tests.simulation.case import VARIANT
 from tests.simulation.play import Choices, Play, Scenario, Worker
 from tests.simulation.stored import Log, MemoryIndex, Store
 from tests.simulation.world import LATER, TENANT, Relation, operation, upload
 
 
-def settled(jobs: int = 4) -> tuple[Store, Worker]:
-    """Return a store with as many uploads of one picture, each in an entry of its own."""
-    uploads = tuple(upload(f"i{n}", "a1") for n in range(jobs))
-    play = Play(Scenario(uploads, (), Relation()), Choices(0))
+def settled(
+    jobs: int = 4, pictures: str = "a", relation: Relation | None = None
+) -> tuple[Store, Worker]:
+    """Return a store with as many uploads of these pictures, each in an entry of its own."""
+    uploads = tuple(upload(f"i{n}", f"{pictures[n % len(pictures)]}1") for n in range(jobs))
+    play = Play(Scenario(uploads, (), relation or Relation()), Choices(0))
     play._shielded = True
     worker = Worker(play)
     for job in uploads:
@@ -147,6 +150,18 @@ def test_an_older_version_stops_only_where_it_would_forget_a_hold() -> None:
         store.accept(job)
         worker.run([job.job_id])
     assert [entry.format for _, entry in sorted(store.log.items())] == [1, 2, 2, 1]
+
+
+def test_an_older_version_stops_at_a_variant() -> None:
+    """It knows no such kind; entries without one, a hold included, keep their number."""
+    store, worker = settled(3, "abc", VARIANT)
+    for job in (
+        operation("h", "edit", "i0", hold_until=LATER),
+        operation("k", "edit", "i1", hold_until=LATER),
+    ):
+        store.accept(job)
+        worker.run([job.job_id])
+    assert [entry.format for _, entry in sorted(store.log.items())] == [1, 3, 1, 2, 3]
 
 
 def test_a_record_of_before_there_were_holds_is_read() -> None:
