@@ -196,10 +196,12 @@ class IndexRecords(Protocol):
         sha256: Sequence[str] = (),
         pixels: Sequence[str] = (),
         originals: Sequence[str] = (),
+        variants: Sequence[str] = (),
     ) -> list[State]:
         """Return live records with one of these digests, or copies of one of these originals.
 
-        Each once, in log order of acceptance; an original is no copy of itself.
+        Records whose verdict names one of `variants` as a variant are returned too. Each once, in
+        log order of acceptance; an original is no copy of itself.
         """
 
 

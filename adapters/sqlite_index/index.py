@@ -116,8 +116,9 @@ class SQLiteIndex:
         sha256: Sequence[str] = (),
         pixels: Sequence[str] = (),
         originals: Sequence[str] = (),
+        variants: Sequence[str] = (),
     ) -> list[State]:
-        """Return live records with one of these digests or originals, in the order they came."""
+        """Return live records with one of these digests, originals or variants, in log order."""
         found: dict[int, bytes] = {}
         columns = (("sha256", sha256), ("pixels", pixels), ("original_id", originals))
         with self._at(tenant) as now:
@@ -130,6 +131,15 @@ class SQLiteIndex:
                             (now.number, json.dumps(list(values))),
                         ).fetchall()
                     )
+            if variants:
+                found.update(
+                    now.db.execute(
+                        "SELECT r.slot, r.state FROM variants v CROSS JOIN records r "
+                        "ON r.row = v.row WHERE v.tenant = ? "
+                        "AND v.variant IN (SELECT value FROM json_each(?))",
+                        (now.number, json.dumps(list(variants))),
+                    ).fetchall()
+                )
         return [mapping.read_state(found[slot]) for slot in sorted(found)]
 
     def find_candidates(

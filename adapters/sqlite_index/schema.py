@@ -2,8 +2,8 @@
 
 `slot` numbers the records of a tenant from 0 in order of projection and is never reused; in-memory
 arrays are indexed by it. `row` numbers the records of all tenants. `phash` is NULL if a record is
-no candidate. Each tenant has its own full-text table, so that no tenant's texts affect the ranking
-of another's.
+no candidate. `variants` lists the pictures that a record's verdict names as variants. Each tenant
+has its own full-text table, so that no tenant's texts affect the ranking of another's.
 """
 
 from __future__ import annotations
@@ -187,7 +187,17 @@ BEGIN
 END;
 """
 
-STEPS = (_FIRST, _SECOND)
+_THIRD = """
+CREATE TABLE variants (
+    tenant INTEGER NOT NULL,
+    variant TEXT NOT NULL,
+    row INTEGER NOT NULL,
+    PRIMARY KEY (tenant, variant, row)
+) WITHOUT ROWID;
+CREATE INDEX variant_by_row ON variants (row);
+"""
+
+STEPS = (_FIRST, _SECOND, _THIRD)
 """Migrations from version n to n + 1; a released one is never changed."""
 
 

@@ -162,10 +162,15 @@ class WeaviateIndex:
         sha256: Sequence[str] = (),
         pixels: Sequence[str] = (),
         originals: Sequence[str] = (),
+        variants: Sequence[str] = (),
     ) -> list[State]:
-        """Return live records with one of these digests or originals, in the order they came."""
+        """Return live records with one of these digests, originals or variants, in log order."""
         return self._now.reading.find_states(
-            tenant, sha256=set(sha256), pixels=set(pixels), originals=set(originals)
+            tenant,
+            sha256=set(sha256),
+            pixels=set(pixels),
+            originals=set(originals),
+            variants=set(variants),
         )
 
     def read_records(

@@ -78,9 +78,15 @@ class RecordReads:
         sha256: AbstractSet[str],
         pixels: AbstractSet[str],
         originals: AbstractSet[str],
+        variants: AbstractSet[str],
     ) -> list[State]:
-        """Return live records with one of these digests or originals, in the order they came."""
-        asked = (("sha256", sha256), ("pixels", pixels), ("original_id", originals))
+        """Return live records with one of these digests, originals or variants, in log order."""
+        asked = (
+            ("sha256", sha256),
+            ("pixels", pixels),
+            ("original_id", originals),
+            ("variants", variants),
+        )
         found = [one for column, values in asked for one in self._with(tenant, column, values)]
         live = sorted(self.live(tenant, found).values(), key=lambda one: one.born)
         return [
@@ -89,6 +95,7 @@ class RecordReads:
             if state.sha256 in sha256
             or state.pixels in pixels
             or (state.original in originals and state.original != state.image_id)
+            or not variants.isdisjoint(state.verdict.variants)
         ]
 
     def records(self, tenant: str, held: Iterable[StoredRecord]) -> dict[str, Record]:

@@ -21,7 +21,11 @@ from weaviate.classes.config import (
     VectorDistances,
 )
 from weaviate.classes.query import Filter
-from weaviate.exceptions import UnexpectedStatusCodeError, WeaviateBaseError
+from weaviate.exceptions import (
+    UnexpectedStatusCodeError,
+    WeaviateBaseError,
+    WeaviateInvalidInputError,
+)
 
 from adapters.weaviate_index import collections, visual_words
 from adapters.weaviate_index.collections import META, Collections, Made
@@ -202,8 +206,19 @@ def _bm25(b: float) -> Any:  # noqa: ANN401  # private type
     return Configure.inverted_index(bm25_b=b, bm25_k1=K1, stopwords_preset=StopwordsPreset.NONE)
 
 
+def _second(client: WeaviateClient, held: Collections, layout: SchemaLayout) -> None:
+    """Add the ids of the pictures that a record's verdict names as variants."""
+    del layout
+    config = client.collections.use(held.name(collections.RECORD)).config
+    try:
+        config.add_property(_exact("variants", DataType.TEXT_ARRAY))
+    except (WeaviateInvalidInputError, UnexpectedStatusCodeError):
+        if all(one.name != "variants" for one in config.get().properties):
+            raise  # else another process was faster
+
+
 Step = Callable[[WeaviateClient, Collections, SchemaLayout], None]
-STEPS: tuple[Step, ...] = (_first,)
+STEPS: tuple[Step, ...] = (_first, _second)
 """Migrations; released ones are never changed."""
 
 

@@ -1,4 +1,4 @@
-"""Routes that read pictures: lists, records, neighbours and duplicates."""
+"""Routes that read pictures: lists, records, neighbours, duplicates and variants."""
 
 from __future__ import annotations
 
@@ -160,3 +160,25 @@ class ImageRoutes(Controller):
     ) -> images.Star:
         """Return a picture's original (itself if it is not a copy) and all copies, newest first."""
         return render.star(services.reader.duplicate_group(caller.tenant, image_id, limit, cursor))
+
+    @get(
+        "/{image_id:str}/variants",
+        opt={"role": "write"},
+        summary="Variants of one picture",
+        responses=documented(MissingError, GoneError),
+        sync_to_thread=True,
+    )
+    def list_variants(
+        self,
+        services: Wired,
+        caller: Who,
+        image_id: ImageId,
+        limit: Limit = 50,
+        cursor: Cursor = None,
+    ) -> images.Images:
+        """List pictures with the same layout or scene and other content, newest first.
+
+        They are the matches of kind `variant` in the picture's verdict, and the pictures whose
+        verdicts have such a match with this one. None of them is a copy of it.
+        """
+        return render.images(services.reader.variants(caller.tenant, image_id, limit, cursor))

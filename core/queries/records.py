@@ -1,9 +1,9 @@
-"""Records, lists, duplicate groups, neighbours and counts as of now."""
+"""Records, lists, duplicate groups, variants, neighbours and counts as of now."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from core.cursor import decode, encode
@@ -14,7 +14,7 @@ from core.queries import joined_views
 from core.queries.jobs import JobReader, JobState, UnsettledError
 from core.queries.joined_views import JobView, OriginalView, RecordView
 from core.queries.snapshot import Snapshot, Snapshots, place
-from core.records import Record
+from core.records import Record, State
 from core.types import Verdict
 
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -80,15 +80,17 @@ class RecordReader:
         """Return the original of a picture (itself if it is no copy) and its copies."""
         snapshot = self._snapshots.take(tenant)
         original = self._settled(snapshot, self._settled(snapshot, image_id).state.original)
-        states = sorted(snapshot.copies(original.state.image_id), key=place, reverse=True)
-        if cursor is not None:
-            before = decode(cursor)
-            states = [state for state in states if place(state) < before]
-        cut = states[:limit]
-        copies = [one for one in snapshot.records([state.image_id for state in cut]) if one]
-        onward = encode(*place(cut[-1])) if len(states) > limit else None
+        states = snapshot.copies(original.state.image_id)
+        copies, onward = _page(snapshot, states, limit, cursor)
         first, *others = joined_views.records(snapshot, [original, *copies])
         return DuplicateGroup(first, others, onward)
+
+    def variants(self, tenant: str, image_id: str, limit: int, cursor: str | None) -> RecordPage:
+        """Return the variants of a picture: named by its verdict, or with one that names it."""
+        snapshot = self._snapshots.take(tenant)
+        states = snapshot.variants(self._settled(snapshot, image_id).state)
+        found, onward = _page(snapshot, states, limit, cursor)
+        return RecordPage(joined_views.records(snapshot, found), onward)
 
     def similar(
         self,
@@ -181,6 +183,19 @@ class RecordReader:
         if record is None:
             raise UnsettledError(_unsettled(job), job=job)
         return record
+
+
+def _page(
+    snapshot: Snapshot, states: Iterable[State], limit: int, cursor: str | None
+) -> tuple[list[Record], str | None]:
+    """Return part of some records, newest first, and the cursor for the next part."""
+    ordered = sorted(states, key=place, reverse=True)
+    if cursor is not None:
+        before = decode(cursor)
+        ordered = [state for state in ordered if place(state) < before]
+    cut = ordered[:limit]
+    found = [one for one in snapshot.records([state.image_id for state in cut]) if one]
+    return found, encode(*place(cut[-1])) if len(ordered) > limit else None
 
 
 def _live(snapshot: Snapshot, image_id: str) -> Record | None:

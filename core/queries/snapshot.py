@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from core.event_log.tail import LogTail
@@ -89,17 +89,19 @@ class Snapshot:
     def copies(self, original: str) -> list[State]:
         """Return the states of the live copies of an original."""
         held = self.index.find_states(self.tenant, originals=[original])
-        found = {state.image_id: state for state in held}
-        for image_id, state in self.layer.states.items():
-            known = found.get(image_id)
-            if known is None or known.revision < state.revision:
-                found[image_id] = state
+        return [
+            state for state in self._overlaid(held) if state.original == original != state.image_id
+        ]
+
+    def variants(self, record: State) -> list[State]:
+        """Return the live variants of a record: named by its verdict, or with one that names it."""
+        named = record.verdict.variants
+        held = self.index.find_states(self.tenant, variants=[record.image_id])
+        held += filter(None, self.index.read_states(self.tenant, named) if named else ())
         return [
             state
-            for image_id, state in found.items()
-            if image_id not in self.layer.removed
-            and image_id != original
-            and state.original == original
+            for state in self._overlaid(held)
+            if state.image_id in named or record.image_id in state.verdict.variants
         ]
 
     def list_records(self, filters: Filters, limit: int, before: Place | None) -> SnapshotPage:
@@ -159,6 +161,15 @@ class Snapshot:
     def active_spaces(self) -> dict[SpaceKind, ActiveSpaces]:
         """Return the spaces of each kind that the log names."""
         return {**self.index.active_spaces(self.tenant), **self.layer.standings}
+
+    def _overlaid(self, held: Iterable[State]) -> list[State]:
+        """Return the newest states of these records and of those in the tail, if they are live."""
+        found = {state.image_id: state for state in held}
+        for image_id, state in self.layer.states.items():
+            known = found.get(image_id)
+            if known is None or known.revision < state.revision:
+                found[image_id] = state
+        return [state for one, state in found.items() if one not in self.layer.removed]
 
     def _known(self, image_id: str, record: Record | None) -> Record | None:
         """Return a record of the index as of this snapshot, None if it was deleted."""

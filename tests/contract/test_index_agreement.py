@@ -61,11 +61,13 @@ def changes(draw: st.DrawFn, tenant: str, seq: int) -> Record:
         space: made.random_vector(seed if seed < 3 else n + 10)
         for space, seed in seeds.items()
     }
+    variants = draw(st.sets(st.integers(0, PICTURES - 1).filter(lambda other: other != n)))
     return record(
         n,
         seq,
         tenant=tenant,
         original=original,
+        variants=sorted(variants),
         decision=draw(DECISIONS),
         anchor=draw(st.booleans()),
         # two pictures of one hash, and flat ones
@@ -135,6 +137,9 @@ def agree(index: Index, tenant: str, seq: int, model: Model) -> None:
     assert index.read_tombstones(tenant, ids) == [model.buried.get(each) for each in ids]
     assert [index.find_states(tenant, originals=[each]) for each in ids] == [
         model.copies(each) for each in ids
+    ]
+    assert [index.find_states(tenant, variants=[each]) for each in ids] == [
+        model.variants(each) for each in ids
     ]
     assert index.list_records(tenant, Filters(), 99).records == model.page(Filters())
     for space in (SPACE, OTHER):

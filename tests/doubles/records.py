@@ -13,7 +13,19 @@ from core.filters import ALLOWED
 from core.keys import is_caption
 from core.ports import CategoryCount, Filters, Index, SpaceCoverage, Stats
 from core.records import Fields, LogPlace, Outcome, Problem, Record, State, Tombstone, caption
-from core.types import Decision, Features, Fingerprint, Hit, Kind, Query, Value, Vector, Verdict
+from core.types import (
+    Decision,
+    Evidence,
+    Features,
+    Fingerprint,
+    Hit,
+    Kind,
+    Match,
+    Query,
+    Value,
+    Vector,
+    Verdict,
+)
 
 SPACE = "visual-0a0a0a0a"
 OTHER = "caption-0b0b0b0b"
@@ -86,19 +98,26 @@ def record(
     kind: Kind = "new",
     decision: Value = "allow",
     anchor: bool | None = None,
+    variants: Sequence[int] = (),
     print_: Fingerprint | None = None,
     fields: Fields | None = None,
     vectors: dict[str, Vector] | None = None,
     **state: Any,  # noqa: ANN401  # any field
 ) -> Record:
-    """Make the n-th picture as entry `seq` left it: an original, or a copy of another."""
+    """Make the n-th picture as entry `seq` left it: an original, or a copy or variant of others."""
     print_ = print_ or fingerprint(n)
     if original is not None and kind == "new":
         kind = "near_duplicate"
+    elif variants and kind == "new":
+        kind = "variant"
     anchor = original is None if anchor is None else anchor
     verdict = Verdict(
         kind=kind,
         original=None if original is None else image_id(original),
+        matches=tuple(
+            Match(image_id=image_id(one), kind="variant", confirmed=False, evidence=Evidence())
+            for one in variants
+        ),
         policy_version="1",
         pipeline_version="1",
         decided_at=moment(seq),
@@ -183,6 +202,11 @@ class Model:
         """List the copies in the order of their creation."""
         states = (record.state for record in self.live.values())
         return [s for s in states if s.original == original != s.image_id]
+
+    def variants(self, named: str) -> list[State]:
+        """List the records that name it as a variant, in the order of their creation."""
+        states = (record.state for record in self.live.values())
+        return [state for state in states if named in state.verdict.variants]
 
     def hits(
         self, query: Query, radius: int, top: int, floor: float, without: Sequence[str] = ()

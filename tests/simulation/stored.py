@@ -282,14 +282,16 @@ class MemoryIndex:
         sha256: Sequence[str] = (),
         pixels: Sequence[str] = (),
         originals: Sequence[str] = (),
+        variants: Sequence[str] = (),
     ) -> list[State]:
-        """Return live records with one of these digests or originals."""
+        """Return live records with one of these digests, originals or variants."""
         return [
             state
             for _, state in self._replica().states.values()
             if state.sha256 in sha256
             or state.pixels in pixels
             or (state.original in originals and state.original != state.image_id)
+            or not set(variants).isdisjoint(state.verdict.variants)
         ]
 
     def find_candidates(

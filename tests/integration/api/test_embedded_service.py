@@ -364,6 +364,7 @@ def test_tenants_are_walls(doors: Iterator[Door]) -> None:
         ("GET", "/content", {}),
         ("GET", "/similar", {}),
         ("GET", "/duplicates", {}),
+        ("GET", "/variants", {}),
         ("POST", "/purge", {}),
         ("PUT", "/decision", {"json": {"value": "block"}}),
     ):

@@ -29,6 +29,7 @@ ROUTES: tuple[tuple[str, str, str], ...] = (
     ("PUT", "/v1/images/{id}/decision", "moderate"),
     ("GET", "/v1/images/{id}/similar", "write"),
     ("GET", "/v1/images/{id}/duplicates", "write"),
+    ("GET", "/v1/images/{id}/variants", "write"),
     ("GET", "/v1/images/{id}/content", "write"),
     ("HEAD", "/v1/images/{id}/content", "write"),
     ("GET", "/v1/jobs", "write"),

@@ -26,6 +26,7 @@ OPERATIONS = {
     "decideImage",
     "findSimilarImages",
     "listDuplicates",
+    "listVariants",
     "getImageContent",
     "headImageContent",
     "checkImage",

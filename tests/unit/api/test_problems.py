@@ -97,7 +97,7 @@ def test_every_problem_type_has_a_page(client: TestClient[Litestar]) -> None:
         ("/v1/jobs?limit=1e400", "limit must be a whole number from 1 to 200, not '1e400'"),
         (
             "/v1/images?verdict=simila",
-            "verdict must be one of exact, near_duplicate, new, similar, not 'simila' (did you",
+            "verdict must be one of exact, near_duplicate, new, similar, variant, not 'simila'",
         ),
         (
             "/v1/images/x/content?size=huge",

@@ -86,6 +86,7 @@ def test_every_answer_is_in_the_reference(client: TestClient[Litestar], service:
         ("GET", image, "", {"headers": {"If-None-Match": '"1"'}}),
         ("GET", f"{image}/similar", "", {}),
         ("GET", f"{image}/duplicates", "", {}),
+        ("GET", f"{image}/variants", "", {}),
         ("GET", f"{image}/content", "", {}),
         ("GET", f"{image}/content", "", {"headers": {"If-None-Match": etag}}),
         ("HEAD", f"{image}/content", "", {}),

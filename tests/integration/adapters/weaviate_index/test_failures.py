@@ -230,8 +230,24 @@ def test_a_schema_of_a_newer_version_is_refused(
         with ThreadPoolExecutor(2) as pool:
             assert list(pool.map(lambda index: index.tenants(), both)) == [[], []]
         entry(both[0], 1)
-    with pytest.raises(IndexUnavailableError, match="of version 2"):
+    with pytest.raises(IndexUnavailableError, match=f"of version {len(schema.STEPS) + 1}"):
         opens().watermark("default")
+
+
+def test_a_schema_of_an_older_version_is_completed(
+    opens: Opens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two processes at once add what it lacks, and its records stay."""
+    with monkeypatch.context() as older:
+        older.setattr(schema, "STEPS", schema.STEPS[:1])
+        opens().project_entry("default", 1, [record(1, 1)], [], [])
+    both = opens(), opens()
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(lambda index: index.watermark("default"), both)) == [1, 1]
+    variant = record(2, 2, variants=(1,))
+    both[0].project_entry("default", 2, [variant], [], [])
+    assert both[1].read_states("default", [image_id(1)]) == [record(1, 1).state]
+    assert both[1].find_states("default", variants=[image_id(1)]) == [variant.state]
 
 
 def test_a_fresh_index_takes_the_place_of_the_old_one(

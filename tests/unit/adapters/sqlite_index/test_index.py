@@ -111,10 +111,11 @@ def test_a_delete_leaves_only_the_tombstone(path: Path, index: SQLiteIndex) -> N
     """No table holds anything else of the record."""
     fields = Fields(title="sun", tags=("red",), category="c")
     vectors = {SPACE: made.random_vector(1)}
-    index.project_entry("default", 1, [record(1, 1, fields=fields, vectors=vectors)], [], [])
+    whole = record(1, 1, fields=fields, vectors=vectors, variants=(2,))
+    index.project_entry("default", 1, [whole], [], [])
 
     def rows() -> dict[str, object]:
-        tables = ("records", "features", "tags", "vectors", "words_1", "tombstones")
+        tables = ["records", "features", "tags", "vectors", "words_1", "variants", "tombstones"]
         return {name: ask(path, f"SELECT count(*) FROM {name}")[0][0] for name in tables}
 
     assert rows() == dict.fromkeys(rows(), 1) | {"tombstones": 0}

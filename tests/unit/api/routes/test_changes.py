@@ -183,6 +183,7 @@ def test_delete_once(client: TestClient[Litestar]) -> None:
         client.get(url),
         client.get(f"{url}/content"),
         client.get(f"{url}/duplicates"),
+        client.get(f"{url}/variants"),
         client.patch(url, json={"title": "x"}),
         client.post(f"{url}/purge"),
         client.put(f"{url}/decision", json={"value": "allow"}),

@@ -1,6 +1,8 @@
-"""Pictures over HTTP: records, lists, neighbours and duplicates."""
+"""Pictures over HTTP: records, lists, neighbours, duplicates and variants."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 from litestar import Litestar
@@ -10,7 +12,7 @@ from msgspec.structs import replace
 from api import etags
 from core.cursor import encode
 from core.queries.joined_views import RecordView
-from tests.doubles.records import record
+from tests.doubles.records import image_id, record
 from tests.doubles.small_service import BROKEN, Service
 from tests.samples.pictures import photo, png
 from tests.unit.api.calls import ONE, TWO, one, problem
@@ -141,6 +143,7 @@ def test_unknown_ids_answer_404(client: TestClient[Litestar], bad: str) -> None:
     calls = [
         ("GET", "/v1/images/{}", {}),
         ("GET", "/v1/images/{}/duplicates", {}),
+        ("GET", "/v1/images/{}/variants", {}),
         ("GET", "/v1/images/{}/content", {}),
         ("PATCH", "/v1/images/{}", {"json": {}}),
         ("DELETE", "/v1/images/{}", {}),
@@ -236,6 +239,41 @@ def test_duplicates_are_the_star(client: TestClient[Litestar]) -> None:
         rest = client.get(f"/v1/images/{asked}/duplicates?cursor={told['next_cursor']}").json()
         assert [item["image_id"] for item in rest["items"]] == [copies[0]]
         assert rest["next_cursor"] is None
+
+
+def test_variants_are_listed_both_ways(client: TestClient[Litestar], service: Service) -> None:
+    """A verdict names some and others name it, newest first; copies are none."""
+    tenant = service.tenant
+    named: dict[int, dict[str, Any]] = {
+        1: {},
+        2: {"variants": (1,)},
+        3: {"original": 2},
+        4: {"original": 1, "variants": (2,)},
+        5: {"variants": (1, 2)},
+    }
+    records = [record(n, 1, tenant=tenant, **more) for n, more in named.items()]
+    service.index.project_entry(tenant, 1, records, [], [])
+
+    def told(n: int, query: str = "") -> tuple[list[str], str | None]:
+        answer = client.get(f"/v1/images/{image_id(n)}/variants{query}").json()
+        return [item["image_id"] for item in answer["items"]], answer["next_cursor"]
+
+    assert told(1) == ([image_id(5), image_id(2)], None)
+    assert told(2) == ([image_id(n) for n in (5, 4, 1)], None)
+    assert told(3) == ([], None)
+    assert told(4) == ([image_id(2)], None)
+    page, cursor = told(2, "?limit=2")
+    assert page == [image_id(5), image_id(4)]
+    assert told(2, f"?limit=2&cursor={cursor}") == ([image_id(1)], None)
+    shown = client.get(f"/v1/images/{image_id(5)}").json()
+    assert (shown["verdict"]["kind"], shown["verdict"]["original"]) == ("variant", None)
+    assert [(match["kind"], match["confirmed"]) for match in shown["verdict"]["matches"]] == [
+        ("variant", False)
+    ] * 2
+    listed = client.get("/v1/images?verdict=variant").json()["items"]
+    assert [item["image_id"] for item in listed] == [image_id(5), image_id(2)]
+    other = {"Authorization": "Bearer key-of-tenant-t399"}
+    assert client.get(f"/v1/images/{image_id(1)}/variants", headers=other).status_code == 404
 
 
 def test_similar_needs_a_model(client: TestClient[Litestar], service: Service) -> None:

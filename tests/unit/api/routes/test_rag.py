@@ -244,7 +244,7 @@ def test_nothing_of_an_address_can_be_changed(client: TestClient[Litestar]) -> N
     assert opened(client, f"/v1/images/{other}/content?{query}") == 403
     assert client.get(f"/v1/images/{other}/content?{query}").status_code == 403
     assert opened(client, f"{path}&more=1") == 400
-    for route in ("", "/similar", "/duplicates"):
+    for route in ("", "/similar", "/duplicates", "/variants"):
         assert opened(client, f"/v1/images/{other}{route}?{query}") == 401
 
 

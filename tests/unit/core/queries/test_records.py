@@ -130,6 +130,22 @@ def test_the_star_is_of_now(service: Service) -> None:
     assert star.copies[0].original.accepted_at == moment(1)
 
 
+def test_variants_are_of_now(service: Service) -> None:
+    """Some that the tail brought, took away, or gave another verdict."""
+    project(service, record(1, 1), *(record(n, 1, variants=(1,)) for n in (2, 3)), record(6, 1))
+    log(
+        service,
+        record(3, 5, revision=2),
+        record(4, 5, variants=(1,)),
+        record(1, 5, variants=(6, 7), revision=2),
+        removed=(tombstone(2, 5),),
+    )
+    found = service.reader.variants(TENANT, image_id(1), 50, None)
+    assert [seen.record.state.image_id for seen in found.items] == [image_id(6), image_id(4)]
+    back = service.reader.variants(TENANT, image_id(6), 50, None)
+    assert [seen.record.state.image_id for seen in back.items] == [image_id(1)]
+
+
 def test_neighbours_are_of_now(service: Service) -> None:
     """A copy uses its original's vector; itself, its original and deleted ones are left out."""
     vectors = {n: {SPACE.space_id: random_vector(n)} for n in range(6)}
