@@ -24,7 +24,6 @@ from core.queries.joined_views import RecordView
 from core.queries.records import RecordReader
 from core.search.request import SearchRequest
 from core.search.searcher import Searcher
-from core.types import Verdict
 from rag.providers.registry import Name
 from rag.sanitize import quoted, texts
 from rag.types import allowed
@@ -156,15 +155,21 @@ class RagTools:
         except (binascii.Error, ValueError):
             raise MalformedError("image is not valid base64", field="image") from None
         verdict, decision = self._checker.check(tenant, data)
-        original = self._named(tenant, verdict)
-        shown = [
-            match for match in verdict.matches if original and match.image_id == verdict.original
+        original = self._named(tenant, verdict.original)
+        varied = verdict.variants[0] if verdict.kind == "variant" else None
+        variant_of = self._named(tenant, varied)
+        shown = original or variant_of
+        words = [
+            match.evidence.words
+            for match in verdict.matches
+            if shown is not None and match.image_id == shown["image_id"]
         ]
         return {
             "verdict": verdict.kind,
             "decision": decision.value,
-            "words": shown[0].evidence.words if shown else "",
+            "words": words[0] if words else "",
             "original": original,
+            "variant_of": variant_of,
         }
 
     # --- what may be seen -----------------------------------------------------------------------
@@ -186,11 +191,11 @@ class RagTools:
             raise MissingError(f"there is no picture {image_id}")
         return seen
 
-    def _named(self, tenant: str, verdict: Verdict) -> dict[str, Any] | None:
-        if verdict.original is None:
+    def _named(self, tenant: str, image_id: str | None) -> dict[str, Any] | None:
+        if image_id is None:
             return None
         try:
-            return picture(self._shown(tenant, verdict.original))
+            return picture(self._shown(tenant, image_id))
         except SeenitError:
             return None
 

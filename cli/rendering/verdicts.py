@@ -118,18 +118,25 @@ def why(row: Answer) -> str:
     verdict = row.get("verdict")
     if not verdict:
         return str((row.get("error") or {}).get("detail", ""))
+    match = _deciding(verdict)
+    return str(match["evidence"].get("words") or "") if match else ""
+
+
+def other(row: Answer) -> str:
+    """Return the external_id of the original, else its image_id; of a variant the other's."""
+    verdict = row.get("verdict") or {}
+    first = verdict.get("original") or (_deciding(verdict) if verdict else None) or {}
+    return str(first.get("external_id") or first.get("image_id") or "")
+
+
+def _deciding(verdict: Answer) -> Answer | None:
+    """Return the match with the original, or the first variant, which has none."""
     original = (verdict.get("original") or {}).get("image_id")
     for match in verdict["matches"]:
-        if match["image_id"] == original:
-            return str(match["evidence"].get("words") or "")
-    return ""
-
-
-def original(row: Answer) -> str:
-    """Return the external_id of the original, else its image_id."""
-    verdict = row.get("verdict") or {}
-    first = verdict.get("original") or {}
-    return str(first.get("external_id") or first.get("image_id") or "")
+        if match["image_id"] == original or verdict["kind"] == match["kind"] == "variant":
+            found: Answer = match
+            return found
+    return None
 
 
 def decision(row: Answer) -> str:
@@ -165,14 +172,14 @@ def _table(rows: Sequence[Answer], within: str) -> Table:
     )
     table.add_column("file", overflow="fold", ratio=3)
     table.add_column("verdict", no_wrap=True)
-    table.add_column("original", overflow="fold", ratio=3)
+    table.add_column("of", overflow="fold", ratio=3)
     table.add_column("why", overflow="fold", ratio=3)
     table.add_column("decision", no_wrap=True)
     for row in rows:
         table.add_row(
             Text(printable(str(row["file"]).removeprefix(within))),
             _called(row),
-            Text(printable(original(row).removeprefix(within))),
+            Text(printable(other(row).removeprefix(within))),
             Text(printable(why(row))),
             Text(decision(row)),
         )
@@ -186,8 +193,8 @@ def _lines(console: Console, rows: Sequence[Answer], within: str) -> None:
     for row in rows:
         file = printable(str(row["file"]).removeprefix(within))
         line = Text(f"{file}: ").append_text(_called(row))
-        if original(row):
-            line.append(f" of {printable(original(row).removeprefix(within))}")
+        if other(row):
+            line.append(f" of {printable(other(row).removeprefix(within))}")
         if why(row):
             line.append(f": {printable(why(row))}")
         if decision(row) not in ("", "allow"):

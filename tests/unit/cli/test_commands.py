@@ -27,8 +27,8 @@ def row(file: str, kind: str | None, **more: Any) -> dict[str, Any]:  # noqa: AN
     if kind is None:
         return {"file": file, "error": {"detail": "cut off"}}
     matches = [
-        {"image_id": "x", "evidence": {"words": "unconfirmed"}},
-        {"image_id": "o", "evidence": {"words": "mirrored"}},
+        {"image_id": "x", "kind": "variant", "evidence": {"words": "unconfirmed"}},
+        {"image_id": "o", "kind": kind, "evidence": {"words": "mirrored"}},
     ]
     verdict: dict[str, Any] = {"kind": kind, "original": None, "matches": []}
     if kind != "new":
@@ -115,7 +115,7 @@ def test_the_evidence_told_is_that_of_the_original() -> None:
     copy = row("f", "near_duplicate", original="photos/a.jpg")
     told = (
         verdicts.kind(copy),
-        verdicts.original(copy),
+        verdicts.other(copy),
         verdicts.why(copy),
         verdicts.decision(copy),
     )
@@ -124,7 +124,25 @@ def test_the_evidence_told_is_that_of_the_original() -> None:
 
 def test_an_original_without_a_name_is_told_by_its_id() -> None:
     """Names of pictures are optional."""
-    assert verdicts.original(row("f", "exact")) == "o"
+    assert verdicts.other(row("f", "exact")) == "o"
+
+
+@pytest.mark.parametrize("width", ["80", "160"])
+def test_a_variant_is_told_with_the_picture_that_it_varies(
+    width: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has no original, and yet a reason."""
+    monkeypatch.setenv("COLUMNS", width)
+    told = row("f", "new")
+    told["verdict"] |= {
+        "kind": "variant",
+        "matches": [{"image_id": "v", "kind": "variant", "evidence": {"words": "other content"}}],
+    }
+    assert (verdicts.other(told), verdicts.why(told)) == ("v", "other content")
+    verdicts.verdicts([told])
+    printed = capsys.readouterr().out
+    assert "variant" in printed
+    assert "other content" in printed
 
 
 def test_failures_are_counted_and_explained() -> None:

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from pydantic import TypeAdapter
 
 from core.records import Fields, Record
+from core.types import Evidence
 from rag.providers.registry import FORMATS, Name
 from rag.tools import DEFINITIONS, RagTools, definitions, said, strict
 from tests.backends.requirements import absent
@@ -107,6 +109,22 @@ def test_check_takes_bytes_alone(setting: Setting) -> None:
         (base64.b64encode(b"<svg/>").decode(), 415),
     ):
         assert setting.call("check", image=wrong)["error"]["status"] == status
+
+
+@pytest.mark.parametrize(("other", "shown"), [(1, True), (4, False)])
+def test_check_names_the_picture_that_a_variant_varies(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch, other: int, shown: bool
+) -> None:
+    """It has no original; one that no model may see is neither named nor described."""
+    state = record(9, 1, variants=(other,)).state
+    (match,) = state.verdict.matches
+    told = replace(match, evidence=Evidence(words="other content"))
+    verdict = replace(state.verdict, matches=(told,)), state.decision
+    monkeypatch.setattr(setting.service.checker, "check", lambda *_: verdict)
+    answer = setting.call("check", image="AAAA")
+    assert (answer["verdict"], answer["original"]) == ("variant", None)
+    assert answer["words"] == ("other content" if shown else "")
+    assert (answer["variant_of"] or {}).get("image_id") == (image_id(other) if shown else None)
 
 
 @pytest.mark.parametrize(
