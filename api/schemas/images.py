@@ -47,7 +47,13 @@ class Original(Struct, frozen=True, kw_only=True):
 class Verdict(Struct, frozen=True, kw_only=True):
     """Whether the picture was seen before, its original, and the evidence."""
 
-    kind: Kind
+    kind: Annotated[
+        Kind,
+        Meta(
+            description="`variant`: the layout or scene of an earlier picture with other content. "
+            "It has no original; `matches` names the other, without `confirmed`."
+        ),
+    ]
     original: Original | None
     matches: Annotated[tuple[Match, ...], Meta(description="Up to 20, best first.")]
     missing: tuple[Absent, ...]

@@ -231,7 +231,11 @@ def test_copies_come_in_the_order_of_the_log(index: Index) -> None:
 def test_variants_are_found_by_what_they_name(index: Index) -> None:
     """Each once, in log order, until its verdict names others or it is deleted."""
     first, second = record(2, 1, variants=(1,)), record(4, 2, variants=(1, 2))
-    copy = record(3, 3, original=4, variants=(1,))
+    copy, elsewhere = (
+        record(3, 3, original=4, variants=(1,)),
+        record(9, 1, tenant="other", variants=(1,)),
+    )
+    index.project_entry("other", 1, [elsewhere], [], [])
     put(index, 1, record(1, 1), first)
     put(index, 2, second)
     put(index, 3, copy)
@@ -242,6 +246,7 @@ def test_variants_are_found_by_what_they_name(index: Index) -> None:
         copy.state,
     ]
     assert index.find_states("default", variants=[image_id(2)]) == [second.state]
+    assert index.find_states("other", variants=both) == [elsewhere.state]
     changed = record(4, 4, variants=(3,))
     index.project_entry("default", 4, [changed], [tombstone(2, 4)], [])
     assert index.find_states("default", variants=both) == [copy.state]
