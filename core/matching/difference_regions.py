@@ -5,12 +5,16 @@ from __future__ import annotations
 import cv2
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from core.matching.color_transfer import luma
 from core.matching.homography import Size
 from core.matching.overlay import Flags, Floats, Overlay
 from core.types import Box
+
+Bits = NDArray[np.uint8]
+"""(h, w) of 0 and 1."""
 
 _REACH = 5
 """Side of the neighbourhood in whose range a pixel must lie: a misfit of two pixels is none."""
@@ -20,7 +24,15 @@ _NEAR = 7
 """Side of the dilation that joins pixels to one region."""
 _LEAST, _SHARE = 12, 0.00006
 """Pixels, and share of the overlap, that a region has at least."""
-_INK = 24.0
+_STROKE = 13
+"""Pixels from which something is wider than a stroke of letters or of a pen."""
+_FADED_SIDE = 15
+"""Side of the neighbourhood in which fine texture is measured, in pixels."""
+_FADED_TEXTURE, _FADED = 2.0, 0.4
+"""Grey levels of fine texture that can be lost, and the share that is left where it was."""
+_FADED_SHARE = 0.01
+"""Share of the overlap that lost its texture at least."""
+_INK = 20.0
 """Grey levels of any channel within which two colours are one ink."""
 _EVIDENCE = 140.0
 """Least strength times the square root of the pixels."""
@@ -43,21 +55,46 @@ class Region(Struct, frozen=True, kw_only=True):
     """Correlation of grey at the pixels that differ alone: high where a veil is seen through."""
     lighter: float
     """Share of the pixels that are lighter than in the original."""
-    flat_original: float
-    """Share of the box in which the original is as flat as only drawn ground is."""
-    flat_picture: float
     plain: float
     """Share of the pixels that differ in which the picture has one colour."""
     inks: float
-    """Share of the pixels that differ in which it has one of two colours, as drawing has."""
+    """Share of them in which it has one of three colours, as drawing has; rims are left out."""
     evidence: float
     """Strength times the square root of the number of pixels that differ."""
     fill: float
     """Share of the box that differs."""
-    palette: float
-    """Intersection of the two colour histograms of the box, 0 to 1."""
     sides: int
     """Sides of the overlap that the region touches."""
+    thick: float
+    """Share of the pixels that differ in patches wider than strokes of letters are."""
+    faded: bool = False
+    """Whether it lost its fine texture, as a blurred face does, and need not differ otherwise."""
+    printed: bool = False
+    """Whether it is other print, which need not be strong in levels."""
+
+
+class Veil(Struct, frozen=True):
+    """All pixels that differ, as one: a watermark is lighter throughout and seen through."""
+
+    area: float = 0.0
+    """Share of the overlap that differs."""
+    lighter: float = 0.0
+    """Share of these pixels that are lighter than in the original."""
+    through: float = 0.0
+    """Correlation of their grey with the original's."""
+    inks: float = 0.0
+    """Share of these pixels in one of three colours."""
+    spread: float = 0.0
+    """Share of the overlap within their bounds."""
+
+
+class FoundRegions(Struct, frozen=True):
+    """Regions that differ, most telling first, and the rest."""
+
+    regions: tuple[Region, ...]
+    same: Flags
+    """(h, w): inside both pictures, and not near any pixel that differs."""
+    veil: Veil
 
 
 def _excess(lit: Floats, picture: Floats) -> Floats:
@@ -70,34 +107,99 @@ def _excess(lit: Floats, picture: Floats) -> Floats:
     return np.asarray(far.max(axis=2))
 
 
-def find(
-    laid: Overlay, lit: Floats, picture: Floats, noise: float, size: Size
-) -> tuple[list[Region], Flags]:
+def find(  # noqa: PLR0917 - private to the comparison of pixels
+    laid: Overlay,
+    lit: Floats,
+    picture: Floats,
+    noise: float,
+    size: Size,
+    printed: Bits | None = None,
+) -> FoundRegions:
     """Find the regions in which the picture differs from the original in its light.
 
-    The second value is the (h, w) part of the mask that is not near any pixel that differs.
     `lit` and `picture` are (h, w, 3) planes of equal sharpness, `noise` their median difference,
-    `size` width and height of the original's preview.
+    `size` width and height of the original's preview. `printed` marks windows of other print in
+    drawn pictures; without it, places are looked for that lost their fine texture.
     """
     excess = _excess(lit, picture) * laid.mask
     different = (excess > max(_LEVEL, _TIMES * noise)).astype(np.uint8)
-    opened = cv2.morphologyEx(different, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
-    joined = cv2.dilate(opened, np.ones((_NEAR, _NEAR), np.uint8))
+    opened = _morphed(different, cv2.MORPH_OPEN, 2)
+    joined = _morphed(opened, cv2.MORPH_DILATE, _NEAR)
+    found = _connected(laid, lit, picture, excess, opened, joined, size)
+    regions = [r for r in found if r.area >= _SHARE and r.evidence >= _EVIDENCE]
+    if printed is None:
+        faded = _faded(laid.mask, lit, picture, joined)
+        found = _connected(laid, lit, picture, excess, faded, faded, size)
+        regions += [replace(r, faded=True) for r in found if r.area >= _FADED_SHARE]
+    else:
+        near = _morphed(printed, cv2.MORPH_DILATE, _NEAR)
+        found = _connected(laid, lit, picture, excess, printed, near, size)
+        regions += [replace(r, printed=True) for r in found]
+    regions.sort(key=lambda region: -region.area * (1.0 + region.strength))
+    same = laid.mask & (joined == 0)
+    return FoundRegions(tuple(regions), same, _veil(laid, lit, picture, opened > 0))
+
+
+def _connected(  # noqa: PLR0917 - private
+    laid: Overlay,
+    lit: Floats,
+    picture: Floats,
+    excess: Floats,
+    cores: Bits,
+    joined: Bits,
+    size: Size,
+) -> list[Region]:
+    """Describe each connected part of `joined` by the pixels of `cores` in it."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
-    total = int(laid.mask.sum())
     found = []
     for label in range(1, count):
         x, y, width, height = (int(value) for value in stats[label, :4])
         window = np.s_[y : y + height, x : x + width]
-        core = (labels[window] == label) & (opened[window] > 0)
-        pixels = int(core.sum())
-        if pixels < max(_LEAST, _SHARE * total):
-            continue
-        strength = float(excess[window][core].mean())
-        if strength * pixels**0.5 < _EVIDENCE:
-            continue
-        found.append(_region(laid, lit, picture, window, core, strength, size))
-    return found, laid.mask & (joined == 0)
+        core = (labels[window] == label) & (cores[window] > 0)
+        if core.sum() >= _LEAST:
+            strength = float(excess[window][core].mean())
+            found.append(_region(laid, lit, picture, window, core, strength, size))
+    return found
+
+
+def _faded(mask: Flags, lit: Floats, picture: Floats, known: Bits) -> Bits:
+    """Mark where fine texture was lost that the rest of the picture kept, (h, w).
+
+    Patches that differ otherwise are left out.
+    """
+    first, second = (
+        np.abs(grey - cv2.GaussianBlur(grey, (0, 0), 2)) for grey in (luma(lit), luma(picture))
+    )
+    side = (_FADED_SIDE, _FADED_SIDE)
+    before, after = cv2.blur(first, side), cv2.blur(second, side)
+    textured = mask & (before > _FADED_TEXTURE)
+    if not textured.any():
+        return np.zeros(mask.shape, np.uint8)
+    usual = min(1.0, float(np.median(after[textured] / before[textured])))
+    lost = (textured & (after < _FADED * usual * before)).astype(np.uint8)
+    lost = _morphed(lost, cv2.MORPH_CLOSE, _FADED_SIDE)
+    lost[_morphed(known, cv2.MORPH_CLOSE, _FADED_SIDE) > 0] = 0
+    return _morphed(lost, cv2.MORPH_OPEN, _FADED_SIDE)
+
+
+def _morphed(plane: Bits, operation: int, side: int) -> Bits:
+    return np.asarray(cv2.morphologyEx(plane, operation, np.ones((side, side), np.uint8)), np.uint8)
+
+
+def _veil(laid: Overlay, lit: Floats, picture: Floats, core: Flags) -> Veil:
+    if core.sum() < _LEAST:
+        return Veil()
+    grey, other = luma(lit)[core], luma(picture)[core]
+    rows, columns = np.nonzero(core)
+    spread = float(np.ptp(rows) + 1) * float(np.ptp(columns) + 1) / core.size
+    _, inks = _inks(laid.picture[core])
+    return Veil(
+        area=float(core.sum() / laid.mask.sum()),
+        lighter=float((other > grey).mean()),
+        through=_correlation(grey, other),
+        inks=inks,
+        spread=spread,
+    )
 
 
 def _region(  # noqa: PLR0917 - private, one caller
@@ -113,9 +215,12 @@ def _region(  # noqa: PLR0917 - private, one caller
     grey, other = luma(here), luma(there)
     colour = np.abs((there - other[..., None]) - (here - grey[..., None])).max(axis=2)
     around = cv2.dilate(core.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-    before, after = laid.original[window], laid.picture[window]
+    after = laid.picture[window]
     pixels = int(core.sum())
-    plain, inks = _inks(after[core])
+    whole = core.astype(np.uint8)
+    inner = cv2.erode(whole, np.ones((5, 5), np.uint8), borderValue=1) > 0
+    plain, inks = _inks(after[inner if inner.sum() >= _LEAST else core])
+    thick = cv2.morphologyEx(whole, cv2.MORPH_OPEN, np.ones((_STROKE, _STROKE), np.uint8))
     return Region(
         box=_box(laid, window, core, size),
         area=pixels / int(laid.mask.sum()),
@@ -124,22 +229,20 @@ def _region(  # noqa: PLR0917 - private, one caller
         correlation=_correlation(grey[around], other[around]),
         through=_correlation(grey[core], other[core]),
         lighter=float((other > grey)[core].mean()),
-        flat_original=flatness(before),
-        flat_picture=flatness(after),
         plain=plain,
         inks=inks,
         evidence=strength * pixels**0.5,
         fill=pixels / core.size,
-        palette=_palette(before, after),
         sides=_sides(laid.mask, window),
+        thick=float(thick.sum() / pixels),
     )
 
 
 def _inks(colours: Floats) -> tuple[float, float]:
-    """Return the shares of (n, 3) colours near the commonest one, and near the first two."""
+    """Return the shares of (n, 3) colours near the commonest one, and near the first three."""
     shares = []
     rest = colours
-    for _ in range(2):
+    for _ in range(3):
         if not len(rest):
             break
         bins = (rest / 16).astype(int).clip(0, 15) @ np.array([256, 16, 1])
@@ -182,19 +285,3 @@ def _correlation(first: Floats, second: Floats) -> float:
     if first.std() <= 2 or second.std() <= 2:  # noqa: PLR2004 - noise of compression
         return 0.0
     return float(np.corrcoef(first, second)[0, 1])
-
-
-def flatness(pixels: NDArray[np.uint8] | Floats) -> float:
-    """Return the share of pixels equal to their neighbours: a sensor leaves noise, drawing none."""
-    grey = luma(pixels.astype(np.float32))
-    kernel = np.ones((3, 3), np.uint8)
-    return float((cv2.dilate(grey, kernel) - cv2.erode(grey, kernel) < 1.1).mean())  # noqa: PLR2004
-
-
-def _palette(first: Floats, second: Floats) -> float:
-    """Return the intersection of coarse colour histograms: six levels a channel."""
-    shares = []
-    for plane in (first, second):
-        bins = (plane / 43).astype(int).clip(0, 5) @ np.array([36, 6, 1])
-        shares.append(np.bincount(bins.ravel(), minlength=216) / bins.size)
-    return float(np.minimum(*shares).sum())

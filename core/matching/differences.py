@@ -28,7 +28,7 @@ class Differences(Struct, frozen=True, kw_only=True):
     """Whether print differs that is too small in the previews to be compared."""
     negative: bool = False
     flow: float = 0.0
-    """95th percentile of a deformation, as a share of the overlap's long side."""
+    """Median deformation, as a share of the overlap's long side."""
     measurement: Measurement | None = None
     """None if the two hardly overlap, so that nothing could be compared."""
 
@@ -52,15 +52,17 @@ def examine(
     if found is None:
         return Differences(finding="copy", negative=negative, flow=bent)
     regions = relation.contents(found)
+    small = relation.small_print(found)
     changed = tuple(
         ChangedRegion(r.box.x, r.box.y, r.box.width, r.box.height, kind=relation.kind(r))
         for r in regions
     )
     return Differences(
-        finding=relation.decide(found),
+        finding="variant" if small else relation.decide(found),
         changed=changed,
         changed_share=round(sum(r.area for r in regions) * found.seen, 4),
-        veiled=relation.veiled(regions),
+        veiled=bool(regions) and relation.veiled(found.veil),
+        small_print=small,
         negative=negative,
         flow=bent,
         measurement=found,
@@ -68,8 +70,8 @@ def examine(
 
 
 def _extent(flow: Flow | None) -> float:
-    """Return how far a flow moves pixels, apart from its mean, as a share of the long side."""
+    """Return how far a flow moves pixels, apart from its median, as a share of the long side."""
     if flow is None:
         return 0.0
-    away = np.hypot(*np.moveaxis(flow - flow.mean(axis=(0, 1)), -1, 0))
-    return float(np.percentile(away, 95) / max(flow.shape[:2]))
+    away = np.hypot(*np.moveaxis(flow - np.median(flow, axis=(0, 1)), -1, 0))
+    return float(np.median(away) / max(flow.shape[:2]))

@@ -10,9 +10,11 @@ from msgspec.structs import replace
 from core.matching import color_transfer, difference_regions, overlay, sharpness
 from core.matching.color_change import Colours, measure_colours
 from core.matching.color_transfer import luma
-from core.matching.difference_regions import Region, flatness
+from core.matching.difference_regions import Region, Veil
+from core.matching.drawn_pictures import PhotographedShare, flatness, photographed
 from core.matching.homography import Map
 from core.matching.overlay import Flags, Floats, Flow, Overlay
+from core.matching.print_comparison import compare_print
 from core.types import Pixels
 
 GRID = 448
@@ -21,6 +23,9 @@ _SAME = 0.2
 """Share of the overlap that suffices to measure light and colours only where nothing differs."""
 _RIM = np.ones((7, 7), np.uint8)
 """Erosion of the overlap: resampling and JPEG leave traces at rims."""
+_DRAWN, _PHOTOGRAPHED = 0.25, 0.25
+"""Share of flat pixels from which a picture is drawn unless it shows photographed texture in this
+share; measured: documents and screens 0.6 to 0.9 and at most 0.21, goods on white at least 0.33."""
 _SOFT = 0.7
 """Blur before pixels are compared, in pixels."""
 
@@ -30,11 +35,16 @@ class Measurement(Struct, frozen=True, kw_only=True):
 
     regions: tuple[Region, ...]
     """Most telling first."""
+    veil: Veil
     noise: float
     """Median difference of pixels in grey levels: the pair's own noise."""
-    flat_original: float
-    """Share of the original that is drawn, not photographed."""
-    flat_picture: float
+    drawn: bool
+    """Whether both are drawn, such as documents, screens, cards, logos."""
+    grounded: bool
+    """Whether both have flat ground, as drawn pictures and goods on white have."""
+    photographed: PhotographedShare
+    doubtful: int
+    """Pixels of print that may be other print, in drawn pictures."""
     light: float
     """Standard deviation of the smooth light field: vignettes, glare, leaks."""
     brightness: float
@@ -57,23 +67,29 @@ def measure(
     if laid is None or not laid.mask.any():
         return None
     lit = color_transfer.relight(laid.original, laid.picture, laid.mask)
-    here, there = sharpness.equalize(lit, laid.picture, laid.mask)
-    here, there = (cv2.GaussianBlur(x, (0, 0), _SOFT).astype(np.float32) for x in (here, there))
+    sharp = sharpness.equalize(lit, laid.picture, laid.mask)
+    here, there = (cv2.GaussianBlur(plane, (0, 0), _SOFT).astype(np.float32) for plane in sharp)
     noise = float(np.median(np.abs(there - here).max(axis=2)[laid.mask]))
-    regions, same = difference_regions.find(
-        laid, here, there, noise, (original.shape[1], original.shape[0])
-    )
-    if same.sum() < _SAME * laid.mask.sum():
-        same = laid.mask
-    grey, other = luma(laid.original), luma(laid.picture)
+    photo = photographed(laid.original, here, there, laid.mask)
+    flat = flatness(original), flatness(query)
+    drawn = min(flat) >= _DRAWN and photo.all < _PHOTOGRAPHED
+    printed = compare_print(*sharp, laid.mask) if drawn else None
+    other = None if printed is None else printed.other
+    size = original.shape[1], original.shape[0]
+    found = difference_regions.find(laid, here, there, noise, size, other)
+    same = found.same if found.same.sum() >= _SAME * laid.mask.sum() else laid.mask
+    before, after = luma(laid.original), luma(laid.picture)
     return Measurement(
-        regions=tuple(sorted(regions, key=lambda r: -r.area * r.strength)),
+        regions=found.regions,
+        veil=found.veil,
         noise=noise,
-        flat_original=flatness(original),
-        flat_picture=flatness(query),
-        light=_unevenness(grey, other, same),
-        brightness=float(other[same].mean() - grey[same].mean()),
-        contrast=float((other[same].std() + 1) / (grey[same].std() + 1)),
+        drawn=drawn,
+        grounded=min(flat) >= _DRAWN,
+        photographed=photo,
+        doubtful=printed.doubtful if printed else 0,
+        light=_unevenness(before, after, same),
+        brightness=float(after[same].mean() - before[same].mean()),
+        contrast=float((after[same].std() + 1) / (before[same].std() + 1)),
         sharpness=sharpness.ratio(lit, laid.picture, same),
         colours=measure_colours(laid.original, laid.picture, same),
         seen=laid.seen,

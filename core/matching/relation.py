@@ -4,11 +4,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 from core.matching.color_change import Colours
-from core.matching.difference_regions import Region
+from core.matching.difference_regions import Region, Veil
 from core.matching.pixel_comparison import Measurement
 from core.types import ChangeKind
 
@@ -22,35 +21,40 @@ def content(region: Region, noise: float, *, drawn: bool) -> bool:
 
     Strong against the pair's own noise, and of another structure or another colour.
     """
+    if region.faded or region.printed:
+        return True
     least = min(45.0, max(12.0, 5.0 * noise))
     if region.strength < least:
         return False
     if region.area < 0.0005 and not (drawn and region.evidence >= 180):
         return False
-    other = region.correlation < 0.65 or (region.area >= 0.01 and region.correlation < 0.85)
+    other = region.correlation < 0.65 or (
+        region.area >= 0.01 and region.strength >= 60 and region.correlation < 0.85
+    )
     return other or region.chroma >= 60 or region.strength >= 130
-
-
-def is_drawn(found: Measurement) -> bool:
-    """Return whether both pictures are drawn: documents, screens, cards, logos."""
-    return min(found.flat_original, found.flat_picture) >= 0.25
 
 
 def contents(found: Measurement) -> list[Region]:
     """Return the regions of other content, most telling first."""
-    drawn = is_drawn(found)
-    return [region for region in found.regions if content(region, found.noise, drawn=drawn)]
+    return [one for one in found.regions if content(one, found.noise, drawn=found.drawn)]
 
 
 def decide(found: Measurement) -> Finding:
-    """Decide by the regions of other content, then by the colours as a whole."""
-    regions = contents(found)
-    drawn = is_drawn(found)
-    if any(r.flat_original >= 0.12 and r.flat_picture >= 0.12 for r in regions):
-        return "variant"
-    if regions:
-        return "variant" if drawn else "changed"
-    return "recoloured" if drawn and dyed(found.colours) else "copy"
+    """Decide by the regions of other content, then by the colours as a whole.
+
+    Other matter in a drawn picture is other content. In a photo it was laid over or replaced,
+    unless hardly anything photographed is alike: then the two share a layout or a studio.
+    """
+    if contents(found):
+        share = found.photographed
+        shared = share.alike >= 0.1 or share.alike >= 0.3 * share.all
+        return "variant" if found.drawn or not shared else "changed"
+    return "recoloured" if found.grounded and dyed(found.colours) else "copy"
+
+
+def small_print(found: Measurement) -> bool:
+    """Return whether print may differ that is too small to compare."""
+    return found.doubtful >= 40 and not contents(found)
 
 
 def dyed(colours: Colours) -> bool:
@@ -59,20 +63,18 @@ def dyed(colours: Colours) -> bool:
     return colours.dyed >= 10 and colours.ground < 4 and not faded
 
 
-def veiled(regions: Sequence[Region]) -> bool:
-    """Return whether the regions are one veil: lighter or darker throughout, and seen through."""
-    area = sum(region.area for region in regions)
-    if not regions or area < 0.01:
-        return False
-    lighter = sum(region.area * region.lighter for region in regions) / area
-    through = sum(region.area * region.through for region in regions) / area
-    return through >= 0.6 and not 0.1 < lighter < 0.9
+def veiled(veil: Veil) -> bool:
+    """Return whether all that differs is one veil: spread, one-sided, and seen through."""
+    one_sided = not 0.07 < veil.lighter < 0.93
+    return one_sided and veil.area >= 0.005 and veil.spread >= 0.1 and veil.through >= 0.5
 
 
 def kind(region: Region) -> ChangeKind:
     """Name how a region differs."""
+    if region.faded:
+        return "laid_over"
     if region.chroma >= 60 and region.correlation >= 0.85:
         return "recoloured"
-    if region.plain > 0.7 and region.sides >= 2 and (region.sides == 4 or region.fill < 0.75):
+    if region.plain > 0.8 and region.sides >= 2 and (region.sides == 4 or region.fill < 0.75):
         return "cut_away"
-    return "laid_over" if region.inks > 0.55 else "replaced"
+    return "laid_over" if region.inks > 0.85 or region.thick < 0.2 else "replaced"

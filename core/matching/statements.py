@@ -61,11 +61,11 @@ def _placed(geometry: PairGeometry, differences: Differences) -> Iterator[Statem
         yield Statement("extended", {"percent": _percent(transform.filled)})
     elif geometry.surroundings == "frame":
         yield Statement("framed", {"percent": _percent(transform.filled)})
-    if geometry.slant > 0.03:
+    if geometry.slant > 0.015:
         yield Statement("slanted")
     elif geometry.stretch > 1.06:
         yield Statement("stretched", {"ratio": round(geometry.stretch, 2)})
-    if differences.flow > 0.006:
+    if differences.flow > 0.003:
         yield Statement("bent")
 
 
@@ -77,7 +77,7 @@ def _changes(differences: Differences) -> Iterator[Statement]:
         yield Statement("watermark")
     rest = []
     for region in differences.changed:
-        edge = caption_edge(region) if region.kind in {"laid_over", "replaced"} else None
+        edge = caption_edge(region) if region.kind == "laid_over" else None
         if edge is not None:
             share = region.height if edge in {"top", "bottom", "across"} else region.width
             yield Statement("caption", {"edge": edge, "percent": _percent(share)})

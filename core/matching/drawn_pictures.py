@@ -1,0 +1,65 @@
+"""Measures of whether a picture is drawn, as documents and screens are, or photographed."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from core.matching.color_transfer import luma
+from core.matching.overlay import Flags, Floats
+
+_BLOCK = 16
+"""Side of a block in pixels."""
+_FLAT = 0.12
+"""Share of exactly flat pixels from which a block is drawn."""
+_TEXTURE = 6.0
+"""Grey levels of deviation from which a block shows something."""
+_ALIKE = 0.7
+"""Correlation from which two blocks show the same."""
+_WHOLE = 0.9
+
+
+class PhotographedShare(Struct, frozen=True):
+    """Blocks with photographed texture, as shares of the overlap."""
+
+    all: float = 0.0
+    """Blocks in which the original shows photographed texture."""
+    alike: float = 0.0
+    """Blocks of these in which the picture shows the same."""
+
+
+def flatness(pixels: NDArray[np.uint8] | Floats) -> float:
+    """Return the share of pixels equal to their neighbours: a sensor leaves noise, drawing none."""
+    grey = luma(pixels.astype(np.float32))
+    kernel = np.ones((3, 3), np.uint8)
+    return float((cv2.dilate(grey, kernel) - cv2.erode(grey, kernel) < 1.1).mean())  # noqa: PLR2004
+
+
+def photographed(original: Floats, lit: Floats, picture: Floats, mask: Flags) -> PhotographedShare:
+    """Measure how much of the overlap is photographed, and how much of that is alike.
+
+    `original` as it is, since light that is fitted leaves no flat ground; (h, w, 3) planes.
+    """
+    grey = luma(original)
+    kernel = np.ones((3, 3), np.uint8)
+    flat = _means((cv2.dilate(grey, kernel) - cv2.erode(grey, kernel) < 1.6).astype(np.float32))  # noqa: PLR2004
+    whole = _means(mask.astype(np.float32)) > _WHOLE
+    first, second = luma(lit), luma(picture)
+    one, other = _means(first), _means(second)
+    power = _means(first * first) - one * one
+    over = _means(second * second) - other * other
+    both = _means(first * second) - one * other
+    texture = np.sqrt(np.maximum(_means(grey * grey) - _means(grey) ** 2, 0))
+    shown = whole & (flat < _FLAT) & (texture > _TEXTURE)
+    alike = shown & (both > _ALIKE * np.sqrt(np.maximum(power * over, 1e-3)))
+    total = max(1, int(whole.sum()))
+    return PhotographedShare(float(shown.sum() / total), float(alike.sum() / total))
+
+
+def _means(plane: Floats) -> Floats:
+    """Return the means of blocks of a plane; what is left at its end is dropped."""
+    rows, columns = plane.shape[0] // _BLOCK, plane.shape[1] // _BLOCK
+    whole = plane[: rows * _BLOCK, : columns * _BLOCK]
+    return np.asarray(whole.reshape(rows, _BLOCK, columns, _BLOCK).mean(axis=(1, 3)))
