@@ -13,7 +13,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -81,17 +81,13 @@ class DecoderPool:
 
         Urgent pictures go before all that wait, because a caller waits for the answer.
         """
-        return list(self.each(items, urgent=urgent))
-
-    def each(
-        self, items: Sequence[bytes | Path], *, urgent: bool = False
-    ) -> Iterator[Printed | SeenitError]:
-        """Yield each result in input order, as soon as it and those before it are available."""
+        found: list[Printed | SeenitError] = []
         for future in [self.submit(item, urgent=urgent) for item in items]:
             try:
-                yield future.result()
+                found.append(future.result())
             except SeenitError as error:
-                yield error
+                found.append(error)
+        return found
 
     def submit(self, item: bytes | Path, *, urgent: bool = False) -> Future[Printed]:
         """Queue one picture; the future raises what `fingerprint` would return.
@@ -103,7 +99,8 @@ class DecoderPool:
             if self._closed:
                 raise UnavailableError("the decoders are closed")
             self._open()
-            self._put(_URGENT if urgent else _PATIENT, (item, future))
+            rank = _URGENT if urgent else _PATIENT
+            self._jobs.put((rank, next(self._count), (item, future)))
         return future
 
     def start(self) -> None:
@@ -123,15 +120,12 @@ class DecoderPool:
                 child.kill()
         atexit.unregister(self.close)
         for _ in self._lanes:
-            self._put(_LAST, None)
+            self._jobs.put((_LAST, next(self._count), None))
         for lane in self._lanes:
             lane.join()
         while not self._jobs.empty():  # where lanes had failed
             if job := self._jobs.get()[2]:
                 job[1].set_exception(UnavailableError("the decoders were closed"))
-
-    def _put(self, rank: int, job: _Waiting | None) -> None:
-        self._jobs.put((rank, next(self._count), job))
 
     def _open(self) -> None:
         if self._lanes:
