@@ -20,7 +20,7 @@ from api.auth import Guard, caller_of
 from api.forwarding import TrustedProxies
 from api.middleware import EdgeMiddleware
 from api.openapi import reference
-from api.operations import RecordLocks
+from api.operations import RecordChanges
 from api.problems import crashed, get_problem_type, refused, told
 from api.request_bodies import BODY
 from api.routes.admin import AdminRoutes
@@ -35,11 +35,23 @@ from api.routes.metrics import MetricsRoutes, get_metrics
 from api.routes.rag import RagRoutes
 from api.routes.reference import get_root, schema_router
 from api.routes.search import SearchRoutes
-from api.routes.uploads import UploadRoutes
+from api.routes.uploads import UploadRoutes, Uploads
 from api.upload_spool import UploadSpool
 from core.errors import SeenitError
 from rag import factory
 
+SERVICES = (
+    "acceptor",
+    "admin_tasks",
+    "checker",
+    "jobs",
+    "models",
+    "searcher",
+    "settings",
+    "shelf",
+    "waiter",
+)
+"""Parts that handlers name to have them injected, beside those made here."""
 THREADS = 32
 """Threads for calls that block on the index; waiting for a job holds none of them."""
 
@@ -84,15 +96,16 @@ def create_app(services: Services, local: LocalKey | None = None) -> Litestar:
         checks.close()
         spool.close()
 
-    shared = {
-        "services": services,
+    shared = {name: getattr(services, name) for name in SERVICES} | {
+        "changes": RecordChanges(services),
         "checks": checks,
         "contexts": factory.context(services),
         "figures": figures,
-        "spool": spool,
-        "turns": RecordLocks(),
         "health": HealthChecks(services, spool),
         "proxies": proxies,
+        "records": services.reader,
+        "spool": spool,
+        "uploads": Uploads(services, spool, figures),
     }
     app = Litestar(
         [*ROUTES, *([] if local is None else [local_proof(local, lambda: _starting(services))])],

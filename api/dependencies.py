@@ -10,14 +10,20 @@ from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.params import PathParameter, QueryParameter, SkipValidation
 
-from adapters.wiring import Services
+from adapters.settings import Settings
 from api.auth import Caller
 from api.upload_spool import UploadSpool
 from core.errors import MalformedError
+from core.queries.jobs import JobReader
+from core.queries.records import RecordReader
+from core.search.searcher import Searcher
 
-Wired: TypeAlias = NamedDependency[SkipValidation[Services]]
-Who: TypeAlias = NamedDependency[SkipValidation[Caller]]
+Configured: TypeAlias = NamedDependency[SkipValidation[Settings]]
+Jobs: TypeAlias = NamedDependency[SkipValidation[JobReader]]
+Records: TypeAlias = NamedDependency[SkipValidation[RecordReader]]
+Searching: TypeAlias = NamedDependency[SkipValidation[Searcher]]
 Spooled: TypeAlias = NamedDependency[SkipValidation[UploadSpool]]
+Who: TypeAlias = NamedDependency[SkipValidation[Caller]]
 
 ImageId: TypeAlias = Annotated[str, PathParameter(description="As the upload returned it.")]
 JobId: TypeAlias = Annotated[

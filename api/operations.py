@@ -25,31 +25,6 @@ from core.types import Value
 EDITED = "other calls are editing this record: nothing was changed; retry later"
 
 
-async def change(
-    services: Services,
-    caller: Caller,
-    kind: JobKind,
-    image_id: str,
-    if_match: str | None,
-    *,
-    value: Value | None = None,
-    reason: str | None = None,
-) -> RecordView:
-    """Purge or decide a picture and return its record. Raise PendingError, PreconditionError."""
-    seen = await asyncio.to_thread(services.reader.record, caller.tenant, image_id)
-    job = await asyncio.to_thread(
-        services.acceptor.operate,
-        caller.tenant,
-        kind,
-        image_id,
-        fields=None if reason is None else Fields(reason=reason),
-        if_match=matched(if_match, seen.record.state.revision),
-        value=value,
-    )
-    await settled(services, job)
-    return await asyncio.to_thread(services.reader.record, caller.tenant, image_id)
-
-
 class RecordLocks:
     """Locks by record, so that edits within this process do not keep colliding."""
 
@@ -71,136 +46,170 @@ class RecordLocks:
             lock.release()
 
 
-async def edit(
-    services: Services,
-    caller: Caller,
-    turns: RecordLocks,
-    image_id: str,
-    *,
-    if_match: str | None,
-    patch: RecordPatch,
-) -> RecordView:
-    """Merge a patch into the fields of a record, and return the record.
+class RecordChanges:
+    """The changes of records: each an operation, answered once the log holds it."""
 
-    The patch is merged into one revision and settled only for that one, so that two edits at the
-    same time do not undo each other: the later one is merged into the result of the first.
-    Raise ForbiddenError if a caller below moderator sets `hold_until`, BusyError, PendingError,
-    and PreconditionError if the revision is not the one in `if_match`.
-    """
-    if patch.hold_until is not UNSET and RANK[caller.role] < RANK["moderate"]:
-        raise ForbiddenError(
-            f"hold_until takes a key of role moderate or admin, and yours has {caller.role}",
-            field="hold_until",
+    def __init__(self, services: Services) -> None:
+        self._reader = services.reader
+        self._acceptor = services.acceptor
+        self._jobs = services.jobs
+        self._waiter = services.waiter
+        self._snapshots = services.snapshots
+        self._seconds = services.settings.operation_seconds
+        self._locks = RecordLocks()
+
+    async def change(
+        self,
+        caller: Caller,
+        kind: JobKind,
+        image_id: str,
+        if_match: str | None,
+        *,
+        value: Value | None = None,
+        reason: str | None = None,
+    ) -> RecordView:
+        """Purge or decide a picture and return its record.
+
+        Raise PendingError, PreconditionError.
+        """
+        seen = await asyncio.to_thread(self._reader.record, caller.tenant, image_id)
+        job = await asyncio.to_thread(
+            self._acceptor.operate,
+            caller.tenant,
+            kind,
+            image_id,
+            fields=None if reason is None else Fields(reason=reason),
+            if_match=matched(if_match, seen.record.state.revision),
+            value=value,
         )
-    loop = asyncio.get_running_loop()
-    until = loop.time() + services.settings.operation_seconds
-    async with turns.take(caller.tenant, image_id, until):
-        while True:
-            try:
-                return await _edited(services, caller.tenant, image_id, patch, if_match=if_match)
-            except PreconditionError:
-                if if_match is not None:
-                    raise
-                if loop.time() > until:
-                    break
-    raise BusyError(EDITED)
+        await self._settled(job)
+        return await asyncio.to_thread(self._reader.record, caller.tenant, image_id)
 
+    async def edit(
+        self,
+        caller: Caller,
+        image_id: str,
+        *,
+        if_match: str | None,
+        patch: RecordPatch,
+    ) -> RecordView:
+        """Merge a patch into the fields of a record, and return the record.
 
-async def _edited(
-    services: Services,
-    tenant: str,
-    image_id: str,
-    patch: RecordPatch,
-    *,
-    if_match: str | None,
-) -> RecordView:
-    """Try an edit once. Raise PreconditionError if the record has changed meanwhile."""
-    seen = await asyncio.to_thread(services.reader.record, tenant, image_id)
-    revision = seen.record.state.revision
-    matched(if_match, revision)
-    fields = patch.merged(seen.record.fields)
-    changed = fields != seen.record.fields
-    if not changed and patch.hold_until in (UNSET, seen.record.state.hold_until):
-        return seen  # nothing changes, so nothing is written
-    job = await asyncio.to_thread(
-        services.acceptor.operate,
-        tenant,
-        "edit",
-        image_id,
-        fields=fields if changed else None,
-        if_match=revision,
-        hold_until=patch.hold_until,
-    )
-    await settled(services, job)
-    return await asyncio.to_thread(services.reader.record, tenant, image_id)
+        The patch is merged into one revision and settled only for that one, so that two edits at
+        the same time do not undo each other: the later one is merged into the result of the first.
+        Raise ForbiddenError if a caller below moderator sets `hold_until`, BusyError, PendingError,
+        and PreconditionError if the revision is not the one in `if_match`.
+        """
+        if patch.hold_until is not UNSET and RANK[caller.role] < RANK["moderate"]:
+            raise ForbiddenError(
+                f"hold_until takes a key of role moderate or admin, and yours has {caller.role}",
+                field="hold_until",
+            )
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._seconds
+        async with self._locks.take(caller.tenant, image_id, until):
+            while True:
+                try:
+                    return await self._edited(caller.tenant, image_id, patch, if_match=if_match)
+                except PreconditionError:
+                    if if_match is not None:
+                        raise
+                    if loop.time() > until:
+                        break
+        raise BusyError(EDITED)
 
-
-async def delete(services: Services, caller: Caller, image_id: str, if_match: str | None) -> None:
-    """Delete a picture, settled, waiting or failed."""
-    expected = None
-    if if_match is None:
-        await asyncio.to_thread(services.reader.check_erasable, caller.tenant, image_id)
-    else:
-        seen = await asyncio.to_thread(services.reader.record, caller.tenant, image_id)
-        expected = matched(if_match, seen.record.state.revision)
-    job = await asyncio.to_thread(
-        services.acceptor.operate, caller.tenant, "delete", image_id, if_match=expected
-    )
-    await settled(services, job)
-
-
-async def erase(services: Services, caller: Caller, owner_id: str) -> Erased:
-    """Delete every picture of an owner, one operation each; workers settle the rest later.
-
-    Raise DetailedError (409) once all have ended and some are held: the others are deleted.
-    """
-    jobs = await asyncio.to_thread(_erase, services, caller.tenant, owner_id)
-    ids = [job.job_id for job in jobs]
-    await services.waiter.ended(caller.tenant, ids, services.settings.operation_seconds)
-    found = await asyncio.to_thread(services.jobs.jobs, caller.tenant, ids)
-    ended = [job for job in found if job is not None and job.status in ("done", "failed")]
-    # A job that failed with GoneError: another call deleted the picture meanwhile.
-    kept = [job for job in ended if _is_held(job)]
-    erased = Erased(
-        owner_id=owner_id,
-        matched=len(ids),
-        deleted=len(ended) - len(kept),
-        waiting=len(ids) - len(ended),
-    )
-    if not kept:
-        return erased
-    erased = replace(erased, held=len(kept))
-    if erased.waiting:
-        return erased
-    until = await asyncio.to_thread(_latest, services, caller.tenant, kept)
-    left = f"{len(kept)} of {len(ids)} pictures are held, the last one until {until}"
-    raise DetailedError(ConflictError(f"{left}; the others are deleted"), erased=erased)
-
-
-async def settled(services: Services, job: Job) -> None:
-    """Wait until the log holds a job. Raise PendingError, or the error that it failed with."""
-    seconds = services.settings.operation_seconds
-    if not await services.waiter.ended(job.tenant, [job.job_id], seconds):
-        raise PendingError(
-            f"accepted as job {job.job_id}, not settled within {seconds:g} s; it will be: "
-            f"GET /v1/jobs/{job.job_id} shows it"
+    async def _edited(
+        self,
+        tenant: str,
+        image_id: str,
+        patch: RecordPatch,
+        *,
+        if_match: str | None,
+    ) -> RecordView:
+        """Try an edit once. Raise PreconditionError if the record has changed meanwhile."""
+        seen = await asyncio.to_thread(self._reader.record, tenant, image_id)
+        revision = seen.record.state.revision
+        matched(if_match, revision)
+        fields = patch.merged(seen.record.fields)
+        changed = fields != seen.record.fields
+        if not changed and patch.hold_until in (UNSET, seen.record.state.hold_until):
+            return seen  # nothing changes, so nothing is written
+        job = await asyncio.to_thread(
+            self._acceptor.operate,
+            tenant,
+            "edit",
+            image_id,
+            fields=fields if changed else None,
+            if_match=revision,
+            hold_until=patch.hold_until,
         )
-    outcome = await asyncio.to_thread(services.jobs.job, job.tenant, job.job_id)
-    if outcome.problem is not None:
-        raise named(outcome.problem.type, outcome.problem.detail)
+        await self._settled(job)
+        return await asyncio.to_thread(self._reader.record, tenant, image_id)
+
+    async def delete(self, caller: Caller, image_id: str, if_match: str | None) -> None:
+        """Delete a picture, settled, waiting or failed."""
+        expected = None
+        if if_match is None:
+            await asyncio.to_thread(self._reader.check_erasable, caller.tenant, image_id)
+        else:
+            seen = await asyncio.to_thread(self._reader.record, caller.tenant, image_id)
+            expected = matched(if_match, seen.record.state.revision)
+        job = await asyncio.to_thread(
+            self._acceptor.operate, caller.tenant, "delete", image_id, if_match=expected
+        )
+        await self._settled(job)
+
+    async def erase(self, caller: Caller, owner_id: str) -> Erased:
+        """Delete every picture of an owner, one operation each; workers settle the rest later.
+
+        Raise DetailedError (409) once all have ended and some are held: the others are deleted.
+        """
+        jobs = await asyncio.to_thread(self._erase, caller.tenant, owner_id)
+        ids = [job.job_id for job in jobs]
+        await self._waiter.ended(caller.tenant, ids, self._seconds)
+        found = await asyncio.to_thread(self._jobs.jobs, caller.tenant, ids)
+        ended = [job for job in found if job is not None and job.status in ("done", "failed")]
+        # A job that failed with GoneError: another call deleted the picture meanwhile.
+        kept = [job for job in ended if _is_held(job)]
+        erased = Erased(
+            owner_id=owner_id,
+            matched=len(ids),
+            deleted=len(ended) - len(kept),
+            waiting=len(ids) - len(ended),
+        )
+        if not kept:
+            return erased
+        erased = replace(erased, held=len(kept))
+        if erased.waiting:
+            return erased
+        until = await asyncio.to_thread(self._latest, caller.tenant, kept)
+        left = f"{len(kept)} of {len(ids)} pictures are held, the last one until {until}"
+        raise DetailedError(ConflictError(f"{left}; the others are deleted"), erased=erased)
+
+    async def _settled(self, job: Job) -> None:
+        """Wait until the log holds a job. Raise PendingError, or the error that it failed with."""
+        seconds = self._seconds
+        if not await self._waiter.ended(job.tenant, [job.job_id], seconds):
+            raise PendingError(
+                f"accepted as job {job.job_id}, not settled within {seconds:g} s; it will be: "
+                f"GET /v1/jobs/{job.job_id} shows it"
+            )
+        outcome = await asyncio.to_thread(self._jobs.job, job.tenant, job.job_id)
+        if outcome.problem is not None:
+            raise named(outcome.problem.type, outcome.problem.detail)
+
+    def _latest(self, tenant: str, kept: list[JobState]) -> str:
+        """Return the time (RFC 3339) at which the last of some held pictures may be deleted."""
+        records = self._snapshots.take(tenant).records([job.image_id for job in kept])
+        times = [
+            one.state.hold_until for one in records if one is not None and one.state.hold_until
+        ]
+        return max(times, default="now")
+
+    def _erase(self, tenant: str, owner_id: str) -> list[Job]:
+        owned = self._reader.owned(tenant, owner_id)
+        return self._acceptor.operations(tenant, [("delete", image_id) for image_id in owned])
 
 
 def _is_held(job: JobState) -> bool:
     return job.problem is not None and job.problem.type == ConflictError.type
-
-
-def _latest(services: Services, tenant: str, kept: list[JobState]) -> str:
-    """Return the time (RFC 3339) at which the last of some held pictures may be deleted."""
-    records = services.snapshots.take(tenant).records([job.image_id for job in kept])
-    times = [one.state.hold_until for one in records if one is not None and one.state.hold_until]
-    return max(times, default="now")
-
-
-def _erase(services: Services, tenant: str, owner_id: str) -> list[Job]:
-    owned = services.reader.owned(tenant, owner_id)
-    return services.acceptor.operations(tenant, [("delete", image_id) for image_id in owned])

@@ -6,18 +6,20 @@ import asyncio
 from typing import Annotated, TypeAlias
 
 from litestar import Controller, get, post
-from litestar.params import PathParameter
+from litestar.di import NamedDependency
+from litestar.params import PathParameter, SkipValidation
 
 from api.auth import KEYED
-from api.dependencies import Requested, Who, Wired
+from api.dependencies import Requested, Who
 from api.problems import documented
 from api.request_bodies import of_json
 from api.schemas.admin import AdminTaskView
 from api.schemas.operation_bodies import AdminTaskOperation
 from api.schemas.requests import AdminTaskBody
-from core.admin_tasks import AdminTaskReport
+from core.admin_tasks import AdminTaskReport, AdminTasks
 from core.errors import MissingError
 
+Tasks: TypeAlias = NamedDependency[SkipValidation[AdminTasks]]
 TaskId: TypeAlias = Annotated[
     str, PathParameter(description="As the call that started the task returned it.")
 ]
@@ -38,7 +40,7 @@ class AdminRoutes(Controller):
         responses=documented(),
     )
     async def start_admin_task(
-        self, request: Requested, services: Wired, caller: Who
+        self, request: Requested, admin_tasks: Tasks, caller: Who
     ) -> AdminTaskView:
         """Start a `reindex` of the whole service, or a `backfill` or `calibrate` of the tenant.
 
@@ -46,7 +48,7 @@ class AdminRoutes(Controller):
         """
         body = of_json(await request.body(), AdminTaskBody)
         arguments = {"tenant": caller.tenant, **body.arguments()}
-        once = services.admin_tasks.request_once
+        once = admin_tasks.request_once
         task = await asyncio.to_thread(once, body.kind, arguments)
         return _view(task.task_id, AdminTaskReport())
 
@@ -57,9 +59,9 @@ class AdminRoutes(Controller):
         responses=documented(MissingError),
         sync_to_thread=True,
     )
-    def get_admin_task(self, services: Wired, caller: Who, task_id: TaskId) -> AdminTaskView:
+    def get_admin_task(self, admin_tasks: Tasks, caller: Who, task_id: TaskId) -> AdminTaskView:
         """Return a task's progress; once it has ended, its result or its error, for a day."""
-        return _view(task_id, services.admin_tasks.read_report(task_id, caller.tenant))
+        return _view(task_id, admin_tasks.read_report(task_id, caller.tenant))
 
 
 def _view(task_id: str, report: AdminTaskReport) -> AdminTaskView:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 from litestar import Controller, Response, delete, patch, post, put
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter, SkipValidation
 
-from api import operations
 from api.auth import KEYED
-from api.dependencies import ImageId, Requested, Who, Wired
+from api.dependencies import ImageId, Requested, Who
 from api.etags import ETAG, IfMatch, answer
+from api.operations import RecordChanges
 from api.problems import documented
 from api.request_bodies import of_json, of_patch
 from api.schemas import examples, images
@@ -25,6 +25,8 @@ from core.errors import (
     PreconditionError,
     TooLargeError,
 )
+
+Changes: TypeAlias = NamedDependency[SkipValidation[RecordChanges]]
 
 
 class ChangeRoutes(Controller):
@@ -46,7 +48,7 @@ class ChangeRoutes(Controller):
     )
     async def delete_owner_images(
         self,
-        services: Wired,
+        changes: Changes,
         caller: Who,
         owner_id: Annotated[str, QueryParameter(min_length=1, max_length=200)],
     ) -> Response[images.Erased]:
@@ -56,7 +58,7 @@ class ChangeRoutes(Controller):
         202, and the same call again returns the progress. Pictures that are held stay: once all
         others are deleted, the answer is 409 and names the time until which the last one is held.
         """
-        erased = await operations.erase(services, caller, owner_id)
+        erased = await changes.erase(caller, owner_id)
         if erased.waiting:
             headers = {"Retry-After": str(PendingError.after)}
             return Response(erased, status_code=202, headers=headers)
@@ -76,9 +78,8 @@ class ChangeRoutes(Controller):
         self,
         *,
         request: Requested,
-        services: Wired,
+        changes: Changes,
         caller: Who,
-        turns: NamedDependency[SkipValidation[operations.RecordLocks]],
         image_id: ImageId,
         if_match: IfMatch = None,
     ) -> Response[images.Image]:
@@ -89,9 +90,7 @@ class ChangeRoutes(Controller):
         the picture can be neither deleted nor purged; null lifts the hold.
         """
         patch = of_patch(await request.body())
-        return answer(
-            await operations.edit(services, caller, turns, image_id, if_match=if_match, patch=patch)
-        )
+        return answer(await changes.edit(caller, image_id, if_match=if_match, patch=patch))
 
     @delete(
         "/{image_id:str}",
@@ -100,14 +99,14 @@ class ChangeRoutes(Controller):
         responses=documented(MissingError, GoneError, ConflictError, PreconditionError),
     )
     async def delete_image(
-        self, services: Wired, caller: Who, image_id: ImageId, if_match: IfMatch = None
+        self, changes: Changes, caller: Who, image_id: ImageId, if_match: IfMatch = None
     ) -> None:
         """Delete the record, its bytes and all that was made from them, or an upload still waiting.
 
         Its copies are re-evaluated. 410 if it is deleted already; 409, with the time, if it is
         held.
         """
-        await operations.delete(services, caller, image_id, if_match)
+        await changes.delete(caller, image_id, if_match)
 
     @post(
         "/{image_id:str}/purge",
@@ -117,13 +116,13 @@ class ChangeRoutes(Controller):
         responses=documented(MissingError, GoneError, ConflictError, PreconditionError),
     )
     async def purge_image(
-        self, services: Wired, caller: Who, image_id: ImageId, if_match: IfMatch = None
+        self, changes: Changes, caller: Who, image_id: ImageId, if_match: IfMatch = None
     ) -> Response[images.Image]:
         """Delete the bytes and previews; the fingerprint stays and recognises new uploads.
 
         409, with the time, if the picture is held.
         """
-        return answer(await operations.change(services, caller, "purge", image_id, if_match))
+        return answer(await changes.change(caller, "purge", image_id, if_match))
 
     @put(
         "/{image_id:str}/decision",
@@ -135,14 +134,14 @@ class ChangeRoutes(Controller):
     async def decide_image(
         self,
         request: Requested,
-        services: Wired,
+        changes: Changes,
         caller: Who,
         image_id: ImageId,
         if_match: IfMatch = None,
     ) -> Response[images.Image]:
         """Store a person's decision; it also applies to copies without one of their own."""
         body = of_json(await request.body(), DecisionBody)
-        seen = await operations.change(
-            services, caller, "decide", image_id, if_match, value=body.value, reason=body.reason
+        seen = await changes.change(
+            caller, "decide", image_id, if_match, value=body.value, reason=body.reason
         )
         return answer(seen)

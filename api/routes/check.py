@@ -13,9 +13,8 @@ from litestar import Controller, post
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
-from adapters.wiring import Services
-from api.auth import KEYED, Caller
-from api.dependencies import Requested, Spooled, Who, Wired
+from api.auth import KEYED
+from api.dependencies import Configured, Records, Requested, Spooled, Who
 from api.multipart import FormLimits, received
 from api.problems import FILE_ERRORS, BusyError, documented
 from api.schemas import images, render
@@ -24,6 +23,8 @@ from core.errors import (
     MalformedError,
     WorkerUnavailableError,
 )
+from core.ingest.check import Checks
+from core.queries.records import RecordReader
 
 LINE = 4
 """Checks that may wait for each running one: under half a second at 100 ms a check."""
@@ -77,22 +78,25 @@ class CheckRoutes(Controller):
     )
     async def check_image(
         self,
+        *,
         request: Requested,
-        services: Wired,
+        settings: Configured,
+        checker: NamedDependency[SkipValidation[Checks]],
+        records: Records,
         caller: Who,
         spool: Spooled,
         checks: NamedDependency[SkipValidation[CheckGate]],
     ) -> images.Checked:
         """Return the verdict and decision that the picture would get if it were uploaded now."""
-        limits = FormLimits(1, int(services.settings.max_bytes))
+        limits = FormLimits(1, int(settings.max_bytes))
         async with received(request, spool, limits) as form:
             if not form.files:
                 raise MalformedError("send one file as a part named file", field="file")
             (path,) = form.paths()
-            return await checks.run(lambda: _check(services, caller, path))
+            return await checks.run(lambda: _check(checker, records, caller.tenant, path))
 
 
-def _check(services: Services, caller: Caller, path: Path) -> images.Checked:
-    verdict, decision = services.checker.check(caller.tenant, path.read_bytes())
-    original = services.reader.original(caller.tenant, verdict)
+def _check(checker: Checks, records: RecordReader, tenant: str, path: Path) -> images.Checked:
+    verdict, decision = checker.check(tenant, path.read_bytes())
+    original = records.original(tenant, verdict)
     return images.Checked(render.verdict(verdict, original), render.decision(decision, None))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from litestar import Controller, Response, get, head
+from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
 from litestar.openapi.spec import (
     OpenAPIFormat,
@@ -16,12 +17,11 @@ from litestar.openapi.spec import (
     Operation,
     Schema,
 )
-from litestar.params import QueryParameter
+from litestar.params import QueryParameter, SkipValidation
 from litestar.response import Stream
 
-from adapters.wiring import Services
 from api.auth import KEYED
-from api.dependencies import ImageId, Who, Wired
+from api.dependencies import ImageId, Records, Who
 from api.etags import IfNoneMatch, holds
 from api.problems import documented
 from api.schemas import examples
@@ -29,6 +29,8 @@ from core.errors import ForbiddenError, GoneError, MissingError
 from core.imaging.decoding import PREVIEW, preview_size
 from core.imaging.previews import smaller
 from core.queries.joined_views import RecordView
+from core.queries.records import RecordReader
+from core.storage.picture_store import PictureStore
 from rag.types import allowed
 
 MEDIA_TYPES = {
@@ -63,6 +65,7 @@ Signature = Annotated[
     QueryParameter(description="Part of a signed URL: replaces a key, for this picture only."),
 ]
 Chunks = Stream | Response[bytes]
+Shelf: TypeAlias = NamedDependency[SkipValidation[PictureStore]]
 
 
 @dataclass
@@ -103,7 +106,8 @@ class ContentRoutes(Controller):
     def get_image_content(
         self,
         *,
-        services: Wired,
+        records: Records,
+        shelf: Shelf,
         caller: Who,
         image_id: ImageId,
         size: Size = "original",
@@ -121,8 +125,8 @@ class ContentRoutes(Controller):
         each use, so that a picture that is taken down disappears at once. 410 if the bytes were
         purged, 404 if they were not kept.
         """
-        shown = _seen(services, caller.tenant, image_id, signed=signature is not None)
-        return _bytes(services, caller.tenant, shown, size, held, body=True)
+        shown = _seen(records, caller.tenant, image_id, signed=signature is not None)
+        return _bytes(shelf, caller.tenant, shown, size, held, body=True)
 
     @head(
         opt={"role": "write", "signed": True},
@@ -136,7 +140,8 @@ class ContentRoutes(Controller):
     def head_image_content(
         self,
         *,
-        services: Wired,
+        records: Records,
+        shelf: Shelf,
         caller: Who,
         image_id: ImageId,
         size: Size = "original",
@@ -146,13 +151,13 @@ class ContentRoutes(Controller):
         signature: Signature = None,
     ) -> Response[None]:
         """Return the headers of GET, without the bytes."""
-        shown = _seen(services, caller.tenant, image_id, signed=signature is not None)
-        return _bytes(services, caller.tenant, shown, size, held, body=False)  # type: ignore[return-value]
+        shown = _seen(records, caller.tenant, image_id, signed=signature is not None)
+        return _bytes(shelf, caller.tenant, shown, size, held, body=False)  # type: ignore[return-value]
 
 
-def _seen(services: Services, tenant: str, image_id: str, *, signed: bool) -> RecordView:
+def _seen(records: RecordReader, tenant: str, image_id: str, *, signed: bool) -> RecordView:
     """Return the record. Raise ForbiddenError for a signed URL of one that may not be shown."""
-    seen = services.reader.record(tenant, image_id)
+    seen = records.record(tenant, image_id)
     if signed and not allowed(seen):
         raise ForbiddenError(
             "this picture may no longer be shown: its decision or its original's is not allow",
@@ -162,7 +167,7 @@ def _seen(services: Services, tenant: str, image_id: str, *, signed: bool) -> Re
 
 
 def _bytes(
-    services: Services,
+    shelf: PictureStore,
     tenant: str,
     seen: RecordView,
     size: Literal["original", "preview", "thumb"],
@@ -187,9 +192,9 @@ def _bytes(
         headers["Content-Length"] = str(print_.bytes)
         if not body:
             return Response(b"", headers=headers, media_type=kind)
-        chunks = services.shelf.stream(tenant, image_id)
+        chunks = shelf.stream(tenant, image_id)
         return Stream(_opened(chunks), headers=headers, media_type=kind)
-    read = services.shelf.preview if size == "preview" else services.shelf.thumb
+    read = shelf.preview if size == "preview" else shelf.thumb
     data = read(tenant, image_id, seen.record.state.remade)
     if size == "preview" and max(preview_size(print_.width, print_.height)) > PREVIEW:
         data = smaller(data, PREVIEW).data

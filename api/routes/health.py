@@ -13,11 +13,12 @@ from litestar.params import SkipValidation
 
 from adapters.wiring import ModelReport, Services
 from api.auth import KEYED
-from api.dependencies import Who, Wired
+from api.dependencies import Records, Who
 from api.problems import DetailedError, documented, errors
 from api.schemas import render
 from api.schemas import stats as standing
 from api.upload_spool import UploadSpool
+from core.embedding.registry import ModelRegistry
 from core.errors import (
     EngineUnavailableError,
     SeenitError,
@@ -158,13 +159,15 @@ class HealthRoutes(Controller):
     security=KEYED,
     sync_to_thread=True,
 )
-def get_stats(services: Wired, caller: Who) -> standing.Statistics:
+def get_stats(
+    records: Records, models: NamedDependency[SkipValidation[ModelRegistry]], caller: Who
+) -> standing.Statistics:
     """Return the tenant's counts, in total and by category, as of the index's watermark.
 
     `lag` is the number of log entries that the index does not hold yet.
     """
-    named = services.models.spaces(caller.tenant)
-    return render.statistics(services.reader.counts(caller.tenant, named))
+    named = models.spaces(caller.tenant)
+    return render.statistics(records.counts(caller.tenant, named))
 
 
 def _model(absent: str | None) -> tuple[Part, str]:

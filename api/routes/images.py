@@ -8,7 +8,7 @@ from litestar import Controller, Response, get
 from litestar.params import QueryParameter
 
 from api.auth import KEYED, check_decisions
-from api.dependencies import Cursor, ImageId, Limit, Who, Wired, number
+from api.dependencies import Cursor, ImageId, Limit, Records, Searching, Who, number
 from api.etags import ETAG, IfNoneMatch, answer
 from api.problems import documented
 from api.schemas import examples, images, render
@@ -40,7 +40,7 @@ class ImageRoutes(Controller):
     def list_images(
         self,
         *,
-        services: Wired,
+        records: Records,
         caller: Who,
         category: Annotated[str | None, QueryParameter()] = None,
         tags: Annotated[
@@ -75,7 +75,7 @@ class ImageRoutes(Controller):
             accepted_after=accepted_after,
             accepted_before=accepted_before,
         ).filters("")
-        return render.images(services.reader.pictures(caller.tenant, filters, limit, cursor))
+        return render.images(records.pictures(caller.tenant, filters, limit, cursor))
 
     @get(
         "/{image_id:str}",
@@ -89,10 +89,10 @@ class ImageRoutes(Controller):
         sync_to_thread=True,
     )
     def get_image(
-        self, services: Wired, caller: Who, image_id: ImageId, held: IfNoneMatch = None
+        self, records: Records, caller: Who, image_id: ImageId, held: IfNoneMatch = None
     ) -> Response[images.Image]:
         """Return a record: 404 with the `job` until it is settled, 410 once it is deleted."""
-        return answer(services.reader.record(caller.tenant, image_id), held)
+        return answer(records.record(caller.tenant, image_id), held)
 
     @get(
         "/{image_id:str}/similar",
@@ -104,7 +104,8 @@ class ImageRoutes(Controller):
     def find_similar_images(
         self,
         *,
-        services: Wired,
+        records: Records,
+        searcher: Searching,
         caller: Who,
         image_id: ImageId,
         space: Annotated[
@@ -136,11 +137,9 @@ class ImageRoutes(Controller):
             if one not in get_args(Value):
                 raise validation.mismatch("decision", one, Value)
         check_decisions(caller, wanted, "decision")
-        space_id = services.searcher.space_id(caller.tenant, space)
+        space_id = searcher.space_id(caller.tenant, space)
         least = number("min_similarity", min_similarity)
-        found = services.reader.similar(
-            caller.tenant, image_id, space_id, limit, least, decisions=wanted
-        )
+        found = records.similar(caller.tenant, image_id, space_id, limit, least, decisions=wanted)
         return render.neighbours(space_id, found)
 
     @get(
@@ -152,14 +151,14 @@ class ImageRoutes(Controller):
     )
     def list_duplicates(
         self,
-        services: Wired,
+        records: Records,
         caller: Who,
         image_id: ImageId,
         limit: Limit = 50,
         cursor: Cursor = None,
     ) -> images.Star:
         """Return a picture's original (itself if it is not a copy) and all copies, newest first."""
-        return render.star(services.reader.duplicate_group(caller.tenant, image_id, limit, cursor))
+        return render.star(records.duplicate_group(caller.tenant, image_id, limit, cursor))
 
     @get(
         "/{image_id:str}/variants",
@@ -170,7 +169,7 @@ class ImageRoutes(Controller):
     )
     def list_variants(
         self,
-        services: Wired,
+        records: Records,
         caller: Who,
         image_id: ImageId,
         limit: Limit = 50,
@@ -181,4 +180,4 @@ class ImageRoutes(Controller):
         They are the matches of kind `variant` in the picture's verdict, and the pictures whose
         verdicts have such a match with this one. None of them is a copy of it.
         """
-        return render.images(services.reader.variants(caller.tenant, image_id, limit, cursor))
+        return render.images(records.variants(caller.tenant, image_id, limit, cursor))

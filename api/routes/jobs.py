@@ -10,17 +10,19 @@ from typing import Annotated, cast
 
 import msgspec
 from litestar import Controller, Response, get, post
-from litestar.params import HeaderParameter, QueryParameter
+from litestar.di import NamedDependency
+from litestar.params import HeaderParameter, QueryParameter, SkipValidation
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 
-from adapters.wiring import Services
 from api.auth import KEYED
-from api.dependencies import Cursor, JobId, Limit, Who, Wired
+from api.dependencies import Cursor, JobId, Jobs, Limit, Records, Who
 from api.problems import documented
 from api.schemas import examples, images, render
 from core import cursor as cursors
 from core.errors import ConflictError, GoneError, MissingError
-from core.queries.jobs import JobState
+from core.ingest.accept import Acceptor
+from core.queries.records import RecordReader
+from core.queries.wait import JobWaiter
 from core.records import JobStatus
 
 COMMENT_SECONDS = 15.0
@@ -39,7 +41,9 @@ class JobRoutes(Controller):
     @get(opt={"role": "write"}, summary="List jobs", responses=documented(), sync_to_thread=True)
     def list_jobs(
         self,
-        services: Wired,
+        *,
+        jobs: Jobs,
+        records: Records,
         caller: Who,
         status: Annotated[JobStatus | None, QueryParameter()] = None,
         limit: Limit = 50,
@@ -47,8 +51,8 @@ class JobRoutes(Controller):
     ) -> images.Jobs:
         """List waiting, running and ended jobs, newest first. Works with the broker down."""
         before = None if cursor is None else cursors.decode(cursor)
-        page = services.jobs.job_page(caller.tenant, status, limit, before)
-        views = services.reader.job_views(caller.tenant, page.items)
+        page = jobs.job_page(caller.tenant, status, limit, before)
+        views = records.job_views(caller.tenant, page.items)
         onward = None if page.after is None else cursors.encode(*page.after)
         return images.Jobs([render.job(one) for one in views], onward)
 
@@ -59,9 +63,9 @@ class JobRoutes(Controller):
         responses=documented(MissingError),
         sync_to_thread=True,
     )
-    def get_job(self, services: Wired, caller: Who, job_id: JobId) -> images.Job:
+    def get_job(self, records: Records, caller: Who, job_id: JobId) -> images.Job:
         """Return a job's status; once it has ended, its verdict or its error."""
-        return _rendered(services, caller.tenant, services.jobs.job(caller.tenant, job_id))
+        return render.job(records.job_view(caller.tenant, job_id))
 
     @get(
         "/{job_id:str}/events",
@@ -75,7 +79,10 @@ class JobRoutes(Controller):
     )
     async def follow_job(
         self,
-        services: Wired,
+        *,
+        jobs: Jobs,
+        records: Records,
+        waiter: NamedDependency[SkipValidation[JobWaiter]],
         caller: Who,
         job_id: JobId,
         last: Annotated[
@@ -87,11 +94,11 @@ class JobRoutes(Controller):
 
         A comment every 15 s keeps the stream alive. A job that has ended sends one event at once.
         """
-        job = await asyncio.to_thread(services.jobs.job, caller.tenant, job_id)
+        job = await asyncio.to_thread(jobs.job, caller.tenant, job_id)
         after = int(last) if last is not None and last in map(str, range(len(STEPS))) else -1
         if _is_over(job.status) and after >= STEPS.index(job.status):
             return Response(None, status_code=204)
-        return ServerSentEvent(_stream(services, caller.tenant, job_id, after))
+        return ServerSentEvent(_stream(waiter, records, caller.tenant, job_id, after))
 
     @post(
         "/{job_id:str}/retry",
@@ -101,19 +108,22 @@ class JobRoutes(Controller):
         responses=documented(MissingError, GoneError, ConflictError),
         sync_to_thread=True,
     )
-    def retry_job(self, services: Wired, caller: Who, job_id: JobId) -> images.Job:
+    def retry_job(
+        self,
+        jobs: Jobs,
+        acceptor: NamedDependency[SkipValidation[Acceptor]],
+        records: Records,
+        caller: Who,
+        job_id: JobId,
+    ) -> images.Job:
         """Queue a new job `<image_id>.<n>` for the same bytes; 409 unless the upload has failed."""
-        present = services.jobs.job(caller.tenant, job_id)
+        present = jobs.job(caller.tenant, job_id)
         if present.kind != "ingest" or present.status != "failed":
             raise ConflictError(
                 f"{present.kind} job {job_id} is {present.status}; retry takes a failed upload"
             )
-        job = services.acceptor.retry(caller.tenant, job_id)
-        return _rendered(services, caller.tenant, services.jobs.job(caller.tenant, job.job_id))
-
-
-def _rendered(services: Services, tenant: str, job: JobState) -> images.Job:
-    return render.job(services.reader.job_views(tenant, [job])[0])
+        job = acceptor.retry(caller.tenant, job_id)
+        return render.job(records.job_view(caller.tenant, job.job_id))
 
 
 def _is_over(status: JobStatus) -> bool:
@@ -124,18 +134,18 @@ _message = partial(ServerSentEventMessage, sep="\n")
 
 
 async def _stream(
-    services: Services, tenant: str, job_id: str, after: int
+    waiter: JobWaiter, records: RecordReader, tenant: str, job_id: str, after: int
 ) -> AsyncIterator[ServerSentEventMessage]:
     """Yield each step after the last one sent, and comments in between."""
     loop = asyncio.get_running_loop()
     sent = loop.time()
     yield _message(data=None, retry=2000)
-    events = services.waiter.events(tenant, job_id)
+    events = waiter.events(tenant, job_id)
     async with aclosing(cast("AsyncGenerator[JobStatus | None]", events)) as stream:
         async for status in stream:
             if status is not None and STEPS.index(status) > after:
                 after = STEPS.index(status)
-                job = await asyncio.to_thread(_event, services, tenant, job_id, status)
+                job = await asyncio.to_thread(_event, records, tenant, job_id, status)
                 yield _message(job, "status", after)
                 sent = loop.time()
             elif loop.time() - sent >= COMMENT_SECONDS:
@@ -143,9 +153,9 @@ async def _stream(
                 sent = loop.time()
 
 
-def _event(services: Services, tenant: str, job_id: str, status: JobStatus) -> bytes:
+def _event(records: RecordReader, tenant: str, job_id: str, status: JobStatus) -> bytes:
     """Return the whole job as JSON, with the status of the event unless it has ended meanwhile."""
-    job = _rendered(services, tenant, services.jobs.job(tenant, job_id))
+    job = render.job(records.job_view(tenant, job_id))
     if not _is_over(job.status) and not _is_over(status):
         job = msgspec.structs.replace(job, status=status)
     return msgspec.json.encode(job)

@@ -10,9 +10,8 @@ from litestar import Controller, post
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
-from adapters.wiring import Services
 from api.auth import KEYED
-from api.dependencies import Requested, Spooled, Who, Wired
+from api.dependencies import Configured, Requested, Searching, Spooled, Who
 from api.forwarding import TrustedProxies
 from api.multipart import FormLimits
 from api.problems import FILE_ERRORS, documented
@@ -26,6 +25,7 @@ from core.errors import (
     GoneError,
     MissingError,
 )
+from core.search.searcher import Searcher
 from rag.prompt_builder import PromptBuilder, PromptRequest, PromptResult
 
 FILES = 8
@@ -53,7 +53,8 @@ class RagRoutes(Controller):
         self,
         *,
         request: Requested,
-        services: Wired,
+        settings: Configured,
+        searcher: Searching,
         caller: Who,
         spool: Spooled,
         checks: NamedDependency[SkipValidation[CheckGate]],
@@ -72,26 +73,26 @@ class RagRoutes(Controller):
         `inline`, by `url` (signed, valid for an hour, below `SEENIT_PUBLIC_URL`) or by `reference`
         (labels and ids only). Files are parts named `images` or `file`; none of them is stored.
         """
-        base = services.settings.public_url or (
+        base = settings.public_url or (
             f"{proxies.scheme(request.scope)}://{request.base_url.netloc}"
         )
-        limits = FormLimits(FILES, int(services.settings.max_bytes), either=frozenset({"images"}))
+        limits = FormLimits(FILES, int(settings.max_bytes), either=frozenset({"images"}))
         async with received_body(request, spool, PromptBody, files=limits) as (body, files):
             wanted = body.request(base)
             if not files:
                 return await asyncio.to_thread(contexts.build, caller.tenant, wanted)
             return await checks.run(
-                lambda: _build(services, contexts, caller.tenant, wanted, files)
+                lambda: _build(searcher, contexts, caller.tenant, wanted, files)
             )
 
 
 def _build(
-    services: Services,
+    searcher: Searcher,
     contexts: PromptBuilder,
     tenant: str,
     wanted: PromptRequest,
     files: list[Path],
 ) -> PromptResult:
     """Build a prompt, searching also by the pictures sent along."""
-    vectors = tuple(services.searcher.see(tenant, file.read_bytes()) for file in files)
+    vectors = tuple(searcher.see(tenant, file.read_bytes()) for file in files)
     return contexts.build(tenant, msgspec.structs.replace(wanted, vectors=vectors))

@@ -12,9 +12,8 @@ from litestar import Controller, post
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
-from adapters.wiring import Services
 from api.auth import KEYED, check_decisions
-from api.dependencies import Requested, Spooled, Who, Wired
+from api.dependencies import Configured, Requested, Searching, Spooled, Who
 from api.multipart import FormLimits
 from api.problems import FILE_ERRORS, documented
 from api.request_bodies import received_body
@@ -31,7 +30,7 @@ from core.errors import (
 )
 from core.search import request as search_request
 from core.search.request import SearchRequest
-from core.search.searcher import SearchResults
+from core.search.searcher import Searcher, SearchResults
 
 NOTHING = np.zeros(1, np.float32)
 """Placeholder for a file's vector while the rest of the request is validated."""
@@ -62,8 +61,10 @@ class SearchRoutes(Controller):
     )
     async def search_images(
         self,
+        *,
         request: Requested,
-        services: Wired,
+        settings: Configured,
+        searcher: Searching,
         caller: Who,
         spool: Spooled,
         checks: NamedDependency[SkipValidation[CheckGate]],
@@ -80,25 +81,24 @@ class SearchRoutes(Controller):
         file is not stored.
         """
         begun = time.perf_counter()
-        limits = FormLimits(1, int(services.settings.max_bytes))
+        limits = FormLimits(1, int(settings.max_bytes))
         async with received_body(request, spool, SearchBody, files=limits) as (body, files):
             ask = body.request()
             check_decisions(caller, ask.filters.decision, "filters.decision")
             if files:
                 search_request.check(msgspec.structs.replace(ask, vector=NOTHING))
                 found = await checks.run(
-                    lambda: _search_by_file(services, caller.tenant, ask, files[0])
+                    lambda: _search_by_file(searcher, caller.tenant, ask, files[0])
                 )
             else:
-                found = await asyncio.to_thread(services.searcher.search, caller.tenant, ask)
+                found = await asyncio.to_thread(searcher.search, caller.tenant, ask)
             return render.hits(found, time.perf_counter() - begun)
 
 
 def _search_by_file(
-    services: Services, tenant: str, ask: SearchRequest, path: Path
+    searcher: Searcher, tenant: str, ask: SearchRequest, path: Path
 ) -> SearchResults:
     """Search by a picture, in the space that its vector was made for."""
-    searcher = services.searcher
     space_id = searcher.space_id(tenant, ask.space or "visual")
     vector = searcher.see(tenant, path.read_bytes())
     return searcher.search(tenant, msgspec.structs.replace(ask, vector=vector, space=space_id))

@@ -15,8 +15,8 @@ from litestar.exceptions import InternalServerException
 from litestar.params import HeaderParameter, QueryParameter, SkipValidation
 
 from adapters.wiring import Services
-from api.auth import KEYED, Caller
-from api.dependencies import Requested, Spooled, Who, Wired, number
+from api.auth import KEYED
+from api.dependencies import Requested, Spooled, Who, number
 from api.multipart import FormLimits, ReceivedForm, received
 from api.problems import DetailedError, documented
 from api.request_bodies import form_names, of_form
@@ -55,6 +55,107 @@ KEY = 255
 logger = structlog.get_logger(__name__)
 
 
+class Uploads:
+    """Acceptance of uploads: admitted, received, accepted as jobs, and answered."""
+
+    def __init__(self, services: Services, spool: UploadSpool, figures: MetricsRoutes) -> None:
+        self._acceptor = services.acceptor
+        self._jobs = services.jobs
+        self._reader = services.reader
+        self._waiter = services.waiter
+        self._spool = spool
+        self._figures = figures
+        limits = services.settings
+        self.bounds = FormLimits(limits.max_files, int(limits.max_bytes), form_names(UploadForm))
+
+    async def admit(self, request: Requested, *, repeat: bool) -> None:
+        """Refuse before a byte is written, but read the body, so that the caller is answered."""
+        try:
+            await self._spool.run(self._acceptor.admit, repeat=repeat)
+        except UnavailableError:
+            left = self.bounds.files * self.bounds.bytes
+            with suppress(InternalServerException):  # the caller has gone
+                async for chunk in request.stream():
+                    left -= len(chunk)
+                    if left < 0:
+                        break
+            raise
+
+    def accept(self, tenant: str, form: ReceivedForm, key: str | None) -> AcceptedJobs:
+        """Accept the files of a form. Raise MalformedError, DetailedError if none is accepted."""
+        if not form.files:
+            most = self.bounds.files
+            raise MalformedError(f"send 1 to {most} files as parts named file", field="file")
+        body = of_form(form.texts, UploadForm)
+        accepted = self._acceptor.uploads(
+            tenant,
+            form.files,
+            body.fields(),
+            keep_bytes=body.on_duplicate == "keep",
+            key=key,
+        )
+        self._figures.accepted(accepted.items)
+        errors = [item for item in accepted.items if isinstance(item, SeenitError)]
+        if len(errors) == len(accepted.items):
+            raise DetailedError(
+                _whole(errors),
+                errors=[
+                    render.problem(error, filename=name)
+                    for error, name in zip(errors, form.names, strict=True)
+                ],
+            )
+        return accepted
+
+    async def answer(
+        self,
+        tenant: str,
+        accepted: AcceptedJobs,
+        names: Sequence[str | None],
+        wait: float,
+    ) -> Response[images.Accepted]:
+        """Return the ids, and the state of each job if the caller waits or repeats a call."""
+        ids = [item.job_id for item in accepted.items if isinstance(item, Job)]
+        structlog.contextvars.bind_contextvars(job_ids=ids)  # this request's lines name its jobs
+        now: dict[str, images.Item] = {}
+        if wait or accepted.replayed:
+            now = await self._states(tenant, ids, wait)
+        ended = bool(wait) and all(one in now and now[one].status in ENDED for one in ids)
+        items = [_item(item, name, now) for item, name in zip(accepted.items, names, strict=True)]
+        return Response(
+            images.Accepted(items),
+            status_code=200 if ended else 202,
+            headers={"Idempotent-Replay": "true"} if accepted.replayed else {},
+        )
+
+    async def _states(self, tenant: str, ids: Sequence[str], wait: float) -> dict[str, images.Item]:
+        """Return jobs by id after at most `wait` seconds; empty if the index does not answer.
+
+        The files are accepted already: an error here would make the caller send them again.
+        """
+        try:
+            if wait:
+                await self._waiter.ended(tenant, ids, wait)
+            async with asyncio.timeout(None if wait else SOON):
+                return await asyncio.to_thread(self._now, tenant, ids, in_full=bool(wait))
+        except (SeenitError, TimeoutError) as error:
+            logger.warning("job_states_unknown", reason=str(error) or f"no answer within {SOON} s")
+            return {}
+
+    def _now(self, tenant: str, ids: Sequence[str], *, in_full: bool) -> dict[str, images.Item]:
+        jobs = [job for job in self._jobs.jobs(tenant, ids) if job is not None]
+        if in_full:
+            return {
+                view.job.job_id: render.ended(view) for view in self._reader.job_views(tenant, jobs)
+            }
+        return {job.job_id: render.queued(job) for job in jobs}
+
+
+def _item(item: Job | SeenitError, name: str | None, now: Mapping[str, images.Item]) -> images.Item:
+    if isinstance(item, SeenitError):
+        return images.Item(error=render.problem(item, filename=name))
+    return now.get(item.job_id) or render.queued(item)
+
+
 class UploadRoutes(Controller):
     """The route POST /v1/images."""
 
@@ -86,10 +187,9 @@ class UploadRoutes(Controller):
         self,
         *,
         request: Requested,
-        services: Wired,
+        uploads: NamedDependency[SkipValidation[Uploads]],
         caller: Who,
         spool: Spooled,
-        figures: NamedDependency[SkipValidation[MetricsRoutes]],
         wait: Annotated[
             float,
             QueryParameter(
@@ -119,111 +219,10 @@ class UploadRoutes(Controller):
                 field="Idempotency-Key",
             )
         number("wait", wait)
-        limits = services.settings
-        bounds = FormLimits(limits.max_files, int(limits.max_bytes), form_names(UploadForm))
-        await _admit(request, spool, services, bounds, repeat=key is not None)
-        async with received(request, spool, bounds) as form:
-            accepted = await spool.run(_accept, services, caller, form, key, figures)
-        return await _answer(services, caller, accepted, form.names, wait)
-
-
-async def _admit(
-    request: Requested, spool: UploadSpool, services: Services, bounds: FormLimits, *, repeat: bool
-) -> None:
-    """Refuse before a byte is written, but read the body, so that the caller gets the answer."""
-    try:
-        await spool.run(services.acceptor.admit, repeat=repeat)
-    except UnavailableError:
-        left = bounds.files * bounds.bytes
-        with suppress(InternalServerException):  # the caller has gone
-            async for chunk in request.stream():
-                left -= len(chunk)
-                if left < 0:
-                    break
-        raise
-
-
-def _accept(
-    services: Services, caller: Caller, form: ReceivedForm, key: str | None, figures: MetricsRoutes
-) -> AcceptedJobs:
-    if not form.files:
-        most = services.settings.max_files
-        raise MalformedError(f"send 1 to {most} files as parts named file", field="file")
-    body = of_form(form.texts, UploadForm)
-    accepted = services.acceptor.uploads(
-        caller.tenant,
-        form.files,
-        body.fields(),
-        keep_bytes=body.on_duplicate == "keep",
-        key=key,
-    )
-    figures.accepted(accepted.items)
-    errors = [item for item in accepted.items if isinstance(item, SeenitError)]
-    if len(errors) == len(accepted.items):
-        raise DetailedError(
-            _whole(errors),
-            errors=[
-                render.problem(error, filename=name)
-                for error, name in zip(errors, form.names, strict=True)
-            ],
-        )
-    return accepted
-
-
-async def _answer(
-    services: Services,
-    caller: Caller,
-    accepted: AcceptedJobs,
-    names: Sequence[str | None],
-    wait: float,
-) -> Response[images.Accepted]:
-    """Return the ids, and the state of each job if the caller waits or repeats a call."""
-    ids = [item.job_id for item in accepted.items if isinstance(item, Job)]
-    structlog.contextvars.bind_contextvars(job_ids=ids)  # this request's lines name its jobs
-    now: dict[str, images.Item] = {}
-    if wait or accepted.replayed:
-        now = await _states(services, caller.tenant, ids, wait)
-    ended = bool(wait) and all(one in now and now[one].status in ENDED for one in ids)
-    items = [_item(item, name, now) for item, name in zip(accepted.items, names, strict=True)]
-    return Response(
-        images.Accepted(items),
-        status_code=200 if ended else 202,
-        headers={"Idempotent-Replay": "true"} if accepted.replayed else {},
-    )
-
-
-def _item(item: Job | SeenitError, name: str | None, now: Mapping[str, images.Item]) -> images.Item:
-    if isinstance(item, SeenitError):
-        return images.Item(error=render.problem(item, filename=name))
-    return now.get(item.job_id) or render.queued(item)
-
-
-async def _states(
-    services: Services, tenant: str, ids: Sequence[str], wait: float
-) -> dict[str, images.Item]:
-    """Return jobs by id after at most `wait` seconds; empty if the index does not answer.
-
-    The files are accepted already: an error here would make the caller send them again.
-    """
-    try:
-        if wait:
-            await services.waiter.ended(tenant, ids, wait)
-        async with asyncio.timeout(None if wait else SOON):
-            return await asyncio.to_thread(_now, services, tenant, ids, in_full=bool(wait))
-    except (SeenitError, TimeoutError) as error:
-        logger.warning("job_states_unknown", reason=str(error) or f"no answer within {SOON} s")
-        return {}
-
-
-def _now(
-    services: Services, tenant: str, ids: Sequence[str], *, in_full: bool
-) -> dict[str, images.Item]:
-    jobs = [job for job in services.jobs.jobs(tenant, ids) if job is not None]
-    if in_full:
-        return {
-            view.job.job_id: render.ended(view) for view in services.reader.job_views(tenant, jobs)
-        }
-    return {job.job_id: render.queued(job) for job in jobs}
+        await uploads.admit(request, repeat=key is not None)
+        async with received(request, spool, uploads.bounds) as form:
+            accepted = await spool.run(uploads.accept, caller.tenant, form, key)
+        return await uploads.answer(caller.tenant, accepted, form.names, wait)
 
 
 def _whole(errors: Sequence[SeenitError]) -> SeenitError:

@@ -156,6 +156,10 @@ class RecordReader:
         stats = snapshot.index.count_records(tenant, spaces)
         return TenantCounts(stats, self._jobs.waiting(tenant), snapshot.tail.head)
 
+    def job_view(self, tenant: str, job_id: str) -> JobView:
+        """Return a job with the original that its verdict names. Raise MissingError."""
+        return self.job_views(tenant, [self._jobs.job(tenant, job_id)])[0]
+
     def job_views(self, tenant: str, jobs: Sequence[JobState]) -> list[JobView]:
         """Return jobs with the originals that their verdicts name."""
         return joined_views.jobs(self._snapshots.take(tenant), jobs)

@@ -39,7 +39,9 @@ def events(text: str) -> list[tuple[int, dict[str, Any]]]:
 
 async def stream_of(service: Service, job_id: str, after: int) -> AsyncGenerator[bytes, None]:
     """Yield the stream of a job as it is sent."""
-    async for message in jobs._stream(service, service.tenant, job_id, after):  # type: ignore[arg-type]
+    async for message in jobs._stream(
+        service.waiter, service.reader, service.tenant, job_id, after
+    ):
         yield message.encode()
 
 
