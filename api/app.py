@@ -107,8 +107,11 @@ def create_app(services: Services, local: LocalKey | None = None) -> Litestar:
         "spool": spool,
         "uploads": Uploads(services, spool, figures),
     }
+    handlers = list(ROUTES)
+    if local is not None:
+        handlers.append(local_proof(local, lambda: services.engine.status.state == "starting"))
     app = Litestar(
-        [*ROUTES, *([] if local is None else [local_proof(local, lambda: _starting(services))])],
+        handlers,
         dependencies={"caller": Provide(caller_of)} | {k: _one(v) for k, v in shared.items()},
         guards=[_guard(services, proxies, local)],
         exception_handlers={SeenitError: told, HTTPException: refused, Exception: crashed},
@@ -138,10 +141,6 @@ def _guard(services: Services, proxies: TrustedProxies, local: LocalKey | None) 
         public_url=settings.public_url,
         local=local,
     )
-
-
-def _starting(services: Services) -> bool:
-    return services.engine.status.state == "starting"
 
 
 async def _allowance(_: Request[Any, Any, State]) -> None:

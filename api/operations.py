@@ -170,7 +170,7 @@ class RecordChanges:
         found = await asyncio.to_thread(self._jobs.jobs, caller.tenant, ids)
         ended = [job for job in found if job is not None and job.status in ("done", "failed")]
         # A job that failed with GoneError: another call deleted the picture meanwhile.
-        kept = [job for job in ended if _is_held(job)]
+        kept = [job for job in ended if job.problem and job.problem.type == ConflictError.type]
         erased = Erased(
             owner_id=owner_id,
             matched=len(ids),
@@ -209,7 +209,3 @@ class RecordChanges:
     def _erase(self, tenant: str, owner_id: str) -> list[Job]:
         owned = self._reader.owned(tenant, owner_id)
         return self._acceptor.operations(tenant, [("delete", image_id) for image_id in owned])
-
-
-def _is_held(job: JobState) -> bool:
-    return job.problem is not None and job.problem.type == ConflictError.type

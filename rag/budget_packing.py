@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
+from msgspec import Struct
+
 from core.imaging.previews import Preview, Previews
 from core.records import State
 from rag import token_costs
@@ -31,33 +33,31 @@ class SizedPicture(NamedTuple):
     """Size that the signed URL names."""
 
 
-class RemainingBudget:
+class RemainingBudget(Struct):
     """The budgets of a prompt (None is no limit), and how much of them is spent."""
 
-    def __init__(self, tokens: int | None, size: int | None, spent: int) -> None:
-        self._most_tokens = tokens
-        self._most_bytes = size
-        self.tokens = spent
-        self.weight = 0
+    most_tokens: int | None
+    most_bytes: int | None
+    tokens: int
+    weight: int = 0
 
     def lacks(self, fit: SizedPicture) -> str | None:
         """Return why a picture exceeds a budget, None if it fits."""
-        if self._most_tokens is not None and self.tokens + fit.tokens > self._most_tokens:
-            left = max(0, self._most_tokens - self.tokens)
+        if self.most_tokens is not None and self.tokens + fit.tokens > self.most_tokens:
+            left = max(0, self.most_tokens - self.tokens)
             return f"it takes {fit.tokens} tokens, and {left} of token_budget are left"
-        if self._most_bytes is not None and self.weight + fit.weight > self._most_bytes:
-            left = max(0, self._most_bytes - self.weight)
+        if self.most_bytes is not None and self.weight + fit.weight > self.most_bytes:
+            left = max(0, self.most_bytes - self.weight)
             return f"it takes {fit.weight} bytes, and {left} of byte_budget are left"
         return None
 
 
-class PictureFitter:
+class PictureFitter(NamedTuple):
     """The ways to send a picture, for one model and delivery."""
 
-    def __init__(self, previews: Previews, deliver: Deliver, scale: token_costs.TokenCosts) -> None:
-        self._previews = previews
-        self._deliver = deliver
-        self._scale = scale
+    previews: Previews
+    deliver: Deliver
+    costs: token_costs.TokenCosts
 
     def ways(self, tenant: str, state: State, text: str) -> Iterator[SizedPicture]:
         """Yield the ways to send a picture, largest first. Raise MissingError, CorruptError.
@@ -65,22 +65,22 @@ class PictureFitter:
         Each preview is made only when the iterator reaches it.
         """
         words = token_costs.message(text)
-        if self._deliver == "reference":
+        if self.deliver == "reference":
             yield SizedPicture(words, 0)
-        elif self._deliver == "url":
+        elif self.deliver == "url":
             named: tuple[tuple[Size, int], ...] = (("preview", PREVIEW), ("thumb", THUMB))
             for size, side in named:
-                made = self._previews.get(tenant, state.image_id, side, state.remade)
+                made = self.previews.get(tenant, state.image_id, side, state.remade)
                 yield SizedPicture(words + self._cost(made), 0, size=size)
         else:
-            sides = (self._scale.side, *(side for side in SMALLER if side < self._scale.side))
+            sides = (self.costs.side, *(side for side in SMALLER if side < self.costs.side))
             shown = None
             for side in sides:
-                made = self._previews.get(tenant, state.image_id, side, state.remade)
+                made = self.previews.get(tenant, state.image_id, side, state.remade)
                 if shown != (made.width, made.height):  # else the picture is no larger than that
                     shown = made.width, made.height
                     tokens = words + self._cost(made)
                     yield SizedPicture(tokens, token_costs.base64(len(made.data)), data=made.data)
 
     def _cost(self, made: Preview) -> int:
-        return self._scale.cost(made.width, made.height) + token_costs.PART
+        return self.costs.cost(made.width, made.height) + token_costs.PART

@@ -22,7 +22,7 @@ class Threshold(NamedTuple):
     """Share of the answers that the calibration kept, 0 to 1; 0 if it was not calibrated."""
 
 
-class Thresholds:
+class Thresholds(NamedTuple):
     """The thresholds of one question, by kind of space.
 
     If both spaces are calibrated, the one that kept more answers decides about every picture that
@@ -31,23 +31,22 @@ class Thresholds:
     (`core/search/bands.py`).
     """
 
-    def __init__(self, needed: Mapping[str, Threshold]) -> None:
-        self._needed = dict(needed)
+    needed: Mapping[str, Threshold]
 
     def judge(self, similarities: Mapping[str, float]) -> str | None:
         """Return the kind of space that decides about a picture, None if it has no vector."""
-        known = [kind for kind in self._needed if kind in similarities]
-        measured = [kind for kind in known if self._needed[kind].kept > 0]
+        known = [kind for kind in self.needed if kind in similarities]
+        measured = [kind for kind in known if self.needed[kind].kept > 0]
         if measured:
-            return max(measured, key=lambda kind: self._needed[kind].kept)
+            return max(measured, key=lambda kind: self.needed[kind].kept)
         return max(
-            known, key=lambda kind: similarities[kind] - self._needed[kind].needed, default=None
+            known, key=lambda kind: similarities[kind] - self.needed[kind].needed, default=None
         )
 
     def passes(self, similarities: Mapping[str, float]) -> bool:
         """Return whether a picture is near enough; it is not if it has no vector in any space."""
         kind = self.judge(similarities)
-        return kind is not None and similarities[kind] >= self._needed[kind].needed
+        return kind is not None and similarities[kind] >= self.needed[kind].needed
 
     def lacking(self, best: Sequence[Mapping[str, float]]) -> str:
         """Return the best similarities of these pictures, and the thresholds, in words."""
@@ -57,7 +56,7 @@ class Thresholds:
             if kind is not None:
                 nearest[kind] = max(similarities[kind], nearest.get(kind, -1.0))
         return ", ".join(
-            f"best {kind} similarity {value:.2f}, needed {self._needed[kind].needed:.2f}"
+            f"best {kind} similarity {value:.2f}, needed {self.needed[kind].needed:.2f}"
             for kind, value in nearest.items()
         )
 

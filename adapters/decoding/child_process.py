@@ -78,7 +78,7 @@ class ChildProcess:
         command = (sys.executable, "-P", "-m", "adapters.decoding.sandbox")
         with theirs:
             number = theirs.fileno()
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 (*command, str(number), str(os.getpid()), work, told),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -86,11 +86,6 @@ class ChildProcess:
                 env=bare,
                 start_new_session=True,  # Ctrl-C is for the parent alone
             )
-
-    @property
-    def gone(self) -> bool:
-        """Return whether the process has ended."""
-        return self._process.poll() is not None
 
     def wait(self) -> str:
         """Wait until it is ready; return the reason if it has no memory limit, else nothing.
@@ -124,15 +119,15 @@ class ChildProcess:
     def end(self) -> int:
         """Return the exit status, a signal as a negative number; 0 if it had to be killed."""
         try:
-            return self._process.wait(0.5)
+            return self.process.wait(0.5)
         except subprocess.TimeoutExpired:
             self.kill()
             return 0
 
     def kill(self) -> None:
         """Kill the process; a thread that waits for its answer gets EOFError."""
-        self._process.kill()
-        self._process.wait()
+        self.process.kill()
+        self.process.wait()
 
     def hang_up(self) -> None:
         """Kill the process and close the socket; only for the thread that sends requests."""
@@ -156,7 +151,7 @@ class DecodingLane:
 
     def fill(self) -> ChildProcess:
         """Return a child that is ready. Raise UnavailableError."""
-        if self._child is None or self._child.gone:
+        if self._child is None or self._child.process.poll() is not None:
             self.drop()
             self._child = self._start()
         return self._child

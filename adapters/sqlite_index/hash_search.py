@@ -43,12 +43,20 @@ class HashSearch:
 
     def extend(self, slots: Ints, bits: Hash64) -> None:
         """Set the hashes of (n,) different slots to (n,) `bits`."""
-        places = self._places.of(slots)
+        places = self._places.find(slots)
         changed = (places < 0) | (self._view.bits[places] != bits)
         slots, bits = slots[changed], bits[changed]
         self.remove(slots)
-        view = self._room(len(slots))
-        start, end = view.filled, view.filled + len(slots)
+        view, more = self._view, len(slots)
+        if view.filled + more > len(view.bits):  # the larger one leaves out removed hashes
+            kept = np.flatnonzero(view.owners[: view.filled] >= 0)
+            size = 2 * (len(kept) + more)
+            grown = _HashSnapshot(np.empty(size, np.uint64), np.empty(size, np.int64), len(kept))
+            grown.bits[: len(kept)] = view.bits[kept]
+            grown.owners[: len(kept)] = view.owners[kept]
+            self._places.put(view.owners[kept], np.arange(len(kept)))
+            view = grown
+        start, end = view.filled, view.filled + more
         view.bits[start:end] = bits
         view.owners[start:end] = slots
         self._places.put(slots, np.arange(start, end))
@@ -56,7 +64,7 @@ class HashSearch:
 
     def remove(self, slots: Ints) -> None:
         """Remove (n,) slots; unknown ones are ignored."""
-        places = self._places.of(slots)
+        places = self._places.find(slots)
         self._view.owners[places[places >= 0]] = -1
         self._places.put(slots, np.full(len(slots), -1))
 
@@ -84,16 +92,3 @@ class HashSearch:
             for n, slot in enumerate(owners[places])
             if slot >= 0
         )
-
-    def _room(self, more: int) -> _HashSnapshot:
-        """Return a view with room for `more`; a new one leaves out removed hashes."""
-        bits, owners, count = self._view
-        if count + more <= len(bits):
-            return self._view
-        kept = np.flatnonzero(owners[:count] >= 0)
-        capacity = 2 * (len(kept) + more)
-        view = _HashSnapshot(np.empty(capacity, np.uint64), np.empty(capacity, np.int64), len(kept))
-        view.bits[: len(kept)] = bits[kept]
-        view.owners[: len(kept)] = owners[kept]
-        self._places.put(owners[kept], np.arange(len(kept)))
-        return view

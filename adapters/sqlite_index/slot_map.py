@@ -16,13 +16,8 @@ class SlotMap:
         self.count = 0
         """Number of slots that have a place."""
 
-    def of(self, slots: Ints) -> Ints:
-        """Return the (n,) places of (n,) slots; the map grows for new slots."""
-        self._reach(slots)
-        return self._at[slots]
-
     def find(self, slots: Ints) -> Ints:
-        """Return the (n,) places of (n,) slots without growing the map; safe from any thread."""
+        """Return the (n,) places of (n,) slots, -1 without one; safe from any thread."""
         at = self._at
         found = np.full(len(slots), -1, np.int64)
         inside = slots < len(at)
@@ -30,14 +25,11 @@ class SlotMap:
         return found
 
     def put(self, slots: Ints, places: Ints) -> None:
-        """Set the places of (n,) different slots; -1 removes one."""
-        self._reach(slots)
-        self.count += int(np.sum(places >= 0)) - int(np.sum(self._at[slots] >= 0))
-        self._at[slots] = places
-
-    def _reach(self, slots: Ints) -> None:
+        """Set the places of (n,) different slots; -1 removes one. The map grows for new slots."""
         needed = int(slots.max(initial=-1)) + 1
         if needed > len(self._at):
             grown = np.full(max(needed, 2 * len(self._at)), -1, np.int64)
             grown[: len(self._at)] = self._at
             self._at = grown
+        self.count += int(np.sum(places >= 0)) - int(np.sum(self._at[slots] >= 0))
+        self._at[slots] = places

@@ -69,7 +69,7 @@ class VectorSearch:
 
     def extend(self, slots: Ints, matrix: Matrix) -> None:
         """Set the vectors of (n,) different slots to the rows of an (n, d) matrix."""
-        places = self._places.of(slots)
+        places = self._places.find(slots)
         changed = places < 0
         known = np.flatnonzero(places >= 0)
         if len(known):
@@ -80,7 +80,7 @@ class VectorSearch:
 
     def remove(self, slots: Ints) -> None:
         """Remove (n,) slots; unknown ones are ignored."""
-        places = self._places.of(slots)
+        places = self._places.find(slots)
         self._view.owners[places[places >= 0]] = -1
         self._places.put(slots, np.full(len(slots), -1))
         view = self._view

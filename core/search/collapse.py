@@ -29,17 +29,21 @@ class CardReader:
         self._copies: dict[str, list[RecordCard]] = {}
 
     def read(self, ids: Sequence[str]) -> None:
-        """Read the cards of these records and of their originals."""
-        self._read(ids)
-        cards = [self.known[image_id] for image_id in ids]
-        self._read([one.original for one in cards if one is not None])
+        """Read the cards of these records, then of their originals."""
+        wanted = ids
+        for _ in range(2):
+            fresh = [one for one in dict.fromkeys(wanted) if one not in self.known]
+            if fresh:
+                self.known |= {**dict.fromkeys(fresh), **self._snapshot.cards(fresh)}
+            cards = [self.known[image_id] for image_id in ids]
+            wanted = [one.original for one in cards if one is not None]
 
     def copies(self, ids: Sequence[str]) -> dict[str, list[RecordCard]]:
         """Return the copies of these records by image_id, in the order of the index."""
         tenant = self._snapshot.tenant
         fresh = [one for one in dict.fromkeys(ids) if one not in self._copies]
         found = self._snapshot.index.find_states(tenant, originals=fresh) if fresh else []
-        self._read([copy.image_id for copy in found])
+        self.read([copy.image_id for copy in found])
         self._copies.update((image_id, []) for image_id in fresh)
         for copy in found:
             now = self.known[copy.image_id]
@@ -52,11 +56,6 @@ class CardReader:
         original = self.known[one.original]
         decision = None if original is None else original.decision
         return passes(one, filters) and shows(one.decision, decision, wanted)
-
-    def _read(self, ids: Sequence[str]) -> None:
-        fresh = [one for one in dict.fromkeys(ids) if one not in self.known]
-        if fresh:
-            self.known |= {**dict.fromkeys(fresh), **self._snapshot.cards(fresh)}
 
 
 def collapse(
