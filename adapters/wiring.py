@@ -33,6 +33,7 @@ from core.admin_tasks import AdminTasks
 from core.calibration.calibrate import Calibrator
 from core.calibration.store import CalibrationStore
 from core.embedding.backfill import Backfill
+from core.embedding.fingerprint_backfill import FingerprintBackfill
 from core.embedding.pipeline import FingerprintPipeline
 from core.embedding.registry import ModelRegistry
 from core.embedding.registry import OpensEmbedder as OpensModels
@@ -128,6 +129,7 @@ class _Ingest:
     sight: LoadsQueryPicture
     sweeper: Sweeper
     backfill: Backfill
+    fingerprints: FingerprintBackfill
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -308,6 +310,22 @@ def _connect_ingest(stores: _Stores, models: _Models) -> _Ingest:
         backfill=Backfill(
             index=stores.index, shelf=shelf, ledger=ledger, projector=projector, new_id=_new_id
         ),
+        fingerprints=_fingerprint_backfill(stores, models, ledger, projector),
+    )
+
+
+def _fingerprint_backfill(
+    stores: _Stores, models: _Models, ledger: Ledger, projector: Projector
+) -> FingerprintBackfill:
+    return FingerprintBackfill(
+        blobs=stores.blobs,
+        index=stores.index,
+        shelf=stores.shelf,
+        perceiver=models.perceiver,
+        ledger=ledger,
+        projector=projector,
+        formats=stores.settings.limits.formats,
+        new_id=_new_id,
     )
 
 

@@ -66,7 +66,7 @@ def reference(router: Router) -> OpenAPIConfig:
             Tag(name="rag", description="Pictures for the prompts of models."),
             Tag(name="jobs", description="Progress of uploads and operations."),
             Tag(name="stats", description="Counts."),
-            Tag(name="admin", description="Long tasks: reindex, backfill, calibrate."),
+            Tag(name="admin", description="Long tasks: reindex, backfills, calibrate."),
             Tag(name="health", description="For operators of the service."),
         ],
         use_handler_docstrings=True,

@@ -35,7 +35,7 @@ _COMMANDS = {
     "stats": "Count what is stored.",
     "export": "Write every record with its vectors to a file.",
     "reindex": "Make the index again from the log.",
-    "backfill": "Make the vectors that are missing.",
+    "backfill": "Make vectors that are missing, fingerprints that are old.",
     "model": "Change the model under a filled index.",
     "calibrate": "Measure from which similarity on a picture answers a question.",
     "evaluate": "Measure recall and false verdicts on photos of yours.",

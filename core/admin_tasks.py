@@ -18,9 +18,9 @@ from core.ports import Blobs
 
 KEPT_SECONDS = 24 * 3600
 """Age at which a report is deleted that no caller has collected."""
-_ALONE = frozenset({"reindex"})
-"""Kinds that run one at a time in the whole service: a second run would begin by clearing away what
-the first has made so far."""
+_ALONE = frozenset({"reindex", "backfill-pixels", "backfill-features"})
+"""Kinds that run one at a time in the whole service: a second reindex would begin by clearing away
+what the first has made so far, a second backfill would do its work twice."""
 
 _ID = re.compile("[0-9a-f]{32}")
 

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from celery import Celery
@@ -174,6 +175,8 @@ def _reindex(services: Services, _: Mapping[str, str], progress: ReportProgress)
 KINDS: dict[str, RunKind] = {
     "reindex": _reindex,
     "backfill": space_tasks.backfill,
+    "backfill-pixels": partial(space_tasks.refingerprint, part="pixels"),
+    "backfill-features": partial(space_tasks.refingerprint, part="features"),
     "calibrate": calibrate_task.calibrate,
     "model-add": space_tasks.add,
     "model-activate": space_tasks.activate,

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec.structs import asdict
 from uuid_utils import uuid7
 
 from adapters.wiring import Services
 from core import clock
+from core.embedding.fingerprint_backfill import NEWEST, FingerprintPart
 from core.errors import (
     ConflictError,
     EmbedderUnavailableError,
@@ -95,6 +97,30 @@ def backfill(
     if wanted is not None and not spaces:
         raise MissingError(f"No tenant has a space {wanted}; `seenit model list` names them.")
     return {"spaces": spaces}
+
+
+def refingerprint(
+    services: Services,
+    arguments: Mapping[str, str],
+    progress: ReportProgress,
+    *,
+    part: FingerprintPart,
+) -> dict[str, Any]:
+    """Fingerprint again, from the stored bytes, what an older version fingerprinted.
+
+    Raise MissingError for a tenant without a log.
+    """
+    found: list[dict[str, Any]] = []
+    before = 0
+    for tenant in tenants_of(services, arguments):
+
+        def heard(done: int, total: int, before: int = before) -> None:
+            progress(before + done, before + total)
+
+        counts = services.fingerprints.run(tenant, part, heard)
+        before += counts.pictures
+        found.append({"tenant": tenant, "version": NEWEST[part], **asdict(counts)})
+    return {"tenants": found}
 
 
 def spaces(

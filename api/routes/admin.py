@@ -42,7 +42,10 @@ class AdminRoutes(Controller):
     async def start_admin_task(
         self, request: Requested, admin_tasks: Tasks, caller: Who
     ) -> AdminTaskView:
-        """Start a `reindex` of the whole service, or a `backfill` or `calibrate` of the tenant.
+        """Start a `reindex` of the whole service, or another task of the tenant alone.
+
+        `backfill` computes missing vectors; `backfill-pixels` and `backfill-features` fingerprint
+        again what an older version did; `calibrate` measures thresholds.
 
         If an equal task waits or runs, no other is started and the answer names that one.
         """

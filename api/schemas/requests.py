@@ -156,7 +156,7 @@ class DecisionBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class AdminTaskBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A request for an administrative task."""
 
-    kind: Literal["reindex", "backfill", "calibrate"]
+    kind: Literal["reindex", "backfill", "backfill-pixels", "backfill-features", "calibrate"]
     space: (
         Annotated[
             str,

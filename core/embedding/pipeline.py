@@ -14,15 +14,15 @@ from core.embedding.registry import ModelRegistry
 from core.errors import EmbedderUnavailableError, SeenitError
 from core.fingerprint.fingerprint import encode_preview
 from core.fingerprint.visual_words import FEATURES_VERSION
-from core.imaging.decoding import PIXELS_VERSION
+from core.imaging.decoding import NEWEST_PIXELS_VERSION
 from core.ports import Decoder, Embedder
 from core.records import Fields, caption
 from core.types import Absent, Canonical, Fingerprint, Matrix, Query, Vector
 
 logger = logging.getLogger(__name__)
 
-PIPELINE_VERSION = f"{PIXELS_VERSION}.{FEATURES_VERSION}"
-"""Versions of the pixels and of the features computed from them, stored in each log entry."""
+PIPELINE_VERSION = f"{NEWEST_PIXELS_VERSION}.{FEATURES_VERSION}"
+"""Newest versions of the pixels and of their features, stored in each log entry."""
 
 
 class FingerprintResult(msgspec.Struct, frozen=True, kw_only=True):

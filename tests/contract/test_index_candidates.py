@@ -13,7 +13,7 @@ from core.fingerprint.visual_words import extract
 from core.matching.candidates import measure
 from core.matching.policy import Policy
 from core.ports import Index, Neighbour
-from core.types import Features, Fingerprint, Hit
+from core.types import Features, Fingerprint, Hit, Remade
 from evaluation.synthetic_photos import photo
 from tests.doubles import records as made
 from tests.doubles.records import SPACE, image_id, put, query, record, tombstone
@@ -37,6 +37,30 @@ def test_a_copy_leaves_the_candidates_and_returns(index: Index) -> None:
     assert [
         n.image_id for n in index.find_neighbours("default", SPACE, vectors[SPACE], limit=5)
     ] == [image_id(2)]
+
+
+def test_a_record_fingerprinted_again_is_found_as_it_is_now(index: Index) -> None:
+    """By its new hash, vector and digest of pixels, not by the old ones; bytes stay the same."""
+    vectors = {SPACE: made.random_vector(2)}, {SPACE: made.random_vector(5)}
+    old = made.fingerprint(2)
+    new = made.fingerprint(5, sha256=old.sha256, features_version=2, pixels_version=2)
+    put(index, 1, record(1, 1), record(2, 1, print_=old, vectors=vectors[0]))
+    remade = Remade("job", "job")
+    put(index, 2, record(2, 2, print_=new, vectors=vectors[1], remade=remade))
+    asked = [
+        query(9, fingerprint=made.fingerprint(n), vector=held[SPACE], space_id=SPACE)
+        for n, held in ((2, vectors[0]), (5, vectors[1]))
+    ]
+    hit = Hit(image_id=image_id(2), hamming=0, turn=0, similarity=pytest.approx(1.0, abs=1e-6))  # type: ignore[arg-type]
+    assert index.find_candidates("default", asked) == [[], [hit]]
+    (near,) = index.find_neighbours("default", SPACE, vectors[1][SPACE], limit=1)
+    assert near.similarity == pytest.approx(1.0, abs=1e-6)
+    found = [index.find_states("default", pixels=[one.pixels_sha256]) for one in (old, new)]
+    assert [[state.remade for state in states] for states in found] == [[], [remade]]
+    assert index.find_states("default", sha256=[old.sha256]) == found[1]
+    (held,) = index.read_records("default", [image_id(2)])
+    assert held is not None
+    assert held.fingerprint == new
 
 
 def test_a_record_that_is_no_anchor_any_more_keeps_its_vector(index: Index) -> None:

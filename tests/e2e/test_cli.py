@@ -14,6 +14,8 @@ import psutil
 import pytest
 
 from cli.main import run
+from core.fingerprint.visual_words import FEATURES_VERSION
+from core.imaging.decoding import NEWEST_PIXELS_VERSION
 from core.queries.export import Exporter
 from tests.doubles import tiny_models
 from tests.e2e.service import Service, serving
@@ -114,6 +116,13 @@ def test_beside_a_service_the_holder_settles(
     assert told(capsys, "reindex", *where)["records"] == 3
     assert told(capsys, "reindex", "--url", up.url)["records"] == 3
     assert told(capsys, "backfill", "--url", up.url) == {"spaces": []}
+    counts = {"tenant": "default", "pictures": 3, "made": 0, "unchanged": 0}
+    counts |= {"no_bytes": 0, "left_out": 0, "failed": 0}
+    old = told(capsys, "backfill", "features", *where)
+    assert old == {"tenants": [{**counts, "version": FEATURES_VERSION}]}
+    old = told(capsys, "backfill", "pixels", "--url", up.url)
+    counts["unchanged"] = 3
+    assert old == {"tenants": [{**counts, "version": NEWEST_PIXELS_VERSION}]}
     assert run(["calibrate", "--url", up.url, "--tenant", "default"]) == 2
     assert kinds(told(capsys, "check", folder / "b.jpg", *where)) == {"b.jpg": "exact"}
 
