@@ -3,7 +3,8 @@
 blobs/<t>/<image_id>               the bytes as uploaded
 pending/<t>/<job_id>               a Job that no entry of the log holds yet
 keys/<t>/<sha256 of key>/<n>       one use of an Idempotency-Key
-derived/<t>/<image_id>/…           fingerprint, preview, detail; computed again, below <op_id>/
+derived/<t>/<image_id>/…           fingerprint, preview, detail, and for drawn pictures large;
+                                   computed again, below <op_id>/
 vectors/<t>/<image_id>/<space_id>  float32, little-endian; of a caption space with /<op_id>, of
                                    pixels decoded again below <op_id>/
 fields/<t>/<image_id>/<op_id>      the caller's fields of the picture
@@ -23,7 +24,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-Part = Literal["fingerprint", "preview", "detail"]
+Part = Literal["fingerprint", "preview", "detail", "large"]
 
 ENTRIES_PER_FOLDER = 10_000
 """Entries a folder holds: listing one stays fast at this size."""

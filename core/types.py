@@ -99,6 +99,8 @@ class Canonical(Struct, frozen=True):
     frames_sha256: str = ""
     """Digest over the canonical pixels of these frames; empty for a picture of one frame."""
     hdr: HDR | None = None
+    large: bytes = b""
+    """Preview of a drawn picture with sides up to 1,600 pixels, as WebP; empty for others."""
 
 
 class Features(Struct, frozen=True):
@@ -144,6 +146,8 @@ class Fingerprint(Struct, frozen=True, kw_only=True):
     hdr: HDR | None = None
     features_version: int = 1
     """Version of the hashes and features; fingerprints stored without it have the first."""
+    large: bool = False
+    """Whether a large preview of this drawn picture is stored beside the preview."""
 
     @property
     def digested(self) -> bool:

@@ -28,6 +28,7 @@ from adapters.decoding.sandbox import (
 from core import errors
 from core.errors import BrokenError, DecoderKilledError, InputError, UnavailableError
 from core.imaging.decoding import LONGEST, STRIP
+from core.imaging.large_preview import MOST_BYTES
 from core.types import Canonical, Fingerprint, Limits
 
 logger = logging.getLogger(__name__)
@@ -38,8 +39,8 @@ _START = 30.0
 """Seconds a child may take to be ready; a quarter of one is usual."""
 _TASKS = 2_000
 """Pictures after which a child is replaced: whatever leaks in a decoder is bounded."""
-_ANSWER = LONGEST * STRIP * 3 + 1_000_000
-"""Bytes of the largest answer: the preview of a strip, and a fingerprint of under 10 KB."""
+_ANSWER = LONGEST * STRIP * 3 + MOST_BYTES + 1_000_000
+"""Bytes of the largest answer: the two previews of a strip, and a fingerprint of under 10 KB."""
 _KEPT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR")
 """Environment variables that a child may see: no keys, no passwords."""
 _SETTINGS = {
@@ -211,7 +212,15 @@ def _result(answer: DecodeResult | DecodeFailure) -> Printed:
     if not 0 < min(shape) <= max(shape) <= LONGEST or math.prod(shape) != len(answer.preview):
         raise StarvedError(_named(0))
     preview = np.frombuffer(answer.preview, np.uint8).reshape(shape).copy()
-    canonical = Canonical(preview, printed.width, printed.height, printed.format, printed.frames)
+    canonical = Canonical(
+        preview,
+        printed.width,
+        printed.height,
+        printed.format,
+        printed.frames,
+        pixels_version=printed.pixels_version,
+        large=answer.large,
+    )
     return canonical, printed
 
 

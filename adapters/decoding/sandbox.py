@@ -60,6 +60,8 @@ class DecodeResult(Struct, frozen=True, tag="done"):
     preview: bytes
     rows: int
     columns: int
+    large: bytes = b""
+    """Large preview of a drawn picture, as WebP."""
     last: bool = False
     """Whether the child ends after this answer."""
 
@@ -157,7 +159,8 @@ def _answer(asked: DecodeRequest, work: Work, limits: Limits) -> DecodeResult | 
     except Exception as error:  # noqa: BLE001 - the process's edge: the parent has to be told
         return DecodeFailure("", f"{type(error).__name__}: {error}", last=True)
     rows, columns = canonical.preview.shape[:2]
-    return DecodeResult(fingerprint, canonical.preview.tobytes(), rows, columns)
+    pixels = canonical.preview.tobytes()
+    return DecodeResult(fingerprint, pixels, rows, columns, canonical.large)
 
 
 def _find(work: str, limits: Limits) -> Work:

@@ -31,6 +31,8 @@ class FingerprintResult(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: Fingerprint
     preview: bytes
     """The preview as JPEG."""
+    large: bytes = b""
+    """The large preview of a drawn picture, as WebP."""
     vectors: dict[str, Vector]
     """Vectors by visual space_id."""
     active: str | None
@@ -116,6 +118,7 @@ class FingerprintPipeline:
             FingerprintResult(
                 fingerprint=fingerprint,
                 preview=encode_preview(canonical.preview),
+                large=canonical.large,
                 vectors=found,
                 active=active,
                 missing=missing,

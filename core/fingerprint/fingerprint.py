@@ -52,6 +52,7 @@ def fingerprint(
         frames_compared=canonical.frames_compared,
         frames_sha256=canonical.frames_sha256,
         hdr=canonical.hdr,
+        large=bool(canonical.large),
     )
 
 

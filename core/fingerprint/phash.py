@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from core.imaging.decoding import frame_digest
+from core.imaging import frames
 from core.types import Canonical, Pixels
 
 Turns = tuple[str, str, str, str, str, str, str, str]
@@ -80,7 +80,7 @@ def holds(plain: Frequencies, preview: Pixels) -> bool:
 
 def pixels_sha256(canonical: Canonical) -> str:
     """Digest the preview's pixels before encoding, with the canonical width and height."""
-    return frame_digest(canonical.preview, canonical.width, canonical.height).hex()
+    return frames.digest(canonical.preview, canonical.width, canonical.height).hex()
 
 
 def frequencies(preview: Pixels) -> Frequencies:

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import hashlib
 import io
-import struct
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+import msgspec
 import numpy as np
 from PIL import (
     AvifImagePlugin,
@@ -33,7 +33,16 @@ from PIL import (
 )
 
 from core.errors import SeenitError
-from core.imaging import cicp, flattening, headers, orientation, tiff, transparency
+from core.imaging import (
+    cicp,
+    flattening,
+    frames,
+    headers,
+    large_preview,
+    orientation,
+    tiff,
+    transparency,
+)
 from core.imaging.byte_reader import ByteReader
 from core.imaging.cicp import ColorCoding
 from core.imaging.color_profiles import to_rgb
@@ -52,15 +61,6 @@ STRIP = 128
 comparison. A picture of 16,000 by 400 would be 13 pixels high at 512."""
 LONGEST = 4096
 """Long side of a strip's preview, at most: twice the pixels of a square preview."""
-_FRAMES = 64
-"""Frames that are compared, from the first on."""
-_FRAME_PIXELS = 50_000_000
-"""Pixels of the frames after the first that are decoded, at most: half of what one picture may have
-by default, so that a long scan takes no longer than a large picture."""
-_SHOWN = 0.005
-"""Share of a frame that differs from its ground where something shows in it."""
-_DIFFERS = 16
-"""Grey levels by which a pixel differs from the ground of its frame."""
 
 
 def _heif(stream: io.BytesIO) -> ImageFile.ImageFile:
@@ -115,7 +115,11 @@ def decode(data: bytes, limits: Limits) -> Canonical:
     """
     header = inspect(data, limits)
     with _opened(data, header, limits) as opened:
-        return _canonical(opened, header, limits)
+        canonical, number = _canonical(opened, header, limits)
+    if large_preview.drawn(canonical.preview):
+        large = _large(data, header, limits, number, canonical)
+        return msgspec.structs.replace(canonical, large=large)
+    return canonical
 
 
 def whole(data: bytes, limits: Limits) -> Image.Image:
@@ -175,21 +179,23 @@ class _Frame(NamedTuple):
     """Whether version 1 of the pixels was another picture."""
 
 
-def _canonical(opened: _Opened, header: Header, limits: Limits) -> Canonical:
+def _canonical(opened: _Opened, header: Header, limits: Limits) -> tuple[Canonical, int]:
+    """Return canonical pixels, and the number of the frame that they show."""
+    number = 0
     first = _frame(opened, header, limits)
     chosen = first._replace(changed=first.changed or opened.moved)
     compared, digest, hides = 1, "", first.hides
     if header.frames > 1 and header.format != "HEIF":  # its other pictures are no frames
-        shown = _shows(first.preview)
-        frames = hashlib.sha256(frame_digest(first.preview, first.width, first.height))
+        shown = frames.shows(first.preview)
+        digests = hashlib.sha256(frames.digest(first.preview, first.width, first.height))
         for frame in _later_frames(opened, header, limits):
             compared += 1
-            frames.update(frame_digest(frame.preview, frame.width, frame.height))
+            digests.update(frames.digest(frame.preview, frame.width, frame.height))
             hides = hides or frame.hides
-            if not shown and _shows(frame.preview):
-                chosen, shown = frame._replace(changed=True), True
-        digest = frames.hexdigest()
-    return Canonical(
+            if not shown and frames.shows(frame.preview):
+                chosen, shown, number = frame._replace(changed=True), True, compared - 1
+        digest = digests.hexdigest()
+    canonical = Canonical(
         chosen.preview,
         chosen.width,
         chosen.height,
@@ -201,6 +207,18 @@ def _canonical(opened: _Opened, header: Header, limits: Limits) -> Canonical:
         frames_sha256=digest,
         hdr=opened.coding.hdr if opened.coding else None,
     )
+    return canonical, number
+
+
+def _large(data: bytes, header: Header, limits: Limits, number: int, canonical: Canonical) -> bytes:
+    """Decode a drawn picture once more for its large preview; no bytes if that shows no more."""
+    large = preview_size(canonical.width, canonical.height, large_preview.ENLARGED)
+    if not large_preview.grows(canonical.preview.shape[1::-1], large):
+        return b""
+    with _opened(data, header, limits) as opened:
+        opened.image.seek(opened.places[number])
+        pixels = _frame(opened, header, limits, large_preview.ENLARGED).preview
+    return large_preview.encode(pixels)
 
 
 def _later_frames(opened: _Opened, header: Header, limits: Limits) -> Iterator[_Frame]:
@@ -208,8 +226,8 @@ def _later_frames(opened: _Opened, header: Header, limits: Limits) -> Iterator[_
 
     Their number depends on the file alone, never on time.
     """
-    left = _FRAME_PIXELS
-    for place in opened.places[1:_FRAMES]:
+    left = frames.MOST_PIXELS
+    for place in opened.places[1 : frames.COMPARED]:
         try:
             opened.image.seek(place)
             left -= opened.image.width * opened.image.height
@@ -222,27 +240,13 @@ def _later_frames(opened: _Opened, header: Header, limits: Limits) -> Iterator[_
         yield frame
 
 
-def frame_digest(preview: Pixels, width: int, height: int) -> bytes:
-    """Return the SHA-256 of a preview's pixels and size, and of the size of its picture."""
-    rows, columns = preview.shape[:2]
-    digest = hashlib.sha256(struct.pack(">4I", width, height, columns, rows))
-    digest.update(preview.tobytes())
-    return digest.digest()
-
-
-def _shows(preview: Pixels) -> bool:
-    """Return whether a frame shows something besides its ground, the median colour."""
-    ground = np.median(preview, axis=(0, 1)).astype(np.int16)
-    return float((np.abs(preview - ground).max(axis=2) > _DIFFERS).mean()) >= _SHOWN
-
-
-def _frame(opened: _Opened, header: Header, limits: Limits) -> _Frame:
-    """Decode the frame at which the file stands."""
-    whole, extent = _load(opened.image, header, limits)
+def _frame(opened: _Opened, header: Header, limits: Limits, enlarged: float = 1.0) -> _Frame:
+    """Decode the frame at which the file stands, to a preview or one that is so much larger."""
+    whole, extent = _load(opened.image, header, limits, enlarged)
     upright = orientation.read(opened.image)
     image, unused = _without_unused_alpha(opened.image, header.format)
     ground, scale = transparency.choose(image), flattening.scale(image)
-    size = preview_size(*whole)
+    size = preview_size(*whole, enlarged)
     small = flattening.shrink(image, size, extent, ground.level, scale)
     turned = to_rgb(small, None if opened.coding else image.info.get("icc_profile"))
     if opened.coding:
@@ -265,13 +269,14 @@ def _frame(opened: _Opened, header: Header, limits: Limits) -> _Frame:
 
 
 def _load(
-    image: ImageFile.ImageFile, header: Header, limits: Limits
+    image: ImageFile.ImageFile, header: Header, limits: Limits, enlarged: float
 ) -> tuple[tuple[int, int], tuple[float, float]]:
     """Decode a frame; return the size of the whole picture, and that of its valid pixels."""
     whole = image.size
     # again: a file can tell its decoder another size
     headers.within(Header(header.format, *whole, header.frames), limits)
-    drafted = image.draft("", preview_size(*whole)) if header.format == "JPEG" else None
+    wanted = preview_size(*whole, enlarged)
+    drafted = image.draft("", wanted) if header.format == "JPEG" else None
     image.load()
     headers.within(Header(header.format, *image.size, header.frames), limits)
     if drafted is None:
@@ -285,11 +290,12 @@ def _without_unused_alpha(image: Image.Image, format: str) -> tuple[Image.Image,
     return (image.convert("RGB"), True) if unused else (image, False)
 
 
-def preview_size(width: int, height: int) -> tuple[int, int]:
+def preview_size(width: int, height: int, enlarged: float = 1.0) -> tuple[int, int]:
     """Scale a size to a long side of PREVIEW, or a longer one that leaves a short side of STRIP.
 
-    Never enlarge, never go beyond LONGEST or below one pixel.
+    Never enlarge, never go beyond LONGEST or below one pixel. All three are multiplied by
+    `enlarged`.
     """
     scale = max(PREVIEW / max(width, height), STRIP / min(width, height))
-    scale = min(1.0, scale, LONGEST / max(width, height))
+    scale = min(1.0, enlarged * min(scale, LONGEST / max(width, height)))
     return max(1, round(width * scale)), max(1, round(height * scale))

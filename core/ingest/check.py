@@ -63,7 +63,9 @@ class Checker:
                 raise decoded
             (picture,) = self._perceiver.embed(tenant, [decoded], urgent=True)
             query = picture.query(self._new_id())
-            with self._gallery.holding(tenant, [(query, picture.preview)], stored=False):
+            large = {query.image_id: picture.large}
+            held = [(query, picture.preview)]
+            with self._gallery.holding(tenant, held, stored=False, large=large):
                 verdict, decision = self._ledger.check(tenant, query, picture.missing)
         logger.debug("checked", extra={"tenant": tenant, "verdict": verdict.kind})
         return verdict, decision

@@ -154,6 +154,7 @@ class IngestProcess:
                     image_id=job.image_id,
                     fingerprint=embedded[job.job_id].fingerprint,
                     preview=embedded[job.job_id].preview,
+                    large=embedded[job.job_id].large,
                     vectors=embedded[job.job_id].vectors,
                 )
                 for job in jobs

@@ -46,6 +46,9 @@ class AlignedPicture(Struct, frozen=True, kw_only=True):
     """phash of the eight turns, 16 hex digits each; for a candidate only the first is read."""
     detail: Callable[[], DetailKeypoints]
     """Loader of keypoints, called at most once, and only when needed; it may store its result."""
+    large: Callable[[], Pixels | None] = lambda: None
+    """Loader of the large preview of a drawn picture, None where there is none: sides up to 1,600
+    pixels, as `large_preview.ENLARGED` has them."""
 
 
 class _Found(Struct, frozen=True):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from core.errors import CorruptError, MissingError
 from core.fingerprint.fingerprint import decode_preview
 from core.fingerprint.keypoints import KEYPOINTS_VERSION, DetailKeypoints, detail
+from core.imaging import large_preview
 from core.lru_cache import LRUCache
 from core.matching.alignment import AlignedPicture, align
 from core.matching.policy import Policy
@@ -44,14 +45,23 @@ class PictureLoader:
 
     @contextmanager
     def holding(
-        self, tenant: str, items: Sequence[tuple[Query, bytes]], *, stored: bool
+        self,
+        tenant: str,
+        items: Sequence[tuple[Query, bytes]],
+        *,
+        stored: bool,
+        large: Mapping[str, bytes] | None = None,
     ) -> Iterator[None]:
-        """Hold these pictures in memory; keypoints of those not `stored` are never written."""
+        """Hold these pictures in memory; keypoints of those not `stored` are never written.
+
+        `large` has the large previews of those not `stored`, by image_id.
+        """
         mine = [(tenant, query.image_id) for query, _ in items]
         for key, (query, preview) in zip(mine, items, strict=True):
             self._held[key] = query, preview
             if not stored:
-                self._pictures.put((*key, None), self._lay(query, preview, None))
+                given = (large or {}).get(query.image_id)
+                self._pictures.put((*key, None), self._lay(query, preview, None, given))
         try:
             yield
         finally:
@@ -117,7 +127,9 @@ class PictureLoader:
             logger.error("preview_damaged", extra=about)  # noqa: TRY400  no traceback needed
             return None
 
-    def _lay(self, query: Query, preview: bytes, tenant: str | None) -> AlignedPicture:
+    def _lay(
+        self, query: Query, preview: bytes, tenant: str | None, large: bytes | None = None
+    ) -> AlignedPicture:
         pixels = decode_preview(preview)
 
         def keypoints() -> DetailKeypoints:
@@ -131,7 +143,19 @@ class PictureLoader:
             uncompared=fingerprint.uncompared,
             turns=fingerprint.turns,
             detail=keypoints,
+            large=lambda: self._large(tenant, query, large),
         )
+
+    def _large(self, tenant: str | None, query: Query, held: bytes | None) -> Pixels | None:
+        """Decode a large preview that is held or stored; a damaged or missing one is as none."""
+        try:
+            if held is None and tenant is not None and query.fingerprint.large:
+                held = self._shelf.large(tenant, query.image_id, query.remade)
+            return large_preview.decode(held) if held else None
+        except (MissingError, CorruptError) as error:
+            about = {"tenant": tenant, "image_id": query.image_id, "reason": str(error)}
+            logger.warning("large_preview_unread", extra=about)
+            return None
 
     def _detail(self, tenant: str | None, query: Query, pixels: Pixels) -> DetailKeypoints:
         if tenant is None:

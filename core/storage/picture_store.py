@@ -29,6 +29,8 @@ class StoredFingerprint(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: Fingerprint
     preview: bytes
     """Preview as JPEG; empty if the one before stays."""
+    large: bytes = b""
+    """Large preview of a drawn picture, as WebP; empty for others."""
     vectors: dict[str, Vector] = {}
     """Vectors by visual space."""
     op_id: str | None = None
@@ -73,6 +75,9 @@ class PictureStore:
             ]
             if item.preview:
                 objects.append((keys.derived(tenant, image_id, "preview", op_id), item.preview))
+            if item.large:  # without other pixels it belongs to those of the upload
+                made = op_id if item.preview else None
+                objects.append((keys.derived(tenant, image_id, "large", made), item.large))
         self._blobs.put(objects)
         for item in items:
             self._fingerprints.put((tenant, item.image_id, item.op_id), item.fingerprint)
@@ -216,6 +221,12 @@ class PictureStore:
             keys.derived(tenant, image_id, "preview", remade.pixels if remade else None)
         )
 
+    def large(self, tenant: str, image_id: str, remade: Remade | None = None) -> bytes:
+        """Read the large preview of a drawn picture, a WebP. Raise MissingError."""
+        return self._blobs.get(
+            keys.derived(tenant, image_id, "large", remade.pixels if remade else None)
+        )
+
     def thumb(self, tenant: str, image_id: str, remade: Remade | None = None) -> bytes:
         """Make a JPEG thumbnail of at most 160 pixels from the preview. Raise MissingError."""
         return thumb(decode_preview(self.preview(tenant, image_id, remade)))
@@ -296,12 +307,12 @@ class PictureStore:
         )
 
     def drop_pixels(self, tenant: str, state: State) -> None:
-        """Remove preview, keypoints and visual vectors that an older state names.
+        """Remove previews, keypoints and visual vectors that an older state names.
 
         Its fingerprint stays, as the log's earlier entries are replayed with it.
         """
         image_id, op_id = state.image_id, state.remade.pixels if state.remade else None
-        parts: tuple[keys.Part, ...] = ("preview", "detail")
+        parts: tuple[keys.Part, ...] = ("preview", "large", "detail")
         self._blobs.delete(
             [
                 *(keys.derived(tenant, image_id, part, op_id) for part in parts),

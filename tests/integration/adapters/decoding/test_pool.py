@@ -34,7 +34,7 @@ from core.ports import Decoder
 from core.types import Limits
 from tests.doubles.hostile_decoders import order
 from tests.samples.image_files import every
-from tests.samples.pictures import jpeg, photo
+from tests.samples.pictures import TEMPLATES, jpeg, photo, png
 
 LIMITS = Limits(seconds=3.0, pixels=10_000_000)
 FILES = every()
@@ -43,8 +43,10 @@ LINUX = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's limits
 
 @pytest.fixture(scope="module")
 def pictures() -> list[bytes]:
-    """Make photos as JPEG, the last one a strip with a long preview."""
-    return [*(jpeg(photo(seed, 320, 240)) for seed in range(5)), jpeg(photo(5, 2000, 100))]
+    """Make photos as JPEG, a strip with a long preview, and a drawn picture with a large one."""
+    receipt = TEMPLATES["receipts"](1).resize((720, 1440))
+    photos = (jpeg(photo(seed, 320, 240)) for seed in range(4))
+    return [*photos, jpeg(photo(5, 2000, 100)), png(receipt)]
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +101,7 @@ def test_children_answer_as_this_process_would(
     for one, (canonical, _) in zip(found, expected, strict=True):
         assert not isinstance(one, SeenitError)
         assert np.array_equal(one[0].preview, canonical.preview)
+        assert one[0].large == canonical.large
         assert (one[0].width, one[0].height) == (canonical.width, canonical.height)
 
 

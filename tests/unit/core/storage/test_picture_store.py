@@ -11,14 +11,16 @@ from core import keys
 from core.errors import MissingError
 from core.fingerprint.fingerprint import encode_preview, fingerprint
 from core.fingerprint.keypoints import KEYPOINTS_VERSION, DetailKeypoints
-from core.matching.policy import POLICY
+from core.matching.alignment import AlignedPicture, align
+from core.matching.policy import POLICY, Policy
 from core.ports import Blobs
 from core.records import Fields, LogPlace
+from core.storage import picture_loader
 from core.storage.picture_loader import PictureLoader
 from core.storage.picture_store import PictureStore, StoredFingerprint, StoredVector
-from core.types import Hit, Limits, Query, Remade
+from core.types import Comparison, Hit, Limits, Query, Remade
 from tests.doubles.records import record
-from tests.samples.pictures import jpeg, photo
+from tests.samples.pictures import TEMPLATES, jpeg, photo, png
 
 
 def written(image_id: str, seed: int = 1) -> StoredFingerprint:
@@ -81,6 +83,31 @@ def test_a_write_after_a_purge_leaves_no_pixels() -> None:
         shelf.preview("t", "a")
 
 
+def drawn_picture(image_id: str) -> StoredFingerprint:
+    """Return a drawn picture, which has a large preview."""
+    image = TEMPLATES["receipts"](1).resize((720, 1440))
+    canonical, made = fingerprint(png(image), Limits())
+    return StoredFingerprint(
+        image_id=image_id,
+        fingerprint=made,
+        preview=encode_preview(canonical.preview),
+        large=canonical.large,
+    )
+
+
+def test_large_preview_is_stored_beside_the_preview_and_goes_with_it() -> None:
+    """Only a drawn picture has one; a purge and a removal take it."""
+    blobs, item = open_blobs("memory://"), drawn_picture("a")
+    shelf = PictureStore(blobs)
+    shelf.write("t", [item, written("b"), drawn_picture("c")])
+    assert shelf.large("t", "a") == item.large
+    shelf.purge("t", "a")
+    shelf.remove("t", ["c"])
+    for image_id in ("a", "b", "c"):
+        with pytest.raises(MissingError):
+            shelf.large("t", image_id)
+
+
 def test_a_removal_takes_every_object_and_memory() -> None:
     """It takes those of that picture, and of no other."""
     blobs = open_blobs("memory://")
@@ -116,6 +143,32 @@ def test_a_comparison_is_the_same_in_hand_and_on_the_shelf() -> None:
             results.append(gallery.align("t", query(one), Hit(image_id="b", hamming=0)))
     assert results[0].confirmed
     assert all(result == results[0] for result in results)
+
+
+@pytest.mark.parametrize("where", ["held", "stored", "lost"])
+def test_large_preview_reaches_the_comparison(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is in hand, or read from the store when it is needed; None where there is none."""
+    item, other, pairs = drawn_picture("a"), written("b"), list[AlignedPicture]()
+
+    def aligned(
+        query: AlignedPicture, candidate: AlignedPicture, hit: Hit, policy: Policy
+    ) -> Comparison:
+        pairs.extend((query, candidate))
+        return align(query, candidate, hit, policy)
+
+    monkeypatch.setattr(picture_loader, "align", aligned)
+    blobs = open_blobs("memory://")
+    shelf = PictureStore(blobs)
+    shelf.write("t", [other] if where == "held" else [item, other])
+    if where == "lost":
+        blobs.delete([keys.derived("t", "a", "large")])
+    gallery = PictureLoader(shelf, POLICY, lambda _: None)
+    held = [(query(item), item.preview)] if where == "held" else []
+    with gallery.holding("t", held, stored=False, large={"a": item.large}):
+        gallery.align("t", query(item), Hit(image_id="b", votes=5))
+        large, none = (picture.large() for picture in pairs)
+    assert none is None
+    assert large is None if where == "lost" else large is not None and large.shape == (1440, 720, 3)
 
 
 def test_a_check_leaves_nothing_behind() -> None:

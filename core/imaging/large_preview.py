@@ -1,0 +1,60 @@
+"""Larger preview of a drawn picture, so that its small print can be compared.
+
+Drawn pictures (documents, screens, charts) have areas of exactly one colour, and print that is 3 to
+4 pixels high at 512 pixels; photos have neither.
+"""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from PIL import Image
+
+from core.errors import CorruptError
+from core.types import Pixels
+
+ENLARGED = 1600 / 512
+"""Sides of the large preview in those of the small one: up to 1,600 pixels."""
+MOST_BYTES = 2_000_000
+"""Bytes of an encoded large preview, at most; a larger one is no drawing and is left out."""
+_FLAT = 0.4
+"""Share of exactly flat pixels of a drawn picture's preview. Measured: forms, receipts, charts and
+chats have 0.5 to 0.9, also as JPEG; 5 of 1,300 photos reach it, and 254 of 300 goods on a white
+ground. Dense print (newspapers) does not."""
+_GAIN = 1.25
+"""Least growth of a side at which a large preview is worth its bytes."""
+_QUALITY, _METHOD = 80, 2
+"""WebP's quality and effort. Measured on 259 drawn pictures of 47 layouts: 37 KB on average and at
+most 168 KB, the preview of 512 pixels 41 KB; the second decode and this encoding take 45 ms. A JPEG
+of quality 85 is 2.5 times as large."""
+
+
+def drawn(preview: Pixels) -> bool:
+    """Return whether enough pixels of a preview equal their right and lower neighbours."""
+    middle = preview[:-1, :-1]
+    if not middle.size:
+        return False
+    flat = (middle == preview[1:, :-1]).all(axis=2) & (middle == preview[:-1, 1:]).all(axis=2)
+    return float(flat.mean()) >= _FLAT
+
+
+def grows(size: tuple[int, int], large: tuple[int, int]) -> bool:
+    """Return whether a large preview shows clearly more than one of `size` (width and height)."""
+    return max(large) >= _GAIN * max(size)
+
+
+def encode(pixels: Pixels) -> bytes:
+    """Encode a large preview as WebP; return no bytes if it has more than MOST_BYTES."""
+    held = io.BytesIO()
+    Image.fromarray(pixels).save(held, "WEBP", quality=_QUALITY, method=_METHOD)
+    return held.getvalue() if held.tell() <= MOST_BYTES else b""
+
+
+def decode(data: bytes) -> Pixels:
+    """Decode a stored large preview to (height, width, 3). Raise CorruptError if it is none."""
+    try:
+        with Image.open(io.BytesIO(data), formats=["WEBP"]) as image:
+            return np.array(image.convert("RGB"), dtype=np.uint8)
+    except (OSError, ValueError, SyntaxError) as fault:
+        raise CorruptError(f"a stored large preview cannot be read ({fault})") from fault
