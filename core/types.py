@@ -115,6 +115,12 @@ class Features(Struct, frozen=True):
     width: int
     height: int
     """Size of the small preview in which the points lie, in pixels."""
+    negative: bytes = b""
+    """(2m, tables) uint32: words of the negative, then of the mirrored negative, of the first m
+    keypoints; empty in version 1."""
+    uncertain: bytes = b""
+    """(2n + 2m, tables, 2) uint8: the least certain bits of each word of words, mirrored and
+    negative, in that order; empty in version 1."""
 
 
 class Fingerprint(Struct, frozen=True, kw_only=True):
@@ -430,6 +436,8 @@ class Hit(Struct, frozen=True, kw_only=True):
     votes: int | None = None
     mirrored: bool = False
     """Whether the votes came from the mirrored query."""
+    negative: bool = False
+    """Whether the votes came from the negative of the query."""
     remade: Remade | None = None
     """Objects that replace those of its upload, as the view of the log names them."""
 

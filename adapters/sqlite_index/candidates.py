@@ -47,10 +47,10 @@ def hits(
             features = query.fingerprint.features
             if words and features.words:
                 voted = memory.words.search(features, policy.feature_top, without)
-                for slot, votes, mirrored in voted:
-                    if votes < policy.feature_votes:
+                for slot, ballot in voted:
+                    if ballot.votes < policy.feature_votes:
                         break
-                    by_slot.setdefault(slot, {}).update(votes=votes, mirrored=mirrored)
+                    by_slot.setdefault(slot, {}).update(ballot._asdict())
         found.append(
             [
                 Hit(image_id=memory.ids[slot], **by_slot[slot])  # type: ignore[arg-type]  # gathered above

@@ -9,7 +9,7 @@ from itertools import islice
 
 from adapters.sqlite_index import mapping
 from adapters.sqlite_index.slot_map import Ints
-from core.matching.inverted_index import InvertedIndex
+from core.matching.inverted_index import FoundRow, InvertedIndex
 from core.types import Features
 
 _BATCH = 4_096
@@ -40,14 +40,12 @@ class WordTerms:
                     self._terms.remove(slot)
         self._extend(stored)
 
-    def search(
-        self, features: Features, top: int, without: AbstractSet[int]
-    ) -> list[tuple[int, int, bool]]:
-        """Return at most `top` (slot, votes, mirrored), most votes first, none of `without`."""
+    def search(self, features: Features, top: int, without: AbstractSet[int]) -> list[FoundRow]:
+        """Return at most `top` slots with their votes, most votes first, none of `without`."""
         with self._lock:
             hidden = sum(slot in self._prints for slot in without)
             found = self._terms.search(features, top + hidden)
-        return [each for each in found if each[0] not in without][:top]
+        return [each for each in found if each.row not in without][:top]
 
     def _extend(self, stored: Iterable[tuple[int, bytes]]) -> None:
         pairs = iter(stored)

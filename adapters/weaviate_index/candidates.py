@@ -14,6 +14,7 @@ from adapters.weaviate_index import collections, mapping, visual_words
 from adapters.weaviate_index.mapping import ANCHOR, StoredRecord, key
 from adapters.weaviate_index.record_reads import LEAN, RecordReads, all_of
 from core.errors import MalformedError
+from core.matching.hough_voting import Ballot
 from core.matching.inverted_index import InvertedIndex
 from core.matching.policy import Policy
 from core.types import Hit, Query, Vector
@@ -89,8 +90,8 @@ class CandidateSearch:
                 by_id[image_id] = {"hamming": hamming, "turn": turn}
             for image_id, similarity in self._similar(tenant, query, hide, answer.alike, anchors):
                 by_id.setdefault(image_id, {}).update(similarity=similarity)
-            for image_id, votes, mirrored in self._voted(query, hide, table, rows):
-                by_id.setdefault(image_id, {}).update(votes=votes, mirrored=mirrored)
+            for image_id, ballot in self._voted(query, hide, table, rows):
+                by_id.setdefault(image_id, {}).update(ballot._asdict())
             ordered = sorted(by_id.keys() - hide, key=lambda one: anchors[one].born)
             found.append([Hit(image_id=one, **by_id[one]) for one in ordered])
         return found
@@ -221,16 +222,16 @@ class CandidateSearch:
 
     def _voted(
         self, query: Query, hide: set[str], table: InvertedIndex, ids: Sequence[str]
-    ) -> Iterable[tuple[str, int, bool]]:
-        """Yield (image_id, votes, mirrored) of at most the policy's top."""
+    ) -> Iterable[tuple[str, Ballot]]:
+        """Yield (image_id, ballot) of at most the policy's top."""
         words = query.fingerprint.features
         if not len(table) or not words.words or not query.fingerprint.comparable:
             return
         found = table.search(words, self._policy.feature_top + len(hide))
         kept = [one for one in found if ids[one[0]] not in hide]
-        for row, votes, mirrored in kept[: self._policy.feature_top]:
-            if votes >= self._policy.feature_votes:
-                yield ids[row], votes, mirrored
+        for row, ballot in kept[: self._policy.feature_top]:
+            if ballot.votes >= self._policy.feature_votes:
+                yield ids[row], ballot
 
     def _check(self, queries: Sequence[Query]) -> None:
         for query in queries:

@@ -16,7 +16,8 @@ from weaviate.classes.config import DataType, Property, Tokenization
 from weaviate.classes.query import Filter
 from weaviate.collections import Collection
 
-from core.fingerprint.word_rarity import COMMON, EMPTY, rare
+from core.fingerprint.visual_words import query_sketches, terms
+from core.fingerprint.word_rarity import COMMON, EMPTY, commonness, rare
 from core.types import Features
 
 PROPERTIES = [
@@ -59,11 +60,17 @@ class VisualWordSource:
     def ask(
         self, anchors: Collection[Any, Any], features: Features, limit: int
     ) -> list[tuple[str, str]]:
-        """Return (object id, image_id) of anchors like a picture or its mirror, best first."""
+        """Return (object id, image_id) of anchors like a picture, best first.
+
+        Its mirror image and its negatives are queried too, and of a small tenant the neighbours
+        of every word.
+        """
         found: dict[str, tuple[str, float]] = {}
-        below = EMPTY if self._is_small(anchors) else COMMON
-        for way in (features.words, features.mirrored):
-            words = tokens(rare(way, below))
+        small = self._is_small(anchors)
+        below = EMPTY if small else COMMON
+        for way in query_sketches(features):
+            asked = way.words if small else np.unique(terms(way.sketch.codes))
+            words = tokens(asked[commonness(asked) < below])
             if not words:
                 continue
             answer = anchors.query.bm25(

@@ -38,7 +38,7 @@ class KeypointCollection(NamedTuple):
 
     def words(self) -> list[bytes]:
         """Return the words of each picture, as in `Features.words`."""
-        made = visual_words._words(self.rooted)
+        made = visual_words._words(visual_words._projected(self.rooted))
         return [
             made[start:end].tobytes()
             for start, end in zip(self.starts[:-1], self.starts[1:], strict=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from core.matching.hough_voting import SHARED
+from core.matching.inverted_index import InvertedIndex
 from core.matching.policy import Policy
 from core.types import Hit, Query, Vector
 
@@ -25,8 +25,7 @@ class BatchCandidates:
         self._order: list[Query] = []
         self._hashes: NDArray[np.uint64] = np.zeros(16, np.uint64)
         self._spaces: dict[str, tuple[list[int], list[Vector]]] = {}
-        self._words: list[frozenset[int]] = []
-        self._all: set[int] = set()
+        self._words = InvertedIndex()
 
     def __contains__(self, image_id: object) -> bool:
         return image_id in self._ids
@@ -43,9 +42,7 @@ class BatchCandidates:
             slots, vectors = self._spaces.setdefault(anchor.space_id, ([], []))
             slots.append(slot)
             vectors.append(anchor.vector)
-        words = _words(anchor.fingerprint.features.words)
-        self._words.append(words)
-        self._all |= words
+        self._words.add(slot, anchor.fingerprint.features)
 
     def near(self, query: Query) -> list[Hit]:
         """Return the hits among the anchors, without itself and incomparable ones."""
@@ -71,16 +68,5 @@ class BatchCandidates:
         return {slots[n] for n in np.flatnonzero(near)}
 
     def _by_words(self, query: Query) -> set[int]:
-        features = query.fingerprint.features
-        found: set[int] = set()
-        for words_of in (features.words, features.mirrored):
-            known = _words(words_of) & self._all
-            if len(known) >= SHARED:
-                found.update(
-                    slot for slot, words in enumerate(self._words) if len(known & words) >= SHARED
-                )
-        return found
-
-
-def _words(words: bytes) -> frozenset[int]:
-    return frozenset(np.frombuffer(words, np.uint32).tolist())
+        found = self._words.search(query.fingerprint.features, len(self._order))
+        return {one.row for one in found}

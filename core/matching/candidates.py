@@ -13,16 +13,16 @@ from functools import lru_cache
 import numpy as np
 from msgspec.structs import replace
 
-from core.fingerprint.visual_words import reflected, sketch
+from core.fingerprint.visual_words import query_sketches, sketch
 from core.matching import hough_voting
 from core.matching.policy import Policy
-from core.types import Candidates, Features, Fingerprint, Hit, Query, Vector
+from core.types import Candidates, Fingerprint, Hit, Query, Vector
 
 _RANK = 60
 """Constant of reciprocal rank fusion: rank r counts 1 / (60 + r) (Cormack, Clarke and Buettcher
 2009)."""
 _REMEMBERED = 1_024
-"""Pictures whose features stay unpacked, 8 KB each: a batch is compared pair by pair."""
+"""Pictures whose features stay unpacked, up to 50 KB each: a batch is compared pair by pair."""
 
 
 def measure(
@@ -42,9 +42,8 @@ def measure(
     )
     close = hamming <= policy.phash_radius
     similarity = _similarity(query.vector, vector, policy)
-    ways = _asked(query.fingerprint.features)
-    count, mirrored = hough_voting.ballot(ways, _asked(other.features)[0])
-    agree = count >= policy.feature_votes
+    won = hough_voting.ballot(_asked(query.fingerprint.features), _stored(other.features))
+    agree = won.votes >= policy.feature_votes
     if not close and similarity is None and not agree:
         return None
     return Hit(
@@ -52,8 +51,9 @@ def measure(
         hamming=hamming if close else None,
         turn=turn if close else None,
         similarity=similarity,
-        votes=count if agree else None,
-        mirrored=mirrored and agree,
+        votes=won.votes if agree else None,
+        mirrored=won.mirrored and agree,
+        negative=won.negative and agree,
     )
 
 
@@ -69,7 +69,7 @@ def fuse(hits: Iterable[Hit], policy: Policy) -> Candidates:
         joined[hit.image_id] = hit if known is None else _join(known, hit)
     found = [_within(hit, policy) for hit in joined.values()]
     found = _cut(found, _by_similarity, policy.visual_top, similarity=None)
-    found = _cut(found, _by_votes, policy.feature_top, votes=None, mirrored=False)
+    found = _cut(found, _by_votes, policy.feature_top, votes=None, mirrored=False, negative=False)
     found = [hit for hit in found if any(key(hit) is not None for key in _KEYS)]
     worth: dict[str, float] = {hit.image_id: 0.0 for hit in found}
     for key in _KEYS:
@@ -120,9 +120,8 @@ def _similarity(one: Vector | None, other: Vector | None, policy: Policy) -> flo
     return cosine if cosine >= policy.visual_floor else None
 
 
-@lru_cache(_REMEMBERED)
-def _asked(made: Features) -> hough_voting.Ways:
-    return sketch(made), reflected(made)
+_stored = lru_cache(_REMEMBERED)(sketch)
+_asked = lru_cache(_REMEMBERED)(query_sketches)
 
 
 # --- one list -----------------------------------------------------------------------------------
@@ -162,6 +161,7 @@ def _join(one: Hit, other: Hit) -> Hit:
         similarity=one.similarity if one.similarity is not None else other.similarity,
         votes=voted.votes,
         mirrored=voted.mirrored,
+        negative=voted.negative,
     )
 
 
@@ -172,7 +172,7 @@ def _within(hit: Hit, policy: Policy) -> Hit:
     if hit.similarity is not None and hit.similarity < policy.visual_floor:
         hit = replace(hit, similarity=None)
     if hit.votes is not None and hit.votes < policy.feature_votes:
-        hit = replace(hit, votes=None, mirrored=False)
+        hit = replace(hit, votes=None, mirrored=False, negative=False)
     return hit
 
 

@@ -12,17 +12,19 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.fingerprint.visual_words import Sketch, vocabulary
+from core.fingerprint.visual_words import QuerySketch, Sketch, vocabulary
 
 Ints = NDArray[np.int64]
-Ways = tuple[Sketch, Sketch]
-"""Sketches of a picture as it is, and mirrored."""
 
-_CLOSE_SHIFT = 0.08
-"""Tolerance of the shift, as a share of the stored picture's long side."""
-_CLOSE_SCALE = 0.5
+_CLOSE_SHIFT = 0.15
+"""Tolerance of the shift, as a share of the distance of two keypoints in the stored picture."""
+_LEAST_SHIFT, _MOST_SHIFT = 0.02, 0.06
+"""Bounds of that tolerance, as shares of the stored picture's long side. Measured: with a fixed
+share of 0.08, half an octave and 20 degrees a new photo among 600 others had 0.087 false candidates
+by three votes, with these 0.003, and the edits were found as before, slanted and bent ones too."""
+_CLOSE_SCALE = 0.4
 """Tolerance of the scale, in octaves."""
-_CLOSE_TURN = 20.0
+_CLOSE_TURN = 15.0
 """Tolerance of the rotation, in degrees."""
 _CLOSE_CODE = 8
 """Bits of 48 in which two keypoints may differ and still be a pair. Two pictures with a common word
@@ -30,9 +32,9 @@ are compared by whole codes: words alone found a third fewer pairs."""
 SHARED = 2
 """Keypoints with a common word that have to agree before all keypoints are compared: lost none of
 800 edited photos that have five votes, and excludes 99 of 100 other pictures (measured)."""
-_SAMPLE = 12
+_SAMPLE = 24
 """Pairs of keypoints with a common word that are sampled for that."""
-_PAIRS = 32
+_PAIRS = 64
 """Pairs of one candidate that vote; more add nothing."""
 _CLASSES = (2, 4)
 """Numbers of pairs per picture up to which pictures are counted together."""
@@ -46,18 +48,28 @@ class VotePairs(NamedTuple):
     theirs: Ints
 
 
-def ballot(query: Ways, candidate: Sketch) -> tuple[int, bool]:
-    """Count the votes for one stored picture, and return whether the mirrored query has more."""
+class Ballot(NamedTuple):
+    """Votes for a stored picture, and the way of the query that has the most."""
+
+    votes: int
+    mirrored: bool
+    negative: bool
+
+
+def ballot(query: Sequence[QuerySketch], candidate: Sketch) -> Ballot:
+    """Count the votes for one stored picture in each way of the query; return the first best."""
     words, owners = vocabulary(candidate.codes)
-    straight, mirrored = (_ask(way, candidate, words, owners) for way in query)
-    return max(straight, mirrored), mirrored > straight
+    ballots = (
+        Ballot(_ask(way, candidate, words, owners), way.mirrored, way.negative) for way in query
+    )
+    return max(ballots, key=lambda one: one.votes)
 
 
-def _ask(way: Sketch, candidate: Sketch, words: NDArray[np.uint32], owners: Ints) -> int:
-    asked, asking = vocabulary(way.codes)
-    _, here, there = np.intersect1d(asked, words, assume_unique=True, return_indices=True)
-    pairs = sifted(np.zeros(len(here), np.int64), asking[here], owners[there])
-    return int(tally(way, [candidate])[0]) if promising(way, [candidate], pairs)[0] else 0
+def _ask(way: QuerySketch, candidate: Sketch, words: NDArray[np.uint32], owners: Ints) -> int:
+    _, here, there = np.intersect1d(way.words, words, assume_unique=True, return_indices=True)
+    pairs = sifted(np.zeros(len(here), np.int64), way.owners[here], owners[there])
+    sketch = way.sketch
+    return int(tally(sketch, [candidate])[0]) if promising(sketch, [candidate], pairs)[0] else 0
 
 
 def sifted(which: Ints, ours: Ints, theirs: Ints) -> VotePairs:
@@ -169,9 +181,13 @@ def _agreement(
     y = ours[:, None, :, 1] - ours[:, :, None, 1]
     right = across[:, :, None] * x - down[:, :, None] * y
     below = down[:, :, None] * x + across[:, :, None] * y
-    right -= theirs[:, None, :, 0] - theirs[:, :, None, 0]
-    below -= theirs[:, None, :, 1] - theirs[:, :, None, 1]
-    reach = (64 * _CLOSE_SHIFT * sides)[:, None, None]
+    aside = theirs[:, None, :, 0] - theirs[:, :, None, 0]
+    under = theirs[:, None, :, 1] - theirs[:, :, None, 1]
+    right -= aside
+    below -= under
+    side = (64 * sides)[:, None, None]
+    reach = _CLOSE_SHIFT * np.sqrt(aside * aside + under * under)
+    reach = np.clip(reach, _LEAST_SHIFT * side, _MOST_SHIFT * side)
     near: NDArray[np.bool_] = right * right + below * below <= reach * reach
     return near & (apart <= _CLOSE_SCALE) & (bend <= _CLOSE_TURN)
 

@@ -14,13 +14,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.fingerprint.visual_words import Sketch, reflected, sketch, sketches, terms, vocabulary
-from core.matching.hough_voting import SHARED, Ints, promising, sifted, tally
+from core.fingerprint.visual_words import QuerySketch, Sketch, query_sketches, sketches, terms
+from core.matching.hough_voting import SHARED, Ballot, Ints, promising, sifted, tally
 from core.types import Features
 
 Arrays = dict[str, NDArray[Any]]
-Found = tuple[int, int, bool]
-"""Row, votes, and whether the mirrored query found it."""
+
+
+class FoundRow(NamedTuple):
+    """A stored picture by the caller's number, with its votes."""
+
+    row: int
+    ballot: Ballot
+
 
 _MERGE = 4
 """Number of equal runs that are merged into one."""
@@ -93,19 +99,19 @@ class InvertedIndex:
         if len(self._sketches) - len(self._slots) > max(_DEAD, len(self._sketches) // 4):
             self._renew()
 
-    def search(self, features: Features, top: int = 20) -> list[Found]:
-        """Find the pictures that agree with this one or its mirror image, most votes first.
+    def search(self, features: Features, top: int = 20) -> list[FoundRow]:
+        """Find the pictures that agree with this one, its mirror image or negative, best first.
 
         Returns at most `top`. Pictures with common words are examined, up to 512 by the sum of the
         idf of these words; pictures without votes are left out; ties come in the order of rows.
         """
-        best: dict[int, tuple[int, bool]] = {}
-        for mirrored, way in enumerate((sketch(features), reflected(features))):
+        best: dict[int, Ballot] = {}
+        for way in query_sketches(features):
             for slot, count in self._ask(way):
-                if count > best.get(slot, (0, False))[0]:
-                    best[slot] = count, bool(mirrored)
-        found = [(int(self._rows[slot]), *won) for slot, won in best.items()]
-        return sorted(found, key=lambda one: (-one[1], one[0]))[:top]
+                if slot not in best or count > best[slot].votes:
+                    best[slot] = Ballot(count, way.mirrored, way.negative)
+        found = [FoundRow(int(self._rows[slot]), won) for slot, won in best.items() if won.votes]
+        return sorted(found, key=lambda one: (-one.ballot.votes, one.row))[:top]
 
     def dump(self) -> Arrays:
         """Return the content as arrays for `load`; about 3 KB per picture."""
@@ -178,7 +184,7 @@ class InvertedIndex:
         """Rebuild the index from the pictures that remain."""
         self.__dict__.update(InvertedIndex.load(self.dump()).__dict__)
 
-    def _ask(self, way: Sketch) -> Iterator[tuple[int, int]]:
+    def _ask(self, way: QuerySketch) -> Iterator[tuple[int, int]]:
         """Yield slots and their votes in one direction."""
         met = self._meet(way)
         counts = np.bincount(met.slots, minlength=len(self._sketches))
@@ -193,13 +199,13 @@ class InvertedIndex:
         kept = place[met.slots] >= 0
         pairs = sifted(place[met.slots[kept]], met.ours[kept], met.theirs[kept])
         stored = [one for one in map(self._sketches.__getitem__, slots.tolist()) if one is not None]
-        slots = slots[promising(way, stored, pairs)]
+        slots = slots[promising(way.sketch, stored, pairs)]
         stored = [one for one in map(self._sketches.__getitem__, slots.tolist()) if one is not None]
-        return zip(slots.tolist(), tally(way, stored).tolist(), strict=True)
+        return zip(slots.tolist(), tally(way.sketch, stored).tolist(), strict=True)
 
-    def _meet(self, way: Sketch) -> _Met:
+    def _meet(self, way: QuerySketch) -> _Met:
         """Return every posting of the words of a query, except common ones."""
-        asked, owners = vocabulary(way.codes)
+        asked, owners = way.words, way.owners
         places = [_find(run, asked) for run in self._runs]
         frequency = sum((counts for _, counts in places), np.zeros(len(asked), np.int64))
         if self._gone:

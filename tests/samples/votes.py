@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from core.fingerprint.visual_words import reflected, sketch
-from core.matching.hough_voting import ballot
+from core.fingerprint.visual_words import query_sketches, sketch
+from core.matching.hough_voting import Ballot, ballot
 from core.types import Features
 
 
-def votes(query: Features, candidate: Features) -> tuple[int, bool]:
-    """Count what agrees on one scale, turn and shift, and say whether the query is mirrored."""
-    return ballot((sketch(query), reflected(query)), sketch(candidate))
+def votes(query: Features, candidate: Features) -> Ballot:
+    """Count what agrees on one scale, turn and shift, in the best way of the query."""
+    return ballot(query_sketches(query), sketch(candidate))

@@ -48,7 +48,7 @@ def test_finds_edits_with_the_votes_of_the_pair(stored: list[Features]) -> None:
     table.extend(range(MADE), stored)
     for name in ("crop-40", "mirror", "screenshot"):
         query = visual_words.extract(np.asarray(EDITS[name].image(photo(5, 224, 168), 3)))
-        assert table.search(query)[0] == (5, *votes(query, stored[5]))
+        assert table.search(query)[0] == (5, votes(query, stored[5]))
 
 
 def test_every_answer_is_that_of_the_pair(stored: list[Features]) -> None:
@@ -56,10 +56,8 @@ def test_every_answer_is_that_of_the_pair(stored: list[Features]) -> None:
     table = InvertedIndex()
     table.extend(range(MADE), stored)
     found = table.search(stored[0])
-    assert found[0][0] == 0
-    assert [(count, mirrored) for _, count, mirrored in found] == [
-        votes(stored[0], stored[row]) for row, _, _ in found
-    ]
+    assert found[0].row == 0
+    assert [one.ballot for one in found] == [votes(stored[0], stored[row]) for row, _ in found]
 
 
 def test_order_of_adding_does_not_matter(stored: list[Features]) -> None:
@@ -79,11 +77,11 @@ def test_removed_is_not_found(stored: list[Features]) -> None:
     table.extend(range(MADE), stored)
     table.remove(4)
     table.remove(999)
-    assert 4 not in [row for row, _, _ in table.search(stored[4])]
+    assert 4 not in [row for row, _ in table.search(stored[4])]
     table.add(4, stored[0])
     assert (len(table), 4 in table) == (MADE, True)
-    assert 4 not in [row for row, count, _ in table.search(stored[4]) if count >= 5]
-    assert [row for row, count, _ in table.search(stored[0]) if count >= 5] == [0, 4]
+    assert 4 not in [row for row, one in table.search(stored[4]) if one.votes >= 5]
+    assert [row for row, one in table.search(stored[0]) if one.votes >= 5] == [0, 4]
 
 
 def test_nothing_in_nothing_out(stored: list[Features]) -> None:
@@ -104,8 +102,7 @@ def test_top_is_a_bound() -> None:
     table = InvertedIndex()
     one = scattered(0)
     table.extend(range(30), [one] * 30)
-    best = votes(one, one)[0]
-    assert table.search(one, 5) == [(row, best, False) for row in range(5)]
+    assert table.search(one, 5) == [(row, votes(one, one)) for row in range(5)]
 
 
 Step = tuple[str, int, int]
