@@ -109,6 +109,20 @@ def agrees(hit: Hit, policy: Policy) -> bool:
     return close or (hit.votes is not None and hit.votes >= policy.feature_votes)
 
 
+def hopeful(query: Fingerprint, other: Fingerprint, hit: Hit, policy: Policy) -> bool:
+    """Return whether the pixels of a candidate may confirm it, before any are decoded.
+
+    Hashes and vectors come near by chance, in more pictures the more are stored. Where both
+    pictures are rich in keypoints, those of a copy agree, though they may share too few words.
+    """
+    if hit.votes is not None:
+        return True
+    ways, stored = _asked(query.features), _stored(other.features)
+    if min(len(ways[0].sketch.codes), len(stored.codes)) < policy.rich:
+        return True
+    return hough_voting.alike(ways, stored) >= policy.feature_votes
+
+
 # --- one pair -----------------------------------------------------------------------------------
 
 

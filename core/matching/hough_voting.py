@@ -72,6 +72,11 @@ def _ask(way: QuerySketch, candidate: Sketch, words: NDArray[np.uint32], owners:
     return int(tally(sketch, [candidate])[0]) if promising(sketch, [candidate], pairs)[0] else 0
 
 
+def alike(query: Sequence[QuerySketch], candidate: Sketch) -> int:
+    """Count the votes of all keypoints, also where no words are shared: the best of the ways."""
+    return max(int(tally(way.sketch, [candidate])[0]) for way in query)
+
+
 def sifted(which: Ints, ours: Ints, theirs: Ints) -> VotePairs:
     """Sort pairs and remove duplicates; numbers of keypoints are below 4,096."""
     key = np.unique(which << 24 | ours << 12 | theirs)

@@ -33,6 +33,10 @@ class Policy(Struct, frozen=True, kw_only=True):
     three, 284 have four; every false candidate costs one alignment, never a verdict."""
     feature_top: int = 20
     """Pictures whose features vote."""
+    rich: int = 50
+    """Keypoints from which the lack of votes speaks against a candidate of hash or vector alone;
+    measured: of 303 edited photos that the hash finds all have five votes, of 600 x 300 pairs of
+    other photos that it finds none has two."""
     candidates: int = 32
     """Candidates examined for one picture, at most."""
     matches: int = 20

@@ -12,10 +12,11 @@ from core.fingerprint.keypoints import KEYPOINTS_VERSION, DetailKeypoints, detai
 from core.imaging import large_preview
 from core.lru_cache import LRUCache
 from core.matching.alignment import AlignedPicture, align
+from core.matching.candidates import hopeful
 from core.matching.policy import Policy
 from core.records import Fields
 from core.storage.picture_store import PictureStore
-from core.types import Comparison, Evidence, Hit, Pixels, Query, Remade
+from core.types import Comparison, Evidence, Hit, Pixels, Query, Remade, Signal
 
 logger = logging.getLogger(__name__)
 
@@ -72,17 +73,24 @@ class PictureLoader:
 
     def align(self, tenant: str, query: Query, hit: Hit) -> Comparison:
         """Align a picture with a hit and compare them; without pixels nothing is confirmed."""
+        if not self._is_hopeful(tenant, query, hit):
+            return _by_hit(hit, "looks alike")
         one = self._picture(tenant, query.image_id, query.remade)
         other = self._picture(tenant, hit.image_id, hit.remade)
         if one is None or other is None:
-            evidence = Evidence(
-                hamming=hit.hamming,
-                similarity=hit.similarity,
-                votes=hit.votes,
-                words="there are no pixels left to lay it over",
-            )
-            return Comparison(relation="unrelated", evidence=evidence)
+            return _by_hit(hit, "there are no pixels left to lay it over")
         return align(one, other, hit, self._policy)
+
+    def _is_hopeful(self, tenant: str, query: Query, hit: Hit) -> bool:
+        if hit.votes is not None:
+            return True
+        held = self._held.get((tenant, hit.image_id))
+        found = (
+            held[0].fingerprint
+            if held is not None
+            else self._shelf.fingerprints(tenant, [(hit.image_id, hit.remade)])[0]
+        )
+        return found is None or hopeful(query.fingerprint, found, hit, self._policy)
 
     def query(self, tenant: str, image_id: str, remade: Remade | None = None) -> Query:
         """Return a picture's query. Raise MissingError if its fingerprint is not stored."""
@@ -165,3 +173,20 @@ class PictureLoader:
             known = detail(pixels)
             self._shelf.write_detail(tenant, query.image_id, known, query.remade)
         return known
+
+
+def _by_hit(hit: Hit, words: str) -> Comparison:
+    """Return the hit's measurements, which confirm nothing."""
+    found: dict[Signal, float | None] = {
+        "phash": hit.hamming,
+        "visual": hit.similarity,
+        "features": hit.votes,
+    }
+    evidence = Evidence(
+        signals=tuple(name for name, measured in found.items() if measured is not None),
+        hamming=hit.hamming,
+        similarity=hit.similarity,
+        votes=hit.votes,
+        words=words,
+    )
+    return Comparison(relation="unrelated", evidence=evidence)

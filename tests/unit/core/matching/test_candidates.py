@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from core.fingerprint.fingerprint import fingerprint
-from core.matching.candidates import agrees, fuse, measure, worth
+from core.matching.candidates import agrees, fuse, hopeful, measure, worth
 from core.matching.policy import Policy
 from core.types import Candidates, Fingerprint, Hit, Limits, Query, Vector
 from tests.samples.pictures import EDITS, flat, jpeg, photo
@@ -84,6 +84,16 @@ def test_flat_pictures_are_near_nothing() -> None:
     vector = np.array([1, 0], np.float32)
     assert measure(asking(seen(-1), vector), "a", seen(-1), vector, POLICY) is None
     assert measure(asking(seen(0), vector), "a", seen(-1), vector, POLICY) is None
+
+
+def test_candidates_by_hash_or_vector_alone_need_keypoints_that_agree() -> None:
+    """Another photo has none, an edited one has; of few keypoints nothing is expected."""
+    by_hash = Hit(image_id="a", hamming=12, turn=0)
+    assert not hopeful(seen(0), seen(1), by_hash, POLICY)
+    assert not hopeful(seen(0), seen(1), Hit(image_id="a", similarity=0.95), POLICY)
+    assert hopeful(seen(0, "jpeg-10"), seen(0), by_hash, POLICY)
+    assert hopeful(seen(0), seen(-1), by_hash, POLICY)
+    assert hopeful(seen(0), seen(1), replace(by_hash, votes=3), POLICY)
 
 
 def test_agreement_of_sources_ranks_first() -> None:
