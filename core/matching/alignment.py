@@ -162,9 +162,8 @@ def _examined(
     )
     if geometry is None:
         return Comparison("unrelated", evidence)
-    seen = examine(
-        query.preview, candidate.preview, found.matrix, negative=found.negative, flow=found.flow
-    )
+    here, there, matrix = _finest(query, candidate, found.matrix)
+    seen = examine(here, there, matrix, negative=found.negative, flow=found.flow)
     uncompared = tuple(dict.fromkeys((*query.uncompared, *candidate.uncompared)))
     said = statements(geometry, seen, uncompared)
     variant = seen.finding in {"variant", "recoloured"}
@@ -180,3 +179,18 @@ def _examined(
             words=words(said),
         ),
     )
+
+
+def _finest(
+    query: AlignedPicture, candidate: AlignedPicture, matrix: Map
+) -> tuple[Pixels, Pixels, Map]:
+    """Return the large previews and the map between them where both pictures are drawn.
+
+    Print of a document is too small to be compared at 512 pixels.
+    """
+    here, there = query.large(), candidate.large()
+    if here is None or there is None:
+        return query.preview, candidate.preview, matrix
+    shrink = homography.resizing(region.size_of(query.preview), region.size_of(here))
+    grow = homography.resizing(region.size_of(there), region.size_of(candidate.preview))
+    return here, there, grow @ matrix @ shrink

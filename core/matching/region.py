@@ -46,7 +46,12 @@ class Side(NamedTuple):
     @property
     def size(self) -> Size:
         """Return width and height in pixels."""
-        return self.pixels.shape[1], self.pixels.shape[0]
+        return size_of(self.pixels)
+
+
+def size_of(pixels: Pixels) -> Size:
+    """Return the width and height of (height, width, 3) pixels."""
+    return pixels.shape[1], pixels.shape[0]
 
 
 class SharedRegion(Struct, frozen=True):
