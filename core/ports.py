@@ -196,12 +196,14 @@ class IndexRecords(Protocol):
         sha256: Sequence[str] = (),
         pixels: Sequence[str] = (),
         originals: Sequence[str] = (),
+        confirmed: Sequence[str] = (),
         variants: Sequence[str] = (),
     ) -> list[State]:
         """Return live records with one of these digests, or copies of one of these originals.
 
-        Records whose verdict names one of `variants` as a variant are returned too. Each once, in
-        log order of acceptance; an original is no copy of itself.
+        `confirmed` also finds the records that name one of these among their confirmed matches,
+        whether as their original or not, and `variants` those that name one as a variant. Each
+        once, in log order of acceptance; an original is no copy of itself.
         """
 
 

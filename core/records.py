@@ -13,7 +13,9 @@ from core.types import (
     ChosenSpace,
     Content,
     Decision,
+    Evidence,
     Fingerprint,
+    Match,
     Remade,
     SpaceKind,
     Value,
@@ -22,8 +24,8 @@ from core.types import (
 )
 
 FORMAT = 4
-"""The newest format of an entry that this version reads; 2 adds held records, 3 variants, and
-4 pictures fingerprinted again."""
+"""The newest format of an entry that this version reads; 2 adds held records, 3 variants and
+confirmed matches beyond those that a verdict lists, and 4 pictures fingerprinted again."""
 ENTRY_OPERATIONS = 64
 """Maximum operations in one entry of the log."""
 ENTRY_BYTES = 1 << 20
@@ -84,6 +86,8 @@ class State(Struct, frozen=True, kw_only=True):
     """Decisions still on their way to its copies, by job_id; the last one is in force."""
     hold_until: str | None = None
     """Before this time it is neither deleted nor purged."""
+    unlisted: tuple[Match, ...] = ()
+    """Confirmed matches beyond those listed, with the evidence that a decision depends on."""
     remade: Remade | None = None
     """Objects that replace those of its upload."""
 
@@ -102,6 +106,21 @@ class State(Struct, frozen=True, kw_only=True):
         """Return the image_id that stands for this record: its own if it is no copy."""
         copy = self.verdict.kind in COPY_KINDS
         return self.verdict.original if copy and self.verdict.original else self.image_id
+
+    @property
+    def confirmed(self) -> dict[str, Evidence | None]:
+        """Return the evidence of every confirmed match by image_id, a copy's original first."""
+        if self.verdict.original is None:
+            return {}
+        found: dict[str, Evidence | None] = {self.verdict.original: None}
+        listed = (match for match in self.verdict.matches if match.confirmed)
+        found.update((match.image_id, match.evidence) for match in (*listed, *self.unlisted))
+        return found
+
+    @property
+    def contained(self) -> tuple[str, ...]:
+        """Return the image_ids of its confirmed matches besides its original."""
+        return tuple(one for one in self.confirmed if one != self.original)
 
 
 class Problem(Struct, frozen=True, kw_only=True):

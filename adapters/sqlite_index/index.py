@@ -116,11 +116,19 @@ class SQLiteIndex:
         sha256: Sequence[str] = (),
         pixels: Sequence[str] = (),
         originals: Sequence[str] = (),
+        confirmed: Sequence[str] = (),
         variants: Sequence[str] = (),
     ) -> list[State]:
-        """Return live records with one of these digests, originals or variants, in log order."""
+        """Return live records with one of these digests, originals or matches, in log order.
+
+        A record's original is one of its confirmed matches.
+        """
         found: dict[int, bytes] = {}
-        columns = (("sha256", sha256), ("pixels", pixels), ("original_id", originals))
+        columns = (
+            ("sha256", sha256),
+            ("pixels", pixels),
+            ("original_id", (*originals, *confirmed)),
+        )
         with self._at(tenant) as now:
             for column, values in columns:
                 if values:
@@ -131,15 +139,17 @@ class SQLiteIndex:
                             (now.number, json.dumps(list(values))),
                         ).fetchall()
                     )
-            if variants:
-                found.update(
-                    now.db.execute(
-                        "SELECT r.slot, r.state FROM variants v CROSS JOIN records r "
-                        "ON r.row = v.row WHERE v.tenant = ? "
-                        "AND v.variant IN (SELECT value FROM json_each(?))",
-                        (now.number, json.dumps(list(variants))),
-                    ).fetchall()
-                )
+            named = (("confirmed", "confirmed", confirmed), ("variants", "variant", variants))
+            for table, column, others in named:
+                if others:
+                    found.update(
+                        now.db.execute(
+                            f"SELECT r.slot, r.state FROM {table} m CROSS JOIN records r "  # noqa: S608  # constants
+                            "ON r.row = m.row WHERE m.tenant = ? "
+                            f"AND m.{column} IN (SELECT value FROM json_each(?))",
+                            (now.number, json.dumps(list(others))),
+                        ).fetchall()
+                    )
         return [mapping.read_state(found[slot]) for slot in sorted(found)]
 
     def find_candidates(

@@ -89,6 +89,11 @@ def able_of(state: bytes, fields: bytes) -> int:
     return able(read_state(state), _read_fields(fields))
 
 
+def contained_in(state: bytes) -> str:
+    """Return the rows of table `confirmed` for a stored state, in JSON, for a migration."""
+    return msgspec.json.encode(read_state(state).contained).decode()
+
+
 def words_of(stored: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, str, str, str, str]]:
     """Yield row and texts of each stored (row, fields) that has any, for a migration."""
     for row, data in stored:

@@ -98,6 +98,10 @@ def _write(db: sqlite3.Connection, number: int, next_slot: int, record: Record) 
         ((number, tag, record.state.accepted_at, image_id, row) for tag in record.fields.tags),
     )
     db.executemany(
+        "INSERT INTO confirmed VALUES (?, ?, ?)",
+        ((number, other, row) for other in record.state.contained),
+    )
+    db.executemany(
         "INSERT OR IGNORE INTO variants VALUES (?, ?, ?)",
         ((number, variant, row) for variant in record.state.verdict.variants),
     )
@@ -115,10 +119,11 @@ def _write(db: sqlite3.Connection, number: int, next_slot: int, record: Record) 
 
 
 def _clear(db: sqlite3.Connection, number: int, row: int, slot: int) -> None:
-    """Delete the words, tags, variants and vectors of a record, which `_write` inserts again."""
+    """Delete the words, tags, matches and vectors of a record, which `_write` inserts again."""
     spaces = db.execute("SELECT spaces FROM records WHERE row = ?", (row,)).fetchone()[0]
     db.execute(f"DELETE FROM {schema.words(number)} WHERE rowid = ?", (row,))  # noqa: S608  # a number
     db.execute("DELETE FROM tags WHERE row = ?", (row,))
+    db.execute("DELETE FROM confirmed WHERE row = ?", (row,))
     db.execute("DELETE FROM variants WHERE row = ?", (row,))
     db.executemany(
         "DELETE FROM vectors WHERE tenant = ? AND space_id = ? AND slot = ?",

@@ -2,8 +2,9 @@
 
 `slot` numbers the records of a tenant from 0 in order of projection and is never reused; in-memory
 arrays are indexed by it. `row` numbers the records of all tenants. `phash` is NULL if a record is
-no candidate. `variants` lists the pictures that a record's verdict names as variants. Each tenant
-has its own full-text table, so that no tenant's texts affect the ranking of another's.
+no candidate. `variants` lists the pictures that a record's verdict names as variants,
+`confirmed` its confirmed matches besides its original. Each tenant has its own full-text table, so
+that no tenant's texts affect the ranking of another's.
 """
 
 from __future__ import annotations
@@ -197,7 +198,19 @@ CREATE TABLE variants (
 CREATE INDEX variant_by_row ON variants (row);
 """
 
-STEPS = (_FIRST, _SECOND, _THIRD)
+_FOURTH = """
+CREATE TABLE confirmed (
+    tenant INTEGER NOT NULL,
+    confirmed TEXT NOT NULL,
+    row INTEGER NOT NULL,
+    PRIMARY KEY (tenant, confirmed, row)
+) WITHOUT ROWID;
+CREATE INDEX confirmed_by_row ON confirmed (row);
+INSERT INTO confirmed SELECT r.tenant, c.value, r.row
+    FROM records r, json_each(contained_in(r.state)) c WHERE r.original_id IS NOT NULL;
+"""
+
+STEPS = (_FIRST, _SECOND, _THIRD, _FOURTH)
 """Migrations from version n to n + 1; a released one is never changed."""
 
 
@@ -264,6 +277,7 @@ def migrate(db: sqlite3.Connection) -> None:
             )
         db.create_function("held_of", 1, mapping.held_of, deterministic=True)
         db.create_function("able_of", 2, mapping.able_of, deterministic=True)
+        db.create_function("contained_in", 1, mapping.contained_in, deterministic=True)
         db.execute("BEGIN IMMEDIATE")
         try:
             if version(db) == have:  # else another process was faster

@@ -162,14 +162,19 @@ class WeaviateIndex:
         sha256: Sequence[str] = (),
         pixels: Sequence[str] = (),
         originals: Sequence[str] = (),
+        confirmed: Sequence[str] = (),
         variants: Sequence[str] = (),
     ) -> list[State]:
-        """Return live records with one of these digests, originals or variants, in log order."""
+        """Return live records with one of these digests, originals or matches, in log order.
+
+        A record's original is one of its confirmed matches.
+        """
         return self._now.reading.find_states(
             tenant,
             sha256=set(sha256),
             pixels=set(pixels),
             originals=set(originals),
+            confirmed=set(confirmed),
             variants=set(variants),
         )
 

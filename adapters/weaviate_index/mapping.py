@@ -166,6 +166,7 @@ def record(
         "seq": record.seq,
         "born": born,
         "pixels": state.pixels,
+        "confirmed": list(state.contained) or None,
         "variants": list(state.verdict.variants) or None,
         "spaces": sorted(record.vectors) or None,
         "held": list(state.spaces) or None,

@@ -39,7 +39,7 @@ class RecordReads:
         found: dict[str, list[StoredRecord]] = {}
         wanted = list(dict.fromkeys(image_ids))
         for one in self.store.find(collections.RECORD, tenant, "image_id", wanted, properties):
-            read = _held(one)
+            read = stored(one)
             found.setdefault(read.image_id, []).append(read)
         return found
 
@@ -78,13 +78,15 @@ class RecordReads:
         sha256: AbstractSet[str],
         pixels: AbstractSet[str],
         originals: AbstractSet[str],
+        confirmed: AbstractSet[str],
         variants: AbstractSet[str],
     ) -> list[State]:
-        """Return live records with one of these digests, originals or variants, in log order."""
+        """Return live records with one of these digests, originals or matches, in log order."""
         asked = (
             ("sha256", sha256),
             ("pixels", pixels),
-            ("original_id", originals),
+            ("original_id", originals | confirmed),
+            ("confirmed", confirmed),
             ("variants", variants),
         )
         found = [one for column, values in asked for one in self._with(tenant, column, values)]
@@ -95,6 +97,7 @@ class RecordReads:
             if state.sha256 in sha256
             or state.pixels in pixels
             or (state.original in originals and state.original != state.image_id)
+            or not confirmed.isdisjoint(state.confirmed)
             or not variants.isdisjoint(state.verdict.variants)
         ]
 
@@ -220,7 +223,8 @@ def all_of(futures: Iterable[Future[T]]) -> list[T]:
     return [one.result() for one in those]
 
 
-def _held(one: Found) -> StoredRecord:
+def stored(one: Found) -> StoredRecord:
+    """Convert an object of the collection of records."""
     told = one.properties
     return StoredRecord(
         image_id=str(told["image_id"]),

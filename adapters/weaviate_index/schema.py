@@ -27,7 +27,7 @@ from weaviate.exceptions import (
     WeaviateInvalidInputError,
 )
 
-from adapters.weaviate_index import collections, visual_words
+from adapters.weaviate_index import collections, confirmed_matches, visual_words
 from adapters.weaviate_index.collections import META, Collections, Made
 from adapters.weaviate_index.grpc_errors import GRPCError
 from adapters.weaviate_index.mapping import WORDS, key
@@ -217,8 +217,20 @@ def _second(client: WeaviateClient, held: Collections, layout: SchemaLayout) -> 
             raise  # else another process was faster
 
 
+def _third(client: WeaviateClient, held: Collections, layout: SchemaLayout) -> None:
+    """Add the confirmed matches besides the original, and fill them in."""
+    del layout
+    records = client.collections.use(held.name(collections.RECORD))
+    try:
+        records.config.add_property(_exact("confirmed", DataType.TEXT_ARRAY))
+    except (WeaviateInvalidInputError, UnexpectedStatusCodeError) as error:
+        if "already exists" not in str(error):
+            raise
+    confirmed_matches.fill(client, held)
+
+
 Step = Callable[[WeaviateClient, Collections, SchemaLayout], None]
-STEPS: tuple[Step, ...] = (_first, _second)
+STEPS: tuple[Step, ...] = (_first, _second, _third)
 """Migrations; released ones are never changed."""
 
 

@@ -17,8 +17,9 @@ LONGEST = 4_000
 TENANTS = 256
 """Tails in the cache, of the tenants last used: each may hold megabytes, and a missing one costs
 three reads of the log."""
-_HOLDS, _VARIANTS, _REMADE = 2, 3, 4
-"""Formats of entries with a held record, a variant, and a picture fingerprinted again."""
+_HOLDS, _MATCHES, _REMADE = 2, 3, 4
+"""Formats of entries with a held record, with a variant or more confirmed matches than are listed,
+and with a picture fingerprinted again."""
 
 
 class BehindError(IndexUnavailableError):
@@ -101,8 +102,8 @@ def format_of(operations: Sequence[Operation]) -> int:
     states = [state for operation in operations for state in operation.states]
     if any(state.remade for state in states):
         return _REMADE
-    if any(state.verdict.variants for state in states):
-        return _VARIANTS
+    if any(state.verdict.variants or state.unlisted for state in states):
+        return _MATCHES
     return _HOLDS if any(state.hold_until for state in states) else 1
 
 

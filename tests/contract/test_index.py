@@ -12,7 +12,7 @@ import pytest
 from adapters.sqlite_index import SQLiteIndex
 from core.errors import IndexUnavailableError
 from core.ports import Filters, Index, IndexPage, ServiceIndex
-from core.records import EXTERNAL_ID, Fields
+from core.records import EXTERNAL_ID, Fields, State
 from tests.doubles import records as made
 from tests.doubles.records import OTHER, SPACE, image_id, outcome, put, query, record, tombstone
 
@@ -76,6 +76,7 @@ def test_an_unknown_tenant_has_nothing(index: Index) -> None:
     assert index.find_states("nobody", sha256=["a"], pixels=["b"]) == []
     assert index.find_states("nobody", originals=[image_id(1)]) == []
     assert index.find_states("nobody", variants=[image_id(1)]) == []
+    assert index.find_states("nobody", confirmed=[image_id(1)]) == []
     asked = query(1, vector=made.random_vector(1), space_id=SPACE)
     assert index.find_candidates("nobody", [asked]) == [[]]
     assert index.list_records("nobody", Filters(), 5) == IndexPage([], more=False)
@@ -251,6 +252,29 @@ def test_variants_are_found_by_what_they_name(index: Index) -> None:
     index.project_entry("default", 4, [changed], [tombstone(2, 4)], [])
     assert index.find_states("default", variants=both) == [copy.state]
     assert index.find_states("default", variants=[image_id(3)]) == [changed.state]
+
+
+def test_a_record_is_found_by_every_confirmed_match(index: Index) -> None:
+    """By its original and by the others, listed or not, until it names them no longer."""
+    put(index, 1, *(record(n, 1) for n in range(1, 5)))
+    plain, collage = record(5, 2, original=2), record(6, 2, original=1, contains=(2, 3))
+    put(index, 2, plain, collage)
+
+    def naming(*numbers: int) -> list[State]:
+        return index.find_states("default", confirmed=[image_id(n) for n in numbers])
+
+    assert [naming(n) for n in range(1, 5)] == [
+        [collage.state],
+        [plain.state, collage.state],
+        [collage.state],
+        [],
+    ]
+    assert naming(1, 2, 3) == [plain.state, collage.state]
+    less = record(6, 3, original=1, contains=(3,))
+    put(index, 3, less)
+    assert [naming(n) for n in range(1, 4)] == [[less.state], [plain.state], [less.state]]
+    index.project_entry("default", 4, [], [tombstone(6, 4)], [])
+    assert naming(1, 3) == []
 
 
 def test_outcomes_are_listed_newest_first_by_status(index: Index) -> None:

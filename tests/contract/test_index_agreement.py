@@ -36,6 +36,7 @@ FIELDS = st.builds(
     external_id=st.sampled_from([None, "x"]),
 )
 DECISIONS: st.SearchStrategy[Value] = st.sampled_from(["allow", "review", "block"])
+OTHERS = st.lists(st.integers(0, PICTURES - 1), max_size=3, unique=True)
 MOMENTS = st.sampled_from([made.moment(n) for n in range(4)])
 """Uploads often come in the same millisecond."""
 
@@ -67,6 +68,7 @@ def changes(draw: st.DrawFn, tenant: str, seq: int) -> Record:
         seq,
         tenant=tenant,
         original=original,
+        contains=draw(OTHERS) if original is not None else (),
         variants=sorted(variants),
         decision=draw(DECISIONS),
         anchor=draw(st.booleans()),
@@ -137,6 +139,9 @@ def agree(index: Index, tenant: str, seq: int, model: Model) -> None:
     assert index.read_tombstones(tenant, ids) == [model.buried.get(each) for each in ids]
     assert [index.find_states(tenant, originals=[each]) for each in ids] == [
         model.copies(each) for each in ids
+    ]
+    assert [index.find_states(tenant, confirmed=[each]) for each in ids] == [
+        model.naming(each) for each in ids
     ]
     assert [index.find_states(tenant, variants=[each]) for each in ids] == [
         model.variants(each) for each in ids

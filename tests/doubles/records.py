@@ -95,6 +95,7 @@ def record(
     *,
     tenant: str = "default",
     original: int | None = None,
+    contains: Sequence[int] = (),
     kind: Kind = "new",
     decision: Value = "allow",
     anchor: bool | None = None,
@@ -104,19 +105,29 @@ def record(
     vectors: dict[str, Vector] | None = None,
     **state: Any,  # noqa: ANN401  # any field
 ) -> Record:
-    """Make the n-th picture as entry `seq` left it: an original, or a copy or variant of others."""
+    """Make the n-th picture as entry `seq` left it: an original, or a copy or variant of others.
+
+    `contains` are confirmed matches besides the original; the last of them is not listed.
+    """
     print_ = print_ or fingerprint(n)
     if original is not None and kind == "new":
         kind = "near_duplicate"
     elif variants and kind == "new":
         kind = "variant"
     anchor = original is None if anchor is None else anchor
+    matches = tuple(
+        Match(image_id=image_id(one), kind="near_duplicate", confirmed=True, evidence=Evidence())
+        for one in contains
+    )
     verdict = Verdict(
         kind=kind,
         original=None if original is None else image_id(original),
-        matches=tuple(
-            Match(image_id=image_id(one), kind="variant", confirmed=False, evidence=Evidence())
-            for one in variants
+        matches=(
+            *matches[:-1],
+            *(
+                Match(image_id=image_id(one), kind="variant", confirmed=False, evidence=Evidence())
+                for one in variants
+            ),
         ),
         policy_version="1",
         pipeline_version="1",
@@ -134,6 +145,7 @@ def record(
             verdict=verdict,
             decision=Decision(value=decision, by="policy", at=moment(seq)),
             anchor=LogPlace(seq, 0) if anchor else None,
+            unlisted=matches[-1:],
             **state,
         ),
         fingerprint=print_,
@@ -202,6 +214,11 @@ class Model:
         """List the copies in the order of their creation."""
         states = (record.state for record in self.live.values())
         return [s for s in states if s.original == original != s.image_id]
+
+    def naming(self, image_id: str) -> list[State]:
+        """List the records with a confirmed match in the order of their creation."""
+        states = (record.state for record in self.live.values())
+        return [state for state in states if image_id in state.confirmed]
 
     def variants(self, named: str) -> list[State]:
         """List the records that name it as a variant, in the order of their creation."""

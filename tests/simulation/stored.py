@@ -282,15 +282,17 @@ class MemoryIndex:
         sha256: Sequence[str] = (),
         pixels: Sequence[str] = (),
         originals: Sequence[str] = (),
+        confirmed: Sequence[str] = (),
         variants: Sequence[str] = (),
     ) -> list[State]:
-        """Return live records with one of these digests, originals or variants."""
+        """Return live records with one of these digests, originals or matches."""
         return [
             state
             for _, state in self._replica().states.values()
             if state.sha256 in sha256
             or state.pixels in pixels
             or (state.original in originals and state.original != state.image_id)
+            or not state.confirmed.keys().isdisjoint(confirmed)
             or not set(variants).isdisjoint(state.verdict.variants)
         ]
 

@@ -19,6 +19,7 @@ from adapters.weaviate_index import (
     WeaviateNode,
     collections,
     generations,
+    mapping,
     parse,
     range_paging,
     schema,
@@ -232,6 +233,28 @@ def test_a_schema_of_a_newer_version_is_refused(
         entry(both[0], 1)
     with pytest.raises(IndexUnavailableError, match=f"of version {len(schema.STEPS) + 1}"):
         opens().watermark("default")
+
+
+def test_confirmed_matches_of_an_older_schema_are_filled_in(
+    opens: Opens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A collage that was stored without them is found by each picture in it, once they are."""
+    collage = record(4, 1, original=1, contains=(2, 3))
+    stored = [record(n, 1) for n in range(1, 4)] + [collage, record(5, 1, original=1)]
+    written = mapping.record
+    with monkeypatch.context() as older:
+        older.setattr(schema, "STEPS", schema.STEPS[:2])
+        older.setattr(
+            mapping,
+            "record",
+            lambda *given: {k: v for k, v in written(*given).items() if k != "confirmed"},
+        )
+        put(opens(), 1, *stored)
+    index = opens()
+    for n in (2, 3):
+        assert index.find_states("default", confirmed=[image_id(n)]) == [collage.state]
+    put(index, 2, record(4, 2, original=1, contains=(3,)))
+    assert index.find_states("default", confirmed=[image_id(2)]) == []
 
 
 def test_a_schema_of_an_older_version_is_completed(

@@ -159,6 +159,28 @@ def test_a_migration_that_was_cut_off_left_nothing(
     opened.close()
 
 
+def test_confirmed_matches_of_an_older_file_are_filled_in(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A collage that was stored without them is found by each picture in it, once they are."""
+    collage = record(4, 1, original=1, contains=(2, 3))
+    stored = [*(record(n, 1) for n in range(1, 4)), collage, record(5, 1, original=1)]
+    with monkeypatch.context() as older:
+        fake = "CREATE TABLE confirmed (a, b, row);"
+        older.setattr(schema, "STEPS", (*schema.STEPS[:3], fake))
+        index = SQLiteIndex(path, POLICY)
+        index.project_entry("default", 1, stored, [], [])
+        index.close()
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("DROP TABLE confirmed; PRAGMA user_version = 3")
+    index = SQLiteIndex(path, POLICY)
+    for n in (1, 2, 3):
+        found = index.find_states("default", confirmed=[image_id(n)])
+        assert [state.image_id for state in found] == [image_id(4)] + [image_id(5)] * (n == 1)
+    assert len(ask(path, "SELECT * FROM confirmed")) == 2
+    index.close()
+
+
 def test_a_step_is_taken_once_however_many_start(path: Path) -> None:
     """Ten threads open a file that is not there yet: one makes the tables, all go on."""
     opened: list[SQLiteIndex] = []
