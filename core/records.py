@@ -113,9 +113,15 @@ class State(Struct, frozen=True, kw_only=True):
         if self.verdict.original is None:
             return {}
         found: dict[str, Evidence | None] = {self.verdict.original: None}
-        listed = (match for match in self.verdict.matches if match.confirmed)
-        found.update((match.image_id, match.evidence) for match in (*listed, *self.unlisted))
+        for matches in (self.verdict.matches, self.unlisted):
+            for match in matches:
+                if match.confirmed:
+                    found[match.image_id] = match.evidence
         return found
+
+    def names(self, image_id: str) -> bool:
+        """Return whether another record is among its confirmed matches."""
+        return image_id == self.verdict.original or image_id in self.confirmed
 
     @property
     def contained(self) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from core.event_log.operations import (
 from core.event_log.overlay_state import OverlayLayer
 from core.event_log.space_operations import choose
 from core.keys import is_caption
-from core.matching.verdict import Rules, SeesPictures, look
+from core.matching.verdict import ConfirmedMatch, Rules, look
 from core.records import (
     Embedded,
     Entry,
@@ -135,16 +135,13 @@ def outcomes(operation: Operation, seq: int) -> Iterator[Outcome]:
 
 
 def first_verdict(
-    view: SeesPictures,
+    finding: ConfirmedMatch,
     query: Query,
     rules: Rules,
     at: str,
-    *,
     missing: tuple[Absent, ...] = (),
-    fields: str | None = None,
 ) -> tuple[Verdict, Decision]:
     """Return the verdict and decision of a picture that was never settled."""
-    finding = look(view, query, rules, fields=fields)
     verdict = Verdict(
         kind=finding.kind,
         original=finding.original,
@@ -173,9 +170,8 @@ def _ingest(view: SettleView, claim: Claim, now: TenantNow, rules: Rules) -> Ope
     if query is None:
         problem = claim.problem or problem_of(MissingError("the picture has no fingerprint"))
         return operation(job, now, "failed", problem=problem)
-    verdict, decision = first_verdict(
-        view, query, rules, now.at, missing=claim.missing, fields=job.fields
-    )
+    finding = look(view, query, rules, fields=job.fields)
+    verdict, decision = first_verdict(finding, query, rules, now.at, claim.missing)
     copy = verdict.original is not None
     state = State(
         image_id=job.image_id,
@@ -189,6 +185,7 @@ def _ingest(view: SettleView, claim: Claim, now: TenantNow, rules: Rules) -> Ope
         content="stored" if job.keep_bytes or not _stored(view, query) else "discarded",
         fields=job.fields,
         spaces=claim.spaces,
+        unlisted=finding.unlisted,
     )
     return operation(job, now, "settled", states=(state,))
 

@@ -1,4 +1,4 @@
-"""Operations on an original that also apply to its copies: deletes and decisions."""
+"""Deletes and decisions, which reach every record that was confirmed against the picture."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from core.event_log.operations import SettleView, TenantNow, absent, held, operation, stale
-from core.matching.verdict import Rules, inherited, look, proof_of, stricter
+from core.matching.verdict import Rules, look, stricter, strictest
 from core.records import Job, LogPlace, Operation, State, Tombstone
-from core.types import Decision
+from core.types import Decision, Value
 
 
 def delete(view: SettleView, job: Job, now: TenantNow, rules: Rules) -> Operation:
-    """Delete a record; a large group in steps: closed, its copies evaluated again, then removed."""
+    """Delete a record; one that many name in steps: closed, they are evaluated again, removed."""
     image_id = job.image_id
     state = view.state(image_id)
     if state is None:
@@ -24,57 +24,88 @@ def delete(view: SettleView, job: Job, now: TenantNow, rules: Rules) -> Operatio
         return operation(job, now, "deleted", removed=(image_id,), also=() if ended else (own,))
     if (wrong := stale(state, job, now) or held(state, job, now)) is not None:
         return wrong
-    copies = _in_order(view.copies(image_id))
+    naming = _in_order(view.naming(image_id))
     inner = view.fork()
-    if len(copies) <= rules.copies:
+    if len(naming) <= rules.copies:
         inner.put((), (Tombstone(image_id, now.seq, now.at),))
-        states = _settle_anew(inner, copies, now, rules)
+        states = _settle_anew(inner, image_id, naming, now, rules)
         return operation(job, now, "deleted", states=states, removed=(image_id,))
     if not state.closed:
         return operation(job, now, "closed", states=(replace(state, closed=True),), last=False)
-    states = _settle_anew(inner, copies[: rules.copies], now, rules)
+    states = _settle_anew(inner, image_id, naming[: rules.copies], now, rules)
     return operation(job, now, "resettled", states=states, last=False)
 
 
 def _settle_anew(
-    view: SettleView, copies: Sequence[State], now: TenantNow, rules: Rules
+    view: SettleView, gone: str, naming: Sequence[State], now: TenantNow, rules: Rules
 ) -> tuple[State, ...]:
-    """Evaluate the copies of a deleted original again, each after the one before."""
+    """Evaluate the records that name a deleted picture again, each after the one before."""
     settled = []
-    for n, old in enumerate(copies):
-        query = view.query(old.image_id)
-        blind = old.content == "purged"
-        finding = look(view, query, rules, fields=old.fields, before=old.anchor, blind=blind)
-        copy = finding.original is not None
-        verdict = replace(
-            old.verdict,
-            kind=finding.kind,
-            original=finding.original,
-            matches=finding.matches,
-            candidates_truncated=finding.truncated,
-            policy_version=rules.policy_version,
-            pipeline_version=rules.pipeline_version,
-            revision=old.verdict.revision + 1,
-            decided_at=now.at,
-            decided_by="machine",
-        )
-        value = stricter(old.decision.value, finding.value)
-        keep = old.decision.by == "person" or value == old.decision.value
-        state = replace(
-            old,
-            updated_at=now.at,
-            verdict=verdict,
-            decision=old.decision if keep else Decision(value=value, by="policy", at=now.at),
-            anchor=old.anchor if copy or old.anchor else LogPlace(now.seq, now.n + n),
-            revision=old.revision + 1,
-        )
+    for n, old in enumerate(naming):
+        if old.original == gone:
+            place = LogPlace(now.seq, now.n + n)
+            state, due = _look_again(view, old, place, now, rules)
+        else:
+            state = _without(old, gone, now)
+            due = strictest(view, state, rules.decisions)
+        value = stricter(old.decision.value, due)
+        if old.decision.by != "person" and value != old.decision.value:
+            state = replace(state, decision=Decision(value=value, by="policy", at=now.at))
         view.put((state,), ())
         settled.append(state)
     return tuple(settled)
 
 
+def _look_again(
+    view: SettleView, old: State, place: LogPlace, now: TenantNow, rules: Rules
+) -> tuple[State, Value]:
+    """Return a copy whose original goes with its new verdict, and the decision due to it."""
+    query = view.query(old.image_id)
+    blind = old.content == "purged"
+    finding = look(view, query, rules, fields=old.fields, before=old.anchor, blind=blind)
+    copy = finding.original is not None
+    verdict = replace(
+        old.verdict,
+        kind=finding.kind,
+        original=finding.original,
+        matches=finding.matches,
+        candidates_truncated=finding.truncated,
+        policy_version=rules.policy_version,
+        pipeline_version=rules.pipeline_version,
+        revision=old.verdict.revision + 1,
+        decided_at=now.at,
+        decided_by="machine",
+    )
+    state = replace(
+        old,
+        updated_at=now.at,
+        verdict=verdict,
+        anchor=old.anchor if copy or old.anchor else place,
+        revision=old.revision + 1,
+        unlisted=finding.unlisted,
+    )
+    return state, finding.value
+
+
+def _without(old: State, gone: str, now: TenantNow) -> State:
+    """Drop a confirmed match that is not the original."""
+    verdict = replace(
+        old.verdict,
+        matches=tuple(match for match in old.verdict.matches if match.image_id != gone),
+        revision=old.verdict.revision + 1,
+        decided_at=now.at,
+    )
+    return replace(
+        old,
+        updated_at=now.at,
+        verdict=verdict,
+        revision=old.revision + 1,
+        unlisted=tuple(match for match in old.unlisted if match.image_id != gone),
+    )
+
+
 def decide_on(view: SettleView, job: Job, now: TenantNow, rules: Rules) -> Operation:
-    """Record a person's decision, and apply it to the copies of an original, in steps if many."""
+    """Record a person's decision, and decide again on all that name it, in steps if many."""
     state = view.state(job.image_id)
     if state is None:
         return absent(view, job, now)
@@ -90,11 +121,16 @@ def decide_on(view: SettleView, job: Job, now: TenantNow, rules: Rules) -> Opera
             updated_at=now.at,
             revision=state.revision + 1,
         )
-    value = state.decision.value
-    left = []
-    for copy in _in_order(view.copies(job.image_id)):
-        due = inherited(value, proof_of(copy), rules.decisions)
-        if copy.decision.by != "person" and copy.decision.value != due:
+    inner = view.fork()
+    inner.put((state,), ())
+    left: list[State] = []
+    for copy in _in_order(view.naming(job.image_id)):
+        if len(left) > rules.copies:
+            break
+        if copy.decision.by == "person":
+            continue
+        due = strictest(inner, copy, rules.decisions)
+        if copy.decision.value != due:
             decision = Decision(value=due, by="policy", at=now.at)
             left.append(
                 replace(copy, decision=decision, updated_at=now.at, revision=copy.revision + 1)

@@ -31,7 +31,7 @@ from core.event_log.projector import Projector
 from core.event_log.settle_reads import AnchorPool, Fuse, LoadsPictures, SettleSource
 from core.event_log.settle_view import IndexView
 from core.event_log.tail import BehindError, LogFollower, LogTail, ending, format_of
-from core.matching.verdict import Rules
+from core.matching.verdict import Rules, look
 from core.metrics import UNMETERED, Meter, timed
 from core.ports import Blobs, Index, Log
 from core.records import ENTRY_BYTES, ENTRY_OPERATIONS, Entry, Operation
@@ -130,7 +130,8 @@ class Ledger:
         source = self._source(tenant)
         source.prefetch([query])
         view = IndexView(source, (OverlayLayer(), tail.layer))
-        return first_verdict(view, query, self._rules, self._now(), missing=missing)
+        finding = look(view, query, self._rules)
+        return first_verdict(finding, query, self._rules, self._now(), missing)
 
     def settled(self, tenant: str) -> AbstractSet[str]:
         """Return the job_ids that the log has and the index lacks.

@@ -28,8 +28,8 @@ class SettleView(SeesPictures, Protocol):
     def upload(self, image_id: str) -> tuple[Ended, bool] | None:
         """Return an upload's own job and whether it has ended; None if there never was one."""
 
-    def copies(self, image_id: str) -> Sequence[State]:
-        """Return the live records whose original it is, without itself."""
+    def naming(self, image_id: str) -> Sequence[State]:
+        """Return the live records that name it among their confirmed matches."""
 
     def query(self, image_id: str) -> Query:
         """Return the query of a stored picture."""

@@ -84,7 +84,7 @@ class SettleSource:
         self._sight = sight
         self._states: dict[str, State | None] = {}
         self._same: dict[str, list[Kind]] = {}
-        self._copies: dict[str, list[State]] = {}
+        self._naming: dict[str, list[State]] = {}
         self._gone: dict[str, bool] = {}
         self._queries: dict[tuple[str, Remade | None], Query] = {}
         self._hits: dict[tuple[str, tuple[str, ...]], list[Hit]] = {}
@@ -125,11 +125,20 @@ class SettleSource:
             self._read_same([sha256] if sha256 else [], [pixels] if pixels else [])
         return self._same[digest]
 
-    def copies(self, image_id: str) -> list[State]:
-        """Return the copies of a record from the index."""
-        if image_id not in self._copies:
-            self._copies[image_id] = self._index.find_states(self.tenant, originals=[image_id])
-        return self._copies[image_id]
+    def naming(self, image_id: str) -> list[State]:
+        """Return the records of the index that name another among their confirmed matches.
+
+        All that they name is read at once, as their decisions depend on it.
+        """
+        if image_id not in self._naming:
+            found = self._index.find_states(self.tenant, confirmed=[image_id])
+            named = {one for state in found for one in state.confirmed}
+            unread = sorted(named - self._states.keys())
+            if unread:
+                states = self._index.read_states(self.tenant, unread)
+                self._states.update(zip(unread, states, strict=True))
+            self._naming[image_id] = found
+        return self._naming[image_id]
 
     def gone(self, image_id: str) -> bool:
         """Return whether the index has a tombstone."""

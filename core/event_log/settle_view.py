@@ -79,14 +79,12 @@ class IndexView:
         """Align a picture with a candidate, as this view's states name its pixels, and compare."""
         return self._source.compare(query, replace(hit, remade=self._remade(hit.image_id)))
 
-    def copies(self, image_id: str) -> list[State]:
-        """Return the live copies of a record."""
+    def naming(self, image_id: str) -> list[State]:
+        """Return the live records that name another among their confirmed matches."""
         states = self._newest(
-            (layer.states.values() for layer in self._layers), self._source.copies(image_id)
+            (layer.states.values() for layer in self._layers), self._source.naming(image_id)
         )
-        return [
-            state for state in states if state.original == image_id and state.image_id != image_id
-        ]
+        return [state for state in states if state.names(image_id)]
 
     def near(self, query: Query) -> Candidates:
         """Return the live, open anchors near a query, without itself."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Literal, NamedTuple, Protocol
 
@@ -79,6 +79,8 @@ class ConfirmedMatch(NamedTuple):
     original: str | None = None
     matches: tuple[Match, ...] = ()
     truncated: bool = False
+    unlisted: tuple[Match, ...] = ()
+    """Confirmed matches beyond those listed, with the evidence that a decision depends on."""
 
 
 class _ExactTwin(NamedTuple):
@@ -173,12 +175,17 @@ def inherited(original: Value, proof: Evidence | None, decisions: Decisions) -> 
     return value
 
 
-def proof_of(state: State) -> Evidence | None:
-    """Return the evidence that a copy is one, None for an original."""
-    for match in state.verdict.matches:
-        if match.confirmed and match.image_id == state.verdict.original:
-            return match.evidence
-    return None
+def strictest(sees: SeesPictures, copy: State, decisions: Decisions) -> Value:
+    """Return a copy's decision by the policy: the strictest over all of its confirmed matches.
+
+    A match that an older Seenit deleted without dropping it here counts as not there.
+    """
+    value: Value = "allow"
+    for image_id, proof in copy.confirmed.items():
+        other = sees.state(image_id)
+        if other is not None:
+            value = stricter(value, inherited(other.decision.value, proof, decisions))
+    return value
 
 
 def look(
@@ -200,11 +207,9 @@ def look(
     same_bytes = sees.same_bytes(query.fingerprint.sha256)
     twin = _twin(subject, same_bytes) or _twin_by_pixels(subject)
     if twin is not None:
-        evidence = subject.with_owner(_same(twin), twin.root)
-        match = Match(
-            image_id=twin.root.image_id, kind=twin.kind, confirmed=True, evidence=evidence
-        )
-        return ConfirmedMatch(twin.kind, twin.record.decision.value, twin.root.image_id, (match,))
+        matches = tuple(_matches_of(subject, twin))
+        value, original = twin.record.decision.value, twin.root.image_id
+        return _listed(ConfirmedMatch(twin.kind, value, original, matches), rules)
     if not query.fingerprint.comparable:
         return ConfirmedMatch("new", rules.decisions.new)
 
@@ -218,23 +223,37 @@ def look(
         if state is not None and state.anchor is not None and not state.closed:
             laid.append(subject.lay_over(hit, state, state.anchor, worth=worth))
     found = _copy(laid, rules) or _no_copy(laid, rules, looks_alike)
-    return found._replace(matches=found.matches[: rules.matches], truncated=candidates.truncated)
+    return _listed(found, rules)._replace(truncated=candidates.truncated)
+
+
+def _listed(found: ConfirmedMatch, rules: Rules) -> ConfirmedMatch:
+    """List as many matches as a verdict may; of further confirmed ones keep what decides."""
+    unlisted = tuple(
+        replace(
+            match,
+            evidence=Evidence(
+                changed_regions=match.evidence.changed_regions,
+                uncompared=match.evidence.uncompared,
+            ),
+        )
+        for match in found.matches[rules.matches :]
+        if match.confirmed
+    )
+    return found._replace(matches=found.matches[: rules.matches], unlisted=unlisted)
 
 
 def _copy(laid: Sequence[_AlignedHit], rules: Rules) -> ConfirmedMatch | None:
-    """Return the earliest anchor that confirmed the picture as its original."""
+    """Return the earliest anchor that confirmed the picture, and the strictest decision of all."""
     confirmed = sorted((one for one in laid if one.place is not None), key=_by_place)
     if not confirmed:
         return None
-    first = confirmed[0]
-    value = inherited(
-        first.state.decision.value,
-        first.evidence,
-        rules.decisions,
-    )
+    value: Value = "allow"
+    for one in confirmed:
+        due = inherited(one.state.decision.value, one.evidence, rules.decisions)
+        value = stricter(value, due)
     others = sorted((one for one in laid if one.place is None), key=_variants_first)
     matches = map(_match, (*confirmed, *others))
-    return ConfirmedMatch("near_duplicate", value, first.state.image_id, tuple(matches))
+    return ConfirmedMatch("near_duplicate", value, confirmed[0].state.image_id, tuple(matches))
 
 
 def _no_copy(
@@ -330,10 +349,22 @@ _SAME: dict[Signal, str] = {
 }
 
 
-def _same(twin: _ExactTwin) -> Evidence:
+def _matches_of(subject: _Subject, twin: _ExactTwin) -> Iterator[Match]:
+    """Yield the twin's original, then all else that the twin was confirmed against."""
+    root = twin.root.image_id
+    proofs = twin.record.confirmed if twin.record.image_id != root else {root: None}
+    for image_id, proof in proofs.items():
+        other = twin.root if image_id == root else subject.sees.state(image_id)
+        if other is None or other.anchor is None or other.closed:
+            continue
+        if image_id != subject.query.image_id and subject.precedes(other.anchor):
+            evidence = subject.with_owner(_same(twin, proof), other)
+            yield Match(image_id=image_id, kind=twin.kind, confirmed=True, evidence=evidence)
+
+
+def _same(twin: _ExactTwin, proof: Evidence | None) -> Evidence:
     signal: Signal = "sha256" if twin.kind == "exact" else "pixels"
     words = _SAME[signal]
-    proof = proof_of(twin.record) if twin.record.image_id != twin.root.image_id else None
     if proof is None:
         return Evidence(signals=(signal,), hamming=0, turn="none", overlap=1.0, words=words)
     signals = (signal, *(name for name in proof.signals if name not in _SAME))

@@ -17,6 +17,7 @@ from core.event_log.projector import Projector
 from core.event_log.settle_reads import OverlayLayers, SettleSource
 from core.event_log.settle_view import IndexView
 from core.event_log.tail import LogFollower, LogTail
+from core.matching.verdict import inherited
 from core.queries.snapshot import Snapshot
 from core.records import Entry, Operation, Outcome, Record, State
 from core.types import Candidates, Hit, Query
@@ -162,6 +163,39 @@ class LeavesCopies(Ledger):
         if operation.kind == "deleted":
             operation = replace(operation, states=())
         return operation, size
+
+
+class CopiesAlone(IndexView):
+    """Settle view that finds no records that another names besides its original."""
+
+    def naming(self, image_id: str) -> list[State]:
+        return [state for state in super().naming(image_id) if state.original == image_id]
+
+
+class ReachesCopiesAlone(Ledger):
+    """Rule 6: decisions and deletes reach copies, but no collage whose original is another."""
+
+    def _decide(self, view: IndexView, claim: Claim, now: TenantNow) -> tuple[Operation, int]:
+        return super()._decide(CopiesAlone(view._source, view._layers), claim, now)
+
+
+class OldestDecides(Ledger):
+    """Rule 6: the original alone decides on a picture that others confirmed, too."""
+
+    def _decide(self, view: IndexView, claim: Claim, now: TenantNow) -> tuple[Operation, int]:
+        operation, size = super()._decide(view, claim, now)
+        if operation.kind != "settled":
+            return operation, size
+        states = tuple(self._by_original(view, state) for state in operation.states)
+        return replace(operation, states=states), size
+
+    def _by_original(self, view: IndexView, state: State) -> State:
+        original = None if state.anchor is not None else view.state(state.original)
+        if original is None:
+            return state
+        proof = state.confirmed[original.image_id]
+        value = inherited(original.decision.value, proof, self._rules.decisions)
+        return replace(state, decision=replace(state.decision, value=value))
 
 
 class LeavesTheUpload(Ledger):
@@ -402,6 +436,8 @@ BREAKS: dict[str, Callable[[], Parts]] = {
     "5 ask for more": lambda: Parts(exactly=False, ledger=NeverAsksForMore, top=1),
     "5 all candidates": lambda: Parts(exactly=False, ledger=KeepsOneCandidate),
     "6 copies anew": lambda: Parts(exactly=False, ledger=LeavesCopies),
+    "6 all that name it": lambda: Parts(exactly=False, ledger=ReachesCopiesAlone),
+    "6 the strictest": lambda: Parts(exactly=False, ledger=OldestDecides),
     "6 unsettled uploads": lambda: Parts(exactly=False, ledger=LeavesTheUpload),
     "6 tombstones": lambda: Parts(exactly=False, projector=NoTombstones),
     "6 it goes last": lambda: Parts(exactly=False, ledger=GoesFirst),

@@ -19,7 +19,7 @@ from core.event_log.replay import replay
 from core.event_log.tail import LogFollower
 from core.queries.snapshot import Snapshot
 from core.records import Entry, Job, Operation, State
-from core.types import COPY_KINDS
+from core.types import COPY_KINDS, Evidence, Value
 from tests.doubles.every_pair import EveryPair
 from tests.simulation import world
 from tests.simulation.baton import Baton
@@ -366,6 +366,7 @@ class Play:
             if original is not state:
                 assert original.anchor is not None, "a copy's original is an anchor"
             old = before.states.get(image_id)
+            self._check_decision(spec, done, state)
             if old is not None and old.decision.by == "person":
                 own = done.job_kind == "decide" and done.image_id == image_id
                 assert own or state.decision == old.decision, "a person's word stays"
@@ -385,16 +386,45 @@ class Play:
     def _check_done(self, spec: World, before: World, done: Operation) -> None:
         """Check the states that an operation left."""
         for state in done.states:
-            if done.kind == "settled" or (
-                done.kind in ("deleted", "resettled") and state.image_id != done.image_id
-            ):
-                self._check_original(spec, state, self.scenario.relation)
-                self._check_variants(spec, state)
-            if done.kind == "settled":
-                self._check_bytes(before, state)
+            self._check_settled(spec, before, done, state)
         if done.kind == "decided":
             others = {s.verdict.kind for s in done.states if s.image_id != done.image_id}
             assert others <= {*COPY_KINDS}, "a decision reaches copies alone"
+
+    def _check_settled(self, spec: World, before: World, done: Operation, state: State) -> None:
+        old = before.states.get(state.image_id)
+        if done.kind in ("deleted", "resettled") and old and old.original != done.image_id:
+            assert state.original == old.original, "only another match of it went"
+        elif done.kind in ("settled", "deleted", "resettled"):
+            self._check_original(spec, state, self.scenario.relation)
+            self._check_variants(spec, state)
+        if done.kind == "settled":
+            self._check_bytes(before, state)
+
+    def _check_decision(self, spec: World, done: Operation, state: State) -> None:
+        """Check that the strictest confirmed match decides on a copy, once all has spread."""
+        named = [match for match in (*state.verdict.matches, *state.unlisted) if match.confirmed]
+        assert spec.states.keys() >= {one.image_id for one in named}, "nothing points at it"
+        if not named or state.decision.by == "person":
+            return
+        parts = [(spec.states[one.image_id], one.evidence) for one in named]
+        due = max((_due(part.decision.value, proof) for part, proof in parts), key=_strictness)
+        if (
+            done.kind == "decided"
+            and done.last
+            and any(p.image_id == done.image_id for p, _ in parts)
+        ):
+            assert state.decision.value == due, "it is decided again over all of them"
+        if any(part.spreading for part, _ in parts) or state.sha256[6] in self._decided:
+            return
+        assert _strictness(state.decision.value) >= _strictness(due), "the strictest decides"
+
+    @property
+    def _decided(self) -> set[str]:
+        """Letters of pictures that a person decides on: their twins have that decision."""
+        jobs = self.scenario.jobs
+        decided = {job.image_id for job in jobs if job.kind == "decide"}
+        return {job.sha256[0] for job in jobs if job.kind == "ingest" and job.image_id in decided}
 
     @staticmethod
     def _check_bytes(before: World, state: State) -> None:
@@ -534,6 +564,17 @@ class Worker:
                 self._play.store.orphans.add(job.image_id)
                 raise
         return found
+
+
+def _due(value: Value, proof: Evidence) -> Value:
+    """Return the decision that follows from one confirmed match."""
+    if proof.uncompared and value != "allow":
+        return "review"
+    return "review" if proof.changed_regions and value == "allow" else value
+
+
+def _strictness(value: Value) -> int:
+    return ("allow", "review", "block").index(value)
 
 
 def _held(state: State) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from itertools import combinations
 
 import pytest
+from msgspec import structs
 
 from core.errors import SeenitError
 from core.event_log.settle_reads import SettleSource
@@ -21,10 +22,13 @@ from tests.simulation.breaks import BREAKS
 from tests.simulation.case import VARIANT
 from tests.simulation.play import Choices, Parts, Play, Scenario
 from tests.simulation.scenarios import scenario
-from tests.simulation.world import SECOND, Relation, operation, upload
+from tests.simulation.world import RULES, SECOND, Relation, operation, upload
 
 PAIR = Relation(frozenset({frozenset("ab")}))
+COLLAGE = Relation(frozenset({frozenset("ab"), frozenset("ac")}))
+"""Relation in which `a` contains `b` and `c`, which have nothing in common."""
 UPLOADS = (upload("i0", "a1"), upload("i1", "b1"))
+PARTS = (upload("i0", "b1"), upload("i1", "c1"), upload("i2", "a1"))
 
 SMALL = {
     "two pictures that confirm each other": Scenario(UPLOADS, ((("i0",),), (("i1",),)), PAIR),
@@ -44,6 +48,20 @@ SMALL = {
         (*UPLOADS, operation("o0", "decide", "i0", value="block")),
         ((("i0",), ("o0",)), (("i1",),)),
         PAIR,
+    ),
+    "a decision meets a collage": Scenario(
+        (*PARTS, operation("o0", "decide", "i1", value="block")),
+        ((("i0", "i1"), ("o0",)), (("i2",),)),
+        COLLAGE,
+    ),
+    "a part of a collage goes while it is blocked": Scenario(
+        (
+            *PARTS,
+            operation("o0", "decide", "i0", value="block"),
+            operation("o1", "delete", "i1"),
+        ),
+        ((("i0", "i1", "i2"), ("o0",)), (("o1",),)),
+        COLLAGE,
     ),
     "a block of the picture that a variant names": Scenario(
         (*UPLOADS, operation("o0", "decide", "i0", value="block")),
@@ -102,6 +120,16 @@ def test_any_interleaving_ends_as_the_serial_run(part: int) -> None:
     """Workers, crashes, redelivery, lost answers, late index: as one at a time in log order."""
     for seed in range(part * 500, part * 500 + 500):
         played(plots(seed), Choices(seed))
+
+
+def test_collages_are_decided_by_all_that_they_contain() -> None:
+    """Two anchors and their collages: blocked, lifted and deleted, also beyond listed matches."""
+    for seed in range(300):
+        plot = scenario(seed, uploads=6, operations=6, workers=3, pictures="bca")
+        rules = structs.replace(RULES, matches=1 + seed % 2)
+        play = Play(plot, Choices(seed), Parts(rules=rules))
+        play.run()
+        play.verify()
 
 
 @pytest.mark.parametrize("part", range(2))
@@ -227,6 +255,8 @@ def test_a_death_at_any_step_and_a_turn_at_any_other(name: str) -> None:
 HARDEST = {
     "5 ask for more": {"pictures": "bca", "deletes": True, "replicas": 1, "operations": 2},
     "5 all candidates": {"pictures": "bcda", "deletes": True},
+    "6 all that name it": {"pictures": "bca"},
+    "6 the strictest": {"pictures": "bca"},
     "5 the deleted go": {"pictures": "abcd", "deletes": True},
     "8 every replica": {"replicas": 2},
     "8 marks before a new W": {"replicas": 1, "swaps": 1.0},

@@ -235,8 +235,8 @@ class World:
     def same_pixels(self, pixels: str) -> list[State]:
         return [state for state in self.states.values() if state.pixels == pixels]
 
-    def copies(self, image_id: str) -> list[State]:
-        return [s for s in self.states.values() if s.original == image_id != s.image_id]
+    def naming(self, image_id: str) -> list[State]:
+        return [state for state in self.states.values() if state.names(image_id)]
 
     def near(self, query: Query) -> Candidates:
         """Return every open anchor."""

@@ -42,12 +42,16 @@ from tests.simulation.world import RULES, TENANT, operation, upload
 
 
 class Guess(PictureLoader):
-    """Pictures whose names begin alike confirm each other; nothing is decoded."""
+    """Pictures whose names begin alike confirm each other; nothing is decoded.
+
+    `*` is a collage of the pictures whose letters follow.
+    """
 
     def align(self, tenant: str, query: Query, hit: Hit) -> Comparison:
         """Confirm by the first letter of their pixels."""
         other = self.query(tenant, hit.image_id).fingerprint
-        alike = query.fingerprint.pixels_sha256[7] == other.pixels_sha256[7]
+        mine, letter = query.fingerprint.pixels_sha256[7:], other.pixels_sha256[7]
+        alike = letter in (mine if mine[0] == "*" else mine[0])
         return Comparison(
             "copy" if alike else "unrelated", Evidence(signals=("alignment",), hamming=hit.hamming)
         )
@@ -237,6 +241,30 @@ def test_a_new_index_is_filled_to_the_same_answers(desk: Desk, tmp_path: Path) -
     assert fresh.read_outcomes(TENANT, jobs) == desk.index.read_outcomes(TENANT, jobs)
     assert fresh.read_tombstones(TENANT, ids) == desk.index.read_tombstones(TENANT, ids)
     fresh.close()
+
+
+def test_banned_photos_are_found_in_collages_by_a_real_index(desk: Desk, tmp_path: Path) -> None:
+    """Uploaded before or after the ban, beside an older allowed one; also by a rebuilt index."""
+    banned = {f"ban{letter}": letter for letter in "bcdefghijklmnopqrstu"}
+    desk.settle(upload("old", "a1"), *(upload(one, f"{two}1") for one, two in banned.items()))
+    desk.settle(*(upload(f"before{two}", f"*1a{two}") for two in banned.values()))
+    desk.settle(*(operation(f"d{one}", "decide", one, value="block") for one in banned))
+    desk.settle(*(upload(f"after{two}", f"*2a{two}") for two in banned.values()))
+
+    def collages(index: SQLiteIndex) -> list[tuple[str, str]]:
+        found = index.find_states(TENANT, confirmed=list(banned))
+        return [(state.original, state.decision.value) for state in found]
+
+    assert collages(desk.index) == [("old", "block")] * 40
+    fresh = SQLiteIndex(tmp_path / "fresh.db", POLICY, durable=False)
+    list(replay(BlobLog(desk.blobs), PictureStore(desk.blobs), fresh, TENANT, 4))
+    assert collages(fresh) == collages(desk.index)
+    fresh.close()
+    desk.settle(*(operation(f"e{one}", "decide", one, value="allow") for one in banned))
+    assert collages(desk.index) == [("old", "allow")] * 40
+    desk.settle(*(operation(f"o{one}", "delete", one) for one in banned))
+    assert collages(desk.index) == []
+    assert len(desk.index.find_states(TENANT, confirmed=["old"])) == 40
 
 
 def test_an_index_that_is_emptied_meanwhile_decides_nothing(
