@@ -139,7 +139,11 @@ class ChangeRoutes(Controller):
         image_id: ImageId,
         if_match: IfMatch = None,
     ) -> Response[images.Image]:
-        """Store a person's decision; it also applies to copies without one of their own."""
+        """Store a person's decision; it also applies to what repeats or contains the picture.
+
+        The strictest decision over all confirmed matches of a copy counts, unless a person decided
+        on the copy itself.
+        """
         body = of_json(await request.body(), DecisionBody)
         seen = await changes.change(
             caller, "decide", image_id, if_match, value=body.value, reason=body.reason
