@@ -26,11 +26,11 @@ class Colours(Struct, frozen=True):
     cast: float = 0.0
     """Distance in Lab by which the mean colour moved."""
     dyed: float = 0.0
-    """Mean distance of colours off white ground that no change of saturation explains, in Lab."""
+    """Mean distance of colours off the ground that no change of saturation explains, in Lab."""
     ground: float = 0.0
-    """The same on white ground; a filter moves it, other goods do not."""
+    """Median distance of colours on the ground; a filter moves it, other goods do not."""
     lightness: float = 0.0
-    """Mean distance of lightness off white ground."""
+    """Mean distance of lightness off the ground."""
 
 
 def measure_colours(original: Floats, picture: Floats, mask: Flags) -> Colours:
@@ -53,8 +53,8 @@ def measure_colours(original: Floats, picture: Floats, mask: Flags) -> Colours:
     variance, power = float((np.abs(u) ** 2).mean()), float((np.abs(v) ** 2).mean())
     factor = complex((np.conj(u) * v).mean())
     distance = np.linalg.norm(first - second, axis=1)
-    white = first[:, 0] > 95  # noqa: PLR2004 - lightness of white ground
-    thing = ~(white & (second[:, 0] > 95))  # noqa: PLR2004
+    white = _ground(first)
+    thing = ~(white & (distance < 4))  # noqa: PLR2004 - a ground that kept its colour
     enough = 12
     return Colours(
         turn=float(np.degrees(np.angle(factor))),
@@ -67,6 +67,17 @@ def measure_colours(original: Floats, picture: Floats, mask: Flags) -> Colours:
         ground=float(np.median(distance[white])) if white.sum() > enough else 0.0,
         lightness=float(np.abs(first - second)[thing, 0].mean()) if thing.sum() > enough else 0.0,
     )
+
+
+def _ground(lab: Floats) -> Flags:
+    """Return which of (n, 3) samples are ground: white, or else the commonest colour."""
+    white: Flags = lab[:, 0] > 95  # noqa: PLR2004 - lightness of white ground
+    if white.mean() > 0.1:  # noqa: PLR2004 - a page, or goods on white
+        return white
+    origin = np.array([0, 128, 128])
+    bins = ((lab + origin) / 6).astype(int) @ np.array([10_000, 100, 1])
+    common = lab[bins == np.bincount(bins).argmax()].mean(axis=0)
+    return np.asarray(np.linalg.norm(lab - common, axis=1) < 6)  # noqa: PLR2004 - one bin
 
 
 def _dyed(x: NDArray[np.complex64], y: NDArray[np.complex64]) -> float:

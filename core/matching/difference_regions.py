@@ -24,6 +24,8 @@ _NEAR = 7
 """Side of the dilation that joins pixels to one region."""
 _LEAST, _SHARE = 12, 0.00006
 """Pixels, and share of the overlap, that a region has at least."""
+_FINE = 2.5
+"""Deviation in pixels of the blur that leaves fine texture when taken away."""
 _STROKE = 13
 """Pixels from which something is wider than a stroke of letters or of a pen."""
 _FADED_SIDE = 15
@@ -53,6 +55,10 @@ class Region(Struct, frozen=True, kw_only=True):
     """Correlation of grey around the pixels that differ, -1 to 1: structure that both share."""
     through: float
     """Correlation of grey at the pixels that differ alone: high where a veil is seen through."""
+    fine: float
+    """Correlation of fine texture at these pixels: high where only light differs."""
+    texture: float
+    """Standard deviation of the original's fine texture there, in grey levels."""
     lighter: float
     """Share of the pixels that are lighter than in the original."""
     plain: float
@@ -213,6 +219,7 @@ def _region(  # noqa: PLR0917 - private, one caller
 ) -> Region:
     here, there = lit[window], picture[window]
     grey, other = luma(here), luma(there)
+    rough, smooth = (z - cv2.GaussianBlur(z, (0, 0), _FINE) for z in (grey, other))
     colour = np.abs((there - other[..., None]) - (here - grey[..., None])).max(axis=2)
     around = cv2.dilate(core.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     after = laid.picture[window]
@@ -228,6 +235,8 @@ def _region(  # noqa: PLR0917 - private, one caller
         chroma=float(colour[core].mean()),
         correlation=_correlation(grey[around], other[around]),
         through=_correlation(grey[core], other[core]),
+        fine=_correlation(rough[core], smooth[core], 0.5),
+        texture=float(rough[core].std()),
         lighter=float((other > grey)[core].mean()),
         plain=plain,
         inks=inks,
@@ -280,8 +289,8 @@ def _sides(mask: Flags, window: tuple[slice, slice]) -> int:
     )
 
 
-def _correlation(first: Floats, second: Floats) -> float:
+def _correlation(first: Floats, second: Floats, least: float = 2.0) -> float:
     """Correlate grey levels; 0 where either is flat."""
-    if first.std() <= 2 or second.std() <= 2:  # noqa: PLR2004 - noise of compression
+    if first.std() <= least or second.std() <= least:  # noise of compression
         return 0.0
     return float(np.corrcoef(first, second)[0, 1])

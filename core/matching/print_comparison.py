@@ -16,6 +16,8 @@ from core.matching.overlay import Flags, Floats
 
 _WINDOW = 9
 """Side of a window in pixels: about one letter of small print."""
+_SHIFTS = ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1))
+"""Shifts in pixels that a misfit of the map may have; the best one counts."""
 _BROAD = 3.0
 """Deviation in pixels of the blur that is taken away: strokes stay, grounds go."""
 _INK = 30.0
@@ -48,7 +50,11 @@ def compare_print(lit: Floats, picture: Floats, mask: Flags) -> PrintComparison:
     here, there = (z - cv2.GaussianBlur(z, (0, 0), _BROAD) for z in (first, second))
     side = (_WINDOW, _WINDOW)
     one, other = cv2.blur(here * here, side), cv2.blur(there * there, side)
-    correlation = cv2.blur(here * there, side) / np.sqrt(np.maximum(one * other, 1e-3))
+    correlation = np.full(mask.shape, -1, np.float32)
+    for x, y in _SHIFTS:
+        there_too, power = (np.roll(plane, (y, x), axis=(0, 1)) for plane in (there, other))
+        alike = cv2.blur(here * there_too, side) / np.sqrt(np.maximum(one * power, 1e-3))
+        correlation = np.maximum(correlation, alike)
     stroked = mask & (inked > _INK) & (np.minimum(one, other) > _POWER)
     if not stroked.any():
         return PrintComparison(np.zeros(mask.shape, np.uint8), 0)

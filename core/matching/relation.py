@@ -47,14 +47,14 @@ def decide(found: Measurement) -> Finding:
     """
     if contents(found):
         share = found.photographed
-        shared = share.alike >= 0.1 or share.alike >= 0.3 * share.all
+        shared = share.alike >= 0.12 or share.alike >= 0.45 * share.all
         return "variant" if found.drawn or not shared else "changed"
     return "recoloured" if found.grounded and dyed(found.colours) else "copy"
 
 
 def small_print(found: Measurement) -> bool:
     """Return whether print may differ that is too small to compare."""
-    return found.doubtful >= 40 and not contents(found)
+    return found.doubtful >= 45 and not contents(found)
 
 
 def dyed(colours: Colours) -> bool:
