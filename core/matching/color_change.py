@@ -53,7 +53,7 @@ def measure_colours(original: Floats, picture: Floats, mask: Flags) -> Colours:
     variance, power = float((np.abs(u) ** 2).mean()), float((np.abs(v) ** 2).mean())
     factor = complex((np.conj(u) * v).mean())
     distance = np.linalg.norm(first - second, axis=1)
-    white = _ground(first)
+    white = _ground(np.asarray(first, np.float32))
     thing = ~(white & (distance < 4))  # noqa: PLR2004 - a ground that kept its colour
     enough = 12
     return Colours(

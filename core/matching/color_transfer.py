@@ -50,10 +50,15 @@ def relight(original: Floats, picture: Floats, mask: Flags) -> Floats:
     if len(x) < _FEW:
         return original
     matrix, weight = _matrix(x, y)
-    before = np.column_stack([x, np.ones(len(x), np.float32)]) @ matrix
-    flat = original.reshape(-1, 3) @ matrix[:3] + matrix[3]
-    toned = [_curve(before[:, c], y[:, c], weight, flat[:, c]) for c in range(3)]
-    lit = np.stack(toned, axis=1).reshape(original.shape).astype(np.float32)
+    flat = original.reshape(-1, 3)
+    fits = [(x @ matrix[:3] + matrix[3], flat @ matrix[:3] + matrix[3]), (x, flat)]
+    errors, toned = [], []
+    for before, whole in fits if _far(fits[0][0], y) else fits[:1]:
+        trust = weight if before is not x else np.ones_like(weight)
+        curves = [_curve(before[:, c], y[:, c], trust) for c in range(3)]
+        errors.append(_error(curves, before, y))
+        toned.append(np.stack([curves[c][_steps(whole[:, c])] for c in range(3)], axis=1))
+    lit = toned[int(np.argmin(errors))].reshape(original.shape)
     lit = _locally(lit, picture, mask)
     return np.asarray(np.clip(lit, 0, 255))
 
@@ -82,17 +87,33 @@ def _matrix(x: Floats, y: Floats) -> tuple[Floats, Floats]:
     return matrix.astype(np.float32), weight.astype(np.float32)
 
 
-def _curve(x: Floats, y: Floats, weight: Floats, at: Floats) -> Floats:
-    """Evaluate the tone curve of y over x at other values: weighted means of bins, linear."""
+def _far(x: Floats, y: Floats) -> bool:
+    """Return whether a matrix leaves so much that no matrix may hold, as of a solarised picture."""
+    return float(np.median(np.abs(x - y))) > _NEAR
+
+
+def _curve(x: Floats, y: Floats, weight: Floats) -> Floats:
+    """Return the tone curve of y over x as a table of `_steps`: weighted means, linear between."""
     bins = (x * (_BINS / 256)).astype(int).clip(0, _BINS - 1)
     count = np.bincount(bins, weight, _BINS)
     total = np.bincount(bins, weight * y, _BINS)
     known = count > 3  # noqa: PLR2004 - a mean of fewer samples is noise
+    levels = np.arange(-64, 320, dtype=np.float32)
     if int(known.sum()) < 2:  # noqa: PLR2004 - one point defines no curve
-        return np.asarray(at + (np.median(y) - np.median(x)))
+        return np.asarray(levels + np.float32(np.median(y) - np.median(x)))
     middle = (np.arange(_BINS) + 0.5) * (256 / _BINS)
-    table = np.interp(np.arange(-64, 320), middle[known], total[known] / count[known])
-    return np.asarray(table.astype(np.float32)[(at + 64.5).astype(np.int32).clip(0, 383)])
+    return np.interp(levels, middle[known], total[known] / count[known]).astype(np.float32)
+
+
+def _steps(x: Floats) -> NDArray[np.int32]:
+    """Return the places of levels in a tone curve's table."""
+    return (x + 64.5).astype(np.int32).clip(0, 383)
+
+
+def _error(curves: list[Floats], x: Floats, y: Floats) -> float:
+    """Return the median distance of (n, 3) samples from their tone curves."""
+    off = [np.abs(curves[c][_steps(x[:, c])] - y[:, c]) for c in range(3)]
+    return float(np.median(np.max(off, axis=0)))
 
 
 def _locally(lit: Floats, picture: Floats, mask: Flags) -> Floats:

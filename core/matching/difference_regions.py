@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from core.matching.color_transfer import luma
+from core.matching.drawn_pictures import inks
 from core.matching.homography import Size
 from core.matching.overlay import Flags, Floats, Overlay
 from core.types import Box
@@ -34,8 +35,6 @@ _FADED_TEXTURE, _FADED = 2.0, 0.4
 """Grey levels of fine texture that can be lost, and the share that is left where it was."""
 _FADED_SHARE = 0.01
 """Share of the overlap that lost its texture at least."""
-_INK = 20.0
-"""Grey levels of any channel within which two colours are one ink."""
 _EVIDENCE = 140.0
 """Least strength times the square root of the pixels."""
 
@@ -198,12 +197,12 @@ def _veil(laid: Overlay, lit: Floats, picture: Floats, core: Flags) -> Veil:
     grey, other = luma(lit)[core], luma(picture)[core]
     rows, columns = np.nonzero(core)
     spread = float(np.ptp(rows) + 1) * float(np.ptp(columns) + 1) / core.size
-    _, inks = _inks(laid.picture[core])
+    _, three = inks(laid.picture[core])
     return Veil(
         area=float(core.sum() / laid.mask.sum()),
         lighter=float((other > grey).mean()),
         through=_correlation(grey, other),
-        inks=inks,
+        inks=three,
         spread=spread,
     )
 
@@ -226,7 +225,7 @@ def _region(  # noqa: PLR0917 - private, one caller
     pixels = int(core.sum())
     whole = core.astype(np.uint8)
     inner = cv2.erode(whole, np.ones((5, 5), np.uint8), borderValue=1) > 0
-    plain, inks = _inks(after[inner if inner.sum() >= _LEAST else core])
+    plain, three = inks(after[inner if inner.sum() >= _LEAST else core])
     thick = cv2.morphologyEx(whole, cv2.MORPH_OPEN, np.ones((_STROKE, _STROKE), np.uint8))
     return Region(
         box=_box(laid, window, core, size),
@@ -239,27 +238,12 @@ def _region(  # noqa: PLR0917 - private, one caller
         texture=float(rough[core].std()),
         lighter=float((other > grey)[core].mean()),
         plain=plain,
-        inks=inks,
+        inks=three,
         evidence=strength * pixels**0.5,
         fill=pixels / core.size,
         sides=_sides(laid.mask, window),
         thick=float(thick.sum() / pixels),
     )
-
-
-def _inks(colours: Floats) -> tuple[float, float]:
-    """Return the shares of (n, 3) colours near the commonest one, and near the first three."""
-    shares = []
-    rest = colours
-    for _ in range(3):
-        if not len(rest):
-            break
-        bins = (rest / 16).astype(int).clip(0, 15) @ np.array([256, 16, 1])
-        mode = rest[bins == np.bincount(bins).argmax()].mean(axis=0)
-        near = np.abs(rest - mode).max(axis=1) < _INK
-        shares.append(float(near.sum()) / len(colours))
-        rest = rest[~near]
-    return shares[0], sum(shares)
 
 
 def _box(laid: Overlay, window: tuple[slice, slice], core: Flags, size: Size) -> Box:

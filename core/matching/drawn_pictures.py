@@ -19,6 +19,10 @@ _TEXTURE = 6.0
 _ALIKE = 0.7
 """Correlation from which two blocks show the same."""
 _WHOLE = 0.9
+_INK = 20.0
+"""Grey levels of any channel within which two colours are one ink."""
+_EVERY, _FEW = 7, 0.93
+"""Every how many pixels colours are sampled, and the share that three of them make up."""
 
 
 class PhotographedShare(Struct, frozen=True):
@@ -35,6 +39,26 @@ def flatness(pixels: NDArray[np.uint8] | Floats) -> float:
     grey = luma(pixels.astype(np.float32))
     kernel = np.ones((3, 3), np.uint8)
     return float((cv2.dilate(grey, kernel) - cv2.erode(grey, kernel) < 1.1).mean())  # noqa: PLR2004
+
+
+def few_colours(plane: Floats, mask: Flags) -> bool:
+    """Return whether nearly all of a picture has one of three colours."""
+    return inks(plane[mask][::_EVERY])[1] >= _FEW
+
+
+def inks(colours: Floats) -> tuple[float, float]:
+    """Return the shares of (n, 3) colours near the commonest one, and near the first three."""
+    shares = [0.0]
+    rest = colours
+    for _ in range(3):
+        if not len(rest):
+            break
+        bins = (rest / 16).astype(int).clip(0, 15) @ np.array([256, 16, 1])
+        mode = rest[bins == np.bincount(bins).argmax()].mean(axis=0)
+        near = np.abs(rest - mode).max(axis=1) < _INK
+        shares.append(float(near.sum()) / len(colours))
+        rest = rest[~near]
+    return max(shares), sum(shares)
 
 
 def photographed(original: Floats, lit: Floats, picture: Floats, mask: Flags) -> PhotographedShare:

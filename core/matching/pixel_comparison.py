@@ -11,7 +11,7 @@ from core.matching import color_transfer, difference_regions, overlay, sharpness
 from core.matching.color_change import Colours, measure_colours
 from core.matching.color_transfer import luma
 from core.matching.difference_regions import Region, Veil
-from core.matching.drawn_pictures import PhotographedShare, flatness, photographed
+from core.matching.drawn_pictures import PhotographedShare, few_colours, flatness, photographed
 from core.matching.homography import Map
 from core.matching.overlay import Flags, Floats, Flow, Overlay
 from core.matching.print_comparison import compare_print
@@ -42,6 +42,8 @@ class Measurement(Struct, frozen=True, kw_only=True):
     """Whether both are drawn, such as documents, screens, cards, logos."""
     grounded: bool
     """Whether both have flat ground, as drawn pictures and goods on white have."""
+    reduced: bool
+    """Whether the picture has three colours at most where the original has more, as fax has."""
     photographed: PhotographedShare
     doubtful: int
     """Pixels of print that may be other print, in drawn pictures."""
@@ -85,6 +87,7 @@ def measure(
         noise=noise,
         drawn=drawn,
         grounded=min(flat) >= _DRAWN,
+        reduced=few_colours(laid.picture, laid.mask) and not few_colours(laid.original, laid.mask),
         photographed=photo,
         doubtful=printed.doubtful if printed else 0,
         light=_unevenness(before, after, same),
