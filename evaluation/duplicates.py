@@ -8,12 +8,10 @@ name, so that thresholds tuned on the even ones are judged on the odd ones.
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from itertools import starmap
 from pathlib import Path
-from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 from PIL import Image
@@ -21,9 +19,13 @@ from PIL import Image
 from core.imaging.decoding import beginning, whole
 from core.matching.candidates import worth
 from core.matching.policy import Policy
-from core.types import Candidates, Decision, Evidence, Hit, Limits, Verdict
+from core.types import Evidence, Hit, Verdict
 from evaluation import pairwise
-from evaluation.edits import EDITS, Edit, jpeg
+from evaluation.edits import ALL_EDITS, EDITS, Edit, jpeg
+from evaluation.edits.truth import truth
+from evaluation.families import COMPARED, check_family, copies_of
+from evaluation.instance import COPIES, Instance, Told
+from evaluation.labelled_pairs import Pair, check_pairs
 from evaluation.report import (
     CandidateCounts,
     DuplicatesReport,
@@ -40,49 +42,14 @@ from evaluation.report import (
     share,
     shown,
 )
-from evaluation.synthetic_templates import TEMPLATES
+from evaluation.statement_truth import StatementTally
+from evaluation.synthetic_templates import FAMILIES, TEMPLATES
 
 _BATCH = 64
+_OTHERS = 3
+"""Next photos that collages and screens of a photo show beside it."""
 _REENCODED = 95
 """JPEG quality at which a photo is checked again: other bytes, other pixels, the same picture."""
-_DRAWN = 12
-"""Generated pictures of each template."""
-_EXAMPLES = 3
-COPIES = ("exact", "near_duplicate")
-"""Kinds of verdict that call a picture a copy."""
-
-Told = Callable[[str, int, int], None]
-"""Progress callback: a stage's name, how much of it is done, and of how much."""
-
-
-class StoredPicture(NamedTuple):
-    """Result of ingesting one picture."""
-
-    image_id: str
-    verdict: Verdict | None
-    decision: Decision | None
-    error: str = ""
-
-
-class Instance(Protocol):
-    """Service under evaluation, private and empty at first."""
-
-    @property
-    def model(self) -> str:
-        """Return the model of the visual space, or the reason why there is none."""
-
-    @property
-    def limits(self) -> Limits:
-        """Return the limits within which the service decodes."""
-
-    def ingest(self, items: Sequence[bytes]) -> list[StoredPicture]:
-        """Ingest pictures in this order, and wait until they are settled."""
-
-    def check(self, data: bytes) -> Verdict:
-        """Return the verdict for a picture. Raise an InputError."""
-
-    def near(self, data: bytes) -> Candidates:
-        """Return the candidates for a picture. Raise an InputError."""
 
 
 class DuplicatesPlan(Struct, frozen=True, kw_only=True):
@@ -95,7 +62,11 @@ class DuplicatesPlan(Struct, frozen=True, kw_only=True):
     """Pairs of file names that are known to show the same photo."""
     edits: tuple[str, ...] = tuple(EDITS)
     all_pairs: bool = False
-    templates: bool = True
+    families: tuple[str, ...] = tuple(TEMPLATES)
+    """Names of generated families."""
+    instances: int = COMPARED
+    """Instances of each family to ingest; the first 12 are compared each with each."""
+    labelled: tuple[Pair, ...] = ()
     processes: int = 1
 
 
@@ -113,22 +84,25 @@ class DuplicatesEvaluation:
         self._refused: dict[str, str] = {}
         self._copies: dict[str, str] = {}
         self._anchors: dict[Path, str] = {}
+        self._held: dict[Path, Image.Image] = {}
+        self._tally = StatementTally()
         self.wrong: list[WrongPair] = []
 
     def run(self) -> DuplicatesReport:
         """Run everything the plan asks for, in order."""
         began = time.monotonic()
         plan = self._plan
-        self._store((*plan.photos, *plan.lookalikes, *plan.distractors))
-        photos = [path for path in plan.photos if path in self._ids]
-        alike = [path for path in plan.lookalikes if path in self._ids]
-        edits = tuple(self._edit(EDITS[name], photos) for name in plan.edits)
+        lefts = (pair.left for pair in plan.labelled)
+        self._store((*plan.photos, *plan.lookalikes, *plan.distractors, *lefts))
+        photos, alike = map(self._stored, (plan.photos, plan.lookalikes))
+        edits = [self._edit(ALL_EDITS[name], photos) for name in plan.edits if photos]
         sets = [one for one in (("photos", photos), ("look-alikes", alike)) if one[1]]
         again = list(starmap(self._again, sets))
         pairs = [errors for _, errors in again]
         if plan.all_pairs:
             pairs += starmap(self._all_pairs, sets)
-        templates = tuple(map(self._template, TEMPLATES if plan.templates else ()))
+        labelled = check_pairs(self._instance, plan.labelled, self._anchors, self._told)
+        families = tuple(map(self._family, plan.families))
         return DuplicatesReport(
             photos=len(photos),
             stored=len(self._ids),
@@ -136,12 +110,22 @@ class DuplicatesEvaluation:
             copies=self._copies,
             model=self._instance.model,
             policy_version=self._policy.version,
-            edits=edits,
+            edits=tuple(edits),
             looked=tuple(counts for counts, _ in again),
             pairs=tuple(pairs),
-            templates=templates,
+            templates=families,
+            statements=self._tally.statements(),
+            regions=self._tally.regions(),
+            labelled=labelled,
             seconds=round(time.monotonic() - began, 1),
         )
+
+    def _stored(self, paths: Sequence[Path]) -> list[Path]:
+        return [path for path in paths if path in self._ids]
+
+    def _family(self, name: str) -> TemplateErrors:
+        count = self._plan.instances
+        return check_family(self._instance, FAMILIES[name], self._policy, count, self._told)
 
     # --- storing --------------------------------------------------------------------------------
 
@@ -174,14 +158,10 @@ class DuplicatesEvaluation:
         right: dict[Path, bool] = {}
         found: list[Hit] = []
         for done, path in enumerate(photos, 1):
-            data = edit.apply(self._opened(path), path.name)
-            verdict = self._instance.check(data)
-            near = self._instance.near(data).hits
-            anchor = self._anchors[path]
-            found += [hit for hit in near if hit.image_id == anchor][:1]
-            right[path] = verdict.kind in COPIES and verdict.original == anchor
-            if not right[path] and edit.expected is not None:
-                self._show(f"{edit.title}: {_called(verdict)}", data, path.read_bytes())
+            following = (photos[(done + n) % len(photos)] for n in range(_OTHERS))
+            others = tuple(self._opened(other) for other in following if other != path)
+            right[path], hits = self._check_edit(edit, path, others)
+            found += hits
             self._told(edit.title, done, len(photos))
         by_hash, by_visual, by_features = _by_source(found)
         halves: dict[bool, list[bool]] = {True: [], False: []}
@@ -200,6 +180,22 @@ class DuplicatesEvaluation:
             by_features=Proportion(by_features, len(photos)),
             missed=tuple(path.name for path, flag in right.items() if not flag),
         )
+
+    def _check_edit(
+        self, edit: Edit, path: Path, others: tuple[Image.Image, ...]
+    ) -> tuple[bool, list[Hit]]:
+        """Check one edited photo; return whether it is called a copy, and the hit on it."""
+        image, anchor = self._opened(path), self._anchors[path]
+        made = edit.canvas(image, path.name, others)
+        data = edit.encode(made.image)
+        verdict = self._instance.check(data)
+        right = anchor in copies_of(verdict)
+        for match in verdict.matches:
+            if match.image_id == anchor and match.confirmed:
+                self._tally.add(f"{edit.name} {path.name}", truth(made, image), match.evidence)
+        if not right and edit.expected is not None:
+            self._show(f"{edit.title}: {_called(verdict)}", data, path.read_bytes())
+        return right, [hit for hit in self._instance.near(data).hits if hit.image_id == anchor][:1]
 
     # --- what is not a copy ---------------------------------------------------------------------
 
@@ -235,7 +231,7 @@ class DuplicatesEvaluation:
     def _all_pairs(self, label: str, paths: Sequence[Path]) -> PairwiseErrors:
         stage = f"{label}, all pairs"
         found: dict[frozenset[str], FalseConfirmation] = {}
-        laid = pairwise.confirmed(
+        laid = pairwise.related(
             [path.read_bytes() for path in paths],
             self._policy,
             lambda done: self._told(stage, done, len(paths)),
@@ -243,6 +239,8 @@ class DuplicatesEvaluation:
             processes=self._plan.processes,
         )
         for one in laid:
+            if not one.comparison.confirmed:
+                continue
             self._pair(found, paths[one.one], paths[one.other], one.comparison.evidence, stage)
         return paired(label, "all pairs", len(paths), found)
 
@@ -261,42 +259,20 @@ class DuplicatesEvaluation:
         if not found[both].known:
             self._show(f"{label}: {one.name}, {other.name}", one.read_bytes(), other.read_bytes())
 
-    # --- templates ------------------------------------------------------------------------------
-
-    def _template(self, kind: str) -> TemplateErrors:
-        drawn = [jpeg(TEMPLATES[kind](seed)) for seed in range(_DRAWN)]
-        stored = self._instance.ingest(drawn)
-        regions: dict[frozenset[int], Evidence] = {}
-        for laid in pairwise.confirmed(
-            drawn,
-            self._policy,
-            lambda done: self._told(kind, done, len(drawn)),
-            self._instance.limits,
-        ):
-            regions.setdefault(frozenset((laid.one, laid.other)), laid.comparison.evidence)
-        changed = [one for one in regions.values() if one.changed_regions]
-        total = _DRAWN * (_DRAWN - 1) // 2
-        return TemplateErrors(
-            kind=kind,
-            pictures=len(drawn),
-            pairs=total,
-            unconfirmed=total - len(regions),
-            changed=len(changed),
-            plain=len(regions) - len(changed),
-            regions=mean(len(one.changed_regions) for one in changed),
-            share=mean(one.changed_share for one in changed),
-            verdicts=dict(Counter(one.verdict.kind for one in stored if one.verdict)),
-            decisions=dict(Counter(one.decision.value for one in stored if one.decision)),
-            examples=tuple(one.changed_regions for one in changed[:_EXAMPLES]),
-        )
-
     def _show(self, label: str, one: bytes, other: bytes) -> None:
         limits = self._instance.limits
         first, second = (shown(whole(data, limits)) for data in (one, other))
         self.wrong.append(WrongPair(label=label, one=first, other=second))
 
     def _opened(self, path: Path) -> Image.Image:
-        return whole(path.read_bytes(), self._instance.limits)
+        """Open a photo; the last few stay in memory, as each is among the others of the next."""
+        image = self._held.pop(path, None)
+        if image is None:
+            image = whole(path.read_bytes(), self._instance.limits)
+        self._held[path] = image
+        while len(self._held) > _OTHERS + 1:
+            self._held.pop(next(iter(self._held)))
+        return image
 
 
 def _by_source(hits: Sequence[Hit]) -> tuple[int, int, int]:

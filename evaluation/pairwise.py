@@ -24,8 +24,8 @@ _held: list[AlignedPicture | None] = []
 """Pictures of a pool process; filled when it starts."""
 
 
-class ConfirmedPair(Struct, frozen=True):
-    """Two pictures that confirmed each other, by their numbers, and the comparison."""
+class RelatedPair(Struct, frozen=True):
+    """Two pictures of which one is a copy or variant of the other, by their numbers."""
 
     one: int
     other: int
@@ -53,15 +53,15 @@ def prepare(data: bytes, limits: Limits) -> AlignedPicture | None:
     )
 
 
-def confirmed(
+def related(
     items: Sequence[bytes],
     policy: Policy,
     told: Callable[[int], None],
     limits: Limits,
     *,
     processes: int = 1,
-) -> Iterator[ConfirmedPair]:
-    """Align every picture with every other one, and yield those that confirm, in order.
+) -> Iterator[RelatedPair]:
+    """Align every picture with every other one, and yield copies and variants, in order.
 
     `told` receives the number of pictures that have been aligned with all others.
     """
@@ -86,7 +86,7 @@ def _load(items: Sequence[bytes], limits: Limits) -> None:
     _held[:] = [prepare(data, limits) for data in items]
 
 
-def _row(policy: Policy, row: int) -> list[ConfirmedPair]:
+def _row(policy: Policy, row: int) -> list[RelatedPair]:
     """Align one picture with all others."""
     one = _held[row]
     found = []
@@ -94,6 +94,6 @@ def _row(policy: Policy, row: int) -> list[ConfirmedPair]:
         if one is None or other is None or number == row:
             continue
         comparison = align(one, other, Hit(image_id=str(number)), policy)
-        if comparison.confirmed:
-            found.append(ConfirmedPair(row, number, comparison))
+        if comparison.relation != "unrelated":
+            found.append(RelatedPair(row, number, comparison))
     return found

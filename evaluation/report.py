@@ -5,14 +5,20 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterable
+from typing import Literal
 
 from msgspec import Struct
 from PIL import Image
 
-from core.types import Box, Evidence
+from core.types import Box, Evidence, Kind, StatementCode
 
 _SHOWN = 256
 """Long side in pixels of a picture on a contact sheet."""
+
+
+Label = Literal["copy", "variant", "different"]
+"""Relation of two pictures, as a person sees it."""
+LABELS: tuple[Label, ...] = ("copy", "variant", "different")
 
 
 class Proportion(Struct, frozen=True):
@@ -49,6 +55,29 @@ class EditFound(Struct, frozen=True, kw_only=True):
     def met(self) -> bool:
         """Return whether the required recall is reached, on all photos and on the odd ones."""
         return self.expected is None or min(self.all.value, self.odd.value) >= self.expected
+
+
+class StatementTruth(Struct, frozen=True, kw_only=True):
+    """Statements of one code on recognised copies, judged against the truth of their edits."""
+
+    code: StatementCode
+    true: Proportion
+    """True statements among those made."""
+    named: Proportion
+    """Changes of this code that a statement names, among those made to the photos."""
+    false: tuple[str, ...]
+    """A few of the false ones: edit, photo and statement."""
+    silent: tuple[str, ...]
+    """A few of the changes that no statement names: edit and photo."""
+
+
+class RegionTruth(Struct, frozen=True, kw_only=True):
+    """Changed regions of recognised copies against those of their edits."""
+
+    true: Proportion
+    """Regions that lie on a true change, for 30 % of their box at least."""
+    shown: Proportion
+    """True changes of which regions cover 30 % at least."""
 
 
 class CandidateCounts(Struct, frozen=True, kw_only=True):
@@ -95,16 +124,29 @@ class PairwiseErrors(Struct, frozen=True, kw_only=True):
 
 
 class TemplateErrors(Struct, frozen=True, kw_only=True):
-    """Verdicts on different pictures of one template, by pairs and one after another."""
+    """Verdicts on the instances of one family, by pairs and one after another."""
 
     kind: str
+    """Name of the family."""
+    right: tuple[Kind, ...]
+    """Kinds of verdict that are right for two instances."""
     pictures: int
+    """Instances that were ingested."""
     pairs: int
+    """Pairs of the first few instances that were compared without candidate search."""
     unconfirmed: int
+    """Pairs of those not called copies."""
+    variants: int
+    """Pairs of those called variants."""
     changed: int
     """Pairs confirmed with changed regions, in either direction."""
     plain: int
     """Pairs confirmed without any changed region, as if they were the same."""
+    false: int
+    """Pairs with a wrong verdict: called copies by the comparison or as they were ingested, or, of
+    a family of copies, not called so by the comparison."""
+    copies: Proportion
+    """Copies of stored instances that were recognised: half size, JPEG 60."""
     regions: float
     """Changed regions of a confirmed pair, on average."""
     share: float
@@ -114,6 +156,31 @@ class TemplateErrors(Struct, frozen=True, kw_only=True):
     """Decisions when ingested one after another."""
     examples: tuple[tuple[Box, ...], ...]
     """Changed regions of the first few confirmed pairs."""
+
+    @property
+    def met(self) -> bool:
+        """Return whether nothing is wrong, or of copies at most one pair in twenty."""
+        if "near_duplicate" in self.right:
+            return self.false <= self.pairs // 20
+        return self.false == 0
+
+
+class LabelledPair(Struct, frozen=True, kw_only=True):
+    """Two files with a label of their relation, and the relation that was found."""
+
+    left: str
+    right: str
+    label: Label
+    found: Label | None
+    """None where one of the files was refused."""
+    candidate: bool
+    """Whether the left picture was among the candidates of the right one."""
+    words: str
+
+    @property
+    def false(self) -> bool:
+        """Return whether different pictures were called copies."""
+        return self.found == "copy" and self.label != "copy"
 
 
 class DuplicatesReport(Struct, frozen=True, kw_only=True):
@@ -131,7 +198,20 @@ class DuplicatesReport(Struct, frozen=True, kw_only=True):
     looked: tuple[CandidateCounts, ...]
     pairs: tuple[PairwiseErrors, ...]
     templates: tuple[TemplateErrors, ...]
+    statements: tuple[StatementTruth, ...] = ()
+    regions: RegionTruth | None = None
+    labelled: tuple[LabelledPair, ...] = ()
     seconds: float
+
+    @property
+    def met(self) -> bool:
+        """Return whether every edit reached its mark, and no different pictures were confused."""
+        return (
+            all(edit.met for edit in self.edits)
+            and not any(pairs.false for pairs in self.pairs)
+            and all(kind.met for kind in self.templates)
+            and not any(pair.false for pair in self.labelled)
+        )
 
 
 class WrongPair(Struct, frozen=True, kw_only=True):

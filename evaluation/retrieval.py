@@ -23,7 +23,7 @@ from core.errors import InputError
 from core.imaging.decoding import beginning
 from core.search.request import Mode
 from core.types import SPACE_KINDS, Matrix, SpaceKind
-from evaluation.duplicates import COPIES, Told
+from evaluation.instance import COPIES, Told
 from evaluation.report import Proportion, share
 from evaluation.scratch_library import ScratchLibrary
 

@@ -13,7 +13,7 @@ from core.ports import TextEmbedder
 from core.records import Fields
 from core.search.request import Mode, SearchRequest
 from core.types import Matrix, SpaceKind, Vector
-from evaluation.duplicates import StoredPicture
+from evaluation.instance import StoredPicture
 from evaluation.scratch_service import TENANT, ScratchService, services
 from rag.retriever import Retriever
 

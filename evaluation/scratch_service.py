@@ -18,7 +18,7 @@ from core.matching.candidates import fuse
 from core.matching.policy import Policy
 from core.records import Fields, Job, Operation
 from core.types import Candidates, Limits, Query, Verdict
-from evaluation.duplicates import StoredPicture
+from evaluation.instance import StoredPicture
 
 TENANT = "default"
 

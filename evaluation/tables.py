@@ -7,16 +7,20 @@ import io
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+import click
 from rich.console import Console
 from rich.table import Table
 
 from cli.file_reading import read_text
+from cli.rendering.printable import printable
 from core.errors import InputError
 from evaluation import retrieval as recall
 from evaluation.report import (
+    LABELS,
     CandidateCounts,
     DuplicatesReport,
     EditFound,
+    LabelledPair,
     PairwiseErrors,
     TemplateErrors,
 )
@@ -83,11 +87,21 @@ def duplicates(report: DuplicatesReport) -> None:
         f"{report.photos} photos among {report.stored} pictures · visual: {report.model} · "
         f"policy {report.policy_version} · {report.seconds:.0f} s"
     )
-    console.print(_edits(report.edits))
-    console.print(_candidates(report.looked))
-    console.print(_pairs(report.pairs))
+    if report.edits:
+        console.print(_edits(report.edits))
+    if report.pairs:
+        console.print(_candidates(report.looked))
+        console.print(_pairs(report.pairs))
     if report.templates:
-        console.print(_templates(report.templates))
+        console.print(_families(report.templates))
+    if report.statements:
+        console.print(_statements(report))
+    if report.labelled:
+        console.print(_labelled(report.labelled))
+    for pair in report.labelled:
+        if pair.found not in {pair.label, None}:
+            names = f"{printable(pair.left)} · {printable(pair.right)}"
+            click.echo(f"{names}: {pair.label}, called {pair.found}")
 
 
 def _edits(edits: Sequence[EditFound]) -> Table:
@@ -133,13 +147,58 @@ def _pairs(found: Sequence[PairwiseErrors]) -> Table:
     return table
 
 
-def _templates(kinds: Sequence[TemplateErrors]) -> Table:
-    columns = ("template", "pairs", "not confirmed", "with changes", "without", "area", "told")
-    table = _table("Templates: pairs of different ones", columns, left={"template", "told"})
+def _families(kinds: Sequence[TemplateErrors]) -> Table:
+    columns = (
+        "family", "pairs", "copies", "with changes", "variants", "unrelated", "false", "recognised",
+        "verdicts one after another",
+    )  # fmt: skip
+    left = {"family", "verdicts one after another"}
+    table = _table("Families: pairs of different instances", columns, left)
     for kind in kinds:
-        said = ", ".join(f"{n} {name}" for name, n in kind.verdicts.items())
-        counts = (kind.pairs, kind.unconfirmed, kind.changed, kind.plain)
-        table.add_row(kind.kind, *map(str, counts), f"{kind.share:.0%}", said)
+        verdicts = ", ".join(f"{n} {name}" for name, n in kind.verdicts.items())
+        unrelated = kind.unconfirmed - kind.variants
+        counts = (kind.pairs, kind.pairs - kind.unconfirmed, kind.changed, kind.variants, unrelated)
+        own = f"{kind.copies.found}/{kind.copies.asked}"
+        table.add_row(
+            kind.kind,
+            *map(str, (*counts, kind.false)),
+            own,
+            verdicts,
+            style="" if kind.met else "red",
+        )
+    return table
+
+
+def _statements(report: DuplicatesReport) -> Table:
+    columns = ("statement", "made", "true, %", "changes", "named, %", "false ones")
+    table = _table(
+        "Statements against the truth of the edits", columns, {"statement", "false ones"}
+    )
+    for one in report.statements:
+        table.add_row(
+            one.code,
+            str(one.true.asked),
+            f"{100 * one.true.value:.1f}" if one.true.asked else "",
+            str(one.named.asked),
+            f"{100 * one.named.value:.1f}" if one.named.asked else "",
+            printable("; ".join(one.false[:2])),
+        )
+    if report.regions is not None:
+        true, found = report.regions.true, report.regions.shown
+        shares = (f"{100 * share.value:.1f}" for share in (true, found))
+        table.add_row("regions", str(true.asked), next(shares), str(found.asked), next(shares), "")
+    return table
+
+
+def _labelled(pairs: Sequence[LabelledPair]) -> Table:
+    columns = ("label", "pairs", *LABELS, "refused", "no candidate")
+    table = _table("Labelled pairs: relations found", columns, left={"label"})
+    for label in LABELS:
+        of = [pair for pair in pairs if pair.label == label]
+        found = [sum(pair.found == one for pair in of) for one in (*LABELS, None)]
+        missed = sum(pair.found is not None and not pair.candidate for pair in of)
+        style = "red" if any(pair.false for pair in of) else ""
+        table.add_row(label, *map(str, (len(of), *found, missed)), style=style)
     return table
 
 

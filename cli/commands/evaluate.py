@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -21,9 +21,12 @@ from core.matching.policy import POLICY
 from evaluation import plots, tables
 from evaluation import retrieval as recall
 from evaluation.duplicates import DuplicatesEvaluation, DuplicatesPlan
-from evaluation.edits import EDITS
+from evaluation.edits import ALL_EDITS, EDITS
+from evaluation.families import COMPARED
+from evaluation.labelled_pairs import Pair, read_pairs
 from evaluation.scratch_library import album
 from evaluation.scratch_service import private
+from evaluation.synthetic_templates import FAMILIES, TEMPLATES
 
 _R = TypeVar("_R")
 _FILE = click.Path(exists=True, path_type=Path)
@@ -35,7 +38,13 @@ def command() -> None:
 
 
 @command.command()
-@click.argument("folder", type=_FILE)
+@click.argument("folder", type=_FILE, required=False)
+@click.option(
+    "--pairs",
+    "labelled",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="CSV of left,right,label: two files and copy, variant or different.",
+)
 @click.option("--distractors", multiple=True, type=_FILE, help="Stored beside the photos.")
 @click.option("--lookalikes", type=_FILE, help="Different things that look alike: none is a copy.")
 @click.option(
@@ -47,13 +56,32 @@ def command() -> None:
     "--edit",
     "edits",
     multiple=True,
-    type=click.Choice(list(EDITS)),
+    type=click.Choice(list(ALL_EDITS)),
     metavar="NAME",
     help="Only this edit; may be repeated.",
 )
+@click.option("--all-edits", is_flag=True, help=f"All {len(ALL_EDITS)} edits, not the usual 25.")
 @click.option("--limit", type=click.IntRange(1), help="Only so many of the photos.")
 @click.option("--all-pairs", is_flag=True, help="Lay all pairs over each other as well: slow.")
 @click.option("--templates/--no-templates", default=True, help="Made cards, forms, charts, chats.")
+@click.option(
+    "--family",
+    "families",
+    multiple=True,
+    type=click.Choice(list(FAMILIES)),
+    metavar="NAME",
+    help="Only this family of made pictures; may be repeated.",
+)
+@click.option(
+    "--all-families", is_flag=True, help=f"All {len(FAMILIES)} families, not the usual 6."
+)
+@click.option(
+    "--instances",
+    type=click.IntRange(2, 2000),
+    default=COMPARED,
+    show_default=True,
+    help="Pictures of each family to store.",
+)
 @click.option("--processes", type=click.IntRange(1, 64), help="For all pairs; default: one a core.")
 @click.option("--model", help="Visual model (SEENIT_MODEL), or none.")
 @click.option("--index", help="On an index of its own in this Weaviate: weaviate://HOST…")
@@ -62,17 +90,22 @@ def command() -> None:
     type=click.Path(file_okay=False, path_type=Path),
     default="out/evaluation",
     show_default=True,
-    help="Folder for report.json, plot.png and wrong-*.png.",
+    help="Folder for report.json, the plots and wrong-*.png.",
 )
-@click.option("--plot/--no-plot", default=True, help="Draw the plot (needs matplotlib).")
+@click.option("--plot/--no-plot", default=True, help="Draw the plots (needs matplotlib).")
 @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON document.")
 def duplicates(
-    folder: Path,
+    folder: Path | None,
     *,
+    labelled: Path | None,
     distractors: tuple[Path, ...],
     lookalikes: Path | None,
     known: Path | None,
     edits: tuple[str, ...],
+    all_edits: bool,
+    families: tuple[str, ...],
+    all_families: bool,
+    instances: int,
     limit: int | None,
     model: str | None,
     index: str | None,
@@ -85,30 +118,32 @@ def duplicates(
 ) -> int:
     """Edit every photo of FOLDER in all the ways people do, and count what is recognised.
 
-    Runs on a private instance in a temporary folder. Exits with 1 where an edit stays under its
-    mark or different pictures were called copies.
+    FOLDER may be left out if --pairs lists pictures. Runs on a private instance in a temporary
+    folder. Exits with 1 if an edit stays under its mark, or if different photos, instances of a
+    family or labelled pairs were called copies.
     """
     if plot:
         plots.need_plotting()
+    usual = TEMPLATES if templates and folder else ()
     plan = DuplicatesPlan(
-        photos=_files([folder])[:limit],
+        photos=_photos(folder, labelled)[:limit],
         distractors=_files(distractors),
-        lookalikes=_files([lookalikes] if lookalikes else []),
+        lookalikes=_files(_given(lookalikes)),
         known=_known(known),
-        edits=edits or tuple(EDITS),
+        edits=_chosen(edits, ALL_EDITS if all_edits else EDITS),
         all_pairs=all_pairs,
-        templates=templates,
+        families=_chosen(families, FAMILIES if all_families else usual),
+        instances=instances,
+        labelled=_pairs(labelled),
         processes=processes or os.cpu_count() or 1,
     )
     with private(POLICY, model, index) as instance, _progress(shown=not as_json) as told:
         evaluation = DuplicatesEvaluation(instance, plan, POLICY, told)
         report = evaluation.run()
     written = [_written(report, out), *plots.contact(evaluation.wrong, out)]
-    if plot:
-        written.append(plots.plot(report, out / "plot.png"))
+    written += plots.duplicates(report, out) if plot else []
     _show(report, tables.duplicates, written, as_json=as_json)
-    missed = any(not edit.met for edit in report.edits)
-    return 1 if missed or any(pairs.false for pairs in report.pairs) else 0
+    return 0 if report.met else 1
 
 
 @command.command()
@@ -206,6 +241,25 @@ def _files(paths: Sequence[Path]) -> tuple[Path, ...]:
     if paths and not readable:
         raise InputError(f"no pictures in {', '.join(map(printed, paths))}")
     return tuple(readable)
+
+
+def _photos(folder: Path | None, labelled: Path | None) -> tuple[Path, ...]:
+    if folder is None and labelled is None:
+        raise InputError("name a FOLDER of photos, or a table of pairs with --pairs")
+    return _files(_given(folder))
+
+
+def _pairs(path: Path | None) -> tuple[Pair, ...]:
+    return read_pairs(path) if path else ()
+
+
+def _given(path: Path | None) -> list[Path]:
+    return [path] if path else []
+
+
+def _chosen(named: tuple[str, ...], usual: Iterable[str]) -> tuple[str, ...]:
+    """Return the names that were given, or else the usual ones."""
+    return named or tuple(usual)
 
 
 def _known(path: Path | None) -> frozenset[frozenset[str]]:

@@ -190,7 +190,7 @@ def print_on_table(canvas: Canvas) -> Canvas:
     card = Image.new("RGB", (canvas.width + 2 * edge, canvas.height + 2 * edge), "#fbfbf8")
     framed = pasted(canvas, card, edge, edge)
     scene = _wood(canvas, round(card.width * 1.45), round(card.height * 1.45))
-    laid = _lying(framed, scene, canvas.draw.uniform(-9, 9), 0.1)
+    laid = _lying(framed, scene, canvas.draw.uniform(-9, 9), 0.08)
     return _photographed(laid, 0.35)
 
 
@@ -268,7 +268,7 @@ def screen_photo(*, slanted: bool) -> Step:
             np.asarray(room.filter(ImageFilter.GaussianBlur(max(size) / 60)), np.float32) * 0.5
         )
         tilt = canvas.draw.uniform(-4, 4) if slanted else canvas.draw.uniform(-1, 1)
-        return _photographed(_lying(framed, dim, tilt, 0.16 if slanted else 0.015), 0.2)
+        return _photographed(_lying(framed, dim, tilt, 0.12 if slanted else 0.015), 0.2)
 
     return run
 

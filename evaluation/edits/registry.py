@@ -53,16 +53,17 @@ class Edit(Struct, frozen=True):
         self, image: Image.Image, seed: int | str = 0, others: tuple[Image.Image, ...] = ()
     ) -> bytes:
         """Edit a picture and encode it in this edit's format and quality."""
-        return self._encoded(self.image(image, seed, others))
+        return self.encode(self.image(image, seed, others))
 
     def apply_with_truth(
         self, image: Image.Image, seed: int | str = 0, others: tuple[Image.Image, ...] = ()
     ) -> tuple[bytes, Truth]:
         """Edit and encode a picture, and say what is true of it."""
         made = self.canvas(image, seed, others)
-        return self._encoded(made.image), truth(made, image)
+        return self.encode(made.image), truth(made, image)
 
-    def _encoded(self, image: Image.Image) -> bytes:
+    def encode(self, image: Image.Image) -> bytes:
+        """Encode an edited picture in this edit's format and quality."""
         if self.format == "JPEG":
             return jpeg(image, self.quality)
         held = io.BytesIO()

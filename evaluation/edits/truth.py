@@ -19,6 +19,8 @@ _SIDE = 256
 """Long side in pixels at which tones are measured."""
 _HIDDEN = 0.002
 """Smallest share of the original that counts as a region; 0.2 % is six cells of the grid wide."""
+_JOINED = 9
+"""Cells of the grid, 7 % of the side, across which changes are joined to one region."""
 
 
 class Truth(Struct, frozen=True, kw_only=True):
@@ -80,6 +82,8 @@ def truth(canvas: Canvas, original: Image.Image) -> Truth:
     reach = float((spans / (canvas.width, canvas.height)).min())
     done, also = _geometry(held, float(np.abs(shares[2, :2]).max()), reach)
     done, also = done | canvas.done, also | canvas.also | _light(canvas, original)
+    if canvas.image.mode == "RGBA":
+        also |= {"uncompared_transparency"}
     if not done - {"resized", "enlarged"}:
         done, also = done | {"reencoded"}, also | {"unchanged", "looks_alike"}
     return Truth(**{name: getattr(held, name) for name in _NUMBERS}, done=done, also=also - done)
@@ -199,10 +203,12 @@ def _area(step: Map, inside: Map) -> float:
 
 
 def _regions(masks: dict[ChangeKind, NDArray[np.uint8]]) -> tuple[ChangedRegion, ...]:
-    """Return a box around each contiguous change."""
+    """Return a box around each change; letters and strokes nearby are one."""
     found = []
     for kind, mask in masks.items():
-        count, _, stats, _ = cv2.connectedComponentsWithStats((mask > 127).astype(np.uint8))
+        there = (mask > 127).astype(np.uint8)
+        joined = cv2.morphologyEx(there, cv2.MORPH_CLOSE, np.ones((_JOINED, _JOINED), np.uint8))
+        count, _, stats, _ = cv2.connectedComponentsWithStats(joined)
         for left, top, width, height, area in stats[1:count].tolist():
             if area >= _HIDDEN * GRID * GRID:
                 box = (left / GRID, top / GRID, width / GRID, height / GRID)

@@ -11,11 +11,12 @@ from click.testing import CliRunner
 from PIL import Image
 
 from cli.commands.evaluate import command
-from core.errors import SettingsError
+from core.errors import InputError, SettingsError
 from core.matching.policy import POLICY
 from core.types import Candidates, Limits, Verdict
 from evaluation import plots
-from evaluation.duplicates import DuplicatesEvaluation, DuplicatesPlan, StoredPicture
+from evaluation.duplicates import DuplicatesEvaluation, DuplicatesPlan
+from evaluation.instance import StoredPicture
 from evaluation.report import WrongPair, is_odd, share, shown
 from tests.samples.image_files import HEIC
 from tests.samples.pictures import EDITS, jpeg, photo
@@ -86,6 +87,72 @@ def test_known_pairs_are_no_fault(folders: tuple[Path, Path], tmp_path: Path) ->
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["report.json"]
 
 
+def test_statements_and_families_are_judged(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    """The report holds truth by statement and false verdicts by family, and plots of both."""
+    photos, _ = folders
+    out = tmp_path / "out"
+    code, output = run(
+        photos, "--limit", "1", "--model", "none", "--out", out, "--edit", "crop-70",
+        "--family", "captions", "--family", "QR codes", "--instances", "2", "--json",
+    )  # fmt: skip
+    report = json.loads(output)
+    captions, codes = report["templates"]
+    assert (captions["kind"], captions["pairs"], captions["unconfirmed"]) == ("captions", 1, 0)
+    assert (codes["kind"], codes["pairs"], codes["unconfirmed"]) == ("QR codes", 1, 1)
+    assert [kind["false"] for kind in report["templates"]] == [0, 0]
+    assert [kind["copies"] for kind in report["templates"]] == [{"found": 2, "asked": 2}] * 2
+    (crop,) = (one for one in report["statements"] if one["code"] == "cropped")
+    assert crop["named"]["asked"] == 1
+    assert code == 0
+    assert {path.name for path in out.glob("*.png")} >= {
+        "plot.png", "statements.png", "families.png",
+    }  # fmt: skip
+
+
+def test_pairs_are_checked_against_their_labels(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    """A copy, a different picture, and a copy that is labelled as different: the last is wrong."""
+    del folders
+    (tmp_path / "half.jpg").write_bytes(EDITS["half"].apply(photo(0, 448, 336)))
+    table = tmp_path / "pairs.csv"
+    table.write_text(
+        "left,right,label\nphotos/0.jpg,half.jpg,copy\nphotos/1.jpg,half.jpg,different\n"
+    )
+    code, output = run("--pairs", table, "--model", "none", "--out", tmp_path / "out", "--json")
+    report = json.loads(output)
+    found = [(pair["right"], pair["label"], pair["found"]) for pair in report["labelled"]]
+    assert found == [("half.jpg", "copy", "copy"), ("half.jpg", "different", "different")]
+    assert (code, report["edits"], report["templates"]) == (0, [], [])
+    table.write_text("left,right,label\nphotos/0.jpg,half.jpg,variant\n")
+    code, output = run("--pairs", table, "--model", "none", "--out", tmp_path / "out", "--no-plot")
+    assert code == 1
+    assert "0.jpg · half.jpg: variant, called copy" in output
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("a,b,c", "the first line has to be `left,right,label`"),
+        ("left,right,label\nphotos/0.jpg,photos/1.jpg,same", "line 2.*copy, variant, different"),
+        ("left,right,label\nphotos/0.jpg,photos/99.jpg,copy", "line 2: there is no file .*99.jpg"),
+    ],
+)
+def test_tables_of_pairs_are_checked(
+    folders: tuple[Path, Path], tmp_path: Path, lines: str, message: str
+) -> None:
+    """A wrong header, label or file is an error that names the line."""
+    del folders
+    table = tmp_path / "pairs.csv"
+    table.write_text(lines + "\n")
+    with pytest.raises(InputError, match=message):
+        run("--pairs", table, "--model", "none")
+
+
+def test_folder_or_pairs_are_needed() -> None:
+    """Without either the command says what to name."""
+    with pytest.raises(InputError, match="name a FOLDER"):
+        run("--no-plot")
+
+
 @pytest.mark.parametrize("formats", [None, "jpeg,heic"])
 def test_photos_are_decoded_by_the_setting(
     folders: tuple[Path, Path],
@@ -140,7 +207,7 @@ class Forgetful:
 def test_misses_are_counted_and_shown(folders: tuple[Path, Path]) -> None:
     """A missed edit is listed by name, shown side by side, and counted against its goal."""
     photos = tuple(sorted(folders[0].iterdir()))
-    plan = DuplicatesPlan(photos=photos, edits=("grey", "collage"), templates=False)
+    plan = DuplicatesPlan(photos=photos, edits=("grey", "collage"), families=())
     evaluation = DuplicatesEvaluation(Forgetful(), plan, POLICY, lambda *_: None)
     report = evaluation.run()
     assert report.refused == {"3.jpg": "torn"}
