@@ -315,6 +315,6 @@ def embeddable_kinds(state: State, fields: Fields) -> tuple[SpaceKind, ...]:
     return (*visual, "caption") if caption(fields) else visual
 
 
-def is_candidate(state: State, fingerprint: Fingerprint) -> bool:
-    """Return whether later pictures are compared with it: an anchor neither closed nor flat."""
-    return state.anchor is not None and not state.closed and fingerprint.comparable
+def is_candidate(state: State) -> bool:
+    """Return whether later pictures are compared with it: an anchor that is not closed."""
+    return state.anchor is not None and not state.closed

@@ -31,7 +31,7 @@ def hits(
 ) -> list[list[Hit]]:
     """Return the candidates near each query, in order of slots, without the slots `hidden` from it.
 
-    A flat or tiny query has none. `words` adds candidates by local features.
+    A flat or tiny query has none by its hash. `words` adds candidates by local features.
     """
     similar = _similar(memory, spaces, queries, hidden, policy)
     found: list[list[Hit]] = []
@@ -44,13 +44,13 @@ def hits(
             for near in memory.hashes.search(turns, policy.phash_radius):
                 if near.slot not in without:
                     by_slot.setdefault(near.slot, {}).update(hamming=near.hamming, turn=near.turn)
-            features = query.fingerprint.features
-            if words and features.words:
-                voted = memory.words.search(features, policy.feature_top, without)
-                for slot, ballot in voted:
-                    if ballot.votes < policy.feature_votes:
-                        break
-                    by_slot.setdefault(slot, {}).update(ballot._asdict())
+        features = query.fingerprint.features
+        if words and features.words:
+            voted = memory.words.search(features, policy.feature_top, without)
+            for slot, ballot in voted:
+                if ballot.votes < policy.feature_votes:
+                    break
+                by_slot.setdefault(slot, {}).update(ballot._asdict())
         found.append(
             [
                 Hit(image_id=memory.ids[slot], **by_slot[slot])  # type: ignore[arg-type]  # gathered above
@@ -114,7 +114,7 @@ def _similar(
     found: list[list[nearest.VectorNeighbour]] = [[] for _ in queries]
     by_space: dict[str, list[int]] = {}
     for n, query in enumerate(queries):
-        if query.vector is not None and query.fingerprint.comparable:
+        if query.vector is not None:
             if query.space_id is None:
                 raise MalformedError("a vector must name its space", field="space_id")
             by_space.setdefault(query.space_id, []).append(n)

@@ -43,6 +43,11 @@ _read_fingerprint = msgspec.msgpack.Decoder(Fingerprint).decode
 _read_fields = msgspec.msgpack.Decoder(Fields).decode
 
 
+def _hash_of(fingerprint: Fingerprint) -> int | bytes:
+    """Return the hash of a candidate, or no bytes where the hash counts for nothing."""
+    return signed(fingerprint.phash) if fingerprint.comparable else b""
+
+
 def signed(phash: str) -> int:
     """Return a 64-bit hash of 16 hex digits as the signed integer that SQLite stores."""
     value = int(phash, 16)
@@ -56,7 +61,7 @@ def record(record: Record) -> tuple[object, ...]:
         state.image_id,
         record.seq,
         state.accepted_at,
-        signed(fingerprint.phash) if is_candidate(state, fingerprint) else None,
+        _hash_of(fingerprint) if is_candidate(state) else None,
         state.sha256,
         state.pixels,
         state.original if state.original != state.image_id else None,

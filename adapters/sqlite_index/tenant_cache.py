@@ -120,13 +120,12 @@ class TenantCache:
             self.candidates = grown
         for slot, image_id, _ in changed:
             self.ids[slot] = image_id
-        hashed = [(slot, phash) for slot, _, phash in changed if phash is not None]
-        candidates = _column(hashed)
+        candidates = _column([(slot,) for slot, _, phash in changed if phash is not None])
         others = np.concatenate([gone, np.setdiff1d(slots, candidates)])
-        self.hashes.extend(
-            candidates, np.array([phash for _, phash in hashed], np.int64).view(np.uint64)
-        )
-        self.hashes.remove(others)
+        hashed = [(slot, phash) for slot, _, phash in changed if isinstance(phash, int)]
+        own = _column(hashed)
+        self.hashes.extend(own, np.array([phash for _, phash in hashed], np.int64).view(np.uint64))
+        self.hashes.remove(np.concatenate([gone, np.setdiff1d(slots, own)]))
         if self.words.ready:
             self.words.change(self._features(db, self._seen), others)
         if self.columns.ready:

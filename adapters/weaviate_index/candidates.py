@@ -110,13 +110,8 @@ class CandidateSearch:
         asked: list[tuple[list[Future[list[FoundHash]]], list[Future[Any]], list[Future[Any]]]] = []
         for query, hide in zip(queries, hidden, strict=True):
             print_ = query.fingerprint
-            if not print_.comparable:
-                asked.append(([], [], []))
-                continue
-            hashes = [
-                pool.submit(self._hashed, tenant, turn, _HASHES + hide)
-                for turn in dict.fromkeys(print_.turns)
-            ]
+            turns = dict.fromkeys(print_.turns) if print_.comparable else ()
+            hashes = [pool.submit(self._hashed, tenant, turn, _HASHES + hide) for turn in turns]
             seen = self._words and print_.features.words
             worded = [pool.submit(self._worded, tenant, query, _VOTERS + hide)] if seen else []
             wanted = self._policy.visual_top + hide + _MORE
@@ -225,7 +220,7 @@ class CandidateSearch:
     ) -> Iterable[tuple[str, Ballot]]:
         """Yield (image_id, ballot) of at most the policy's top."""
         words = query.fingerprint.features
-        if not len(table) or not words.words or not query.fingerprint.comparable:
+        if not len(table) or not words.words:
             return
         found = table.search(words, self._policy.feature_top + len(hide))
         kept = [one for one in found if ids[one[0]] not in hide]
@@ -235,7 +230,7 @@ class CandidateSearch:
 
     def _check(self, queries: Sequence[Query]) -> None:
         for query in queries:
-            if query.vector is None or not query.fingerprint.comparable:
+            if query.vector is None:
                 continue
             if query.space_id is None:
                 raise MalformedError("a vector must name its space", field="space_id")

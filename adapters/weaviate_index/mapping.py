@@ -146,9 +146,10 @@ def asked_by(state: State, fields: Fields) -> dict[str, Any]:
 def digests(record: Record) -> dict[str, str]:
     """Return the parts of a record, each with a digest of its object's contents."""
     found = {PRINT: digest(_bytes.encode(record.fingerprint))}
-    if is_candidate(record.state, record.fingerprint):
+    if is_candidate(record.state):
         held = record.fingerprint
-        found[ANCHOR] = digest(held.phash.encode(), _bytes.encode(held.features))
+        phash = held.phash if held.comparable else ""
+        found[ANCHOR] = digest(phash.encode(), _bytes.encode(held.features))
     if record.vectors:
         asked = _json.encode(asked_by(record.state, record.fields))
         for space_id, vector in record.vectors.items():
@@ -203,11 +204,12 @@ def read_fingerprint(data: str) -> Fingerprint:
 
 
 def anchor(record: Record) -> tuple[dict[str, Any], dict[str, list[float]]]:
-    """Return the properties and vectors of an anchor."""
+    """Return the properties and vectors of an anchor; an incomparable one has no hash."""
     held = record.fingerprint
-    words = visual_words.stored(held.features)
-    found = {"image_id": record.state.image_id, "phash": held.phash, **words}
-    return found, {"phash": bits(held.phash)}
+    found = {"image_id": record.state.image_id, **visual_words.stored(held.features)}
+    if not held.comparable:
+        return found, {}
+    return {**found, "phash": held.phash}, {"phash": bits(held.phash)}
 
 
 def bits(phash: str) -> list[float]:

@@ -59,7 +59,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     missing: tuple[Absent, ...]
     comparable: Annotated[
         bool,
-        Meta(description="False: too flat or too small to compare other than exactly."),
+        Meta(description="False: its hash holds nothing (flat, tiny); local features still count."),
     ]
     candidates_truncated: bool
     policy_version: str

@@ -45,12 +45,12 @@ class BatchCandidates:
         self._words.add(slot, anchor.fingerprint.features)
 
     def near(self, query: Query) -> list[Hit]:
-        """Return the hits among the anchors, without itself and incomparable ones."""
+        """Return the hits among the anchors, without itself."""
         slots = self._by_hash(query) | self._by_vector(query) | self._by_words(query)
         hits = (
             self._measure(query, anchor)
             for anchor in (self._order[slot] for slot in sorted(slots))
-            if anchor.image_id != query.image_id and anchor.fingerprint.comparable
+            if anchor.image_id != query.image_id
         )
         return [hit for hit in hits if hit is not None]
 

@@ -103,8 +103,7 @@ class SettleSource:
         alone = [
             query
             for query in queries
-            if query.fingerprint.comparable
-            and not self._same[query.fingerprint.sha256]
+            if not self._same[query.fingerprint.sha256]
             and not self._same[query.fingerprint.pixels_sha256]
         ]
         if alone:

@@ -30,17 +30,16 @@ def measure(
 ) -> Hit | None:
     """Measure a query and one anchor by each source; None if no source finds a match.
 
-    `vector` is the anchor's in the query's space. A flat or tiny picture has no candidates and is
-    none.
+    `vector` is the anchor's in the query's space. The hash of a picture that is not comparable, as
+    flat, symmetric and tiny ones are, counts for nothing.
     """
-    if not (query.fingerprint.comparable and other.comparable):
-        return None
     stored = int(other.phash, 16)
     hamming, turn = min(
         ((int(turned, 16) ^ stored).bit_count(), n)
         for n, turned in enumerate(query.fingerprint.turns)
     )
-    close = hamming <= policy.phash_radius
+    hashed = query.fingerprint.comparable and other.comparable
+    close = hashed and hamming <= policy.phash_radius
     similarity = _similarity(query.vector, vector, policy)
     won = hough_voting.ballot(_asked(query.fingerprint.features), _stored(other.features))
     agree = won.votes >= policy.feature_votes

@@ -210,9 +210,6 @@ def look(
         matches = tuple(_matches_of(subject, twin))
         value, original = twin.record.decision.value, twin.root.image_id
         return _listed(ConfirmedMatch(twin.kind, value, original, matches), rules)
-    if not query.fingerprint.comparable:
-        return ConfirmedMatch("new", rules.decisions.new)
-
     looks_alike = _looks_alike(query, rules)
     candidates = sees.near(query)
     worthy = rules.worth(candidates.hits, query.space_id)

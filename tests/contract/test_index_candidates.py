@@ -204,7 +204,9 @@ def test_hits_are_what_measuring_every_pair_gives(
         image_id(n): record(
             n,
             1,
-            print_=made.fingerprint(n, features=seen(image), turns=alike(n).turns),
+            print_=made.fingerprint(
+                n, features=seen(image), turns=alike(n).turns, comparable=n != 5
+            ),
             vectors={SPACE: made.random_vector(n, 512)},
         )
         for n, image in enumerate(photos)
@@ -221,6 +223,8 @@ def test_hits_are_what_measuring_every_pair_gives(
         )
         for n, image in enumerate(ImageOps.mirror(photo.crop((9, 9, 300, 200))) for photo in photos)
     ]
+    negative = seen(ImageOps.invert(photos[4]))
+    asked.append(query(70, fingerprint=made.fingerprint(5, features=negative, comparable=False)))
     expected = [
         [
             hit
@@ -230,6 +234,7 @@ def test_hits_are_what_measuring_every_pair_gives(
         for ask in asked
     ]
     assert index.find_candidates("default", asked) == expected
+    assert [(hit.image_id, hit.negative) for hit in expected[-1]] == [(image_id(4), True)]
     assert all(
         len({hit.votes, hit.similarity, hit.hamming} - {None}) > 2
         for hit in [hits[n] for n, hits in enumerate(expected[:3])]

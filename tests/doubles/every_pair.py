@@ -25,6 +25,6 @@ class EveryPair:
         hits = (
             self._measure(query, anchor)
             for anchor in self._anchors.values()
-            if anchor.image_id != query.image_id and anchor.fingerprint.comparable
+            if anchor.image_id != query.image_id
         )
         return [hit for hit in hits if hit is not None]

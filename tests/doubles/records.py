@@ -228,15 +228,12 @@ class Model:
     def hits(
         self, query: Query, radius: int, top: int, floor: float, without: Sequence[str] = ()
     ) -> list[Hit]:
-        """Find open anchors by hash and by vector, without flat pictures."""
-        if not query.fingerprint.comparable:
-            return []
+        """Find open anchors by hash, except flat pictures, and by vector."""
         anchors = {
             image_id: record
             for image_id, record in self.live.items()
             if record.state.anchor is not None
             and not record.state.closed
-            and record.fingerprint.comparable
             and image_id not in (query.image_id, *without)
         }
         similar: dict[str, float] = {}
@@ -245,7 +242,8 @@ class Model:
         found = []
         for image_id, record in anchors.items():
             bits = [_hamming(turn, record.fingerprint.phash) for turn in query.fingerprint.turns]
-            close = min(bits) <= radius
+            hashed = query.fingerprint.comparable and record.fingerprint.comparable
+            close = hashed and min(bits) <= radius
             similarity = similar.get(image_id)
             if similarity is not None and similarity < floor:
                 similarity = None

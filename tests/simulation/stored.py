@@ -316,12 +316,15 @@ class MemoryIndex:
 
     def _best(self, query: Query, anchors: Sequence[State]) -> list[State]:
         """Return all anchors, or only so many of those that will confirm, the first ones first."""
-        found = [anchor for anchor in anchors if of_state(anchor).comparable]
         if not self.top:
-            return found
+            return list(anchors)
         mine = picture_of(query.fingerprint)
         relation = self._store.relation
-        found = [one for one in found if relation.confirms(mine, picture_of(of_state(one)))]
+        found = [
+            one
+            for one in anchors
+            if of_state(one).comparable and relation.confirms(mine, picture_of(of_state(one)))
+        ]
         return sorted(found, key=lambda one: one.anchor or ())[: self.top]
 
 

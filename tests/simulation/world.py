@@ -110,7 +110,9 @@ class Relation:
 
 
 def measure(query: Query, anchor: Query) -> Hit | None:
-    """Measure two pictures by the distance of their letters; all are near."""
+    """Measure two pictures by the distance of their letters; all comparable ones are near."""
+    if not (query.fingerprint.comparable and anchor.fingerprint.comparable):
+        return None
     one, other = picture_of(query.fingerprint), picture_of(anchor.fingerprint)
     return Hit(image_id=anchor.image_id, hamming=abs(ord(one[0]) - ord(other[0])))
 
@@ -245,7 +247,6 @@ class World:
                 hit
                 for state in self.states.values()
                 if state.image_id != query.image_id and state.anchor and not state.closed
-                if of_state(state).comparable
                 if (hit := measure(query, self.query(state.image_id))) is not None
             ]
         )

@@ -79,11 +79,20 @@ def test_similar_vectors_are_near() -> None:
     assert measure(query, "a", seen(1), below, POLICY) is None
 
 
-def test_flat_pictures_are_near_nothing() -> None:
-    """Two flat pictures have hash distance 0 and are no candidates for each other."""
+def test_flat_pictures_are_not_near_by_their_hash() -> None:
+    """Two flat pictures have hash distance 0 and are candidates by their vectors alone."""
     vector = np.array([1, 0], np.float32)
-    assert measure(asking(seen(-1), vector), "a", seen(-1), vector, POLICY) is None
-    assert measure(asking(seen(0), vector), "a", seen(-1), vector, POLICY) is None
+    assert measure(asking(seen(-1)), "a", seen(-1), None, POLICY) is None
+    for made in (seen(-1), seen(0)):
+        by_vector = measure(asking(made, vector), "a", seen(-1), vector, POLICY)
+        assert by_vector == Hit(image_id="a", similarity=1.0)
+
+
+def test_features_of_an_incomparable_picture_still_vote() -> None:
+    """A hash that holds nothing, on either side, leaves the features."""
+    query = replace(seen(0, "crop-40"), comparable=False)
+    hit = measure(asking(query), "a", replace(seen(0), comparable=False), None, POLICY)
+    assert hit == replace(measure(asking(seen(0, "crop-40")), "a", seen(0), None, POLICY))
 
 
 def test_candidates_by_hash_or_vector_alone_need_keypoints_that_agree() -> None:
