@@ -16,6 +16,8 @@ _FLAT = 0.12
 """Share of exactly flat pixels from which a block is drawn."""
 _TEXTURE = 6.0
 """Grey levels of deviation from which a block shows something."""
+_PLAIN = 1.5
+"""Grey levels of deviation under which a block of the picture is plain, as a bar or cut-out is."""
 _ALIKE = 0.7
 """Correlation from which two blocks show the same."""
 _WHOLE = 0.9
@@ -29,7 +31,7 @@ class PhotographedShare(Struct, frozen=True):
     """Blocks with photographed texture, as shares of the overlap."""
 
     all: float = 0.0
-    """Blocks in which the original shows photographed texture."""
+    """Blocks in which the original shows photographed texture, and the picture anything."""
     alike: float = 0.0
     """Blocks of these in which the picture shows the same."""
 
@@ -76,7 +78,8 @@ def photographed(original: Floats, lit: Floats, picture: Floats, mask: Flags) ->
     over = _means(second * second) - other * other
     both = _means(first * second) - one * other
     texture = np.sqrt(np.maximum(_means(grey * grey) - _means(grey) ** 2, 0))
-    shown = whole & (flat < _FLAT) & (texture > _TEXTURE)
+    left = over > _PLAIN**2
+    shown = whole & left & (flat < _FLAT) & (texture > _TEXTURE)
     alike = shown & (both > _ALIKE * np.sqrt(np.maximum(power * over, 1e-3)))
     total = max(1, int(whole.sum()))
     return PhotographedShare(float(shown.sum() / total), float(alike.sum() / total))

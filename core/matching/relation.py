@@ -93,6 +93,6 @@ def kind(region: Region) -> ChangeKind:
         return "recoloured"
     if region.plain > 0.8 and region.sides >= 2 and (region.sides == 4 or region.fill < 0.75):
         return "cut_away"
-    drawn = region.inks > 0.75 or region.thick < 0.25 or region.fill < 0.45
-    effaced = region.faded or region.correlation >= 0.75
+    drawn = region.inks > 0.75 or region.thick < 0.4
+    effaced = region.faded or (region.fine < 0.2 and region.correlation >= 0.75)
     return "laid_over" if drawn or effaced else "replaced"

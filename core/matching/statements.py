@@ -134,7 +134,7 @@ def _tones(found: Measurement) -> Iterator[Statement]:
         yield Statement("brighter")
     elif found.brightness < -15:
         yield Statement("darker")
-    if found.light > 8:
+    if found.light > 3.4 and not found.reduced:
         yield Statement("uneven_light")
 
 
