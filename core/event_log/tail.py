@@ -142,7 +142,7 @@ class LogFollower:
             if held is None or watermark < held.watermark:
                 self._refuse_longest(tenant, watermark)
             tail = self._start(tenant, watermark)
-        return self._tails.put(tenant, tail)
+        return tail if tail is held else self._tails.put(tenant, tail)
 
     def held(self, tenant: str) -> LogTail | None:
         """Return the last tail that was read."""
