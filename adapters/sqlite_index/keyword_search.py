@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -62,20 +63,19 @@ def search(
     ][:limit]
 
 
-class _FullTextTable:
+class _FullTextTable(NamedTuple):
     """Full-text table of one tenant."""
 
-    def __init__(self, db: sqlite3.Connection, name: str) -> None:
-        self._db = db
-        self._name = name
+    db: sqlite3.Connection
+    name: str
 
     def parted(self, terms: Sequence[str]) -> tuple[list[str], list[str]]:
         """Return the rarest words, up to `ENOUGH` records together, and the other words."""
         statement = (
-            f"SELECT count(*) FROM (SELECT 1 FROM {self._name} "  # noqa: S608  # a number
-            f"WHERE {self._name} MATCH ? LIMIT {10 * ENOUGH})"
+            f"SELECT count(*) FROM (SELECT 1 FROM {self.name} "  # noqa: S608  # a number
+            f"WHERE {self.name} MATCH ? LIMIT {10 * ENOUGH})"
         )
-        found = (self._db.execute(statement, (word,)).fetchone()[0] for word in terms)
+        found = (self.db.execute(statement, (word,)).fetchone()[0] for word in terms)
         counted = sorted((count, n) for n, count in enumerate(found))
         rare: list[str] = []
         covered = 0
@@ -103,13 +103,13 @@ class _FullTextTable:
     def _rows(self, question: str, limit: int | None) -> dict[int, float]:
         weights = ", ".join(map(str, WEIGHTS))
         statement = (
-            f"SELECT rowid, -bm25({self._name}, {weights}) AS relevance FROM {self._name} "  # noqa: S608  # a number
-            f"WHERE {self._name} MATCH ?"
+            f"SELECT rowid, -bm25({self.name}, {weights}) AS relevance FROM {self.name} "  # noqa: S608  # a number
+            f"WHERE {self.name} MATCH ?"
         )
         if limit is None:
-            return dict(self._db.execute(statement, (question,)).fetchall())
+            return dict(self.db.execute(statement, (question,)).fetchall())
         ordered = f"{statement} ORDER BY relevance DESC, rowid LIMIT ?"
-        return dict(self._db.execute(ordered, (question, limit)).fetchall())
+        return dict(self.db.execute(ordered, (question, limit)).fetchall())
 
 
 def _best(found: dict[int, float], among: Ints | None, limit: int) -> list[tuple[int, float]]:

@@ -261,7 +261,7 @@ class SearchBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def request(self) -> SearchRequest:
         """Return the search request for core. Raise MalformedError."""
-        wanted = asdict(self) | {"filters": _filters(self.filters)}
+        wanted = asdict(self) | {"filters": self.filters.filters() if self.filters else Filters()}
         if self.image_id is not None:
             wanted["image_id"] = self.image_id.lower()
         if isinstance(self.min_similarity, MinSimilarity):
@@ -296,7 +296,10 @@ class PromptBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def request(self, base: str) -> PromptRequest:
         """Return the prompt request for rag; signed URLs begin with `base`."""
-        wanted = asdict(self) | {"filters": _filters(self.filters), "base": base}
+        wanted = asdict(self) | {
+            "filters": self.filters.filters() if self.filters else Filters(),
+            "base": base,
+        }
         wanted["image_ids"] = tuple(dict.fromkeys(one.lower() for one in wanted.pop("images")))
         return PromptRequest(**wanted)
 
@@ -339,10 +342,6 @@ def check_nesting(value: object, what: str, field: str | None) -> None:
         if not level:
             return
     raise MalformedError(f"{what} has more than {NESTED} levels (limit {NESTED})", field=field)
-
-
-def _filters(given: SearchFilters | None) -> Filters:
-    return Filters() if given is None else given.filters()
 
 
 def _merge(present: object, patch: object) -> Any:  # noqa: ANN401 - any JSON value

@@ -83,7 +83,7 @@ class Exporter:
         """Create an export and count its records. Raise IndexUnavailableError."""
         self._snapshot = snapshot
         self._filters = filters
-        states = snapshot.layer.states.values()
+        states = snapshot.tail.layer.states.values()
         self._fresh = sorted(states, key=place, reverse=True)
         counted = snapshot.index.count_records(snapshot.tenant).total
         self.total = None if filters != Filters() else counted.images

@@ -196,7 +196,7 @@ def _list_ended(
     """Return ended jobs of the tail and index below a place, and whether more follow."""
     wanted = status if status in ("done", "failed") else None
     held, more = snapshot.index.list_outcomes(snapshot.tenant, wanted, limit, before)
-    ended = map(_ended, (*snapshot.layer.outcomes.values(), *held))
+    ended = map(_ended, (*snapshot.tail.layer.outcomes.values(), *held))
     return [job for job in ended if _below(job, before)], more
 
 

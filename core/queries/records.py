@@ -111,7 +111,7 @@ class RecordReader:
         query = snapshot.vector_of(self._settled(snapshot, image_id), space_id)
         if query is None:
             raise ConflictError(f"picture {image_id} has no vector in the space {space_id}")
-        depth = limit + len(snapshot.layer.removed)
+        depth = limit + len(snapshot.tail.layer.removed)
         while True:
             hits = snapshot.index.find_neighbours(
                 tenant,
@@ -230,7 +230,7 @@ def _shown(
 
 def _owned_settled(snapshot: Snapshot, owner_id: str) -> Iterator[str]:
     """Yield an owner's records: of the tail, then of the index."""
-    states = snapshot.layer.states.values()
+    states = snapshot.tail.layer.states.values()
     yield from _owned_fields(
         snapshot, [(state.image_id, state.fields) for state in states], owner_id
     )
@@ -266,7 +266,7 @@ def _owned_fields(
 
 def _failed(snapshot: Snapshot) -> Iterator[str]:
     """Yield the pictures whose ingest failed."""
-    for outcome in snapshot.layer.outcomes.values():
+    for outcome in snapshot.tail.layer.outcomes.values():
         if outcome.kind == "ingest" and outcome.problem is not None:
             yield outcome.image_id
     before = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from core.event_log.tail import LogTail
@@ -53,18 +54,17 @@ class Snapshots:
         return Snapshot(self._index, self._shelf, tenant, self._follower.tail(tenant))
 
 
+@dataclass(frozen=True)
 class Snapshot:
     """Reads as of one moment. The tail is read first: entries it lacks are in the index by then.
 
     `index` serves reads that no tail can overlay: searches, values and counts.
     """
 
-    def __init__(self, index: Index, shelf: PictureStore, tenant: str, tail: LogTail) -> None:
-        self.index = index
-        self.shelf = shelf
-        self.tenant = tenant
-        self.tail = tail
-        self.layer = tail.layer
+    index: Index
+    shelf: PictureStore
+    tenant: str
+    tail: LogTail
 
     # --- records --------------------------------------------------------------------------------
 
@@ -75,7 +75,7 @@ class Snapshot:
 
     def touched(self, image_id: str) -> bool:
         """Return whether the tail changed or deleted a record."""
-        return image_id in self.layer.states or image_id in self.layer.removed
+        return image_id in self.tail.layer.states or image_id in self.tail.layer.removed
 
     def cards(self, ids: Sequence[str]) -> dict[str, RecordCard]:
         """Return the cards of live records by image_id."""
@@ -139,14 +139,14 @@ class Snapshot:
 
     def removed(self, image_id: str) -> Tombstone | None:
         """Return the tombstone of a deleted picture, None for any other."""
-        held = self.layer.removed.get(image_id)
+        held = self.tail.layer.removed.get(image_id)
         return held or self.index.read_tombstones(self.tenant, [image_id])[0]
 
     def gone(self, ids: Sequence[str]) -> set[str]:
         """Return the deleted ones of some ids."""
         held = self.index.read_tombstones(self.tenant, ids)
         dead = {one for one, tombstone in zip(ids, held, strict=True) if tombstone is not None}
-        return dead | (self.layer.removed.keys() & set(ids))
+        return dead | (self.tail.layer.removed.keys() & set(ids))
 
     # --- jobs and spaces ------------------------------------------------------------------------
 
@@ -154,28 +154,28 @@ class Snapshot:
         """Return outcomes in order, None for jobs that are unknown or have not ended."""
         held = self.index.read_outcomes(self.tenant, job_ids)
         return [
-            self.layer.outcomes.get(job_id) or outcome
+            self.tail.layer.outcomes.get(job_id) or outcome
             for job_id, outcome in zip(job_ids, held, strict=True)
         ]
 
     def active_spaces(self) -> dict[SpaceKind, ActiveSpaces]:
         """Return the spaces of each kind that the log names."""
-        return {**self.index.active_spaces(self.tenant), **self.layer.standings}
+        return {**self.index.active_spaces(self.tenant), **self.tail.layer.standings}
 
     def _overlaid(self, held: Iterable[State]) -> list[State]:
         """Return the newest states of these records and of those in the tail, if they are live."""
         found = {state.image_id: state for state in held}
-        for image_id, state in self.layer.states.items():
+        for image_id, state in self.tail.layer.states.items():
             known = found.get(image_id)
             if known is None or known.revision < state.revision:
                 found[image_id] = state
-        return [state for one, state in found.items() if one not in self.layer.removed]
+        return [state for one, state in found.items() if one not in self.tail.layer.removed]
 
     def _known(self, image_id: str, record: Record | None) -> Record | None:
         """Return a record of the index as of this snapshot, None if it was deleted."""
-        if image_id in self.layer.removed:
+        if image_id in self.tail.layer.removed:
             return None
-        newer = self.layer.states.get(image_id)
+        newer = self.tail.layer.states.get(image_id)
         if newer is None:
             return record
         if record is None:
