@@ -45,13 +45,14 @@ def test_a_record_fingerprinted_again_is_found_as_it_is_now(index: Index) -> Non
     old = made.fingerprint(2)
     new = made.fingerprint(5, sha256=old.sha256, features_version=2, pixels_version=2)
     put(index, 1, record(1, 1), record(2, 1, print_=old, vectors=vectors[0]))
-    remade = Remade("job", "job")
-    put(index, 2, record(2, 2, print_=new, vectors=vectors[1], remade=remade))
     asked = [
         query(9, fingerprint=made.fingerprint(n), vector=held[SPACE], space_id=SPACE)
         for n, held in ((2, vectors[0]), (5, vectors[1]))
     ]
     hit = Hit(image_id=image_id(2), hamming=0, turn=0, similarity=pytest.approx(1.0, abs=1e-6))  # type: ignore[arg-type]
+    assert index.find_candidates("default", asked) == [[hit], []]
+    remade = Remade("job", "job")
+    put(index, 2, record(2, 2, print_=new, vectors=vectors[1], remade=remade))
     assert index.find_candidates("default", asked) == [[], [hit]]
     (near,) = index.find_neighbours("default", SPACE, vectors[1][SPACE], limit=1)
     assert near.similarity == pytest.approx(1.0, abs=1e-6)

@@ -10,7 +10,7 @@ import pytest
 
 from adapters.blobs.opening import open_blobs
 from core import admin_tasks, keys
-from core.admin_tasks import AdminTaskReport, AdminTasks
+from core.admin_tasks import AdminTask, AdminTaskReport, AdminTasks
 from core.errors import MissingError, QueueUnavailableError
 
 
@@ -80,3 +80,12 @@ def test_a_report_that_no_caller_collects_expires(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(MissingError):
         tasks.read_report(task.task_id)
     assert tasks.waiting() == [waiting]
+
+
+@pytest.mark.parametrize(
+    ("kind", "alone"), [("reindex", True), ("backfill-pixels", True), ("backfill", False)]
+)
+def test_lease_is_one_for_all_tasks_of_some_kinds(kind: str, alone: bool) -> None:
+    """A second one waits for the first, whichever tenant it is for."""
+    one, other = (AdminTask(task_id=n, kind=kind, arguments={"tenant": n}) for n in "ab")
+    assert (one.lease == other.lease) is alone
