@@ -202,7 +202,9 @@ class FingerprintBackfill:
         for item, (record, _) in zip(items, decoded, strict=True):
             if item.image_id not in named:
                 self._shelf.drop_remade(tenant, item.image_id, job.job_id)
-            elif item.preview:
+                continue
+            self._shelf.drop_large(tenant, record.state)
+            if item.preview:
                 self._shelf.drop_pixels(tenant, record.state)
         return len(named)
 
@@ -220,7 +222,7 @@ class FingerprintBackfill:
         }
         embedded = dict(zip(moved, self._perceiver.embed(tenant, moved.values()), strict=True))
         items = []
-        for record, (_, fingerprint) in decoded:
+        for record, (canonical, fingerprint) in decoded:
             image_id = record.state.image_id
             new = embedded.get(image_id)
             items.append(
@@ -228,6 +230,7 @@ class FingerprintBackfill:
                     image_id=image_id,
                     fingerprint=fingerprint,
                     preview=new.preview if new is not None else b"",
+                    large=canonical.large,
                     vectors=new.vectors if new is not None else {},
                     op_id=op_id,
                 )

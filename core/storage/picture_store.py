@@ -75,9 +75,8 @@ class PictureStore:
             ]
             if item.preview:
                 objects.append((keys.derived(tenant, image_id, "preview", op_id), item.preview))
-            if item.large:  # without other pixels it belongs to those of the upload
-                made = op_id if item.preview else None
-                objects.append((keys.derived(tenant, image_id, "large", made), item.large))
+            if item.large:
+                objects.append((keys.derived(tenant, image_id, "large", op_id), item.large))
         self._blobs.put(objects)
         for item in items:
             self._fingerprints.put((tenant, item.image_id, item.op_id), item.fingerprint)
@@ -222,9 +221,12 @@ class PictureStore:
         )
 
     def large(self, tenant: str, image_id: str, remade: Remade | None = None) -> bytes:
-        """Read the large preview of a drawn picture, a WebP. Raise MissingError."""
+        """Read the large preview of a drawn picture, a WebP. Raise MissingError.
+
+        It is written with each fingerprint, and has the name of that.
+        """
         return self._blobs.get(
-            keys.derived(tenant, image_id, "large", remade.pixels if remade else None)
+            keys.derived(tenant, image_id, "large", remade.fingerprint if remade else None)
         )
 
     def thumb(self, tenant: str, image_id: str, remade: Remade | None = None) -> bytes:
@@ -306,13 +308,18 @@ class PictureStore:
             ]
         )
 
+    def drop_large(self, tenant: str, state: State) -> None:
+        """Remove the large preview that was written with the fingerprint of an older state."""
+        op_id = state.remade.fingerprint if state.remade else None
+        self._blobs.delete([keys.derived(tenant, state.image_id, "large", op_id)])
+
     def drop_pixels(self, tenant: str, state: State) -> None:
-        """Remove previews, keypoints and visual vectors that an older state names.
+        """Remove preview, keypoints and visual vectors that an older state names.
 
         Its fingerprint stays, as the log's earlier entries are replayed with it.
         """
         image_id, op_id = state.image_id, state.remade.pixels if state.remade else None
-        parts: tuple[keys.Part, ...] = ("preview", "large", "detail")
+        parts: tuple[keys.Part, ...] = ("preview", "detail")
         self._blobs.delete(
             [
                 *(keys.derived(tenant, image_id, part, op_id) for part in parts),

@@ -108,6 +108,18 @@ def test_large_preview_is_stored_beside_the_preview_and_goes_with_it() -> None:
             shelf.large("t", image_id)
 
 
+def test_large_preview_is_named_by_its_fingerprint() -> None:
+    """One that is computed again with the features alone replaces that of the upload."""
+    blobs, old = open_blobs("memory://"), drawn_picture("a")
+    shelf, remade = PictureStore(blobs), Remade("j")
+    shelf.write("t", [old, msgspec.structs.replace(old, op_id="j", preview=b"", vectors={})])
+    shelf.drop_large("t", msgspec.structs.replace(record(0, 1).state, image_id="a"))
+    assert shelf.large("t", "a", remade) == old.large
+    assert shelf.preview("t", "a", remade) == old.preview
+    with pytest.raises(MissingError):
+        shelf.large("t", "a")
+
+
 def test_a_removal_takes_every_object_and_memory() -> None:
     """It takes those of that picture, and of no other."""
     blobs = open_blobs("memory://")
