@@ -226,7 +226,7 @@ def _later_frames(opened: _Opened, header: Header, limits: Limits) -> Iterator[_
 
     Their number depends on the file alone, never on time.
     """
-    left = frames.MOST_PIXELS
+    left = frames.MOST_PIXELS - opened.image.width * opened.image.height
     for place in opened.places[1 : frames.COMPARED]:
         try:
             opened.image.seek(place)

@@ -12,8 +12,9 @@ from core.types import Pixels
 COMPARED = 64
 """Frames that are compared, from the first on."""
 MOST_PIXELS = 50_000_000
-"""Pixels of the frames after the first that are decoded, at most: half of what one picture may have
-by default, so that a long scan takes no longer than a large picture."""
+"""Pixels of all frames that are decoded, the first included: half of what one picture may have by
+default, so that a long animation takes no longer than a large picture. Measured: 64 frames of 480
+by 270 in 0.1 s (GIF) and 0.2 s (WebP)."""
 _SHOWN = 0.005
 """Share of a frame that differs from its ground where something shows in it."""
 _DIFFERS = 16

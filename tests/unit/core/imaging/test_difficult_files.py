@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw, TiffImagePlugin
 from core.errors import UnsupportedError
 from core.fingerprint import phash
 from core.fingerprint.fingerprint import fingerprint
+from core.imaging import frames
 from core.imaging.decoding import NEWEST_PIXELS_VERSION, PIXELS_VERSION, decode, inspect
 from core.types import Canonical, Fingerprint, Limits
 from tests.samples.image_files import Array, deep, drawn, encoded
@@ -168,6 +169,15 @@ def test_frames_beyond_the_limit_are_not_compared() -> None:
     few, many = (prints(dots[:count], "GIF") for count in (64, 65))
     assert (few.frames_compared, few.digested) == (64, True)
     assert (many.frames, many.frames_compared, many.digested) == (65, 64, False)
+
+
+def test_frames_of_too_many_pixels_are_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first is decoded in any case, the others while the sum of their pixels is allowed."""
+    pages = moving(1, 255)[1:]
+    for most, compared in ((1, 1), (3 * 120 * 90, 3), (4 * 120 * 90, 4)):
+        monkeypatch.setattr(frames, "MOST_PIXELS", most)
+        found = prints(pages, "GIF")
+        assert (found.frames_compared, found.digested) == (compared, compared == 4)
 
 
 def test_damaged_later_page_ends_the_comparison() -> None:
