@@ -6,6 +6,7 @@ from adapters.settings import Settings
 from core.embedding.pipeline import PIPELINE_VERSION
 from core.embedding.registry import ModelRegistry
 from core.matching.candidates import agrees, measure, worth
+from core.matching.common_points import without_common
 from core.matching.policy import POLICY
 from core.matching.verdict import Decisions, Rules
 from core.types import Hit, Query
@@ -17,6 +18,7 @@ def rules(settings: Settings, models: ModelRegistry) -> Rules:
         policy_version=POLICY.version,
         pipeline_version=PIPELINE_VERSION,
         worth=lambda hits, space_id: worth(hits, POLICY, _similar_at(models, space_id)),
+        judged=lambda found: without_common(found, POLICY),
         agrees=lambda hit: agrees(hit, POLICY),
         similar_at=lambda space_id: _similar_at(models, space_id),
         decisions=Decisions(

@@ -449,11 +449,28 @@ class Candidates(Struct, frozen=True):
     truncated: bool = False
 
 
+class Support(Struct, frozen=True):
+    """Keypoints of the picture on which a comparison rests."""
+
+    points: tuple[int, ...]
+    """Rows of the picture's keypoints that the map lays on a partner."""
+    log_nfa: float
+    """Decimal logarithm of the map's number of false alarms."""
+    tentative: int
+    """Matches that were tried."""
+    sample: int
+    """Matches that fix a map of its kind."""
+    area: float
+    """Area of the original's preview, in pixels."""
+
+
 class Comparison(Struct, frozen=True):
     """The result of laying one picture over another."""
 
     relation: Relation
     evidence: Evidence
+    support: Support | None = None
+    """None if no map was found, or one of other keypoints than the picture's own."""
 
     @property
     def confirmed(self) -> bool:

@@ -24,7 +24,7 @@ from core.matching.policy import Policy
 from core.matching.region import SharedRegion, Side
 from core.matching.statements import statements
 from core.matching.wording import words
-from core.types import Comparison, Evidence, Hit, Pixels, Signal, Turn, Uncompared
+from core.types import Comparison, Evidence, Hit, Pixels, Signal, Support, Turn, Uncompared
 
 TURNS: tuple[Turn, ...] = get_args(Turn)
 
@@ -55,6 +55,7 @@ class _Found(Struct, frozen=True):
     """A shared region as the evidence needs it."""
 
     matrix: Map
+    support: Support | None = None
     negative: bool = False
     flow: Flow | None = None
     inliers: int | None = None
@@ -79,7 +80,8 @@ def align(query: AlignedPicture, candidate: AlignedPicture, hit: Hit, policy: Po
         evidence = replace(evidence, inliers=tried.inliers, overlap=tried.overlap)
     close = distances[turn] <= policy.phash_radius
     if found is None:
-        return Comparison("unrelated", replace(evidence, signals=_signals(hit, close=close)))
+        evidence = replace(evidence, signals=_signals(hit, close=close))
+        return Comparison("unrelated", evidence, tried.support if tried else None)
     signals = _signals(hit, close=close, aligned=True)
     return _examined(query, candidate, found, replace(evidence, signals=signals))
 
@@ -104,17 +106,30 @@ def _shared(
     if close and _ratio(here.size, there.size, turn) >= _SQUEEZED:
         squeezed = _squeezed(here, there, turn, policy)
         if squeezed is not None:
-            return (_found(squeezed),) * 2
+            return (replace(_found(squeezed), support=None),) * 2
     return None, None if best is None else _found(best)
 
 
 def _found(shared: SharedRegion) -> _Found:
     return _Found(
         matrix=shared.points.matrix,
+        support=_support(shared),
         negative=shared.points.negative,
         flow=shared.overlay.flow,
         inliers=shared.points.inliers,
         overlap=round(shared.blocks.share, 4),
+    )
+
+
+def _support(shared: SharedRegion) -> Support:
+    points = shared.points
+    rows = tuple(np.unique(points.pairs[:, 0]).tolist())
+    return Support(
+        points=rows,
+        log_nfa=points.log_nfa,
+        tentative=max(points.tentative, len(rows)),
+        sample=points.sample,
+        area=points.area,
     )
 
 
@@ -169,7 +184,8 @@ def _examined(
     variant = seen.finding in {"variant", "recoloured"}
     return Comparison(
         "variant" if variant else "copy",
-        replace(
+        support=found.support,
+        evidence=replace(
             evidence,
             transform=geometry.transform,
             changed_regions=seen.changed,

@@ -112,9 +112,7 @@ def _shares(matrix: Map, query: tuple[int, int], original: tuple[int, int]) -> M
     return np.asarray(whole / whole[2, 2])
 
 
-def _surroundings(
-    query: Pixels, original: Pixels, homography: Map, filled: float
-) -> Surroundings:
+def _surroundings(query: Pixels, original: Pixels, homography: Map, filled: float) -> Surroundings:
     """Return what of the query is around the original.
 
     More of the same picture goes on across the original's border as it varies on either side of

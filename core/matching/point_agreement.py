@@ -42,6 +42,8 @@ class PointAgreement(Struct, frozen=True):
     """Matches that were tried."""
     sample: int
     """Matches that fix a map of its kind."""
+    area: float
+    """Square pixels of the original over which chance would spread the matches."""
     mirrored: bool
     negative: bool
     """Whether the matches are of reversed brightness, all or some of them."""
@@ -142,6 +144,7 @@ def _agreement(
         away = np.linalg.norm(homography.project(fitted.matrix, first) - second, axis=1)
         kept = away < step * tolerance
     inliers = min(_places(first[kept]), _places(second[kept]))
+    area = float(candidate.width * candidate.height)
     if inliers < LEAST or fitted is None:
         return None
     matrix = fitted.matrix
@@ -149,12 +152,11 @@ def _agreement(
         matrix = matrix @ homography.mirroring(matches.width)
     return PointAgreement(
         matrix=matrix / matrix[2, 2],
-        log_nfa=log_nfa(
-            inliers, len(first), fitted.sample, candidate.width * candidate.height, tolerance
-        ),
+        log_nfa=log_nfa(inliers, len(first), fitted.sample, area, tolerance),
         inliers=inliers,
         tentative=len(first),
         sample=fitted.sample,
+        area=area,
         mirrored=mirrored,
         negative=negative,
         pairs=matches.pairs[kept],

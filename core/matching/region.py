@@ -174,7 +174,7 @@ def _closer_look(
             nfa = point_agreement.log_nfa(
                 one.inliers, one.tentative, one.sample, area, _PART_TOLERANCE
             )
-            return replace(one, log_nfa=nfa, pairs=found.pairs)
+            return replace(one, log_nfa=nfa, area=area, pairs=found.pairs)
     return None
 
 

@@ -34,6 +34,8 @@ class Rules(Struct, frozen=True, kw_only=True):
     pipeline_version: str
     worth: Callable[[Sequence[Hit], str | None], AbstractSet[str]]
     """Selects the candidates worth an alignment, by the space that was searched."""
+    judged: Callable[[Sequence[Comparison]], Sequence[Comparison]] = list
+    """Turns copies whose evidence is common to many candidates into variants."""
     agrees: Callable[[Hit], bool]
     """Whether hash or features match by themselves, which counts against a purged picture."""
     similar_at: Callable[[str | None], float | None]
@@ -92,6 +94,16 @@ class _ExactTwin(NamedTuple):
     kind: Literal["exact", "near_duplicate"] = "exact"
 
 
+class _Candidate(NamedTuple):
+    """Live anchor that a source found near the picture."""
+
+    state: State
+    hit: Hit
+    anchor: LogPlace
+    worth: bool
+    """Whether it is worth an alignment."""
+
+
 class _AlignedHit(NamedTuple):
     """Candidate with the result of its alignment."""
 
@@ -136,21 +148,28 @@ class _Subject(NamedTuple):
         same = owner == self.sees.owner(state.image_id, state.fields)
         return replace(evidence, same_owner=same)
 
-    def lay_over(self, hit: Hit, state: State, anchor: LogPlace, *, worth: bool) -> _AlignedHit:
+    def has_pixels(self, state: State) -> bool:
+        """Return whether both pictures have pixels to compare."""
+        return not self.blind and state.content != "purged"
+
+    def compare(self, one: _Candidate) -> Comparison:
         """Lay the picture over a candidate, where it is worth that and both have pixels."""
-        pixels = not self.blind and state.content != "purged"
-        if worth and pixels:
-            comparison = self.sees.compare(self.query, hit)
-        else:
-            comparison = _by_hit_alone(hit, pixels=pixels)
+        if one.worth and self.has_pixels(one.state):
+            return self.sees.compare(self.query, one.hit)
+        return _by_hit_alone(one.hit, pixels=self.has_pixels(one.state))
+
+    def aligned(self, one: _Candidate, comparison: Comparison) -> _AlignedHit:
+        """Join a candidate with its comparison."""
         uncompared = self.query.fingerprint.uncompared
+        pixels = self.has_pixels(one.state) or _whole(self.sees, one.hit.image_id)
+        confirmed = comparison.confirmed and self.precedes(one.anchor)
         return _AlignedHit(
-            state=state,
-            hit=hit,
-            evidence=self.with_owner(comparison.evidence, state),
-            place=anchor if comparison.confirmed and self.precedes(anchor) else None,
-            worth=worth,
-            whole=not uncompared and (pixels or _whole(self.sees, hit.image_id)),
+            state=one.state,
+            hit=one.hit,
+            evidence=self.with_owner(comparison.evidence, one.state),
+            place=one.anchor if confirmed else None,
+            worth=one.worth,
+            whole=not uncompared and pixels,
             variant=comparison.relation == "variant",
         )
 
@@ -163,16 +182,15 @@ def stricter(one: Value, other: Value) -> Value:
 def inherited(original: Value, proof: Evidence | None, decisions: Decisions) -> Value:
     """Return a copy's decision: its original's, as far as the two were compared.
 
-    An overlay is not approved with the original. Parts that were not compared, such as later
-    frames, count as new: neither approved nor blocked with the original, whose block leads to a
-    review.
+    Other matter is not approved with the original; what is only cut away shows nothing new. Parts
+    that were not compared, such as later frames, count as new: neither approved nor blocked with
+    the original, whose block leads to a review.
     """
     value = original
     if proof is not None and proof.uncompared:
         value = stricter(decisions.new, "allow" if original == "allow" else "review")
-    if proof is not None and proof.changed_regions and value == "allow":
-        value = decisions.changed
-    return value
+    changed = proof is not None and any(one.kind != "cut_away" for one in proof.changed_regions)
+    return decisions.changed if changed and value == "allow" else value
 
 
 def strictest(sees: SeesPictures, copy: State, decisions: Decisions) -> Value:
@@ -213,12 +231,14 @@ def look(
     looks_alike = _looks_alike(query, rules)
     candidates = sees.near(query)
     worthy = rules.worth(candidates.hits, query.space_id)
-    laid = []
+    near = []
     for hit in candidates.hits:
         worth = hit.image_id in worthy
         state = sees.state(hit.image_id) if worth or looks_alike(hit) else None
         if state is not None and state.anchor is not None and not state.closed:
-            laid.append(subject.lay_over(hit, state, state.anchor, worth=worth))
+            near.append(_Candidate(state, hit, state.anchor, worth))
+    judged = rules.judged([subject.compare(one) for one in near])
+    laid = list(map(subject.aligned, near, judged))
     found = _copy(laid, rules) or _no_copy(laid, rules, looks_alike)
     return _listed(found, rules)._replace(truncated=candidates.truncated)
 

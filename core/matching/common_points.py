@@ -1,0 +1,64 @@
+"""Templates by the company they keep: keypoints that other anchors explain as well prove nothing.
+
+Every receipt of a shop shares its head with every other one. A point of the picture that two or
+more other anchors lay on a point of theirs is common property; a candidate that only common points
+connect to the picture is another instance of the template.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from core.matching.point_agreement import log_nfa
+from core.matching.policy import Policy
+from core.matching.wording import words
+from core.types import Comparison, Statement, Support
+
+_OTHERS = 2
+"""Other anchors that make a point common property; one may be a copy that was stored before."""
+_CHANGES = frozenset(("caption", "watermark", "laid_over", "cut_away", "replaced", "recoloured"))
+"""Statements of a copy with changes, which a variant does not make."""
+
+
+def without_common(found: Sequence[Comparison], policy: Policy) -> list[Comparison]:
+    """Return the comparisons of one picture, copies without evidence of their own as variants.
+
+    Only a copy with changed regions is doubted: where nothing differs, the pixels have decided. The
+    comparisons are those of the candidates that were fetched, in any order.
+    """
+    supports = [
+        one.support if one.support and one.support.log_nfa <= policy.shared else None
+        for one in found
+    ]
+    explained = Counter(point for one in supports if one for point in one.points)
+    return [
+        _variant(comparison)
+        if own and _is_common(comparison, own, explained, policy)
+        else comparison
+        for comparison, own in zip(found, supports, strict=True)
+    ]
+
+
+def _is_common(
+    comparison: Comparison, own: Support, explained: Counter[int], policy: Policy
+) -> bool:
+    if comparison.relation != "copy" or not comparison.evidence.changed_regions:
+        return False
+    # the candidate itself is one of those that explain its points
+    left = sum(explained[point] <= _OTHERS for point in own.points)
+    nfa = log_nfa(left, own.tentative, own.sample, own.area, policy.tolerance)
+    return nfa > policy.own
+
+
+def _variant(comparison: Comparison) -> Comparison:
+    """Return the comparison with its changes as the other content of a variant."""
+    evidence = comparison.evidence
+    percent = round(100 * evidence.changed_share, 1)
+    said = (
+        Statement("other_content", {"percent": percent}),
+        *(one for one in evidence.statements if one.code not in _CHANGES),
+    )
+    return Comparison("variant", replace(evidence, statements=said, words=words(said)))
