@@ -111,13 +111,7 @@ class TenantCache:
         ).fetchall()
         slots = _column(changed)
         fresh = [image_id for slot, image_id, _ in changed if slot >= len(self.ids)]
-        reached = int(max(slots.max(initial=-1), gone.max(initial=-1))) + 1
-        self.ids.extend([""] * (reached - len(self.ids)))
-        have = len(self.candidates)
-        if reached > have:  # replaced, as running searches hold the one before
-            grown = np.zeros(max(reached, 2 * have), np.bool_)
-            grown[:have] = self.candidates
-            self.candidates = grown
+        self._grow(int(max(slots.max(initial=-1), gone.max(initial=-1))) + 1)
         for slot, image_id, _ in changed:
             self.ids[slot] = image_id
         candidates = _column([(slot,) for slot, _, phash in changed if phash is not None])
@@ -140,6 +134,15 @@ class TenantCache:
         self.candidates[candidates] = True
         self.candidates[others] = False
         self._seen = watermark
+
+    def _grow(self, reached: int) -> None:
+        """Make room for slots; arrays are replaced, as running searches hold those before."""
+        self.ids.extend([""] * (reached - len(self.ids)))
+        have = len(self.candidates)
+        if reached > have:
+            grown = np.zeros(max(reached, 2 * have), np.bool_)
+            grown[:have] = self.candidates
+            self.candidates = grown
 
     def _features(self, db: sqlite3.Connection, since: int) -> sqlite3.Cursor:
         """Select (slot, stored features) of the candidates that changed since an entry."""
