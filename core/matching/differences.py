@@ -9,8 +9,12 @@ from core.matching import relation
 from core.matching.homography import Map
 from core.matching.overlay import Flow
 from core.matching.pixel_comparison import Measurement, measure
+from core.matching.region_merging import merge_regions
 from core.matching.relation import Finding
-from core.types import ChangedRegion, Pixels
+from core.types import Box, ChangedRegion, ChangeKind, Pixels
+
+_REGIONS = 16
+"""Changed regions that are reported at most; all count in `changed_share`."""
 
 
 class Differences(Struct, frozen=True, kw_only=True):
@@ -19,7 +23,7 @@ class Differences(Struct, frozen=True, kw_only=True):
     finding: Finding
     """`copy` and `changed` are copies, `variant` and `recoloured` variants."""
     changed: tuple[ChangedRegion, ...] = ()
-    """Regions of other content, in shares of the original, most telling first."""
+    """Regions of other content, in shares of the original, largest first."""
     changed_share: float = 0.0
     """Share of the original's area that these regions cover."""
     veiled: bool = False
@@ -53,10 +57,8 @@ def examine(
         return Differences(finding="copy", negative=negative, flow=bent)
     regions = relation.contents(found)
     small = relation.small_print(found)
-    changed = tuple(
-        ChangedRegion(r.box.x, r.box.y, r.box.width, r.box.height, kind=relation.kind(r))
-        for r in regions
-    )
+    boxes = [_changed(one.box, relation.kind(one)) for one in regions]
+    changed = merge_regions(boxes)[:_REGIONS]
     return Differences(
         finding="variant" if small else relation.decide(found),
         changed=changed,
@@ -67,6 +69,10 @@ def examine(
         flow=bent,
         measurement=found,
     )
+
+
+def _changed(box: Box, kind: ChangeKind) -> ChangedRegion:
+    return ChangedRegion(box.x, box.y, box.width, box.height, kind)
 
 
 def _extent(flow: Flow | None) -> float:
