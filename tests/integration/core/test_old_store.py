@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import numpy as np
 import pytest
 from msgspec.structs import replace
@@ -23,12 +24,14 @@ from core.embedding import fingerprint_backfill
 from core.embedding.pipeline import FingerprintPipeline
 from core.errors import MissingError, SeenitError
 from core.fingerprint.fingerprint import decode_preview
+from core.fingerprint.visual_words import FEATURES_VERSION
+from core.imaging import large_preview
 from core.imaging.decoding import NEWEST_PIXELS_VERSION
 from core.ports import Filters
 from core.records import Record
 from tests.doubles.toy_embedder import ToyEmbedder
-from tests.samples.make_store import TENANT, drawing, settings
-from tests.samples.pictures import jpeg, photo, png
+from tests.samples.make_store import TENANT, Maker, drawing, settings
+from tests.samples.pictures import TEMPLATES, jpeg, photo, png
 from worker.admin_tasks import run_kind
 
 STORE = Path(__file__).parents[2] / "samples" / "store_952f3cd.tar.xz"
@@ -286,3 +289,29 @@ def test_backfill_counts_what_it_cannot_decode(opens: OpensStore) -> None:
     services.blobs.put([(keys.blob(TENANT, damaged), b"\xff\xd8\xff\xe0 no picture")])
     counts = backfill(services, "features")
     assert (counts["made"], counts["left_out"], counts["failed"]) == (1, 2, 1)
+
+
+def test_drawn_picture_gets_the_large_preview_that_a_release_did_not_make(
+    opens: OpensStore, tmp_path: Path
+) -> None:
+    """Its other pixels are the same; the fingerprint stored here is made older."""
+    services = opens()
+    image_id = Maker(services, tmp_path).upload(
+        png(TEMPLATES["receipts"](1).resize((720, 1440))), external_id="form"
+    )
+    held = records(services)["form"]
+    older = replace(held.fingerprint, large=False, features_version=FEATURES_VERSION - 1)
+    services.blobs.put(
+        [(keys.derived(TENANT, image_id, "fingerprint"), msgspec.msgpack.encode(older))]
+    )
+    services.blobs.delete([keys.derived(TENANT, image_id, "large")])
+    services.close()
+    services = opens()
+    rebuild(services, lambda *_: None)
+    assert not records(services)["form"].fingerprint.large
+    backfill(services, "features")
+    made = records(services)["form"]
+    assert made.fingerprint == held.fingerprint
+    remade = made.state.remade
+    assert large_preview.decode(services.shelf.large(TENANT, image_id, remade)).shape[0] > 512
+    assert decode_preview(services.shelf.preview(TENANT, image_id, remade)).shape[0] <= 512
