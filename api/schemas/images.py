@@ -93,7 +93,10 @@ class Fingerprints(Struct, frozen=True, kw_only=True):
     pdq: Pdq
     md5: Annotated[str, Meta(description="MD5 of the bytes as uploaded, in hex.")]
     pixels_sha256: Annotated[str, Meta(description="SHA-256 of the canonical 512-pixel preview.")]
-    pixels_version: int
+    pixels_version: Annotated[
+        int, Meta(description="Version of the decoding that last changed pictures like this one.")
+    ]
+    features_version: Annotated[int, Meta(description="Version of the hashes and local features.")]
     frames_sha256: Annotated[
         str,
         Meta(description="SHA-256 over the canonical pixels of up to 64 frames; empty for one."),

@@ -37,6 +37,7 @@ def image(seen: RecordView) -> schemas.Image:
             md5=print_.md5,
             pixels_sha256=print_.pixels_sha256,
             pixels_version=print_.pixels_version,
+            features_version=print_.features_version,
             frames_sha256=print_.frames_sha256,
             hdr=print_.hdr,
         ),

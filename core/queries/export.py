@@ -210,6 +210,7 @@ def _document(seen: RecordView) -> dict[str, Any]:
             "md5": prints.md5,
             "pixels_sha256": prints.pixels_sha256,
             "pixels_version": prints.pixels_version,
+            "features_version": prints.features_version,
             "frames_sha256": prints.frames_sha256,
             "hdr": prints.hdr,
         },

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -19,7 +20,7 @@ from core.imaging.previews import Previews
 from core.ports import Filters
 from core.records import Fields, Record, Tombstone
 from core.storage.signed_urls import URLSigner
-from core.types import Remade, Vector
+from core.types import Pixels, Remade, Vector
 from rag import token_costs
 from rag.prompt_builder import PromptBuilder, PromptRequest, PromptResult
 from rag.providers.base import GUIDE
@@ -103,9 +104,7 @@ class Setting:
         return self.context.build(TENANT, PromptRequest(**({"query": QUESTION} | wanted)))  # type: ignore[arg-type]
 
 
-def _pixels(width: int, height: int):  # type: ignore[no-untyped-def]  # noqa: ANN202
-    import numpy as np  # noqa: PLC0415 - here alone
-
+def _pixels(width: int, height: int) -> Pixels:
     return np.asarray(photo(3, width, height), np.uint8)
 
 
@@ -340,6 +339,16 @@ def test_what_cannot_be_asked_is_named(
     with pytest.raises(MalformedError) as raised:
         setting.build(**wrong)
     assert (raised.value.field, setting.retriever.asked) == (field, [])
+
+
+def test_previews_are_those_that_the_record_names(setting: Setting) -> None:
+    """A picture that was decoded again is shown as it is now, whatever is remembered."""
+    setting.store(record(1, 1))
+    assert setting.previews.get(TENANT, image_id(1), 256).width == 256
+    new = encode_preview(np.zeros((60, 80, 3), np.uint8))
+    setting.service.blobs.put([(keys.derived(TENANT, image_id(1), "preview", "job"), new)])
+    shown = setting.previews.get(TENANT, image_id(1), 256, Remade("job", "job"))
+    assert (shown.width, shown.height) == (80, 60)
 
 
 def test_previews_are_remembered_up_to_their_bound(setting: Setting) -> None:

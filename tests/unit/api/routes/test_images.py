@@ -53,6 +53,7 @@ def test_record_tells_everything(client: TestClient[Litestar], service: Service)
             "md5": print_.md5,
             "pixels_sha256": print_.pixels_sha256,
             "pixels_version": 1,
+            "features_version": 1,
             "frames_sha256": "",
             "hdr": None,
         },

@@ -17,7 +17,7 @@ from core.event_log.overlay_state import OverlayLayer
 from core.event_log.space_operations import choose
 from core.matching.policy import POLICY
 from core.records import Embedded, Fields, Job, LogPlace, Operation, State
-from core.types import ActiveSpaces, ChosenSpace, Decision, Space, Verdict
+from core.types import ActiveSpaces, ChosenSpace, Decision, Remade, Space, Verdict
 from tests.doubles import records
 from tests.simulation import world
 
@@ -107,6 +107,15 @@ def test_a_vector_of_what_changed_meanwhile_is_left_out() -> None:
         Embedded("c", NEW.space.space_id),
     )
     assert [(s.image_id, s.spaces) for s in done.states] == [("c", (NEW.space.space_id,))]
+
+
+def test_a_vector_of_pixels_that_were_decoded_again_is_left_out() -> None:
+    """Only one of the present pixels is recorded."""
+    space = NEW.space.space_id
+    remade = Remade("job", "job")
+    desk = Desk(*(replace(state(one), remade=remade) for one in "ab"), state("c"))
+    made = (Embedded("a", space), Embedded("b", space, "job"), Embedded("c", space))
+    assert [one.image_id for one in desk.run("embed", None, *made).states] == ["b", "c"]
 
 
 def test_an_edit_leaves_the_old_captions_vectors_behind() -> None:
