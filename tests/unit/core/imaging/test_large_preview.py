@@ -34,6 +34,15 @@ def test_drawn_picture_has_a_large_preview(
     assert np.abs(made - there).mean() < 4
 
 
+def test_noisy_scan_counts_as_drawn() -> None:
+    """Paper with shade and grain has no flat pixels, yet small print."""
+    page = np.asarray(receipt(700)).astype(float)
+    shade = np.linspace(0, 12, page.shape[1])[None, :, None]
+    grain = np.random.default_rng(1).normal(0, 3, (*page.shape[:2], 1))
+    scan = Image.fromarray(np.clip(page * 0.93 + 8 - shade + grain, 0, 255).astype(np.uint8))
+    assert large_preview.decode(decode(encoded(scan, "JPEG"), LIMITS).large).shape[0] == 1400
+
+
 def test_photos_and_small_pictures_have_none() -> None:
     """A photo has no flat pixels, and a small drawing no more than its preview shows."""
     assert decode(encoded(photo(1, 900, 700), "JPEG"), LIMITS).large == b""
