@@ -22,7 +22,7 @@ from core.records import Job, JobStatus, Operation
 from core.storage.picture_loader import PictureLoader
 from core.storage.picture_store import PictureStore, StoredFingerprint, StoredVector
 from core.task_names import picture_of
-from core.types import Canonical, Fingerprint, Query
+from core.types import Canonical, Fingerprint
 
 logger = logging.getLogger(__name__)
 
@@ -66,18 +66,24 @@ class IngestProcess:
         with self._noting_outages(tenant), timed(self._meter, "batch", len(job_ids)):
             jobs = self._read_pending(tenant, job_ids)
             if not jobs:
-                return [None for _ in job_ids]
+                return [None] * len(job_ids)
+            ids = [job.job_id for job in jobs]
             ended = self._already_settled(tenant, jobs)
             fresh = [job for job in jobs if job.job_id not in ended]
             pictures = self._fingerprint(tenant, [job for job in fresh if job.kind == "ingest"])
             captions = self._embed_captions(tenant, fresh, pictures)
-            self._progress.publish(tenant, [job.job_id for job in jobs], "settling")
+            self._progress.publish(tenant, ids, "settling")
             claims = [
                 _claim(job, pictures.get(job.job_id), captions.get(job.job_id, ())) for job in jobs
             ]
-            with self._gallery.holding(tenant, _in_hand(claims, pictures), stored=True):
+            in_hand = [
+                (item.query(job.image_id), item.preview)
+                for job in jobs
+                if isinstance(item := pictures.get(job.job_id), FingerprintResult)
+            ]
+            with self._gallery.holding(tenant, in_hand, stored=True):
                 settled = self._ledger.settle(tenant, claims)
-            operations = dict(zip((job.job_id for job in jobs), settled, strict=True))
+            operations = dict(zip(ids, settled, strict=True))
             self._publish_ended(tenant, operations)
         return [operations.get(job_id) for job_id in job_ids]
 
@@ -242,15 +248,3 @@ def _claim(
             missing=item.missing,
         )
     return Claim(job=job, spaces=captions, problem=problem_of(item) if item is not None else None)
-
-
-def _in_hand(
-    claims: Sequence[Claim], pictures: Mapping[str, FingerprintResult | SeenitError]
-) -> list[tuple[Query, bytes]]:
-    """Return the queries of these claims with the previews to compare."""
-    found = ((claim.query, pictures.get(claim.job.job_id)) for claim in claims)
-    return [
-        (query, item.preview)
-        for query, item in found
-        if query is not None and isinstance(item, FingerprintResult)
-    ]
