@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from PIL import Image
 
 from adapters.embedding.model_files import lacks
 from adapters.embedding.preprocess import Preprocessor
@@ -42,7 +41,8 @@ class DualEncoder:
             raise ValueError(lack)
         if not hasattr(self._model, "get_image_features"):
             raise TypeError(f"{type(self._model).__name__} does not embed pictures and texts")
-        self._preprocess = Preprocessor(processor)
+        self.pre = Preprocessor(processor)
+        """Conversion of pictures to the model's arguments, on the CPU."""
         self._device = device
         self._model.eval().requires_grad_(requires_grad=False).to(device)
         if _convolutional(self._model):
@@ -61,18 +61,9 @@ class DualEncoder:
         dtype: torch.dtype = self._model.dtype
         return dtype
 
-    @property
-    def quick(self) -> bool:
-        """Return whether our own resizing prepares the pictures."""
-        return self._preprocess.quick
-
     def use(self, dtype: torch.dtype) -> None:
         """Convert the weights to this type."""
         self._model.to(dtype)
-
-    def pre(self, images: Sequence[Image.Image]) -> dict[str, torch.Tensor]:
-        """Convert pictures to the model's arguments, on the CPU."""
-        return self._preprocess(images)
 
     def forward(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         """Return (n, d) on the device, not of unit length."""
@@ -83,7 +74,7 @@ class DualEncoder:
                 name: value.to(self._device, non_blocking=True) for name, value in inputs.items()
             }
             if "pixel_values" in ready:
-                pixels = self._preprocess.finish(ready["pixel_values"])
+                pixels = self.pre.finish(ready["pixel_values"])
                 ready["pixel_values"] = pixels.to(self._model.dtype)
                 output = self._model.get_image_features(**ready)
             else:

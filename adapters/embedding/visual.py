@@ -52,7 +52,7 @@ class VisualEmbedder(LazyModel[DualEncoder]):
 
         Raise EmbedderUnavailableError.
         """
-        return self._embed(images, DualEncoder.pre, urgent=urgent)
+        return self._embed(images, lambda network, some: network.pre(some), urgent=urgent)
 
     def embed_texts(self, texts: Sequence[str], *, urgent: bool = False) -> Matrix:
         """Embed as (n, d) float32 of unit length, in input order, cut at the model's limit."""
@@ -94,7 +94,7 @@ class VisualEmbedder(LazyModel[DualEncoder]):
         """Return device, dtype and method of resizing."""
         return {
             **super()._running(),
-            "resizing": "own" if self._network.quick else "the model's",
+            "resizing": "own" if self._network.pre.quick else "the model's",
         }
 
 

@@ -37,7 +37,7 @@ def _measured(
     if embedder.absent:
         raise RuntimeError(embedder.absent)
     towers = embedder._network
-    pixels = towers._preprocess.finish(towers.pre(previews)["pixel_values"]).to(towers.dtype)
+    pixels = towers.pre.finish(towers.pre(previews)["pixel_values"]).to(towers.dtype)
 
     def bare() -> None:
         with torch.inference_mode():
