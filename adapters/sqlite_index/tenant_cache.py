@@ -114,26 +114,36 @@ class TenantCache:
         self._grow(int(max(slots.max(initial=-1), gone.max(initial=-1))) + 1)
         for slot, image_id, _ in changed:
             self.ids[slot] = image_id
-        candidates = _column([(slot,) for slot, _, phash in changed if phash is not None])
+        candidates = _column(item for item in changed if item[2] is not None)
         others = np.concatenate([gone, np.setdiff1d(slots, candidates)])
-        hashed = [(slot, phash) for slot, _, phash in changed if isinstance(phash, int)]
-        own = _column(hashed)
-        self.hashes.extend(own, np.array([phash for _, phash in hashed], np.int64).view(np.uint64))
-        self.hashes.remove(np.concatenate([gone, np.setdiff1d(slots, own)]))
+        self._change_hashes([(slot, phash) for slot, _, phash in changed], slots, gone)
         if self.words.ready:
             self.words.change(self._features(db, self._seen), others)
         if self.columns.ready:
-            changes = COLUMNS.format("INDEXED BY record_by_seq", "AND r.seq > ?")
-            self.columns.extend(db.execute(changes, since), len(self.ids))
-            copies = COLUMNS.format("INDEXED BY record_by_original_id", LATE)
-            waiting = db.execute(copies, (self._number, json.dumps(fresh)))
-            self.columns.extend(waiting, len(self.ids))
-            self.columns.remove(gone)
+            self._change_columns(db, fresh, gone)
         for space_id, vectors in self._vectors.items():
             self._change(db, space_id, vectors, slots, gone)
         self.candidates[candidates] = True
         self.candidates[others] = False
         self._seen = watermark
+
+    def _change_hashes(
+        self, changed: Sequence[tuple[int, object]], slots: Ints, gone: Ints
+    ) -> None:
+        """Keep the hashes of candidates whose hash counts."""
+        hashed = [(slot, phash) for slot, phash in changed if isinstance(phash, int)]
+        own = _column(hashed)
+        self.hashes.extend(own, np.array([phash for _, phash in hashed], np.int64).view(np.uint64))
+        self.hashes.remove(np.concatenate([gone, np.setdiff1d(slots, own)]))
+
+    def _change_columns(self, db: sqlite3.Connection, fresh: list[str], gone: Ints) -> None:
+        """Read the columns of changed records, and of copies that waited for a new original."""
+        changes = COLUMNS.format("INDEXED BY record_by_seq", "AND r.seq > ?")
+        self.columns.extend(db.execute(changes, (self._number, self._seen)), len(self.ids))
+        copies = COLUMNS.format("INDEXED BY record_by_original_id", LATE)
+        waiting = db.execute(copies, (self._number, json.dumps(fresh)))
+        self.columns.extend(waiting, len(self.ids))
+        self.columns.remove(gone)
 
     def _grow(self, reached: int) -> None:
         """Make room for slots; arrays are replaced, as running searches hold those before."""
