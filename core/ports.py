@@ -197,13 +197,12 @@ class IndexRecords(Protocol):
         pixels: Sequence[str] = (),
         originals: Sequence[str] = (),
         confirmed: Sequence[str] = (),
-        variants: Sequence[str] = (),
     ) -> list[State]:
         """Return live records with one of these digests, or copies of one of these originals.
 
         `confirmed` also finds the records that name one of these among their confirmed matches,
-        whether as their original or not, and `variants` those that name one as a variant. Each
-        once, in log order of acceptance; an original is no copy of itself.
+        whether as their original or not. Each once, in log order of acceptance; an original is no
+        copy of itself.
         """
 
 
@@ -263,6 +262,14 @@ class IndexLists(Protocol):
 
         `accepted_after` and `accepted_before` exclude the moment itself; `original_id` finds the
         copies of an original, not the original.
+        """
+
+    def list_variants(
+        self, tenant: str, image_id: str, limit: int, before: tuple[str, str] | None = None
+    ) -> list[State]:
+        """Return the live records whose verdict names a picture as a variant, newest first.
+
+        They are older than (accepted_at, image_id) `before`; fewer than `limit` are the last.
         """
 
     def list_outcomes(

@@ -117,11 +117,10 @@ class SQLiteIndex:
         pixels: Sequence[str] = (),
         originals: Sequence[str] = (),
         confirmed: Sequence[str] = (),
-        variants: Sequence[str] = (),
     ) -> list[State]:
-        """Return live records with one of these digests, originals or matches, in log order.
+        """Return live records with one of these digests, originals or confirmed matches, in order.
 
-        A record's original is one of its confirmed matches.
+        A record's original is one of its confirmed matches. The order is that of projection.
         """
         found: dict[int, bytes] = {}
         columns = (
@@ -139,17 +138,15 @@ class SQLiteIndex:
                             (now.number, json.dumps(list(values))),
                         ).fetchall()
                     )
-            named = (("confirmed", "confirmed", confirmed), ("variants", "variant", variants))
-            for table, column, others in named:
-                if others:
-                    found.update(
-                        now.db.execute(
-                            f"SELECT r.slot, r.state FROM {table} m CROSS JOIN records r "  # noqa: S608  # constants
-                            "ON r.row = m.row WHERE m.tenant = ? "
-                            f"AND m.{column} IN (SELECT value FROM json_each(?))",
-                            (now.number, json.dumps(list(others))),
-                        ).fetchall()
-                    )
+            if confirmed:
+                found.update(
+                    now.db.execute(
+                        "SELECT r.slot, r.state FROM confirmed c CROSS JOIN records r "
+                        "ON r.row = c.row WHERE c.tenant = ? "
+                        "AND c.confirmed IN (SELECT value FROM json_each(?))",
+                        (now.number, json.dumps(list(confirmed))),
+                    ).fetchall()
+                )
         return [mapping.read_state(found[slot]) for slot in sorted(found)]
 
     def find_candidates(
@@ -222,6 +219,14 @@ class SQLiteIndex:
             ).fetchall()
         by_id = {job_id: mapping.read_outcome(data) for job_id, data in found}
         return [by_id.get(job_id) for job_id in job_ids]
+
+    def list_variants(
+        self, tenant: str, image_id: str, limit: int, before: tuple[str, str] | None = None
+    ) -> list[State]:
+        """Return records whose verdict names a picture as a variant, newest first."""
+        with self._at(tenant) as now:
+            found = now.db.execute(*lists.variants(now.number, image_id, limit, before)).fetchall()
+        return [mapping.read_state(*row) for row in found]
 
     def list_outcomes(
         self,

@@ -95,6 +95,18 @@ def values(column: str) -> str:
     )
 
 
+def variants(
+    number: int, variant: str, limit: int, before: tuple[str, str] | None
+) -> tuple[str, list[object]]:
+    """Return statement and values for `limit` states that name a variant, newest first."""
+    older = "" if before is None else "AND (v.accepted_at, v.image_id) < (?, ?) "
+    return (
+        "SELECT r.state FROM variants v CROSS JOIN records r ON r.row = v.row "  # noqa: S608  # constants
+        f"WHERE v.tenant = ? AND v.variant = ? {older}"
+        "ORDER BY v.accepted_at DESC, v.image_id DESC LIMIT ?"
+    ), [number, variant, *(before or ()), limit]
+
+
 def outcomes(
     number: int, status: str | None, limit: int, before: tuple[str, str] | None
 ) -> tuple[str, list[object]]:

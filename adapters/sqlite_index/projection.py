@@ -102,8 +102,11 @@ def _write(db: sqlite3.Connection, number: int, next_slot: int, record: Record) 
         ((number, other, row) for other in record.state.contained),
     )
     db.executemany(
-        "INSERT OR IGNORE INTO variants VALUES (?, ?, ?)",
-        ((number, variant, row) for variant in record.state.verdict.variants),
+        "INSERT OR IGNORE INTO variants VALUES (?, ?, ?, ?, ?)",
+        (
+            (number, variant, record.state.accepted_at, image_id, row)
+            for variant in record.state.verdict.variants
+        ),
     )
     db.executemany(
         "INSERT INTO vectors VALUES (?, ?, ?, ?)",

@@ -192,8 +192,10 @@ _THIRD = """
 CREATE TABLE variants (
     tenant INTEGER NOT NULL,
     variant TEXT NOT NULL,
+    accepted_at TEXT NOT NULL,
+    image_id TEXT NOT NULL,
     row INTEGER NOT NULL,
-    PRIMARY KEY (tenant, variant, row)
+    PRIMARY KEY (tenant, variant, accepted_at, image_id)
 ) WITHOUT ROWID;
 CREATE INDEX variant_by_row ON variants (row);
 """

@@ -163,11 +163,10 @@ class WeaviateIndex:
         pixels: Sequence[str] = (),
         originals: Sequence[str] = (),
         confirmed: Sequence[str] = (),
-        variants: Sequence[str] = (),
     ) -> list[State]:
-        """Return live records with one of these digests, originals or matches, in log order.
+        """Return live records with one of these digests, originals or confirmed matches, in order.
 
-        A record's original is one of its confirmed matches.
+        A record's original is one of its confirmed matches. The order is that of projection.
         """
         return self._now.reading.find_states(
             tenant,
@@ -175,7 +174,6 @@ class WeaviateIndex:
             pixels=set(pixels),
             originals=set(originals),
             confirmed=set(confirmed),
-            variants=set(variants),
         )
 
     def read_records(
@@ -210,6 +208,12 @@ class WeaviateIndex:
     ) -> IndexPage:
         """Return records older than (accepted_at, image_id) `before` that pass every filter."""
         return lists.page(self._now.reading, tenant, filters, limit, before)
+
+    def list_variants(
+        self, tenant: str, image_id: str, limit: int, before: tuple[str, str] | None = None
+    ) -> list[State]:
+        """Return records whose verdict names a picture as a variant, newest first."""
+        return lists.variants(self._now.reading, tenant, image_id, limit, before)
 
     def list_unembedded(
         self, tenant: str, space_id: str, limit: int, after: int = -1

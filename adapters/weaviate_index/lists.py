@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from collections.abc import Iterator
+from typing import Any, Final, Literal
 
 from weaviate.classes.aggregate import GroupByAggregate
 from weaviate.classes.query import Filter
 
 from adapters.weaviate_index import collections, counters
 from adapters.weaviate_index import filters as passing
-from adapters.weaviate_index.mapping import milliseconds
+from adapters.weaviate_index.mapping import StoredRecord, milliseconds
 from adapters.weaviate_index.range_paging import RangePaging
 from adapters.weaviate_index.record_reads import RecordReads
 from adapters.weaviate_index.tenant_state import TenantState
@@ -31,12 +32,9 @@ def page(
 ) -> IndexPage:
     """Return records that pass every filter, newest first."""
     found: list[Record] = []
-    start = None if before is None else (milliseconds(before[0]), before[1])
-    walk = RECORDS._replace(condition=passing.condition(filters))
-    for part in walk.parts(reading.store, tenant, start, limit + 1):
-        ids = list(dict.fromkeys(str(one.properties["image_id"]) for one in part))
-        live = reading.live(tenant, ids)
-        kept = [live[one] for one in ids if one in live and passes(live[one].card, filters)]
+    condition = passing.condition(filters)
+    for part in _newest_first(reading, tenant, condition, limit + 1, before):
+        kept = [one for one in part if passes(one.card, filters)]
         records = reading.records(tenant, kept)
         known = {one.state.image_id for one in found}
         found += [
@@ -47,6 +45,36 @@ def page(
         if len(found) > limit:
             break
     return IndexPage(found[:limit], len(found) > limit)
+
+
+def variants(
+    reading: RecordReads, tenant: str, image_id: str, limit: int, before: tuple[str, str] | None
+) -> list[State]:
+    """Return records whose verdict names a picture as a variant, newest first."""
+    found: dict[str, State] = {}
+    condition = Filter.by_property("variants").equal(image_id)
+    for part in _newest_first(reading, tenant, condition, limit, before):
+        states = (one.state for one in part)
+        found |= {one.image_id: one for one in states if image_id in one.verdict.variants}
+        if len(found) >= limit:
+            break
+    return list(found.values())[:limit]
+
+
+def _newest_first(
+    reading: RecordReads,
+    tenant: str,
+    condition: Any,  # noqa: ANN401  # private type
+    limit: int,
+    before: tuple[str, str] | None,
+) -> Iterator[list[StoredRecord]]:
+    """Yield, part by part, the live records of which some object matches a condition."""
+    start = None if before is None else (milliseconds(before[0]), before[1])
+    walk = RECORDS._replace(condition=condition)
+    for part in walk.parts(reading.store, tenant, start, limit):
+        ids = list(dict.fromkeys(str(one.properties["image_id"]) for one in part))
+        live = reading.live(tenant, ids)
+        yield [live[one] for one in ids if one in live]
 
 
 def lacking(

@@ -79,15 +79,13 @@ class RecordReads:
         pixels: AbstractSet[str],
         originals: AbstractSet[str],
         confirmed: AbstractSet[str],
-        variants: AbstractSet[str],
     ) -> list[State]:
-        """Return live records with one of these digests, originals or matches, in log order."""
+        """Return live records with one of these digests, originals or confirmed matches."""
         asked = (
             ("sha256", sha256),
             ("pixels", pixels),
             ("original_id", originals | confirmed),
             ("confirmed", confirmed),
-            ("variants", variants),
         )
         found = [one for column, values in asked for one in self._with(tenant, column, values)]
         live = sorted(self.live(tenant, found).values(), key=lambda one: one.born)
@@ -98,7 +96,6 @@ class RecordReads:
             or state.pixels in pixels
             or (state.original in originals and state.original != state.image_id)
             or not confirmed.isdisjoint(state.confirmed)
-            or not variants.isdisjoint(state.verdict.variants)
         ]
 
     def records(self, tenant: str, held: Iterable[StoredRecord]) -> dict[str, Record]:

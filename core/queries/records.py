@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from core.cursor import decode, encode
@@ -80,16 +80,21 @@ class RecordReader:
         """Return the original of a picture (itself if it is no copy) and its copies."""
         snapshot = self._snapshots.take(tenant)
         original = self._settled(snapshot, self._settled(snapshot, image_id).state.original)
-        states = snapshot.copies(original.state.image_id)
-        copies, onward = _page(snapshot, states, limit, cursor)
+        states = sorted(snapshot.copies(original.state.image_id), key=place, reverse=True)
+        if cursor is not None:
+            before = decode(cursor)
+            states = [state for state in states if place(state) < before]
+        copies, onward = _page(snapshot, states, limit)
         first, *others = joined_views.records(snapshot, [original, *copies])
         return DuplicateGroup(first, others, onward)
 
     def variants(self, tenant: str, image_id: str, limit: int, cursor: str | None) -> RecordPage:
         """Return the variants of a picture: named by its verdict, or with one that names it."""
         snapshot = self._snapshots.take(tenant)
-        states = snapshot.variants(self._settled(snapshot, image_id).state)
-        found, onward = _page(snapshot, states, limit, cursor)
+        state = self._settled(snapshot, image_id).state
+        before = None if cursor is None else decode(cursor)
+        states = snapshot.variants(state, limit + 1, before)
+        found, onward = _page(snapshot, states, limit)
         return RecordPage(joined_views.records(snapshot, found), onward)
 
     def similar(
@@ -190,16 +195,12 @@ class RecordReader:
 
 
 def _page(
-    snapshot: Snapshot, states: Iterable[State], limit: int, cursor: str | None
+    snapshot: Snapshot, states: Sequence[State], limit: int
 ) -> tuple[list[Record], str | None]:
-    """Return part of some records, newest first, and the cursor for the next part."""
-    ordered = sorted(states, key=place, reverse=True)
-    if cursor is not None:
-        before = decode(cursor)
-        ordered = [state for state in ordered if place(state) < before]
-    cut = ordered[:limit]
+    """Return the first `limit` of some records in order, and the cursor for the next ones."""
+    cut = states[:limit]
     found = [one for one in snapshot.records([state.image_id for state in cut]) if one]
-    return found, encode(*place(cut[-1])) if len(ordered) > limit else None
+    return found, encode(*place(cut[-1])) if len(states) > limit else None
 
 
 def _live(snapshot: Snapshot, image_id: str) -> Record | None:

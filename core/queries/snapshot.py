@@ -93,16 +93,28 @@ class Snapshot:
             state for state in self._overlaid(held) if state.original == original != state.image_id
         ]
 
-    def variants(self, record: State) -> list[State]:
-        """Return the live variants of a record: named by its verdict, or with one that names it."""
-        named = record.verdict.variants
-        held = self.index.find_states(self.tenant, variants=[record.image_id])
-        held += filter(None, self.index.read_states(self.tenant, named) if named else ())
-        return [
-            state
+    def variants(self, record: State, limit: int, before: Place | None) -> list[State]:
+        """Return at most `limit` live variants of a record below a place, newest first.
+
+        Its verdict names them, or theirs name it.
+        """
+        image_id, named = record.image_id, record.verdict.variants
+        held = filter(None, self.index.read_states(self.tenant, named))
+        found = {
+            state.image_id: state
             for state in self._overlaid(held)
-            if state.image_id in named or record.image_id in state.verdict.variants
-        ]
+            if (state.image_id in named or image_id in state.verdict.variants)
+            and (before is None or place(state) < before)
+        }
+        while True:
+            part = self.index.list_variants(self.tenant, image_id, limit, before)
+            found |= {one.image_id: one for one in part if not self.touched(one.image_id)}
+            newest = sorted(found.values(), key=place, reverse=True)[:limit]
+            if len(part) < limit:
+                return newest
+            before = place(part[-1])
+            if len(newest) == limit and place(newest[-1]) >= before:
+                return newest
 
     def list_records(self, filters: Filters, limit: int, before: Place | None) -> SnapshotPage:
         """Return at most `limit` records below a place that pass every filter.

@@ -33,7 +33,7 @@ def everything(index: Index, tenant: str = "default") -> tuple[object, ...]:
             tenant, sha256=[p.sha256 for p in prints], pixels=[p.pixels_sha256 for p in prints]
         ),
         [index.find_states(tenant, originals=[each]) for each in ids],
-        [index.find_states(tenant, variants=[each]) for each in ids],
+        [index.list_variants(tenant, each, 99) for each in ids],
         index.find_candidates(
             tenant,
             [query(n, vector=made.random_vector(n), space_id=SPACE) for n in range(8)]
@@ -75,8 +75,8 @@ def test_an_unknown_tenant_has_nothing(index: Index) -> None:
     assert index.read_tombstones("nobody", [image_id(1)]) == [None]
     assert index.find_states("nobody", sha256=["a"], pixels=["b"]) == []
     assert index.find_states("nobody", originals=[image_id(1)]) == []
-    assert index.find_states("nobody", variants=[image_id(1)]) == []
     assert index.find_states("nobody", confirmed=[image_id(1)]) == []
+    assert index.list_variants("nobody", image_id(1), 5) == []
     asked = query(1, vector=made.random_vector(1), space_id=SPACE)
     assert index.find_candidates("nobody", [asked]) == [[]]
     assert index.list_records("nobody", Filters(), 5) == IndexPage([], more=False)
@@ -229,29 +229,27 @@ def test_copies_come_in_the_order_of_the_log(index: Index) -> None:
     assert found == [image_id(7), image_id(5)]
 
 
-def test_variants_are_found_by_what_they_name(index: Index) -> None:
-    """Each once, in log order, until its verdict names others or it is deleted."""
+def test_variants_are_listed_newest_first(index: Index) -> None:
+    """Part by part, until their verdict names others or they are deleted."""
     first, second = record(2, 1, variants=(1,)), record(4, 2, variants=(1, 2))
-    copy, elsewhere = (
-        record(3, 3, original=4, variants=(1,)),
-        record(9, 1, tenant="other", variants=(1,)),
-    )
+    copy = record(3, 3, original=4, variants=(1,))
+    elsewhere = record(9, 1, tenant="other", variants=(1,))
     index.project_entry("other", 1, [elsewhere], [], [])
     put(index, 1, record(1, 1), first)
     put(index, 2, second)
     put(index, 3, copy)
-    both = [image_id(1), image_id(2)]
-    assert index.find_states("default", variants=both) == [
-        first.state,
-        second.state,
-        copy.state,
-    ]
-    assert index.find_states("default", variants=[image_id(2)]) == [second.state]
-    assert index.find_states("other", variants=both) == [elsewhere.state]
+
+    def listed(n: int, limit: int = 9, before: tuple[str, str] | None = None) -> list[State]:
+        return index.list_variants("default", image_id(n), limit, before)
+
+    assert listed(1) == [second.state, copy.state, first.state]
+    assert listed(1, 2) == [second.state, copy.state]
+    assert listed(1, 2, (made.moment(3), image_id(3))) == [first.state]
+    assert listed(2) == [second.state]
+    assert index.list_variants("other", image_id(1), 9) == [elsewhere.state]
     changed = record(4, 4, variants=(3,))
     index.project_entry("default", 4, [changed], [tombstone(2, 4)], [])
-    assert index.find_states("default", variants=both) == [copy.state]
-    assert index.find_states("default", variants=[image_id(3)]) == [changed.state]
+    assert (listed(1), listed(2), listed(3)) == ([copy.state], [], [changed.state])
 
 
 def test_a_record_is_found_by_every_confirmed_match(index: Index) -> None:

@@ -143,9 +143,12 @@ def agree(index: Index, tenant: str, seq: int, model: Model) -> None:
     assert [index.find_states(tenant, confirmed=[each]) for each in ids] == [
         model.naming(each) for each in ids
     ]
-    assert [index.find_states(tenant, variants=[each]) for each in ids] == [
-        model.variants(each) for each in ids
-    ]
+    for each in ids:
+        variants = model.variants(each)
+        assert index.list_variants(tenant, each, 99) == variants
+        for n, last in enumerate(variants, 1):
+            before = last.accepted_at, last.image_id
+            assert index.list_variants(tenant, each, 1, before) == variants[n : n + 1]
     assert index.list_records(tenant, Filters(), 99).records == model.page(Filters())
     for space in (SPACE, OTHER):
         asked = made.random_vector(0)

@@ -221,8 +221,8 @@ class Model:
         return [state for state in states if image_id in state.confirmed]
 
     def variants(self, named: str) -> list[State]:
-        """List the records that name it as a variant, in the order of their creation."""
-        states = (record.state for record in self.live.values())
+        """List the records that name it as a variant, newest first."""
+        states = (record.state for record in self.page(Filters()))
         return [state for state in states if named in state.verdict.variants]
 
     def hits(

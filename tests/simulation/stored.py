@@ -283,7 +283,6 @@ class MemoryIndex:
         pixels: Sequence[str] = (),
         originals: Sequence[str] = (),
         confirmed: Sequence[str] = (),
-        variants: Sequence[str] = (),
     ) -> list[State]:
         """Return live records with one of these digests, originals or matches."""
         return [
@@ -293,7 +292,6 @@ class MemoryIndex:
             or state.pixels in pixels
             or (state.original in originals and state.original != state.image_id)
             or not state.confirmed.keys().isdisjoint(confirmed)
-            or not set(variants).isdisjoint(state.verdict.variants)
         ]
 
     def find_candidates(

@@ -92,5 +92,5 @@ def test_a_variant_is_stored_listed_and_rebuilt(services: wiring.Services) -> No
     rebuild(services, lambda *_: None)
     entries = [services.log.read("alpha", seq) for seq in (1, 2)]
     assert [entry and entry.format for entry in entries] == [1, 3]
-    states = services.index.find_states("alpha", variants=[first["image_id"]])
+    states = services.index.list_variants("alpha", first["image_id"], 9)
     assert [state.image_id for state in states] == [second["image_id"]]

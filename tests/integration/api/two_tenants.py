@@ -43,7 +43,8 @@ RECORDED = {
     "blobs": "get get_many stream exists put create create_many delete keys modified",
     "index": "project_entry read_states read_records read_cards read_tombstones read_vectors"
     " read_outcomes find_states find_candidates find_neighbours search_keywords list_records"
-    " list_outcomes list_unembedded list_values count_records watermark active_spaces",
+    " list_variants list_outcomes list_unembedded list_values count_records watermark"
+    " active_spaces",
     "log": "read append head",
 }
 

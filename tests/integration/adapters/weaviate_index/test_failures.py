@@ -270,7 +270,7 @@ def test_a_schema_of_an_older_version_is_completed(
     variant = record(2, 2, variants=(1,))
     both[0].project_entry("default", 2, [variant], [], [])
     assert both[1].read_states("default", [image_id(1)]) == [record(1, 1).state]
-    assert both[1].find_states("default", variants=[image_id(1)]) == [variant.state]
+    assert both[1].list_variants("default", image_id(1), 9) == [variant.state]
 
 
 def test_a_fresh_index_takes_the_place_of_the_old_one(

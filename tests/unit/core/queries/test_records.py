@@ -146,6 +146,23 @@ def test_variants_are_of_now(service: Service) -> None:
     assert [seen.record.state.image_id for seen in back.items] == [image_id(1)]
 
 
+@pytest.mark.parametrize("limit", [1, 2, 3, 9])
+def test_pages_of_variants_are_whole(service: Service, limit: int) -> None:
+    """Without gaps or doubles, though the tail took some away and brought others."""
+    project(service, record(1, 1), *(record(n, 1, variants=(1,)) for n in range(2, 12)))
+    log(
+        service,
+        *(record(n, 5, variants=(1,)) for n in (12, 13)),
+        removed=tuple(tombstone(n, 5) for n in (3, 8, 9, 10)),
+    )
+    found, onward = [], None
+    while not found or onward is not None:
+        page = service.reader.variants(TENANT, image_id(1), limit, onward)
+        found += [seen.record.state.image_id for seen in page.items]
+        onward = page.next_cursor
+    assert found == [image_id(n) for n in (13, 12, 11, 7, 6, 5, 4, 2)]
+
+
 def test_neighbours_are_of_now(service: Service) -> None:
     """A copy uses its original's vector; itself, its original and deleted ones are left out."""
     vectors = {n: {SPACE.space_id: random_vector(n)} for n in range(6)}
