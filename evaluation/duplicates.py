@@ -21,6 +21,7 @@ from core.matching.candidates import worth
 from core.matching.policy import Policy
 from core.types import Evidence, Hit, Verdict
 from evaluation import pairwise
+from evaluation.banned import BanCheck
 from evaluation.edits import ALL_EDITS, EDITS, Edit, jpeg
 from evaluation.edits.truth import truth
 from evaluation.families import COMPARED, check_family, copies_of
@@ -66,7 +67,11 @@ class DuplicatesPlan(Struct, frozen=True, kw_only=True):
     """Names of generated families."""
     instances: int = COMPARED
     """Instances of each family to ingest; the first 12 are compared each with each."""
+    order: int = 0
+    """Seed of the order in which instances are ingested; 0: that of their own seeds."""
     labelled: tuple[Pair, ...] = ()
+    banned: int = 0
+    """Photos to ban before, and as many after their copies are uploaded."""
     processes: int = 1
 
 
@@ -86,6 +91,8 @@ class DuplicatesEvaluation:
         self._anchors: dict[Path, str] = {}
         self._held: dict[Path, Image.Image] = {}
         self._tally = StatementTally()
+        self._proposed = 0
+        self._confused: dict[frozenset[str], FalseConfirmation] = {}
         self.wrong: list[WrongPair] = []
 
     def run(self) -> DuplicatesReport:
@@ -101,8 +108,11 @@ class DuplicatesEvaluation:
         pairs = [errors for _, errors in again]
         if plan.all_pairs:
             pairs += starmap(self._all_pairs, sets)
+        if edits:
+            pairs.append(self._candidates(len(edits) * len(photos)))
         labelled = check_pairs(self._instance, plan.labelled, self._anchors, self._told)
         families = tuple(map(self._family, plan.families))
+        banned = BanCheck(self._instance, self._anchors, self._opened, self._told)
         return DuplicatesReport(
             photos=len(photos),
             stored=len(self._ids),
@@ -111,12 +121,14 @@ class DuplicatesEvaluation:
             model=self._instance.model,
             policy_version=self._policy.version,
             edits=tuple(edits),
+            odd=_pooled(edits),
             looked=tuple(counts for counts, _ in again),
             pairs=tuple(pairs),
             templates=families,
             statements=self._tally.statements(),
             regions=self._tally.regions(),
             labelled=labelled,
+            banned=banned.run(photos, plan.banned) if plan.banned else (),
             seconds=round(time.monotonic() - began, 1),
         )
 
@@ -125,7 +137,9 @@ class DuplicatesEvaluation:
 
     def _family(self, name: str) -> TemplateErrors:
         count = self._plan.instances
-        return check_family(self._instance, FAMILIES[name], self._policy, count, self._told)
+        return check_family(
+            self._instance, FAMILIES[name], self._policy, count, self._told, order=self._plan.order
+        )
 
     # --- storing --------------------------------------------------------------------------------
 
@@ -159,8 +173,7 @@ class DuplicatesEvaluation:
         found: list[Hit] = []
         for done, path in enumerate(photos, 1):
             following = (photos[(done + n) % len(photos)] for n in range(_OTHERS))
-            others = tuple(self._opened(other) for other in following if other != path)
-            right[path], hits = self._check_edit(edit, path, others)
+            right[path], hits = self._check_edit(edit, path, [o for o in following if o != path])
             found += hits
             self._told(edit.title, done, len(photos))
         by_hash, by_visual, by_features = _by_source(found)
@@ -181,21 +194,38 @@ class DuplicatesEvaluation:
             missed=tuple(path.name for path, flag in right.items() if not flag),
         )
 
-    def _check_edit(
-        self, edit: Edit, path: Path, others: tuple[Image.Image, ...]
-    ) -> tuple[bool, list[Hit]]:
+    def _check_edit(self, edit: Edit, path: Path, others: Sequence[Path]) -> tuple[bool, list[Hit]]:
         """Check one edited photo; return whether it is called a copy, and the hit on it."""
         image, anchor = self._opened(path), self._anchors[path]
-        made = edit.canvas(image, path.name, others)
+        made = edit.canvas(image, path.name, tuple(map(self._opened, others)))
         data = edit.encode(made.image)
         verdict = self._instance.check(data)
+        near = self._instance.near(data).hits
         right = anchor in copies_of(verdict)
         for match in verdict.matches:
             if match.image_id == anchor and match.confirmed:
                 self._tally.add(f"{edit.name} {path.name}", truth(made, image), match.evidence)
         if not right and edit.expected is not None:
             self._show(f"{edit.title}: {_called(verdict)}", data, path.read_bytes())
-        return right, [hit for hit in self._instance.near(data).hits if hit.image_id == anchor][:1]
+        self._proposals(edit, path, others, near, verdict)
+        return right, [hit for hit in near if hit.image_id == anchor][:1]
+
+    def _proposals(
+        self,
+        edit: Edit,
+        path: Path,
+        others: Sequence[Path],
+        near: Sequence[Hit],
+        verdict: Verdict,
+    ) -> None:
+        """Count the candidates that show another photo, and those of them that are confirmed."""
+        own = {self._anchors[one] for one in (path, *others)}
+        self._proposed += sum(hit.image_id not in own for hit in near)
+        names = {anchor: one for one, anchor in self._anchors.items()}
+        for match in verdict.matches:
+            other = names.get(match.image_id)
+            if match.confirmed and other is not None and match.image_id not in own:
+                self._pair(self._confused, path, other, match.evidence, edit.title)
 
     # --- what is not a copy ---------------------------------------------------------------------
 
@@ -227,6 +257,16 @@ class DuplicatesEvaluation:
             if {name, other} <= names:
                 pair = confirmed(name, other, Evidence(), self._plan.known)
                 found.setdefault(frozenset((name, other)), pair)
+
+    def _candidates(self, checks: int) -> PairwiseErrors:
+        """Report on the candidates of all edited photos that show another photo."""
+        return PairwiseErrors(
+            label="edits",
+            way="proposed",
+            pictures=checks,
+            pairs=self._proposed,
+            confirmed=tuple(self._confused.values()),
+        )
 
     def _all_pairs(self, label: str, paths: Sequence[Path]) -> PairwiseErrors:
         stage = f"{label}, all pairs"
@@ -273,6 +313,10 @@ class DuplicatesEvaluation:
         while len(self._held) > _OTHERS + 1:
             self._held.pop(next(iter(self._held)))
         return image
+
+
+def _pooled(edits: Sequence[EditFound]) -> Proportion:
+    return Proportion(sum(e.odd.found for e in edits), sum(e.odd.asked for e in edits))
 
 
 def _by_source(hits: Sequence[Hit]) -> tuple[int, int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Callable, Sequence
+from random import Random
 
 from PIL import Image
 
@@ -28,12 +29,18 @@ def check_family(
     policy: Policy,
     count: int,
     told: Callable[[str, int, int], None],
+    *,
+    order: int = 0,
 ) -> TemplateErrors:
     """Ingest `count` instances one after another, compare the first twelve, check copies of them.
 
-    `told` receives the family's name, the instances that are done, and all.
+    `told` receives the family's name, the instances that are done, and all. `order` is the seed of
+    their order; 0 keeps that of their own seeds.
     """
-    first, stored = _ingested(instance, family, count, told)
+    seeds = list(range(count))
+    if order:
+        Random(order).shuffle(seeds)  # noqa: S311 an order, not a secret
+    first, stored = _ingested(instance, family, seeds, told)
     relations = _relations(first, policy, instance)
     confirmed = {pair: evidence for pair, evidence in relations.items() if evidence is not None}
     total = len(first) * (len(first) - 1) // 2
@@ -59,17 +66,19 @@ def check_family(
 
 
 def _ingested(
-    instance: Instance, family: Family, count: int, told: Callable[[str, int, int], None]
+    instance: Instance,
+    family: Family,
+    seeds: Sequence[int],
+    told: Callable[[str, int, int], None],
 ) -> tuple[list[bytes], list[StoredPicture]]:
     """Draw and ingest instances; return the files of the first twelve, and all results."""
     first: list[bytes] = []
     stored: list[StoredPicture] = []
-    for start in range(0, count, _BATCH):
-        seeds = range(start, min(start + _BATCH, count))
-        batch = [jpeg(family.draw(seed)) for seed in seeds]
+    for start in range(0, len(seeds), _BATCH):
+        batch = [jpeg(family.draw(seed)) for seed in seeds[start : start + _BATCH]]
         first += batch[: COMPARED - len(first)]
         stored += instance.ingest(batch)
-        told(family.name, len(stored), count)
+        told(family.name, len(stored), len(seeds))
     return first, stored
 
 

@@ -42,3 +42,9 @@ class Instance(Protocol):
 
     def near(self, data: bytes) -> Candidates:
         """Return the candidates for a picture. Raise an InputError."""
+
+    def ban(self, image_id: str) -> None:
+        """Decide as a person that a picture is blocked, and wait until this is settled."""
+
+    def is_blocked(self, image_id: str) -> bool:
+        """Return whether the decision on a picture is now `block`."""

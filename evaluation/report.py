@@ -112,7 +112,8 @@ class PairwiseErrors(Struct, frozen=True, kw_only=True):
 
     label: str
     way: str
-    """Method: `pipeline` checks each as a re-encoding, `all pairs` aligns each with each."""
+    """Method: `pipeline` checks each as a re-encoding, `all pairs` aligns each with each, and
+    `proposed` counts the other photos that the candidates of edited ones name."""
     pictures: int
     pairs: int
     confirmed: tuple[FalseConfirmation, ...]
@@ -165,6 +166,25 @@ class TemplateErrors(Struct, frozen=True, kw_only=True):
         return self.false == 0
 
 
+class BannedFound(Struct, frozen=True, kw_only=True):
+    """Uploads of one edit of banned photos."""
+
+    name: str
+    after: Proportion
+    """Copies uploaded after the ban whose banned original was found."""
+    blocked_after: Proportion
+    """Blocked ones among those."""
+    before: Proportion
+    """Copies uploaded before the ban whose original was found."""
+    blocked_before: Proportion
+    """Blocked ones among those, once their original was banned."""
+
+    @property
+    def met(self) -> bool:
+        """Return whether every copy that was found is blocked."""
+        return min(self.blocked_after.value, self.blocked_before.value) == 1
+
+
 class LabelledPair(Struct, frozen=True, kw_only=True):
     """Two files with a label of their relation, and the relation that was found."""
 
@@ -195,12 +215,15 @@ class DuplicatesReport(Struct, frozen=True, kw_only=True):
     model: str
     policy_version: str
     edits: tuple[EditFound, ...]
+    odd: Proportion
+    """Recall of all edits together on the photos to report on."""
     looked: tuple[CandidateCounts, ...]
     pairs: tuple[PairwiseErrors, ...]
     templates: tuple[TemplateErrors, ...]
     statements: tuple[StatementTruth, ...] = ()
     regions: RegionTruth | None = None
     labelled: tuple[LabelledPair, ...] = ()
+    banned: tuple[BannedFound, ...] = ()
     seconds: float
 
     @property
@@ -211,6 +234,7 @@ class DuplicatesReport(Struct, frozen=True, kw_only=True):
             and not any(pairs.false for pairs in self.pairs)
             and all(kind.met for kind in self.templates)
             and not any(pair.false for pair in self.labelled)
+            and all(edit.met for edit in self.banned)
         )
 
 

@@ -81,6 +81,16 @@ class ScratchService:
         query: Query = perceived.query("asking")
         return fuse(self._services.index.find_candidates(TENANT, [query])[0], self._policy)
 
+    def ban(self, image_id: str) -> None:
+        """Decide as a person that a picture is blocked, and settle it."""
+        job = self._services.acceptor.operate(TENANT, "decide", image_id, value="block")
+        self._services.ingest.run(TENANT, [job.job_id])
+
+    def is_blocked(self, image_id: str) -> bool:
+        """Return whether the decision on a picture is now `block`."""
+        decision = self._services.reader.record(TENANT, image_id).record.state.decision
+        return decision is not None and decision.value == "block"
+
     def _upload(self, number: int, data: bytes) -> Upload:
         path = self._folder / f"upload-{number}"
         path.write_bytes(data)

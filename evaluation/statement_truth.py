@@ -87,6 +87,8 @@ def holds(statement: Statement, truth: Truth) -> bool:
     """Return whether a statement is true: its code, and each parameter that has a true value."""
     if statement.code not in truth.true:
         return False
+    if "bent" in truth.done:
+        return True  # its map has no one number
     true = _parameters(truth)
     for name, value in statement.params.items():
         allowed = _TOLERANCES.get((statement.code, name))

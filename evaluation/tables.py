@@ -17,6 +17,7 @@ from core.errors import InputError
 from evaluation import retrieval as recall
 from evaluation.report import (
     LABELS,
+    BannedFound,
     CandidateCounts,
     DuplicatesReport,
     EditFound,
@@ -89,6 +90,7 @@ def duplicates(report: DuplicatesReport) -> None:
     )
     if report.edits:
         console.print(_edits(report.edits))
+        console.print(f"All edits of the odd photos: {100 * report.odd.value:.1f} %")
     if report.pairs:
         console.print(_candidates(report.looked))
         console.print(_pairs(report.pairs))
@@ -98,6 +100,8 @@ def duplicates(report: DuplicatesReport) -> None:
         console.print(_statements(report))
     if report.labelled:
         console.print(_labelled(report.labelled))
+    if report.banned:
+        console.print(_banned(report.banned))
     for pair in report.labelled:
         if pair.found not in {pair.label, None}:
             names = f"{printable(pair.left)} · {printable(pair.right)}"
@@ -199,6 +203,16 @@ def _labelled(pairs: Sequence[LabelledPair]) -> Table:
         missed = sum(pair.found is not None and not pair.candidate for pair in of)
         style = "red" if any(pair.false for pair in of) else ""
         table.add_row(label, *map(str, (len(of), *found, missed)), style=style)
+    return table
+
+
+def _banned(edits: Sequence[BannedFound]) -> Table:
+    columns = ("edit", "found after", "blocked", "found before", "blocked then")
+    table = _table("Copies of banned photos", columns, left={"edit"})
+    for edit in edits:
+        shares = (edit.after, edit.blocked_after, edit.before, edit.blocked_before)
+        counts = (f"{share.found}/{share.asked}" for share in shares)
+        table.add_row(edit.name, *counts, style="" if edit.met else "red")
     return table
 
 

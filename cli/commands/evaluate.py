@@ -43,7 +43,7 @@ def command() -> None:
     "--pairs",
     "labelled",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="CSV of left,right,label: two files and copy, variant or different.",
+    help="CSV of left,right,label (copy, variant or different); FOLDER may then be left out.",
 )
 @click.option("--distractors", multiple=True, type=_FILE, help="Stored beside the photos.")
 @click.option("--lookalikes", type=_FILE, help="Different things that look alike: none is a copy.")
@@ -82,6 +82,10 @@ def command() -> None:
     show_default=True,
     help="Pictures of each family to store.",
 )
+@click.option(
+    "--banned", type=click.IntRange(0), default=0, help="Ban so many photos of four times as many."
+)
+@click.option("--order", type=int, default=0, help="Seed of their order; default: as drawn.")
 @click.option("--processes", type=click.IntRange(1, 64), help="For all pairs; default: one a core.")
 @click.option("--model", help="Visual model (SEENIT_MODEL), or none.")
 @click.option("--index", help="On an index of its own in this Weaviate: weaviate://HOST…")
@@ -106,6 +110,8 @@ def duplicates(
     families: tuple[str, ...],
     all_families: bool,
     instances: int,
+    order: int,
+    banned: int,
     limit: int | None,
     model: str | None,
     index: str | None,
@@ -118,13 +124,10 @@ def duplicates(
 ) -> int:
     """Edit every photo of FOLDER in all the ways people do, and count what is recognised.
 
-    FOLDER may be left out if --pairs lists pictures. Runs on a private instance in a temporary
-    folder. Exits with 1 if an edit stays under its mark, or if different photos, instances of a
-    family or labelled pairs were called copies.
+    Exits with 1 if an edit stays under its mark or different pictures were called copies.
     """
     if plot:
         plots.need_plotting()
-    usual = TEMPLATES if templates and folder else ()
     plan = DuplicatesPlan(
         photos=_photos(folder, labelled)[:limit],
         distractors=_files(distractors),
@@ -132,14 +135,15 @@ def duplicates(
         known=_known(known),
         edits=_chosen(edits, ALL_EDITS if all_edits else EDITS),
         all_pairs=all_pairs,
-        families=_chosen(families, FAMILIES if all_families else usual),
+        families=_chosen(families, _usual(folder if templates else None, every=all_families)),
         instances=instances,
+        order=order,
+        banned=banned,
         labelled=_pairs(labelled),
         processes=processes or os.cpu_count() or 1,
     )
     with private(POLICY, model, index) as instance, _progress(shown=not as_json) as told:
-        evaluation = DuplicatesEvaluation(instance, plan, POLICY, told)
-        report = evaluation.run()
+        report = (evaluation := DuplicatesEvaluation(instance, plan, POLICY, told)).run()
     written = [_written(report, out), *plots.contact(evaluation.wrong, out)]
     written += plots.duplicates(report, out) if plot else []
     _show(report, tables.duplicates, written, as_json=as_json)
@@ -260,6 +264,13 @@ def _given(path: Path | None) -> list[Path]:
 def _chosen(named: tuple[str, ...], usual: Iterable[str]) -> tuple[str, ...]:
     """Return the names that were given, or else the usual ones."""
     return named or tuple(usual)
+
+
+def _usual(folder: Path | None, *, every: bool) -> Iterable[str]:
+    """Return the families to draw if none is named: every one, the usual ones, or none."""
+    if every:
+        return FAMILIES
+    return TEMPLATES if folder else ()
 
 
 def _known(path: Path | None) -> frozenset[frozenset[str]]:

@@ -183,7 +183,9 @@ def _bent(canvas: Canvas, across: NDArray[np.float32], down: NDArray[np.float32]
         cv2.INTER_CUBIC,
         borderMode=cv2.BORDER_REFLECT,
     )
-    return canvas.toned(Image.fromarray(made), "bent", also=("slanted", "stretched", "cropped"))
+    return canvas.toned(
+        Image.fromarray(made), "bent", also=("slanted", "stretched", "cropped", "enlarged")
+    )
 
 
 def fisheye(canvas: Canvas) -> Canvas:

@@ -135,9 +135,8 @@ def clahe(canvas: Canvas) -> Canvas:
 
 def solarised(canvas: Canvas) -> Canvas:
     """Invert all levels above the middle."""
-    return canvas.toned(
-        ImageOps.solarize(canvas.image, 128), "negative", also=(*TONES, "recoloured")
-    )
+    made = ImageOps.solarize(canvas.image, 128)
+    return canvas.toned(made, also=(*TONES, "negative", "recoloured"))
 
 
 def posterised(canvas: Canvas) -> Canvas:

@@ -81,11 +81,13 @@ def truth(canvas: Canvas, original: Image.Image) -> Truth:
     spans = inside.max(axis=0) - inside.min(axis=0) if len(inside) else np.zeros(2)
     reach = float((spans / (canvas.width, canvas.height)).min())
     done, also = _geometry(held, float(np.abs(shares[2, :2]).max()), reach)
-    done, also = done | canvas.done, also | canvas.also | _light(canvas, original)
+    surely, perhaps = _light(canvas, original)
+    done |= {code for code in canvas.done if code not in _MEASURED or code in surely}
+    also |= canvas.done | canvas.also | perhaps
     if canvas.image.mode == "RGBA":
         also |= {"uncompared_transparency"}
-    if not done - {"resized", "enlarged"}:
-        done, also = done | {"reencoded"}, also | {"unchanged", "looks_alike"}
+    if not done | canvas.done | canvas.also:
+        done, also = frozenset({"reencoded"}), also | {"unchanged", "looks_alike"}
     return Truth(**{name: getattr(held, name) for name in _NUMBERS}, done=done, also=also - done)
 
 
@@ -119,29 +121,47 @@ def _geometry(
     return frozenset(done), frozenset(also | {"reencoded"})
 
 
-def _light(canvas: Canvas, original: Image.Image) -> frozenset[StatementCode]:
-    """Measure tones where both show the same, to judge statements that no edit was named for."""
+_MEASURED: frozenset[StatementCode] = frozenset(
+    {
+        "brighter", "darker", "more_contrast", "less_contrast", "blurred", "sharpened",
+        "without_colours", "tinted", "uneven_light",
+    }
+)  # fmt: skip
+"""Codes of tones: an edit made one of them only if it can be seen, as a clipped picture may not
+get brighter, nor one that was grey lose its colours."""
+
+
+def _light(
+    canvas: Canvas, original: Image.Image
+) -> tuple[frozenset[StatementCode], frozenset[StatementCode]]:
+    """Measure tones where both show the same: those plainly changed, and those changed at all."""
     one, other, shown = _laid(canvas, original)
     if shown.sum() < 100:
-        return frozenset()
+        return frozenset(), frozenset()
     grey, before = (_grey(pixels)[shown] for pixels in (one, other))
     colour, ground = (_chroma(pixels)[shown] for pixels in (one, other))
     mean, spread = grey.mean() - before.mean(), (grey.std() + 1) / (before.std() + 1)
     fine = (_fine(one)[shown].mean() + 0.2) / (_fine(other)[shown].mean() + 0.2)
     strength = float(np.abs(colour).mean() + 0.1) / float(np.abs(ground).mean() + 0.1)
     cast = float(np.abs((colour - ground).mean(axis=0)).max())
-    found: dict[StatementCode, bool] = {
-        "brighter": mean > 6,
-        "darker": mean < -6,
-        "more_contrast": spread > 1.08,
-        "less_contrast": spread < 0.93,
-        "blurred": fine < 0.75,
-        "sharpened": fine > 1.25,
-        "without_colours": float(np.percentile(np.abs(colour), 98)) < 6,
-        "tinted": cast > 5 or not 0.75 < strength < 1.3,
-        "uneven_light": _uneven(one, other, shown) > 8,
-    }
-    return frozenset(code for code, flag in found.items() if flag)
+    uneven = _uneven(one, other, shown)
+    left = float(np.percentile(np.abs(colour), 98))
+    lost = float(np.percentile(np.abs(ground), 98)) > 10
+    found: tuple[tuple[StatementCode, bool, bool], ...] = (
+        ("brighter", mean > 12, mean > 5),
+        ("darker", mean < -12, mean < -5),
+        ("more_contrast", spread > 1.15, spread > 1.06),
+        ("less_contrast", spread < 0.87, spread < 0.94),
+        ("blurred", fine < 0.65, fine < 0.8),
+        ("sharpened", fine > 1.6, fine > 1.2),
+        ("without_colours", left < 4 and lost, left < 8),
+        ("tinted", cast > 8 or not 0.6 < strength < 1.6, cast > 4 or not 0.8 < strength < 1.25),
+        ("uneven_light", uneven > 15, uneven > 8),
+    )
+    return (
+        frozenset(code for code, surely, _ in found if surely),
+        frozenset(code for code, _, perhaps in found if perhaps),
+    )
 
 
 def _laid(canvas: Canvas, original: Image.Image) -> tuple[Floats, Floats, NDArray[np.bool_]]:

@@ -66,6 +66,7 @@ def test_counts_what_is_recognised(folders: tuple[Path, Path], tmp_path: Path) -
         ("look-alikes", "pipeline", 1, []),
         ("photos", "all pairs", 6, [{"2.jpg", "3.jpg"}]),
         ("look-alikes", "all pairs", 1, []),
+        ("edits", "proposed", report["pairs"][-1]["pairs"], []),
     ]
     assert json.loads((tmp_path / "out" / "report.json").read_text()) == report
     assert (tmp_path / "out" / "plot.png").exists()
@@ -107,6 +108,26 @@ def test_statements_and_families_are_judged(folders: tuple[Path, Path], tmp_path
     assert {path.name for path in out.glob("*.png")} >= {
         "plot.png", "statements.png", "families.png",
     }  # fmt: skip
+
+
+def test_copies_of_banned_photos_are_blocked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Copies uploaded after a ban are blocked, and those uploaded before it once it comes."""
+    monkeypatch.setattr("evaluation.banned._EDITS", ("meme", "collage"))
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for seed in range(4):
+        (photos / f"{seed}.jpg").write_bytes(jpeg(photo(seed, 448, 336)))
+    _, output = run(
+        photos, "--model", "none", "--out", tmp_path / "out", "--edit", "grey", "--banned", "1",
+        "--no-templates", "--no-plot", "--json",
+    )  # fmt: skip
+    banned = json.loads(output)["banned"]
+    one = {"found": 1, "asked": 1}
+    assert [edit["name"] for edit in banned] == ["meme", "collage"]
+    assert (banned[0]["after"], banned[0]["before"]) == (one, one)
+    assert (banned[0]["blocked_after"], banned[0]["blocked_before"]) == (one, one)
 
 
 def test_pairs_are_checked_against_their_labels(folders: tuple[Path, Path], tmp_path: Path) -> None:
