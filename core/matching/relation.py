@@ -43,13 +43,17 @@ def _other_matter(region: Region, found: Measurement) -> bool:
         return False
     wide = region.area >= 0.01 and region.strength >= 60 and region.correlation < 0.85
     other = region.correlation < 0.65 or wide or region.strength >= 130
-    return other or _effaced(region, found.noise)
+    return other or _effaced(region, found)
 
 
-def _effaced(region: Region, noise: float) -> bool:
-    """Return whether texture gave way to a blur or a mosaic of the same brightness."""
-    strong = region.strength >= 10 * noise and region.area >= 0.005
-    return strong and region.fine < 0.2 and region.texture >= 4
+def _effaced(region: Region, found: Measurement) -> bool:
+    """Return whether texture gave way to a blur or a mosaic of the same brightness.
+
+    In a picture that is blurred as a whole it has to stand out the more.
+    """
+    times = 5 if found.sharpness > 0.8 else 10
+    strong = region.strength >= times * found.noise and region.area >= 0.005
+    return strong and region.fine < 0.2 and region.texture >= 3.5
 
 
 def contents(found: Measurement) -> list[Region]:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from core.matching.differences import examine
+from core.types import Pixels
 from tests.samples.pixel_pairs import HERE, SIDE, jpeg, page, photo
 
 
@@ -90,3 +91,68 @@ def test_examine_folding_homography_compares_nothing() -> None:
     """A map through infinity overlays nothing."""
     folded = np.array([[1.0, 0, 0], [0, 1, 0], [-0.01, 0, 1]])
     assert examine(photo(), photo(), folded).measurement is None
+
+
+def test_examine_vignette_and_leak_are_light() -> None:
+    """Light that varies over the picture keeps fine texture, and is no region."""
+    y, x = np.mgrid[0:SIDE, 0:SIDE] / SIDE - 0.5
+    dark = 1 - 1.5 * (x * x + y * y)
+    leak = np.exp(-((x + 0.5) ** 2 + y * y) / 0.1)[..., None] * np.array([120, 60, 10])
+    lit = np.clip(photo() * dark[..., None] + leak, 0, 255).astype(np.uint8)
+    found = examine(jpeg(lit), photo(), HERE)
+    assert (found.finding, found.changed) == ("copy", ())
+
+
+def test_examine_mosaic_over_a_part_is_laid_over() -> None:
+    """A mosaic keeps brightness and hides texture."""
+    edited = photo()
+    small = cv2.resize(edited[96:224, 96:224], (5, 5), interpolation=cv2.INTER_AREA)
+    edited[96:224, 96:224] = cv2.resize(small, (128, 128), interpolation=cv2.INTER_NEAREST)
+    found = examine(jpeg(edited), photo(), HERE)
+    assert found.finding == "changed"
+    assert {region.kind for region in found.changed} == {"laid_over"}
+
+
+def test_examine_half_transparent_words_are_a_veil() -> None:
+    """A watermark is lighter throughout, and the photo is seen through it."""
+    veil = np.zeros((SIDE, SIDE, 3), np.uint8)
+    for row in range(40, SIDE, 70):
+        cv2.putText(veil, "SAMPLE", (10, row), cv2.FONT_HERSHEY_SIMPLEX, 2.2, (255,) * 3, 6)
+    edited = np.where(veil > 0, 0.5 * photo() + 127, photo()).astype(np.uint8)
+    found = examine(jpeg(edited), photo(), HERE)
+    assert (found.finding, found.veiled) == ("changed", True)
+
+
+def test_examine_drawn_thing_in_another_colour_is_recoloured() -> None:
+    """The ground keeps its colour; a filter would move it, too."""
+    first, second = (np.full((SIDE, SIDE, 3), 255, np.uint8) for _ in range(2))
+    cv2.circle(first, (160, 150), 90, (200, 30, 30), -1)
+    cv2.circle(second, (160, 150), 90, (30, 60, 200), -1)
+    assert examine(jpeg(second), jpeg(first), HERE).finding == "recoloured"
+    tinted = np.clip(first * [1.0, 0.9, 0.7], 0, 255).astype(np.uint8)
+    assert examine(jpeg(tinted), jpeg(first), HERE).finding == "copy"
+
+
+def test_examine_digits_below_legible_size_are_small_print() -> None:
+    """Other digits of three pixels differ less than compression does, yet all the same."""
+    first = _small_print(1)
+    assert examine(_small_print(1, 40), first, HERE).finding == "copy"
+    found = examine(_small_print(2), first, HERE)
+    assert (found.finding, found.small_print) == ("variant", True)
+
+
+def _small_print(seed: int, quality: int = 90) -> Pixels:
+    """Shrink a page on which one column of many prices depends on the seed."""
+    made = np.full((5 * SIDE, 5 * SIDE, 3), 252, np.uint8)
+    same, other = np.random.default_rng(0), np.random.default_rng(seed)
+    for row in range(60, 5 * SIDE, 48):
+        for x, draw in (
+            (60, same),
+            (460, same),
+            (860, same),
+            (1260, other if row % 5 == 0 else same),
+        ):
+            text = f"{draw.integers(100, 999)}.{draw.integers(10, 99)}"
+            cv2.putText(made, text, (x, row), cv2.FONT_HERSHEY_SIMPLEX, 0.9, (40,) * 3, 2)
+    made = jpeg(made, quality)
+    return np.asarray(cv2.resize(made, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)
