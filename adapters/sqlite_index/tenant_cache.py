@@ -63,7 +63,8 @@ class TenantCache:
         wanted = set(spaces)
         if self._seen < watermark or self._unread(wanted, words=words, columns=columns):
             with self._lock:
-                self._bring_up(db, watermark)
+                if self._seen < watermark:
+                    self._bring_up(db, watermark)
                 unread = self._unread(wanted, words=words, columns=columns)
                 if unread and self._seen > watermark:
                     return None
@@ -95,8 +96,6 @@ class TenantCache:
         self.columns.ready = True
 
     def _bring_up(self, db: sqlite3.Connection, watermark: int) -> None:
-        if self._seen >= watermark:
-            return
         since = (self._number, self._seen)
         gone = _column(
             db.execute(
