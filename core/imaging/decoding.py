@@ -212,12 +212,13 @@ def _canonical(opened: _Opened, header: Header, limits: Limits) -> tuple[Canonic
 
 def _large(data: bytes, header: Header, limits: Limits, number: int, canonical: Canonical) -> bytes:
     """Decode a drawn picture once more for its large preview; no bytes if that shows no more."""
-    large = preview_size(canonical.width, canonical.height, large_preview.ENLARGED)
+    enlarged = large_preview.enlarged(canonical.preview)
+    large = preview_size(canonical.width, canonical.height, enlarged)
     if not large_preview.grows(canonical.preview.shape[1::-1], large):
         return b""
     with _opened(data, header, limits) as opened:
         opened.image.seek(opened.places[number])
-        pixels = _frame(opened, header, limits, large_preview.ENLARGED).preview
+        pixels = _frame(opened, header, limits, enlarged).preview
     return large_preview.encode(pixels)
 
 

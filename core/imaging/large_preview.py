@@ -16,8 +16,10 @@ from PIL import Image
 from core.errors import CorruptError
 from core.types import Pixels
 
-ENLARGED = 1600 / 512
+_ENLARGED = 1600 / 512
 """Sides of the large preview in those of the small one: up to 1,600 pixels."""
+_STRIP_ENLARGED = 1.75
+"""The same of a strip, whose preview is longer: at most 224 by 7,168 pixels."""
 MOST_BYTES = 2_000_000
 """Bytes of an encoded large preview, at most; a larger one is no drawing and is left out."""
 _FLAT = 0.4
@@ -63,6 +65,12 @@ def _page(preview: Pixels) -> bool:
     paper = int(near.argmax())
     inked = levels[: max(0, paper - _INK)].sum()
     return bool(paper >= _PAPER_LEVEL and near[paper] >= _PAPER and _INKED[0] <= inked <= _INKED[1])
+
+
+def enlarged(preview: Pixels) -> float:
+    """Return how much larger the large preview of a preview may be, by side."""
+    strip = max(preview.shape) > 512  # noqa: PLR2004 - the long side of all others
+    return _STRIP_ENLARGED if strip else _ENLARGED
 
 
 def grows(size: tuple[int, int], large: tuple[int, int]) -> bool:

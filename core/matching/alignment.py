@@ -48,7 +48,7 @@ class AlignedPicture(Struct, frozen=True, kw_only=True):
     """Loader of keypoints, called at most once, and only when needed; it may store its result."""
     large: Callable[[], Pixels | None] = lambda: None
     """Loader of the large preview of a drawn picture, None where there is none: sides up to 1,600
-    pixels, as `large_preview.ENLARGED` has them."""
+    pixels, as `large_preview.enlarged` has them."""
 
 
 class _Found(Struct, frozen=True):

@@ -10,7 +10,8 @@ Floats = NDArray[np.float32]
 Flags = NDArray[np.bool_]
 
 _SAMPLES = 128
-"""Long side of the samples to which the matrix and the curves are fitted, in pixels."""
+"""Long side of the samples to which the matrix and the curves are fitted, in pixels; a strip has a
+quarter on its short side, or the print of a long page would vanish in its samples."""
 _FEW = 60
 """Samples under which the light is assumed to be the same."""
 _WHOLE = 0.98
@@ -27,7 +28,10 @@ _FIELD = 0.12
 is laid over is narrower."""
 _TRUSTED = 10.0
 """Grey levels of difference up to which a pixel belongs to the light field, at least."""
-_REDUCED = 4
+_FIELD_GRID = 112
+"""Long side of the grid in which the field is fitted, in pixels, likewise: it is smooth."""
+_REDUCED = 4.0
+"""Least reduction to that grid."""
 _FIELD_ROUNDS = 2
 _STIFF = 100.0
 """Variance in squared levels below which a neighbourhood says nothing of its gain."""
@@ -65,7 +69,7 @@ def relight(original: Floats, picture: Floats, mask: Flags) -> Floats:
 
 def _samples(original: Floats, picture: Floats, mask: Flags) -> tuple[Floats, Floats]:
     height, width = mask.shape
-    step = max(1, max(height, width) // _SAMPLES)
+    step = max(1, min(max(height, width) // _SAMPLES, min(height, width) // (_SAMPLES // 4)))
     size = max(8, width // step), max(8, height // step)
     x, y = (cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in (original, picture))
     inside = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA) > _WHOLE
@@ -123,8 +127,10 @@ def _locally(lit: Floats, picture: Floats, mask: Flags) -> Floats:
     little weight, so that what is laid over has none.
     """
     height, width = mask.shape
-    small = max(8, width // _REDUCED), max(8, height // _REDUCED)
-    sigma = max(height, width) * _FIELD / _REDUCED
+    reduced = min(max(height, width) / _FIELD_GRID, min(height, width) / (_FIELD_GRID // 4))
+    reduced = max(_REDUCED, reduced)
+    small = max(8, round(width / reduced)), max(8, round(height / reduced))
+    sigma = max(height, width) * _FIELD / reduced
     x, y, inside = (
         cv2.resize(plane, small, interpolation=cv2.INTER_AREA)
         for plane in (lit, picture, mask.astype(np.float32))

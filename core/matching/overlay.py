@@ -21,6 +21,8 @@ Flow = NDArray[np.float32]
 
 GRID = 256
 """Long side of the overlap when compared, in pixels; measured: more gains nothing, and costs."""
+_STRIP = GRID // 4
+"""Short side that the overlap of a strip keeps, in pixels; its long side is longer than `GRID`."""
 LEAST = 24
 """Least pixels of the shorter side of the overlap for blocks to be meaningful."""
 _WHOLE = 0.99
@@ -67,7 +69,7 @@ def lay(query: Pixels, original: Pixels, matrix: Map, grid: int = GRID) -> Overl
     back = homography.invert(matrix)
     local = homography.jacobians(back, shape.mean(axis=0)[None])[0]
     scale = 1 / math.sqrt(max(abs(float(np.linalg.det(local))), 1e-6))
-    pixel = max(1.0, scale, max(wide, high) / grid)
+    pixel = max(1.0, scale, min(max(wide, high) / grid, min(wide, high) / (grid // 4)))
     frame = round(wide / pixel), round(high / pixel)
     if min(frame) < LEAST:
         return None

@@ -59,13 +59,13 @@ def test_large_preview_shows_the_frame_of_the_preview() -> None:
 
 
 def test_strip_has_a_large_preview_in_proportion() -> None:
-    """A long chat keeps up to 400 pixels of its short side."""
+    """A long chat keeps up to 224 pixels of its short side."""
     chat = Image.new("RGB", (450, 4500), "white")
     for top in range(0, 4500, 450):
         chat.paste(receipt(100), (20, top))
     found = decode(encoded(chat, "PNG"), LIMITS)
     assert found.preview.shape[:2] == (1280, 128)
-    assert large_preview.decode(found.large).shape[:2] == (4000, 400)
+    assert large_preview.decode(found.large).shape[:2] == (2240, 224)
 
 
 def test_damaged_large_preview_is_reported() -> None:

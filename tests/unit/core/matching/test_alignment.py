@@ -6,15 +6,17 @@ from functools import cache
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from core.fingerprint import keypoints, phash
-from core.fingerprint.fingerprint import decode_preview, encode_preview
+from core.fingerprint.fingerprint import decode_preview, encode_preview, fingerprint
+from core.imaging import large_preview
 from core.matching.alignment import AlignedPicture, align
 from core.matching.policy import POLICY
-from core.types import Hit
+from core.types import Hit, Limits
 from evaluation.edits import EDITS
 from evaluation.synthetic_photos import photo
+from tests.samples.pictures import jpeg, png
 
 HIT = Hit(image_id="0190", votes=9, similarity=0.9)
 SIZE = (400, 300)
@@ -197,3 +199,38 @@ def test_the_smallest_and_flattest_pictures_are_never_confirmed(
     odd = _picture(Image.new("RGB", size, "grey") if flat else _photo(11).resize(size))
     pairs = [(odd, _original(11)), (_original(11), odd), (odd, odd)]
     assert [align(*pair, HIT, POLICY).confirmed for pair in pairs] == [False] * 3
+
+
+def _decoded(data: bytes) -> AlignedPicture:
+    """Return a file as the service aligns it, with the large preview that a drawn one has."""
+    canonical, made = fingerprint(data, Limits())
+    preview = decode_preview(encode_preview(canonical.preview))
+    return AlignedPicture(
+        preview=preview,
+        width=made.width,
+        height=made.height,
+        turns=made.turns,
+        detail=lambda: keypoints.detail(preview),
+        large=lambda: large_preview.decode(canonical.large) if canonical.large else None,
+    )
+
+
+def _long_page(seed: int) -> Image.Image:
+    """Draw lines of random letters on a page of 240 by 4,800 pixels."""
+    draw, letters = np.random.default_rng(seed), np.array(list("abcdefghijklmnopqrstuvwxyz  "))
+    page = Image.new("RGB", (240, 4800), "white")
+    pen, font = ImageDraw.Draw(page), ImageFont.load_default(15)
+    for top in range(10, 4780, 22):
+        pen.text((12, top), "".join(draw.choice(letters, 26)), "black", font)
+    return page
+
+
+def test_strips_are_compared() -> None:
+    """A long page is found in another size and encoding; one with other words is not."""
+    page = _long_page(1)
+    small = page.resize((180, 3600), Image.Resampling.BICUBIC)
+    one, copy, other = (
+        _decoded(data) for data in (png(page), jpeg(small, 80), jpeg(_long_page(2), 80))
+    )
+    assert align(copy, one, HIT, POLICY).relation == "copy"
+    assert align(other, one, HIT, POLICY).relation != "copy"
