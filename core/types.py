@@ -333,8 +333,8 @@ class Evidence(Struct, frozen=True, kw_only=True):
     uncompared: Annotated[
         tuple[Uncompared, ...],
         Meta(
-            description="What one of the two shows and was not compared: frames after the first, "
-            "or what is white on a transparent ground. A block is then no more than a review."
+            description="What one of the two shows and was not compared: other frames, or what has "
+            "the colour of its transparent ground. A block is then no more than a review."
         ),
     ] = ()
     same_owner: bool | None = None

@@ -41,8 +41,8 @@ _WORDS: dict[StatementCode, str] = {
     "other_content": "the same layout or scene with other content in {percent} % of it",
     "other_colours": "the same thing in other colours",
     "small_print": "the same layout, but its print is too small to compare",
-    "uncompared_frames": "only the first frame was compared",
-    "uncompared_transparency": "what is white on a transparent ground was not compared",
+    "uncompared_frames": "only one frame was compared",
+    "uncompared_transparency": "what has the colour of its transparent ground was not compared",
 }
 _EDGES = {
     "top": "a caption over the highest {percent} %",

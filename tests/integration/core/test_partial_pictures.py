@@ -158,7 +158,7 @@ def test_documents_that_share_a_title_page_are_looked_at(
     assert (other["verdict"]["kind"], other["decision"]["value"]) == ("near_duplicate", "review")
     evidence = other["verdict"]["matches"][0]["evidence"]
     assert ("pixels" in evidence["signals"], evidence["uncompared"]) == (False, ["frames"])
-    assert "only the first frame" in evidence["words"]
+    assert "only one frame" in evidence["words"]
     assert record["content"] == "stored"
 
 

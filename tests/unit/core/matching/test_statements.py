@@ -94,7 +94,7 @@ def test_statements_name_caption_with_its_edge() -> None:
 def test_statements_name_uncompared_content_last() -> None:
     """It stands after a semicolon in words."""
     said = words(_stated(photo(), photo(), HERE, "frames"))
-    assert said == "no change; only the first frame was compared"
+    assert said == "no change; only one frame was compared"
 
 
 def test_caption_edge_of_sticker_is_none() -> None:
