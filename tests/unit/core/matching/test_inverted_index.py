@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from core.fingerprint import visual_words
 from core.fingerprint.visual_words import BITS, TABLES
+from core.matching import inverted_index
 from core.matching.inverted_index import InvertedIndex
 from core.types import Features
 from tests.samples.pictures import EDITS, photo
@@ -141,6 +142,18 @@ def test_many_removals_make_it_anew() -> None:
     assert len(table.dump()["rows"]) == 300
     assert table.search(made[1_400])[0][0] == 1_400
     assert table.search(made[3]) == []
+
+
+def test_one_lookup_reads_the_rarest_words_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few of the words that many pictures share are read; a picture's own words find it."""
+    monkeypatch.setattr(inverted_index, "_POSTINGS", 200)
+    shared, own = scattered(1, 100), scattered(2, 12)
+    both = Features(own.words + shared.words, b"", own.points + shared.points, 224, 168)
+    table = InvertedIndex()
+    table.extend(range(60), [shared] * 30 + [both] + [scattered(n, 12) for n in range(3, 32)])
+    read = [len(table._meet(way).slots) for way in visual_words.query_sketches(both)]
+    assert 0 < max(read) <= 200
+    assert table.search(both)[0].row == 30
 
 
 def test_common_words_do_not_count() -> None:
