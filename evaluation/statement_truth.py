@@ -95,6 +95,8 @@ def holds(statement: Statement, truth: Truth) -> bool:
         if allowed is None or isinstance(value, str):
             continue
         exact = true[statement.code]
+        if statement.code == "cropped":
+            exact = min(max(value, 100 * truth.seen), 100 * truth.within)
         margin = allowed * exact / 100 if statement.code in {"resized", "enlarged"} else allowed
         if abs(value - exact) > margin + 0.5:  # half a unit is lost to rounding
             return False

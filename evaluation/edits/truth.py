@@ -38,7 +38,10 @@ class Truth(Struct, frozen=True, kw_only=True):
     stretch: float
     """Ratio of the larger scale to the smaller one, at least 1."""
     seen: float
-    """Share of the original's area inside the picture."""
+    """Share of the original's area that is left in the picture."""
+    within: float
+    """Share of it inside the picture's borders: more than `seen` where it was cropped before other
+    matter was set beside it, as into the cell of a collage."""
     filled: float
     """Share of the picture that the original fills."""
     homography: tuple[float, ...]
@@ -66,6 +69,8 @@ def truth(canvas: Canvas, original: Image.Image) -> Truth:
     shares = np.diag([1 / canvas.size[0], 1 / canvas.size[1], 1.0]) @ inverse
     shares = shares @ np.diag([float(canvas.width), float(canvas.height), 1.0])
     shares /= shares[2, 2]
+    beside = _beside(canvas, inverse)
+    replaced = np.maximum(canvas.masks.get("replaced", np.zeros_like(beside)), beside)
     held = Truth(
         done=canvas.done,
         also=canvas.also,
@@ -74,9 +79,11 @@ def truth(canvas: Canvas, original: Image.Image) -> Truth:
         scale=math.sqrt(abs(float(np.linalg.det(around)))),
         stretch=float(values[0] / values[1]),
         seen=_area(inverse, inside) / (canvas.size[0] * canvas.size[1]),
+        within=float(beside.mean()) / 255
+        + _area(inverse, inside) / (canvas.size[0] * canvas.size[1]),
         filled=_area(np.eye(3), inside) / (canvas.width * canvas.height),
         homography=tuple(float(value) for value in shares.ravel()),
-        regions=_regions(canvas.masks),
+        regions=_regions({**canvas.masks, "replaced": replaced}),
     )
     spans = inside.max(axis=0) - inside.min(axis=0) if len(inside) else np.zeros(2)
     reach = float((spans / (canvas.width, canvas.height)).min())
@@ -107,7 +114,7 @@ def _geometry(
     bounds: tuple[tuple[StatementCode, bool, bool], ...] = (
         ("mirrored", held.mirrored, held.mirrored),
         ("turned", angle > (1.5 if flat else 8), angle > 0.4),
-        ("cropped", held.seen < 0.96, held.seen < 0.99),
+        ("cropped", held.within < 0.96, held.seen < 0.99),
         ("framed", reach < 0.95, held.filled < 0.99),
         ("stretched", held.stretch > 1.08 and flat, held.stretch > 1.04),
         ("slanted", slant > 0.05, slant > 0.01),
@@ -118,6 +125,8 @@ def _geometry(
     also = {code for code, _, perhaps in bounds if perhaps}
     if held.filled < 0.99:
         also |= {"extended"}
+    if held.within > held.seen + 0.01:
+        also |= {"replaced", "laid_over", "cut_away"}
     return frozenset(done), frozenset(also | {"reencoded"})
 
 
@@ -213,6 +222,21 @@ def _linear(inverse: Map, canvas: Canvas) -> Map:
     u, v, w = inverse @ np.array([x, y, 1.0])
     linear: Map = (inverse[:2, :2] - np.outer([u / w, v / w], inverse[2, :2])) / w
     return linear
+
+
+def _beside(canvas: Canvas, inverse: Map) -> NDArray[np.uint8]:
+    """Return a mask of what lies inside the picture's borders and shows other matter there."""
+    scale = np.diag([GRID / canvas.size[0], GRID / canvas.size[1], 1.0]) @ inverse
+    full = np.array(
+        [[0, 0], [canvas.width, 0], [canvas.width, canvas.height], [0, canvas.height]], np.float64
+    )
+    mask = np.zeros((GRID, GRID), np.uint8)
+    for outline, level in ((full, 255), (canvas.shown, 0)):
+        if len(outline):
+            laid = cv2.perspectiveTransform(outline[None].astype(np.float64), scale)[0]
+            cv2.fillConvexPoly(mask, laid.round().astype(np.int32), level)
+    # a cell at the edge may be rounding
+    return np.asarray(cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)), np.uint8)
 
 
 def _area(step: Map, inside: Map) -> float:
