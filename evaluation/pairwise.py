@@ -13,6 +13,7 @@ from msgspec import Struct
 from core.errors import SeenitError
 from core.fingerprint.fingerprint import decode_preview, encode_preview, fingerprint
 from core.fingerprint.keypoints import detail
+from core.imaging import large_preview
 from core.matching.alignment import AlignedPicture, align
 from core.matching.policy import Policy
 from core.types import Comparison, Hit, Limits
@@ -33,23 +34,20 @@ class RelatedPair(Struct, frozen=True):
 
 
 def prepare(data: bytes, limits: Limits) -> AlignedPicture | None:
-    """Prepare a picture for comparison, as it would be stored; None if it cannot be compared.
-
-    None stands for files that cannot be decoded, and for flat and tiny pictures.
-    """
+    """Prepare a picture for comparison, as it would be stored; None if it cannot be decoded."""
     try:
         canonical, made = fingerprint(data, limits)
     except SeenitError:
-        return None
-    if not made.comparable:
         return None
     preview = decode_preview(encode_preview(canonical.preview))
     return AlignedPicture(
         preview=preview,
         width=made.width,
         height=made.height,
+        uncompared=made.uncompared,
         turns=made.turns,
         detail=functools.cache(lambda: detail(preview)),
+        large=lambda: large_preview.decode(canonical.large) if canonical.large else None,
     )
 
 

@@ -25,7 +25,7 @@ HARD = (
     "crop-10", "turn-45", "chain-stickers",
 )  # fmt: skip
 ALIKE = (
-    "settings, one switch", "same studio", "product colours", "score boards", "QR codes", "flat",
+    "settings, one switch", "same studio", "product colours", "identity cards", "QR codes", "flat",
 )  # fmt: skip
 
 
