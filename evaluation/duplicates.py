@@ -13,7 +13,6 @@ from collections.abc import Set as AbstractSet
 from itertools import starmap
 from pathlib import Path
 
-from msgspec import Struct
 from PIL import Image
 
 from core.imaging.decoding import beginning, whole
@@ -22,11 +21,12 @@ from core.matching.policy import Policy
 from core.types import Evidence, Hit, Verdict
 from evaluation import pairwise
 from evaluation.banned import BanCheck
-from evaluation.edits import ALL_EDITS, EDITS, Edit, jpeg
+from evaluation.duplicates_plan import DuplicatesPlan
+from evaluation.edits import ALL_EDITS, Edit, jpeg
 from evaluation.edits.truth import truth
-from evaluation.families import COMPARED, check_family, copies_of
+from evaluation.families import check_family, copies_of
 from evaluation.instance import COPIES, Instance, Told
-from evaluation.labelled_pairs import Pair, check_pairs
+from evaluation.labelled_pairs import check_pairs
 from evaluation.report import (
     CandidateCounts,
     DuplicatesReport,
@@ -44,35 +44,13 @@ from evaluation.report import (
     shown,
 )
 from evaluation.statement_truth import StatementTally
-from evaluation.synthetic_templates import FAMILIES, TEMPLATES
+from evaluation.synthetic_templates import FAMILIES
 
 _BATCH = 64
 _OTHERS = 3
 """Next photos that collages and screens of a photo show beside it."""
 _REENCODED = 95
 """JPEG quality at which a photo is checked again: other bytes, other pixels, the same picture."""
-
-
-class DuplicatesPlan(Struct, frozen=True, kw_only=True):
-    """Files to evaluate on, and the measurements to make."""
-
-    photos: tuple[Path, ...]
-    distractors: tuple[Path, ...] = ()
-    lookalikes: tuple[Path, ...] = ()
-    known: frozenset[frozenset[str]] = frozenset()
-    """Pairs of file names that are known to show the same photo."""
-    edits: tuple[str, ...] = tuple(EDITS)
-    all_pairs: bool = False
-    families: tuple[str, ...] = tuple(TEMPLATES)
-    """Names of generated families."""
-    instances: int = COMPARED
-    """Instances of each family to ingest; the first 12 are compared each with each."""
-    order: int = 0
-    """Seed of the order in which instances are ingested; 0: that of their own seeds."""
-    labelled: tuple[Pair, ...] = ()
-    banned: int = 0
-    """Photos to ban before, and as many after their copies are uploaded."""
-    processes: int = 1
 
 
 class DuplicatesEvaluation:

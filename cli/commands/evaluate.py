@@ -20,7 +20,8 @@ from core.errors import InputError
 from core.matching.policy import POLICY
 from evaluation import plots, tables
 from evaluation import retrieval as recall
-from evaluation.duplicates import DuplicatesEvaluation, DuplicatesPlan
+from evaluation.duplicates import DuplicatesEvaluation
+from evaluation.duplicates_plan import DuplicatesPlan
 from evaluation.edits import ALL_EDITS, EDITS
 from evaluation.families import COMPARED
 from evaluation.labelled_pairs import Pair, read_pairs

@@ -15,7 +15,8 @@ from core.errors import InputError, SettingsError
 from core.matching.policy import POLICY
 from core.types import Candidates, Limits, Verdict
 from evaluation import plots
-from evaluation.duplicates import DuplicatesEvaluation, DuplicatesPlan
+from evaluation.duplicates import DuplicatesEvaluation
+from evaluation.duplicates_plan import DuplicatesPlan
 from evaluation.instance import StoredPicture
 from evaluation.report import WrongPair, is_odd, share, shown
 from tests.samples.image_files import HEIC
