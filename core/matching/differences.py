@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from core.matching import relation
-from core.matching.homography import Map
+from core.matching.homography import Map, Points, corners, invert, project
 from core.matching.overlay import Flow
+from core.matching.picture_continuity import continuing_sides
 from core.matching.pixel_comparison import Measurement, measure
 from core.matching.region_merging import merge_regions
 from core.matching.relation import Finding
 from core.types import Box, ChangedRegion, ChangeKind, Pixels
 
+_CELL, _SPAN = 0.8, 0.9
+"""Share of the picture under which the original may be a cell of it, and share of a side that a
+strip spans which the cell leaves out."""
 _REGIONS = 16
 """Changed regions that are reported at most; all count in `changed_share`."""
 
@@ -58,9 +65,11 @@ def examine(
     regions = relation.contents(found)
     small = relation.small_print(found)
     boxes = [_changed(one.box, relation.kind(one)) for one in regions]
+    if found.filled < _CELL:
+        boxes = _cut_by_cell(boxes, continuing_sides(query, _border(original, homography)))
     changed = merge_regions(boxes)[:_REGIONS]
     return Differences(
-        finding="variant" if small else relation.decide(found),
+        finding="variant" if small else _finding(found, changed),
         changed=changed,
         changed_share=round(sum(r.area for r in regions) * found.seen, 4),
         veiled=bool(regions) and relation.veiled(found.veil),
@@ -69,6 +78,34 @@ def examine(
         flow=bent,
         measurement=found,
     )
+
+
+def _finding(found: Measurement, changed: Sequence[ChangedRegion]) -> Finding:
+    """Decide, where a cell of a collage shows less of its picture as if it were cropped."""
+    finding = relation.decide(found)
+    cut = bool(changed) and all(one.kind == "cut_away" for one in changed)
+    return "copy" if finding == "changed" and found.filled < _CELL and cut else finding
+
+
+def _cut_by_cell(boxes: list[ChangedRegion], sides: list[bool]) -> list[ChangedRegion]:
+    """Call a strip cut away that belongs to what goes on beyond the original's border there."""
+    return [replace(one, kind="cut_away") if _strip(one, sides) else one for one in boxes]
+
+
+def _strip(box: Box, sides: list[bool]) -> bool:
+    right, bottom = box.x + box.width, box.y + box.height
+    touched = (box.y <= 0, right >= 1, bottom >= 1, box.x <= 0)
+    spans = (box.width, box.height, box.width, box.height)
+    return any(
+        touches and goes_on and span > _SPAN
+        for touches, goes_on, span in zip(touched, sides, spans, strict=True)
+    )
+
+
+def _border(original: Pixels, homography: Map) -> Points:
+    """Return the original's corners in the query, clockwise from the top left."""
+    frame = corners((original.shape[1], original.shape[0]))
+    return project(invert(homography), frame)
 
 
 def _changed(box: Box, kind: ChangeKind) -> ChangedRegion:

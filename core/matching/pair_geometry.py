@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-import cv2
 import numpy as np
 from msgspec import Struct
 
-from core.matching.color_transfer import luma
+from core.matching import picture_continuity
 from core.matching.homography import Map, Points, area, corners, invert, overlap, project
 from core.types import Pixels, Transform
 
@@ -19,15 +18,6 @@ Surroundings = Literal["none", "picture", "frame"]
 _AROUND, _FILLED = 0.97, 0.95
 """Share of the query's width and height, and of its area, above which nothing is around: JPEG and
 rounding leave 1 %."""
-_STEP = 6
-"""Pixels from the border at which inside and outside are compared."""
-_CONTINUES, _LEVELS = 1.2, 2.0
-"""Multiple of the variation on either side, and grey levels more, up to which a step at the border
-is none."""
-
-_MOST = 0.72
-"""Share of the border without a step from which the picture goes on around the original; measured:
-0.81 to 1 around crops, at most 0.69 in collages and 0.24 in frames."""
 
 
 class PairGeometry(Struct, frozen=True):
@@ -113,11 +103,7 @@ def _shares(matrix: Map, query: tuple[int, int], original: tuple[int, int]) -> M
 
 
 def _surroundings(query: Pixels, original: Pixels, homography: Map, filled: float) -> Surroundings:
-    """Return what of the query is around the original.
-
-    More of the same picture goes on across the original's border as it varies on either side of
-    it; a frame, a page or another picture has a step there.
-    """
+    """Return whether more of the same picture or other matter is around the original."""
     inverse = invert(homography)
     frame = corners((original.shape[1], original.shape[0]))
     depth = np.column_stack([frame, np.ones(4)]) @ inverse[2]
@@ -129,38 +115,4 @@ def _surroundings(query: Pixels, original: Pixels, homography: Map, filled: floa
     reach = (np.ptp(inside, axis=0) / size).min()
     if reach >= _AROUND and filled >= _FILLED:
         return "none"
-    steps, usual = _border_steps(query, border)
-    if not len(steps):
-        return "frame"
-    return "picture" if float(np.mean(steps <= _CONTINUES * usual + _LEVELS)) > _MOST else "frame"
-
-
-def _border_steps(query: Pixels, border: Points) -> tuple[Points, Points]:
-    """Return grey steps across the border and the variation beside it, at points all around."""
-    grey = cv2.GaussianBlur(luma(query.astype(np.float32)), (0, 0), 1)
-    centre = border.mean(axis=0)
-    found = []
-    for start, stop in zip(border, np.roll(border, -1, axis=0), strict=True):
-        along = stop - start
-        length = float(np.linalg.norm(along))
-        normal = np.array([along[1], -along[0]]) / max(length, 1e-6)
-        if normal @ (start + along / 2 - centre) < 0:
-            normal = -normal
-        points = start + np.linspace(0.06, 0.94, 40)[:, None] * along
-        rows = np.array([k * _STEP / 2 for k in (-3, -1, 1, 3)])
-        found.append(points[:, None] + rows[None, :, None] * normal)
-    at = np.concatenate(found)
-    height, width = grey.shape
-    whole = ((at >= 0) & (at <= np.array([width - 1, height - 1]))).all(axis=(1, 2))
-    at = at[whole].astype(np.float32)
-    if not len(at):
-        empty = np.zeros(0)
-        return empty, empty
-    levels = cv2.remap(
-        np.asarray(grey, np.float32), at[..., 0], at[..., 1], cv2.INTER_LINEAR
-    ).astype(np.float64)
-    step = np.abs(np.diff(levels, axis=1))
-    usual = float(np.median(np.minimum(step[:, 0], step[:, 2]))) + np.maximum(
-        step[:, 0], step[:, 2]
-    )
-    return step[:, 1], usual
+    return "picture" if picture_continuity.continues(query, border) else "frame"

@@ -19,6 +19,8 @@ from core.types import Pixels
 
 GRID = 448
 """Long side of the overlap when compared, in pixels."""
+_QUARTER = 2.3
+"""Ratio of median to lower quartile of the distances that noise makes."""
 _SAME = 0.2
 """Share of the overlap that suffices to measure light and colours only where nothing differs."""
 _RIM = np.ones((7, 7), np.uint8)
@@ -36,6 +38,8 @@ class Measurement(Struct, frozen=True, kw_only=True):
     regions: tuple[Region, ...]
     """Most telling first."""
     veil: Veil
+    bent: bool
+    """Whether a deformation was undone, which leaves misfits."""
     noise: float
     """Median difference of pixels in grey levels: the pair's own noise."""
     drawn: bool
@@ -71,7 +75,7 @@ def measure(
     lit = color_transfer.relight(laid.original, laid.picture, laid.mask)
     sharp = sharpness.equalize(lit, laid.picture, laid.mask)
     here, there = (cv2.GaussianBlur(plane, (0, 0), _SOFT).astype(np.float32) for plane in sharp)
-    noise = float(np.median(np.abs(there - here).max(axis=2)[laid.mask]))
+    noise = _noise(np.abs(there - here).max(axis=2)[laid.mask])
     photo = photographed(laid.original, here, there, laid.mask)
     flat = flatness(original), flatness(query)
     drawn = min(flat) >= _DRAWN and photo.all < _PHOTOGRAPHED
@@ -84,6 +88,7 @@ def measure(
     return Measurement(
         regions=found.regions,
         veil=found.veil,
+        bent=flow is not None,
         noise=noise,
         drawn=drawn,
         grounded=min(flat) >= _DRAWN,
@@ -98,6 +103,12 @@ def measure(
         seen=laid.seen,
         filled=laid.filled,
     )
+
+
+def _noise(far: Floats) -> float:
+    """Return the median distance of pixels; of a half that agrees, if more than half do not."""
+    quarter, middle = np.percentile(far, (25, 50))
+    return float(min(middle, _QUARTER * quarter)) if quarter > 0 else float(middle)
 
 
 def _laid(

@@ -23,15 +23,19 @@ def content(region: Region, found: Measurement) -> bool:
     texture is the same, only light changed: measured, vignettes, leaks, flags and local contrast
     leave a correlation of 0.77 to 0.99, what was laid over at most 0.33.
     """
-    if region.faded or region.printed:
+    if region.printed:
         return True
+    if region.faded:
+        return region.fine < 0.3 and region.texture >= 3
     return _strong(region, found) and _other_matter(region, found)
 
 
 def _strong(region: Region, found: Measurement) -> bool:
     if region.strength < min(45.0, max(12.0, 5.0 * found.noise)):
         return False
-    return region.area >= 0.0005 or (found.drawn and region.evidence >= 180)
+    if found.bent:
+        return region.area >= 0.01 and region.strength >= 45
+    return region.area >= 0.0008 or (found.drawn and region.evidence >= 180)
 
 
 def _other_matter(region: Region, found: Measurement) -> bool:
@@ -81,8 +85,10 @@ def small_print(found: Measurement) -> bool:
 
 def dyed(colours: Colours) -> bool:
     """Return whether the ground keeps its colour and the thing on it has another."""
-    faded = colours.colourful[1] < 7 and colours.lightness < 6
-    return colours.dyed >= 10 and colours.ground < 4 and not faded
+    if colours.colourful[1] < 7 and colours.lightness < 6:
+        return False
+    hued = colours.variance >= 12 and abs(colours.turn) < 20 and colours.explained > 0.5
+    return colours.dyed >= 10 and colours.ground < 4 and not hued
 
 
 def veiled(veil: Veil) -> bool:
@@ -97,6 +103,6 @@ def kind(region: Region) -> ChangeKind:
         return "recoloured"
     if region.plain > 0.8 and region.sides >= 2 and (region.sides == 4 or region.fill < 0.75):
         return "cut_away"
-    drawn = region.inks > 0.75 or region.thick < 0.4
+    drawn = region.inks > 0.66 or region.thick < 0.4
     effaced = region.faded or (region.fine < 0.2 and region.correlation >= 0.75)
     return "laid_over" if drawn or effaced else "replaced"

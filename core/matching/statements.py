@@ -16,6 +16,8 @@ _UNCOMPARED = {
     "frames": Statement("uncompared_frames"),
     "transparency": Statement("uncompared_transparency"),
 }
+_BENT = 0.003
+"""Median deformation, as a share of the long side, from which a picture is bent."""
 _NAMED = 3
 """Changed regions that are named one by one."""
 
@@ -33,7 +35,7 @@ def statements(
         *_changes(differences),
         *_light(differences),
     ]
-    scale = _scaled(geometry)
+    scale = [] if differences.flow > _BENT else _scaled(geometry)
     if not found and not scale:
         found = [_same(differences.measurement)]
     return (*found, *scale, *(_UNCOMPARED[one] for one in uncompared))
@@ -61,11 +63,11 @@ def _placed(geometry: PairGeometry, differences: Differences) -> Iterator[Statem
         yield Statement("extended", {"percent": _percent(transform.filled)})
     elif geometry.surroundings == "frame":
         yield Statement("framed", {"percent": _percent(transform.filled)})
-    if geometry.slant > 0.015:
+    if geometry.slant > 0.022:
         yield Statement("slanted")
     elif geometry.stretch > 1.06:
         yield Statement("stretched", {"ratio": round(geometry.stretch, 2)})
-    if differences.flow > 0.003:
+    if differences.flow > _BENT:
         yield Statement("bent")
 
 
@@ -94,7 +96,8 @@ def caption_edge(region: Box) -> str | None:
         if region.y + region.height > 0.94:
             return "bottom"
         return "top" if region.y < 0.06 else "across"
-    line = region.width > 0.4 and region.width > 3 * region.height
+    centred = abs(region.x + region.width / 2 - 0.5) < 0.15
+    line = centred and region.width > 0.4 and region.width > 3 * region.height
     if line and region.y + region.height > 0.85:
         return "bottom"
     return "top" if line and region.y < 0.15 else None
@@ -109,13 +112,13 @@ def _light(differences: Differences) -> Iterator[Statement]:
     colours = found.colours
     if colours.colourful[0] > 12 and colours.colourful[1] < 3:
         yield Statement("without_colours")
-    elif colours.cast > 6 or turned(colours):
+    elif colours.cast > 6 or turned(colours) or _saturated(colours):
         yield Statement("tinted")
     if not differences.negative:
         yield from _tones(found)
-    if found.sharpness < 0.6:
+    if found.sharpness < 0.7:
         yield Statement("blurred")
-    elif found.sharpness > 1.8:
+    elif found.sharpness > 1.45:
         yield Statement("sharpened")
 
 
@@ -125,14 +128,18 @@ def turned(colours: Colours) -> bool:
     return coloured and (abs(colours.turn) > 30 or colours.explained < 0.25)
 
 
+def _saturated(colours: Colours) -> bool:
+    return colours.variance > 12 and not 0.45 < colours.power < 2
+
+
 def _tones(found: Measurement) -> Iterator[Statement]:
-    if found.contrast > 1.1:
+    if found.contrast > 1.09:
         yield Statement("more_contrast")
-    elif found.contrast < 0.9:
+    elif found.contrast < 0.92:
         yield Statement("less_contrast")
-    if found.brightness > 15:
+    if found.brightness > 8:
         yield Statement("brighter")
-    elif found.brightness < -15:
+    elif found.brightness < -8:
         yield Statement("darker")
     if found.light > 3.4 and not found.reduced:
         yield Statement("uneven_light")
