@@ -21,6 +21,8 @@ _PLAIN = 1.5
 _ALIKE = 0.7
 """Correlation from which two blocks show the same."""
 _WHOLE = 0.9
+_PAPER = 0.2
+"""Share of a block in the commonest colour from which it is print on paper, not photographed."""
 _INK = 20.0
 """Grey levels of any channel within which two colours are one ink."""
 _EVERY, _FEW = 7, 0.93
@@ -78,11 +80,19 @@ def photographed(original: Floats, lit: Floats, picture: Floats, mask: Flags) ->
     over = _means(second * second) - other * other
     both = _means(first * second) - one * other
     texture = np.sqrt(np.maximum(_means(grey * grey) - _means(grey) ** 2, 0))
-    left = over > _PLAIN**2
+    left = (over > _PLAIN**2) & (_means(_paper(original, mask)) < _PAPER)
     shown = whole & left & (flat < _FLAT) & (texture > _TEXTURE)
     alike = shown & (both > _ALIKE * np.sqrt(np.maximum(power * over, 1e-3)))
     total = max(1, int(whole.sum()))
     return PhotographedShare(float(shown.sum() / total), float(alike.sum() / total))
+
+
+def _paper(original: Floats, mask: Flags) -> Floats:
+    """Mark the commonest colour: paper that is seen between strokes of print, (h, w)."""
+    colours = original[mask][::_EVERY]
+    bins = (colours / 16).astype(int).clip(0, 15) @ np.array([256, 16, 1])
+    mode = colours[bins == np.bincount(bins).argmax()].mean(axis=0)
+    return np.asarray(np.abs(original - mode).max(axis=2) < _INK, np.float32)
 
 
 def _means(plane: Floats) -> Floats:
