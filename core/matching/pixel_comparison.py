@@ -25,7 +25,7 @@ _SAME = 0.2
 """Share of the overlap that suffices to measure light and colours only where nothing differs."""
 _RIM = np.ones((7, 7), np.uint8)
 """Erosion of the overlap: resampling and JPEG leave traces at rims."""
-_DRAWN, _PHOTOGRAPHED = 0.25, 0.25
+_DRAWN, _PHOTOGRAPHED = 0.25, 0.3
 """Share of flat pixels from which a picture is drawn unless it shows photographed texture in this
 share; measured: documents and screens 0.6 to 0.9 and at most 0.21, goods on white at least 0.33."""
 _SOFT = 0.7

@@ -31,7 +31,9 @@ def content(region: Region, found: Measurement) -> bool:
 
 
 def _strong(region: Region, found: Measurement) -> bool:
-    if region.strength < min(45.0, max(12.0, 5.0 * found.noise)):
+    unlike = region.area >= 0.01 and region.fine < 0.2 and region.correlation < 0.5
+    times = 3.0 if unlike else 5.0
+    if region.strength < min(45.0, max(12.0, times * found.noise)):
         return False
     if found.bent:
         return region.area >= 0.01 and region.strength >= 45
@@ -101,7 +103,9 @@ def kind(region: Region) -> ChangeKind:
     """Name how a region differs."""
     if region.chroma >= 60 and region.correlation >= 0.85:
         return "recoloured"
-    if region.plain > 0.8 and region.sides >= 2 and (region.sides == 4 or region.fill < 0.75):
+    rounded = region.plain > 0.95 and region.thick > 0.6 and region.fill < 0.62
+    corner = region.plain > 0.8 and region.sides >= 2 and region.fill < 0.75
+    if rounded or corner or (region.plain > 0.8 and region.sides == 4):
         return "cut_away"
     drawn = region.inks > 0.66 or region.thick < 0.4
     effaced = region.faded or (region.fine < 0.2 and region.correlation >= 0.75)
