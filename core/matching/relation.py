@@ -35,6 +35,12 @@ def _strong(region: Region, found: Measurement) -> bool:
     times = 3.0 if unlike else 5.0
     if region.strength < min(45.0, max(12.0, times * found.noise)):
         return False
+    if (
+        found.filled < 0.8
+        and region.thick < 0.05
+        and min(region.box.width, region.box.height) < 0.015
+    ):
+        return False  # the edge of a cell or of a frame
     if found.bent:
         return region.area >= 0.01 and region.strength >= 45
     return region.area >= 0.0008 or (found.drawn and region.evidence >= 180)
@@ -103,10 +109,16 @@ def kind(region: Region) -> ChangeKind:
     """Name how a region differs."""
     if region.chroma >= 60 and region.correlation >= 0.85:
         return "recoloured"
-    rounded = region.plain > 0.95 and region.thick > 0.6 and region.fill < 0.62
-    corner = region.plain > 0.8 and region.sides >= 2 and region.fill < 0.75
-    if rounded or corner or (region.plain > 0.8 and region.sides == 4):
+    if _cut_away(region):
         return "cut_away"
-    drawn = region.inks > 0.66 or region.thick < 0.4
+    drawn = region.inks > (0.66 if region.area < 0.1 else 0.85) or region.thick < 0.4
     effaced = region.faded or (region.fine < 0.2 and region.correlation >= 0.75)
     return "laid_over" if drawn or effaced else "replaced"
+
+
+def _cut_away(region: Region) -> bool:
+    """Return whether it is plain ground, around the picture or with a round or slanted edge."""
+    if region.plain > 0.95 and region.thick > 0.6 and region.fill < 0.62:
+        return True
+    corner = region.sides == 4 or (region.sides >= 2 and region.fill < 0.75)
+    return region.plain > 0.8 and corner

@@ -18,6 +18,8 @@ _UNCOMPARED = {
 }
 _BENT = 0.003
 """Median deformation, as a share of the long side, from which a picture is bent."""
+_COVERED = 0.3
+"""Share of changed regions from which the light of the rest is not measured."""
 _NAMED = 3
 """Changed regions that are named one by one."""
 
@@ -97,7 +99,7 @@ def caption_edge(region: Box) -> str | None:
             return "bottom"
         return "top" if region.y < 0.06 else "across"
     centred = abs(region.x + region.width / 2 - 0.5) < 0.15
-    line = centred and region.width > 0.4 and region.width > 3 * region.height
+    line = centred and region.width > 0.4 and region.width > 1.7 * region.height
     if line and region.y + region.height > 0.85:
         return "bottom"
     return "top" if line and region.y < 0.15 else None
@@ -114,8 +116,16 @@ def _light(differences: Differences) -> Iterator[Statement]:
         yield Statement("without_colours")
     elif colours.cast > 6 or turned(colours) or _saturated(colours):
         yield Statement("tinted")
+    if differences.changed_share >= _COVERED:
+        return
     if not differences.negative:
         yield from _tones(found)
+    if found.light > 3.4 and not found.reduced and differences.changed_share < 0.05:
+        yield Statement("uneven_light")
+    yield from _fineness(found)
+
+
+def _fineness(found: Measurement) -> Iterator[Statement]:
     if found.sharpness < 0.7:
         yield Statement("blurred")
     elif found.sharpness > 1.45:
@@ -141,8 +151,6 @@ def _tones(found: Measurement) -> Iterator[Statement]:
         yield Statement("brighter")
     elif found.brightness < -8:
         yield Statement("darker")
-    if found.light > 3.4 and not found.reduced:
-        yield Statement("uneven_light")
 
 
 def _scaled(geometry: PairGeometry) -> list[Statement]:
