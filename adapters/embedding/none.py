@@ -14,25 +14,20 @@ class AbsentEmbedder:
     """Port Embedder that raises the reason of its absence."""
 
     def __init__(self, reason: str) -> None:
-        self._reason = reason
+        self.absent = reason
 
     @property
     def space(self) -> Space:
         """Raise EmbedderUnavailableError with the reason."""
-        raise EmbedderUnavailableError(self._reason)
-
-    @property
-    def absent(self) -> str:
-        """Return the reason why there is no model."""
-        return self._reason
+        raise EmbedderUnavailableError(self.absent)
 
     def load(self) -> None:
         """Do nothing, as there is no model."""
 
     def embed_images(self, images: Sequence[Image.Image], *, urgent: bool = False) -> Matrix:  # noqa: ARG002 - the port's
         """Raise EmbedderUnavailableError with the reason."""
-        raise EmbedderUnavailableError(self._reason)
+        raise EmbedderUnavailableError(self.absent)
 
     def embed_texts(self, texts: Sequence[str], *, urgent: bool = False) -> Matrix:  # noqa: ARG002 - the port's
         """Raise EmbedderUnavailableError with the reason."""
-        raise EmbedderUnavailableError(self._reason)
+        raise EmbedderUnavailableError(self.absent)

@@ -15,9 +15,9 @@ from core.errors import EmbedderUnavailableError, SeenitError
 from core.fingerprint.fingerprint import encode_preview
 from core.fingerprint.visual_words import FEATURES_VERSION
 from core.imaging.decoding import NEWEST_PIXELS_VERSION
-from core.ports import Decoder, Embedder
+from core.ports import Decoder
 from core.records import Fields, caption
-from core.types import Absent, Canonical, Fingerprint, Matrix, Query, Vector
+from core.types import Absent, Canonical, Fingerprint, Query, Vector
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ class FingerprintPipeline:
         missing: tuple[Absent, ...] = ()
         for n, embedder in enumerate(self._models.visuals(tenant) if pairs else ()):
             try:
-                matrix = _embedded(embedder, images, urgent=urgent)
+                matrix = embedder.embed_images(images, urgent=urgent)
             except EmbedderUnavailableError as error:
                 if n == 0:
                     missing = (Absent.of("visual", error.detail),)
@@ -159,9 +159,3 @@ class FingerprintPipeline:
             for n, row in zip(filled, matrix, strict=True):
                 vectors[n][embedder.space.space_id] = row
         return vectors
-
-
-def _embedded(embedder: Embedder, images: Sequence[Image.Image], *, urgent: bool) -> Matrix:
-    if embedder.absent is not None:
-        raise EmbedderUnavailableError(embedder.absent)
-    return embedder.embed_images(images, urgent=urgent)
