@@ -81,27 +81,27 @@ class Guard:
             structlog.contextvars.bind_contextvars(tenant=caller.tenant)
             connection.scope["auth"] = caller
             return
-        caller = self._caller(connection)
+        scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+        key = token.strip() if scheme.lower() == "bearer" else ""
+        if key.startswith(PREFIX):
+            caller = self._local_caller(connection, key)
+        elif self._grants:
+            caller = self._keyed_caller(key)
+        else:
+            self._check_own_machine(connection)
+            caller = Caller("default", "admin")
         structlog.contextvars.bind_contextvars(tenant=caller.tenant)
         if RANK[caller.role] < RANK[needed]:
             raise ForbiddenError(f"this takes a key of role {needed}, and yours has {caller.role}")
         _check_names(connection, handler)
         connection.scope["auth"] = caller
 
-    def _caller(self, connection: Connection) -> Caller:
-        """Return the caller of a key; without keys, the one on this machine.
+    def _local_caller(self, connection: Connection, key: str) -> Caller:
+        """Return the caller that sends the key of the data folder.
 
-        A wrong key of the data folder is refused even if the service takes no keys: it names a
-        tenant, and the request would be answered for `default`. Raise UnauthorizedError,
-        ForbiddenError.
+        A wrong one is refused even if the service takes no keys: it names a tenant, and the
+        request would be answered for `default`. Raise UnauthorizedError, ForbiddenError.
         """
-        scheme, _, token = connection.headers.get("authorization", "").partition(" ")
-        key = token.strip() if scheme.lower() == "bearer" else ""
-        if not key.startswith(PREFIX):
-            if self._grants:
-                return self._keyed_caller(key)
-            self._check_own_machine(connection)
-            return Caller("default", "admin")
         tenant = None if self._local is None else self._local.tenant(key)
         if tenant is None:
             raise UnauthorizedError(

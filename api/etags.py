@@ -53,10 +53,8 @@ def matched(header: str | None, revision: int) -> int | None:
     return revision
 
 
-def holds(header: str | None, etag: str) -> bool:
+def holds(header: str, etag: str) -> bool:
     """Return whether If-None-Match names this ETag (RFC 9110, 13.1.2: weak comparison)."""
-    if header is None:
-        return False
     held = [tag.strip().removeprefix("W/") for tag in header.split(",")]
     return "*" in held or etag in held
 
@@ -69,6 +67,6 @@ def answer(seen: RecordView, held: str | None = None) -> Response[images.Image]:
     without = f".without{seen.gone}" if seen.gone else ""
     etag = f'"{state.revision}{spaces}{without}{below}"'
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
-    if holds(held, etag):
+    if held is not None and holds(held, etag):
         return Response(None, status_code=304, headers=headers)  # type: ignore[arg-type]
     return Response(render.image(seen), headers=headers)

@@ -185,7 +185,7 @@ def _bytes(
             "with on_duplicate=discard_bytes"
         )
     headers = _headers(seen, size)
-    if holds(held, headers["ETag"]):
+    if held is not None and holds(held, headers["ETag"]):
         return Response(b"", status_code=304, headers=headers)
     if size == "original":
         kind = MEDIA_TYPES.get(print_.format, "application/octet-stream")

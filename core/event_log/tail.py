@@ -69,8 +69,6 @@ class LogTail(NamedTuple):
 
     def since(self, watermark: int) -> LogTail:
         """Drop the entries at or below a watermark within the tail."""
-        if watermark == self.watermark:
-            return self
         entries = self.entries[watermark - self.watermark :]
         layer = OverlayLayer()
         for entry in entries:
@@ -137,7 +135,8 @@ class LogFollower:
         watermark = self._index.watermark(tenant)
         held = self._tails.get(tenant)
         if held is not None and held.watermark <= watermark <= held.head:
-            tail = self._read_on(held.since(watermark))
+            rest = held if watermark == held.watermark else held.since(watermark)
+            tail = self._read_on(rest)
         else:
             if held is None or watermark < held.watermark:
                 self._refuse_longest(tenant, watermark)
