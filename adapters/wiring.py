@@ -267,7 +267,7 @@ def _open_models(
 
 def _connect_ingest(stores: _Stores, models: _Models) -> _Ingest:
     settings, blobs, shelf, meter = stores.settings, stores.blobs, stores.shelf, stores.meter
-    gallery = PictureLoader(shelf, POLICY, lambda tenant: models.models.space_id(tenant, "visual"))
+    gallery = _picture_loader(shelf, models)
     projector = Projector(
         log=stores.log,
         blobs=blobs,
@@ -312,6 +312,13 @@ def _connect_ingest(stores: _Stores, models: _Models) -> _Ingest:
         ),
         fingerprints=_fingerprint_backfill(stores, models, ledger, projector),
     )
+
+
+def _picture_loader(shelf: PictureStore, models: _Models) -> PictureLoader:
+    def space(tenant: str) -> str | None:
+        return models.models.space_id(tenant, "visual")
+
+    return PictureLoader(shelf, POLICY, space, extractor=models.decoder)
 
 
 def _fingerprint_backfill(

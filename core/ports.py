@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple, Protocol, runtime_checkable
 from PIL import Image
 
 from core.errors import SeenitError
+from core.fingerprint.keypoints import DetailKeypoints
 from core.records import Entry, JobStatus, Outcome, Record, State, Tombstone
 from core.types import (
     ActiveSpaces,
@@ -404,6 +405,16 @@ class Decoder(Protocol):
         self, items: Sequence[bytes], *, urgent: bool = False
     ) -> list[tuple[Canonical, Fingerprint] | SeenitError]:
         """Return results in input order, an error for bytes not decoded; urgent calls go first."""
+
+
+@runtime_checkable
+class KeypointExtractor(Protocol):
+    """An extractor of the keypoints of stored previews outside this thread."""
+
+    def keypoints(
+        self, previews: Sequence[bytes], *, urgent: bool = False
+    ) -> list[DetailKeypoints | SeenitError]:
+        """Return results in input order, an error for one not extracted; urgent calls go first."""
 
 
 @runtime_checkable

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -20,13 +19,15 @@ from adapters.decoding.sandbox import (
     Answer,
     DecodeFailure,
     DecodeRequest,
-    DecodeResult,
+    KeypointsResult,
+    Outcome,
     SandboxReady,
     receive,
     send,
 )
 from core import errors
 from core.errors import BrokenError, DecoderKilledError, InputError, UnavailableError
+from core.fingerprint.keypoints import DetailKeypoints
 from core.imaging.decoding import LONGEST, STRIP
 from core.imaging.large_preview import MOST_BYTES
 from core.types import Canonical, Fingerprint, Limits
@@ -99,7 +100,7 @@ class ChildProcess:
             raise UnavailableError(f"a decoder did not start ({_named(self.end())})") from None
         return answer.unbounded if isinstance(answer, SandboxReady) else ""
 
-    def ask(self, asked: DecodeRequest, seconds: float) -> DecodeResult | DecodeFailure:
+    def ask(self, asked: DecodeRequest, seconds: float) -> Outcome:
         """Send a request and wait for the result within `seconds`.
 
         Raise TimeoutError, EOFError, OSError or MsgspecError.
@@ -109,7 +110,7 @@ class ChildProcess:
         self._line.settimeout(seconds)
         send(self._line, asked)
         answer = self._receive(until)
-        if isinstance(answer, DecodeResult | DecodeFailure):
+        if not isinstance(answer, SandboxReady):
             return answer
         raise EOFError
 
@@ -164,17 +165,15 @@ class DecodingLane:
             self._forget(self._child)
             self._child = None
 
-    def run(self, item: bytes | Path, extra: int | None, seconds: float) -> Printed:
+    def run(self, asked: DecodeRequest, seconds: float) -> Printed | DetailKeypoints:
         """Process one picture; once more if the system, not the picture, ended the child.
 
         Raise the picture's own error, DecoderKilledError, StarvedError or UnavailableError.
         """
-        path = str(item.absolute()) if isinstance(item, Path) else ""
-        data = b"" if isinstance(item, Path) else item
         for again in (True, False):
             child = self.fill()
             try:
-                answer = child.ask(DecodeRequest(data=data, path=path, extra=extra), seconds)
+                answer = child.ask(asked, seconds)
             except TimeoutError:
                 self.drop()
                 raise DecoderKilledError(
@@ -196,8 +195,10 @@ class DecodingLane:
         raise UnavailableError("decoding came to no end")
 
 
-def _result(answer: DecodeResult | DecodeFailure) -> Printed:
+def _result(answer: Outcome) -> Printed | DetailKeypoints:
     """Return a child's result. Raise the error it names, or StarvedError if memory ran out."""
+    if isinstance(answer, KeypointsResult):
+        return answer.keypoints
     if isinstance(answer, DecodeFailure):
         if answer.kind == DecoderKilledError.__name__:
             raise StarvedError

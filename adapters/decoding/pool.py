@@ -16,9 +16,14 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from msgspec.structs import replace
 
 from adapters.decoding.child_process import ChildProcess, DecodingLane, Printed, StarvedError
+from adapters.decoding.sandbox import DecodeRequest
 from core.errors import BrokenError, DecoderKilledError, SeenitError, UnavailableError
+from core.fingerprint.keypoints import DetailKeypoints
 from core.imaging.decoding import inspect
 from core.metrics import UNMETERED, Meter
 from core.supervision import SupervisedThread
@@ -42,11 +47,20 @@ _LEAST = 1.0
 """Least seconds for the second attempt of a picture that used most of its time in the first."""
 _URGENT, _PATIENT, _LAST = range(3)
 
-_Waiting = tuple[bytes | Path, Future[Printed]]
+T = TypeVar("T")
+
+
+class _Waiting(NamedTuple):
+    """A picture, or the stored preview of one, that waits for a child."""
+
+    item: bytes | Path
+    keypoints: bool
+    future: Future[Any]
+    """Gets the keypoints, else pixels and fingerprint."""
 
 
 class DecoderPool:
-    """Implements the port `Decoder`; one object serves any number of threads.
+    """Implements `Decoder` and `KeypointExtractor`; one object serves any number of threads.
 
     Children start with the first picture, `workers` of them (as many as there are cores, at most
     eight). `work` names the function they run, "module:name". Make it after forking, not before.
@@ -81,13 +95,16 @@ class DecoderPool:
 
         Urgent pictures go before all that wait, because a caller waits for the answer.
         """
-        found: list[Printed | SeenitError] = []
-        for future in [self.submit(item, urgent=urgent) for item in items]:
-            try:
-                found.append(future.result())
-            except SeenitError as error:
-                found.append(error)
-        return found
+        return _results([self.submit(item, urgent=urgent) for item in items])
+
+    def keypoints(
+        self, previews: Sequence[bytes], *, urgent: bool = False
+    ) -> list[DetailKeypoints | SeenitError]:
+        """Extract the keypoints of stored previews in parallel, in input order, errors included."""
+        waiting: list[Future[DetailKeypoints]] = [Future() for _ in previews]
+        for preview, future in zip(previews, waiting, strict=True):
+            self._put(_Waiting(preview, keypoints=True, future=future), urgent=urgent)
+        return _results(waiting)
 
     def submit(self, item: bytes | Path, *, urgent: bool = False) -> Future[Printed]:
         """Queue one picture; the future raises what `fingerprint` would return.
@@ -95,12 +112,7 @@ class DecoderPool:
         Raise UnavailableError once closed.
         """
         future: Future[Printed] = Future()
-        with self._guard:
-            if self._closed:
-                raise UnavailableError("the decoders are closed")
-            self._open()
-            rank = _URGENT if urgent else _PATIENT
-            self._jobs.put((rank, next(self._count), (item, future)))
+        self._put(_Waiting(item, keypoints=False, future=future), urgent=urgent)
         return future
 
     def start(self) -> None:
@@ -125,7 +137,14 @@ class DecoderPool:
             lane.join()
         while not self._jobs.empty():  # where lanes had failed
             if job := self._jobs.get()[2]:
-                job[1].set_exception(UnavailableError("the decoders were closed"))
+                job.future.set_exception(UnavailableError("the decoders were closed"))
+
+    def _put(self, job: _Waiting, *, urgent: bool) -> None:
+        with self._guard:
+            if self._closed:
+                raise UnavailableError("the decoders are closed")
+            self._open()
+            self._jobs.put((_URGENT if urgent else _PATIENT, next(self._count), job))
 
     def _open(self) -> None:
         if self._lanes:
@@ -146,10 +165,10 @@ class DecoderPool:
             if not self._closed:
                 logger.warning("decoder_unavailable", extra={"reason": error.detail})
         while job := self._jobs.get()[2]:
-            item, future = job
+            future = job.future
             if future.set_running_or_notify_cancel():
                 try:
-                    future.set_result(self._decode(lane, item))
+                    future.set_result(self._decode(lane, job))
                 except SeenitError as error:
                     future.set_exception(error)
                 except BaseException:  # a lane outlives whatever happens in it
@@ -157,25 +176,26 @@ class DecoderPool:
                     future.set_exception(UnavailableError("decoding failed; the log says how"))
         lane.drop()
 
-    def _decode(self, lane: DecodingLane, item: bytes | Path) -> Printed:
+    def _decode(self, lane: DecodingLane, job: _Waiting) -> Printed | DetailKeypoints:
         if self._closed:
             raise UnavailableError("the decoders were closed")
-        try:
-            header = inspect(item, self._limits)
-        except OSError as error:
-            raise BrokenError(f"the file cannot be read ({error.strerror})") from error
+        light = job.keypoints or self._is_light(job.item)
+        asked = (
+            DecodeRequest(path=str(job.item.absolute()))
+            if isinstance(job.item, Path)
+            else DecodeRequest(data=job.item, keypoints=job.keypoints)
+        )
         seconds = self._limits.seconds
-        each = _BYTES_A_PIXEL.get(header.format, _BYTES_A_PIXEL_ELSE)
-        if header.width * header.height * each < _LIGHT:
+        if light:
             begun = time.monotonic()
             try:
-                return lane.run(item, _LIGHT, seconds)
+                return lane.run(replace(asked, extra=_LIGHT), seconds)
             except StarvedError:
                 logger.info("decoding_alone", extra={"reason": "more memory than most, or a crash"})
                 seconds = max(_LEAST, seconds - (time.monotonic() - begun))
         with self._heavy:
             try:
-                return lane.run(item, None, seconds)
+                return lane.run(asked, seconds)
             except StarvedError as starved:
                 if starved.cause:
                     said = f"it crashed its decoder ({starved.cause})"
@@ -183,6 +203,18 @@ class DecoderPool:
                     most = self._limits.memory / 1e9
                     said = f"decoding needed more than {most:.3g} GB and was stopped"
                 raise DecoderKilledError(said) from None
+
+    def _is_light(self, item: bytes | Path) -> bool:
+        """Return whether a picture is likely to need little memory, by its header.
+
+        Raise the InputError of a header that is refused.
+        """
+        try:
+            header = inspect(item, self._limits)
+        except OSError as error:
+            raise BrokenError(f"the file cannot be read ({error.strerror})") from error
+        each = _BYTES_A_PIXEL.get(header.format, _BYTES_A_PIXEL_ELSE)
+        return header.width * header.height * each < _LIGHT
 
     def _child(self) -> ChildProcess:
         """Start a child and wait until it is ready. Raise UnavailableError."""
@@ -208,6 +240,17 @@ class DecoderPool:
     def _forget(self, child: ChildProcess) -> None:
         with self._guard:
             self._children.discard(child)
+
+
+def _results(futures: Sequence[Future[T]]) -> list[T | SeenitError]:
+    """Wait for all of them; return results in order, errors included."""
+    found: list[T | SeenitError] = []
+    for future in futures:
+        try:
+            found.append(future.result())
+        except SeenitError as error:
+            found.append(error)
+    return found
 
 
 def _cores() -> int:

@@ -26,6 +26,9 @@ import msgspec
 from msgspec import Struct
 
 from core.errors import BrokenError, DecoderKilledError, SeenitError
+from core.fingerprint.fingerprint import decode_preview
+from core.fingerprint.keypoints import DetailKeypoints, detail
+from core.imaging.decoding import LONGEST, STRIP
 from core.types import Canonical, Fingerprint, Limits
 
 Work = Callable[[bytes, Limits], tuple[Canonical, Fingerprint]]
@@ -35,6 +38,8 @@ _PR_SET_PDEATHSIG = 1
 _GROWTH = 150_000_000
 """Bytes of resident memory above the start at which a child ends after its answer: a decoder that
 leaks memory costs a start of a quarter of a second instead."""
+_PREVIEW = LONGEST * STRIP * 3
+"""Bytes of the largest preview, for which there is room though files may be limited to fewer."""
 
 
 class SandboxReady(Struct, frozen=True, tag="ready"):
@@ -45,12 +50,14 @@ class SandboxReady(Struct, frozen=True, tag="ready"):
 
 
 class DecodeRequest(Struct, frozen=True, tag="ask"):
-    """Request to fingerprint a picture: its bytes, or their path."""
+    """Request to fingerprint a picture, its bytes or their path, or to extract keypoints."""
 
     data: bytes = b""
     path: str = ""
     extra: int | None = None
     """Address space it may use above that at rest; None: all of the limit."""
+    keypoints: bool = False
+    """Whether `data` is a stored preview whose keypoints are wanted, and nothing else."""
 
 
 class DecodeResult(Struct, frozen=True, tag="done"):
@@ -66,6 +73,13 @@ class DecodeResult(Struct, frozen=True, tag="done"):
     """Whether the child ends after this answer."""
 
 
+class KeypointsResult(Struct, frozen=True, tag="keypoints"):
+    """Result: the keypoints of a preview."""
+
+    keypoints: DetailKeypoints
+    last: bool = False
+
+
 class DecodeFailure(Struct, frozen=True, tag="failed"):
     """Failure: the class name of one of our errors, or no name for an unforeseen exception."""
 
@@ -74,7 +88,8 @@ class DecodeFailure(Struct, frozen=True, tag="failed"):
     last: bool = False
 
 
-Answer = SandboxReady | DecodeResult | DecodeFailure
+Outcome = DecodeResult | KeypointsResult | DecodeFailure
+Answer = SandboxReady | Outcome
 
 
 def send(line: socket.socket, message: Struct) -> None:
@@ -127,7 +142,7 @@ def _serve(line: socket.socket, work: Work, limits: Limits) -> None:
     rest, resident = _memory()
     ask = msgspec.msgpack.Decoder(DecodeRequest)
     while True:
-        asked = ask.decode(receive(line, limits.bytes + 4096))
+        asked = ask.decode(receive(line, max(limits.bytes, _PREVIEW) + 4096))
         if rest and not unbounded:
             room = limits.memory if asked.extra is None else rest + asked.extra
             _soften(min(limits.memory, room))
@@ -144,10 +159,9 @@ def _serve(line: socket.socket, work: Work, limits: Limits) -> None:
             return
 
 
-def _answer(asked: DecodeRequest, work: Work, limits: Limits) -> DecodeResult | DecodeFailure:
+def _answer(asked: DecodeRequest, work: Work, limits: Limits) -> Outcome:
     try:
-        data = Path(asked.path).read_bytes() if asked.path else asked.data
-        canonical, fingerprint = work(data, limits)
+        return _result(asked, work, limits)
     except MemoryError:
         return DecodeFailure(DecoderKilledError.__name__, "", last=True)
     except DecoderKilledError as error:
@@ -158,6 +172,13 @@ def _answer(asked: DecodeRequest, work: Work, limits: Limits) -> DecodeResult | 
         return DecodeFailure(BrokenError.__name__, f"the file cannot be read ({error.strerror})")
     except Exception as error:  # noqa: BLE001 - the process's edge: the parent has to be told
         return DecodeFailure("", f"{type(error).__name__}: {error}", last=True)
+
+
+def _result(asked: DecodeRequest, work: Work, limits: Limits) -> DecodeResult | KeypointsResult:
+    if asked.keypoints:
+        return KeypointsResult(detail(decode_preview(asked.data)))
+    data = Path(asked.path).read_bytes() if asked.path else asked.data
+    canonical, fingerprint = work(data, limits)
     rows, columns = canonical.preview.shape[:2]
     pixels = canonical.preview.tobytes()
     return DecodeResult(fingerprint, pixels, rows, columns, canonical.large)

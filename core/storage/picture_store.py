@@ -92,13 +92,17 @@ class PictureStore:
         self._vectors.put((tenant, made.image_id, key), made.vector)
         return key, made.vector.astype("<f4").tobytes()
 
-    def write_detail(
-        self, tenant: str, image_id: str, detail: DetailKeypoints, remade: Remade | None = None
+    def write_details(
+        self, tenant: str, made: Sequence[tuple[str, Remade | None, DetailKeypoints]]
     ) -> None:
-        """Write the keypoints that an alignment computed, so that the next one costs one read."""
-        key = keys.derived(tenant, image_id, "detail", remade.pixels if remade else None)
-        self._blobs.put([(key, msgspec.msgpack.encode(detail))])
-        self.revisit(tenant, [image_id])
+        """Write the keypoints of (image_id, remade), so that the next alignment only reads them."""
+        self._blobs.put(
+            [
+                (_detail_key(tenant, image_id, remade), msgspec.msgpack.encode(detail))
+                for image_id, remade, detail in made
+            ]
+        )
+        self.revisit(tenant, list(dict.fromkeys(image_id for image_id, _, _ in made)))
 
     def write_fields(self, tenant: str, items: Sequence[tuple[str, str, Fields]]) -> None:
         """Write (image_id, op_id, fields), durably, and never over others: op_ids are unique."""
@@ -216,9 +220,7 @@ class PictureStore:
 
         Raise MissingError.
         """
-        return self._blobs.get(
-            keys.derived(tenant, image_id, "preview", remade.pixels if remade else None)
-        )
+        return self._blobs.get(_preview_key(tenant, image_id, remade))
 
     def large(self, tenant: str, image_id: str, remade: Remade | None = None) -> bytes:
         """Read the large preview of a drawn picture, a WebP. Raise MissingError.
@@ -237,11 +239,22 @@ class PictureStore:
         self, tenant: str, image_id: str, remade: Remade | None = None
     ) -> DetailKeypoints | None:
         """Read the keypoints of the preview, None if no alignment has computed them yet."""
-        key = keys.derived(tenant, image_id, "detail", remade.pixels if remade else None)
         try:
-            return _detail.decode(self._blobs.get(key))
+            return _detail.decode(self._blobs.get(_detail_key(tenant, image_id, remade)))
         except MissingError:
             return None
+
+    def to_align(
+        self, tenant: str, pictures: Sequence[tuple[str, Remade | None]]
+    ) -> list[tuple[bytes | None, DetailKeypoints | None]]:
+        """Read previews and keypoints of (image_id, remade), in order, all of them in parallel."""
+        previews = [_preview_key(tenant, *picture) for picture in pictures]
+        details = [_detail_key(tenant, *picture) for picture in pictures]
+        found = self._blobs.get_many([*previews, *details])
+        return [
+            (preview, None if packed is None else _detail.decode(packed))
+            for preview, packed in zip(found[: len(pictures)], found[len(pictures) :], strict=True)
+        ]
 
     def join(self, tenant: str, seq: int, states: Sequence[State]) -> list[Record]:
         """Join each state with its fingerprint, fields and vectors.
@@ -343,6 +356,14 @@ class PictureStore:
 def _fingerprint_name(image_id: str, remade: Remade | None) -> tuple[str, str | None]:
     """Return the id, and the job whose fingerprint replaced that of the upload."""
     return image_id, remade.fingerprint if remade else None
+
+
+def _preview_key(tenant: str, image_id: str, remade: Remade | None) -> str:
+    return keys.derived(tenant, image_id, "preview", remade.pixels if remade else None)
+
+
+def _detail_key(tenant: str, image_id: str, remade: Remade | None) -> str:
+    return keys.derived(tenant, image_id, "detail", remade.pixels if remade else None)
 
 
 def _spaces(state: State) -> list[str]:

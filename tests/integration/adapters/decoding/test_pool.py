@@ -11,6 +11,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +29,10 @@ from core.errors import (
     UnavailableError,
     UnsupportedError,
 )
-from core.fingerprint.fingerprint import fingerprint
+from core.fingerprint.fingerprint import decode_preview, encode_preview, fingerprint
+from core.fingerprint.keypoints import detail
 from core.image_formats import BY_DEFAULT, FORMATS, titles
-from core.ports import Decoder
+from core.ports import Decoder, KeypointExtractor
 from core.types import Limits
 from tests.doubles.hostile_decoders import order
 from tests.samples.image_files import every
@@ -85,8 +87,9 @@ def outcomes(found: Sequence[object]) -> list[object]:
 
 
 def test_it_is_a_decoder(decoders: DecoderPool) -> None:
-    """The port is implemented as it is written."""
+    """The ports are implemented as they are written."""
     assert isinstance(decoders, Decoder)
+    assert isinstance(decoders, KeypointExtractor)
 
 
 def test_children_answer_as_this_process_would(
@@ -103,6 +106,31 @@ def test_children_answer_as_this_process_would(
         assert np.array_equal(one[0].preview, canonical.preview)
         assert one[0].large == canonical.large
         assert (one[0].width, one[0].height) == (canonical.width, canonical.height)
+
+
+def test_children_extract_the_keypoints_that_this_process_would(
+    decoders: DecoderPool, pictures: list[bytes]
+) -> None:
+    """Keypoints of stored previews, in input order; one that is damaged fails alone."""
+    stored = [encode_preview(fingerprint(data, LIMITS)[0].preview) for data in pictures]
+    found = decoders.keypoints([*stored, b"no preview", stored[0]], urgent=True)
+    expected = [detail(decode_preview(preview)) for preview in stored]
+    assert found[: len(stored)] == expected
+    assert isinstance(found[-2], SeenitError)
+    assert found[-1] == expected[0]
+
+
+def test_killed_children_lose_no_keypoints(decoders: DecoderPool, pictures: list[bytes]) -> None:
+    """Others extract the keypoints of the previews that they had in hand, and of all that wait."""
+    preview = encode_preview(fingerprint(pictures[0], LIMITS)[0].preview)
+    expected = detail(decode_preview(preview))
+    decoders.keypoints([preview])
+    with ThreadPoolExecutor(1) as thread:
+        asked = thread.submit(decoders.keypoints, [preview] * 20)
+        assert eventually(lambda: 0 < decoders._jobs.qsize() < 18)
+        for child in children():
+            child.kill()
+        assert asked.result() == [expected] * 20
 
 
 def test_a_child_answers_whatever_sockets_do_by_default() -> None:

@@ -232,7 +232,7 @@ def test_keypoints_of_another_version_are_made_anew() -> None:
     shelf = PictureStore(blobs)
     shelf.write("t", [one, other])
     old = DetailKeypoints(b"", b"", 1, 1, KEYPOINTS_VERSION - 1)
-    shelf.write_detail("t", "b", old)
+    shelf.write_details("t", [("b", None, old)])
     assert shelf.detail("t", "b") == old
     PictureLoader(shelf, POLICY, lambda _: None).align("t", query(one), Hit(image_id="b", votes=5))
     made = shelf.detail("t", "b")
