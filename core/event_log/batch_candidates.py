@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from core.matching.inverted_index import InvertedIndex
 from core.matching.policy import Policy
-from core.types import Hit, Query, Vector
+from core.types import Hit, Query, Remade, Vector
 
 Measure = Callable[[Query, Query], Hit | None]
 """(query, anchor) to the hit with each source's measure, None if no source finds it."""
@@ -26,6 +26,7 @@ class BatchCandidates:
         self._hashes: NDArray[np.uint64] = np.zeros(16, np.uint64)
         self._spaces: dict[str, tuple[list[int], list[Vector]]] = {}
         self._words = InvertedIndex()
+        self._found: dict[tuple[str, Remade | None], tuple[int, list[Hit]]] = {}
 
     def __contains__(self, image_id: object) -> bool:
         return image_id in self._ids
@@ -45,7 +46,14 @@ class BatchCandidates:
         self._words.add(slot, anchor.fingerprint.features)
 
     def near(self, query: Query) -> list[Hit]:
-        """Return the hits among the anchors, without itself."""
+        """Return the hits among the anchors, without itself; searched once until one is added."""
+        key = query.image_id, query.remade
+        known = self._found.get(key)
+        if known is None or known[0] != len(self._order):
+            known = self._found[key] = len(self._order), self._search(query)
+        return known[1]
+
+    def _search(self, query: Query) -> list[Hit]:
         slots = self._by_hash(query) | self._by_vector(query) | self._by_words(query)
         hits = (
             self._measure(query, anchor)

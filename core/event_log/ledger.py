@@ -107,7 +107,7 @@ class Ledger:
             if claim.query is not None and claim.job.job_id not in ended
         ]
         with timed(self._meter, "candidates", len(queries)):
-            source.prefetch(queries)
+            self._prefetch(source, queries, tail)
         with timed(self._meter, "settle", len(waiting.keys() - ended.keys())):
             while True:
                 for job_id in waiting.keys() - ended.keys():
@@ -128,7 +128,7 @@ class Ledger:
         """Return the verdict and decision a picture would get if it were settled now."""
         tail = self._follower.tail(tenant)
         source = self._source(tenant)
-        source.prefetch([query])
+        self._prefetch(source, [query], tail, urgent=True)
         view = IndexView(source, (OverlayLayer(), tail.layer))
         finding = look(view, query, self._rules)
         return first_verdict(finding, query, self._rules, self._now(), missing)
@@ -187,6 +187,14 @@ class Ledger:
             pool=self._pool(),
             fuse=self._fuse,
         )
+
+    def _prefetch(
+        self, source: SettleSource, queries: Sequence[Query], tail: LogTail, *, urgent: bool = False
+    ) -> None:
+        """Read candidates of new pictures, and what the comparisons with them need."""
+        source.prefetch(queries)
+        view = IndexView(source, (OverlayLayer(), tail.layer))
+        view.prepare(queries, self._rules.worth, urgent=urgent)
 
     def _step(self, tail: LogTail, source: SettleSource, claims: Sequence[Claim]) -> LogTail:
         """Decide and append; return the tail with the entry that took the next number."""

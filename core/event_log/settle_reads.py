@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Protocol
 
@@ -43,6 +43,11 @@ class LoadsPictures(Protocol):
 
     def align(self, tenant: str, query: Query, hit: Hit) -> Comparison:
         """Align a picture with a hit and compare them: a pure function of the two."""
+
+    def prepare(
+        self, tenant: str, pairs: Sequence[tuple[Query, Hit]], *, urgent: bool = False
+    ) -> None:
+        """Read and make at once all that the alignments of these pairs need; changes no result."""
 
     def query(self, tenant: str, image_id: str, remade: Remade | None = None) -> Query:
         """Return a stored picture's query, by the objects its state names. Raise MissingError."""
@@ -117,6 +122,13 @@ class SettleSource:
             self._states[image_id] = self._index.read_states(self.tenant, [image_id])[0]
         return self._states[image_id]
 
+    def fetch_states(self, image_ids: Iterable[str]) -> None:
+        """Read the states that are not cached yet, all at once."""
+        unread = sorted(set(image_ids) - self._states.keys())
+        if unread:
+            states = self._index.read_states(self.tenant, unread)
+            self._states.update(zip(unread, states, strict=True))
+
     def same(self, sha256: str, pixels: str) -> list[Kind]:
         """Return records of the index with either digest ("" for none), grouped by `Kind`."""
         digest = sha256 or pixels
@@ -131,11 +143,7 @@ class SettleSource:
         """
         if image_id not in self._naming:
             found = self._index.find_states(self.tenant, confirmed=[image_id])
-            named = {one for state in found for one in state.confirmed}
-            unread = sorted(named - self._states.keys())
-            if unread:
-                states = self._index.read_states(self.tenant, unread)
-                self._states.update(zip(unread, states, strict=True))
+            self.fetch_states(one for state in found for one in state.confirmed)
             self._naming[image_id] = found
         return self._naming[image_id]
 
@@ -217,6 +225,11 @@ class SettleSource:
                     about = {"tenant": self.tenant, "image_id": image_id}
                     logger.info("anchor_deleted", extra=about)
             self._gathered[layer] = len(layer.anchors)
+
+    def prepare(self, pairs: Sequence[tuple[Query, Hit]], *, urgent: bool) -> None:
+        """Have all that the comparisons of these pairs need read and made at once."""
+        if pairs:
+            self._sight.prepare(self.tenant, pairs, urgent=urgent)
 
     def compare(self, query: Query, hit: Hit) -> Comparison:
         """Compare a picture with a candidate, each pair once."""

@@ -7,7 +7,8 @@ if it is newer, the append finds its number taken.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from itertools import chain, islice
 
 from msgspec.structs import replace
@@ -24,6 +25,9 @@ from core.types import (
     Remade,
     SpaceKind,
 )
+
+Worth = Callable[[Sequence[Hit], str | None], AbstractSet[str]]
+"""Selects the image_ids worth an alignment among hits in a space."""
 
 ENOUGH = 100
 """Maximum count of records without a vector: more make no difference."""
@@ -79,6 +83,45 @@ class IndexView:
         """Align a picture with a candidate, as this view's states name its pixels, and compare."""
         return self._source.compare(query, replace(hit, remade=self._remade(hit.image_id)))
 
+    def prepare(self, queries: Sequence[Query], worth: Worth, *, urgent: bool = False) -> None:
+        """Have all that the comparisons of new pictures will need read and made at once.
+
+        The earlier ones may be anchors of the later ones, so all are put into the pool: `near`
+        leaves out those that are none. A pair that is missed here is compared all the same.
+        """
+        fresh = self._distinct(queries)
+        self._source.fetch_states(query.image_id for query in fresh)
+        for query in fresh if len(fresh) > 1 else ():
+            if query.image_id not in self._source.pool:
+                self._source.pool.add(query)
+        pairs: list[tuple[Query, Hit]] = []
+        earlier: set[str] = set()
+        for query in fresh:
+            hits = self._near(query, lambda one: one in earlier or self._open(one)).hits
+            worthy = worth(hits, query.space_id)
+            pairs += ((query, hit) for hit in hits if hit.image_id in worthy)
+            earlier.add(query.image_id)
+        self._source.fetch_states(hit.image_id for _, hit in pairs)
+        self._source.prepare(
+            [
+                (query, replace(hit, remade=self._remade(hit.image_id)))
+                for query, hit in pairs
+                if hit.image_id in earlier or self._has_pixels(hit.image_id)
+            ],
+            urgent=urgent,
+        )
+
+    def _distinct(self, queries: Sequence[Query]) -> list[Query]:
+        """Return the queries whose bytes and pixels no record and no earlier one has."""
+        seen: set[str] = set()
+        found = []
+        for query in queries:
+            digests = {query.fingerprint.sha256, query.fingerprint.pixels_sha256}
+            if not digests & seen and not self.same_bytes(query.fingerprint.sha256):
+                found.append(query)
+            seen |= digests
+        return found
+
     def naming(self, image_id: str) -> list[State]:
         """Return the live records that name another among their confirmed matches."""
         states = self._newest(
@@ -88,6 +131,9 @@ class IndexView:
 
     def near(self, query: Query) -> Candidates:
         """Return the live, open anchors near a query, without itself."""
+        return self._near(query, self._open)
+
+    def _near(self, query: Query, admitted: Callable[[str], bool]) -> Candidates:
         hits = {
             hit.image_id: hit
             for hit in self._source.hits(query, self._shut, self._layers)
@@ -95,7 +141,7 @@ class IndexView:
         }
         self._source.gather(self._layers)
         for hit in self._source.pool.near(query):
-            if hit.image_id not in hits and self._open(hit.image_id):
+            if hit.image_id not in hits and admitted(hit.image_id):
                 hits[hit.image_id] = hit
         return self._source.fuse(list(hits.values()))
 
@@ -165,6 +211,10 @@ class IndexView:
     def _open(self, image_id: str) -> bool:
         state = self.state(image_id)
         return state is not None and state.anchor is not None and not state.closed
+
+    def _has_pixels(self, image_id: str) -> bool:
+        state = self.state(image_id)
+        return self._open(image_id) and state is not None and state.content != "purged"
 
     def _shut(self, image_id: str) -> bool:
         """Return whether a record is no candidate any more, though the index may return it."""

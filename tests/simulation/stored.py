@@ -407,6 +407,9 @@ class Sight:
             return Comparison(relation="unrelated", evidence=Evidence())
         return self._store.relation.compare(picture_of(query.fingerprint), other.decode())
 
+    def prepare(self, _: str, pairs: Sequence[tuple[Query, Hit]], *, urgent: bool = False) -> None:
+        """Prepare nothing: a comparison reads one object."""
+
     def query(self, _: str, image_id: str, remade: Remade | None = None) -> Query:
         picture = self._shelf.picture(image_id, remade)
         if picture is None:

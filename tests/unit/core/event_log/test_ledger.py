@@ -414,6 +414,44 @@ class Verbose(stored.Sight):
         return Comparison(found.relation, Evidence(changed_regions=regions))
 
 
+class Recorded(stored.Sight):
+    """Comparisons that note whether they were prepared."""
+
+    prepared: set[tuple[str, str]]
+    unprepared: list[tuple[str, str]]
+    compared = 0
+
+    def prepare(
+        self, tenant: str, pairs: Sequence[tuple[Query, Hit]], *, urgent: bool = False
+    ) -> None:
+        """Note the pairs that are prepared."""
+        super().prepare(tenant, pairs, urgent=urgent)
+        self.prepared.update((query.image_id, hit.image_id) for query, hit in pairs)
+
+    def align(self, tenant: str, query: Query, hit: Hit) -> Comparison:
+        """Note a pair that was not prepared."""
+        self.compared += 1
+        if (query.image_id, hit.image_id) not in self.prepared:
+            self.unprepared.append((query.image_id, hit.image_id))
+        return super().align(tenant, query, hit)
+
+
+def test_comparisons_of_a_batch_are_prepared_before_any_is_decided() -> None:
+    """They are with stored pictures, with those of the log's tail and with each other."""
+    alike = frozenset(frozenset(pair) for pair in ("ab", "ac", "bc", "de"))
+    names = {"i0": "a1", "i1": "b1", "i2": "c1", "i3": "d1", "i4": "e1", "i5": "e1"}
+    jobs = tuple(upload(*one) for one in names.items())
+    play = Play(Scenario(jobs, (), world.Relation(alike)), Choices(0), Parts(rules=RULES))
+    play._shielded = True
+    one = Worker(play)
+    sight = one.ledger._sight = Recorded(play.store, one.shelf)
+    sight.prepared, sight.unprepared = set(), []
+    one.run(["i0"])
+    one.run(["i1"])
+    one.run(["i2", "i3", "i4", "i5"])
+    assert (sight.compared, sight.unprepared) == (5, [])
+
+
 def test_an_entry_holds_at_most_a_megabyte() -> None:
     """A larger batch is split, and so are the copies that one delete settles again."""
     ids = [f"i{n}" for n in range(21)]
