@@ -275,6 +275,7 @@ StatementCode = Literal[
     "enlarged",
     "other_content",
     "other_colours",
+    "other_view",
     "small_print",
     "uncompared_frames",
     "uncompared_transparency",

@@ -17,17 +17,29 @@ from core.fingerprint import keypoints
 from core.fingerprint.keypoints import DetailKeypoints
 from core.fingerprint.phash import hamming
 from core.matching import homography, overlay, pair_geometry, plain_pictures, region
-from core.matching.differences import examine
+from core.matching.differences import Differences, examine
 from core.matching.homography import Map, Size
 from core.matching.overlay import Flow
 from core.matching.policy import Policy
 from core.matching.region import SharedRegion, Side
-from core.matching.statements import statements
+from core.matching.statements import CHANGES, statements
 from core.matching.wording import words
-from core.types import Comparison, Evidence, Hit, Pixels, Signal, Support, Turn, Uncompared
+from core.types import (
+    Comparison,
+    Evidence,
+    Hit,
+    Pixels,
+    Signal,
+    Statement,
+    Support,
+    Turn,
+    Uncompared,
+)
 
 TURNS: tuple[Turn, ...] = get_args(Turn)
 
+_PLANE = 0.9
+"""Share of agreeing blocks from which parallax is only a wave or a lens that was undone."""
 _SQUEEZED = 1.5
 """Ratio of two aspect ratios from which a whole picture is matched in the other's shape: keypoints
 survive a stretch up to about that."""
@@ -56,6 +68,8 @@ class _Found(Struct, frozen=True):
 
     matrix: Map
     support: Support | None = None
+    view: bool = False
+    """Whether the two are views of one scene from two places."""
     negative: bool = False
     flow: Flow | None = None
     inliers: int | None = None
@@ -114,6 +128,7 @@ def _found(shared: SharedRegion) -> _Found:
     return _Found(
         matrix=shared.points.matrix,
         support=_support(shared),
+        view=shared.points.sideways and shared.blocks.share < _PLANE,
         negative=shared.points.negative,
         flow=shared.overlay.flow,
         inliers=shared.points.inliers,
@@ -177,11 +192,12 @@ def _examined(
     )
     if geometry is None:
         return Comparison("unrelated", evidence)
-    here, there, matrix = _finest(query, candidate, found.matrix)
-    seen = examine(here, there, matrix, negative=found.negative, flow=found.flow)
+    seen = _differences(query, candidate, found)
     uncompared = tuple(dict.fromkeys((*query.uncompared, *candidate.uncompared)))
     said = statements(geometry, seen, uncompared)
-    variant = seen.finding in {"variant", "recoloured"}
+    if found.view:
+        said = (Statement("other_view"), *(one for one in said if one.code not in CHANGES))
+    variant = found.view or seen.finding in {"variant", "recoloured"}
     return Comparison(
         "variant" if variant else "copy",
         support=found.support,
@@ -197,16 +213,20 @@ def _examined(
     )
 
 
-def _finest(
-    query: AlignedPicture, candidate: AlignedPicture, matrix: Map
-) -> tuple[Pixels, Pixels, Map]:
-    """Return the large previews and the map between them where both pictures are drawn.
+def _differences(query: AlignedPicture, candidate: AlignedPicture, found: _Found) -> Differences:
+    """Compare the previews, then the large ones of drawn pictures in which no content differs.
 
-    Print of a document is too small to be compared at 512 pixels.
+    Print is too small to be compared at 512 pixels; content that differs there needs no more.
     """
+    seen = examine(
+        query.preview, candidate.preview, found.matrix, negative=found.negative, flow=found.flow
+    )
+    if seen.finding == "recoloured" or (seen.finding == "variant" and not seen.small_print):
+        return seen
     here, there = query.large(), candidate.large()
     if here is None or there is None:
-        return query.preview, candidate.preview, matrix
+        return seen
     shrink = homography.resizing(region.size_of(query.preview), region.size_of(here))
     grow = homography.resizing(region.size_of(there), region.size_of(candidate.preview))
-    return here, there, grow @ matrix @ shrink
+    matrix = grow @ found.matrix @ shrink
+    return examine(here, there, matrix, negative=found.negative, flow=found.flow)

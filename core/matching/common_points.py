@@ -14,13 +14,12 @@ from msgspec.structs import replace
 
 from core.matching.point_agreement import log_nfa
 from core.matching.policy import Policy
+from core.matching.statements import CHANGES
 from core.matching.wording import words
 from core.types import Comparison, Statement, Support
 
 _OTHERS = 2
 """Other anchors that make a point common property; one may be a copy that was stored before."""
-_CHANGES = frozenset(("caption", "watermark", "laid_over", "cut_away", "replaced", "recoloured"))
-"""Statements of a copy with changes, which a variant does not make."""
 
 
 def without_common(found: Sequence[Comparison], policy: Policy) -> list[Comparison]:
@@ -59,6 +58,6 @@ def _variant(comparison: Comparison) -> Comparison:
     percent = round(100 * evidence.changed_share, 1)
     said = (
         Statement("other_content", {"percent": percent}),
-        *(one for one in evidence.statements if one.code not in _CHANGES),
+        *(one for one in evidence.statements if one.code not in CHANGES),
     )
     return Comparison("variant", replace(evidence, statements=said, words=words(said)))

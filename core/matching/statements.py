@@ -20,6 +20,8 @@ _BENT = 0.003
 """Median deformation, as a share of the long side, from which a picture is bent."""
 _COVERED = 0.3
 """Share of changed regions from which the light of the rest is not measured."""
+CHANGES = frozenset(("caption", "watermark", "laid_over", "cut_away", "replaced", "recoloured"))
+"""Codes of changes to a copy, which a variant does not have: its other content is its own."""
 _NAMED = 3
 """Changed regions that are named one by one."""
 

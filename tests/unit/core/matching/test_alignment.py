@@ -234,3 +234,17 @@ def test_strips_are_compared() -> None:
     )
     assert align(copy, one, HIT, POLICY).relation == "copy"
     assert align(other, one, HIT, POLICY).relation != "copy"
+
+
+def test_another_view_of_a_scene_is_a_variant() -> None:
+    """What is near moves against what is far between two eyes: no copy has that."""
+    left = _photo(11)
+    right = Image.new("RGB", SIZE)
+    for band, shift in enumerate((0, 12, 3, 14, 6, 0, 13, 5, 10, 2)):
+        row = left.crop((0, 30 * band, 400, 30 * band + 30))
+        right.paste(
+            row.transform(row.size, Image.Transform.AFFINE, (1, 0, shift, 0, 1, 0)), (0, 30 * band)
+        )
+    told = align(_picture(right), _picture(left), HIT, POLICY)
+    assert told.relation == "variant"
+    assert told.evidence.statements[0].code == "other_view"
