@@ -62,15 +62,18 @@ class VisualWordSource:
     ) -> list[tuple[str, str]]:
         """Return (object id, image_id) of anchors like a picture, best first.
 
-        Its mirror image and its negatives are queried too, and of a small tenant the neighbours
-        of every word.
+        Its mirror image and its negatives are queried too, and in a small tenant the neighbours
+        of every word, unless they are common.
         """
         found: dict[str, tuple[str, float]] = {}
         small = self._is_small(anchors)
-        below = EMPTY if small else COMMON
         for way in query_sketches(features):
-            asked = way.words if small else np.unique(terms(way.sketch.codes))
-            words = tokens(asked[commonness(asked) < below])
+            own = np.unique(terms(way.sketch.codes))
+            asked = way.words if small else own
+            common = commonness(asked)
+            words = tokens(
+                asked[(common < COMMON) | (small & (common < EMPTY) & np.isin(asked, own))]
+            )
             if not words:
                 continue
             answer = anchors.query.bm25(
