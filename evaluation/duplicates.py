@@ -181,7 +181,7 @@ class DuplicatesEvaluation:
         near = self._instance.near(data).hits
         right = anchor in copies_of(verdict)
         for match in verdict.matches:
-            if match.image_id == anchor and match.confirmed:
+            if match.image_id == anchor and match.kind == "near_duplicate":
                 self._tally.add(f"{edit.name} {path.name}", truth(made, image), match.evidence)
         if not right and edit.expected is not None:
             self._show(f"{edit.title}: {_called(verdict)}", data, path.read_bytes())

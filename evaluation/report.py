@@ -66,9 +66,9 @@ class StatementTruth(Struct, frozen=True, kw_only=True):
     named: Proportion
     """Changes of this code that a statement names, among those made to the photos."""
     false: tuple[str, ...]
-    """A few of the false ones: edit, photo and statement."""
+    """Some of the false ones, at most 20: edit, photo and statement."""
     silent: tuple[str, ...]
-    """A few of the changes that no statement names: edit and photo."""
+    """Some of the changes that no statement names, at most 20: edit and photo."""
 
 
 class RegionTruth(Struct, frozen=True, kw_only=True):

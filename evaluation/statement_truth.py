@@ -19,14 +19,16 @@ _NAMED_BY: Mapping[StatementCode, frozenset[StatementCode]] = {
     "slanted": frozenset({"bent"}),
     "bent": frozenset({"slanted"}),
     "tinted": frozenset({"recoloured", "without_colours", "other_colours"}),
-    "reencoded": frozenset({"unchanged", "same_pixels", "same_file", "looks_alike", "no_pixels"}),
+    "reencoded": frozenset(
+        {"unchanged", "same_pixels", "same_file", "looks_alike", "no_pixels", "resized", "enlarged"}
+    ),
 }
 """Codes that name the same change in other words."""
 _UNJUDGED: frozenset[StatementCode] = frozenset({"same_pixels", "no_pixels", "looks_alike"})
 """Codes that speak of how the pair was compared."""
 _LAID = 0.3
 """Share of a stated region that has to lie in true ones."""
-_EXAMPLES = 5
+_EXAMPLES = 20
 _TOLERANCES: Mapping[tuple[StatementCode, str], float] = {
     ("turned", "degrees"): 2.0,
     ("cropped", "percent"): 5.0,
