@@ -92,7 +92,7 @@ def before_after(canvas: Canvas) -> Canvas:
     made.paste(other.crop((left, 0, left + half, canvas.height)), (left, 0))
     wide = max(1, canvas.width // 120)
     ImageDraw.Draw(made).rectangle((half - wide, 0, half + wide, canvas.height), fill="white")
-    return canvas.covered(made, "replaced")
+    return canvas.covered(made, "replaced").toned(made, also=("laid_over",))
 
 
 def sky_replaced(canvas: Canvas) -> Canvas:
