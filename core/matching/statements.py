@@ -113,11 +113,7 @@ def _light(differences: Differences) -> Iterator[Statement]:
         yield Statement("negative")
     if found is None:
         return
-    colours = found.colours
-    if colours.colourful[0] > 12 and colours.colourful[1] < 3:
-        yield Statement("without_colours")
-    elif colours.cast > 6 or turned(colours) or _saturated(colours):
-        yield Statement("tinted")
+    yield from _coloured(found.colours)
     if differences.changed_share >= _COVERED:
         return
     if not differences.negative:
@@ -125,6 +121,13 @@ def _light(differences: Differences) -> Iterator[Statement]:
     if found.light > 3.4 and not found.reduced and differences.changed_share < 0.05:
         yield Statement("uneven_light")
     yield from _fineness(found)
+
+
+def _coloured(colours: Colours) -> Iterator[Statement]:
+    if colours.colourful[0] > 12 and colours.colourful[1] < 3:
+        yield Statement("without_colours")
+    elif colours.cast > 6 or turned(colours) or _saturated(colours):
+        yield Statement("tinted")
 
 
 def _fineness(found: Measurement) -> Iterator[Statement]:
