@@ -81,7 +81,7 @@ def decide(found: Measurement) -> Finding:
     """
     if contents(found):
         share = found.photographed
-        shared = share.alike >= 0.12 or share.alike >= 0.45 * share.all
+        shared = share.alike >= 0.12 or (share.all >= 0.02 and share.alike >= 0.45 * share.all)
         return "variant" if found.drawn or not shared else "changed"
     return "recoloured" if found.grounded and dyed(found.colours) else "copy"
 
