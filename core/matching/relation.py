@@ -53,7 +53,8 @@ def _other_matter(region: Region, found: Measurement) -> bool:
         return region.correlation < 0.4 and region.fine < 0.3
     if region.fine > 0.7 and region.texture >= 1.5:
         return False
-    wide = region.area >= 0.01 and region.strength >= 60 and region.correlation < 0.85
+    least = 45 if region.fine < 0.2 else 60
+    wide = region.area >= 0.01 and region.strength >= least and region.correlation < 0.85
     other = region.correlation < 0.65 or wide or region.strength >= 130
     return other or _effaced(region, found)
 
