@@ -237,7 +237,7 @@ def test_strips_are_compared() -> None:
 
 
 def test_another_view_of_a_scene_is_a_variant() -> None:
-    """What is near moves against what is far between two eyes: no copy has that."""
+    """Two eyes see what is near moved against what is far: no copy has that."""
     left = _photo(11)
     right = Image.new("RGB", SIZE)
     for band, shift in enumerate((0, 12, 3, 14, 6, 0, 13, 5, 10, 2)):
