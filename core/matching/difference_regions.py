@@ -68,8 +68,8 @@ class Region(Struct, frozen=True, kw_only=True):
     """Strength times the square root of the number of pixels that differ."""
     fill: float
     """Share of the box that differs."""
-    sides: int
-    """Sides of the overlap that the region touches."""
+    sides: tuple[int, int]
+    """Sides of the overlap that the region touches: of top and bottom, and of left and right."""
     thick: float
     """Share of the pixels that differ in patches wider than strokes of letters are."""
     faded: bool = False
@@ -262,15 +262,14 @@ def _box(laid: Overlay, window: tuple[slice, slice], core: Flags, size: Size) ->
     return Box(x=round(x, 4), y=round(y, 4), width=round(width, 4), height=round(height, 4))
 
 
-def _sides(mask: Flags, window: tuple[slice, slice]) -> int:
+def _sides(mask: Flags, window: tuple[slice, slice]) -> tuple[int, int]:
+    """Count the sides that a window touches: top and bottom, left and right."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    near = _NEAR
-    return (
-        int(window[0].start <= rows[0] + near)
-        + int(window[0].stop >= rows[-1] - near)
-        + int(window[1].start <= columns[0] + near)
-        + int(window[1].stop >= columns[-1] - near)
-    )
+    counts = []
+    for part, inside in zip(window, (rows, columns), strict=True):
+        first, last = part.start <= inside[0] + _NEAR, part.stop >= inside[-1] - _NEAR
+        counts.append(int(first) + int(last))
+    return counts[0], counts[1]
 
 
 def _correlation(first: Floats, second: Floats, least: float = 2.0) -> float:

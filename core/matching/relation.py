@@ -119,7 +119,9 @@ def kind(region: Region) -> ChangeKind:
 
 def _cut_away(region: Region) -> bool:
     """Return whether it is plain ground, around the picture or with a round or slanted edge."""
-    if region.plain > 0.95 and region.thick > 0.6 and region.fill < 0.62:
+    spans = max(region.box.width, region.box.height) > 0.9
+    if region.plain > 0.95 and region.thick > 0.6 and region.fill < 0.62 and not spans:
         return True
-    corner = region.sides == 4 or (region.sides >= 2 and region.fill < 0.75)
-    return region.plain > 0.8 and corner
+    around = region.sides == (2, 2)
+    corner = region.sides == (1, 1) and region.fill < 0.75 and region.thick > 0.5
+    return region.plain > 0.8 and (around or corner)
