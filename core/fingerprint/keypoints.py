@@ -7,6 +7,8 @@ come from permuted descriptors, without a second extraction.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 from msgspec import Struct
@@ -34,6 +36,8 @@ _SMALL = 200
 CONTRAST = 0.012
 """SIFT's contrast threshold (OpenCV's default is 0.04): low enough for faint pictures; the
 strongest points of each cell are kept in any case."""
+_UNPACKED = 64
+"""Pictures whose keypoints stay unpacked, 0.3 MB each: one is matched with several candidates."""
 _ROOT = 512.0
 """Steps per unit in a byte: each of the 128 values of a root descriptor is under about 0.5."""
 NEGATIVE = np.arange(128).reshape(4, 4, 8)[::-1, ::-1].reshape(128)
@@ -101,6 +105,7 @@ def _evenly(
     return np.asarray(np.lexsort((-strength, place // _TURN))[:count])
 
 
+@lru_cache(_UNPACKED)
 def unpack(packed: DetailKeypoints) -> MatchedPoints:
     """Convert bytes to arrays, and descriptors to unit length."""
     points = np.frombuffer(packed.points, np.float32).reshape(-1, 4)
@@ -145,11 +150,13 @@ def match(
         return np.empty((0, 2), np.intp), np.empty(0, np.float32)
     cosines = query.descriptors @ candidate.descriptors.T
     rows = np.arange(len(cosines))
-    best, back = cosines.argmax(axis=1), cosines.argmax(axis=0)
+    best = cosines.argmax(axis=1)
     first = cosines[rows, best]
     cosines[rows, best] = -1.0
     second = cosines.max(axis=1)
+    cosines[rows, best] = first
     # squared distances of unit vectors are 2 - 2 cos
-    kept = np.flatnonzero((1.0 - first <= ratio * ratio * (1.0 - second)) & (back[best] == rows))
+    kept = np.flatnonzero(1.0 - first <= ratio * ratio * (1.0 - second))
+    kept = kept[cosines.T[best[kept]].argmax(axis=1) == kept]
     kept = kept[np.argsort(-first[kept], kind="stable")]
     return np.stack([kept, best[kept]], axis=1), first[kept]

@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from core.matching.color_transfer import luma
+from core.matching.color_transfer import largest, luma
 from core.matching.drawn_pictures import inks
 from core.matching.homography import Size
 from core.matching.overlay import Flags, Floats, Overlay
@@ -109,7 +109,7 @@ def _excess(lit: Floats, picture: Floats) -> Floats:
     for one, other in ((lit, picture), (picture, lit)):
         low, high = cv2.erode(other, kernel), cv2.dilate(other, kernel)
         far = np.maximum(far, np.maximum(low - one, one - high))
-    return np.asarray(far.max(axis=2))
+    return largest(far)
 
 
 def find(  # noqa: PLR0917 - private to the comparison of pixels
@@ -219,7 +219,7 @@ def _region(  # noqa: PLR0917 - private, one caller
     here, there = lit[window], picture[window]
     grey, other = luma(here), luma(there)
     rough, smooth = (z - cv2.GaussianBlur(z, (0, 0), _FINE) for z in (grey, other))
-    colour = np.abs((there - other[..., None]) - (here - grey[..., None])).max(axis=2)
+    colour = largest(np.abs((there - other[..., None]) - (here - grey[..., None])))
     around = cv2.dilate(core.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     after = laid.picture[window]
     pixels = int(core.sum())

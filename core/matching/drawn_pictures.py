@@ -7,7 +7,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from core.matching.color_transfer import luma
+from core.matching.color_transfer import largest, luma
 from core.matching.overlay import Flags, Floats
 
 _BLOCK = 16
@@ -57,9 +57,10 @@ def inks(colours: Floats) -> tuple[float, float]:
     for _ in range(3):
         if not len(rest):
             break
-        bins = (rest / 16).astype(int).clip(0, 15) @ np.array([256, 16, 1])
+        red, green, blue = (rest.T / 16).astype(np.int32).clip(0, 15)
+        bins = red << 8 | green << 4 | blue
         mode = rest[bins == np.bincount(bins).argmax()].mean(axis=0)
-        near = np.abs(rest - mode).max(axis=1) < _INK
+        near = largest(np.abs(rest - mode)) < _INK
         shares.append(float(near.sum()) / len(colours))
         rest = rest[~near]
     return max(shares), sum(shares)

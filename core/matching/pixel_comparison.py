@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from core.matching import color_transfer, difference_regions, overlay, sharpness
 from core.matching.color_change import Colours, measure_colours
-from core.matching.color_transfer import luma
+from core.matching.color_transfer import largest, luma
 from core.matching.difference_regions import Region, Veil
 from core.matching.drawn_pictures import PhotographedShare, few_colours, flatness, photographed
 from core.matching.homography import Map
@@ -78,7 +78,7 @@ def measure(
     lit = color_transfer.relight(laid.original, laid.picture, laid.mask)
     sharp = sharpness.equalize(lit, laid.picture, laid.mask)
     here, there = (cv2.GaussianBlur(plane, (0, 0), _SOFT).astype(np.float32) for plane in sharp)
-    noise = _noise(np.abs(there - here).max(axis=2)[laid.mask])
+    noise = _noise(largest(np.abs(there - here))[laid.mask])
     photo = photographed(laid.original, here, there, laid.mask)
     flat = flatness(original), flatness(query)
     drawn = any(min(flat) >= least and photo.all < most for least, most in _DRAWN)
