@@ -90,10 +90,7 @@ class IndexView:
         leaves out those that are none. A pair that is missed here is compared all the same.
         """
         fresh = self._distinct(queries)
-        self._source.fetch_states(query.image_id for query in fresh)
-        for query in fresh if len(fresh) > 1 else ():
-            if query.image_id not in self._source.pool:
-                self._source.pool.add(query)
+        self._put_into_pool(fresh)
         pairs: list[tuple[Query, Hit]] = []
         earlier: set[str] = set()
         for query in fresh:
@@ -110,6 +107,12 @@ class IndexView:
             ],
             urgent=urgent,
         )
+
+    def _put_into_pool(self, queries: Sequence[Query]) -> None:
+        self._source.fetch_states(query.image_id for query in queries)
+        for query in queries if len(queries) > 1 else ():
+            if query.image_id not in self._source.pool:
+                self._source.pool.add(query)
 
     def _distinct(self, queries: Sequence[Query]) -> list[Query]:
         """Return the queries whose bytes and pixels no record and no earlier one has."""
