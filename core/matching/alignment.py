@@ -89,7 +89,10 @@ def align(query: AlignedPicture, candidate: AlignedPicture, hit: Hit, policy: Po
         similarity=hit.similarity,
         votes=hit.votes,
     )
-    found, tried = _shared(query, candidate, turn, policy, close=evidence.turn is not None)
+    negatives = hit.negative or hit.votes is None
+    found, tried = _shared(
+        query, candidate, turn, policy, close=evidence.turn is not None, negatives=negatives
+    )
     if tried is not None:
         evidence = replace(evidence, inliers=tried.inliers, overlap=tried.overlap)
     close = distances[turn] <= policy.phash_radius
@@ -101,11 +104,18 @@ def align(query: AlignedPicture, candidate: AlignedPicture, hit: Hit, policy: Po
 
 
 def _shared(
-    query: AlignedPicture, candidate: AlignedPicture, turn: int, policy: Policy, *, close: bool
+    query: AlignedPicture,
+    candidate: AlignedPicture,
+    turn: int,
+    policy: Policy,
+    *,
+    close: bool,
+    negatives: bool,
 ) -> tuple[_Found | None, _Found | None]:
     """Return the region that is shared beyond chance, and the best one that was tried.
 
-    `close`: the hashes are, under `turn`.
+    `close`: the hashes are, under `turn`. `negatives`: the words do not say that the brightness is
+    as it was.
     """
     here, there = (Side(one.preview, keypoints.unpack(one.detail())) for one in (query, candidate))
     if max(len(here.points.points), len(there.points.points)) < plain_pictures.FEW:
@@ -114,7 +124,7 @@ def _shared(
             return None, None
         whole = _Found(plain_pictures.turned_map(same, here.size, there.size), overlap=1.0)
         return whole, whole
-    best = region.find(here, there, policy)
+    best = region.find(here, there, policy, negatives=negatives)
     if best is not None and region.confirms(best, policy):
         return (_found(best),) * 2
     if close and _ratio(here.size, there.size, turn) >= _SQUEEZED:

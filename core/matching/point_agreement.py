@@ -82,16 +82,20 @@ def agreements(
     tolerance: float,
     *,
     certain: float,
+    negatives: bool = True,
 ) -> list[PointAgreement]:
     """Return the maps of the picture and of its mirror image, the least likely by chance first.
 
     If neither is `certain` (a `log_nfa`), matches of reversed brightness are tried as well: alone
-    for negatives, and with the others for pictures of which only a part is reversed.
+    for negatives, and with the others for pictures of which only a part is reversed. Without
+    `negatives` they are tried only if straight ones follow any map, better than chance or not.
     """
     ways = {False: query, True: keypoints.mirror(query)}
     straight = {way: _Matches.of(points, candidate, ratio) for way, points in ways.items()}
     found = [_agreement(straight[way], candidate, tolerance, mirrored=way) for way in ways]
-    if not any(one is not None and one.log_nfa <= certain for one in found):
+    best = min((one.log_nfa for one in found if one is not None), default=None)
+    doubtful = negatives if best is None else best > certain
+    if doubtful:
         for way, points in ways.items():
             turned = _Matches.of(keypoints.negative(points), candidate, ratio)
             found += [

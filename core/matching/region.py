@@ -67,13 +67,16 @@ class SharedRegion(Struct, frozen=True):
         return cls(points, laid, block_agreement.agreement(laid))
 
 
-def find(query: Side, original: Side, policy: Policy) -> SharedRegion | None:
+def find(
+    query: Side, original: Side, policy: Policy, *, negatives: bool = True
+) -> SharedRegion | None:
     """Return the best hypothesis of a shared region; None if chance would give as good a map.
 
+    Without `negatives`, reversed brightness is tried only where straight matches follow a map.
     Pure and deterministic. `confirms` decides about the result.
     """
     best: SharedRegion | None = None
-    for found in _maps(query, original, policy):
+    for found in _maps(query, original, policy, negatives=negatives):
         for trial in _trials(query, original, found, policy):
             if best is None or _rank(trial, policy) > _rank(best, policy):
                 best = trial
@@ -119,10 +122,17 @@ def _rank(region: SharedRegion, policy: Policy) -> tuple[bool, float]:
     return confirms(region, policy), weight
 
 
-def _maps(query: Side, original: Side, policy: Policy) -> Iterator[PointAgreement]:
+def _maps(
+    query: Side, original: Side, policy: Policy, *, negatives: bool
+) -> Iterator[PointAgreement]:
     """Yield the maps worth laying, the likeliest first; at most two, and a closer look at one."""
     found = point_agreement.agreements(
-        query.points, original.points, policy.ratio, policy.tolerance, certain=policy.settled
+        query.points,
+        original.points,
+        policy.ratio,
+        policy.tolerance,
+        certain=policy.settled,
+        negatives=negatives,
     )
     if not found:
         return

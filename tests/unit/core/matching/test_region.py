@@ -5,10 +5,12 @@ from functools import cache
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageOps
 
 from core.fingerprint import keypoints
 from core.fingerprint.fingerprint import decode_preview, encode_preview
+from core.fingerprint.keypoints import Floats, MatchedPoints
 from core.matching import homography, point_agreement, region
 from core.matching.policy import POLICY
 from evaluation.edits import EDITS
@@ -80,6 +82,26 @@ def test_a_region_is_found_beneath_and_beside_other_matter(edit: object) -> None
     assert found is not None
     assert region.confirms(found, POLICY)
     assert found.points.negative is (edit is ImageOps.invert)
+
+
+@pytest.mark.parametrize(("seed", "matchings"), [(11, 4), (20, 2)])
+def test_negatives_are_matched_only_where_straight_matches_follow_a_map(
+    seed: int, matchings: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A solarised picture is found by both; of another photo none is reversed and matched."""
+    matched, match = list[object](), keypoints.match
+
+    def counted(
+        query: MatchedPoints, candidate: MatchedPoints, ratio: float
+    ) -> tuple[NDArray[np.intp], Floats]:
+        matched.append(query)
+        return match(query, candidate, ratio)
+
+    monkeypatch.setattr(keypoints, "match", counted)
+    half = ImageOps.solarize(_photo(seed), threshold=80)
+    found = region.find(_side(half), _original(), POLICY, negatives=False)
+    assert len(matched) == matchings
+    assert (found is not None and region.confirms(found, POLICY)) is (seed == 11)
 
 
 @pytest.mark.parametrize("name", ["crop-25", "screenshot", "turn-10", "mirror-crop-70", "collage"])
