@@ -31,6 +31,13 @@ the second share. Measured: documents and screens 0.6 to 0.9 and at most 0.25, p
 and under 0.02; of 150 photos two are under the first bounds and none under the second."""
 _GROUNDED = 0.25
 """Share of flat pixels from which a picture has plain ground."""
+_WINDOW = (17, 17)
+"""Neighbourhood in which structure is compared, in pixels."""
+_TEXTURE, _ALIKE = 6.0, 0.6
+"""Grey levels by which it must vary, and correlation from which it is shared."""
+_MOSTLY, _LEAST = 0.8, 0.05
+"""Share of the texture above which all of the overlap decides about light, and share of the overlap
+that suffices for it."""
 _SOFT = 0.7
 """Blur before pixels are compared, in pixels."""
 
@@ -75,7 +82,7 @@ def measure(
     laid = _laid(query, original, homography, flow, grid)
     if laid is None or not laid.mask.any():
         return None
-    lit = color_transfer.relight(laid.original, laid.picture, laid.mask)
+    lit = color_transfer.relight(laid.original, laid.picture, _shared(laid))
     sharp = sharpness.equalize(lit, laid.picture, laid.mask)
     here, there = (cv2.GaussianBlur(plane, (0, 0), _SOFT).astype(np.float32) for plane in sharp)
     noise = _noise(largest(np.abs(there - here))[laid.mask])
@@ -106,6 +113,31 @@ def measure(
         seen=laid.seen,
         filled=laid.filled,
     )
+
+
+def _shared(laid: Overlay) -> Flags:
+    """Return the pixels that decide about light: those whose structure both pictures share.
+
+    All of the overlap, unless a good part of its texture is not shared: matter that covers a third
+    of a picture would bend the fit, however robust it is.
+    """
+    here, there = (
+        np.asarray(cv2.GaussianBlur(luma(plane), (0, 0), 1.0))
+        for plane in (laid.original, laid.picture)
+    )
+    mean = [cv2.blur(plane, _WINDOW) for plane in (here, there)]
+    power = [
+        np.maximum(cv2.blur(plane * plane, _WINDOW) - middle * middle, 0.0)
+        for plane, middle in zip((here, there), mean, strict=True)
+    ]
+    alike = np.abs(cv2.blur(here * there, _WINDOW) - mean[0] * mean[1]) / np.sqrt(
+        power[0] * power[1] + 4.0
+    )
+    textured = laid.mask & (np.maximum(*power) > _TEXTURE * _TEXTURE)
+    shared = textured & (alike > _ALIKE)
+    if shared.sum() > _MOSTLY * textured.sum() or shared.sum() < _LEAST * laid.mask.sum():
+        return laid.mask
+    return np.asarray(shared)
 
 
 def _noise(far: Floats) -> float:
