@@ -93,7 +93,7 @@ def _paper(original: Floats, mask: Flags) -> Floats:
     colours = original[mask][::_EVERY]
     bins = (colours / 16).astype(int).clip(0, 15) @ np.array([256, 16, 1])
     mode = colours[bins == np.bincount(bins).argmax()].mean(axis=0)
-    return np.asarray(np.abs(original - mode).max(axis=2) < _INK, np.float32)
+    return np.asarray(largest(np.abs(original - mode)) < _INK, np.float32)
 
 
 def _means(plane: Floats) -> Floats:
