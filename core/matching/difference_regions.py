@@ -37,6 +37,9 @@ _FADED_SHARE = 0.01
 """Share of the overlap that lost its texture at least."""
 _EVIDENCE = 140.0
 """Least strength times the square root of the pixels."""
+_MOST = 128
+"""Regions of one sort that are measured at most, those of most evidence: other print on a page of
+1,600 pixels has a thousand."""
 
 
 class Region(Struct, frozen=True, kw_only=True):
@@ -97,18 +100,38 @@ class FoundRegions(Struct, frozen=True):
     """Regions that differ, most telling first, and the rest."""
 
     regions: tuple[Region, ...]
+    beyond: float
+    """Share of the overlap in regions of other print that are too many to be measured."""
     same: Flags
     """(h, w): inside both pictures, and not near any pixel that differs."""
     veil: Veil
 
 
+class _Pair(Struct, frozen=True):
+    """Two planes of equal light and sharpness, (h, w, 3), and how far they differ."""
+
+    laid: Overlay
+    lit: Floats
+    picture: Floats
+    excess: Floats
+    """(h, w): grey levels beyond the range of the neighbourhood; 0 outside of the overlap."""
+    size: Size
+    """Width and height of the original's preview."""
+    pixels: int
+    """Pixels of the overlap."""
+    bounds: tuple[tuple[int, int], tuple[int, int]]
+    """First and last row, and first and last column, of the overlap."""
+
+
 def _excess(lit: Floats, picture: Floats) -> Floats:
     """Return by how much each pixel leaves the range of the other's neighbourhood, (h, w)."""
     kernel = np.ones((_REACH, _REACH), np.uint8)
-    far = np.zeros_like(lit)
+    far, reach = np.zeros_like(lit), np.empty_like(lit)
     for one, other in ((lit, picture), (picture, lit)):
-        low, high = cv2.erode(other, kernel), cv2.dilate(other, kernel)
-        far = np.maximum(far, np.maximum(low - one, one - high))
+        cv2.erode(other, kernel, dst=reach)
+        cv2.max(far, cv2.subtract(reach, one, dst=reach), dst=far)
+        cv2.dilate(other, kernel, dst=reach)
+        cv2.max(far, cv2.subtract(one, reach, dst=reach), dst=far)
     return largest(far)
 
 
@@ -126,45 +149,62 @@ def find(  # noqa: PLR0917 - private to the comparison of pixels
     `size` width and height of the original's preview. `printed` marks windows of other print in
     drawn pictures; without it, places are looked for that lost their fine texture.
     """
-    excess = _excess(lit, picture) * laid.mask
-    different = (excess > max(_LEVEL, _TIMES * noise)).astype(np.uint8)
+    pair = _pair(laid, lit, picture, size)
+    different = (pair.excess > max(_LEVEL, _TIMES * noise)).astype(np.uint8)
     opened = _morphed(different, cv2.MORPH_OPEN, 2)
     joined = _morphed(opened, cv2.MORPH_DILATE, _NEAR)
-    found = _connected(laid, lit, picture, excess, opened, joined, size)
-    regions = [r for r in found if r.area >= _SHARE and r.evidence >= _EVIDENCE]
+    regions, _ = _connected(pair, opened, joined, _SHARE, _EVIDENCE)
+    beyond = 0.0
     if printed is None:
         faded = _faded(laid.mask, lit, picture, joined)
-        found = _connected(laid, lit, picture, excess, faded, faded, size)
-        regions += [replace(r, faded=True) for r in found if r.area >= _FADED_SHARE]
+        found, _ = _connected(pair, faded, faded, _FADED_SHARE)
+        regions += [replace(r, faded=True) for r in found]
     else:
         near = _morphed(printed, cv2.MORPH_DILATE, _NEAR)
-        found = _connected(laid, lit, picture, excess, printed, near, size)
+        found, beyond = _connected(pair, printed, near)
         regions += [replace(r, printed=True) for r in found]
     regions.sort(key=lambda region: -region.area * (1.0 + region.strength))
     same = laid.mask & (joined == 0)
-    return FoundRegions(tuple(regions), same, _veil(laid, lit, picture, opened > 0))
+    return FoundRegions(tuple(regions), beyond, same, _veil(laid, lit, picture, opened > 0))
 
 
-def _connected(  # noqa: PLR0917 - private
-    laid: Overlay,
-    lit: Floats,
-    picture: Floats,
-    excess: Floats,
-    cores: Bits,
-    joined: Bits,
-    size: Size,
-) -> list[Region]:
-    """Describe each connected part of `joined` by the pixels of `cores` in it."""
+def _pair(laid: Overlay, lit: Floats, picture: Floats, size: Size) -> _Pair:
+    rows, columns = (np.flatnonzero(laid.mask.any(axis=axis)) for axis in (1, 0))
+    return _Pair(
+        laid,
+        lit,
+        picture,
+        _excess(lit, picture) * laid.mask,
+        size,
+        int(laid.mask.sum()),
+        ((int(rows[0]), int(rows[-1])), (int(columns[0]), int(columns[-1]))),
+    )
+
+
+def _connected(
+    pair: _Pair, cores: Bits, joined: Bits, share: float = 0.0, evidence: float = 0.0
+) -> tuple[list[Region], float]:
+    """Describe the connected parts of `joined` by the pixels of `cores` in them.
+
+    Parts under a share of the overlap, or under an amount of evidence, are left out. Return also
+    the share of the overlap in parts beyond the most that are measured.
+    """
     count, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
+    inside = cores > 0
+    pixels = np.bincount(labels[inside], minlength=count)
+    pixels[0] = 0
+    total = np.bincount(labels[inside], pair.excess[inside], minlength=count)
+    strength = total / np.maximum(pixels, 1)
+    telling = strength * np.sqrt(pixels)
+    kept = (pixels >= max(_LEAST, share * pair.pixels)) & (telling >= evidence)
+    order = np.flatnonzero(kept)[np.argsort(-telling[kept], kind="stable")]
     found = []
-    for label in range(1, count):
+    for label in order[:_MOST].tolist():
         x, y, width, height = (int(value) for value in stats[label, :4])
         window = np.s_[y : y + height, x : x + width]
-        core = (labels[window] == label) & (cores[window] > 0)
-        if core.sum() >= _LEAST:
-            strength = float(excess[window][core].mean())
-            found.append(_region(laid, lit, picture, window, core, strength, size))
-    return found
+        core = (labels[window] == label) & inside[window]
+        found.append(_region(pair, window, core, float(strength[label])))
+    return found, float(pixels[order[_MOST:]].sum() / pair.pixels)
 
 
 def _faded(mask: Flags, lit: Floats, picture: Floats, known: Bits) -> Bits:
@@ -207,29 +247,21 @@ def _veil(laid: Overlay, lit: Floats, picture: Floats, core: Flags) -> Veil:
     )
 
 
-def _region(  # noqa: PLR0917 - private, one caller
-    laid: Overlay,
-    lit: Floats,
-    picture: Floats,
-    window: tuple[slice, slice],
-    core: Flags,
-    strength: float,
-    size: Size,
-) -> Region:
-    here, there = lit[window], picture[window]
+def _region(pair: _Pair, window: tuple[slice, slice], core: Flags, strength: float) -> Region:
+    here, there = pair.lit[window], pair.picture[window]
     grey, other = luma(here), luma(there)
     rough, smooth = (z - cv2.GaussianBlur(z, (0, 0), _FINE) for z in (grey, other))
     colour = largest(np.abs((there - other[..., None]) - (here - grey[..., None])))
     around = cv2.dilate(core.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-    after = laid.picture[window]
+    after = pair.laid.picture[window]
     pixels = int(core.sum())
     whole = core.astype(np.uint8)
     inner = cv2.erode(whole, np.ones((5, 5), np.uint8), borderValue=1) > 0
     plain, three = inks(after[inner if inner.sum() >= _LEAST else core])
     thick = cv2.morphologyEx(whole, cv2.MORPH_OPEN, np.ones((_STROKE, _STROKE), np.uint8))
     return Region(
-        box=_box(laid, window, core, size),
-        area=pixels / int(laid.mask.sum()),
+        box=_box(pair, window, core),
+        area=pixels / pair.pixels,
         strength=strength,
         chroma=float(colour[core].mean()),
         correlation=_correlation(grey[around], other[around]),
@@ -241,18 +273,19 @@ def _region(  # noqa: PLR0917 - private, one caller
         inks=three,
         evidence=strength * pixels**0.5,
         fill=pixels / core.size,
-        sides=_sides(laid.mask, window),
+        sides=_sides(pair, window),
         thick=float(thick.sum() / pixels),
     )
 
 
-def _box(laid: Overlay, window: tuple[slice, slice], core: Flags, size: Size) -> Box:
+def _box(pair: _Pair, window: tuple[slice, slice], core: Flags) -> Box:
     """Return the bounds of the pixels that differ; one near an edge of the original reaches it."""
+    box, size, shape = pair.laid.box, pair.size, pair.laid.mask.shape
     bounds = []
     for axis in (1, 0):
         side = 1 - axis
-        low, length = laid.box[side] / size[side], laid.box[side + 2] / size[side]
-        step = length / laid.mask.shape[axis]
+        low, length = box[side] / size[side], box[side + 2] / size[side]
+        step = length / shape[axis]
         at = np.flatnonzero(core.any(axis=side)) + window[axis].start
         start, stop = low + step * float(at[0]), low + step * float(at[-1] + 1)
         start = 0.0 if start < _NEAR * step else start
@@ -262,13 +295,11 @@ def _box(laid: Overlay, window: tuple[slice, slice], core: Flags, size: Size) ->
     return Box(x=round(x, 4), y=round(y, 4), width=round(width, 4), height=round(height, 4))
 
 
-def _sides(mask: Flags, window: tuple[slice, slice]) -> tuple[int, int]:
+def _sides(pair: _Pair, window: tuple[slice, slice]) -> tuple[int, int]:
     """Count the sides that a window touches: top and bottom, left and right."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     counts = []
-    for part, inside in zip(window, (rows, columns), strict=True):
-        first, last = part.start <= inside[0] + _NEAR, part.stop >= inside[-1] - _NEAR
-        counts.append(int(first) + int(last))
+    for part, (low, high) in zip(window, pair.bounds, strict=True):
+        counts.append(int(part.start <= low + _NEAR) + int(part.stop >= high - _NEAR))
     return counts[0], counts[1]
 
 

@@ -71,7 +71,7 @@ def examine(
     return Differences(
         finding="variant" if small else _finding(found, changed),
         changed=changed,
-        changed_share=round(sum(r.area for r in regions) * found.seen, 4),
+        changed_share=round((sum(r.area for r in regions) + found.beyond) * found.seen, 4),
         veiled=bool(regions) and relation.veiled(found.veil),
         small_print=small,
         negative=negative,

@@ -47,6 +47,8 @@ class Measurement(Struct, frozen=True, kw_only=True):
 
     regions: tuple[Region, ...]
     """Most telling first."""
+    beyond: float
+    """Share of the overlap in regions of other print that are too many to be measured."""
     veil: Veil
     bent: bool
     """Whether a deformation was undone, which leaves misfits."""
@@ -97,6 +99,7 @@ def measure(
     before, after = luma(laid.original), luma(laid.picture)
     return Measurement(
         regions=found.regions,
+        beyond=found.beyond,
         veil=found.veil,
         bent=flow is not None,
         noise=noise,
