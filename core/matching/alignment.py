@@ -18,7 +18,7 @@ from core.fingerprint.keypoints import DetailKeypoints
 from core.fingerprint.phash import hamming
 from core.matching import homography, overlay, pair_geometry, plain_pictures, region
 from core.matching.differences import Differences, examine
-from core.matching.homography import Map, Size
+from core.matching.homography import Map
 from core.matching.overlay import Flow
 from core.matching.policy import Policy
 from core.matching.region import SharedRegion, Side
@@ -40,9 +40,6 @@ TURNS: tuple[Turn, ...] = get_args(Turn)
 
 _PLANE = 0.9
 """Share of agreeing blocks from which parallax is only a wave or a lens that was undone."""
-_SQUEEZED = 1.5
-"""Ratio of two aspect ratios from which a whole picture is matched in the other's shape: keypoints
-survive a stretch up to about that."""
 
 
 class AlignedPicture(Struct, frozen=True, kw_only=True):
@@ -127,7 +124,7 @@ def _shared(
     best = region.find(here, there, policy, negatives=negatives)
     if best is not None and region.confirms(best, policy):
         return (_found(best),) * 2
-    if close and _ratio(here.size, there.size, turn) >= _SQUEEZED:
+    if close and homography.squeeze(here.size, there.size, turn) >= policy.squeezed:
         squeezed = _squeezed(here, there, turn, policy)
         if squeezed is not None:
             return (replace(_found(squeezed), support=None),) * 2
@@ -156,13 +153,6 @@ def _support(shared: SharedRegion) -> Support:
         sample=points.sample,
         area=points.area,
     )
-
-
-def _ratio(query: Size, original: Size, turn: int) -> float:
-    """Return by which factor two pictures' aspect ratios differ, at least 1."""
-    width, height = query if turn % 2 == 0 else query[::-1]
-    ratio = (width / height) / (original[0] / original[1])
-    return max(ratio, 1 / ratio)
 
 
 def _squeezed(query: Side, original: Side, turn: int, policy: Policy) -> SharedRegion | None:

@@ -14,7 +14,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from core.fingerprint.visual_words import query_sketches, sketch
-from core.matching import hough_voting
+from core.matching import homography, hough_voting
 from core.matching.policy import Policy
 from core.types import Candidates, Fingerprint, Hit, Query, Vector
 
@@ -112,14 +112,22 @@ def hopeful(query: Fingerprint, other: Fingerprint, hit: Hit, policy: Policy) ->
     """Return whether the pixels of a candidate may confirm it, before any are decoded.
 
     Hashes and vectors come near by chance, in more pictures the more are stored. Where both
-    pictures are rich in keypoints, those of a copy agree, though they may share too few words.
+    pictures are rich in keypoints, those of a copy agree, though they may share too few words; in a
+    picture that was squeezed into another shape its hash alone does.
     """
-    if hit.votes is not None:
+    if hit.votes is not None or _is_squeezed(query, other, hit, policy):
         return True
     ways, stored = _asked(query.features), _stored(other.features)
     if min(len(ways[0].sketch.codes), len(stored.codes)) < policy.rich:
         return True
     return hough_voting.alike(ways, stored) >= policy.feature_votes
+
+
+def _is_squeezed(query: Fingerprint, other: Fingerprint, hit: Hit, policy: Policy) -> bool:
+    if hit.hamming is None or hit.turn is None:
+        return False
+    sizes = (query.width, query.height), (other.width, other.height)
+    return homography.squeeze(*sizes, hit.turn) >= policy.squeezed
 
 
 # --- one pair -----------------------------------------------------------------------------------

@@ -65,6 +65,13 @@ class FittedMap(NamedTuple):
     sample: int
 
 
+def squeeze(query: Size, original: Size, turn: int) -> float:
+    """Return by which factor two pictures' aspect ratios differ under a turn, at least 1."""
+    width, height = query if turn % 2 == 0 else query[::-1]
+    ratio = (width / height) / (original[0] / original[1])
+    return max(ratio, 1 / ratio)
+
+
 def fit(query: Points, original: Points) -> FittedMap | None:
     """Fit the map that the number and spread of these (n, 2) points can carry.
 

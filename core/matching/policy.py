@@ -92,6 +92,9 @@ class Policy(Struct, frozen=True, kw_only=True):
     """The same above which points that no other anchor explains prove nothing; measured: another
     instance of a template lies above it in 33 of 40, a copy of a stored one below -27 in 34 of 40.
     """
+    squeezed: float = 1.5
+    """Ratio of two aspect ratios from which a whole picture is matched in the other's shape:
+    keypoints survive a stretch up to about that."""
     turn_radius: int = 14
     """Bits within which a turn is reported, and a squeezed picture is matched in the other's shape.
     """

@@ -105,6 +105,17 @@ def test_candidates_by_hash_or_vector_alone_need_keypoints_that_agree() -> None:
     assert hopeful(seen(0), seen(1), replace(by_hash, votes=3), POLICY)
 
 
+def test_hash_of_a_squeezed_picture_needs_no_keypoints_that_agree() -> None:
+    """A stretch of more than two leaves no keypoint, and the hash as it was."""
+    made = photo(0, 448, 336)
+    story = fingerprint(jpeg(made.resize((252, 448))), Limits())[1]
+    hit = measure(asking(story), "a", seen(0), None, POLICY)
+    assert hit is not None
+    assert hit.votes is None
+    assert hopeful(story, seen(0), hit, POLICY)
+    assert not hopeful(story, seen(0), Hit(image_id="a", similarity=0.95), POLICY)
+
+
 def test_agreement_of_sources_ranks_first() -> None:
     """A picture that two sources find stands before the best of one; ids break ties."""
     hits = [
