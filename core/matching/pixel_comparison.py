@@ -62,7 +62,7 @@ class Measurement(Struct, frozen=True, kw_only=True):
     """Whether the picture has three colours at most where the original has more, as fax has."""
     photographed: PhotographedShare
     doubtful: int
-    """Pixels of print that may be other print, in drawn pictures."""
+    """Adjoining pixels of print that may be other print, in drawn pictures; at 448 pixels."""
     light: float
     """Standard deviation of the smooth light field: vignettes, glare, leaks."""
     brightness: float
@@ -107,7 +107,7 @@ def measure(
         grounded=min(flat) >= _GROUNDED,
         reduced=few_colours(laid.picture, laid.mask) and not few_colours(laid.original, laid.mask),
         photographed=photo,
-        doubtful=printed.doubtful if printed else 0,
+        doubtful=round(printed.doubtful * GRID / max(laid.mask.shape)) if printed else 0,
         light=_unevenness(before, after, same),
         brightness=float(after[same].mean() - before[same].mean()),
         contrast=float((after[same].std() + 1) / (before[same].std() + 1)),

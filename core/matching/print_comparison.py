@@ -39,7 +39,7 @@ class PrintComparison(Struct, frozen=True):
     other: NDArray[np.uint8]
     """(h, w): 1 in windows with other strokes."""
     doubtful: int
-    """Pixels in windows that disagree, though not enough to call them other."""
+    """Pixels of the largest group of windows that disagree, though not enough to be other."""
 
 
 def compare_print(lit: Floats, picture: Floats, mask: Flags) -> PrintComparison:
@@ -61,4 +61,7 @@ def compare_print(lit: Floats, picture: Floats, mask: Flags) -> PrintComparison:
     usual = 1 - float(np.median(correlation[stroked]))
     least = min(_DOUBTFUL, 1 - _TIMES * usual)
     different = (stroked & (correlation < _OTHER)).astype(np.uint8)
-    return PrintComparison(different, int((stroked & (correlation < least)).sum()))
+    doubtful = (stroked & (correlation < least)).astype(np.uint8)
+    count, _, stats, _ = cv2.connectedComponentsWithStats(doubtful, connectivity=8)
+    largest = int(stats[1:, cv2.CC_STAT_AREA].max()) if count > 1 else 0
+    return PrintComparison(different, largest)
