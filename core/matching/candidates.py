@@ -16,7 +16,19 @@ from msgspec.structs import replace
 from core.fingerprint.visual_words import query_sketches, sketch
 from core.matching import homography, hough_voting
 from core.matching.policy import Policy
-from core.types import Candidates, Fingerprint, Hit, Query, Vector
+from core.matching.wording import words
+from core.types import (
+    Candidates,
+    Comparison,
+    Evidence,
+    Fingerprint,
+    Hit,
+    Query,
+    Signal,
+    Statement,
+    StatementCode,
+    Vector,
+)
 
 _RANK = 60
 """Constant of reciprocal rank fusion: rank r counts 1 / (60 + r) (Cormack, Clarke and Buettcher
@@ -128,6 +140,25 @@ def _is_squeezed(query: Fingerprint, other: Fingerprint, hit: Hit, policy: Polic
         return False
     sizes = (query.width, query.height), (other.width, other.height)
     return homography.squeeze(*sizes, hit.turn) >= policy.squeezed
+
+
+def unaligned(hit: Hit, code: StatementCode) -> Comparison:
+    """Return the hit's measurements without an alignment: they confirm nothing."""
+    found: dict[Signal, float | None] = {
+        "phash": hit.hamming,
+        "visual": hit.similarity,
+        "features": hit.votes,
+    }
+    said = (Statement(code),)
+    evidence = Evidence(
+        signals=tuple(name for name, measured in found.items() if measured is not None),
+        hamming=hit.hamming,
+        similarity=hit.similarity,
+        votes=hit.votes,
+        statements=said,
+        words=words(said),
+    )
+    return Comparison("unrelated", evidence)
 
 
 # --- one pair -----------------------------------------------------------------------------------

@@ -10,9 +10,24 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from core.errors import MissingError
+from core.matching.candidates import unaligned
+from core.matching.wording import words
 from core.records import LogPlace, State
-from core.types import Candidates, Comparison, Evidence, Hit, Kind, Match, Query, Signal, Value
+from core.types import (
+    Candidates,
+    Comparison,
+    Evidence,
+    Hit,
+    Kind,
+    Match,
+    Query,
+    Signal,
+    Statement,
+    Value,
+)
 
+_SAME = frozenset(("same_file", "same_pixels"))
+"""Statements of a twin, which one of an earlier twin does not repeat."""
 STRICTNESS: dict[Value, int] = {"allow": 0, "review": 1, "block": 2}
 
 
@@ -156,7 +171,9 @@ class _Subject(NamedTuple):
         """Lay the picture over a candidate, where it is worth that and both have pixels."""
         if one.worth and self.has_pixels(one.state):
             return self.sees.compare(self.query, one.hit)
-        return _by_hit_alone(one.hit, pixels=self.has_pixels(one.state))
+        # The log decides whether there are pixels, not the objects that happen to remain: the
+        # verdict must not depend on the progress of a purge.
+        return unaligned(one.hit, "looks_alike" if self.has_pixels(one.state) else "no_pixels")
 
     def aligned(self, one: _Candidate, comparison: Comparison) -> _AlignedHit:
         """Join a candidate with its comparison."""
@@ -360,12 +377,6 @@ def _rank(twin: _ExactTwin) -> tuple[LogPlace, bool, int, str, str]:
     )
 
 
-_SAME: dict[Signal, str] = {
-    "sha256": "the same file, byte for byte",
-    "pixels": "another file with the same pixels",
-}
-
-
 def _matches_of(subject: _Subject, twin: _ExactTwin) -> Iterator[Match]:
     """Yield the twin's original, then all else that the twin was confirmed against."""
     root = twin.root.image_id
@@ -380,18 +391,25 @@ def _matches_of(subject: _Subject, twin: _ExactTwin) -> Iterator[Match]:
 
 
 def _same(twin: _ExactTwin, proof: Evidence | None) -> Evidence:
-    signal: Signal = "sha256" if twin.kind == "exact" else "pixels"
-    words = _SAME[signal]
+    """Return the evidence of a twin: the same file or pixels, as an earlier copy if it is one."""
+    exact = twin.kind == "exact"
+    signal: Signal = "sha256" if exact else "pixels"
+    first = Statement("same_file" if exact else "same_pixels")
     if proof is None:
-        return Evidence(signals=(signal,), hamming=0, turn="none", overlap=1.0, words=words)
-    signals = (signal, *(name for name in proof.signals if name not in _SAME))
-    plain = proof.words in ("", *_SAME.values())
-    return replace(
-        proof,
-        signals=signals,
-        same_owner=None,
-        words=words if plain else f"{words}, as an earlier copy: {proof.words}",
-    )
+        return Evidence(
+            signals=(signal,),
+            hamming=0,
+            turn="none",
+            overlap=1.0,
+            statements=(first,),
+            words=words((first,)),
+        )
+    said = (first, *(one for one in proof.statements if one.code not in _SAME))
+    told = words(said)
+    if not proof.statements and proof.words:  # stored before there were statements
+        told = f"{told}, as an earlier copy: {proof.words}"
+    signals = (signal, *(name for name in proof.signals if name not in {"sha256", "pixels"}))
+    return replace(proof, signals=signals, same_owner=None, statements=said, words=told)
 
 
 # --- candidates ---------------------------------------------------------------------------------
@@ -404,29 +422,6 @@ def _looks_alike(query: Query, rules: Rules) -> Callable[[Hit], bool]:
         return threshold is not None and hit.similarity is not None and hit.similarity >= threshold
 
     return looks_alike
-
-
-def _by_hit_alone(hit: Hit, *, pixels: bool) -> Comparison:
-    """Return the hit's measurements without an alignment: they confirm nothing.
-
-    The log decides whether there are pixels, not the objects that happen to remain: the verdict
-    must not depend on the progress of a purge.
-    """
-    signals = (
-        *(("phash",) if hit.hamming is not None else ()),
-        *(("visual",) if hit.similarity is not None else ()),
-        *(("features",) if hit.votes is not None else ()),
-    )
-    return Comparison(
-        relation="unrelated",
-        evidence=Evidence(
-            signals=signals,
-            hamming=hit.hamming,
-            similarity=hit.similarity,
-            votes=hit.votes,
-            words="looks alike" if pixels else "there are no pixels left to lay it over",
-        ),
-    )
 
 
 def _match(one: _AlignedHit) -> Match:

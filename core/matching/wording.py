@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from core.types import Statement, StatementCode
 
 _WORDS: dict[StatementCode, str] = {
-    "same_file": "the same file",
-    "same_pixels": "the same pixels",
-    "no_pixels": "its pixels could not be read",
+    "same_file": "the same file, byte for byte",
+    "same_pixels": "another file with the same pixels",
+    "no_pixels": "there are no pixels left to lay it over",
     "looks_alike": "looks alike",
     "unchanged": "no change",
     "reencoded": "re-encoded",
@@ -55,10 +55,13 @@ _EDGES = {
 def words(statements: Sequence[Statement]) -> str:
     """Render statements in English, in their order, such as "mirrored, cropped to 62 %".
 
-    A sentence about content that was not compared stands after a semicolon.
+    Statements of the same file as an earlier copy follow its first one; a sentence about
+    content that was not compared stands after a semicolon.
     """
     rest = [_phrase(one) for one in statements if one.code.startswith("uncompared")]
     main = [_phrase(one) for one in statements if not one.code.startswith("uncompared")]
+    if len(main) > 1 and statements[0].code in {"same_file", "same_pixels"}:
+        main = [main[0], f"as an earlier copy: {main[1]}", *main[2:]]
     return "; ".join((*([", ".join(main)] if main else []), *rest))
 
 

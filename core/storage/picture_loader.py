@@ -12,12 +12,12 @@ from core.fingerprint.keypoints import KEYPOINTS_VERSION, DetailKeypoints, detai
 from core.imaging import large_preview
 from core.lru_cache import LRUCache
 from core.matching.alignment import AlignedPicture, align
-from core.matching.candidates import hopeful
+from core.matching.candidates import hopeful, unaligned
 from core.matching.policy import Policy
 from core.ports import KeypointExtractor
 from core.records import Fields
 from core.storage.picture_store import PictureStore
-from core.types import Comparison, Evidence, Hit, Pixels, Query, Remade, Signal
+from core.types import Comparison, Hit, Pixels, Query, Remade
 
 logger = logging.getLogger(__name__)
 
@@ -106,11 +106,11 @@ class PictureLoader:
     def align(self, tenant: str, query: Query, hit: Hit) -> Comparison:
         """Align a picture with a hit and compare them; without pixels nothing is confirmed."""
         if not self._is_hopeful(tenant, query, hit):
-            return _by_hit(hit, "looks alike")
+            return unaligned(hit, "looks_alike")
         one = self._picture(tenant, query.image_id, query.remade)
         other = self._picture(tenant, hit.image_id, hit.remade)
         if one is None or other is None:
-            return _by_hit(hit, "there are no pixels left to lay it over")
+            return unaligned(hit, "no_pixels")
         return align(one, other, hit, self._policy)
 
     def _is_hopeful(self, tenant: str, query: Query, hit: Hit) -> bool:
@@ -265,20 +265,3 @@ class PictureLoader:
             known = self._keypoints.put(key, detail(pixels))
             self._write([(key, known)])
         return known
-
-
-def _by_hit(hit: Hit, words: str) -> Comparison:
-    """Return the hit's measurements, which confirm nothing."""
-    found: dict[Signal, float | None] = {
-        "phash": hit.hamming,
-        "visual": hit.similarity,
-        "features": hit.votes,
-    }
-    evidence = Evidence(
-        signals=tuple(name for name, measured in found.items() if measured is not None),
-        hamming=hit.hamming,
-        similarity=hit.similarity,
-        votes=hit.votes,
-        words=words,
-    )
-    return Comparison(relation="unrelated", evidence=evidence)

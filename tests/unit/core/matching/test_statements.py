@@ -108,3 +108,13 @@ def test_words_render_every_code() -> None:
     params: dict[str, float | str] = {"percent": 12, "degrees": 3, "ratio": 1.2, "edge": "top"}
     for code in get_args(StatementCode):
         assert words((Statement(code, params),))
+
+
+def test_words_of_the_same_file_name_the_earlier_copy() -> None:
+    """The statements of the copy that came before follow the one about the file."""
+    same, turned = Statement("same_file"), Statement("turned", {"degrees": 90})
+    assert words((same,)) == "the same file, byte for byte"
+    said = (same, Statement("mirrored"), turned)
+    assert words(said) == (
+        "the same file, byte for byte, as an earlier copy: mirrored, turned by 90 degrees"
+    )
