@@ -71,6 +71,8 @@ class Region(Struct, frozen=True, kw_only=True):
     """Strength times the square root of the number of pixels that differ."""
     fill: float
     """Share of the box that differs."""
+    middle: float
+    """Share of the inner half of its box that differs."""
     sides: tuple[int, int]
     """Sides of the overlap that the region touches: of top and bottom, and of left and right."""
     thick: float
@@ -273,6 +275,7 @@ def _region(pair: _Pair, window: tuple[slice, slice], core: Flags, strength: flo
         inks=three,
         evidence=strength * pixels**0.5,
         fill=pixels / core.size,
+        middle=_middle(core),
         sides=_sides(pair, window),
         thick=float(thick.sum() / pixels),
     )
@@ -293,6 +296,11 @@ def _box(pair: _Pair, window: tuple[slice, slice], core: Flags) -> Box:
         bounds.append((start, stop - start))
     (x, width), (y, height) = bounds
     return Box(x=round(x, 4), y=round(y, 4), width=round(width, 4), height=round(height, 4))
+
+
+def _middle(core: Flags) -> float:
+    rows, columns = core.shape[0] // 4, core.shape[1] // 4
+    return float(core[rows : core.shape[0] - rows, columns : core.shape[1] - columns].mean())
 
 
 def _sides(pair: _Pair, window: tuple[slice, slice]) -> tuple[int, int]:

@@ -55,14 +55,38 @@ def test_examine_other_photo_in_part_is_replaced() -> None:
     assert {region.kind for region in found.changed} == {"replaced"}
 
 
-def test_examine_ellipse_on_white_is_cut_away() -> None:
-    """Plain ground up to the edges is no overlay."""
+@pytest.mark.parametrize("axes", [(145, 140), (135, 130)])
+def test_examine_ellipse_on_white_is_cut_away(axes: tuple[int, int]) -> None:
+    """Plain ground up to the edges is no overlay, nor the light of a picture that it covers."""
     mask = np.zeros((SIDE, SIDE), np.uint8)
-    cv2.ellipse(mask, (160, 160), (145, 140), 0, 0, 360, 1, -1)
+    cv2.ellipse(mask, (160, 160), axes, 0, 0, 360, 1, -1)
     edited = np.where(mask[..., None] > 0, photo(), 255).astype(np.uint8)
     found = examine(jpeg(edited), photo(), HERE)
-    assert found.changed
+    assert found.finding == "changed"
     assert {region.kind for region in found.changed} == {"cut_away"}
+    assert found.measurement is not None
+    assert found.measurement.noise < 15
+
+
+def test_examine_bar_in_the_colour_of_a_dark_photo_is_laid_over() -> None:
+    """A caption hides where the photo is black, and is no ground around it all the same."""
+    y = np.mgrid[0:SIDE, 0:SIDE][0][..., None]
+    dark = (photo() * np.where(y // 16 % 3 == 0, 0.0, 0.5)).astype(np.uint8)
+    edited = dark.copy()
+    edited[256:] = 0
+    cv2.putText(edited, "it is mine", (40, 296), cv2.FONT_HERSHEY_SIMPLEX, 1.2, (255,) * 3, 3)
+    found = examine(jpeg(edited), dark, HERE)
+    assert found.finding == "changed"
+    assert {region.kind for region in found.changed} == {"laid_over"}
+
+
+def test_examine_cross_of_one_colour_is_laid_over() -> None:
+    """Wide strokes through the middle reach all sides, and leave the picture around them."""
+    edited = photo()
+    for ends in (((0, 0), (SIDE, SIDE)), ((SIDE, 0), (0, SIDE))):
+        cv2.line(edited, *ends, (200, 0, 0), 24)
+    found = examine(jpeg(edited), photo(), HERE)
+    assert {region.kind for region in found.changed} == {"laid_over"}
 
 
 def test_examine_page_with_another_word_is_a_variant() -> None:
