@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from core.matching.point_agreement import log_nfa
 from core.matching.policy import Policy
-from core.matching.statements import CHANGES
+from core.matching.statements import CHANGES, whole_percent
 from core.matching.wording import words
 from core.types import Comparison, Statement, Support
 
@@ -55,9 +55,8 @@ def _is_common(
 def _variant(comparison: Comparison) -> Comparison:
     """Return the comparison with its changes as the other content of a variant."""
     evidence = comparison.evidence
-    percent = round(100 * evidence.changed_share, 1)
     said = (
-        Statement("other_content", {"percent": percent}),
+        Statement("other_content", {"percent": whole_percent(evidence.changed_share)}),
         *(one for one in evidence.statements if one.code not in CHANGES),
     )
     return Comparison("variant", replace(evidence, statements=said, words=words(said)))

@@ -49,7 +49,7 @@ def _content(differences: Differences) -> Iterator[Statement]:
     if differences.small_print:
         yield Statement("small_print")
     elif differences.finding == "variant":
-        yield Statement("other_content", {"percent": _percent(differences.changed_share)})
+        yield Statement("other_content", {"percent": whole_percent(differences.changed_share)})
     elif differences.finding == "recoloured":
         yield Statement("other_colours")
 
@@ -62,11 +62,11 @@ def _placed(geometry: PairGeometry, differences: Differences) -> Iterator[Statem
     if degrees > 1:
         yield Statement("turned", {"degrees": degrees})
     if transform.seen < 0.97:
-        yield Statement("cropped", {"percent": _percent(transform.seen)})
+        yield Statement("cropped", {"percent": whole_percent(transform.seen)})
     if geometry.surroundings == "picture":
-        yield Statement("extended", {"percent": _percent(transform.filled)})
+        yield Statement("extended", {"percent": whole_percent(transform.filled)})
     elif geometry.surroundings == "frame":
-        yield Statement("framed", {"percent": _percent(transform.filled)})
+        yield Statement("framed", {"percent": whole_percent(transform.filled)})
     if geometry.slant > 0.022:
         yield Statement("slanted")
     elif geometry.stretch > 1.06:
@@ -76,7 +76,10 @@ def _placed(geometry: PairGeometry, differences: Differences) -> Iterator[Statem
 
 
 def _changes(differences: Differences) -> Iterator[Statement]:
-    """Name the regions of a copy that differ; a variant's are its other content."""
+    """Name the regions of a copy that differ; a variant's are its other content.
+
+    No region is larger than all that differs, though the box around scattered strokes may be.
+    """
     if differences.finding != "changed":
         return
     if differences.veiled:
@@ -86,12 +89,12 @@ def _changes(differences: Differences) -> Iterator[Statement]:
         edge = caption_edge(region) if region.kind == "laid_over" else None
         if edge is not None:
             share = region.height if edge in {"top", "bottom", "across"} else region.width
-            yield Statement("caption", {"edge": edge, "percent": _percent(share)})
+            yield Statement("caption", {"edge": edge, "percent": whole_percent(share)})
         elif not differences.veiled:
             rest.append(region)
     for region in rest[:_NAMED]:
-        share = region.width * region.height
-        yield Statement(region.kind, {"percent": _percent(share)})
+        share = min(region.width * region.height, differences.changed_share)
+        yield Statement(region.kind, {"percent": whole_percent(share)})
 
 
 def caption_edge(region: Box) -> str | None:
@@ -171,5 +174,6 @@ def _same(found: Measurement | None) -> Statement:
     return Statement("unchanged") if unchanged else Statement("reencoded")
 
 
-def _percent(share: float) -> int:
+def whole_percent(share: float) -> int:
+    """Return a share in whole percent, at least 1."""
     return max(1, round(100 * share))

@@ -19,7 +19,7 @@ def _copy(*points: int, changed: bool = True, log_nfa: float = -80.0) -> Compari
         "copy",
         Evidence(
             changed_regions=(region,) if changed else (),
-            changed_share=0.1,
+            changed_share=0.104,
             statements=(Statement("mirrored"), Statement("laid_over", {"percent": 10.0})),
         ),
         Support(points, log_nfa, tentative=130, sample=4, area=512 * 400.0),
@@ -68,4 +68,4 @@ def test_a_variant_states_its_other_content() -> None:
     """The changes of a copy become the other content of a variant."""
     told, *_ = without_common([_copy(*HEAD)] * 3, POLICY)
     assert [one.code for one in told.evidence.statements] == ["other_content", "mirrored"]
-    assert told.evidence.words.startswith("the same layout or scene with other content in 10")
+    assert told.evidence.words.startswith("the same layout or scene with other content in 10 %")

@@ -43,6 +43,16 @@ def test_statements_of_equal_pixels_are_unchanged_alone() -> None:
     assert _codes(photo(), photo()) == ["unchanged"]
 
 
+def test_statements_of_strokes_name_no_more_than_differs() -> None:
+    """The box of a cross is all of the picture, its strokes are a sixth."""
+    query = photo()
+    for ends in (((0, 0), (320, 320)), ((320, 0), (0, 320))):
+        cv2.line(query, *ends, (200, 0, 0), 24)
+    (crossed,) = _stated(query, photo())
+    assert crossed.code == "laid_over"
+    assert 10 <= float(crossed.params["percent"]) <= 25
+
+
 def test_statements_of_mirrored_crop_name_both() -> None:
     """A mirror and a crop follow from the homography."""
     query = photo()[:, ::-1][:, :240]
