@@ -66,7 +66,8 @@ class _Found(Struct, frozen=True):
     matrix: Map
     support: Support | None = None
     view: bool = False
-    """Whether the two are views of one scene from two places."""
+    """Whether keypoints moved along one line, as in views from two places; in drawn pictures, print
+    that moved."""
     negative: bool = False
     flow: Flow | None = None
     inliers: int | None = None
@@ -195,9 +196,10 @@ def _examined(
     seen = _differences(query, candidate, found)
     uncompared = tuple(dict.fromkeys((*query.uncompared, *candidate.uncompared)))
     said = statements(geometry, seen, uncompared)
-    if found.view:
+    view = found.view and not (seen.measurement is not None and seen.measurement.drawn)
+    if view:
         said = (Statement("other_view"), *(one for one in said if one.code not in CHANGES))
-    variant = found.view or seen.finding in {"variant", "recoloured"}
+    variant = view or seen.finding in {"variant", "recoloured"}
     return Comparison(
         "variant" if variant else "copy",
         support=found.support,

@@ -16,6 +16,7 @@ from core.matching.policy import POLICY
 from core.types import Hit, Limits
 from evaluation.edits import EDITS
 from evaluation.synthetic_photos import photo
+from evaluation.synthetic_templates.screens import chat
 from tests.samples.pictures import jpeg, png
 
 HIT = Hit(image_id="0190", votes=9, similarity=0.9)
@@ -248,3 +249,11 @@ def test_another_view_of_a_scene_is_a_variant() -> None:
     told = align(_picture(right), _picture(left), HIT, POLICY)
     assert told.relation == "variant"
     assert told.evidence.statements[0].code == "other_view"
+
+
+def test_print_that_moved_is_no_other_view() -> None:
+    """Messages of a chat move along one line as parallax does, and are other content."""
+    first, second = (_decoded(jpeg(chat(seed), 92)) for seed in (41, 42))
+    told = align(second, first, HIT, POLICY)
+    assert told.relation == "variant"
+    assert "other_view" not in {one.code for one in told.evidence.statements}
