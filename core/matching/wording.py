@@ -17,7 +17,7 @@ _WORDS: dict[StatementCode, str] = {
     "turned": "turned by {degrees} degrees",
     "cropped": "cropped to {percent} %",
     "extended": "shows more than the earlier picture, which fills {percent} % of it",
-    "framed": "other matter around it; it fills {percent} %",
+    "framed": "other matter around it (it fills {percent} % of the picture)",
     "stretched": "stretched by {ratio}",
     "slanted": "slanted, as if photographed from the side",
     "bent": "bent or warped",
