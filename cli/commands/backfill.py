@@ -14,7 +14,7 @@ from cli.rendering import verdicts
 KEPT = {
     "unchanged": "have the same fingerprint as before",
     "no_bytes": "have no bytes any more",
-    "left_out": "are of a format that SEENIT_FORMATS leaves out",
+    "left_out": "are of a format that is not read (SEENIT_FORMATS, camera raw)",
     "failed": "cannot be decoded any more",
 }
 """Reasons for which a picture keeps its version, by the count in the task's result."""

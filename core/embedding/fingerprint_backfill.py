@@ -48,7 +48,7 @@ class FingerprintCounts(Struct, frozen=True, kw_only=True):
     """Decoded again without a difference in the fingerprint: they keep their pixels_version."""
     no_bytes: int = 0
     left_out: int = 0
-    """Files of formats that SEENIT_FORMATS leaves out."""
+    """Files of formats that are not read: left out by SEENIT_FORMATS, or camera raw."""
     failed: int = 0
     """Files that cannot be decoded any more."""
 

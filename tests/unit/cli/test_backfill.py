@@ -28,7 +28,8 @@ def test_backfill_reports_which_pictures_keep_their_version() -> None:
     kept = {"unchanged": 1, "no_bytes": 2, "left_out": 3, "failed": 4}
     assert _fingerprinted("pixels", COUNTS | kept) == (
         f"{plain}; of an older version stay: 1 have the same fingerprint as before, "
-        "2 have no bytes any more, 3 are of a format that SEENIT_FORMATS leaves out, "
+        "2 have no bytes any more, "
+        "3 are of a format that is not read (SEENIT_FORMATS, camera raw), "
         "4 cannot be decoded any more"
     )
 
