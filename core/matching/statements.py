@@ -104,7 +104,7 @@ def caption_edge(region: Box) -> str | None:
             return "bottom"
         return "top" if region.y < 0.06 else "across"
     centred = abs(region.x + region.width / 2 - 0.5) < 0.15
-    line = centred and region.width > 0.4 and region.width > 1.7 * region.height
+    line = centred and region.width > 0.5 and region.width > 1.7 * region.height
     if line and region.y + region.height > 0.85:
         return "bottom"
     return "top" if line and region.y < 0.15 else None

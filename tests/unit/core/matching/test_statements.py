@@ -113,6 +113,12 @@ def test_caption_edge_of_sticker_is_none() -> None:
     assert caption_edge(Box(0.0, 0.4, 1.0, 0.1)) == "across"
 
 
+def test_caption_edge_of_censor_bar_is_none() -> None:
+    """A bar over less than half of the width covers something; a line of words is wider."""
+    assert caption_edge(Box(0.27, 0.77, 0.46, 0.1)) is None
+    assert caption_edge(Box(0.17, 0.79, 0.66, 0.1)) == "bottom"
+
+
 def test_words_render_every_code() -> None:
     """No statement is left without words."""
     params: dict[str, float | str] = {"percent": 12, "degrees": 3, "ratio": 1.2, "edge": "top"}
