@@ -7,8 +7,9 @@ from core.embedding.pipeline import PIPELINE_VERSION
 from core.embedding.registry import ModelRegistry
 from core.matching.candidates import agrees, measure, worth
 from core.matching.common_points import without_common
+from core.matching.decisions import Decisions
 from core.matching.policy import POLICY
-from core.matching.verdict import Decisions, Rules
+from core.matching.verdict import Rules
 from core.types import Hit, Query
 
 

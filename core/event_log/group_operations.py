@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from core.event_log.operations import SettleView, TenantNow, absent, held, operation, stale
-from core.matching.verdict import Rules, look, stricter, strictest
+from core.matching.decisions import stricter, strictest
+from core.matching.verdict import Rules, look
 from core.records import Job, LogPlace, Operation, State, Tombstone
 from core.types import Decision, Value
 
@@ -47,7 +48,7 @@ def _settle_anew(
             state, due = _look_again(view, old, place, now, rules)
         else:
             state = _without(old, gone, now)
-            due = strictest(view, state, rules.decisions)
+            due = strictest(view.state, state, rules.decisions)
         value = stricter(old.decision.value, due)
         if old.decision.by != "person" and value != old.decision.value:
             state = replace(state, decision=Decision(value=value, by="policy", at=now.at))
@@ -129,7 +130,7 @@ def decide_on(view: SettleView, job: Job, now: TenantNow, rules: Rules) -> Opera
             break
         if copy.decision.by == "person":
             continue
-        due = strictest(inner, copy, rules.decisions)
+        due = strictest(inner.state, copy, rules.decisions)
         if copy.decision.value != due:
             decision = Decision(value=due, by="policy", at=now.at)
             left.append(

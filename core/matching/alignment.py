@@ -16,14 +16,15 @@ from msgspec.structs import replace
 from core.fingerprint import keypoints
 from core.fingerprint.keypoints import DetailKeypoints
 from core.fingerprint.phash import hamming
-from core.matching import homography, overlay, pair_geometry, plain_pictures, region
-from core.matching.differences import Differences, examine
-from core.matching.homography import Map
-from core.matching.overlay import Flow
+from core.matching.differences import pair_geometry
+from core.matching.differences.examination import Differences, examine
+from core.matching.differences.statements import CHANGES, statements
+from core.matching.differences.wording import words
 from core.matching.policy import Policy
-from core.matching.region import SharedRegion, Side
-from core.matching.statements import CHANGES, statements
-from core.matching.wording import words
+from core.matching.regions import homography, overlay, plain_pictures, shared_region
+from core.matching.regions.homography import Map
+from core.matching.regions.overlay import Flow
+from core.matching.regions.shared_region import SharedRegion, Side, size_of
 from core.types import (
     Comparison,
     Evidence,
@@ -122,8 +123,8 @@ def _shared(
             return None, None
         whole = _Found(plain_pictures.turned_map(same, here.size, there.size), overlap=1.0)
         return whole, whole
-    best = region.find(here, there, policy, negatives=negatives)
-    if best is not None and region.confirms(best, policy):
+    best = shared_region.find(here, there, policy, negatives=negatives)
+    if best is not None and shared_region.confirms(best, policy):
         return (_found(best),) * 2
     if close and homography.squeeze(here.size, there.size, turn) >= policy.squeezed:
         squeezed = _squeezed(here, there, turn, policy)
@@ -161,8 +162,8 @@ def _squeezed(query: Side, original: Side, turn: int, policy: Policy) -> SharedR
     shape = original.size if turn % 2 == 0 else original.size[::-1]
     pixels = overlay.resized(query.pixels, shape)
     resized = Side(pixels, keypoints.unpack(keypoints.detail(pixels)))
-    found = region.find(resized, original, policy)
-    if found is None or not region.confirms(found, policy):
+    found = shared_region.find(resized, original, policy)
+    if found is None or not shared_region.confirms(found, policy):
         return None
     onto = homography.invert(homography.resizing(query.size, shape))
     matrix = found.points.matrix @ onto
@@ -228,7 +229,7 @@ def _differences(query: AlignedPicture, candidate: AlignedPicture, found: _Found
     here, there = query.large(), candidate.large()
     if here is None or there is None:
         return seen
-    shrink = homography.resizing(region.size_of(query.preview), region.size_of(here))
-    grow = homography.resizing(region.size_of(there), region.size_of(candidate.preview))
+    shrink = homography.resizing(size_of(query.preview), size_of(here))
+    grow = homography.resizing(size_of(there), size_of(candidate.preview))
     matrix = grow @ found.matrix @ shrink
     return examine(here, there, matrix, negative=found.negative, flow=found.flow)

@@ -14,9 +14,10 @@ import numpy as np
 from msgspec.structs import replace
 
 from core.fingerprint.visual_words import query_sketches, sketch
-from core.matching import homography, hough_voting
+from core.matching import hough_voting
+from core.matching.differences.wording import words
 from core.matching.policy import Policy
-from core.matching.wording import words
+from core.matching.regions import homography
 from core.types import (
     Candidates,
     Comparison,

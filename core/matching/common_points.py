@@ -12,10 +12,10 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from core.matching.point_agreement import log_nfa
+from core.matching.differences.statements import CHANGES, whole_percent
+from core.matching.differences.wording import words
 from core.matching.policy import Policy
-from core.matching.statements import CHANGES, whole_percent
-from core.matching.wording import words
+from core.matching.regions.point_agreement import log_nfa
 from core.types import Comparison, Statement, Support
 
 _OTHERS = 2

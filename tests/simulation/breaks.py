@@ -17,7 +17,7 @@ from core.event_log.projector import Projector
 from core.event_log.settle_reads import OverlayLayers, SettleSource
 from core.event_log.settle_view import IndexView
 from core.event_log.tail import LogFollower, LogTail
-from core.matching.verdict import inherited
+from core.matching.decisions import inherited
 from core.queries.snapshot import Snapshot
 from core.records import Entry, Operation, Outcome, Record, State
 from core.types import Candidates, Hit, Query

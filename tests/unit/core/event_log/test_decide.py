@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from core.matching.verdict import Decisions
+from core.matching.decisions import Decisions
 from core.records import LogPlace
 from core.types import Absent, Candidates, Comparison, Evidence, Hit, Match, Query
 from tests.simulation.case import ALL, CAPTION, CHAIN, Case, state

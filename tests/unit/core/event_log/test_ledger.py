@@ -30,8 +30,8 @@ from core.event_log.projector import Projector
 from core.event_log.replay import replay
 from core.event_log.tail import LogFollower
 from core.matching.candidates import fuse
+from core.matching.decisions import Decisions
 from core.matching.policy import POLICY
-from core.matching.verdict import Decisions
 from core.records import Entry, Fields, Job, Operation, State
 from core.storage.picture_loader import PictureLoader
 from core.storage.picture_store import PictureStore, StoredFingerprint

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from core.matching.verdict import Decisions
+from core.matching.decisions import Decisions
 from core.records import LogPlace
 from core.types import Candidates, Comparison, Evidence, Hit, Query, Statement, Value
 from tests.simulation.case import VARIANT, Case, state

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.matching.color_transfer import luma
-from core.matching.homography import Points
+from core.matching.differences.color_transfer import luma
+from core.matching.regions.homography import Points
 from core.types import Pixels
 
 _STEP = 6

@@ -7,7 +7,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from core.matching.overlay import Flags, Floats
+from core.matching.regions.overlay import Flags, Floats
 
 
 class Colours(Struct, frozen=True):

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from core.matching.color_change import Colours
-from core.matching.differences import Differences
-from core.matching.pair_geometry import PairGeometry
-from core.matching.pixel_comparison import Measurement
+from core.matching.differences.color_change import Colours
+from core.matching.differences.examination import Differences
+from core.matching.differences.pair_geometry import PairGeometry
+from core.matching.differences.pixel_comparison import Measurement
 from core.types import Box, Statement, Uncompared
 
 _UNCOMPARED = {

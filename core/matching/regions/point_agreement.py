@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from core.fingerprint import keypoints
 from core.fingerprint.keypoints import Floats, MatchedPoints
-from core.matching import homography
-from core.matching.homography import FittedMap, Map
+from core.matching.regions import homography
+from core.matching.regions.homography import FittedMap, Map
 
 Rows = NDArray[np.intp]
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.matching.color_transfer import luma
+from core.matching.differences.color_transfer import luma
 
 Floats = NDArray[np.float32]
 Flags = NDArray[np.bool_]

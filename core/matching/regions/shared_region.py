@@ -16,12 +16,12 @@ from msgspec.structs import replace
 
 from core.fingerprint import keypoints
 from core.fingerprint.keypoints import MatchedPoints
-from core.matching import block_agreement, homography, overlay, point_agreement
-from core.matching.block_agreement import BlockAgreement
-from core.matching.homography import Size
-from core.matching.overlay import Overlay
-from core.matching.point_agreement import PointAgreement
 from core.matching.policy import Policy
+from core.matching.regions import block_agreement, homography, overlay, point_agreement
+from core.matching.regions.block_agreement import BlockAgreement
+from core.matching.regions.homography import Size
+from core.matching.regions.overlay import Overlay
+from core.matching.regions.point_agreement import PointAgreement
 from core.types import Pixels
 
 _BENT = 0.04

@@ -7,7 +7,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import ArrayLike, NDArray
 
-from core.matching.overlay import Flags, Overlay, grey
+from core.matching.regions.overlay import Flags, Overlay, grey
 
 Floats = NDArray[np.float32]
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from core.matching.differences import examine
+from core.matching.differences.examination import examine
 from core.types import Pixels
 from tests.samples.pixel_pairs import HERE, SIDE, jpeg, page, photo
 

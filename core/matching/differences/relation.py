@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from core.matching.color_change import Colours
-from core.matching.difference_regions import Region, Veil
-from core.matching.pixel_comparison import Measurement
+from core.matching.differences.color_change import Colours
+from core.matching.differences.difference_regions import Region, Veil
+from core.matching.differences.pixel_comparison import Measurement
 from core.types import ChangeKind
 
 Finding = Literal["copy", "changed", "variant", "recoloured"]

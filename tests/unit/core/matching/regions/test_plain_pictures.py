@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from core.fingerprint.fingerprint import decode_preview, encode_preview
-from core.matching import homography, plain_pictures
+from core.matching.regions import homography, plain_pictures
 from core.types import Pixels
 
 

@@ -8,10 +8,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from core.matching.color_transfer import largest, luma
-from core.matching.drawn_pictures import inks
-from core.matching.homography import Size
-from core.matching.overlay import Flags, Floats, Overlay
+from core.matching.differences.color_transfer import largest, luma
+from core.matching.differences.drawn_pictures import inks
+from core.matching.regions.homography import Size
+from core.matching.regions.overlay import Flags, Floats, Overlay
 from core.types import Box
 
 Bits = NDArray[np.uint8]

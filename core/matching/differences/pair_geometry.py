@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 from msgspec import Struct
 
-from core.matching import picture_continuity
-from core.matching.homography import Map, Points, area, corners, invert, overlap, project
+from core.matching.differences import picture_continuity
+from core.matching.regions.homography import Map, Points, area, corners, invert, overlap, project
 from core.types import Pixels, Transform
 
 Surroundings = Literal["none", "picture", "frame"]

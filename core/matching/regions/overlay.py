@@ -10,8 +10,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from core.matching import homography
-from core.matching.homography import Map, Size
+from core.matching.regions import homography
+from core.matching.regions.homography import Map, Size
 from core.types import Pixels
 
 Floats = NDArray[np.float32]

@@ -11,19 +11,19 @@ from PIL import Image, ImageDraw, ImageOps
 from core.fingerprint import keypoints
 from core.fingerprint.fingerprint import decode_preview, encode_preview
 from core.fingerprint.keypoints import Floats, MatchedPoints
-from core.matching import homography, point_agreement, region
 from core.matching.policy import POLICY
+from core.matching.regions import homography, point_agreement, shared_region
 from evaluation.edits import EDITS
 from evaluation.synthetic_photos import photo
 
 SIZE = (400, 300)
 
 
-def _side(image: Image.Image) -> region.Side:
+def _side(image: Image.Image) -> shared_region.Side:
     made = image.convert("RGB")
     made.thumbnail((512, 512))
     preview = decode_preview(encode_preview(np.asarray(made)))
-    return region.Side(preview, keypoints.unpack(keypoints.detail(preview)))
+    return shared_region.Side(preview, keypoints.unpack(keypoints.detail(preview)))
 
 
 @cache
@@ -32,7 +32,7 @@ def _photo(seed: int) -> Image.Image:
 
 
 @cache
-def _original() -> region.Side:
+def _original() -> shared_region.Side:
     return _side(_photo(11))
 
 
@@ -78,9 +78,9 @@ def _slanted(image: Image.Image) -> Image.Image:
 def test_a_region_is_found_beneath_and_beside_other_matter(edit: object) -> None:
     """Words, a mask, scribbles, another half, perspective and a negative leave enough."""
     assert callable(edit)
-    found = region.find(_side(edit(_photo(11))), _original(), POLICY)
+    found = shared_region.find(_side(edit(_photo(11))), _original(), POLICY)
     assert found is not None
-    assert region.confirms(found, POLICY)
+    assert shared_region.confirms(found, POLICY)
     assert found.points.negative is (edit is ImageOps.invert)
 
 
@@ -99,38 +99,38 @@ def test_negatives_are_matched_only_where_straight_matches_follow_a_map(
 
     monkeypatch.setattr(keypoints, "match", counted)
     half = ImageOps.solarize(_photo(seed), threshold=80)
-    found = region.find(_side(half), _original(), POLICY, negatives=False)
+    found = shared_region.find(_side(half), _original(), POLICY, negatives=False)
     assert len(matched) == matchings
-    assert (found is not None and region.confirms(found, POLICY)) is (seed == 11)
+    assert (found is not None and shared_region.confirms(found, POLICY)) is (seed == 11)
 
 
 @pytest.mark.parametrize("name", ["crop-25", "screenshot", "turn-10", "mirror-crop-70", "collage"])
 def test_the_map_of_an_edit_is_found(name: str) -> None:
     """Crops, frames, turns, mirrors and collages lie where the keypoints say."""
     edited = Image.open(io.BytesIO(EDITS[name].apply(_photo(11), 11)))
-    found = region.find(_side(edited), _original(), POLICY)
+    found = shared_region.find(_side(edited), _original(), POLICY)
     assert found is not None
-    assert region.confirms(found, POLICY)
+    assert shared_region.confirms(found, POLICY)
     assert found.points.mirrored is name.startswith("mirror")
 
 
 @pytest.mark.parametrize("seed", range(20, 26))
 def test_another_photo_shares_no_region(seed: int) -> None:
     """The matches of different photos are as many as chance gives."""
-    found = region.find(_side(_photo(seed)), _original(), POLICY)
-    assert found is None or not region.confirms(found, POLICY)
+    found = shared_region.find(_side(_photo(seed)), _original(), POLICY)
+    assert found is None or not shared_region.confirms(found, POLICY)
 
 
 def test_a_picture_without_keypoints_shares_nothing() -> None:
     """Nothing is confirmed without matches, not even with itself."""
     flat = _side(Image.new("RGB", SIZE, "grey"))
-    assert region.find(flat, flat, POLICY) is None
-    assert region.find(flat, _original(), POLICY) is None
+    assert shared_region.find(flat, flat, POLICY) is None
+    assert shared_region.find(flat, _original(), POLICY) is None
 
 
 def test_the_map_of_a_crop_is_exact() -> None:
     """Its corners lie within a pixel of the place it was cut from."""
-    found = region.find(_side(_photo(11).crop((100, 60, 340, 260))), _original(), POLICY)
+    found = shared_region.find(_side(_photo(11).crop((100, 60, 340, 260))), _original(), POLICY)
     assert found is not None
     corners = homography.project(found.points.matrix, np.array([[0.0, 0], [239, 199]]))
     assert np.abs(corners - [[100, 60], [339, 259]]).max() < 1.0

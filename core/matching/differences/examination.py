@@ -8,13 +8,13 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
-from core.matching import relation
-from core.matching.homography import Map, Points, corners, invert, project
-from core.matching.overlay import Flow
-from core.matching.picture_continuity import continuing_sides
-from core.matching.pixel_comparison import Measurement, measure
-from core.matching.region_merging import merge_regions
-from core.matching.relation import Finding
+from core.matching.differences import relation
+from core.matching.differences.picture_continuity import continuing_sides
+from core.matching.differences.pixel_comparison import Measurement, measure
+from core.matching.differences.region_merging import merge_regions
+from core.matching.differences.relation import Finding
+from core.matching.regions.homography import Map, Points, corners, invert, project
+from core.matching.regions.overlay import Flow
 from core.types import Box, ChangedRegion, ChangeKind, Pixels
 
 _CELL, _SPAN = 0.8, 0.9

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.matching.homography import Map, Size
+from core.matching.regions.homography import Map, Size
 from core.types import Pixels
 
 FEW = 8

@@ -11,8 +11,8 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from core.matching.color_transfer import luma
-from core.matching.overlay import Flags, Floats
+from core.matching.differences.color_transfer import luma
+from core.matching.regions.overlay import Flags, Floats
 
 _WINDOW = 9
 """Side of a window in pixels: about one letter of small print."""

@@ -7,11 +7,11 @@ from typing import get_args
 import cv2
 import numpy as np
 
-from core.matching import pair_geometry
-from core.matching.differences import examine
-from core.matching.homography import Map
-from core.matching.statements import caption_edge, statements
-from core.matching.wording import words
+from core.matching.differences import pair_geometry
+from core.matching.differences.examination import examine
+from core.matching.differences.statements import caption_edge, statements
+from core.matching.differences.wording import words
+from core.matching.regions.homography import Map
 from core.types import Box, Pixels, Statement, StatementCode, Uncompared
 from tests.samples.pixel_pairs import HERE, photo
 

@@ -7,14 +7,20 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
-from core.matching import color_transfer, difference_regions, overlay, sharpness
-from core.matching.color_change import Colours, measure_colours
-from core.matching.color_transfer import largest, luma
-from core.matching.difference_regions import Region, Veil
-from core.matching.drawn_pictures import PhotographedShare, few_colours, flatness, photographed
-from core.matching.homography import Map
-from core.matching.overlay import Flags, Floats, Flow, Overlay
-from core.matching.print_comparison import compare_print
+from core.matching.differences import color_transfer, difference_regions, sharpness
+from core.matching.differences.color_change import Colours, measure_colours
+from core.matching.differences.color_transfer import largest, luma
+from core.matching.differences.difference_regions import Region, Veil
+from core.matching.differences.drawn_pictures import (
+    PhotographedShare,
+    few_colours,
+    flatness,
+    photographed,
+)
+from core.matching.differences.print_comparison import compare_print
+from core.matching.regions import overlay
+from core.matching.regions.homography import Map
+from core.matching.regions.overlay import Flags, Floats, Flow, Overlay
 from core.types import Pixels
 
 GRID = 448

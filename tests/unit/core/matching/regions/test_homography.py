@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from core.matching import homography
+from core.matching.regions import homography
 
 SLANTED = np.array([[0.9, 0.1, 20.0], [-0.05, 1.0, 8.0], [2e-4, 1e-4, 1.0]])
 

@@ -7,8 +7,8 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from core.matching.color_transfer import largest, luma
-from core.matching.overlay import Flags, Floats
+from core.matching.differences.color_transfer import largest, luma
+from core.matching.regions.overlay import Flags, Floats
 
 _BLOCK = 16
 """Side of a block in pixels."""
