@@ -77,6 +77,9 @@ class Store:
     """Appends that will land after their writer has given up waiting."""
     orphans: set[str] = field(default_factory=set)
     """Pictures whose writer died before it could look for a tombstone."""
+    purged_late: set[str] = field(default_factory=set)
+    """Pictures whose fingerprint was kept by a purge after another worker had deleted them: it
+    removes that again, unless it dies in between."""
 
     def accept(self, job: Job) -> None:
         """Make a job durable."""
@@ -103,6 +106,7 @@ class Blobs:
 
     def __init__(self, store: Store, gate: Gate = no_gate) -> None:
         self._objects = store.objects
+        self._purged_late = store.purged_late
         self._gate = gate
 
     def get(self, key: str) -> bytes:
@@ -118,6 +122,11 @@ class Blobs:
     def exists(self, names: Sequence[str]) -> list[bool]:
         self._gate("exists")
         return [name in self._objects for name in names]
+
+    def note_late_purge(self, image_id: str) -> None:
+        """Note that a purge kept a fingerprint that a delete had removed before."""
+        if keys.tombstone(TENANT, image_id) in self._objects:
+            self._purged_late.add(image_id)
 
     def made_again(self, image_id: str) -> list[str]:
         """List the fingerprints of a picture beside that of its upload."""
@@ -382,7 +391,10 @@ class Shelf:
         """Keep the fingerprint, set the mark, remove the rest."""
         picture = self.picture(image_id, remade)
         if picture is not None:
-            self._blobs.put([(keys.kept(TENANT, image_id), picture.encode())])
+            try:
+                self._blobs.put([(keys.kept(TENANT, image_id), picture.encode())])
+            finally:
+                self._blobs.note_late_purge(image_id)
         self._blobs.create_many([(keys.purged(TENANT, image_id), b"")])
         self._blobs.delete(
             [keys.derived(TENANT, image_id, "fingerprint"), *self._blobs.made_again(image_id)]
