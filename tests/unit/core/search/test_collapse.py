@@ -13,7 +13,7 @@ from core.ports import Filters
 from core.search import execution
 from tests.doubles.records import image_id
 from tests.doubles.small_service import Service
-from tests.unit.core.search.library import (
+from tests.unit.core.search.stored_pictures import (
     found,
     hits,
     picture,

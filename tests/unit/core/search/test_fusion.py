@@ -10,7 +10,7 @@ from core.search.fusion import fuse, without_hubs
 from core.search.request import SearchRequest
 from core.search.searcher import Searcher
 from tests.doubles.small_service import Service
-from tests.unit.core.search.library import (
+from tests.unit.core.search.stored_pictures import (
     TENANT,
     seen,
     zoo,

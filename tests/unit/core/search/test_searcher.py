@@ -25,7 +25,7 @@ from core.types import MODEL_OFF, Absent
 from tests.doubles.records import image_id, tombstone
 from tests.doubles.small_service import Service
 from tests.samples.pictures import png
-from tests.unit.core.search.library import (
+from tests.unit.core.search.stored_pictures import (
     TENANT,
     flat,
     found,

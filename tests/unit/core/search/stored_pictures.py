@@ -1,4 +1,4 @@
-"""A small library of pictures to search in, in the index and in the tail of the log."""
+"""Stored pictures to search in, in the index and in the tail of the log."""
 
 from __future__ import annotations
 
