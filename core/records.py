@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 
 from msgspec import UNSET, Struct, UnsetType
 
+from core.evidence import Evidence
 from core.keys import is_caption
 from core.types import (
     COPY_KINDS,
@@ -13,7 +14,6 @@ from core.types import (
     ChosenSpace,
     Content,
     Decision,
-    Evidence,
     Fingerprint,
     Match,
     Remade,

@@ -15,10 +15,11 @@ from pathlib import Path
 
 from PIL import Image
 
+from core.evidence import Evidence
 from core.imaging.decoding import beginning, whole
 from core.matching.candidates import worth
 from core.matching.policy import Policy
-from core.types import Evidence, Hit, Verdict
+from core.types import Hit, Verdict
 from evaluation import pairwise
 from evaluation.banned import BanCheck
 from evaluation.duplicates_plan import DuplicatesPlan

@@ -9,8 +9,9 @@ from random import Random
 
 from PIL import Image
 
+from core.evidence import Evidence
 from core.matching.policy import Policy
-from core.types import Evidence, Verdict
+from core.types import Verdict
 from evaluation import pairwise
 from evaluation.edits import EDITS, jpeg
 from evaluation.instance import COPIES, Instance, StoredPicture

@@ -11,12 +11,13 @@ import cv2
 from msgspec import Struct
 
 from core.errors import SeenitError
+from core.evidence import Comparison
 from core.fingerprint.fingerprint import decode_preview, encode_preview, fingerprint
 from core.fingerprint.keypoints import detail
 from core.imaging import large_preview
 from core.matching.alignment import AlignedPicture, align
 from core.matching.policy import Policy
-from core.types import Comparison, Hit, Limits
+from core.types import Hit, Limits
 
 _FEW = 40
 """Pictures below which starting other processes takes longer than the work itself."""

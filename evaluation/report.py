@@ -10,7 +10,8 @@ from typing import Literal
 from msgspec import Struct
 from PIL import Image
 
-from core.types import Box, Evidence, Kind, StatementCode
+from core.evidence import Box, Evidence, StatementCode
+from core.types import Kind
 
 _SHOWN = 256
 """Long side in pixels of a picture on a contact sheet."""

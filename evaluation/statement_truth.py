@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from core.types import Box, ChangedRegion, Evidence, Statement, StatementCode
+from core.evidence import Box, ChangedRegion, Evidence, Statement, StatementCode
 from evaluation.edits.truth import Truth
 from evaluation.report import Proportion, RegionTruth, StatementTruth
 

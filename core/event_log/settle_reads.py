@@ -12,10 +12,11 @@ import msgspec
 from core import keys
 from core.errors import MissingError
 from core.event_log.overlay_state import OverlayLayer
+from core.evidence import Comparison
 from core.keys import is_caption
 from core.ports import Blobs, Index
 from core.records import Ended, Fields, Job, State, caption
-from core.types import ActiveSpaces, Candidates, Comparison, Hit, Query, Remade, SpaceKind
+from core.types import ActiveSpaces, Candidates, Hit, Query, Remade, SpaceKind
 
 Kind = list[State]
 """Records of one digest with the same original and decision, oldest first: of a hundred thousand

@@ -15,16 +15,9 @@ from msgspec.structs import replace
 
 from core.event_log.overlay_state import OverlayLayer
 from core.event_log.settle_reads import Kind, OverlayLayers, SettleSource
+from core.evidence import Comparison
 from core.records import Ended, State, Tombstone
-from core.types import (
-    ActiveSpaces,
-    Candidates,
-    Comparison,
-    Hit,
-    Query,
-    Remade,
-    SpaceKind,
-)
+from core.types import ActiveSpaces, Candidates, Hit, Query, Remade, SpaceKind
 
 Worth = Callable[[Sequence[Hit], str | None], AbstractSet[str]]
 """Selects the image_ids worth an alignment among hits in a space."""

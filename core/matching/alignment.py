@@ -13,6 +13,7 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
+from core.evidence import Comparison, Evidence, Signal, Statement, Support, Turn, Uncompared
 from core.fingerprint import keypoints
 from core.fingerprint.keypoints import DetailKeypoints
 from core.fingerprint.phash import hamming
@@ -25,17 +26,7 @@ from core.matching.regions import homography, overlay, plain_pictures, shared_re
 from core.matching.regions.homography import Map
 from core.matching.regions.overlay import Flow
 from core.matching.regions.shared_region import SharedRegion, Side, size_of
-from core.types import (
-    Comparison,
-    Evidence,
-    Hit,
-    Pixels,
-    Signal,
-    Statement,
-    Support,
-    Turn,
-    Uncompared,
-)
+from core.types import Hit, Pixels
 
 TURNS: tuple[Turn, ...] = get_args(Turn)
 

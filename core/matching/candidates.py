@@ -13,23 +13,13 @@ from functools import lru_cache
 import numpy as np
 from msgspec.structs import replace
 
+from core.evidence import Comparison, Evidence, Signal, Statement, StatementCode
 from core.fingerprint.visual_words import query_sketches, sketch
 from core.matching import hough_voting
 from core.matching.differences.wording import words
 from core.matching.policy import Policy
 from core.matching.regions import homography
-from core.types import (
-    Candidates,
-    Comparison,
-    Evidence,
-    Fingerprint,
-    Hit,
-    Query,
-    Signal,
-    Statement,
-    StatementCode,
-    Vector,
-)
+from core.types import Candidates, Fingerprint, Hit, Query, Vector
 
 _RANK = 60
 """Constant of reciprocal rank fusion: rank r counts 1 / (60 + r) (Cormack, Clarke and Buettcher

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from core.evidence import Comparison, Statement, Support
 from core.matching.differences.statements import CHANGES, whole_percent
 from core.matching.differences.wording import words
 from core.matching.policy import Policy
 from core.matching.regions.point_agreement import log_nfa
-from core.types import Comparison, Statement, Support
 
 _OTHERS = 2
 """Other anchors that make a point common property; one may be a copy that was stored before."""

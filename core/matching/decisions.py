@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
+from core.evidence import Evidence
 from core.records import State
-from core.types import Evidence, Value
+from core.types import Value
 
 STRICTNESS: dict[Value, int] = {"allow": 0, "review": 1, "block": 2}
 

@@ -10,22 +10,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from core.errors import MissingError
+from core.evidence import Comparison, Evidence, Signal, Statement
 from core.matching.candidates import unaligned
 from core.matching.decisions import STRICTNESS, Decisions, inherited, stricter
 from core.matching.differences.wording import words
 from core.records import LogPlace, State
-from core.types import (
-    Candidates,
-    Comparison,
-    Evidence,
-    Hit,
-    Kind,
-    Match,
-    Query,
-    Signal,
-    Statement,
-    Value,
-)
+from core.types import Candidates, Hit, Kind, Match, Query, Value
 
 _SAME = frozenset(("same_file", "same_pixels"))
 """Statements of a twin, which one of an earlier twin does not repeat."""

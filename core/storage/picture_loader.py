@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from core.errors import CorruptError, MissingError, SeenitError
+from core.evidence import Comparison
 from core.fingerprint.fingerprint import decode_preview
 from core.fingerprint.keypoints import KEYPOINTS_VERSION, DetailKeypoints, detail
 from core.imaging import large_preview
@@ -17,7 +18,7 @@ from core.matching.policy import Policy
 from core.ports import KeypointExtractor
 from core.records import Fields
 from core.storage.picture_store import PictureStore
-from core.types import Comparison, Hit, Pixels, Query, Remade
+from core.types import Hit, Pixels, Query, Remade
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 from PIL import Image
 
-from core.types import ChangeKind, StatementCode
+from core.evidence import ChangeKind, StatementCode
 from evaluation import synthetic_photos
 
 Map = NDArray[np.floating[Any]]

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from core.types import StatementCode
+from core.evidence import StatementCode
 from evaluation.edits.canvas import Canvas, levels_of
 
 

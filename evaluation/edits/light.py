@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
-from core.types import StatementCode
+from core.evidence import StatementCode
 from evaluation.edits.canvas import Canvas, Floats, Step, levels_of, picture
 
 _WEIGHTS = levels_of([0.299, 0.587, 0.114])

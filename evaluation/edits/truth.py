@@ -12,7 +12,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 from PIL import Image
 
-from core.types import ChangedRegion, ChangeKind, StatementCode
+from core.evidence import ChangedRegion, ChangeKind, StatementCode
 from evaluation.edits.canvas import GRID, Canvas, Floats, Map, levels_of
 
 _SIDE = 256

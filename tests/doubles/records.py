@@ -9,13 +9,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from core.evidence import Evidence
 from core.filters import ALLOWED
 from core.keys import is_caption
 from core.ports import CategoryCount, Filters, Index, SpaceCoverage, Stats
 from core.records import Fields, LogPlace, Outcome, Problem, Record, State, Tombstone, caption
 from core.types import (
     Decision,
-    Evidence,
     Features,
     Fingerprint,
     Hit,

@@ -17,9 +17,10 @@ from core.event_log.operations import TenantNow
 from core.event_log.projector import Projector
 from core.event_log.replay import replay
 from core.event_log.tail import LogFollower
+from core.evidence import Evidence
 from core.queries.snapshot import Snapshot
 from core.records import Entry, Job, Operation, State
-from core.types import COPY_KINDS, Evidence, Value
+from core.types import COPY_KINDS, Value
 from tests.doubles.every_pair import EveryPair
 from tests.simulation import world
 from tests.simulation.baton import Baton

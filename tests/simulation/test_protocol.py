@@ -17,7 +17,8 @@ from core.errors import SeenitError
 from core.event_log.settle_reads import SettleSource
 from core.event_log.settle_view import IndexView
 from core.event_log.tail import LogFollower, LogTail
-from core.types import Comparison, Hit, Query
+from core.evidence import Comparison
+from core.types import Hit, Query
 from tests.simulation.breaks import BREAKS
 from tests.simulation.case import VARIANT
 from tests.simulation.play import Choices, Parts, Play, Scenario

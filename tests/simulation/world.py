@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from msgspec import UNSET, UnsetType
 
 from core.event_log.decide import Claim
+from core.evidence import ChangedRegion, Comparison, Evidence
 from core.matching.verdict import Rules
 from core.records import (
     Embedded,
@@ -29,10 +30,7 @@ from core.records import (
 from core.types import (
     ActiveSpaces,
     Candidates,
-    ChangedRegion,
     ChosenSpace,
-    Comparison,
-    Evidence,
     Features,
     Fingerprint,
     Hit,

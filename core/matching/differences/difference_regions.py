@@ -8,11 +8,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from core.evidence import Box
 from core.matching.differences.color_transfer import largest, luma
 from core.matching.differences.drawn_pictures import inks
 from core.matching.regions.homography import Size
 from core.matching.regions.overlay import Flags, Floats, Overlay
-from core.types import Box
 
 Bits = NDArray[np.uint8]
 """(h, w) of 0 and 1."""

@@ -8,6 +8,7 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
+from core.evidence import Box, ChangedRegion, ChangeKind
 from core.matching.differences import relation
 from core.matching.differences.picture_continuity import continuing_sides
 from core.matching.differences.pixel_comparison import Measurement, measure
@@ -15,7 +16,7 @@ from core.matching.differences.region_merging import merge_regions
 from core.matching.differences.relation import Finding
 from core.matching.regions.homography import Map, Points, corners, invert, project
 from core.matching.regions.overlay import Flow
-from core.types import Box, ChangedRegion, ChangeKind, Pixels
+from core.types import Pixels
 
 _CELL, _SPAN = 0.8, 0.9
 """Share of the picture under which the original may be a cell of it, and share of a side that a

@@ -8,9 +8,10 @@ from typing import Literal
 import numpy as np
 from msgspec import Struct
 
+from core.evidence import Transform
 from core.matching.differences import picture_continuity
 from core.matching.regions.homography import Map, Points, area, corners, invert, overlap, project
-from core.types import Pixels, Transform
+from core.types import Pixels
 
 Surroundings = Literal["none", "picture", "frame"]
 """Matter of the query around the original: none, more of the same picture, or something else."""

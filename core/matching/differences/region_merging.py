@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from core.types import Box, ChangedRegion
+from core.evidence import Box, ChangedRegion
 
 
 def merge_regions(regions: Sequence[ChangedRegion], gap: float = 0.02) -> tuple[ChangedRegion, ...]:

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 from typing import Literal
 
+from core.evidence import ChangeKind
 from core.matching.differences.color_change import Colours
 from core.matching.differences.difference_regions import Region, Veil
 from core.matching.differences.pixel_comparison import Measurement
-from core.types import ChangeKind
 
 Finding = Literal["copy", "changed", "variant", "recoloured"]
 """copy: nothing but light, encoding and geometry differs. changed: a copy with other matter over

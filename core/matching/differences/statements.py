@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from core.evidence import Box, Statement, Uncompared
 from core.matching.differences.color_change import Colours
 from core.matching.differences.examination import Differences
 from core.matching.differences.pair_geometry import PairGeometry
 from core.matching.differences.pixel_comparison import Measurement
-from core.types import Box, Statement, Uncompared
 
 _UNCOMPARED = {
     "frames": Statement("uncompared_frames"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from core.types import Statement, StatementCode
+from core.evidence import Statement, StatementCode
 
 _WORDS: dict[StatementCode, str] = {
     "same_file": "the same file, byte for byte",

@@ -13,8 +13,8 @@ from adapters import wiring
 from adapters.reindex import rebuild
 from adapters.settings import Settings
 from api.app import create_app
+from core.evidence import Comparison, Evidence
 from core.storage.picture_loader import PictureLoader
-from core.types import Comparison, Evidence
 from tests.samples.pictures import jpeg, photo
 from worker.embedded import EmbeddedEngine
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.types import ChangedRegion, Evidence, Statement
+from core.evidence import ChangedRegion, Evidence, Statement
 from evaluation.edits import EDITS
 from evaluation.edits.truth import Truth
 from evaluation.report import Proportion

@@ -12,8 +12,8 @@ import pytest
 from msgspec.structs import replace
 from pydantic import TypeAdapter
 
+from core.evidence import Evidence
 from core.records import Fields, Record
-from core.types import Evidence
 from rag.providers.registry import FORMATS, Name
 from rag.tools import DEFINITIONS, RagTools, definitions, said, strict
 from tests.backends.requirements import absent

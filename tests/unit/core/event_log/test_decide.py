@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from core.evidence import Comparison, Evidence
 from core.matching.decisions import Decisions
 from core.records import LogPlace
-from core.types import Absent, Candidates, Comparison, Evidence, Hit, Match, Query
+from core.types import Absent, Candidates, Hit, Match, Query
 from tests.simulation.case import ALL, CAPTION, CHAIN, Case, state
 from tests.simulation.world import BROKEN, RULES, Relation, World, operation, upload
 

@@ -29,13 +29,14 @@ from core.event_log.ledger import Ledger
 from core.event_log.projector import Projector
 from core.event_log.replay import replay
 from core.event_log.tail import LogFollower
+from core.evidence import ChangedRegion, Comparison, Evidence
 from core.matching.candidates import fuse
 from core.matching.decisions import Decisions
 from core.matching.policy import POLICY
 from core.records import Entry, Fields, Job, Operation, State
 from core.storage.picture_loader import PictureLoader
 from core.storage.picture_store import PictureStore, StoredFingerprint
-from core.types import ChangedRegion, Comparison, Evidence, Hit, Query, Verdict
+from core.types import Hit, Query, Verdict
 from tests.simulation import stored, world
 from tests.simulation.play import Choices, Parts, Play, Scenario, Worker
 from tests.simulation.world import RULES, TENANT, operation, upload

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from core.evidence import Comparison, Evidence, Statement
 from core.matching.decisions import Decisions
 from core.records import LogPlace
-from core.types import Candidates, Comparison, Evidence, Hit, Query, Statement, Value
+from core.types import Candidates, Hit, Query, Value
 from tests.simulation.case import VARIANT, Case, state
 from tests.simulation.world import RULES, Relation, World, operation
 

@@ -5,9 +5,9 @@ from itertools import permutations
 import pytest
 from msgspec.structs import replace
 
+from core.evidence import ChangedRegion, Comparison, Evidence, Statement, Support
 from core.matching.common_points import without_common
 from core.matching.policy import POLICY
-from core.types import ChangedRegion, Comparison, Evidence, Statement, Support
 
 HEAD = tuple(range(60))
 """Points that every instance of the template shares."""

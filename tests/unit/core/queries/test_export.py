@@ -20,10 +20,11 @@ from adapters.export_writers import Format, column, writer
 from api.schemas import render
 from core import clock, keys
 from core.errors import MalformedError, SettingsError
+from core.evidence import Evidence
 from core.ports import Filters
 from core.queries.export import PAGE, Exported, Exporter, document, numbers, row
 from core.records import Fields, Record, Tombstone
-from core.types import Decision, Evidence, Match, Vector
+from core.types import Decision, Match, Vector
 from tests.doubles.records import OTHER, SPACE, image_id, moment, random_vector, record, tombstone
 from tests.doubles.small_service import Service, tail_of
 

@@ -10,12 +10,13 @@ import pytest
 from adapters.blobs.opening import open_blobs
 from core import keys
 from core.errors import DecoderKilledError, SeenitError
+from core.evidence import Comparison
 from core.fingerprint.fingerprint import decode_preview, encode_preview, fingerprint
 from core.fingerprint.keypoints import DetailKeypoints, detail
 from core.matching.policy import POLICY
 from core.storage.picture_loader import PictureLoader
 from core.storage.picture_store import PictureStore, StoredFingerprint
-from core.types import Comparison, Fingerprint, Hit, Limits, Query, Remade
+from core.types import Fingerprint, Hit, Limits, Query, Remade
 from tests.samples.pictures import jpeg, photo
 
 

@@ -9,6 +9,7 @@ import pytest
 from adapters.blobs.opening import open_blobs
 from core import keys
 from core.errors import MissingError
+from core.evidence import Comparison
 from core.fingerprint.fingerprint import encode_preview, fingerprint
 from core.fingerprint.keypoints import KEYPOINTS_VERSION, DetailKeypoints
 from core.matching.alignment import AlignedPicture, align
@@ -18,7 +19,7 @@ from core.records import Fields, LogPlace
 from core.storage import picture_loader
 from core.storage.picture_loader import PictureLoader
 from core.storage.picture_store import PictureStore, StoredFingerprint, StoredVector
-from core.types import Comparison, Hit, Limits, Query, Remade
+from core.types import Hit, Limits, Query, Remade
 from tests.doubles.records import record
 from tests.samples.pictures import TEMPLATES, jpeg, photo, png
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from core.evidence import Box
 from core.matching.differences import relation
 from core.matching.differences.difference_regions import Region
 from core.matching.differences.pixel_comparison import Measurement, measure
-from core.types import Box
 from tests.samples.pixel_pairs import HERE, photo
 
 _REGION = Region(

@@ -7,12 +7,13 @@ from typing import get_args
 import cv2
 import numpy as np
 
+from core.evidence import Box, Statement, StatementCode, Uncompared
 from core.matching.differences import pair_geometry
 from core.matching.differences.examination import examine
 from core.matching.differences.statements import caption_edge, statements
 from core.matching.differences.wording import words
 from core.matching.regions.homography import Map
-from core.types import Box, Pixels, Statement, StatementCode, Uncompared
+from core.types import Pixels
 from tests.samples.pixel_pairs import HERE, photo
 
 
