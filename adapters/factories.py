@@ -13,8 +13,9 @@ from adapters.embedding.visual import VisualEmbedder
 from adapters.settings import Settings
 from adapters.sqlite_index import SQLiteIndex
 from core.errors import SettingsError
+from core.index_port import ServiceIndex
 from core.matching.policy import POLICY
-from core.ports import Embedder, ServiceIndex, TextEmbedder
+from core.ports import Embedder, TextEmbedder
 from core.types import MODEL_OFF
 
 NEEDED = ("torch", "transformers")

@@ -44,6 +44,7 @@ from core.event_log.ledger import Ledger
 from core.event_log.projector import Projector
 from core.event_log.tail import LogFollower
 from core.imaging.previews import Previews
+from core.index_port import ServiceIndex
 from core.ingest.accept import Acceptor
 from core.ingest.backpressure import BacklogLimit, lying
 from core.ingest.check import Checker, Checks
@@ -52,7 +53,7 @@ from core.ingest.retention import Retention
 from core.ingest.sweeper import Sweeper
 from core.matching.candidates import fuse
 from core.matching.policy import POLICY
-from core.ports import Blobs, Embedder, Log, Progress, Queue, ServiceIndex, TextEmbedder
+from core.ports import Blobs, Embedder, Log, Progress, Queue, TextEmbedder
 from core.queries.jobs import JobReader
 from core.queries.records import RecordReader
 from core.queries.snapshot import Snapshots

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from core.ports import Filters, RecordCard
+from core.index_port import Filters, RecordCard
 from core.records import Fields, Record, State
 
 SHOWN = ("allow",)

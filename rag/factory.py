@@ -6,8 +6,8 @@ from typing import Protocol
 
 from core.calibration.store import CalibrationStore
 from core.imaging.previews import Previews
+from core.index_port import Index
 from core.ingest.check import Checks
-from core.ports import Index
 from core.queries.records import RecordReader
 from core.queries.snapshot import Snapshots
 from core.search.searcher import Embedders, Searcher

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from core import validation
 from core.errors import CorruptError, MalformedError, MissingError
 from core.imaging.previews import Previews
-from core.ports import Filters
+from core.index_port import Filters
 from core.queries import joined_views
 from core.queries.joined_views import RecordView
 from core.queries.snapshot import Snapshots

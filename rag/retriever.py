@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from core.calibration.store import CalibrationStore
 from core.errors import ConflictError, EmbedderUnavailableError, MalformedError, SeenitError
 from core.filters import SHOWN
-from core.ports import Filters, Index
+from core.index_port import Filters, Index
 from core.search.fusion import K, fuse
 from core.search.request import SearchRequest
 from core.search.searcher import Embedders, FoundPicture, Searcher

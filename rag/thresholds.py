@@ -9,7 +9,7 @@ import numpy as np
 
 from core.calibration.store import CalibrationStore
 from core.calibration.thresholds import CROWD, SHARE, crowd
-from core.ports import Index
+from core.index_port import Index
 from core.search.bands import DEFAULTS
 from core.search.execution import RankedList
 

@@ -18,8 +18,8 @@ from msgspec.structs import replace
 from core import validation
 from core.errors import MalformedError, MissingError, SeenitError
 from core.filters import SHOWN
+from core.index_port import Filters
 from core.ingest.check import Checks
-from core.ports import Filters
 from core.queries.joined_views import RecordView
 from core.queries.records import RecordReader
 from core.search.request import SearchRequest

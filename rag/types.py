@@ -8,7 +8,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from core.filters import SHOWN
-from core.ports import Filters
+from core.index_port import Filters
 from core.queries.joined_views import RecordView, shown
 from core.types import Vector
 

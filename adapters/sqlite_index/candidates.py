@@ -12,8 +12,8 @@ from adapters.sqlite_index.slot_map import Ints
 from adapters.sqlite_index.tenant_cache import TenantCache
 from adapters.sqlite_index.vector_search import VectorSearch
 from core.errors import MalformedError
+from core.index_port import Neighbour
 from core.matching.policy import Policy
-from core.ports import Neighbour
 from core.types import Hit, Query, Vector
 
 FEW = 16

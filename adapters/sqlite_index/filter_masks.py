@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from adapters.sqlite_index.slot_map import Ints
 from adapters.sqlite_index.vector_search import VectorSearch
-from core.ports import Filters
+from core.index_port import Filters
 
 _BATCH = 4_096
 """Rows copied at once."""

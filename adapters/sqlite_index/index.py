@@ -19,8 +19,8 @@ from adapters.sqlite_index.tenant_cache import TenantCache
 from adapters.sqlite_index.vector_search import VectorSearch
 from core.errors import IndexUnavailableError
 from core.filters import ALLOWED
+from core.index_port import Filters, Index, IndexPage, MissingVectors, Neighbour, RecordCard, Stats
 from core.matching.policy import Policy
-from core.ports import Filters, Index, IndexPage, MissingVectors, Neighbour, RecordCard, Stats
 from core.records import Outcome, Record, State, Tombstone
 from core.types import ActiveSpaces, Hit, Query, SpaceKind, Vector
 

@@ -12,7 +12,7 @@ import numpy as np
 from adapters.full_text import WEIGHTS, question_words
 from adapters.sqlite_index import schema
 from adapters.sqlite_index.slot_map import Ints
-from core.ports import Neighbour
+from core.index_port import Neighbour
 
 ENOUGH = 2_000
 """Records with one of the rarer words from which no others are ranked.

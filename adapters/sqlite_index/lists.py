@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from adapters.sqlite_index import mapping
-from core.ports import Filters
+from core.index_port import Filters
 
 _EQUAL = (
     "sha256",

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from adapters.full_text import indexed_texts
-from core.ports import RecordCard
+from core.index_port import RecordCard
 from core.records import Fields, Outcome, Record, State, embeddable_kinds, is_candidate
 from core.types import ActiveSpaces, Features, Fingerprint, Vector
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from adapters.sqlite_index import mapping
-from core.ports import CategoryCount, SpaceCoverage, Stats
+from core.index_port import CategoryCount, SpaceCoverage, Stats
 
 
 class _Count(NamedTuple):

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from core.ports import CategoryCount, SpaceCoverage, Stats
+from core.index_port import CategoryCount, SpaceCoverage, Stats
 
 
 class CountedRecord(NamedTuple):

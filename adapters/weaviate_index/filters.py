@@ -7,7 +7,7 @@ from typing import Any
 from weaviate.classes.query import Filter
 
 from adapters.weaviate_index.mapping import milliseconds
-from core.ports import Filters
+from core.index_port import Filters
 
 _EQUAL = (
     "category",

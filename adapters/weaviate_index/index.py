@@ -18,8 +18,8 @@ from adapters.weaviate_index.nodes import WeaviateNode
 from adapters.weaviate_index.projection import ProjectedEntry
 from adapters.weaviate_index.schema import GenerationTable, SchemaLayout
 from core.errors import IndexUnavailableError
+from core.index_port import Filters, Index, IndexPage, MissingVectors, Neighbour, RecordCard, Stats
 from core.matching.policy import Policy
-from core.ports import Filters, Index, IndexPage, MissingVectors, Neighbour, RecordCard, Stats
 from core.records import Outcome, Record, State, Tombstone
 from core.types import ActiveSpaces, Hit, Query, SpaceKind, Vector
 

@@ -13,7 +13,7 @@ from adapters.weaviate_index.mapping import WORDS, StoredRecord
 from adapters.weaviate_index.record_reads import LEAN, RecordReads
 from adapters.weaviate_index.stemming import stemmed
 from core.filters import passes
-from core.ports import Filters, Neighbour
+from core.index_port import Filters, Neighbour
 
 _WEIGHTED = [f"{name}^{weight:g}" for name, weight in zip(WORDS, WEIGHTS, strict=True)]
 _MORE = 16

@@ -15,7 +15,7 @@ from adapters.weaviate_index.range_paging import RangePaging
 from adapters.weaviate_index.record_reads import RecordReads
 from adapters.weaviate_index.tenant_state import TenantState
 from core.filters import passes
-from core.ports import Filters, IndexPage, MissingVectors
+from core.index_port import Filters, IndexPage, MissingVectors
 from core.records import Outcome, Record, State, embeddable_kinds
 
 RECORDS: Final = RangePaging(collections.RECORD, "accepted", "image_id", newest=True)

@@ -20,7 +20,7 @@ from msgspec import Raw, Struct
 
 from adapters.weaviate_index import visual_words
 from core.filters import card_of
-from core.ports import RecordCard
+from core.index_port import RecordCard
 from core.records import (
     Fields,
     Outcome,

@@ -13,7 +13,7 @@ from adapters.weaviate_index.candidates import FoundObject, check, nearest, stil
 from adapters.weaviate_index.mapping import StoredRecord
 from adapters.weaviate_index.record_reads import HELD, LEAN, RecordReads
 from core.filters import ALLOWED, passes
-from core.ports import Filters, Neighbour, RecordCard
+from core.index_port import Filters, Neighbour, RecordCard
 from core.types import COPY_KINDS, Vector
 
 _MORE = 16

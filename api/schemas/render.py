@@ -8,7 +8,7 @@ from api.schemas import images as schemas
 from api.schemas import stats as standing
 from core import records, types
 from core.errors import SeenitError
-from core.ports import CategoryCount
+from core.index_port import CategoryCount
 from core.queries.jobs import JobState, UnsettledError
 from core.queries.joined_views import JobView, OriginalView, RecordView
 from core.queries.records import DuplicateGroup, NearRecord, RecordPage, TenantCounts

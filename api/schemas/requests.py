@@ -16,7 +16,7 @@ from msgspec.structs import asdict, force_setattr
 from api.schemas.images import Image
 from core import clock
 from core.errors import MalformedError
-from core.ports import Filters
+from core.index_port import Filters
 from core.records import EXTERNAL_ID, Fields
 from core.search.request import Grouping, Metric, Mode, SearchRequest
 from core.types import Kind, Value

@@ -14,7 +14,7 @@ from benchmarks.data import models as weights
 from benchmarks.data.models import BenchmarkModel
 from benchmarks.report import Row, Run
 from benchmarks.service import TENANT, fill, ingest, services
-from core.ports import Filters
+from core.index_port import Filters
 from core.search.searcher import SearchRequest
 from evaluation.edits import EDITS, jpeg
 

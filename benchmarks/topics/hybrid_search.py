@@ -18,8 +18,8 @@ from adapters.settings import Settings
 from adapters.sqlite_index import SQLiteIndex
 from benchmarks.data import models, photos
 from benchmarks.report import Row, Run, fastest
+from core.index_port import Filters
 from core.matching.policy import POLICY
-from core.ports import Filters
 from core.queries.snapshot import Snapshots
 from core.records import Fields, Record
 from core.search.request import Mode, SearchRequest

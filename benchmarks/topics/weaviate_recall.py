@@ -18,8 +18,8 @@ from adapters.weaviate_index import WeaviateIndex, parse
 from benchmarks.data import crops, models, photos
 from benchmarks.data.photos import Kind, PhotoSource
 from benchmarks.report import Row, Run, seconds
+from core.index_port import Index
 from core.matching.policy import POLICY
-from core.ports import Index
 from core.records import Record
 from core.types import Fingerprint, Hit, Query, Vector
 from tests.backends import servers

@@ -16,7 +16,7 @@ from adapters.export_writers import TABLE, Format, writer
 from cli import connection, filter_options
 from cli.rendering import verdicts
 from core.errors import SeenitError
-from core.ports import Filters
+from core.index_port import Filters
 from core.queries.export import Exporter
 
 _SUFFIXES: dict[str, Format] = {".jsonl": "jsonl", ".parquet": "parquet", ".sql": "sql"}

@@ -19,7 +19,8 @@ from core.calibration.thresholds import BANK, CROWD, RATE, TWINS, Calibration, C
 from core.clock import now
 from core.embedding.pipeline import PIPELINE_VERSION
 from core.errors import ConflictError, EmbedderUnavailableError, MalformedError
-from core.ports import Filters, Index, TextEmbedder
+from core.index_port import Filters, Index
+from core.ports import TextEmbedder
 from core.records import Record
 from core.search.searcher import Embedders
 from core.types import SPACE_KINDS, Matrix, ReportProgress, SpaceKind, Vector

@@ -15,8 +15,9 @@ from core.event_log.ledger import Ledger
 from core.event_log.projector import Projector
 from core.event_log.settle_reads import lacking
 from core.fingerprint.fingerprint import decode_preview
+from core.index_port import Index
 from core.keys import is_caption
-from core.ports import Embedder, Index, TextEmbedder
+from core.ports import Embedder, TextEmbedder
 from core.records import Embedded, Job, State, caption
 from core.storage.picture_store import PictureStore, StoredVector
 from core.types import ReportProgress

@@ -19,7 +19,8 @@ from core.event_log.projector import Projector
 from core.fingerprint.visual_words import FEATURES_VERSION
 from core.image_formats import setting
 from core.imaging.decoding import NEWEST_PIXELS_VERSION
-from core.ports import Blobs, Filters, Index
+from core.index_port import Filters, Index
+from core.ports import Blobs
 from core.records import Job, Record, Refingerprinted
 from core.storage.picture_store import PictureStore, StoredFingerprint
 from core.types import Canonical, Fingerprint, ReportProgress

@@ -31,9 +31,10 @@ from core.event_log.projector import Projector
 from core.event_log.settle_reads import AnchorPool, Fuse, LoadsPictures, SettleSource
 from core.event_log.settle_view import IndexView
 from core.event_log.tail import BehindError, LogFollower, LogTail, ending, format_of
+from core.index_port import Index
 from core.matching.verdict import Rules, look
 from core.metrics import UNMETERED, Meter, timed
-from core.ports import Blobs, Index, Log
+from core.ports import Blobs, Log
 from core.records import ENTRY_BYTES, ENTRY_OPERATIONS, Entry, Operation
 from core.types import Absent, Decision, Query, Verdict
 

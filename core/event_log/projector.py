@@ -16,8 +16,9 @@ from core.errors import SeenitError, UnavailableError
 from core.event_log import audit
 from core.event_log.decide import laid
 from core.event_log.tail import LogFollower, check
+from core.index_port import Index
 from core.metrics import UNMETERED, Meter, timed
-from core.ports import Blobs, Index, Log
+from core.ports import Blobs, Log
 from core.records import Entry, Operation, Record, State
 from core.types import Remade
 

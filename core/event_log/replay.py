@@ -9,7 +9,8 @@ from core.errors import CorruptError
 from core.event_log.decide import laid
 from core.event_log.projector import Objects
 from core.event_log.tail import check, nonce_of
-from core.ports import Index, Log
+from core.index_port import Index
+from core.ports import Log
 
 logger = logging.getLogger(__name__)
 

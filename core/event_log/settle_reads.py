@@ -13,8 +13,9 @@ from core import keys
 from core.errors import MissingError
 from core.event_log.overlay_state import OverlayLayer
 from core.evidence import Comparison
+from core.index_port import Index
 from core.keys import is_caption
-from core.ports import Blobs, Index
+from core.ports import Blobs
 from core.records import Ended, Fields, Job, State, caption
 from core.types import ActiveSpaces, Candidates, Hit, Query, Remade, SpaceKind
 

@@ -8,8 +8,9 @@ from typing import NamedTuple
 from core.errors import CorruptError, IndexUnavailableError
 from core.event_log.decide import apply
 from core.event_log.overlay_state import OverlayLayer
+from core.index_port import Index
 from core.lru_cache import LRUCache
-from core.ports import Index, Log
+from core.ports import Log
 from core.records import FORMAT, Entry, Operation
 
 LONGEST = 4_000

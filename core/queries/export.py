@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from core.filters import card, passes
-from core.ports import Filters
+from core.index_port import Filters
 from core.queries import joined_views
 from core.queries.joined_views import OriginalView, RecordView
 from core.queries.snapshot import Place, Snapshot, place

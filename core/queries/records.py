@@ -9,7 +9,7 @@ from typing import NamedTuple
 from core.cursor import decode, encode
 from core.errors import ConflictError, GoneError, MissingError
 from core.filters import SHOWN
-from core.ports import Filters, Neighbour, Stats
+from core.index_port import Filters, Neighbour, Stats
 from core.queries import joined_views
 from core.queries.jobs import JobReader, JobState, UnsettledError
 from core.queries.joined_views import JobView, OriginalView, RecordView

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 from core.event_log.tail import LogTail
 from core.filters import card, passes
-from core.ports import Filters, Index, RecordCard
+from core.index_port import Filters, Index, RecordCard
 from core.records import Outcome, Record, State, Tombstone
 from core.storage.picture_store import PictureStore
 from core.types import ActiveSpaces, SpaceKind, Vector

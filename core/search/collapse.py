@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from core.filters import passes, shows
-from core.ports import Filters, Neighbour, RecordCard
+from core.index_port import Filters, Neighbour, RecordCard
 from core.queries.snapshot import Snapshot
 
 

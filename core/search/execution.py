@@ -9,7 +9,7 @@ import numpy as np
 from msgspec import Struct
 
 from core.filters import card, passes, shows
-from core.ports import Filters, Neighbour
+from core.index_port import Filters, Neighbour
 from core.queries import joined_views
 from core.queries.joined_views import RecordView
 from core.queries.snapshot import Snapshot

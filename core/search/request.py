@@ -9,7 +9,7 @@ from typing import Literal
 from msgspec import Struct
 
 from core.errors import MalformedError
-from core.ports import Filters
+from core.index_port import Filters
 from core.types import SPACE_KINDS, Vector
 
 Mode = Literal["hybrid", "visual", "caption", "keyword"]

@@ -16,8 +16,9 @@ from adapters.blobs.opening import open_blobs
 from adapters.sqlite_index import SQLiteIndex
 from adapters.weaviate_index import WeaviateIndex, WeaviateNode, parse
 from adapters.weaviate_index.collections import HEAD, META, OF_TENANTS
+from core.index_port import ServiceIndex
 from core.matching.policy import Policy
-from core.ports import Blobs, ServiceIndex
+from core.ports import Blobs
 from tests.backends import servers
 
 Opens = Callable[[], ServiceIndex]

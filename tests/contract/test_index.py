@@ -11,7 +11,7 @@ import pytest
 
 from adapters.sqlite_index import SQLiteIndex
 from core.errors import IndexUnavailableError
-from core.ports import Filters, Index, IndexPage, ServiceIndex
+from core.index_port import Filters, Index, IndexPage, ServiceIndex
 from core.records import EXTERNAL_ID, Fields, State
 from tests.doubles import records as made
 from tests.doubles.records import OTHER, SPACE, image_id, outcome, put, query, record, tombstone

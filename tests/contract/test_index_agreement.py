@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core.filters import card
+from core.index_port import Filters, Index, RecordCard
 from core.matching.policy import Policy
-from core.ports import Filters, Index, RecordCard
 from core.records import Fields, Record
 from core.types import Value, Vector
 from tests.doubles import records as made

@@ -10,9 +10,9 @@ from PIL import Image, ImageOps
 
 from core.errors import MalformedError
 from core.fingerprint.visual_words import extract
+from core.index_port import Index, Neighbour
 from core.matching.candidates import measure
 from core.matching.policy import Policy
-from core.ports import Index, Neighbour
 from core.types import Features, Fingerprint, Hit, Remade
 from evaluation.synthetic_photos import photo
 from tests.doubles import records as made

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from adapters.sqlite_index import SQLiteIndex
 from core.filters import card, passes
+from core.index_port import Filters, Index
 from core.matching.policy import POLICY
-from core.ports import Filters, Index
 from core.records import Fields, Record
 from tests.doubles import records as made
 from tests.doubles.records import SPACE, image_id, record, tombstone

@@ -11,8 +11,8 @@ import numpy as np
 
 from core.evidence import Evidence
 from core.filters import ALLOWED
+from core.index_port import CategoryCount, Filters, Index, SpaceCoverage, Stats
 from core.keys import is_caption
-from core.ports import CategoryCount, Filters, Index, SpaceCoverage, Stats
 from core.records import Fields, LogPlace, Outcome, Problem, Record, State, Tombstone, caption
 from core.types import (
     Decision,

@@ -14,7 +14,7 @@ import msgspec
 from core import keys
 from core.errors import ExistsError, MissingError, StoreUnavailableError
 from core.evidence import Comparison, Evidence
-from core.ports import MissingVectors
+from core.index_port import MissingVectors
 from core.records import Entry, Fields, Job, Outcome, Record, State, Tombstone
 from core.types import ActiveSpaces, Hit, Query, Remade
 from tests.simulation.world import TENANT, Relation, fingerprint, measure, of_state, picture_of

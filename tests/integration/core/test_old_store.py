@@ -27,7 +27,7 @@ from core.fingerprint.fingerprint import decode_preview
 from core.fingerprint.visual_words import FEATURES_VERSION
 from core.imaging import large_preview
 from core.imaging.decoding import NEWEST_PIXELS_VERSION
-from core.ports import Filters
+from core.index_port import Filters
 from core.records import Record
 from tests.doubles.toy_embedder import ToyEmbedder
 from tests.samples.make_store import TENANT, Maker, drawing, settings

@@ -17,7 +17,7 @@ from core import keys
 from core.errors import MalformedError
 from core.fingerprint.fingerprint import encode_preview
 from core.imaging.previews import Previews
-from core.ports import Filters
+from core.index_port import Filters
 from core.records import Fields, Record, Tombstone
 from core.storage.signed_urls import URLSigner
 from core.types import Pixels, Remade, Vector

@@ -21,8 +21,8 @@ from core.errors import (
     MissingError,
 )
 from core.event_log.tail import LogTail
+from core.index_port import Filters
 from core.matching.policy import POLICY
-from core.ports import Filters
 from core.queries.snapshot import Snapshots
 from core.records import Fields, Record, caption
 from core.search.searcher import Searcher

@@ -27,8 +27,8 @@ from adapters.weaviate_index import (
 from adapters.weaviate_index.client import WeaviateCluster
 from adapters.weaviate_index.mapping import key
 from core.errors import IndexUnavailableError, SettingsError
+from core.index_port import Filters, ServiceIndex
 from core.matching.policy import Policy
-from core.ports import Filters, ServiceIndex
 from core.records import Fields, Record
 from tests.backends import servers
 from tests.backends.server_process import wait

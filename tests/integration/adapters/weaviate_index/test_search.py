@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from adapters.weaviate_index import WeaviateIndex, collections
-from core.ports import Filters
+from core.index_port import Filters
 from core.records import Fields
 from tests.doubles import records as made
 from tests.doubles.records import SPACE, image_id, put, record

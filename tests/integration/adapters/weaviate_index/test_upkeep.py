@@ -23,8 +23,8 @@ from adapters.weaviate_index import (
 from adapters.weaviate_index.generation import Generation
 from adapters.weaviate_index.projection import ProjectedEntry, ProjectionPlan
 from core.errors import IndexUnavailableError
+from core.index_port import Filters
 from core.matching.policy import Policy
-from core.ports import Filters
 from core.records import Fields, Record
 from tests.backends import servers
 from tests.doubles.records import fingerprint, image_id, query, record

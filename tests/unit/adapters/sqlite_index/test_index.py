@@ -18,8 +18,8 @@ import pytest
 from adapters.sqlite_index import SQLiteIndex, keyword_search, lists, schema
 from core.errors import IndexUnavailableError
 from core.fingerprint.visual_words import extract
+from core.index_port import Filters
 from core.matching.policy import POLICY
-from core.ports import Filters
 from core.records import Fields
 from evaluation.synthetic_photos import photo
 from tests.doubles import records as made

@@ -21,7 +21,7 @@ from api.schemas import render
 from core import clock, keys
 from core.errors import MalformedError, SettingsError
 from core.evidence import Evidence
-from core.ports import Filters
+from core.index_port import Filters
 from core.queries.export import PAGE, Exported, Exporter, document, numbers, row
 from core.records import Fields, Record, Tombstone
 from core.types import Decision, Match, Vector

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from core import cursor, keys
 from core.errors import ConflictError, GoneError, MalformedError, MissingError
-from core.ports import Filters
+from core.index_port import Filters
 from core.queries.jobs import UnsettledError
 from core.records import Fields, Job, Outcome, Record, Tombstone
 from tests.doubles.records import image_id, moment, outcome, random_vector, record, tombstone

@@ -9,7 +9,7 @@ import pytest
 from core.errors import (
     ConflictError,
 )
-from core.ports import Filters
+from core.index_port import Filters
 from core.search import execution
 from tests.doubles.records import image_id
 from tests.doubles.small_service import Service

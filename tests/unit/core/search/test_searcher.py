@@ -17,7 +17,7 @@ from core.errors import (
     MissingError,
     UnsupportedError,
 )
-from core.ports import Filters
+from core.index_port import Filters
 from core.search.bands import DEFAULTS, Bands
 from core.search.request import SearchRequest
 from core.search.searcher import Searcher

@@ -19,7 +19,7 @@ from litestar.testing import TestClient
 
 from api.app import create_app
 from core import keys
-from core.ports import Filters
+from core.index_port import Filters
 from core.records import Fields, Record
 from core.search.request import Grouping, Mode, SearchRequest
 from core.search.searcher import FoundPicture
