@@ -17,6 +17,10 @@ from core.errors import SettingsError
 
 GRACE_SECONDS = 10
 """Seconds that open requests may take to end after a stop signal."""
+KEEP_ALIVE_SECONDS = 75
+"""Seconds that an idle connection is kept; longer than clients keep theirs (httpx 5, Node 5, nginx
+and AWS load balancers 60), for who closes first must be the one that sends: a request on its way
+while the server closes is lost, and a POST may not be repeated blindly."""
 
 
 class HTTPServer(uvicorn.Server):
@@ -31,6 +35,7 @@ class HTTPServer(uvicorn.Server):
             http=HTTPProtocol,
             ws="none",
             proxy_headers=False,  # api/forwarding.py needs the true peer
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
         super().__init__(config)

@@ -18,9 +18,9 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-import uvicorn
 
 from api.app import THREADS, create_app
+from cli.server.http_server import HTTPServer
 from tests.backends.server_process import ROOT, free_ports, outside
 from tests.doubles.small_service import Service
 from tests.samples.pictures import photo, png
@@ -28,17 +28,6 @@ from tests.samples.pictures import photo, png
 PICTURE = png(photo(11, 64, 48))
 SECONDS = 60.0
 """For what takes a moment: a machine may be slow."""
-
-
-class Server(uvicorn.Server):
-    """A server that sets `up` when it listens."""
-
-    up = threading.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, then set `up`."""
-        await super().startup(sockets)
-        self.up.set()
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +42,11 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 def address(service: Service) -> Iterator[tuple[str, int]]:
     """Yield the address at which the app listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(create_app(service), log_config=None, ws="none", lifespan="on")
-        server = Server(config)
+        up = threading.Event()
+        server = HTTPServer(create_app(service), up.set)
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
-        assert server.up.wait(SECONDS)
+        assert up.wait(SECONDS)
         yield listener.getsockname()
         server.should_exit = True
         thread.join()

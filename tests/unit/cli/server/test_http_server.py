@@ -1,12 +1,13 @@
-"""The listening socket: what a connection accepted from it is like."""
+"""The listening socket and the server: what connections to them are like."""
 
 import asyncio
 import contextlib
 import socket
 
+import httpx
 import pytest
 
-from cli.server.http_server import listener, url
+from cli.server.http_server import HTTPServer, listener, url
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
@@ -34,6 +35,15 @@ def test_listener_connections_send_without_delay(host: str) -> None:
     with listener(host, 0) as bound:
         assert url(bound).startswith("http://")
         assert asyncio.run(accepted(bound.dup()))
+
+
+def test_idle_connections_outlive_those_of_clients() -> None:
+    """If the server closed first, a request already on its way would be lost."""
+    client = httpx.Limits()
+    load_balancer = 60.0
+    server = HTTPServer(object(), lambda: None)
+    assert client.keepalive_expiry is not None
+    assert server.config.timeout_keep_alive > max(client.keepalive_expiry, load_balancer)
 
 
 def _has_ipv6() -> bool:
