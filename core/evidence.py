@@ -82,6 +82,7 @@ StatementCode = Literal[
     "other_content",
     "other_colours",
     "other_view",
+    "same_layout",
     "small_print",
     "uncompared_frames",
     "uncompared_transparency",

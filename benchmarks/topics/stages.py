@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from statistics import fmean, median
 from typing import TypeVar
@@ -17,11 +17,12 @@ from benchmarks.data import photos
 from benchmarks.data.photos import PhotoSource
 from benchmarks.report import Row, Run
 from benchmarks.service import TENANT, fill, services
+from core.evidence import Comparison
 from core.fingerprint import phash, visual_words
 from core.fingerprint.fingerprint import encode_preview, fingerprint
 from core.fingerprint.pdq import pdq
 from core.imaging.decoding import decode
-from core.types import Limits, Query
+from core.types import Hit, Limits, Query
 
 STORED, STORED_QUICK = 1_600, 24
 UPLOADS, UPLOADS_QUICK = 48, 6
@@ -89,9 +90,9 @@ def counted(built: Services) -> dict[str, int]:
     sight, index = built.ledger._sight, built.index
     align, hits = sight.align, index.find_candidates
 
-    def aligning(*given: object) -> object:
-        counts["compared"] += 1
-        return align(*given)  # type: ignore[arg-type] # passed on as they come
+    def aligning(tenant: str, query: Query, given: Sequence[Hit]) -> list[Comparison]:
+        counts["compared"] += len(given)
+        return align(tenant, query, given)
 
     def hitting(*given: object, **named: object) -> object:
         found = hits(*given, **named)  # type: ignore[arg-type] # likewise

@@ -23,6 +23,8 @@ Kind = list[State]
 """Records of one digest with the same original and decision, oldest first: of a hundred thousand
 copies of a file a verdict compares one."""
 Fuse = Callable[[Sequence[Hit]], Candidates]
+_Compared = tuple[str, Remade | None, tuple[tuple[str, Remade | None], ...]]
+"""A picture and the candidates that it was compared with, by the pixels that each one has."""
 OverlayLayers = tuple[OverlayLayer, ...]
 PART = 1_000
 """Records without a vector that are read at a time."""
@@ -43,8 +45,8 @@ def lacking(index: Index, tenant: str, space_id: str) -> Iterator[State]:
 class LoadsPictures(Protocol):
     """The reads of settling beyond states: pictures and their fields."""
 
-    def align(self, tenant: str, query: Query, hit: Hit) -> Comparison:
-        """Align a picture with a hit and compare them: a pure function of the two."""
+    def align(self, tenant: str, query: Query, hits: Sequence[Hit]) -> list[Comparison]:
+        """Align a picture with hits and compare them, in order: a pure function of them all."""
 
     def prepare(
         self, tenant: str, pairs: Sequence[tuple[Query, Hit]], *, urgent: bool = False
@@ -95,7 +97,7 @@ class SettleSource:
         self._gone: dict[str, bool] = {}
         self._queries: dict[tuple[str, Remade | None], Query] = {}
         self._hits: dict[tuple[str, tuple[str, ...]], list[Hit]] = {}
-        self._compared: dict[tuple[str, Remade | None, str, Remade | None], Comparison] = {}
+        self._compared: dict[_Compared, list[Comparison]] = {}
         self._gathered: dict[OverlayLayer, int] = {}
 
     def prefetch(self, queries: Sequence[Query]) -> None:
@@ -233,12 +235,12 @@ class SettleSource:
         if pairs:
             self._sight.prepare(self.tenant, pairs, urgent=urgent)
 
-    def compare(self, query: Query, hit: Hit) -> Comparison:
-        """Compare a picture with a candidate, each pair once."""
-        pair = (query.image_id, query.remade, hit.image_id, hit.remade)
-        if pair not in self._compared:
-            self._compared[pair] = self._sight.align(self.tenant, query, hit)
-        return self._compared[pair]
+    def compare(self, query: Query, hits: Sequence[Hit]) -> list[Comparison]:
+        """Compare a picture with candidates, the same ones once."""
+        key = (query.image_id, query.remade, tuple((hit.image_id, hit.remade) for hit in hits))
+        if key not in self._compared:
+            self._compared[key] = self._sight.align(self.tenant, query, hits)
+        return self._compared[key]
 
     def owner(self, image_id: str, fields: str | None) -> str | None:
         """Return the owner_id in a picture's fields."""

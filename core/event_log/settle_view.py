@@ -72,9 +72,10 @@ class IndexView:
         """Return the query of a picture. Raise MissingError if its fingerprint is not stored."""
         return self._source.query(image_id, self._remade(image_id))
 
-    def compare(self, query: Query, hit: Hit) -> Comparison:
-        """Align a picture with a candidate, as this view's states name its pixels, and compare."""
-        return self._source.compare(query, replace(hit, remade=self._remade(hit.image_id)))
+    def compare(self, query: Query, hits: Sequence[Hit]) -> list[Comparison]:
+        """Align a picture with candidates, as this view's states name their pixels, and compare."""
+        named = [replace(hit, remade=self._remade(hit.image_id)) for hit in hits]
+        return self._source.compare(query, named)
 
     def prepare(self, queries: Sequence[Query], worth: Worth, *, urgent: bool = False) -> None:
         """Have all that the comparisons of new pictures will need read and made at once.

@@ -6,7 +6,8 @@ differs inside and around it (`differences`)?
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import get_args
 
 import numpy as np
@@ -17,6 +18,7 @@ from core.evidence import Comparison, Evidence, Signal, Statement, Support, Turn
 from core.fingerprint import keypoints
 from core.fingerprint.keypoints import DetailKeypoints
 from core.fingerprint.phash import hamming
+from core.matching.common_points import rests_on_common
 from core.matching.differences import pair_geometry
 from core.matching.differences.examination import Differences, examine
 from core.matching.differences.statements import CHANGES, statements
@@ -56,6 +58,8 @@ class _Found(Struct, frozen=True):
     """A shared region as the evidence needs it."""
 
     matrix: Map
+    apart: float = 0.0
+    """Mean distance of the pixels under it, light aside; the order in which they are examined."""
     support: Support | None = None
     view: bool = False
     """Whether keypoints moved along one line, as in views from two places; in drawn pictures, print
@@ -66,11 +70,57 @@ class _Found(Struct, frozen=True):
     overlap: float | None = None
 
 
+class _Located(Struct, frozen=True):
+    """The answer to the first question for one candidate."""
+
+    found: _Found | None
+    """Region that is shared beyond chance, None if there is none."""
+    evidence: Evidence
+    support: Support | None
+    """Keypoints of the best region that was tried."""
+
+
 def align(query: AlignedPicture, candidate: AlignedPicture, hit: Hit, policy: Policy) -> Comparison:
     """Find the region that both pictures share, then what differs in it.
 
     Pure and deterministic: the same two pictures always give the same result, in any thread.
     """
+    (comparison,) = align_all(query, [(candidate, hit)], policy)
+    return comparison
+
+
+def align_all(
+    query: AlignedPicture, candidates: Sequence[tuple[AlignedPicture, Hit]], policy: Policy
+) -> list[Comparison]:
+    """Align a picture with candidates, in order; examine the closest of a template alone.
+
+    A picture whose layout a thousand others share has as many candidates as there may be, and to
+    examine one takes a tenth of a second. So the closest pixels come first, and what rests on
+    keypoints that `policy.examined` variants explain is another variant of the same layout.
+    """
+    located = [_locate(query, candidate, hit, policy) for candidate, hit in candidates]
+    results = [Comparison("unrelated", one.evidence, one.support) for one in located]
+    regions = [(n, one.found) for n, one in enumerate(located) if one.found is not None]
+    explained: Counter[int] = Counter()
+    for n, found in sorted(regions, key=lambda region: region[1].apart):
+        evidence = located[n].evidence
+        support = found.support
+        if support and rests_on_common(support, explained, policy.examined - 1, policy):
+            results[n] = _same_layout(evidence, support)
+            continue
+        results[n] = _examined(query, candidates[n][0], found, evidence)
+        if support and results[n].relation == "variant":
+            explained.update(support.points)
+    return results
+
+
+def _same_layout(evidence: Evidence, support: Support) -> Comparison:
+    said = (Statement("same_layout"),)
+    return Comparison("variant", replace(evidence, statements=said, words=words(said)), support)
+
+
+def _locate(query: AlignedPicture, candidate: AlignedPicture, hit: Hit, policy: Policy) -> _Located:
+    """Find the region that a picture shares with one candidate, and measure its evidence."""
     distances = [hamming(turn, candidate.turns[0]) for turn in query.turns]
     turn = int(np.argmin(distances))
     evidence = Evidence(
@@ -86,11 +136,10 @@ def align(query: AlignedPicture, candidate: AlignedPicture, hit: Hit, policy: Po
     if tried is not None:
         evidence = replace(evidence, inliers=tried.inliers, overlap=tried.overlap)
     close = distances[turn] <= policy.phash_radius
-    if found is None:
-        evidence = replace(evidence, signals=_signals(hit, close=close))
-        return Comparison("unrelated", evidence, tried.support if tried else None)
-    signals = _signals(hit, close=close, aligned=True)
-    return _examined(query, candidate, found, replace(evidence, signals=signals))
+    signals = _signals(hit, close=close, aligned=found is not None)
+    return _Located(
+        found, replace(evidence, signals=signals), None if tried is None else tried.support
+    )
 
 
 def _shared(
@@ -127,6 +176,7 @@ def _shared(
 def _found(shared: SharedRegion) -> _Found:
     return _Found(
         matrix=shared.points.matrix,
+        apart=shared.apart(),
         support=_support(shared),
         view=shared.points.sideways and shared.blocks.share < _PLANE,
         negative=shared.points.negative,
@@ -161,7 +211,7 @@ def _squeezed(query: Side, original: Side, turn: int, policy: Policy) -> SharedR
     return replace(found, points=replace(found.points, matrix=matrix / matrix[2, 2]))
 
 
-def _signals(hit: Hit, *, close: bool, aligned: bool = False) -> tuple[Signal, ...]:
+def _signals(hit: Hit, *, close: bool, aligned: bool) -> tuple[Signal, ...]:
     """Return the names of what found the two alike."""
     found: dict[Signal, bool] = {
         "phash": close,

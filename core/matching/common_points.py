@@ -8,7 +8,7 @@ connect to the picture is another instance of the template.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -41,15 +41,22 @@ def without_common(found: Sequence[Comparison], policy: Policy) -> list[Comparis
     ]
 
 
+def rests_on_common(
+    support: Support, explained: Mapping[int, int], others: int, policy: Policy
+) -> bool:
+    """Return whether chance would give the points as well that at most `others` explain."""
+    own = sum(explained.get(point, 0) <= others for point in support.points)
+    nfa = log_nfa(own, support.tentative, support.sample, support.area, policy.tolerance)
+    return nfa > policy.own
+
+
 def _is_common(
-    comparison: Comparison, own: Support, explained: Counter[int], policy: Policy
+    comparison: Comparison, own: Support, explained: Mapping[int, int], policy: Policy
 ) -> bool:
     if comparison.relation != "copy" or not comparison.evidence.changed_regions:
         return False
     # the candidate itself is one of those that explain its points
-    left = sum(explained[point] <= _OTHERS for point in own.points)
-    nfa = log_nfa(left, own.tentative, own.sample, own.area, policy.tolerance)
-    return nfa > policy.own
+    return rests_on_common(own, explained, _OTHERS, policy)
 
 
 def _variant(comparison: Comparison) -> Comparison:

@@ -88,6 +88,8 @@ class Policy(Struct, frozen=True, kw_only=True):
     """Share of all blocks, and of those without plain ground, that must."""
     shared: float = -15.0
     """Logarithm of the false alarms from which a map explains the points that follow it."""
+    examined: int = 3
+    """Closest variants of one layout that are examined; further ones rest on the same points."""
     own: float = -16.0
     """The same above which points that no other anchor explains prove nothing; measured: another
     instance of a template lies above it in 33 of 40, a copy of a stored one below -27 in 34 of 40.

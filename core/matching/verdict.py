@@ -59,8 +59,8 @@ class SeesPictures(Protocol):
     def near(self, query: Query) -> Candidates:
         """Return live anchors that take new copies, without the picture itself."""
 
-    def compare(self, query: Query, hit: Hit) -> Comparison:
-        """Align the picture with a candidate and compare."""
+    def compare(self, query: Query, hits: Sequence[Hit]) -> list[Comparison]:
+        """Align the picture with candidates and compare, in order."""
 
     def owner(self, image_id: str, fields: str | None) -> str | None:
         """Return the owner_id that the caller gave."""
@@ -146,13 +146,19 @@ class _Subject(NamedTuple):
         """Return whether both pictures have pixels to compare."""
         return not self.blind and state.content != "purged"
 
-    def compare(self, one: _Candidate) -> Comparison:
-        """Lay the picture over a candidate, where it is worth that and both have pixels."""
-        if one.worth and self.has_pixels(one.state):
-            return self.sees.compare(self.query, one.hit)
-        # The log decides whether there are pixels, not the objects that happen to remain: the
-        # verdict must not depend on the progress of a purge.
-        return unaligned(one.hit, "looks_alike" if self.has_pixels(one.state) else "no_pixels")
+    def compare(self, near: Sequence[_Candidate]) -> list[Comparison]:
+        """Lay the picture over the candidates that are worth it, where both have pixels.
+
+        The log decides whether there are pixels, not the objects that happen to remain: the verdict
+        must not depend on the progress of a purge.
+        """
+        hits = [one.hit for one in near if one.worth and self.has_pixels(one.state)]
+        compared = dict(zip(hits, self.sees.compare(self.query, hits), strict=True)) if hits else {}
+        return [
+            compared.get(one.hit)
+            or unaligned(one.hit, "looks_alike" if self.has_pixels(one.state) else "no_pixels")
+            for one in near
+        ]
 
     def aligned(self, one: _Candidate, comparison: Comparison) -> _AlignedHit:
         """Join a candidate with its comparison."""
@@ -201,7 +207,7 @@ def look(
         state = sees.state(hit.image_id) if worth or looks_alike(hit) else None
         if state is not None and state.anchor is not None and not state.closed:
             near.append(_Candidate(state, hit, state.anchor, worth))
-    judged = rules.judged([subject.compare(one) for one in near])
+    judged = rules.judged(subject.compare(near))
     laid = list(map(subject.aligned, near, judged))
     found = _copy(laid, rules) or _no_copy(laid, rules, looks_alike)
     return _listed(found, rules)._replace(truncated=candidates.truncated)

@@ -12,7 +12,7 @@ from core.fingerprint.fingerprint import decode_preview
 from core.fingerprint.keypoints import KEYPOINTS_VERSION, DetailKeypoints, detail
 from core.imaging import large_preview
 from core.lru_cache import LRUCache
-from core.matching.alignment import AlignedPicture, align
+from core.matching.alignment import AlignedPicture, align_all
 from core.matching.candidates import hopeful, unaligned
 from core.matching.policy import Policy
 from core.ports import KeypointExtractor
@@ -104,15 +104,25 @@ class PictureLoader:
         previews = self._fetch_to_align([key for key in keys if self._keypoints.get(key) is None])
         self._extract(previews, urgent=urgent)
 
-    def align(self, tenant: str, query: Query, hit: Hit) -> Comparison:
-        """Align a picture with a hit and compare them; without pixels nothing is confirmed."""
-        if not self._is_hopeful(tenant, query, hit):
-            return unaligned(hit, "looks_alike")
-        one = self._picture(tenant, query.image_id, query.remade)
-        other = self._picture(tenant, hit.image_id, hit.remade)
-        if one is None or other is None:
-            return unaligned(hit, "no_pixels")
-        return align(one, other, hit, self._policy)
+    def align(self, tenant: str, query: Query, hits: Sequence[Hit]) -> list[Comparison]:
+        """Align a picture with hits and compare, in order; without pixels nothing is confirmed."""
+        results: dict[int, Comparison] = {}
+        pairs: dict[int, tuple[AlignedPicture, Hit]] = {}
+        one: AlignedPicture | None = None
+        for n, hit in enumerate(hits):
+            if not self._is_hopeful(tenant, query, hit):
+                results[n] = unaligned(hit, "looks_alike")
+                continue
+            one = one or self._picture(tenant, query.image_id, query.remade)
+            other = self._picture(tenant, hit.image_id, hit.remade)
+            if one is None or other is None:
+                results[n] = unaligned(hit, "no_pixels")
+            else:
+                pairs[n] = other, hit
+        if one is not None and pairs:
+            compared = align_all(one, list(pairs.values()), self._policy)
+            results |= dict(zip(pairs, compared, strict=True))
+        return [results[n] for n in range(len(hits))]
 
     def _is_hopeful(self, tenant: str, query: Query, hit: Hit) -> bool:
         if hit.votes is not None:

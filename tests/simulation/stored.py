@@ -410,8 +410,11 @@ class Sight:
         self._shelf = shelf
         self._gate = gate
 
-    def align(self, _: str, query: Query, hit: Hit) -> Comparison:
-        """Compare by a pure function of the two while both are stored."""
+    def align(self, _: str, query: Query, hits: Sequence[Hit]) -> list[Comparison]:
+        """Compare by a pure function of two while both are stored."""
+        return [self._align(query, hit) for hit in hits]
+
+    def _align(self, query: Query, hit: Hit) -> Comparison:
         self._gate("compare")
         op_id = hit.remade.pixels if hit.remade else None
         other = self._store.objects.get(keys.derived(TENANT, hit.image_id, "fingerprint", op_id))

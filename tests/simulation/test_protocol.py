@@ -6,7 +6,7 @@ promises themselves, checked without the code under test.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
 
@@ -299,12 +299,15 @@ def _as_uploaded(self: IndexView, _: str) -> None:
     """Name no objects but those of the upload."""
 
 
-def _by_name(self: SettleSource, query: Query, hit: Hit) -> Comparison:
+def _by_name(self: SettleSource, query: Query, hits: Sequence[Hit]) -> list[Comparison]:
     """Remember a comparison by the pictures' names alone."""
-    pair = query.image_id, None, hit.image_id, None
-    if pair not in self._compared:
-        self._compared[pair] = self._sight.align(self.tenant, query, hit)
-    return self._compared[pair]
+    found = []
+    for hit in hits:
+        pair = query.image_id, None, ((hit.image_id, None),)
+        if pair not in self._compared:
+            self._compared[pair] = self._sight.align(self.tenant, query, [hit])
+        found += self._compared[pair]
+    return found
 
 
 @pytest.mark.parametrize(

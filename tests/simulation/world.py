@@ -249,10 +249,11 @@ class World:
             ]
         )
 
-    def compare(self, query: Query, hit: Hit) -> Comparison:
+    def compare(self, query: Query, hits: Sequence[Hit]) -> list[Comparison]:
         """Compare as the relation says."""
-        other = self.query(hit.image_id)
-        return self._relation.compare(picture_of(query.fingerprint), picture_of(other.fingerprint))
+        one = picture_of(query.fingerprint)
+        others = [picture_of(self.query(hit.image_id).fingerprint) for hit in hits]
+        return [self._relation.compare(one, other) for other in others]
 
     def owner(self, image_id: str, fields: str | None) -> str | None:
         """Return None: no picture has an owner."""

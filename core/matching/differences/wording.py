@@ -41,6 +41,7 @@ _WORDS: dict[StatementCode, str] = {
     "other_content": "the same layout or scene with other content in {percent} % of it",
     "other_colours": "the same thing in other colours",
     "other_view": "the same scene, seen from another place",
+    "same_layout": "the same layout; closer pictures of it were compared",
     "small_print": "the same layout, but its print is too small to compare",
     "uncompared_frames": "only one frame was compared",
     "uncompared_transparency": "what has the colour of its transparent ground was not compared",

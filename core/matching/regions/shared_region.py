@@ -66,6 +66,15 @@ class SharedRegion(Struct, frozen=True):
         """Compare the blocks of an overlay."""
         return cls(points, laid, block_agreement.agreement(laid))
 
+    def apart(self) -> float:
+        """Return the mean distance of the pixels under the map, local light and contrast aside."""
+        laid = self.overlay
+        here, there = (
+            overlay.normalised(overlay.grey(plane)) for plane in (laid.original, laid.picture)
+        )
+        apart = np.abs(here + there if self.points.negative else here - there)
+        return float(apart[laid.mask].mean()) if laid.mask.any() else 0.0
+
 
 def find(
     query: Side, original: Side, policy: Policy, *, negatives: bool = True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from msgspec.structs import replace
 
@@ -106,9 +108,9 @@ class Alike(World):
             )
         )
 
-    def compare(self, query: Query, hit: Hit) -> Comparison:
+    def compare(self, query: Query, hits: Sequence[Hit]) -> list[Comparison]:
         """Fail, as no candidate may be compared here."""
-        raise AssertionError((query, hit))
+        raise AssertionError((query, hits))
 
 
 def test_similar_is_what_looks_alike_without_being_confirmed() -> None:

@@ -48,8 +48,11 @@ class Guess(PictureLoader):
     `*` is a collage of the pictures whose letters follow.
     """
 
-    def align(self, tenant: str, query: Query, hit: Hit) -> Comparison:
+    def align(self, tenant: str, query: Query, hits: Sequence[Hit]) -> list[Comparison]:
         """Confirm by the first letter of their pixels."""
+        return [self._align(tenant, query, hit) for hit in hits]
+
+    def _align(self, tenant: str, query: Query, hit: Hit) -> Comparison:
         other = self.query(tenant, hit.image_id).fingerprint
         mine, letter = query.fingerprint.pixels_sha256[7:], other.pixels_sha256[7]
         alike = letter in (mine if mine[0] == "*" else mine[0])
@@ -408,11 +411,11 @@ def test_a_done_mark_whose_entry_is_gone_stops_the_tenant() -> None:
 class Verbose(stored.Sight):
     """Comparisons with evidence beyond measure."""
 
-    def align(self, tenant: str, query: Query, hit: Hit) -> Comparison:
+    def align(self, tenant: str, query: Query, hits: Sequence[Hit]) -> list[Comparison]:
         """Nearly a thousand changed regions."""
-        found = super().align(tenant, query, hit)
         regions = (ChangedRegion(0.123456789, 0.123456789, 0.123456789, 0.123456789),) * 900
-        return Comparison(found.relation, Evidence(changed_regions=regions))
+        evidence = Evidence(changed_regions=regions)
+        return [Comparison(one.relation, evidence) for one in super().align(tenant, query, hits)]
 
 
 class Recorded(stored.Sight):
@@ -429,12 +432,12 @@ class Recorded(stored.Sight):
         super().prepare(tenant, pairs, urgent=urgent)
         self.prepared.update((query.image_id, hit.image_id) for query, hit in pairs)
 
-    def align(self, tenant: str, query: Query, hit: Hit) -> Comparison:
-        """Note a pair that was not prepared."""
-        self.compared += 1
-        if (query.image_id, hit.image_id) not in self.prepared:
-            self.unprepared.append((query.image_id, hit.image_id))
-        return super().align(tenant, query, hit)
+    def align(self, tenant: str, query: Query, hits: Sequence[Hit]) -> list[Comparison]:
+        """Note pairs that were not prepared."""
+        pairs = [(query.image_id, hit.image_id) for hit in hits]
+        self.compared += len(pairs)
+        self.unprepared += [pair for pair in pairs if pair not in self.prepared]
+        return super().align(tenant, query, hits)
 
 
 def test_comparisons_of_a_batch_are_prepared_before_any_is_decided() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from msgspec.structs import replace
 
@@ -87,10 +89,10 @@ def test_a_variant_has_the_policys_decision(chosen: Value, beside_a_block: Value
 class SmallPrintWorld(World):
     """A world whose pictures bear print that is too small to compare."""
 
-    def compare(self, query: Query, hit: Hit) -> Comparison:
+    def compare(self, query: Query, hits: Sequence[Hit]) -> list[Comparison]:
         """Say so in the evidence."""
-        found = super().compare(query, hit)
-        return replace(found, evidence=Evidence(statements=(Statement("small_print"),)))
+        evidence = Evidence(statements=(Statement("small_print"),))
+        return [replace(found, evidence=evidence) for found in super().compare(query, hits)]
 
 
 def test_print_too_small_to_compare_is_reviewed() -> None:

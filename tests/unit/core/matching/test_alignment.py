@@ -11,11 +11,12 @@ from PIL import Image, ImageDraw, ImageFont
 from core.fingerprint import keypoints, phash
 from core.fingerprint.fingerprint import decode_preview, encode_preview, fingerprint
 from core.imaging import large_preview
-from core.matching.alignment import AlignedPicture, align
+from core.matching.alignment import AlignedPicture, align, align_all
 from core.matching.policy import POLICY
 from core.types import Hit, Limits
 from evaluation.edits import EDITS
 from evaluation.synthetic_photos import photo
+from evaluation.synthetic_templates import TEMPLATES
 from evaluation.synthetic_templates.screens import chat
 from tests.samples.pictures import jpeg, png
 
@@ -257,3 +258,16 @@ def test_print_that_moved_is_no_other_view() -> None:
     told = align(second, first, HIT, POLICY)
     assert told.relation == "variant"
     assert "other_view" not in {one.code for one in told.evidence.statements}
+
+
+def test_of_many_instances_of_a_template_the_closest_are_examined() -> None:
+    """The copy is found among them wherever it stands, and the rest are variants of one layout."""
+    forms = [_picture(TEMPLATES["forms"](seed)) for seed in range(7)]
+    image = TEMPLATES["forms"](4)
+    query = _picture(image.resize((image.width * 3 // 4, image.height * 3 // 4)))
+    told = align_all(query, [(form, HIT) for form in forms], POLICY)
+    assert [one.relation for one in told] == ["variant"] * 4 + ["copy"] + ["variant"] * 2
+    codes = [one.evidence.statements[0].code for one in told]
+    assert codes.count("same_layout") == 6 - POLICY.examined
+    again = align_all(query, [(form, HIT) for form in reversed(forms)], POLICY)
+    assert again[::-1] == told

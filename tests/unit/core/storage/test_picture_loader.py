@@ -41,7 +41,7 @@ def test_a_hopeless_candidate_ends_before_any_preview_is_read() -> None:
     loader = PictureLoader(store, POLICY, lambda _: None)
     query = Query(image_id="mine", fingerprint=mine)
     with loader.holding("t", [(query, encode_preview(canonical.preview))], stored=False):
-        found = loader.align("t", query, Hit(image_id="other", hamming=12, turn=0))
+        found = loader.align("t", query, [Hit(image_id="other", hamming=12, turn=0)])[0]
     assert (found.relation, found.evidence.signals) == ("unrelated", ("phash",))
     assert (found.evidence.hamming, found.evidence.words) == (12, "looks alike")
 
@@ -86,14 +86,14 @@ def test_keypoints_are_extracted_in_one_call_for_hopeful_candidates() -> None:
     loader.prepare("t", pairs)
     details = [keys.derived("t", name, "detail") for name in "abc"]
     assert (extractor.calls, blobs.exists(details)) == ([(2, False)], [True, True, False])
-    assert loader.align("t", *pairs[0]).confirmed
+    assert loader.align("t", pairs[0][0], [pairs[0][1]])[0].confirmed
     canonical, mine = fingerprint(jpeg(photo(0, 320, 240), 70), Limits())
     query = Query(image_id="checked", fingerprint=mine)
     again = PictureLoader(shelf, POLICY, lambda _: None, extractor=extractor)
     held = [(query, encode_preview(canonical.preview))]
     with again.holding("t", held, stored=False):
         again.prepare("t", [(query, Hit(image_id="b", votes=9))], urgent=True)
-        assert again.align("t", query, Hit(image_id="b", votes=9)).confirmed
+        assert again.align("t", query, [Hit(image_id="b", votes=9)])[0].confirmed
     assert extractor.calls[1:] == [(1, True)]
     assert blobs.exists([keys.derived("t", "checked", "detail")]) == [False]
 
@@ -114,6 +114,6 @@ def test_comparison_does_not_depend_on_where_keypoints_are_extracted(
         loader = PictureLoader(shelf, POLICY, lambda _: None, extractor=extractor)
         if prepared and extractor is not None:
             loader.prepare("t", pairs)
-        found.append([loader.align("t", *pair) for pair in pairs])
+        found.append(loader.align("t", one, [hit for _, hit in pairs]))
     assert [one.confirmed for one in found[0]] == [True, False, False]
     assert found[1] == found[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from core.errors import MissingError
 from core.evidence import Comparison
 from core.fingerprint.fingerprint import encode_preview, fingerprint
 from core.fingerprint.keypoints import KEYPOINTS_VERSION, DetailKeypoints
-from core.matching.alignment import AlignedPicture, align
+from core.matching.alignment import AlignedPicture, align_all
 from core.matching.policy import POLICY, Policy
 from core.ports import Blobs
 from core.records import Fields, LogPlace
@@ -153,7 +155,7 @@ def test_a_comparison_is_the_same_in_hand_and_on_the_shelf() -> None:
         gallery = PictureLoader(shelf, POLICY, lambda _: None)
         held = [(query(item), item.preview) for item in hands]
         with gallery.holding("t", held, stored=False):
-            results.append(gallery.align("t", query(one), Hit(image_id="b", hamming=0)))
+            results.append(gallery.align("t", query(one), [Hit(image_id="b", hamming=0)])[0])
     assert results[0].confirmed
     assert all(result == results[0] for result in results)
 
@@ -164,12 +166,12 @@ def test_large_preview_reaches_the_comparison(where: str, monkeypatch: pytest.Mo
     item, other, pairs = drawn_picture("a"), written("b"), list[AlignedPicture]()
 
     def aligned(
-        query: AlignedPicture, candidate: AlignedPicture, hit: Hit, policy: Policy
-    ) -> Comparison:
-        pairs.extend((query, candidate))
-        return align(query, candidate, hit, policy)
+        query: AlignedPicture, candidates: Sequence[tuple[AlignedPicture, Hit]], policy: Policy
+    ) -> list[Comparison]:
+        pairs.extend((query, *(candidate for candidate, _ in candidates)))
+        return align_all(query, candidates, policy)
 
-    monkeypatch.setattr(picture_loader, "align", aligned)
+    monkeypatch.setattr(picture_loader, "align_all", aligned)
     blobs = open_blobs("memory://")
     shelf = PictureStore(blobs)
     shelf.write("t", [other] if where == "held" else [item, other])
@@ -178,7 +180,7 @@ def test_large_preview_reaches_the_comparison(where: str, monkeypatch: pytest.Mo
     gallery = PictureLoader(shelf, POLICY, lambda _: None)
     held = [(query(item), item.preview)] if where == "held" else []
     with gallery.holding("t", held, stored=False, large={"a": item.large}):
-        gallery.align("t", query(item), Hit(image_id="b", votes=5))
+        gallery.align("t", query(item), [Hit(image_id="b", votes=5)])
         large, none = (picture.large() for picture in pairs)
     assert none is None
     assert large is None if where == "lost" else large is not None and large.shape == (1440, 720, 3)
@@ -192,7 +194,7 @@ def test_a_check_leaves_nothing_behind() -> None:
     shelf.write("t", [other])
     gallery = PictureLoader(shelf, POLICY, lambda _: None)
     with gallery.holding("t", [(query(one), one.preview)], stored=False):
-        gallery.align("t", query(one), Hit(image_id="b", votes=5))
+        gallery.align("t", query(one), [Hit(image_id="b", votes=5)])
     assert [key for key in everything(blobs) if "/a/" in key] == []
     with pytest.raises(MissingError):
         gallery.query("t", "a")
@@ -206,8 +208,8 @@ def test_a_purged_candidate_confirms_nothing() -> None:
     shelf.write("t", [one, other])
     shelf.purge("t", "b")
     told = PictureLoader(shelf, POLICY, lambda _: None).align(
-        "t", query(one), Hit(image_id="b", hamming=0, votes=40)
-    )
+        "t", query(one), [Hit(image_id="b", hamming=0, votes=40)]
+    )[0]
     assert (told.confirmed, told.evidence.hamming, told.evidence.votes) == (False, 0, 40)
 
 
@@ -218,11 +220,11 @@ def test_keypoints_are_made_once_and_then_read() -> None:
     shelf = PictureStore(blobs)
     shelf.write("t", [one, other])
     gallery = PictureLoader(shelf, POLICY, lambda _: None)
-    first = gallery.align("t", query(one), Hit(image_id="b", votes=5))
+    first = gallery.align("t", query(one), [Hit(image_id="b", votes=5)])[0]
     assert blobs.exists([keys.derived("t", n, "detail") for n in ("a", "b")]) == [True, True]
     again = PictureLoader(shelf, POLICY, lambda _: None).align(
-        "t", query(one), Hit(image_id="b", votes=5)
-    )
+        "t", query(one), [Hit(image_id="b", votes=5)]
+    )[0]
     assert again == first
 
 
@@ -235,7 +237,9 @@ def test_keypoints_of_another_version_are_made_anew() -> None:
     old = DetailKeypoints(b"", b"", 1, 1, KEYPOINTS_VERSION - 1)
     shelf.write_details("t", [("b", None, old)])
     assert shelf.detail("t", "b") == old
-    PictureLoader(shelf, POLICY, lambda _: None).align("t", query(one), Hit(image_id="b", votes=5))
+    PictureLoader(shelf, POLICY, lambda _: None).align(
+        "t", query(one), [Hit(image_id="b", votes=5)]
+    )
     made = shelf.detail("t", "b")
     assert made is not None
     assert (made.version, made.width) == (KEYPOINTS_VERSION, 320)
@@ -252,8 +256,8 @@ def test_a_spoilt_preview_confirms_nothing_and_holds_up_nobody() -> None:
     shelf.write("t", [one, other])
     blobs.put([(keys.derived("t", "b", "preview"), b"not a picture any more")])
     told = PictureLoader(shelf, POLICY, lambda _: None).align(
-        "t", query(one), Hit(image_id="b", hamming=0)
-    )
+        "t", query(one), [Hit(image_id="b", hamming=0)]
+    )[0]
     assert not told.confirmed
 
 
@@ -303,7 +307,7 @@ def test_objects_computed_again_lie_beside_those_of_the_upload() -> None:
     assert shelf.preview("t", "a", remade) == new.preview
     loader = PictureLoader(shelf, POLICY, lambda _: "visual-1")
     assert loader.query("t", "a", remade).fingerprint == new.fingerprint
-    told = loader.align("t", query(old), Hit(image_id="a", hamming=0, votes=5, remade=remade))
+    told = loader.align("t", query(old), [Hit(image_id="a", hamming=0, votes=5, remade=remade)])[0]
     assert not told.confirmed, "other pixels than those of the upload"
     shelf.purge("t", "a", remade)
     assert PictureStore(blobs).fingerprints("t", [("a", remade)]) == [new.fingerprint]
