@@ -1,6 +1,6 @@
 """Alignment of a picture with a candidate: a copy, a variant or unrelated, with evidence.
 
-Two questions, kept apart: is a region of the picture a region of the other (`region`), and what
+Two questions, kept apart: is a region of the picture a region of the other (`regions`), and what
 differs inside and around it (`differences`)?
 """
 

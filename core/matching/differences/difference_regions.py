@@ -55,14 +55,10 @@ class Region(Struct, frozen=True, kw_only=True):
     """Mean difference of colour alone, in grey levels."""
     correlation: float
     """Correlation of grey around the pixels that differ, -1 to 1: structure that both share."""
-    through: float
-    """Correlation of grey at the pixels that differ alone: high where a veil is seen through."""
     fine: float
     """Correlation of fine texture at these pixels: high where only light differs."""
     texture: float
     """Standard deviation of the original's fine texture there, in grey levels."""
-    lighter: float
-    """Share of the pixels that are lighter than in the original."""
     plain: float
     """Share of the pixels that differ in which the picture has one colour."""
     inks: float
@@ -91,9 +87,7 @@ class Veil(Struct, frozen=True):
     lighter: float = 0.0
     """Share of these pixels that are lighter than in the original."""
     through: float = 0.0
-    """Correlation of their grey with the original's."""
-    inks: float = 0.0
-    """Share of these pixels in one of three colours."""
+    """Correlation of their grey with the original's: high where it is seen through."""
     spread: float = 0.0
     """Share of the overlap within their bounds."""
 
@@ -167,7 +161,7 @@ def find(  # noqa: PLR0917 - private to the comparison of pixels
         regions += [replace(r, printed=True) for r in found]
     regions.sort(key=lambda region: -region.area * (1.0 + region.strength))
     same = laid.mask & (joined == 0)
-    return FoundRegions(tuple(regions), beyond, same, _veil(laid, lit, picture, opened > 0))
+    return FoundRegions(tuple(regions), beyond, same, _veil(laid.mask, lit, picture, opened > 0))
 
 
 def _pair(laid: Overlay, lit: Floats, picture: Floats, size: Size) -> _Pair:
@@ -233,18 +227,16 @@ def _morphed(plane: Bits, operation: int, side: int) -> Bits:
     return np.asarray(cv2.morphologyEx(plane, operation, np.ones((side, side), np.uint8)), np.uint8)
 
 
-def _veil(laid: Overlay, lit: Floats, picture: Floats, core: Flags) -> Veil:
+def _veil(mask: Flags, lit: Floats, picture: Floats, core: Flags) -> Veil:
     if core.sum() < _LEAST:
         return Veil()
     grey, other = luma(lit)[core], luma(picture)[core]
     rows, columns = np.nonzero(core)
     spread = float(np.ptp(rows) + 1) * float(np.ptp(columns) + 1) / core.size
-    _, three = inks(laid.picture[core])
     return Veil(
-        area=float(core.sum() / laid.mask.sum()),
+        area=float(core.sum() / mask.sum()),
         lighter=float((other > grey).mean()),
         through=_correlation(grey, other),
-        inks=three,
         spread=spread,
     )
 
@@ -267,10 +259,8 @@ def _region(pair: _Pair, window: tuple[slice, slice], core: Flags, strength: flo
         strength=strength,
         chroma=float(colour[core].mean()),
         correlation=_correlation(grey[around], other[around]),
-        through=_correlation(grey[core], other[core]),
         fine=_correlation(rough[core], smooth[core], 0.5),
         texture=float(rough[core].std()),
-        lighter=float((other > grey)[core].mean()),
         plain=plain,
         inks=three,
         evidence=strength * pixels**0.5,

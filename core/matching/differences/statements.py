@@ -88,8 +88,8 @@ def _changes(differences: Differences) -> Iterator[Statement]:
     for region in differences.changed:
         edge = caption_edge(region) if region.kind == "laid_over" else None
         if edge is not None:
-            share = region.height if edge in {"top", "bottom", "across"} else region.width
-            yield Statement("caption", {"edge": edge, "percent": whole_percent(share)})
+            percent = whole_percent(region.height)
+            yield Statement("caption", {"edge": edge, "percent": percent})
         elif not differences.veiled:
             rest.append(region)
     for region in rest[:_NAMED]:

@@ -21,8 +21,6 @@ Flow = NDArray[np.float32]
 
 GRID = 256
 """Long side of the overlap when compared, in pixels; measured: more gains nothing, and costs."""
-_STRIP = GRID // 4
-"""Short side that the overlap of a strip keeps, in pixels; its long side is longer than `GRID`."""
 LEAST = 24
 """Least pixels of the shorter side of the overlap for blocks to be meaningful."""
 _WHOLE = 0.99
@@ -36,21 +34,20 @@ _SURE = 0.3
 
 
 class Overlay(Struct, frozen=True):
-    """Two pictures in the frame of their overlap, at most `GRID` pixels long."""
+    """Two pictures in the frame of their overlap, at most `GRID` pixels long.
+
+    A strip's is longer, so that its short side keeps a quarter of that.
+    """
 
     original: Floats
     """(h, w, 3), 0 to 255."""
     picture: Floats
     mask: Flags
     """(h, w): inside both pictures."""
-    matrix: Map
-    """Map from picture to original, in preview pixels."""
     seen: float
     """Share of the original's area that the picture shows."""
     filled: float
     """Share of the picture's area that the original fills."""
-    pixel: float
-    """Preview pixels of the original that a pixel of the frame covers."""
     box: tuple[int, int, int, int]
     """Left, top, width and height of the frame in preview pixels of the original."""
     flow: Flow | None = None
@@ -88,10 +85,8 @@ def lay(query: Pixels, original: Pixels, matrix: Map, grid: int = GRID) -> Overl
         original=base.astype(np.float32),
         picture=laid.astype(np.float32),
         mask=cv2.erode(mask, np.ones((3, 3), np.uint8), borderValue=1) > 0,
-        matrix=matrix,
         seen=min(1.0, covered / (whole[0] * whole[1])),
         filled=min(1.0, own / (size[0] * size[1])),
-        pixel=pixel,
         box=(left, top, wide, high),
     )
 
