@@ -9,7 +9,7 @@ from PIL import Image
 
 from evaluation.edits import ALL_EDITS
 from evaluation.families import copies_of
-from evaluation.instance import Instance
+from evaluation.instance import Instance, Told
 from evaluation.report import BannedFound, Proportion
 
 _EDITS = (
@@ -30,7 +30,7 @@ class BanCheck:
         instance: Instance,
         anchors: Mapping[Path, str],
         opened: Callable[[Path], Image.Image],
-        told: Callable[[str, int, int], None],
+        told: Told,
     ) -> None:
         self._instance = instance
         self._anchors = anchors

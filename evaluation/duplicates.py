@@ -19,14 +19,14 @@ from core.evidence import Evidence
 from core.imaging.decoding import beginning, whole
 from core.matching.candidates import worth
 from core.matching.policy import Policy
-from core.types import Hit, Verdict
+from core.types import COPY_KINDS, Hit, Verdict
 from evaluation import pairwise
 from evaluation.banned import BanCheck
 from evaluation.duplicates_plan import DuplicatesPlan
 from evaluation.edits import ALL_EDITS, Edit, jpeg
 from evaluation.edits.truth import truth
 from evaluation.families import check_family, copies_of
-from evaluation.instance import COPIES, Instance, Told
+from evaluation.instance import Instance, Told
 from evaluation.labelled_pairs import check_pairs
 from evaluation.report import (
     CandidateCounts,
@@ -68,6 +68,7 @@ class DuplicatesEvaluation:
         self._refused: dict[str, str] = {}
         self._copies: dict[str, str] = {}
         self._anchors: dict[Path, str] = {}
+        self._shown_by: dict[str, Path] = {}
         self._held: dict[Path, Image.Image] = {}
         self._tally = StatementTally()
         self._proposed = 0
@@ -134,9 +135,10 @@ class DuplicatesEvaluation:
                     self._refused[path.name] = one.error
                     continue
                 self._ids[path] = self._anchors[path] = one.image_id
-                if one.verdict.original and one.verdict.kind in COPIES:
+                if one.verdict.original and one.verdict.kind in COPY_KINDS:
                     self._anchors[path] = one.verdict.original
             self._told("storing", min(start + _BATCH, len(paths)), len(paths))
+        self._shown_by = {anchor: path for path, anchor in self._anchors.items()}
         names = {image_id: path.name for path, image_id in self._ids.items()}
         self._copies.update(
             (path.name, names.get(anchor, anchor))
@@ -200,9 +202,8 @@ class DuplicatesEvaluation:
         """Count the candidates that show another photo, and those of them that are confirmed."""
         own = {self._anchors[one] for one in (path, *others)}
         self._proposed += sum(hit.image_id not in own for hit in near)
-        names = {anchor: one for one, anchor in self._anchors.items()}
         for match in verdict.matches:
-            other = names.get(match.image_id)
+            other = self._shown_by.get(match.image_id)
             if match.confirmed and other is not None and match.image_id not in own:
                 self._pair(self._confused, path, other, match.evidence, edit.title)
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from random import Random
 
 from PIL import Image
 
 from core.evidence import Evidence
 from core.matching.policy import Policy
-from core.types import Verdict
+from core.types import COPY_KINDS, Verdict
 from evaluation import pairwise
 from evaluation.edits import EDITS, jpeg
-from evaluation.instance import COPIES, Instance, StoredPicture
+from evaluation.instance import Instance, StoredPicture, Told
 from evaluation.report import Proportion, TemplateErrors, mean
 from evaluation.synthetic_templates import Family
 
@@ -29,7 +29,7 @@ def check_family(
     family: Family,
     policy: Policy,
     count: int,
-    told: Callable[[str, int, int], None],
+    told: Told,
     *,
     order: int = 0,
 ) -> TemplateErrors:
@@ -70,7 +70,7 @@ def _ingested(
     instance: Instance,
     family: Family,
     seeds: Sequence[int],
-    told: Callable[[str, int, int], None],
+    told: Told,
 ) -> tuple[list[bytes], list[StoredPicture]]:
     """Draw and ingest instances; return the files of the first twelve, and all results."""
     first: list[bytes] = []
@@ -122,7 +122,7 @@ def _confirmed(stored: Sequence[StoredPicture]) -> set[Pair]:
 
 def copies_of(verdict: Verdict | None) -> set[str]:
     """Return the ids of the pictures that a verdict calls copies."""
-    if verdict is None or verdict.kind not in COPIES:
+    if verdict is None or verdict.kind not in COPY_KINDS:
         return set()
     found = {match.image_id for match in verdict.matches if match.confirmed}
     return found | ({verdict.original} if verdict.original else set())

@@ -7,9 +7,6 @@ from typing import NamedTuple, Protocol
 
 from core.types import Candidates, Decision, Limits, Verdict
 
-COPIES = ("exact", "near_duplicate")
-"""Kinds of verdict that call a picture a copy."""
-
 Told = Callable[[str, int, int], None]
 """Progress callback: a stage's name, how much of it is done, and of how much."""
 

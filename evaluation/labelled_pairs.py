@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import get_args
 
 from msgspec import Struct
 
@@ -15,8 +14,8 @@ from core.errors import InputError
 from core.imaging.decoding import beginning
 from core.types import Verdict
 from evaluation.families import copies_of
-from evaluation.instance import Instance
-from evaluation.report import Label, LabelledPair
+from evaluation.instance import Instance, Told
+from evaluation.report import LABELS, Label, LabelledPair
 
 _HEADER = ["left", "right", "label"]
 
@@ -38,7 +37,7 @@ def read_pairs(table: Path) -> tuple[Pair, ...]:
     rows = list(csv.reader(io.StringIO(read_text(table), newline="")))
     if not rows or rows[0] != _HEADER:
         raise InputError(f"{table}: the first line has to be `{','.join(_HEADER)}`")
-    labels: Mapping[str, Label] = {label: label for label in get_args(Label)}
+    labels: Mapping[str, Label] = {label: label for label in LABELS}
     pairs = []
     for number, row in enumerate(rows[1:], 2):
         if not row:
@@ -60,7 +59,7 @@ def check_pairs(
     instance: Instance,
     pairs: Sequence[Pair],
     anchors: Mapping[Path, str],
-    told: Callable[[str, int, int], None],
+    told: Told,
 ) -> tuple[LabelledPair, ...]:
     """Check the right picture of each pair against the left one, which is stored.
 

@@ -22,8 +22,8 @@ from core.calibration.thresholds import CROWD, SHARE, crowd
 from core.errors import InputError
 from core.imaging.decoding import beginning
 from core.search.request import Mode
-from core.types import SPACE_KINDS, Matrix, SpaceKind
-from evaluation.instance import COPIES, Told
+from core.types import COPY_KINDS, SPACE_KINDS, Matrix, SpaceKind
+from evaluation.instance import Told
 from evaluation.report import Proportion, share
 from evaluation.scratch_library import ScratchLibrary
 
@@ -159,7 +159,7 @@ class RetrievalEvaluation:
                     self._refused[name] = one.error
                     continue
                 self._ids[name] = self._anchors[name] = one.image_id
-                if one.verdict.original and one.verdict.kind in COPIES:
+                if one.verdict.original and one.verdict.kind in COPY_KINDS:
                     self._anchors[name] = one.verdict.original
             self._told(stage, min(start + _BATCH, len(names)), len(names))
 

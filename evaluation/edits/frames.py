@@ -310,7 +310,8 @@ def collage_of(side: int) -> Step:
 
 def picture_in_picture(canvas: Canvas) -> Canvas:
     """Set it into a corner of another picture, 40 % as wide, in a thin white frame."""
-    ground = long_side(1000)(_as_canvas(canvas, canvas.another())).image
+    other = canvas.another()
+    ground = long_side(1000)(Canvas(other, other.size, canvas.draw)).image
     wide = 0.4 * ground.width
     small = resized(canvas, wide, wide * canvas.height / canvas.width)
     if small.height > 0.8 * ground.height:
@@ -323,7 +324,3 @@ def picture_in_picture(canvas: Canvas) -> Canvas:
     frame = (left - edge, top - edge, left + small.width + edge - 1, top + small.height + edge - 1)
     ImageDraw.Draw(ground).rectangle(frame, fill="white")
     return pasted(small, ground, left, top)
-
-
-def _as_canvas(canvas: Canvas, image: Image.Image) -> Canvas:
-    return Canvas(image, image.size, canvas.draw)

@@ -13,13 +13,13 @@ from evaluation.edits.lettering import phrase, write
 COLOURS = ("#e6332a", "#f7b500", "#1fa34a", "#1273de", "#8e44ad", "#ff6fa8", "#111111", "#ffffff")
 
 
-def _sticker(draw: Random, wide: int, high: int) -> Image.Image:
-    """Draw a badge, a heart, a star or a face with edges of its own: RGBA."""
+def _sticker(draw: Random, wide: int, high: int, *, face: bool) -> Image.Image:
+    """Draw a face, or else a badge, a star or a face, with edges of its own: RGBA."""
     made = Image.new("RGBA", (4 * wide, 4 * high))
     pen = ImageDraw.Draw(made)
     fill, edge = draw.sample(COLOURS, 2)
     x, y = 4 * wide, 4 * high
-    kind = draw.randrange(3)
+    kind = 2 if face else draw.randrange(3)
     if kind == 0:
         pen.rounded_rectangle(
             (0, 0, x - 1, y - 1), min(x, y) // 6, fill=fill, outline=edge, width=x // 24
@@ -78,11 +78,7 @@ def stickers(count: int, share: float, *, faces: bool = False) -> Step:
         high = wide if faces else max(2, round(canvas.height * share**0.5))
         high = min(high, canvas.height)
         for place in canvas.draw.sample(range(9), count):
-            drawn = _sticker(canvas.draw, wide, high)
-            if faces:
-                drawn = Image.new("RGBA", (4 * wide, 4 * high))
-                _face(ImageDraw.Draw(drawn), (0, 0, 4 * wide - 1, 4 * high - 1), canvas.draw)
-                drawn = drawn.resize((wide, high), Image.Resampling.LANCZOS)
+            drawn = _sticker(canvas.draw, wide, high, face=faces)
             drawn = drawn.rotate(canvas.draw.uniform(-20, 20), Image.Resampling.BICUBIC)
             left = (canvas.width - wide) * (place % 3) // 2
             top = (canvas.height - high) * (place // 3) // 2

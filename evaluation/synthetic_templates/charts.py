@@ -7,16 +7,24 @@ from __future__ import annotations
 import math
 from random import Random
 
-from PIL import Image, ImageDraw
+from PIL import Image
 
-from evaluation.synthetic_templates.drawing import INK, PALETTE, drawn, money, name, number, say
+from evaluation.synthetic_templates.drawing import (
+    INK,
+    PALETTE,
+    drawn,
+    money,
+    name,
+    number,
+    say,
+    sheet,
+)
 
 
 def chart(seed: int) -> Image.Image:
     """Draw a bar chart: the same axes, other figures."""
     draw = drawn("chart", seed)
-    made = Image.new("RGB", (720, 480), "white")
-    pen = ImageDraw.Draw(made)
+    made, pen = sheet((720, 480))
     say(pen, (250, 16), "Sales by month", 26)
     for line in range(6):
         pen.line((70, 70 + 66 * line, 700, 70 + 66 * line), fill="#d8d8d8", width=1)
@@ -32,8 +40,7 @@ def chart(seed: int) -> Image.Image:
 def line_chart(seed: int) -> Image.Image:
     """Draw three lines over the same axes: other courses."""
     draw = drawn("lines", seed)
-    made = Image.new("RGB", (760, 460), "white")
-    pen = ImageDraw.Draw(made)
+    made, pen = sheet((760, 460))
     say(pen, (30, 14), "Visitors a week", 24)
     for row in range(6):
         y = 70 + 62 * row
@@ -58,8 +65,7 @@ def line_chart(seed: int) -> Image.Image:
 def pie_chart(seed: int) -> Image.Image:
     """Draw the pie of one survey: other shares."""
     draw = drawn("pie", seed)
-    made = Image.new("RGB", (700, 460), "white")
-    pen = ImageDraw.Draw(made)
+    made, pen = sheet((700, 460))
     say(pen, (30, 16), "How do you travel to work?", 26)
     shares = [draw.uniform(0.4, 3) for _ in range(5)]
     start = -90.0
@@ -80,8 +86,7 @@ def pie_chart(seed: int) -> Image.Image:
 def spreadsheet(seed: int) -> Image.Image:
     """Draw a window of a spreadsheet: the same columns, other cells."""
     draw = drawn("sheet", seed)
-    made = Image.new("RGB", (900, 620), "white")
-    pen = ImageDraw.Draw(made)
+    made, pen = sheet((900, 620))
     pen.rectangle((0, 0, 900, 64), fill="#1d7044")
     say(pen, (20, 8), "Budget.xlsx", 20, "white")
     say(pen, (20, 36), "File   Home   Insert   Formulas   Data   Review   View", 16, "#d5eadd")
@@ -103,8 +108,7 @@ def spreadsheet(seed: int) -> Image.Image:
 def table(seed: int) -> Image.Image:
     """Draw one table of 14 rows in which a single row is another."""
     fixed, draw = drawn("table", -1), drawn("table", seed)
-    made = Image.new("RGB", (760, 620), "white")
-    pen = ImageDraw.Draw(made)
+    made, pen = sheet((760, 620))
     say(pen, (30, 14), "Results of the spring season", 24)
     pen.rectangle((30, 56, 730, 90), fill="#33475b")
     for x, label in ((40, "Club"), (300, "Played"), (410, "Won"), (510, "Goals"), (630, "Points")):

@@ -8,15 +8,14 @@ from random import Random
 
 from PIL import Image, ImageDraw
 
-from evaluation.synthetic_templates.drawing import drawn, number, paragraph, say
+from evaluation.synthetic_templates.drawing import drawn, number, paragraph, say, sheet
 
 
 def qr_code(seed: int) -> Image.Image:
     """Draw a code of 33 x 33 random modules with finders, timing and alignment pattern."""
     draw = drawn("qr", seed)
     side, cell = 33, 14
-    made = Image.new("RGB", ((side + 8) * cell, (side + 8) * cell), "white")
-    pen = ImageDraw.Draw(made)
+    made, pen = sheet(((side + 8) * cell, (side + 8) * cell))
 
     def fill(x: int, y: int, width: int, colour: str = "black") -> None:
         left, top = (x + 4) * cell, (y + 4) * cell
@@ -50,8 +49,7 @@ def bar_code(seed: int) -> Image.Image:
     left = "".join(codes[int(digit)] for digit in digits[:6])
     right = "".join(codes[int(digit)] for digit in digits[6:]).translate(str.maketrans("01", "10"))
     bits = f"101{left}01010{right}101"
-    made = Image.new("RGB", (600, 360), "white")
-    pen = ImageDraw.Draw(made)
+    made, pen = sheet((600, 360))
     for place, bit in enumerate(bits):
         if bit == "1":
             guard = place < 3 or 45 <= place < 50 or place > 91
@@ -64,8 +62,7 @@ def bar_code(seed: int) -> Image.Image:
 def sudoku(seed: int) -> Image.Image:
     """Draw a sudoku with other digits given."""
     draw = drawn("sudoku", seed)
-    made = Image.new("RGB", (560, 560), "white")
-    pen = ImageDraw.Draw(made)
+    made, pen = sheet((560, 560))
     rows = [3 * band + row for band in draw.sample(range(3), 3) for row in draw.sample(range(3), 3)]
     columns = [
         3 * band + row for band in draw.sample(range(3), 3) for row in draw.sample(range(3), 3)
@@ -86,8 +83,7 @@ def sudoku(seed: int) -> Image.Image:
 def sheet_music(seed: int) -> Image.Image:
     """Draw a page of staves with other notes."""
     draw = drawn("music", seed)
-    made = Image.new("RGB", (720, 900), "white")
-    pen = ImageDraw.Draw(made)
+    made, pen = sheet((720, 900))
     for stave in range(7):
         top = 60 + 118 * stave
         for line in range(5):
@@ -116,8 +112,7 @@ def sheet_music(seed: int) -> Image.Image:
 def text_page(seed: int) -> Image.Image:
     """Draw the page of a book: other words."""
     draw = drawn("page", seed)
-    made = Image.new("RGB", (640, 900), "#fffdf7")
-    pen = ImageDraw.Draw(made)
+    made, pen = sheet((640, 900), "#fffdf7")
     for part in range(4):
         paragraph(pen, draw, (60, 60 + 200 * part, 580, 250 + 200 * part), 18)
     say(pen, (320, 870), str(draw.randint(2, 499)), 16, anchor="mm")
@@ -126,8 +121,7 @@ def text_page(seed: int) -> Image.Image:
 
 def chess(seed: int) -> Image.Image:
     """Draw a chess diagram; each seed continues the game by one move."""
-    made = Image.new("RGB", (640, 640), "white")
-    pen = ImageDraw.Draw(made)
+    made, pen = sheet((640, 640))
     board = _position(seed % 60, drawn("game", seed // 60))
     for square in range(64):
         x, y = 80 * (square % 8), 80 * (square // 8)

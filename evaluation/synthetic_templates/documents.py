@@ -21,14 +21,14 @@ from evaluation.synthetic_templates.drawing import (
     ramp,
     say,
     sentence,
+    sheet,
 )
 
 
 def card(seed: int) -> Image.Image:
     """Draw an identity card: one layout, another person."""
     draw = drawn("card", seed)
-    made = Image.new("RGB", (640, 400), "#dfe9ee")
-    pen = ImageDraw.Draw(made)
+    made, pen = sheet((640, 400), "#dfe9ee")
     for wave in range(24):
         line = [(x, wave * 18 + 14 * math.sin(x / 40 + wave / 3)) for x in range(0, 641, 8)]
         pen.line(line, fill="#b9d2dc", width=2)
@@ -46,8 +46,7 @@ def card(seed: int) -> Image.Image:
 def form(seed: int) -> Image.Image:
     """Draw a form of twelve boxes, filled in differently each time."""
     draw = drawn("form", seed)
-    made = Image.new("RGB", (600, 780), "white")
-    pen = ImageDraw.Draw(made)
+    made, pen = sheet((600, 780))
     say(pen, (30, 24), "Application for a parking permit", 26)
     say(pen, (30, 62), "Please fill in all fields in capital letters.", 14, "#5b5b5b")
     for row, label in enumerate(_LABELS.split()):
@@ -64,8 +63,7 @@ _LABELS = "Surname Name Street City Country Plate Maker Colour From Until Phone 
 def receipt(seed: int) -> Image.Image:
     """Draw a till receipt: one shop, other goods."""
     draw = drawn("receipt", seed)
-    made = Image.new("RGB", (360, 720), "#fbfaf5")
-    pen = ImageDraw.Draw(made)
+    made, pen = sheet((360, 720), "#fbfaf5")
     say(pen, (90, 20), "CORNER SHOP", 26)
     say(pen, (86, 54), "12 Mill Lane  Tel 555 0100", 14)
     total = 0
@@ -105,8 +103,7 @@ def passport(seed: int) -> Image.Image:
 def invoice(seed: int) -> Image.Image:
     """Draw an invoice of one firm: another customer, other items and sums."""
     draw = drawn("invoice", seed)
-    made = Image.new("RGB", (700, 990), "white")
-    pen = ImageDraw.Draw(made)
+    made, pen = sheet((700, 990))
     pen.rectangle((0, 0, 700, 12), fill="#1d6f6a")
     pen.polygon([(40, 90), (80, 40), (120, 90)], fill="#1d6f6a")
     say(pen, (135, 48), "Hillside Supplies Ltd", 28, "#1d6f6a")
@@ -144,8 +141,7 @@ def invoice(seed: int) -> Image.Image:
 def letter(seed: int) -> Image.Image:
     """Draw one letter in which a single paragraph is another."""
     fixed, draw = drawn("letter", -1), drawn("letter", seed)
-    made = Image.new("RGB", (700, 990), "#fdfdfb")
-    pen = ImageDraw.Draw(made)
+    made, pen = sheet((700, 990), "#fdfdfb")
     say(pen, (70, 60), "Northtown Water Works", 26, "#24507a")
     pen.line((70, 98, 630, 98), fill="#24507a", width=2)
     say(pen, (70, 130), "Dear customer,", 19)
@@ -160,8 +156,7 @@ def letter(seed: int) -> Image.Image:
 def boarding_pass(seed: int) -> Image.Image:
     """Draw a boarding pass: another passenger, flight, seat and code."""
     draw = drawn("boarding", seed)
-    made = Image.new("RGB", (880, 340), "white")
-    pen = ImageDraw.Draw(made)
+    made, pen = sheet((880, 340))
     pen.rectangle((0, 0, 880, 60), fill="#b3202a")
     say(pen, (24, 14), "SKYWAY   BOARDING PASS", 28, "white")
     say(pen, (660, 18), "SKYWAY", 22, "white")
@@ -197,8 +192,7 @@ def boarding_pass(seed: int) -> Image.Image:
 def business_card(seed: int) -> Image.Image:
     """Draw the business card of one firm: another employee."""
     draw = drawn("business", seed)
-    made = Image.new("RGB", (700, 400), "#fafafa")
-    pen = ImageDraw.Draw(made)
+    made, pen = sheet((700, 400), "#fafafa")
     pen.polygon([(0, 0), (230, 0), (150, 400), (0, 400)], fill="#1c3a5e")
     pen.ellipse((50, 130, 130, 210), outline="#e8b23a", width=10)
     pen.line((60, 200, 120, 140), fill="#e8b23a", width=10)
@@ -226,8 +220,7 @@ def business_card(seed: int) -> Image.Image:
 def certificate(seed: int) -> Image.Image:
     """Draw a certificate in an ornate frame: another name, course and date."""
     draw = drawn("certificate", seed)
-    made = Image.new("RGB", (860, 610), "#fbf6e8")
-    pen = ImageDraw.Draw(made)
+    made, pen = sheet((860, 610), "#fbf6e8")
     for inset, wide in ((16, 8), (32, 2), (44, 2)):
         pen.rectangle((inset, inset, 860 - inset, 610 - inset), outline="#8a6a1f", width=wide)
     for x in range(60, 820, 24):
@@ -249,8 +242,7 @@ def certificate(seed: int) -> Image.Image:
 def newspaper(seed: int) -> Image.Image:
     """Draw the front page of one paper: another day's photo, headlines and columns."""
     draw = drawn("newspaper", seed)
-    made = Image.new("RGB", (720, 960), "#f1eee4")
-    pen = ImageDraw.Draw(made)
+    made, pen = sheet((720, 960), "#f1eee4")
     say(pen, (360, 50), "The Northtown Courier", 56, anchor="mm")
     pen.line((30, 92, 690, 92), fill=INK, width=3)
     say(pen, (40, 98), date(draw), 15)

@@ -37,6 +37,12 @@ def drawn(kind: str, seed: int) -> Random:
     return Random(f"{kind} {seed}")  # noqa: S311 a picture, not a secret
 
 
+def sheet(size: tuple[int, int], ground: str = "white") -> tuple[Image.Image, ImageDraw.ImageDraw]:
+    """Return an empty RGB picture of a size, and the pen that draws on it."""
+    made = Image.new("RGB", size, ground)
+    return made, ImageDraw.Draw(made)
+
+
 def say(
     pen: ImageDraw.ImageDraw,
     at: tuple[float, float],

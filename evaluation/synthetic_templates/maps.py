@@ -9,7 +9,7 @@ from random import Random
 
 from PIL import Image, ImageDraw
 
-from evaluation.synthetic_templates.drawing import drawn, name, say
+from evaluation.synthetic_templates.drawing import drawn, name, say, sheet
 
 
 def weather_map(seed: int) -> Image.Image:
@@ -48,8 +48,7 @@ def weather_map(seed: int) -> Image.Image:
 def map_with_pin(seed: int) -> Image.Image:
     """Draw one map of a town with its pin at another place."""
     fixed, draw = drawn("map", -1), drawn("map", seed)
-    made = Image.new("RGB", (760, 560), "#eae6dd")
-    pen = ImageDraw.Draw(made)
+    made, pen = sheet((760, 560), "#eae6dd")
     for _ in range(7):
         x, y = fixed.randint(0, 700), fixed.randint(0, 500)
         pen.rectangle(
@@ -81,8 +80,7 @@ def map_with_pin(seed: int) -> Image.Image:
 
 
 def _country(fixed: Random) -> Image.Image:
-    made = Image.new("RGB", (760, 600), "#9ec5e3")
-    pen = ImageDraw.Draw(made)
+    made, pen = sheet((760, 600), "#9ec5e3")
     points = [(380 + r * c, 330 + 0.8 * r * s) for c, s, r in _around(fixed)]
     pen.polygon(points, fill="#b9d49a", outline="#6f8f55", width=3)
     for _ in range(5):

@@ -6,7 +6,7 @@ import colorsys
 
 from PIL import Image, ImageDraw
 
-from evaluation.synthetic_templates.drawing import PALETTE, drawn, ramp
+from evaluation.synthetic_templates.drawing import PALETTE, drawn, ramp, sheet
 
 _SIDE = 400
 
@@ -25,8 +25,7 @@ def _hue(seed: int, shift: float = 0.0) -> str:
 def icon(seed: int) -> Image.Image:
     """Draw an icon of two or three simple shapes."""
     draw = drawn("icon", seed)
-    made = Image.new("RGB", (_SIDE, _SIDE), "white")
-    pen = ImageDraw.Draw(made)
+    made, pen = sheet((_SIDE, _SIDE))
     pen.rounded_rectangle((20, 20, 380, 380), draw.choice([20, 80, 180]), fill=_hue(seed))
     for _ in range(draw.randint(1, 3)):
         x, y, r = draw.randint(130, 270), draw.randint(130, 270), draw.randint(50, 110)

@@ -89,4 +89,4 @@ TEMPLATES: dict[str, Draw] = {
     name: FAMILIES[name].draw
     for name in ("identity cards", "forms", "receipts", "charts", "chat windows", "captions")
 }
-"""Families that are drawn by default: each takes a seed and draws 360 to 760 pixels a side."""
+"""Families that are drawn by default: each takes a seed and draws 360 to 780 pixels a side."""

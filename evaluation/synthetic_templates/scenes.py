@@ -19,6 +19,7 @@ from evaluation.synthetic_templates.drawing import (
     ramp,
     say,
     sentence,
+    sheet,
     studio,
 )
 
@@ -46,8 +47,7 @@ def logo(seed: int) -> Image.Image:
     """Draw a firm's logo; twelve seeds in a row are one logo in twelve colours."""
     shape = drawn("logo", seed // 12)
     colour = PALETTE[seed % 12]
-    made = Image.new("RGB", (600, 400), "white")
-    pen = ImageDraw.Draw(made)
+    made, pen = sheet((600, 400))
     x = 300
     for n in range(shape.randint(2, 4)):
         r = 110 - 28 * n
@@ -71,8 +71,7 @@ def logo(seed: int) -> Image.Image:
 def video_call(seed: int) -> Image.Image:
     """Draw a window of a video call: other people in other rooms."""
     draw = drawn("call", seed)
-    made = Image.new("RGB", (920, 600), "#202124")
-    pen = ImageDraw.Draw(made)
+    made, pen = sheet((920, 600), "#202124")
     for place in range(4):
         room = synthetic_photos.photo(draw.getrandbits(32), 430, 244).filter(
             ImageFilter.GaussianBlur(3)
@@ -132,8 +131,7 @@ def captions(seed: int) -> Image.Image:
 def padded_meme(seed: int) -> Image.Image:
     """Set one photo under another two lines on white."""
     draw = drawn("padded", seed)
-    made = Image.new("RGB", (600, 620), "white")
-    pen = ImageDraw.Draw(made)
+    made, pen = sheet((600, 620))
     for row in range(2):
         say(pen, (24, 24 + 62 * row), sentence(draw, 5), 34)
     made.paste(synthetic_photos.photo(78, 600, 450), (0, 160))

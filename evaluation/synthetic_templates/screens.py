@@ -20,14 +20,14 @@ from evaluation.synthetic_templates.drawing import (
     ramp,
     say,
     sentence,
+    sheet,
 )
 
 
 def chat(seed: int) -> Image.Image:
     """Draw a chat window on a telephone: the same frame, another conversation."""
     draw = drawn("chat", seed)
-    made = Image.new("RGB", (400, 760), "#ece5dd")
-    pen = ImageDraw.Draw(made)
+    made, pen = sheet((400, 760), "#ece5dd")
     pen.rectangle((0, 0, 400, 64), fill="#075e54")
     pen.ellipse((14, 10, 58, 54), fill="#c7d2d0")
     say(pen, (72, 18), name(draw, 3), 22, "white")
@@ -55,8 +55,7 @@ def settings(seed: int) -> Image.Image:
     ground, card, ink = (
         ("#101114", "#1d1f24", "#ececec") if dark else ("#f2f2f7", "white", "#1b1c1e")
     )
-    made = Image.new("RGB", (430, 900), ground)
-    pen = ImageDraw.Draw(made)
+    made, pen = sheet((430, 900), ground)
     say(pen, (24, 10), "9:41", 17, ink)
     say(pen, (24, 56), "Settings", 36, ink)
     labels = (
@@ -105,8 +104,7 @@ def score_board(seed: int) -> Image.Image:
 def code(seed: int) -> Image.Image:
     """Draw an editor with one project open: another file in it."""
     draw = drawn("code", seed)
-    made = Image.new("RGB", (900, 600), "#1e1f26")
-    pen = ImageDraw.Draw(made)
+    made, pen = sheet((900, 600), "#1e1f26")
     pen.rectangle((0, 0, 900, 34), fill="#2b2d37")
     pen.rectangle((0, 34, 180, 600), fill="#25262e")
     fixed = drawn("code", -1)
@@ -148,8 +146,7 @@ def code(seed: int) -> Image.Image:
 def calendar(seed: int) -> Image.Image:
     """Draw a month of a calendar: other appointments."""
     draw = drawn("calendar", seed)
-    made = Image.new("RGB", (840, 640), "white")
-    pen = ImageDraw.Draw(made)
+    made, pen = sheet((840, 640))
     say(pen, (24, 16), "October", 32)
     for column, label in enumerate(["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]):
         say(pen, (30 + 116 * column, 66), label, 16, "#777777")
@@ -167,8 +164,7 @@ def calendar(seed: int) -> Image.Image:
 def slide(seed: int) -> Image.Image:
     """Draw one deck's slide: another title and list."""
     draw = drawn("slide", seed)
-    made = Image.new("RGB", (960, 540), "white")
-    pen = ImageDraw.Draw(made)
+    made, pen = sheet((960, 540))
     pen.rectangle((0, 0, 960, 16), fill="#c8102e")
     pen.polygon([(960, 540), (960, 400), (780, 540)], fill="#c8102e")
     say(pen, (60, 50), sentence(draw, 4)[:-1], 42, "#2a2a2a")
@@ -184,8 +180,7 @@ def slide(seed: int) -> Image.Image:
 def post(seed: int) -> Image.Image:
     """Draw a post on a social site: another author, photo and text."""
     draw = drawn("post", seed)
-    made = Image.new("RGB", (600, 900), "white")
-    pen = ImageDraw.Draw(made)
+    made, pen = sheet((600, 900))
     pen.rectangle((0, 0, 600, 64), fill="#2c6fd1")
     say(pen, (24, 16), "friendspace", 28, "white")
     made.paste(portrait(draw, 56, 56), (24, 84))
@@ -211,8 +206,7 @@ def post(seed: int) -> Image.Image:
 def video_player(seed: int) -> Image.Image:
     """Draw a video player around another still."""
     draw = drawn("video", seed)
-    made = Image.new("RGB", (860, 640), "#0f0f0f")
-    pen = ImageDraw.Draw(made)
+    made, pen = sheet((860, 640), "#0f0f0f")
     made.paste(synthetic_photos.photo(draw.getrandbits(32), 820, 461), (20, 20))
     pen.rectangle((20, 440, 840, 481), fill="#1c1c1c")
     done = draw.uniform(0.05, 0.9)
@@ -230,8 +224,7 @@ def video_player(seed: int) -> Image.Image:
 def product_card(seed: int) -> Image.Image:
     """Draw a shop's card: another product, name and price."""
     draw = drawn("product", seed)
-    made = Image.new("RGB", (480, 640), "#f5f5f5")
-    pen = ImageDraw.Draw(made)
+    made, pen = sheet((480, 640), "#f5f5f5")
     pen.rounded_rectangle((16, 16, 464, 624), 18, fill="white", outline="#e2e2e2", width=2)
     thing = goods(draw, draw.choice(PALETTE), 340)
     made.paste(thing, (70, 50), thing)
