@@ -131,7 +131,7 @@ def _words(progress: Progress, size: Size) -> Row:
     queries = real[:20]
     taken = sorted(fastest(partial(held.search, one), 5)[::-1] for one in queries)
     return Row(
-        work=f"feature look-up, both directions, {size.pictures:,} pictures",
+        work=f"feature look-up, straight, mirrored and as negatives, {size.pictures:,} pictures",
         unit="ms",
         value=taken[len(taken) // 2][0] * 1e3,
         target=20,
@@ -145,7 +145,10 @@ def _words(progress: Progress, size: Size) -> Row:
 
 
 def _mixed(real: Sequence[Features], count: int) -> Iterator[list[Features]]:
-    """Yield generated features without end, `count` at a time."""
+    """Yield generated features without end, `count` at a time: what an index reads of them.
+
+    Negatives and uncertain bits belong to queries, which are real.
+    """
     random = np.random.default_rng(3)
     every = [_arrays(one) for one in real]
     words = np.concatenate([one[0] for one in every])

@@ -200,8 +200,6 @@ def _claim(random: np.random.Generator) -> Claim:
     """Return an upload that resembles no other."""
     image_id = secrets.token_hex(16)
     digest = secrets.token_hex(32)
-    tables = np.arange(visual_words.TABLES) << visual_words.BITS
-    words = (random.integers(0, 1 << visual_words.BITS, (170, len(tables))) + tables).astype("<u4")
     job = Job(
         job_id=image_id,
         tenant=TENANT,
@@ -226,12 +224,25 @@ def _claim(random: np.random.Generator) -> Claim:
         pdq=secrets.token_hex(32),
         pdq_quality=100,
         comparable=True,
-        features=Features(
-            words=words.tobytes(),
-            mirrored=words[::-1].tobytes(),
-            points=random.uniform(0, 160, (170, 4)).astype("<f4").tobytes(),
-            width=224,
-            height=168,
-        ),
+        features=_features(random),
+        features_version=visual_words.FEATURES_VERSION,
     )
     return Claim(job=job, query=Query(image_id=job.image_id, fingerprint=fingerprint))
+
+
+def _features(random: np.random.Generator) -> Features:
+    """Return as many features as a photo has on average, of chance."""
+    keypoints, negatives = 240, 2 * visual_words._NEGATIVES
+    ways = 2 * keypoints + negatives
+    tables = np.arange(visual_words.TABLES) << visual_words.BITS
+    words = (random.integers(0, 1 << visual_words.BITS, (ways, len(tables))) + tables).astype("<u4")
+    uncertain = (ways, len(tables), visual_words.PROBES)
+    return Features(
+        words=words[:keypoints].tobytes(),
+        mirrored=words[keypoints : 2 * keypoints].tobytes(),
+        negative=words[2 * keypoints :].tobytes(),
+        uncertain=random.integers(0, visual_words.BITS, uncertain, np.uint8).tobytes(),
+        points=random.uniform(0, 160, (keypoints, 4)).astype("<f4").tobytes(),
+        width=224,
+        height=168,
+    )
