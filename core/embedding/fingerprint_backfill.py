@@ -21,12 +21,14 @@ from core.image_formats import setting
 from core.imaging.decoding import NEWEST_PIXELS_VERSION
 from core.index_port import Filters, Index
 from core.ports import Blobs
-from core.records import Job, Record, Refingerprinted
+from core.records import Job, Record, Refingerprinted, State
 from core.storage.picture_store import PictureStore, StoredFingerprint
 from core.types import Canonical, Fingerprint, ReportProgress
 
 BATCH = 16
 """Pictures decoded at a time and logged by one entry: at most 512 MB of bytes in memory."""
+RETRIED = 1_000
+"""Maximum undecoded pictures that a remembered run names: 39 KB, written with each batch."""
 FingerprintPart = Literal["pixels", "features"]
 DecodedRecord = tuple[Record, tuple[Canonical, Fingerprint]]
 """A record with its pixels and fingerprint as they are computed now."""
@@ -46,7 +48,7 @@ class FingerprintCounts(Struct, frozen=True, kw_only=True):
     """All that it has passed, also those of the newest version."""
     made: int = 0
     unchanged: int = 0
-    """Decoded again without a difference in the fingerprint: they keep their pixels_version."""
+    """Decoded, now or by a run that ended, to the fingerprint that is stored."""
     no_bytes: int = 0
     left_out: int = 0
     """Files of formats that are not read: left out by SEENIT_FORMATS, or camera raw."""
@@ -60,11 +62,27 @@ class FingerprintCounts(Struct, frozen=True, kw_only=True):
 
 
 class _BackfillPlace(Struct, frozen=True, kw_only=True):
-    """A position in the list of records, newest first, and the counts up to it."""
+    """A position in the list of records, newest first, and the counts up to it.
+
+    Another version or other formats make it void, as they change what decoding gives.
+    """
 
     version: int
+    formats: tuple[str, ...]
+    began: str
     before: tuple[str, str] | None = None
+    """None before the first batch, and once the run has ended."""
     counts: FingerprintCounts = FingerprintCounts()
+    undecoded: tuple[str, ...] = ()
+    """Pictures that this run could not decode, at most RETRIED + 1."""
+    passed: str = ""
+    """Beginning of the last run that ended: it passed all pictures with an earlier verdict."""
+    retried: tuple[str, ...] = ()
+    """Pictures that the last run could not decode, which settings or memory may have caused."""
+
+    def has_passed(self, state: State) -> bool:
+        """Return whether a run that ended has decoded this picture."""
+        return state.verdict.decided_at < self.passed and state.image_id not in self.retried
 
 
 class FingerprintBackfill:
@@ -93,7 +111,7 @@ class FingerprintBackfill:
         self._perceiver = perceiver
         self._ledger = ledger
         self._projector = projector
-        self._formats = formats
+        self._formats = tuple(sorted(formats))
         self._new_id = new_id
 
     def run(
@@ -102,6 +120,8 @@ class FingerprintBackfill:
         """Fingerprint again the pictures whose `part` is of an older version; count all of them.
 
         A picture is decoded once for both parts: a fingerprint that differs is replaced as a whole.
+        A run that ended is remembered: the next one to the same version, with the same formats,
+        decodes only old pictures that came or were judged again since, or could not be decoded.
         Raise StoreUnavailableError, IndexUnavailableError and other retryable errors; batches
         logged by then stay, and the next run resumes after them.
         """
@@ -112,43 +132,68 @@ class FingerprintBackfill:
             progress(place.counts.pictures, max(total, place.counts.pictures))
             page = self._index.list_records(tenant, Filters(), BATCH, place.before)
             if page.records:
-                last = page.records[-1].state
-                place = replace(
-                    place,
-                    before=(last.accepted_at, last.image_id),
-                    counts=place.counts.plus(self._remake(tenant, part, page.records)),
-                )
-                self._blobs.put([(keys.backfill(tenant, part), msgspec.json.encode(place))])
+                place = self._remake(tenant, part, page.records, place)
+                self._remember(tenant, part, place)
             if not page.more or not page.records:
                 break
-        self._blobs.delete([keys.backfill(tenant, part)])
+        if len(place.undecoded) <= RETRIED:
+            ended = self._start(part, passed=place.began, retried=place.undecoded)
+            self._remember(tenant, part, ended)
+        else:
+            self._blobs.delete([keys.backfill(tenant, part)])
         progress(place.counts.pictures, place.counts.pictures)
         return place.counts
 
+    def _start(
+        self, part: FingerprintPart, *, passed: str = "", retried: tuple[str, ...] = ()
+    ) -> _BackfillPlace:
+        """Return the start of a run after one that ended."""
+        return _BackfillPlace(
+            version=NEWEST[part],
+            formats=self._formats,
+            began=clock.now(),
+            passed=passed,
+            retried=retried,
+        )
+
     def _resume(self, tenant: str, part: FingerprintPart) -> _BackfillPlace:
-        """Return the place that an interrupted run to the same version reached, else the start."""
+        """Return the place that an interrupted run reached, else the start of another."""
+        start = self._start(part)
         (data,) = self._blobs.get_many([keys.backfill(tenant, part)])
         held = None if data is None else msgspec.json.decode(data, type=_BackfillPlace)
-        newest = NEWEST[part]
-        return held if held and held.version == newest else _BackfillPlace(version=newest)
+        if held is None or (held.version, held.formats) != (start.version, start.formats):
+            return start
+        return replace(held, began=start.began) if held.before is None else held
+
+    def _remember(self, tenant: str, part: FingerprintPart, place: _BackfillPlace) -> None:
+        self._blobs.put([(keys.backfill(tenant, part), msgspec.json.encode(place))])
 
     def _remake(
-        self, tenant: str, part: FingerprintPart, records: Sequence[Record]
-    ) -> FingerprintCounts:
-        """Fingerprint the old ones of some records again, and log those that changed."""
+        self, tenant: str, part: FingerprintPart, records: Sequence[Record], place: _BackfillPlace
+    ) -> _BackfillPlace:
+        """Fingerprint the old ones of some records again, log changes; return the place after."""
         old = [one for one in records if _version(one.fingerprint, part) < NEWEST[part]]
         stored = [one for one in old if one.state.content == "stored"]
         allowed = [one for one in stored if setting(one.fingerprint.format) in self._formats]
-        here = self._with_bytes(tenant, allowed)
-        decoded, unsupported = self._decode(tenant, here)
+        wanted = [one for one in allowed if not place.has_passed(one.state)]
+        here = self._with_bytes(tenant, wanted)
+        decoded, undecoded = self._decode(tenant, here)
         changed = [(record, pair) for record, pair in decoded if pair[1] != record.fingerprint]
-        return FingerprintCounts(
+        unsupported = sum(isinstance(error, UnsupportedError) for error in undecoded.values())
+        counts = FingerprintCounts(
             pictures=len(records),
-            made=self._log(tenant, changed) if changed else 0,
-            unchanged=len(decoded) - len(changed),
-            no_bytes=len(old) - len(stored) + len(allowed) - len(here),
+            made=self._log(tenant, changed),
+            unchanged=len(allowed) - len(wanted) + len(decoded) - len(changed),
+            no_bytes=len(old) - len(stored) + len(wanted) - len(here),
             left_out=len(stored) - len(allowed) + unsupported,
-            failed=len(here) - len(decoded) - unsupported,
+            failed=len(undecoded) - unsupported,
+        )
+        last = records[-1].state
+        return replace(
+            place,
+            before=(last.accepted_at, last.image_id),
+            counts=place.counts.plus(counts),
+            undecoded=(*place.undecoded, *undecoded)[: RETRIED + 1],
         )
 
     def _with_bytes(self, tenant: str, records: Sequence[Record]) -> list[tuple[Record, bytes]]:
@@ -158,27 +203,29 @@ class FingerprintBackfill:
 
     def _decode(
         self, tenant: str, pictures: Sequence[tuple[Record, bytes]]
-    ) -> tuple[list[DecodedRecord], int]:
-        """Decode and fingerprint; return the good ones, and how many others are not supported."""
+    ) -> tuple[list[DecodedRecord], dict[str, SeenitError]]:
+        """Decode and fingerprint; return the good ones, and the errors of others by image_id."""
         results = self._perceiver.decode(
             [data for _, data in pictures],
             [Digests(one.fingerprint.sha256, one.fingerprint.md5) for one, _ in pictures],
         )
         decoded: list[DecodedRecord] = []
-        unsupported = 0
+        undecoded: dict[str, SeenitError] = {}
         for (record, _), result in zip(pictures, results, strict=True):
             if not isinstance(result, SeenitError):
                 decoded.append((record, result))
                 continue
             if result.retryable:
                 raise result
-            unsupported += isinstance(result, UnsupportedError)
+            undecoded[record.state.image_id] = result
             about = {"tenant": tenant, "image_id": record.state.image_id, "reason": result.detail}
             logger.warning("fingerprint_kept", extra=about)
-        return decoded, unsupported
+        return decoded, undecoded
 
     def _log(self, tenant: str, decoded: Sequence[DecodedRecord]) -> int:
         """Write new objects, let one entry name them, and remove those that no record needs."""
+        if not decoded:
+            return 0
         job = Job(
             job_id=self._new_id(),
             tenant=tenant,

@@ -19,16 +19,17 @@ from adapters import wiring
 from adapters.reindex import rebuild
 from adapters.weaviate_index import WeaviateIndex
 from adapters.wiring import Services
-from core import keys
+from core import clock, keys
 from core.embedding import fingerprint_backfill
 from core.embedding.pipeline import FingerprintPipeline
 from core.errors import MissingError, SeenitError
+from core.event_log.decide import Claim
 from core.fingerprint.fingerprint import decode_preview
 from core.fingerprint.visual_words import FEATURES_VERSION
 from core.imaging import large_preview
 from core.imaging.decoding import NEWEST_PIXELS_VERSION
 from core.index_port import Filters
-from core.records import Record
+from core.records import Job, Record
 from tests.doubles.toy_embedder import ToyEmbedder
 from tests.samples.make_store import TENANT, Maker, drawing, settings
 from tests.samples.pictures import TEMPLATES, jpeg, photo, png
@@ -273,7 +274,9 @@ def test_backfill_killed_at_any_write_is_ended_by_the_next_run(
                 break
     assert deaths >= 5
     assert (counts["pictures"], counts["no_bytes"]) == (6, 2)
-    assert not any(services.blobs.keys(f"backfills/{TENANT}/"))
+    (place,) = services.blobs.get_many([keys.backfill(TENANT, part)])
+    assert place is not None
+    assert msgspec.json.decode(place)["before"] is None, "it has ended"
     held = records(services)
     versions = [getattr(one.fingerprint, f"{part}_version") for one in held.values()]
     assert versions.count(NEWEST) == (1 if part == "pixels" else 4)
@@ -289,6 +292,49 @@ def test_backfill_counts_what_it_cannot_decode(opens: OpensStore) -> None:
     services.blobs.put([(keys.blob(TENANT, damaged), b"\xff\xd8\xff\xe0 no picture")])
     counts = backfill(services, "features")
     assert (counts["made"], counts["left_out"], counts["failed"]) == (1, 2, 1)
+
+
+@pytest.mark.usefixtures("newer")
+def test_backfill_decodes_a_picture_once_per_version_and_formats(
+    opens: OpensStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless it could not decode it, or its verdict is newer than the run that has ended."""
+    services = opens()
+    ids = {name: one.state.image_id for name, one in records(services).items()}
+    bytes_ = services.blobs.get(keys.blob(TENANT, ids["copy"]))
+    services.blobs.put([(keys.blob(TENANT, ids["copy"]), b"\xff\xd8\xff\xe0 no picture")])
+    decoded: list[int] = []
+    whole = FingerprintPipeline.decode
+
+    def counting(self: FingerprintPipeline, data: Sequence[bytes], known: Any) -> Any:  # noqa: ANN401  # as it is
+        decoded.append(len(data))
+        return whole(self, data, known)
+
+    monkeypatch.setattr(FingerprintPipeline, "decode", counting)
+
+    def run(services: Services) -> tuple[int, int, int, int]:
+        decoded.clear()
+        counts = backfill(services, "pixels")
+        return sum(decoded), counts["made"], counts["unchanged"], counts["failed"]
+
+    assert run(services) == (4, 3, 0, 1)
+    assert run(services) == (1, 0, 2, 1), "what failed is tried again"
+    services.blobs.put([(keys.blob(TENANT, ids["copy"]), bytes_)])
+    assert run(services) == (1, 1, 2, 0)
+    assert run(services) == (0, 0, 3, 0)
+    job = Job(
+        job_id="later",
+        tenant=TENANT,
+        image_id=records(services)["copy"].state.original,
+        kind="delete",
+        accepted_at=clock.now(),
+    )
+    services.ledger.settle(TENANT, [Claim(job=job)])
+    assert run(services)[0] == 1, "its copy was judged again"
+    assert run(services)[0] == 0
+    assert run(opens(formats="jpeg,png"))[0] > 0
+    monkeypatch.setitem(fingerprint_backfill.NEWEST, "pixels", NEWEST + 1)
+    assert run(services)[0] > 0
 
 
 def test_drawn_picture_gets_the_large_preview_that_a_release_did_not_make(
