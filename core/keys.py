@@ -14,7 +14,8 @@ tombstones/<t>/<image_id>          the mark of a delete
 kept/<t>/<image_id>                the fingerprint of a purged picture
 purged/<t>/<image_id>              the mark of a purge
 calibration/<t>/<space_id>         the thresholds measured there, overwritten
-backfills/<t>/<part>               the place and the counts of a backfill that has not ended
+backfills/<t>/<part>               the place and the counts of a backfill, or when it last ended
+examined/<t>                       the place in the log up to which leftovers were removed
 checks/<t>/<id>                    a picture sent to a worker, deleted after the reply
 admin/requests/<task_id>           an administrative task that has not ended
 admin/reports/<task_id>            its progress and its outcome, overwritten
@@ -104,6 +105,11 @@ def calibration(tenant: str, space_id: str) -> str:
 def backfill(tenant: str, part: str) -> str:
     """Return the key of the place that a backfill of pixels or features has reached."""
     return f"backfills/{tenant}/{part}"
+
+
+def examined(tenant: str) -> str:
+    """Return the key of the place up to which a log's deletes were examined for leftovers."""
+    return f"examined/{tenant}"
 
 
 def asked(tenant: str, asked_id: str) -> str:

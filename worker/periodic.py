@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from adapters.wiring import Services
 from core.backoff import pause_after
 from core.errors import SeenitError
-from core.ingest.orphans import Orphans
+from core.ingest.orphans import Leftovers, Orphans
 from core.supervision import LONGEST_PAUSE
 
 TIDY_SECONDS = 600.0
@@ -75,9 +75,13 @@ class PeriodicRunner:
 def upkeep(services: Services) -> list[PeriodicTask]:
     """Return the tasks every service needs: retention, clean-up and index maintenance."""
     unpromised = Orphans(services.blobs, services.shelf.remove)
+    leftovers = Leftovers(
+        services.blobs, services.log, services.projector.marked, services.shelf.revisit
+    )
     found = [
         PeriodicTask("retention", RETAIN_SECONDS, services.retention.sweep),
         PeriodicTask("uploads that broke off", RETAIN_SECONDS, unpromised.sweep),
+        PeriodicTask("leftovers of deleted pictures", RETAIN_SECONDS, leftovers.sweep),
         PeriodicTask("admin reports", TIDY_SECONDS, services.admin_tasks.expire),
     ]
     index = services.index

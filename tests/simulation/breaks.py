@@ -457,6 +457,7 @@ BREAKS: dict[str, Callable[[], Parts]] = {
     "8 tombstones stay": lambda: Parts(exactly=False, replica=Unburied),
     "9 the sweeper": lambda: Parts(exactly=False, sweeps=False),
     "9 advance for others": lambda: Parts(exactly=False, ledger=AdvancesOnlyItsOwn),
+    "9 leftovers": lambda: Parts(exactly=False, clears=False),
     "11 reads overlaid": lambda: Parts(exactly=False, overlay=IndexAlone),
     "11 reads follow": lambda: Parts(exactly=False, follower=LooksBack),
 }

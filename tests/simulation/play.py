@@ -18,6 +18,7 @@ from core.event_log.projector import Projector
 from core.event_log.replay import replay
 from core.event_log.tail import LogFollower
 from core.evidence import Evidence
+from core.ingest.orphans import WAIT_SECONDS, Leftovers
 from core.queries.snapshot import Snapshot
 from core.records import Entry, Job, Operation, State
 from core.types import COPY_KINDS, Value
@@ -126,6 +127,8 @@ class Parts:
     top: int = 0
     """Candidates that the index gives, the one of the lowest place first; 0 for all there are."""
     sweeps: bool = True
+    clears: bool = True
+    """Whether leftovers of deleted and purged pictures are removed at the end."""
     catches_up: bool = True
     """Whether a new index is swapped in with the whole log of that moment."""
     rash: bool = False
@@ -152,7 +155,6 @@ class Play:
         self.seen: list[Seen] = []
         self._baton = Baton(choices.runner)
         self._shielded = False
-        self._crashed = False
         self._steps = 0
         for job in scenario.jobs:
             self.store.accept(job)
@@ -160,7 +162,7 @@ class Play:
     # --- running --------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Run all workers, then sweep until nothing is pending."""
+        """Run all workers, sweep until nothing is pending, then remove what the dead left."""
         bodies = [self._worker(batches) for batches in self.scenario.batches]
         if self.scenario.reads:
             bodies.append(self._reader)
@@ -168,6 +170,8 @@ class Play:
             bodies.append(self._reindexer)
         self._baton.run(bodies)
         self.settle_down()
+        if self.parts.clears:
+            self._clear()
 
     def settle_down(self) -> None:
         """Finish everything that the sweeper can finish."""
@@ -181,6 +185,20 @@ class Play:
             worker.run(pending)
         self._background(everything=True)
 
+    def _clear(self) -> None:
+        """Remove leftovers, once every worker has ended or died."""
+        worker = Worker(self)
+        clock = iter((0.0, WAIT_SECONDS, WAIT_SECONDS))
+        left = Leftovers(
+            worker.blobs,
+            worker.log,
+            worker.projector.marked,
+            worker.shelf.revisit,
+            now=lambda: next(clock),
+        )
+        for _ in range(2):
+            left.sweep_log(TENANT, len(self.store.log) + len(self.scenario.jobs))
+
     def gate(self, name: str) -> None:
         """Pass a step: others may run first, the worker may die, late events may arrive."""
         self._steps += 1
@@ -191,7 +209,6 @@ class Play:
         if (self.store.late or len(self.store.replicas) > 1) and self.choices.happens():
             self._background()
         if name != "quiet" and self.choices.crash():
-            self._crashed = True
             raise CrashError
 
     def fault(self) -> str:
@@ -285,12 +302,12 @@ class Play:
             self._check_objects(spec, jobs)
         objects = self.store.objects
         for image_id in spec.removed:
-            if not (image_id in self.store.purged_late and self._crashed):
-                assert keys.kept(TENANT, image_id) not in objects, "nothing is left of it"
-            if image_id not in self.store.orphans:
-                derived = keys.derived(TENANT, image_id, "fingerprint")
-                left = [derived, *Blobs(self.store).made_again(image_id)]
-                assert not objects.keys() & set(left), "nothing is left of it"
+            assert keys.kept(TENANT, image_id) not in objects, "nothing is left of it"
+        purged = [one for one, state in spec.states.items() if state.content == "purged"]
+        for image_id in (*spec.removed, *purged):
+            derived = keys.derived(TENANT, image_id, "fingerprint")
+            left = [derived, *Blobs(self.store).made_again(image_id)]
+            assert not objects.keys() & set(left), "nothing is left of it"
         ending = {
             job_id: done
             for entry in self.entries()
@@ -562,11 +579,7 @@ class Worker:
         again = job.kind == "refingerprint"
         if found.query is not None or again:
             picture = world.decoded_again(job.sha256) if again else job.sha256
-            try:
-                self.shelf.write(job.image_id, picture, job.job_id if again else None)
-            except CrashError:
-                self._play.store.orphans.add(job.image_id)
-                raise
+            self.shelf.write(job.image_id, picture, job.job_id if again else None)
         return found
 
 

@@ -76,11 +76,6 @@ class Store:
     replicas: list[Replica] = field(default_factory=lambda: [Replica()])
     late: list[Entry] = field(default_factory=list)
     """Appends that will land after their writer has given up waiting."""
-    orphans: set[str] = field(default_factory=set)
-    """Pictures whose writer died before it could look for a tombstone."""
-    purged_late: set[str] = field(default_factory=set)
-    """Pictures whose fingerprint was kept by a purge after another worker had deleted them: it
-    removes that again, unless it dies in between."""
 
     def accept(self, job: Job) -> None:
         """Make a job durable."""
@@ -107,7 +102,6 @@ class Blobs:
 
     def __init__(self, store: Store, gate: Gate = no_gate) -> None:
         self._objects = store.objects
-        self._purged_late = store.purged_late
         self._gate = gate
 
     def get(self, key: str) -> bytes:
@@ -123,11 +117,6 @@ class Blobs:
     def exists(self, names: Sequence[str]) -> list[bool]:
         self._gate("exists")
         return [name in self._objects for name in names]
-
-    def note_late_purge(self, image_id: str) -> None:
-        """Note that a purge kept a fingerprint that a delete had removed before."""
-        if keys.tombstone(TENANT, image_id) in self._objects:
-            self._purged_late.add(image_id)
 
     def made_again(self, image_id: str) -> list[str]:
         """List the fingerprints of a picture beside that of its upload."""
@@ -346,9 +335,17 @@ class Shelf:
         """Write a fingerprint; then look for a tombstone and a purge mark."""
         derived = keys.derived(TENANT, image_id, "fingerprint", op_id)
         self._blobs.put([(derived, picture.encode())])
-        marks = [keys.tombstone(TENANT, image_id), keys.purged(TENANT, image_id)]
-        if any(self._blobs.exists(marks)):
-            self._blobs.delete([derived])
+        self.revisit(TENANT, [image_id])
+
+    def revisit(self, tenant: str, ids: Sequence[str]) -> None:
+        """Remove objects of pictures that have been deleted or purged meanwhile."""
+        for image_id in ids:
+            marks = [keys.tombstone(TENANT, image_id), keys.purged(TENANT, image_id)]
+            deleted, purged = self._blobs.exists(marks)
+            if deleted:
+                self.remove(tenant, [image_id])
+            elif purged:
+                self._strip(image_id)
 
     def picture(self, image_id: str, remade: Remade | None = None) -> str | None:
         """Return the picture that is stored or was kept."""
@@ -392,11 +389,11 @@ class Shelf:
         """Keep the fingerprint, set the mark, remove the rest."""
         picture = self.picture(image_id, remade)
         if picture is not None:
-            try:
-                self._blobs.put([(keys.kept(TENANT, image_id), picture.encode())])
-            finally:
-                self._blobs.note_late_purge(image_id)
+            self._blobs.put([(keys.kept(TENANT, image_id), picture.encode())])
         self._blobs.create_many([(keys.purged(TENANT, image_id), b"")])
+        self._strip(image_id)
+
+    def _strip(self, image_id: str) -> None:
         self._blobs.delete(
             [keys.derived(TENANT, image_id, "fingerprint"), *self._blobs.made_again(image_id)]
         )

@@ -265,6 +265,7 @@ HARDEST = {
     "8 tombstones stay": {"deletes": True, "replicas": 1},
     "6 tombstones": {"deletes": True, "replicas": 1},
     "2 marks stay": {"deletes": True, "replicas": 1},
+    "9 leftovers": {"deletes": True},
 }
 """Scenarios for the rules whose failures random ones rarely reach."""
 

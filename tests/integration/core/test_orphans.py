@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 from adapters import wiring
+from adapters.event_log import BlobLog
 from adapters.settings import Settings
 from core import keys
+from core.ingest import orphans
 from core.ingest.accept import Upload
-from core.records import Fields
+from core.ingest.orphans import WAIT_SECONDS, Leftovers
+from core.records import Entry, Fields
 from tests.samples.pictures import photo, png
 
 
@@ -68,3 +71,74 @@ def test_bytes_that_a_repeat_brought_back_are_discarded_again(
     services.ingest.run("t", [second])
     left = [keys.blob("t", first), keys.blob("t", second), key]
     assert services.blobs.exists(left) == [True, False, False]
+
+
+def test_what_a_dead_worker_wrote_after_a_delete_or_purge_goes_in_hours(
+    services: wiring.Services, tmp_path: Path
+) -> None:
+    """No message comes again; each entry is read once, and a quiet log costs one look."""
+    blobs = services.blobs
+    deleted, purged, stored = (accept(services, tmp_path) for _ in range(3))
+    services.ingest.run("t", [deleted, purged, stored])
+    for kind, image_id in (("delete", deleted), ("purge", purged)):
+        services.ingest.run("t", [services.acceptor.operate("t", kind, image_id).job_id])
+    left = [
+        keys.kept("t", deleted),
+        keys.vector("t", deleted, "visual-00000000", None),
+        *(keys.derived("t", one, "preview") for one in (deleted, purged)),
+    ]
+    kept = [keys.kept("t", purged), keys.derived("t", stored, "preview")]
+    blobs.put([(key, b"{}") for key in left])
+    clock = [0.0]
+    read: list[int] = []
+
+    class Counted(BlobLog):
+        def read(self, tenant: str, seq: int) -> Entry | None:
+            read.append(seq)
+            return super().read(tenant, seq)
+
+    def leftovers() -> Leftovers:
+        projector, shelf = services.projector, services.shelf
+        log = Counted(blobs)
+        return Leftovers(blobs, log, projector.marked, shelf.revisit, now=lambda: clock[0])
+
+    sweeper = leftovers()
+    assert sweeper.sweep() == 0
+    assert all(blobs.exists(left)), "their writer may still run"
+    assert sweeper.sweep() == 0
+    assert leftovers().sweep() == 0
+    clock[0] += WAIT_SECONDS
+    read.clear()
+    assert sweeper.sweep() == 3 + 2
+    assert (blobs.exists(left), blobs.exists(kept)) == ([False] * 4, [True] * 2)
+    assert read == [1, 2, 3]
+    clock[0] += WAIT_SECONDS
+    assert leftovers().sweep() == 0
+    assert read == [1, 2, 3, 4]
+
+
+def test_leftovers_are_removed_in_parts(
+    services: wiring.Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call reads so much, the next goes on, and a log that cannot be read stops no other."""
+    ids = [accept(services, tmp_path) for _ in range(4)]
+    for image_id in ids:
+        services.ingest.run("t", [image_id])
+    services.ingest.run("t", [services.acceptor.operate("t", "delete", ids[0]).job_id])
+    services.blobs.put([(keys.kept("t", ids[0]), b"{}"), (keys.entry("a", 1), b"no entry")])
+    clock = [0.0]
+    sweeper = Leftovers(
+        services.blobs,
+        services.log,
+        services.projector.marked,
+        services.shelf.revisit,
+        now=lambda: clock[0],
+    )
+    monkeypatch.setattr(orphans, "LOG_PART", 4)
+    assert sweeper.sweep() == 0
+    clock[0] += WAIT_SECONDS
+    assert sweeper.sweep() == 4
+    assert services.blobs.exists([keys.kept("t", ids[0])]) == [True]
+    clock[0] += orphans.SOON_SECONDS
+    assert sweeper.sweep() == 2
+    assert services.blobs.exists([keys.kept("t", ids[0])]) == [False]
