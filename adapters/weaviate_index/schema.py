@@ -209,24 +209,24 @@ def _bm25(b: float) -> Any:  # noqa: ANN401  # private type
 def _second(client: WeaviateClient, held: Collections, layout: SchemaLayout) -> None:
     """Add the ids of the pictures that a record's verdict names as variants."""
     del layout
-    config = client.collections.use(held.name(collections.RECORD)).config
-    try:
-        config.add_property(_exact("variants", DataType.TEXT_ARRAY))
-    except (WeaviateInvalidInputError, UnexpectedStatusCodeError):
-        if all(one.name != "variants" for one in config.get().properties):
-            raise  # else another process was faster
+    _add_ids(client, held, "variants")
 
 
 def _third(client: WeaviateClient, held: Collections, layout: SchemaLayout) -> None:
     """Add the confirmed matches besides the original, and fill them in."""
     del layout
-    records = client.collections.use(held.name(collections.RECORD))
-    try:
-        records.config.add_property(_exact("confirmed", DataType.TEXT_ARRAY))
-    except (WeaviateInvalidInputError, UnexpectedStatusCodeError) as error:
-        if "already exists" not in str(error):
-            raise
+    _add_ids(client, held, "confirmed")
     confirmed_matches.fill(client, held)
+
+
+def _add_ids(client: WeaviateClient, held: Collections, name: str) -> None:
+    """Add a list of ids to the records, unless another process was faster."""
+    config = client.collections.use(held.name(collections.RECORD)).config
+    try:
+        config.add_property(_exact(name, DataType.TEXT_ARRAY))
+    except (WeaviateInvalidInputError, UnexpectedStatusCodeError):
+        if all(one.name != name for one in config.get().properties):
+            raise
 
 
 Step = Callable[[WeaviateClient, Collections, SchemaLayout], None]
