@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,7 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from adapters.service_address import PATH, LocalKey
 from api.app import create_app
-from api.forwarding import TrustedProxies
 from tests.doubles.small_service import BROKEN, Service
 from tests.samples.pictures import photo, png
 
@@ -260,42 +257,6 @@ def test_without_keys_no_other_machine_is_answered(tmp_path: Path) -> None:
         service.close()
 
 
-TRUSTED = TrustedProxies(tuple(map(ip_network, ("127.0.0.1", "10.0.0.0/8", "2001:db8::/32"))))
-
-
-@pytest.mark.parametrize(
-    ("client", "trusted"),
-    [
-        (("127.0.0.1", 1), True),
-        (("10.9.9.9", 1), True),
-        (("::ffff:10.9.9.9", 1), True),
-        (("2001:db8::7", 1), True),
-        (("127.0.0.2", 1), False),
-        (("192.0.2.1", 1), False),
-        (("::1", 1), False),
-        (("", 1), False),
-        (("proxy", 1), False),
-        (("127.0.0.1", 0), False),  # as a server rewrites it that believes X-Forwarded-For
-        (None, False),  # over a socket file
-    ],
-)
-def test_a_proxy_is_trusted_by_its_address(client: tuple[str, int] | None, trusted: bool) -> None:
-    """The address of the connection itself counts; a trusted proxy may name the scheme."""
-    headers = [(b"x-forwarded-proto", b"HTTPS"), (b"x-forwarded-for", b"127.0.0.1")]
-    scope = {"client": client, "scheme": "http", "headers": headers}
-    assert TRUSTED.trust(scope) is trusted
-    assert TRUSTED.scheme(scope) == ("https" if trusted else "http")
-    assert TrustedProxies(()).trust(scope) is False
-
-
-@pytest.mark.parametrize("told", [[], [b"ftp"], [b"https, http"], [b"https", b"http"], [b""]])
-def test_a_scheme_is_told_once(told: list[bytes]) -> None:
-    """Otherwise it is that of the connection."""
-    headers = [(b"x-forwarded-proto", one) for one in told]
-    scope = {"client": ("127.0.0.1", 1), "scheme": "http", "headers": headers}
-    assert TRUSTED.scheme(scope) == "http"
-
-
 @pytest.mark.parametrize("meant", [False, True])
 def test_without_keys_what_was_passed_on_is_refused(tmp_path: Path, meant: bool) -> None:
     """It is refused even if the whole network may call; ordinary headers pass."""
@@ -313,100 +274,3 @@ def test_a_parameter_is_given_once(guarded: TestClient[Litestar]) -> None:
     """An owner named twice would be taken for one of the two."""
     response = guarded.delete("/v1/images?owner_id=a&owner_id=b", headers=key("a-write"))
     assert (response.status_code, response.json()["field"]) == (400, "owner_id")
-
-
-# --- the key of the data folder -----------------------------------------------------------------
-
-LOCAL = LocalKey.new()
-
-
-@pytest.fixture(params=["", "key-of-tenant-a-write:a:write"])
-def on_this_machine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Service]:
-    """Yield a service with and without API keys."""
-    service = Service(tmp_path, api_keys=request.param)
-    yield service
-    service.close()
-
-
-def local_app(service: Service, peer: str, key: LocalKey | None = LOCAL) -> Litestar:
-    """Return the app of a service with a local key, whose requests come from one address."""
-    app = create_app(service, key)
-    whole = app.asgi_handler
-
-    async def handler(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
-        if scope["type"] == "http":
-            scope["client"] = (peer, 50_000)
-        await whole(scope, receive, send)
-
-    app.asgi_handler = handler
-    return app
-
-
-def ask(
-    service: Service, token: str, peer: str = "127.0.0.1", own: str = "127.0.0.1", **headers: str
-) -> int:
-    """Return the status of a tenant's counts, requested by `peer` at an address of the service."""
-    with TestClient(local_app(service, peer), base_url=f"http://{own}:80") as client:
-        sent = {"Authorization": f"Bearer {token}", **headers}
-        return client.get("/v1/stats", headers=sent).status_code
-
-
-def test_the_local_key_opens_any_tenant(on_this_machine: Service) -> None:
-    """Its role opens what belongs to the whole service as well."""
-    with TestClient(local_app(on_this_machine, "127.0.0.1")) as client:
-        for tenant in ("a", "b"):
-            headers = {"Authorization": f"Bearer {LOCAL.token(tenant)}"}
-            assert client.get("/v1/stats", headers=headers).status_code == 200
-            assert client.get("/metrics", headers=headers).status_code == 200
-
-
-def test_a_local_key_of_another_start_is_refused(on_this_machine: Service) -> None:
-    """It is refused without API keys too: the request would be answered for another tenant."""
-    assert ask(on_this_machine, LocalKey.new().token("a")) == 401
-    assert ask(on_this_machine, LOCAL.token("a").replace(":a", ":A")) == 401
-    with TestClient(local_app(on_this_machine, "127.0.0.1", None)) as client:
-        headers = {"Authorization": f"Bearer {LOCAL.token('a')}"}
-        assert client.get("/v1/stats", headers=headers).status_code == 401
-
-
-@pytest.mark.parametrize(
-    ("peer", "own", "status"),
-    [
-        ("127.0.0.1", "127.0.0.1", 200),
-        ("::1", "127.0.0.1", 200),
-        ("192.0.2.7", "192.0.2.7", 200),
-        ("192.0.2.8", "192.0.2.7", 403),
-        ("172.17.0.1", "172.17.0.2", 403),
-        ("testclient", "127.0.0.1", 403),
-    ],
-)
-def test_the_local_key_is_taken_from_this_machine_alone(
-    on_this_machine: Service, peer: str, own: str, status: int
-) -> None:
-    """From loopback, or from the address that is connected to."""
-    assert ask(on_this_machine, LOCAL.token("a"), peer, own) == status
-
-
-def test_the_local_key_is_not_taken_through_a_proxy(on_this_machine: Service) -> None:
-    """A tunnel on this machine passes on requests of any sender."""
-    forwarded = {"X-Forwarded-For": "192.0.2.1"}
-    assert ask(on_this_machine, LOCAL.token("a"), **forwarded) == 403
-
-
-def test_a_service_proves_that_it_knows_the_local_key(on_this_machine: Service) -> None:
-    """The proof is an HMAC of the nonce; without a local key there is no such route."""
-    with TestClient(local_app(on_this_machine, "127.0.0.1")) as client:
-        told = client.get(PATH, params={"nonce": "0" * 32}).json()
-        assert told == {"proof": LOCAL.proof("0" * 32), "starting": False}
-        assert client.get(PATH).status_code == 400
-    with TestClient(create_app(on_this_machine)) as client:
-        assert client.get(PATH, params={"nonce": "0" * 32}).status_code == 404
-
-
-def test_a_service_proves_nothing_to_another_machine(on_this_machine: Service) -> None:
-    """A program there, at the address in a shared data folder, could pass the proof on."""
-    asked = {"nonce": "0" * 32}
-    with TestClient(local_app(on_this_machine, "192.0.2.8")) as client:
-        assert client.get(PATH, params=asked).status_code == 403
-    with TestClient(local_app(on_this_machine, "127.0.0.1")) as client:
-        assert client.get(PATH, params=asked, headers={"Via": "1.1 x"}).status_code == 403
