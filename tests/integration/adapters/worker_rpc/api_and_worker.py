@@ -11,6 +11,7 @@ from typing import Any
 from adapters import wiring
 from adapters.settings import Settings
 from adapters.wiring import Services
+from core import keys
 from core.embedding.pipeline import digests
 from core.ingest.accept import Upload
 from core.records import Fields, Job
@@ -108,3 +109,13 @@ def pair(folder: Path, broker: str, **settings: Any) -> Iterator[Pair]:  # noqa:
         yield made
     finally:
         made.close()
+
+
+def left(services: Services) -> list[str]:
+    """Return the keys of the query pictures that lie about."""
+    return [key for key, _ in services.blobs.modified(keys.ASKED)]
+
+
+def counted(services: Services, **labels: str) -> float:
+    """Return how many questions a worker took."""
+    return services.meter.registry.get_sample_value("seenit_queries_total", labels) or 0.0
