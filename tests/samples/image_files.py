@@ -38,6 +38,12 @@ def deep(picture: Array) -> bytes:
     return data.tobytes()
 
 
+def off(found: Array, expected: Array) -> float:
+    """Return the mean difference in grey levels."""
+    assert found.shape == expected.shape
+    return float(np.abs(found.astype(int) - expected).mean())
+
+
 def every() -> dict[str, bytes]:
     """Make one file per format and kind, all of the same picture."""
     image = Image.fromarray(drawn())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 
-from PIL import Image
+import numpy as np
+from PIL import Image, ImageDraw
 
 from evaluation.edits import EDITS, Edit, jpeg
 from evaluation.synthetic_photos import photo
@@ -28,3 +29,16 @@ def png(image: Image.Image) -> bytes:
     held = io.BytesIO()
     image.save(held, "PNG")
     return held.getvalue()
+
+
+def logo(n: int, *inks: tuple[int, int, int], size: int = 200) -> Image.Image:
+    """Draw shapes, other ones for each `n`, in these colours on a transparent ground."""
+    image = Image.new("RGBA", (size, size), (0, 0, 0, 0))
+    draw = ImageDraw.Draw(image)
+    rng = np.random.default_rng(n)
+    for i in range(12):
+        x, y = rng.integers(0, size * 3 // 4, 2).tolist()
+        shape = draw.ellipse if i % 2 else draw.rectangle
+        side = int(rng.integers(size // 10, size // 4))
+        shape((x, y, x + side, y + side), fill=(*inks[i % len(inks)], 255))
+    return image

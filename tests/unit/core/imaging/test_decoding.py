@@ -3,9 +3,6 @@ from __future__ import annotations
 import contextlib
 import io
 import random
-import struct
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,115 +10,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from core.errors import BrokenError, SeenitError, TooLargeError, UnsupportedError
-from core.image_formats import BY_DEFAULT, FORMATS, titles
+from core.errors import BrokenError, SeenitError
+from core.image_formats import FORMATS
 from core.imaging.decoding import LONGEST, PREVIEW, decode, inspect
-from core.types import Header, Limits
-from tests.samples.image_files import (
-    HEIC_TURNED,
-    HEIGHT,
-    NAMES,
-    WIDTH,
-    Array,
-    drawn,
-    encoded,
-    every,
-)
+from core.types import Limits
+from tests.samples.image_files import HEIC_TURNED, HEIGHT, NAMES, WIDTH, drawn, encoded, every, off
 from tests.samples.pictures import photo
 
 LIMITS = Limits(formats=FORMATS)
 FILES = every()
-
-
-def off(found: Array, expected: Array) -> float:
-    """Mean difference in grey levels."""
-    assert found.shape == expected.shape
-    return float(np.abs(found.astype(int) - expected).mean())
-
-
-# --- at accept ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_headers_are_read(name: str, tmp_path: Path) -> None:
-    """Format, size and frames, the same from bytes, a path and a stream."""
-    expected = Header(NAMES[name], WIDTH, HEIGHT, 1)
-    path = tmp_path / name
-    path.write_bytes(FILES[name])
-    assert inspect(FILES[name], LIMITS) == expected
-    assert inspect(path, LIMITS) == expected
-    assert inspect(io.BytesIO(FILES[name]), LIMITS) == expected
-
-
-@pytest.mark.parametrize("name", ["GIF", "PNG", "WEBP", "TIFF", "AVIF"])
-def test_frames_are_counted(name: str) -> None:
-    """An animation has its number of frames, and may not exceed the limit."""
-    frames = [Image.fromarray(np.roll(drawn(), 9 * i, axis=1)) for i in range(3)]
-    data = encoded(frames[0], name, save_all=True, append_images=frames[1:])
-    assert inspect(data, LIMITS) == Header(name, WIDTH, HEIGHT, 3)
-    with pytest.raises(TooLargeError, match="more than 2 frames"):
-        inspect(data, Limits(frames=2))
-
-
-@pytest.mark.parametrize(
-    ("data", "kind", "words"),
-    [
-        (b"", BrokenError, "the file is empty"),
-        (b"\xff\xd8\xff", BrokenError, "the file ends in the middle of its header"),
-        (FILES["png"][:20], BrokenError, "the file ends in the middle of its header"),
-        (b"hello", UnsupportedError, "this kind of file is not read here"),
-        (b"8BPS\0\1", UnsupportedError, "Photoshop files are not read here"),
-        (b"%PDF-1.7", UnsupportedError, "PDF files are not read here"),
-        (b"<?xml version='1.0'?><SVG/>", UnsupportedError, "SVG files are not read here"),
-        (b"BM" + bytes(100), BrokenError, "says that it is 0 by 0 pixels large"),
-        (b"P5\n#a\n12 oops", BrokenError, "the PPM does not tell its size"),
-        (b"\xff\xd8\xff\xda\0\0", BrokenError, "begin before its size is given"),
-        (b"\xff\xd8\xff" + bytes(400_000), BrokenError, "too many parts"),
-        (b"II*\0\x08\0\0\0\0\0\0\0\0\0", BrokenError, "the TIFF does not tell its size"),
-        (b"\0\0\0\x0cftypavif", BrokenError, "does not tell the picture's size"),
-    ],
-)
-def test_what_cannot_be_accepted_is_told(data: bytes, kind: type[SeenitError], words: str) -> None:
-    """Each with its reason, by `inspect` and by `decode` alike."""
-    for look in (inspect, decode):
-        with pytest.raises(kind) as caught:
-            look(data, LIMITS)
-        assert words in caught.value.detail
-
-
-def test_unsupported_says_what_is_read() -> None:
-    """The answer names the formats."""
-    with pytest.raises(UnsupportedError) as caught:
-        inspect(b"qoif....", Limits())
-    assert caught.value.detail == f"QOI files are not read here; what is read: {titles(BY_DEFAULT)}"
-
-
-@pytest.mark.parametrize("look", [inspect, decode])
-def test_limits_come_first(look: Callable[[bytes, Limits], object]) -> None:
-    """Too many bytes and too many pixels are refused in figures, before anything is allocated."""
-    with pytest.raises(TooLargeError, match=r"the file has 0\.04 MB; the limit is 0\.01 MB"):
-        look(FILES["ppm"], Limits(bytes=10_000))
-    with pytest.raises(TooLargeError, match=r"has 128 by 96 pixels, that is 0\.0 million"):
-        look(FILES["png"], Limits(pixels=WIDTH * HEIGHT - 1))
-    huge = bytearray(FILES["png"])
-    huge[16:24] = struct.pack(">II", 60_000, 50_000)
-    with pytest.raises(TooLargeError, match=r"3,000\.0 million; the limit is 100 million"):
-        look(bytes(huge), LIMITS)
-
-
-def test_a_frame_may_not_go_far_beyond_its_canvas() -> None:
-    """A GIF of 1 by 1 with a frame of 60,000 by 60,000 is as large as that frame."""
-    head = b"GIF89a" + struct.pack("<HHBBB", 1, 1, 0, 0, 0)
-    frame = b"," + struct.pack("<HHHHB", 0, 0, 60_000, 60_000, 0) + b"\x02\x01\x00\x00;"
-    with pytest.raises(TooLargeError):
-        inspect(head + frame, LIMITS)
-
-
-def test_pages_that_point_at_each_other_are_counted_once() -> None:
-    """A loop of TIFF directories ends."""
-    entries = b"".join(struct.pack("<HHII", tag, 4, 1, 7) for tag in (256, 257))
-    data = b"II*\0\x08\0\0\0" + struct.pack("<H", 2) + entries + struct.pack("<I", 8)
-    assert inspect(data, LIMITS) == Header("TIFF", 7, 7, 1)
 
 
 # --- canonical pixels ---------------------------------------------------------------------------
@@ -173,65 +70,6 @@ def test_broken_exif_is_ignored() -> None:
     """The picture is what counts."""
     data = encoded(Image.fromarray(drawn()), "JPEG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff rubbish")
     assert (decode(data, LIMITS).width, decode(data, LIMITS).height) == (WIDTH, HEIGHT)
-
-
-@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
-def test_alpha_lies_over_white(mode: str) -> None:
-    """Opaque, half and none; what lies hidden under alpha 0 does not show."""
-    image = Image.new("RGBA", (30, 10), (0, 0, 0, 255))
-    image.paste((0, 0, 0, 128), (10, 0, 20, 10))
-    image.paste((0, 0, 0, 0), (20, 0, 30, 10))
-    turned = image.quantize(3, Image.Quantize.FASTOCTREE) if mode == "P" else image.convert(mode)
-    found = decode(encoded(turned, "PNG"), LIMITS).preview
-    assert found[5, [5, 15, 25]].tolist() == [[0] * 3, [127] * 3, [255] * 3]
-
-
-@pytest.mark.parametrize(
-    ("ink", "below", "ground"),
-    [
-        ((255, 255, 255, 255), 0, 0),
-        ((240, 250, 240, 255), 0, 0),
-        ((255, 255, 255, 120), 0, 0),
-        ((20, 20, 20, 20), 0, 255),
-        ((90, 90, 90, 255), 0, 255),
-        ((255, 255, 255, 255), 255, 0),
-    ],
-)
-def test_white_on_a_clear_ground_is_laid_on_black(
-    ink: tuple[int, int, int, int], below: int, ground: int
-) -> None:
-    """Drawn where nothing else is, and as good as white there; an opaque ground stays its own."""
-    image = Image.new("RGBA", (64, 64), (0, 0, 0, below))
-    image.paste(ink, (8, 8, 40, 40))
-    found = decode(encoded(image, "PNG"), Limits())
-    assert found.preview[60, 60].tolist() == [ground] * 3
-    assert not found.hides
-
-
-def test_white_in_a_drawing_of_colours_is_known_to_be_hidden() -> None:
-    """Most of the drawing shows on white, a part of it does not."""
-    image = Image.new("RGBA", (64, 64), (0, 0, 0, 0))
-    image.paste((200, 40, 40, 255), (8, 8, 56, 40))
-    image.paste((255, 255, 255, 255), (50, 44, 56, 50))
-    assert decode(encoded(image, "PNG"), Limits()).hides
-    assert not decode(encoded(image.convert("RGB"), "PNG"), Limits()).hides
-
-
-def test_transparent_colours_of_palettes_lie_over_white() -> None:
-    """GIF's and PNG's one transparent colour, in palette and in grey and RGB pictures."""
-    palette = Image.new("P", (20, 10), 0)
-    palette.putpalette([10, 20, 30, 200, 100, 50])
-    palette.paste(1, (10, 0, 20, 10))
-    grey = Image.new("L", (20, 10), 7)
-    grey.paste(90, (10, 0, 20, 10))
-    for data, second in (
-        (encoded(palette, "GIF", transparency=0), [200, 100, 50]),
-        (encoded(palette, "PNG", transparency=0), [200, 100, 50]),
-        (encoded(grey, "PNG", transparency=7), [90] * 3),
-        (encoded(grey.convert("RGB"), "PNG", transparency=(7, 7, 7)), [90] * 3),
-    ):
-        found = decode(data, LIMITS).preview
-        assert found[5, [5, 15]].tolist() == [[255] * 3, second]
 
 
 def test_black_and_white_and_small_palettes() -> None:
@@ -304,16 +142,6 @@ def test_broken_profiles_are_ignored() -> None:
         assert off(found, np.asarray(image)) == 0
     grey = decode(encoded(image.convert("L"), "PNG", icc_profile=plain), LIMITS).preview
     assert off(grey, np.asarray(image.convert("L").convert("RGB"))) == 0
-
-
-@pytest.mark.parametrize("name", ["GIF", "PNG", "WEBP", "TIFF"])
-def test_the_first_frame_stands_for_an_animation(name: str) -> None:
-    """Later frames do not matter."""
-    frames = [Image.new("RGB", (20, 20), shade) for shade in ("red", "blue", "lime")]
-    data = encoded(frames[0], name, save_all=True, append_images=frames[1:], lossless=True)
-    found = decode(data, LIMITS)
-    assert found.preview[10, 10].tolist() == [255, 0, 0]
-    assert found.frames == 3
 
 
 # --- size ---------------------------------------------------------------------------------------
