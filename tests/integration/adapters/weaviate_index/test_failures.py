@@ -18,7 +18,6 @@ from adapters.weaviate_index import (
     WeaviateIndex,
     WeaviateNode,
     collections,
-    generations,
     mapping,
     parse,
     range_paging,
@@ -27,51 +26,18 @@ from adapters.weaviate_index import (
 from adapters.weaviate_index.client import WeaviateCluster
 from adapters.weaviate_index.mapping import key
 from core.errors import IndexUnavailableError, SettingsError
-from core.index_port import Filters, ServiceIndex
+from core.index_port import Filters
 from core.matching.policy import Policy
 from core.records import Fields, Record
 from tests.backends import servers
 from tests.backends.server_process import wait
 from tests.doubles import records as made
-from tests.doubles.records import OTHER, SPACE, image_id, outcome, put, query, record, tombstone
+from tests.doubles.records import SPACE, image_id, outcome, put, query, record
+from tests.integration.adapters.weaviate_index.entries import entry, whole
 
 POLICY = Policy(visual_floor=0.25, visual_top=5)
 
 Opens = Callable[..., WeaviateIndex]
-
-
-def whole(index: WeaviateIndex, pictures: int = 8) -> tuple[object, ...]:
-    """Return all that the index answers about a few made pictures, as one value to compare."""
-    ids = [image_id(n) for n in range(pictures)]
-    return (
-        index.watermark("default"),
-        index.read_records("default", ids),
-        index.read_tombstones("default", ids),
-        [index.find_states("default", originals=[one]) for one in ids],
-        index.list_records("default", Filters(), 200),
-        index.list_outcomes("default", None, 200),
-        index.find_candidates(
-            "default",
-            [query(n, vector=made.random_vector(n), space_id=SPACE) for n in range(pictures)],
-        ),
-        index.find_neighbours("default", SPACE, made.random_vector(1), limit=50),
-        [one.image_id for one in index.search_keywords("default", "boots", limit=50)],
-        index.list_values("default", "tag", 9),
-        index.count_records("default"),
-    )
-
-
-def entry(index: WeaviateIndex, seq: int) -> None:
-    """Project the seq-th of a few entries with changes of every kind."""
-    fields = Fields(title="Boots", category=f"c{seq % 2}", tags=(f"t{seq % 3}",), owner_id="o")
-    vectors = {SPACE: made.random_vector(seq), OTHER: made.random_vector(seq + 50)}
-    records = [record(seq, seq, fields=fields, vectors=vectors)]
-    removed = []
-    if seq % 3 == 0:
-        records.append(record(seq - 1, seq, original=1, fields=fields))
-    if seq % 4 == 0:
-        removed.append(tombstone(seq - 3, seq))
-    index.project_entry("default", seq, records, removed, [outcome(seq, seq, failed=seq % 2 == 0)])
 
 
 def work(index: WeaviateIndex, seq: int) -> None:
@@ -271,43 +237,6 @@ def test_a_schema_of_an_older_version_is_completed(
     both[0].project_entry("default", 2, [variant], [], [])
     assert both[1].read_states("default", [image_id(1)]) == [record(1, 1).state]
     assert both[1].list_variants("default", image_id(1), 9) == [variant.state]
-
-
-def test_a_fresh_index_takes_the_place_of_the_old_one(
-    opens: Opens, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It does so for every process at once, and only after it has every projected entry."""
-    monkeypatch.setattr(generations, "LOOK", 0.1)
-    index, other = opens(), opens()
-    assert isinstance(index, ServiceIndex)
-    for seq in range(1, 5):
-        entry(index, seq)
-    before = whole(other)
-    fresh = index.fresh()
-    assert fresh.watermark("default") == 0
-    for seq in range(1, 4):
-        entry(fresh, seq)  # type: ignore[arg-type]  # one of ours
-    assert index.swap(fresh) is False
-    with pytest.raises(IndexUnavailableError):
-        entry(index, 5)
-    assert whole(other) == before
-    entry(fresh, 4)  # type: ignore[arg-type]  # one of ours
-    assert index.swap(fresh) is True
-    fresh.close()
-    assert whole(index) == before
-    wait(
-        lambda: other.watermark("default") == 4 and other._now.number == 2,
-        30.0,
-        lambda: f"still in {other._now.number}",
-    )
-    assert index._now.number == 2
-    assert whole(other) == before
-    entry(index, 5)
-    assert other.watermark("default") == 5
-    third = index.fresh()  # and the first one is gone
-    names = index._cluster.run(lambda held: list(held.collections.list_all(simple=True)))
-    assert not any(name.startswith(f"{index._prefix}1") for name in names)
-    third.close()
 
 
 def test_long_lists_walk_in_windows(opens: Opens, monkeypatch: pytest.MonkeyPatch) -> None:

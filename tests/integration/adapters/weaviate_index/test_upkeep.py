@@ -15,29 +15,22 @@ from msgspec.structs import replace
 from adapters.weaviate_index import (
     WeaviateIndex,
     collections,
-    generations,
     parse,
     projection,
-    schema,
 )
-from adapters.weaviate_index.generation import Generation
 from adapters.weaviate_index.projection import ProjectedEntry, ProjectionPlan
 from core.errors import IndexUnavailableError
 from core.index_port import Filters
 from core.matching.policy import Policy
-from core.records import Fields, Record
+from core.records import Fields
 from tests.backends import servers
+from tests.doubles.clock import Clock
 from tests.doubles.records import fingerprint, image_id, query, record
+from tests.integration.adapters.weaviate_index.entries import put
 
 POLICY = Policy(visual_floor=0.25, visual_top=5)
 
 Opens = Callable[..., WeaviateIndex]
-
-
-def put(index: WeaviateIndex, tenant: str, seq: int) -> None:
-    """Project an entry that left one record."""
-    held: Record = replace(record(seq, seq), tenant=tenant)
-    index.project_entry(tenant, seq, [held], [], [])
 
 
 def statuses(index: WeaviateIndex, tenant: str) -> set[str]:
@@ -48,141 +41,6 @@ def statuses(index: WeaviateIndex, tenant: str) -> set[str]:
         lambda held: [held.collections.use(name).tenants.get().get(tenant) for name in names]
     )
     return {one.activity_status.value for one in told if one is not None}
-
-
-class Clock:
-    """A double of the module `time` whose seconds pass only in `sleep` or when a test adds them."""
-
-    def __init__(self) -> None:
-        self.now = time.time()
-
-    def time(self) -> float:
-        return self.now
-
-    monotonic = time
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-
-def test_an_exchange_that_died_stops_nobody_for_ever(
-    opens: Opens, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A seal that has run out is not put on again; a later exchange does not wait."""
-    clock = Clock()
-    for module in (generations, schema):
-        monkeypatch.setattr(module, "time", clock)
-    died, index = opens(), opens()
-    put(index, "default", 1)
-    died._generations.seal()
-    for _ in range(2):
-        with pytest.raises(IndexUnavailableError):
-            put(index, "default", 2)
-        clock.sleep(generations.SEALED - 1)
-    for seq in range(2, 6):
-        clock.sleep(generations.LOOK + 0.1)
-        put(index, "default", seq)
-
-    def newcomer() -> WeaviateIndex:
-        fresh = opens()
-        assert fresh.watermark("default") == 5
-        clock.sleep(generations.LOOK + 0.1)
-        return fresh
-
-    with pytest.raises(IndexUnavailableError):  # for all it knows, the author lives
-        put(newcomer(), "default", 6)
-    clock.sleep(4 * generations.SEALED)
-    put(newcomer(), "default", 6)
-    died._generations.seal()
-    with pytest.raises(IndexUnavailableError):
-        put(index, "default", 7)
-
-
-def test_a_watermark_told_while_one_goes_over_holds_it_back(opens: Opens) -> None:
-    """Otherwise the entries up to it would be looked up in a generation that lacks them."""
-    index, other = opens(), opens()
-    put(index, "default", 1)
-    assert other.watermark("default") == 1
-    fresh = index.fresh()
-    put(fresh, "default", 1)
-    old, going = other._now, other._generations
-    make = going._make
-
-    def told_meanwhile(number: int) -> Generation:
-        old.writing.project(ProjectedEntry("default", 2, [record(2, 2)], [], [], []))
-        assert other.watermark("default") == 2
-        return make(number)
-
-    index._generations.take(fresh._now.number)
-    fresh.close()
-    going._make = told_meanwhile
-    going._looked = 0.0
-    assert (other.watermark("default"), other._now.number) == (2, 1)
-    with pytest.raises(IndexUnavailableError, match="being replaced"):
-        put(other, "default", 3)  # into the one that was left
-    put(index, "default", 2)
-    going._make = make
-    going._looked = 0.0
-    assert (other.watermark("default"), other._now.number) == (2, 2)
-    put(other, "default", 3)
-
-
-def test_whoever_begins_anew_spares_what_everybody_reads(opens: Opens) -> None:
-    """An instance that has been idle since does not know yet that there is a newer generation."""
-    index, idle = opens(), opens()
-    put(index, "default", 1)
-    assert idle.watermark("default") == 1
-    fresh = index.fresh()
-    put(fresh, "default", 1)
-    assert index.swap(fresh)
-    fresh.close()
-    idle._generations._looked = float("inf")  # it has not looked since
-    begun = idle.fresh()
-    assert (idle._now.number, begun._now.number) == (2, 3)
-    begun.close()
-    put(index, "default", 2)
-    assert opens().watermark("default") == 2
-
-
-def test_one_that_was_left_and_is_active_again_is_projected_into(opens: Opens) -> None:
-    """It becomes active again if the servers have lost the newer one."""
-    index, other = opens(), opens()
-    for seq in (1, 2):
-        put(index, "default", seq)
-    assert other.watermark("default") == 2
-    fresh = index.fresh()
-    put(fresh, "default", 1)
-    index._generations.take(fresh._now.number)
-    other._generations._looked = 0.0
-    with pytest.raises(IndexUnavailableError):
-        put(other, "default", 3)
-    index._cluster.run(lambda held: index._generations._meta.forget(held, fresh._now.store))
-    fresh.close()
-    other._generations._looked = 0.0
-    put(other, "default", 3)
-    assert other.watermark("default") == 3
-
-
-def test_nobody_stays_for_ever_on_a_generation_that_was_left(
-    opens: Opens, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The watermark goes back by that, as the entries it waits for may never be projected."""
-    clock = Clock()
-    monkeypatch.setattr(generations, "time", clock)
-    index, other = opens(), opens()
-    for seq in (1, 2):
-        put(index, "default", seq)
-    assert other.watermark("default") == 2
-    fresh = index.fresh()
-    put(fresh, "default", 1)
-    index._generations.take(fresh._now.number)
-    fresh.close()
-    for seconds, left in ((0.0, 1), (generations.SEALED - 1, 1), (2.0, 2)):
-        clock.sleep(seconds + generations.LOOK)
-        other.watermark("default")
-        assert other._now.number == left
-    put(other, "default", 2)
-    assert index.watermark("default") == 2
 
 
 def test_upkeep_neither_keeps_nor_wakes_who_rests(
