@@ -237,7 +237,7 @@ def _examined(
         return Comparison("unrelated", evidence)
     seen = _differences(query, candidate, found)
     uncompared = tuple(dict.fromkeys((*query.uncompared, *candidate.uncompared)))
-    said = statements(geometry, seen, uncompared)
+    said = statements(geometry, seen, uncompared, negative=found.negative)
     view = found.view and not (seen.measurement is not None and seen.measurement.drawn)
     if view:
         said = (Statement("other_view"), *(one for one in said if one.code not in CHANGES))
@@ -262,9 +262,7 @@ def _differences(query: AlignedPicture, candidate: AlignedPicture, found: _Found
 
     Print is too small to be compared at 512 pixels; content that differs there needs no more.
     """
-    seen = examine(
-        query.preview, candidate.preview, found.matrix, negative=found.negative, flow=found.flow
-    )
+    seen = examine(query.preview, candidate.preview, found.matrix, found.flow)
     if seen.finding == "recoloured" or (seen.finding == "variant" and not seen.small_print):
         return seen
     here, there = query.large(), candidate.large()
@@ -273,4 +271,4 @@ def _differences(query: AlignedPicture, candidate: AlignedPicture, found: _Found
     shrink = homography.resizing(size_of(query.preview), size_of(here))
     grow = homography.resizing(size_of(there), size_of(candidate.preview))
     matrix = grow @ found.matrix @ shrink
-    return examine(here, there, matrix, negative=found.negative, flow=found.flow)
+    return examine(here, there, matrix, found.flow)

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from core.evidence import Box, ChangedRegion, ChangeKind
 from core.matching.differences import relation
+from core.matching.differences.difference_regions import Region
 from core.matching.differences.picture_continuity import continuing_sides
 from core.matching.differences.pixel_comparison import Measurement, measure
 from core.matching.differences.region_merging import merge_regions
@@ -38,7 +39,6 @@ class Differences(Struct, frozen=True, kw_only=True):
     """Whether the changes are one half transparent veil, such as a watermark."""
     small_print: bool = False
     """Whether print differs that is too small in the previews to be compared."""
-    negative: bool = False
     flow: float = 0.0
     """Median deformation, as a share of the overlap's long side."""
     measurement: Measurement | None = None
@@ -46,44 +46,39 @@ class Differences(Struct, frozen=True, kw_only=True):
 
 
 def examine(
-    query: Pixels,
-    original: Pixels,
-    homography: Map,
-    *,
-    negative: bool = False,
-    flow: Flow | None = None,
+    query: Pixels, original: Pixels, homography: Map, flow: Flow | None = None
 ) -> Differences:
     """Examine what differs where the homography (3 x 3, query to original) lays two previews.
 
-    `negative`: the query's tones are reversed; `flow`: a further smooth deformation over the
-    overlap, (h, w, 2), from a pixel of the overlap's grid to that of the laid query.
-    Pure and deterministic.
+    `flow`: a further smooth deformation over the overlap, (h, w, 2), from a pixel of the overlap's
+    grid to that of the laid query. Pure and deterministic.
     """
     bent = _extent(flow)
     found = measure(query, original, homography, flow)
     if found is None:
-        return Differences(finding="copy", negative=negative, flow=bent)
+        return Differences(finding="copy", flow=bent)
     regions = relation.contents(found)
-    small = relation.small_print(found)
+    small = not regions and relation.small_print(found)
     boxes = [_changed(one.box, relation.kind(one)) for one in regions]
     if found.filled < _CELL:
         boxes = _cut_by_cell(boxes, continuing_sides(query, _border(original, homography)))
     changed = merge_regions(boxes)[:_REGIONS]
     return Differences(
-        finding="variant" if small else _finding(found, changed),
+        finding="variant" if small else _finding(found, regions, changed),
         changed=changed,
         changed_share=round((sum(r.area for r in regions) + found.beyond) * found.seen, 4),
         veiled=bool(regions) and relation.veiled(found.veil),
         small_print=small,
-        negative=negative,
         flow=bent,
         measurement=found,
     )
 
 
-def _finding(found: Measurement, changed: Sequence[ChangedRegion]) -> Finding:
+def _finding(
+    found: Measurement, regions: Sequence[Region], changed: Sequence[ChangedRegion]
+) -> Finding:
     """Decide, where a cell of a collage shows less of its picture as if it were cropped."""
-    finding = relation.decide(found)
+    finding = relation.decide(found, regions)
     cut = bool(changed) and all(one.kind == "cut_away" for one in changed)
     return "copy" if finding == "changed" and found.filled < _CELL and cut else finding
 

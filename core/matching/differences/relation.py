@@ -1,9 +1,10 @@
-"""Rule that separates a copy, with or without changes from a variant by what differs."""
+"""Rule that separates a copy, with or without changes, from a variant by what differs."""
 
 # ruff: noqa: PLR2004 - the bounds stand where they are applied
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from core.evidence import ChangeKind
@@ -14,7 +15,6 @@ from core.matching.differences.pixel_comparison import Measurement
 Finding = Literal["copy", "changed", "variant", "recoloured"]
 """copy: nothing but light, encoding and geometry differs. changed: a copy with other matter over
 or in it. variant: other content in the same layout. recoloured: a variant in other colours."""
-
 
 _LETTER = 40
 """Adjoining doubtful pixels from which print may be other, in an overlap of 448 pixels. Measured:
@@ -101,13 +101,13 @@ def contents(found: Measurement) -> list[Region]:
     return [one for one in found.regions if content(one, found)]
 
 
-def decide(found: Measurement) -> Finding:
-    """Decide by the regions of other content, then by the colours as a whole.
+def decide(found: Measurement, other: Sequence[Region]) -> Finding:
+    """Decide by the regions of `other` content, then by the colours as a whole.
 
     Other matter in a drawn picture is other content. In a photo it was laid over or replaced,
     unless hardly anything photographed is alike: then the two share a layout or a studio.
     """
-    if contents(found):
+    if other:
         share = found.photographed
         shared = share.alike >= 0.12 or (share.all >= 0.02 and share.alike >= 0.45 * share.all)
         return "variant" if found.drawn or not shared else "changed"
@@ -115,8 +115,8 @@ def decide(found: Measurement) -> Finding:
 
 
 def small_print(found: Measurement) -> bool:
-    """Return whether print may differ that is too small to compare."""
-    return found.doubtful >= _LETTER and not contents(found)
+    """Return whether print may differ that is too small to compare, if no content differs."""
+    return found.doubtful >= _LETTER
 
 
 def dyed(colours: Colours) -> bool:

@@ -27,9 +27,13 @@ _NAMED = 3
 
 
 def statements(
-    geometry: PairGeometry, differences: Differences, uncompared: Sequence[Uncompared] = ()
+    geometry: PairGeometry,
+    differences: Differences,
+    uncompared: Sequence[Uncompared] = (),
+    *,
+    negative: bool = False,
 ) -> tuple[Statement, ...]:
-    """Return what is true of a pair, most telling first.
+    """Return what is true of a pair, most telling first; `negative`: its tones are reversed.
 
     `unchanged` and `reencoded` stand alone, where nothing else is true of it.
     """
@@ -37,7 +41,7 @@ def statements(
         *_content(differences),
         *_placed(geometry, differences),
         *_changes(differences),
-        *_light(differences),
+        *_light(differences, negative=negative),
     ]
     scale = [] if differences.flow > _BENT else _scaled(geometry)
     if not found and not scale:
@@ -110,16 +114,16 @@ def caption_edge(region: Box) -> str | None:
     return "top" if line and region.y < 0.15 else None
 
 
-def _light(differences: Differences) -> Iterator[Statement]:
+def _light(differences: Differences, *, negative: bool) -> Iterator[Statement]:
     found = differences.measurement
-    if differences.negative:
+    if negative:
         yield Statement("negative")
     if found is None:
         return
     yield from _coloured(found.colours)
     if differences.changed_share >= _COVERED:
         return
-    if not differences.negative:
+    if not negative:
         yield from _tones(found)
     if found.light > 3.4 and not found.reduced and differences.changed_share < 0.05:
         yield Statement("uneven_light")

@@ -29,8 +29,8 @@ def _stated(
         query, original, homography, query_size=(w, h), original_size=(cw, ch)
     )
     assert found is not None
-    differences = examine(query, original, homography, negative=negative)
-    return statements(found, differences, uncompared)
+    differences = examine(query, original, homography)
+    return statements(found, differences, uncompared, negative=negative)
 
 
 def _codes(
