@@ -17,7 +17,7 @@ from core.errors import IndexUnavailableError
 from core.index_port import ServiceIndex
 from tests.backends.server_process import wait
 from tests.doubles.clock import Clock
-from tests.doubles.records import put, record
+from tests.doubles.records import record
 from tests.integration.adapters.weaviate_index.entries import entry, put, whole
 
 Opens = Callable[..., WeaviateIndex]
