@@ -32,6 +32,8 @@ FAULTS = ("409, nothing landed", "answer lost", "retried by the client", "lands 
 
 
 MOST_STEPS = 4_000
+MANY = 3
+"""Anchors of one layout from which that layout proves nothing."""
 
 
 class CrashError(BaseException):
@@ -417,7 +419,7 @@ class Play:
         if done.kind in ("deleted", "resettled") and old and old.original != done.image_id:
             assert state.original == old.original, "only another match of it went"
         elif done.kind in ("settled", "deleted", "resettled"):
-            self._check_original(spec, state, self.scenario.relation)
+            self._check_original(spec, state)
             self._check_variants(spec, state)
         if done.kind == "settled":
             self._check_bytes(before, state)
@@ -465,7 +467,7 @@ class Play:
                 other = spec.states[match.image_id]
                 assert not match.confirmed, "a variant is no copy"
                 assert other.anchor is not None, "a variant is one of an anchor"
-                assert not self._repeats(mine, state, other, self.scenario.relation), "nor a copy"
+                assert not self._repeats(spec, mine, state, other), "nor a copy"
         if verdict.kind == "variant":
             assert verdict.variants, "a variant names the other"
             assert state.original == state.image_id, "it is an original"
@@ -475,7 +477,7 @@ class Play:
             waved = state.decision.value == "allow" and state.decision.by == "policy"
             assert not (blocked and waved), "the policy sends a blocked one's variant to review"
 
-    def _check_original(self, spec: World, state: State, relation: Relation) -> None:
+    def _check_original(self, spec: World, state: State) -> None:
         """Check that the original is the live open anchor of the lowest place that confirms it."""
         mine = world.picture_of(world.of_state(state))
         places = [
@@ -483,7 +485,7 @@ class Play:
             for other in spec.states.values()
             if other.anchor is not None and not other.closed and other.image_id != state.image_id
             if state.anchor is None or other.anchor < state.anchor
-            if self._repeats(mine, state, other, relation)
+            if self._repeats(spec, mine, state, other)
         ]
         if not places:
             assert state.original == state.image_id or self._by_twin(spec, state), "an original"
@@ -492,8 +494,8 @@ class Play:
         elif not self._by_twin(spec, state):
             assert state.original == min(places)[1], "its original came first"
 
-    @staticmethod
-    def _repeats(mine: str, state: State, other: State, relation: Relation) -> bool:
+    def _repeats(self, spec: World, mine: str, state: State, other: State) -> bool:
+        relation = self.scenario.relation
         theirs = world.picture_of(world.of_state(other))
         if state.sha256 == other.sha256:
             return True
@@ -503,7 +505,20 @@ class Play:
             return True
         if "purged" in (state.content, other.content):
             return False
+        if relation.rests_on_layout(mine, theirs):
+            return self._instances(spec, state) < MANY
         return relation.confirms(mine, theirs)
+
+    def _instances(self, spec: World, state: State) -> int:
+        """Count the open anchors whose pixels show the layout, without the picture itself."""
+        return sum(
+            other.anchor is not None
+            and not other.closed
+            and other.content != "purged"
+            and world.picture_of(world.of_state(other))[0] in self.scenario.relation.template
+            for other in spec.states.values()
+            if other.image_id != state.image_id
+        )
 
     @staticmethod
     def _by_twin(spec: World, state: State) -> bool:

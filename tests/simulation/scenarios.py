@@ -15,6 +15,12 @@ LETTERS = "abcd"
 ANIMATED = 0.15
 """Share of the uploads that are animations."""
 
+_OF_D = frozenset(map(frozenset, ("ad", "bd", "cd")))
+LAYOUT_OF_D = Relation(
+    _OF_D, _OF_D, frozenset(map(frozenset, ("ab", "ac", "bc"))), frozenset(LETTERS)
+)
+"""Relation in which a, b and c are variants of one layout, and d might be a copy of each."""
+
 
 def scenario(
     seed: int,
@@ -26,6 +32,7 @@ def scenario(
     deletes: bool = False,
     spaces: bool = False,
     again: bool = False,
+    template: bool = False,
     replicas: int = 0,
     swaps: float = 0.2,
 ) -> Scenario:
@@ -34,6 +41,8 @@ def scenario(
     `spaces`: a second space is added, filled and activated meanwhile.
 
     `again`: pictures are fingerprinted again meanwhile, which changes their pixels.
+
+    `template`: the pictures are of one layout; the pixels of d differ in a region alone.
 
     `pictures` names the letters that are uploaded, in turns: `abcd` of a family in which every two
     confirm each other, `bcda` of one in which all confirm `a` and no others.
@@ -57,7 +66,9 @@ def scenario(
     return Scenario(
         jobs=tuple(jobs),
         batches=tuple(_batches(rng, jobs) for _ in range(workers)),
-        relation=_relation(rng, pictures, random.Random(seed ^ 0x7A51)),
+        relation=LAYOUT_OF_D
+        if template
+        else _relation(rng, pictures, random.Random(seed ^ 0x7A51)),
         replicas=replicas,
         reads=rng.choice((0, 0, 4)),
         swaps=replicas == 1 and rng.random() < swaps,

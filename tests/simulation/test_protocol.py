@@ -18,6 +18,7 @@ from core.event_log.settle_reads import SettleSource
 from core.event_log.settle_view import IndexView
 from core.event_log.tail import LogFollower, LogTail
 from core.evidence import Comparison
+from core.matching.verdict import Rules
 from core.types import Hit, Query
 from tests.simulation.breaks import BREAKS
 from tests.simulation.case import VARIANT
@@ -131,6 +132,36 @@ def test_collages_are_decided_by_all_that_they_contain() -> None:
         play = Play(plot, Choices(seed), Parts(rules=rules))
         play.run()
         play.verify()
+
+
+def of_one_layout(seeds: range, rules: Rules = RULES) -> int:
+    """Play scenarios of one layout; count those in which its company made a copy a variant."""
+    found = 0
+    for seed in seeds:
+        plot = scenario(seed, uploads=6, workers=2 + seed % 2, pictures="abcd", template=True)
+        play = Play(plot, Choices(seed), Parts(rules=rules))
+        play.run()
+        play.verify()
+        pictures = {job.image_id: job.sha256 for job in plot.jobs if job.kind == "ingest"}
+        found += any(
+            plot.relation.rests_on_layout(pictures[state.image_id], pictures[variant])
+            for entry in play.store.log.values()
+            for operation in entry.operations
+            for state in operation.states
+            for variant in state.verdict.variants
+        )
+    return found
+
+
+def test_a_template_is_known_by_its_company() -> None:
+    """In batches, in any order, among deletes and purges: as the serial run, and as counted."""
+    assert of_one_layout(range(600)) > 30, "schedules in which no company comes prove nothing"
+
+
+def test_without_company_a_template_s_instance_is_called_a_copy() -> None:
+    """The rule left out, the count of instances differs."""
+    with pytest.raises(AssertionError):
+        of_one_layout(range(600), structs.replace(RULES, judged=list))
 
 
 @pytest.mark.parametrize("part", range(2))

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from msgspec import UNSET, UnsetType
 
 from core.event_log.decide import Claim
-from core.evidence import ChangedRegion, Comparison, Evidence
+from core.evidence import ChangedRegion, Comparison, Evidence, Support
+from core.matching.common_points import without_common
+from core.matching.policy import POLICY
 from core.matching.verdict import Rules
 from core.records import (
     Embedded,
@@ -41,6 +43,8 @@ from core.types import (
 )
 
 TENANT = "t"
+LAYOUT = Support(tuple(range(40)), log_nfa=-100.0, tentative=40, sample=4, area=1e5)
+"""Keypoints that all pictures of one layout share."""
 AT = "2026-01-01T00:00:00.000Z"
 EARLIER, LATER = "2025-12-31T23:59:59.999Z", "2026-01-01T00:00:00.001Z"
 
@@ -88,6 +92,12 @@ class Relation:
     confirming: frozenset[frozenset[str]] = frozenset()
     changed: frozenset[frozenset[str]] = frozenset()
     variants: frozenset[frozenset[str]] = frozenset()
+    template: frozenset[str] = frozenset()
+    """Letters whose pictures share the keypoints of one layout, and no others."""
+
+    def rests_on_layout(self, one: str, other: str) -> bool:
+        """Return whether only the layout's keypoints and no equal pixels connect the two."""
+        return {one[0], other[0]} <= self.template and frozenset((one[0], other[0])) in self.changed
 
     def confirms(self, one: str, other: str) -> bool:
         """Return whether one aligned with the other agrees."""
@@ -102,9 +112,11 @@ class Relation:
             changed_regions=regions,
             uncompared=("frames",) if "~" in one + other else (),
         )
+        support = LAYOUT if pair <= self.template else None
         if self.confirms(one, other):
-            return Comparison("copy", evidence)
-        return Comparison("variant" if pair in self.variants else "unrelated", evidence)
+            return Comparison("copy", evidence, support)
+        relation = "variant" if pair in self.variants else "unrelated"
+        return Comparison(relation, evidence, support)
 
 
 def measure(query: Query, anchor: Query) -> Hit | None:
@@ -126,6 +138,7 @@ RULES = Rules(
     worth=lambda hits, _: {hit.image_id for hit in hits},
     agrees=lambda hit: hit.hamming is not None and hit.hamming <= 1,
     similar_at=lambda _: None,
+    judged=lambda found: without_common(found, POLICY),
     copies=1,
 )
 """Rules with one copy per operation: every group of two is a large one."""
