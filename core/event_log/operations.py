@@ -14,7 +14,7 @@ from core.errors import (
     PreconditionError,
     SeenitError,
 )
-from core.matching.verdict import SeesPictures
+from core.matching.subject import SeesPictures
 from core.records import Ended, Job, Operation, OperationKind, Problem, State, Tombstone
 from core.types import ActiveSpaces, Query, SpaceKind
 

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Literal, NamedTuple, Protocol
+from functools import partial
+from typing import Literal, NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from core.errors import MissingError
-from core.evidence import Comparison, Evidence, Signal, Statement
+from core.evidence import Comparison, Evidence
 from core.matching.candidates import unaligned
-from core.matching.decisions import STRICTNESS, Decisions, inherited, stricter
-from core.matching.differences.wording import words
+from core.matching.decisions import Decisions, inherited, stricter
+from core.matching.exact_twins import find_twin, matches_of
+from core.matching.subject import SeesPictures, Subject
 from core.records import LogPlace, State
-from core.types import Candidates, Hit, Kind, Match, Query, Value
-
-_SAME = frozenset(("same_file", "same_pixels"))
-"""Statements of a twin, which one of an earlier twin does not repeat."""
+from core.types import Hit, Kind, Match, Query, Value
 
 
 class Rules(Struct, frozen=True, kw_only=True):
@@ -41,31 +40,6 @@ class Rules(Struct, frozen=True, kw_only=True):
     """Copies that one operation evaluates again or decides on, at most."""
 
 
-class SeesPictures(Protocol):
-    """Port to the live records of one tenant at one moment."""
-
-    def state(self, image_id: str) -> State | None:
-        """Return the state of a live record."""
-
-    def same_bytes(self, sha256: str) -> Sequence[State]:
-        """Return the live records with that digest of bytes."""
-
-    def same_pixels(self, pixels: str) -> Sequence[State]:
-        """Return the live records with that digest of pixels."""
-
-    def query(self, image_id: str) -> Query:
-        """Return the query of a stored picture. Raise MissingError."""
-
-    def near(self, query: Query) -> Candidates:
-        """Return live anchors that take new copies, without the picture itself."""
-
-    def compare(self, query: Query, hits: Sequence[Hit]) -> list[Comparison]:
-        """Align the picture with candidates and compare, in order."""
-
-    def owner(self, image_id: str, fields: str | None) -> str | None:
-        """Return the owner_id that the caller gave."""
-
-
 class ConfirmedMatch(NamedTuple):
     """Result for a picture: kind, original, matches and decision."""
 
@@ -77,15 +51,6 @@ class ConfirmedMatch(NamedTuple):
     truncated: bool = False
     unlisted: tuple[Match, ...] = ()
     """Confirmed matches beyond those listed, with the evidence that a decision depends on."""
-
-
-class _ExactTwin(NamedTuple):
-    """Record with the same bytes or pixels, and the anchor that represents it."""
-
-    record: State
-    root: State
-    place: LogPlace
-    kind: Literal["exact", "near_duplicate"] = "exact"
 
 
 class _Candidate(NamedTuple):
@@ -121,61 +86,6 @@ class _AlignedHit(NamedTuple):
         return "variant" if self.variant else "similar"
 
 
-class _Subject(NamedTuple):
-    """The picture that a verdict is about, as `look` takes it."""
-
-    sees: SeesPictures
-    query: Query
-    fields: str | None
-    before: LogPlace | None
-    blind: bool
-
-    def precedes(self, anchor: LogPlace) -> bool:
-        """Return whether an anchor may be this picture's original, by its place in the log."""
-        return self.before is None or anchor < self.before
-
-    def with_owner(self, evidence: Evidence, state: State) -> Evidence:
-        """Say whether both pictures have the same owner, where this one has any."""
-        owner = self.sees.owner(self.query.image_id, self.fields)
-        if owner is None:
-            return evidence
-        same = owner == self.sees.owner(state.image_id, state.fields)
-        return replace(evidence, same_owner=same)
-
-    def has_pixels(self, state: State) -> bool:
-        """Return whether both pictures have pixels to compare."""
-        return not self.blind and state.content != "purged"
-
-    def compare(self, near: Sequence[_Candidate]) -> list[Comparison]:
-        """Lay the picture over the candidates that are worth it, where both have pixels.
-
-        The log decides whether there are pixels, not the objects that happen to remain: the verdict
-        must not depend on the progress of a purge.
-        """
-        hits = [one.hit for one in near if one.worth and self.has_pixels(one.state)]
-        compared = dict(zip(hits, self.sees.compare(self.query, hits), strict=True)) if hits else {}
-        return [
-            compared.get(one.hit)
-            or unaligned(one.hit, "looks_alike" if self.has_pixels(one.state) else "no_pixels")
-            for one in near
-        ]
-
-    def aligned(self, one: _Candidate, comparison: Comparison) -> _AlignedHit:
-        """Join a candidate with its comparison."""
-        uncompared = self.query.fingerprint.uncompared
-        pixels = self.has_pixels(one.state) or _whole(self.sees, one.hit.image_id)
-        confirmed = comparison.confirmed and self.precedes(one.anchor)
-        return _AlignedHit(
-            state=one.state,
-            hit=one.hit,
-            evidence=self.with_owner(comparison.evidence, one.state),
-            place=one.anchor if confirmed else None,
-            worth=one.worth,
-            whole=not uncompared and pixels,
-            variant=comparison.relation == "variant",
-        )
-
-
 def look(
     sees: SeesPictures,
     query: Query,
@@ -191,11 +101,10 @@ def look(
     only anchors of a lower place confirm it, so that no two are copies of each other; variants may
     name each other. A `blind` picture has no pixels left, so nothing can be aligned with it.
     """
-    subject = _Subject(sees, query, fields, before, blind)
-    same_bytes = sees.same_bytes(query.fingerprint.sha256)
-    twin = _twin(subject, same_bytes) or _twin_by_pixels(subject)
+    subject = Subject(sees, query, fields, before, blind)
+    twin = find_twin(subject)
     if twin is not None:
-        matches = tuple(_matches_of(subject, twin))
+        matches = tuple(matches_of(subject, twin))
         value, original = twin.record.decision.value, twin.root.image_id
         return _listed(ConfirmedMatch(twin.kind, value, original, matches), rules)
     looks_alike = _looks_alike(query, rules)
@@ -207,10 +116,51 @@ def look(
         state = sees.state(hit.image_id) if worth or looks_alike(hit) else None
         if state is not None and state.anchor is not None and not state.closed:
             near.append(_Candidate(state, hit, state.anchor, worth))
-    judged = rules.judged(subject.compare(near))
-    laid = list(map(subject.aligned, near, judged))
+    judged = rules.judged(_compared(subject, near))
+    laid = list(map(partial(_aligned, subject), near, judged))
     found = _copy(laid, rules) or _no_copy(laid, rules, looks_alike)
     return _listed(found, rules)._replace(truncated=candidates.truncated)
+
+
+def _compared(subject: Subject, near: Sequence[_Candidate]) -> list[Comparison]:
+    """Lay the picture over the candidates that are worth it, where both have pixels.
+
+    The log decides whether there are pixels, not the objects that happen to remain: the verdict
+    must not depend on the progress of a purge.
+    """
+    hits = [one.hit for one in near if one.worth and subject.has_pixels(one.state)]
+    compared = (
+        dict(zip(hits, subject.sees.compare(subject.query, hits), strict=True)) if hits else {}
+    )
+    return [
+        compared.get(one.hit)
+        or unaligned(one.hit, "looks_alike" if subject.has_pixels(one.state) else "no_pixels")
+        for one in near
+    ]
+
+
+def _aligned(subject: Subject, one: _Candidate, comparison: Comparison) -> _AlignedHit:
+    """Join a candidate with its comparison."""
+    uncompared = subject.query.fingerprint.uncompared
+    pixels = subject.has_pixels(one.state) or _whole(subject.sees, one.hit.image_id)
+    confirmed = comparison.confirmed and subject.precedes(one.anchor)
+    return _AlignedHit(
+        state=one.state,
+        hit=one.hit,
+        evidence=subject.with_owner(comparison.evidence, one.state),
+        place=one.anchor if confirmed else None,
+        worth=one.worth,
+        whole=not uncompared and pixels,
+        variant=comparison.relation == "variant",
+    )
+
+
+def _whole(sees: SeesPictures, image_id: str) -> bool:
+    """Return whether a stored picture's canonical pixels are all that it shows."""
+    try:
+        return not sees.query(image_id).fingerprint.uncompared
+    except MissingError:  # deleted by an entry that was not read yet: the append will find it
+        return False
 
 
 def _listed(found: ConfirmedMatch, rules: Rules) -> ConfirmedMatch:
@@ -260,109 +210,6 @@ def _no_copy(
     for one in ordered:
         value = stricter(value, _variant_review(one) if one.variant else _taken_down(one, rules))
     return ConfirmedMatch(kind, value, None, tuple(map(_match, ordered)))
-
-
-# --- the same -----------------------------------------------------------------------------------
-
-
-def _twin_by_pixels(subject: _Subject) -> _ExactTwin | None:
-    """Return the twin with the same pixels, if those are all that both pictures show.
-
-    Canonical pixels are those of one frame: many animations and scans begin with the same title
-    page, so the digest over all frames has to agree as well. A flat or tiny picture shares its
-    pixels with many others.
-    """
-    sees, query = subject.sees, subject.query
-    if not query.fingerprint.digested or not query.fingerprint.comparable:
-        return None
-    records = [
-        record
-        for record in sees.same_pixels(query.fingerprint.pixels_sha256)
-        if record.image_id != query.image_id and _same_frames(sees, query, record.image_id)
-    ]
-    twin = _twin(subject, records)
-    return twin and twin._replace(kind="near_duplicate")
-
-
-def _same_frames(sees: SeesPictures, query: Query, image_id: str) -> bool:
-    """Return whether the digests cover all of a stored picture, and those of its frames agree."""
-    try:
-        stored = sees.query(image_id).fingerprint
-    except MissingError:  # deleted by an entry that was not read yet: the append will find it
-        return False
-    return stored.digested and stored.frames_sha256 == query.fingerprint.frames_sha256
-
-
-def _whole(sees: SeesPictures, image_id: str) -> bool:
-    """Return whether a stored picture's canonical pixels are all that it shows."""
-    try:
-        return not sees.query(image_id).fingerprint.uncompared
-    except MissingError:  # deleted by an entry that was not read yet: the append will find it
-        return False
-
-
-def _twin(subject: _Subject, records: Sequence[State]) -> _ExactTwin | None:
-    """Return the twin with the earliest anchor, then a person's decision, then the strictest."""
-    me = subject.query.image_id
-    twins: list[_ExactTwin] = []
-    for record in records:
-        root = record if record.anchor is not None else subject.sees.state(record.original)
-        if (
-            root is None
-            or root.anchor is None
-            or root.closed
-            or me in {record.image_id, root.image_id}
-        ):
-            continue
-        if subject.precedes(root.anchor):
-            twins.append(_ExactTwin(record, root, root.anchor))
-    return min(twins, key=_rank) if twins else None
-
-
-def _rank(twin: _ExactTwin) -> tuple[LogPlace, bool, int, str, str]:
-    decision = twin.record.decision
-    return (
-        twin.place,
-        decision.by != "person",
-        -STRICTNESS[decision.value],
-        twin.record.accepted_at,
-        twin.record.image_id,
-    )
-
-
-def _matches_of(subject: _Subject, twin: _ExactTwin) -> Iterator[Match]:
-    """Yield the twin's original, then all else that the twin was confirmed against."""
-    root = twin.root.image_id
-    proofs = twin.record.confirmed if twin.record.image_id != root else {root: None}
-    for image_id, proof in proofs.items():
-        other = twin.root if image_id == root else subject.sees.state(image_id)
-        if other is None or other.anchor is None or other.closed:
-            continue
-        if image_id != subject.query.image_id and subject.precedes(other.anchor):
-            evidence = subject.with_owner(_same(twin, proof), other)
-            yield Match(image_id=image_id, kind=twin.kind, confirmed=True, evidence=evidence)
-
-
-def _same(twin: _ExactTwin, proof: Evidence | None) -> Evidence:
-    """Return the evidence of a twin: the same file or pixels, as an earlier copy if it is one."""
-    exact = twin.kind == "exact"
-    signal: Signal = "sha256" if exact else "pixels"
-    first = Statement("same_file" if exact else "same_pixels")
-    if proof is None:
-        return Evidence(
-            signals=(signal,),
-            hamming=0,
-            turn="none",
-            overlap=1.0,
-            statements=(first,),
-            words=words((first,)),
-        )
-    said = (first, *(one for one in proof.statements if one.code not in _SAME))
-    told = words(said)
-    if not proof.statements and proof.words:  # stored before there were statements
-        told = f"{told}, as an earlier copy: {proof.words}"
-    signals = (signal, *(name for name in proof.signals if name not in {"sha256", "pixels"}))
-    return replace(proof, signals=signals, same_owner=None, statements=said, words=told)
 
 
 # --- candidates ---------------------------------------------------------------------------------

@@ -11,7 +11,8 @@ from msgspec.structs import replace
 from core.event_log.overlay_state import OverlayLayer
 from core.event_log.settle_reads import AnchorPool, SettleSource
 from core.event_log.settle_view import IndexView
-from core.matching.verdict import _Subject, _twin
+from core.matching.exact_twins import earliest
+from core.matching.subject import Subject
 from core.records import State, Tombstone
 from core.types import Candidates, Decision, Query
 from tests.doubles.records import fingerprint, image_id, record
@@ -74,6 +75,6 @@ def test_the_few_say_what_all_say(seed: int) -> None:
     me = image_id(dice.randrange(COPIES + 4))
     few = view.same_bytes(SAME.sha256)
     assert len(few) <= len(layer.states) + 2 * 6 * ORIGINALS
-    subject = _Subject(view, Query(image_id=me, fingerprint=SAME), None, None, blind=False)
-    assert _twin(subject, few) == _twin(subject, whole)
-    assert _twin(subject, view.same_pixels(SAME.pixels_sha256)) == _twin(subject, whole)
+    subject = Subject(view, Query(image_id=me, fingerprint=SAME), None, None, blind=False)
+    assert earliest(subject, few) == earliest(subject, whole)
+    assert earliest(subject, view.same_pixels(SAME.pixels_sha256)) == earliest(subject, whole)
