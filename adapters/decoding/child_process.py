@@ -15,7 +15,7 @@ from collections.abc import Callable
 import msgspec
 import numpy as np
 
-from adapters.decoding.sandbox import (
+from adapters.decoding.messages import (
     Answer,
     DecodeFailure,
     DecodeRequest,
@@ -89,26 +89,23 @@ class ChildProcess:
                 start_new_session=True,  # Ctrl-C is for the parent alone
             )
 
-    def wait(self) -> str:
-        """Wait until it is ready; return the reason if it has no memory limit, else nothing.
-
-        Raise UnavailableError.
-        """
+    def wait(self) -> tuple[str, ...]:
+        """Wait until it is ready; return the limits that it lacks. Raise UnavailableError."""
         try:
             answer = self._receive(time.monotonic() + _START)
         except (EOFError, OSError, msgspec.MsgspecError):
             raise UnavailableError(f"a decoder did not start ({_named(self.end())})") from None
-        return answer.unbounded if isinstance(answer, SandboxReady) else ""
+        return answer.missing if isinstance(answer, SandboxReady) else ()
 
-    def ask(self, asked: DecodeRequest, seconds: float) -> Outcome:
-        """Send a request and wait for the result within `seconds`.
+    def ask(self, asked: DecodeRequest, seconds: float, file: int | None = None) -> Outcome:
+        """Send a request, with an open file if it is not in memory; wait so long for the result.
 
         Raise TimeoutError, EOFError, OSError or MsgspecError.
         """
         self.served += 1
         until = time.monotonic() + seconds
         self._line.settimeout(seconds)
-        send(self._line, asked)
+        send(self._line, asked, file)
         answer = self._receive(until)
         if not isinstance(answer, SandboxReady):
             return answer
@@ -165,7 +162,9 @@ class DecodingLane:
             self._forget(self._child)
             self._child = None
 
-    def run(self, asked: DecodeRequest, seconds: float) -> Printed | DetailKeypoints:
+    def run(
+        self, asked: DecodeRequest, seconds: float, file: int | None = None
+    ) -> Printed | DetailKeypoints:
         """Process one picture; once more if the system, not the picture, ended the child.
 
         Raise the picture's own error, DecoderKilledError, StarvedError or UnavailableError.
@@ -173,7 +172,7 @@ class DecodingLane:
         for again in (True, False):
             child = self.fill()
             try:
-                answer = child.ask(asked, seconds)
+                answer = child.ask(asked, seconds, file)
             except TimeoutError:
                 self.drop()
                 raise DecoderKilledError(

@@ -13,15 +13,16 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
 from adapters.decoding.child_process import ChildProcess, DecodingLane, Printed, StarvedError
-from adapters.decoding.sandbox import DecodeRequest
+from adapters.decoding.messages import DecodeRequest
 from core.errors import BrokenError, DecoderKilledError, SeenitError, UnavailableError
 from core.fingerprint.keypoints import DetailKeypoints
 from core.imaging.decoding import inspect
@@ -180,22 +181,27 @@ class DecoderPool:
         if self._closed:
             raise UnavailableError("the decoders were closed")
         light = job.keypoints or self._is_light(job.item)
-        asked = (
-            DecodeRequest(path=str(job.item.absolute()))
-            if isinstance(job.item, Path)
-            else DecodeRequest(data=job.item, keypoints=job.keypoints)
-        )
+        if isinstance(job.item, bytes):
+            asked = DecodeRequest(data=job.item, keypoints=job.keypoints)
+            return self._run(lane, asked, light=light)
+        with _opened(job.item) as file:
+            return self._run(lane, DecodeRequest(), file.fileno(), light=light)
+
+    def _run(
+        self, lane: DecodingLane, asked: DecodeRequest, file: int | None = None, *, light: bool
+    ) -> Printed | DetailKeypoints:
+        """Process a picture among others if it is light, else or if that fails alone."""
         seconds = self._limits.seconds
         if light:
             begun = time.monotonic()
             try:
-                return lane.run(replace(asked, extra=_LIGHT), seconds)
+                return lane.run(replace(asked, extra=_LIGHT), seconds, file)
             except StarvedError:
                 logger.info("decoding_alone", extra={"reason": "more memory than most, or a crash"})
                 seconds = max(_LEAST, seconds - (time.monotonic() - begun))
         with self._heavy:
             try:
-                return lane.run(asked, seconds)
+                return lane.run(asked, seconds, file)
             except StarvedError as starved:
                 if starved.cause:
                     said = f"it crashed its decoder ({starved.cause})"
@@ -209,10 +215,8 @@ class DecoderPool:
 
         Raise the InputError of a header that is refused.
         """
-        try:
+        with _readable():
             header = inspect(item, self._limits)
-        except OSError as error:
-            raise BrokenError(f"the file cannot be read ({error.strerror})") from error
         each = _BYTES_A_PIXEL.get(header.format, _BYTES_A_PIXEL_ELSE)
         return header.width * header.height * each < _LIGHT
 
@@ -227,19 +231,43 @@ class DecoderPool:
                 raise UnavailableError(f"a decoder cannot be started ({error})") from error
             self._children.add(child)
         try:
-            unbounded = child.wait()
+            missing = child.wait()
         except UnavailableError:
             child.hang_up()
             self._forget(child)
             raise
-        if unbounded and not self._told:
+        if missing and not self._told:
             self._told = True
-            logger.warning("decoding children run without a limit on memory: %s", unbounded)
+            logger.warning("decoder_not_confined", extra={"missing": list(missing)})
         return child
 
     def _forget(self, child: ChildProcess) -> None:
         with self._guard:
             self._children.discard(child)
+
+
+def lacking(limits: Limits) -> tuple[str, ...]:
+    """Start a child and return the limits that it lacks. Raise UnavailableError."""
+    child = ChildProcess(_WORK, limits)
+    try:
+        return child.wait()
+    finally:
+        child.hang_up()
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Translate the error of a file that cannot be read into BrokenError."""
+    try:
+        yield
+    except OSError as error:
+        raise BrokenError(f"the file cannot be read ({error.strerror})") from error
+
+
+def _opened(path: Path) -> BinaryIO:
+    """Open a file for a child, which cannot. Raise BrokenError."""
+    with _readable():
+        return path.open("rb")
 
 
 def _results(futures: Sequence[Future[T]]) -> list[T | SeenitError]:

@@ -2,9 +2,8 @@
 
 Started as `python -P -m adapters.decoding.sandbox FD PARENT WORK LIMITS`, with a bare environment.
 It limits itself before the first byte arrives: no files written, no core dumps, an address space,
-an alarm that ends it even if no parent is left to kill it, and death with its parent. Answers are
-msgpack, not pickle: an attacker who controls a child through a decoder's fault can send data, and
-no code.
+an alarm that ends it even if no parent is left to kill it, and death with its parent. Then it is
+confined: no file, socket or process can be opened.
 """
 
 from __future__ import annotations
@@ -16,111 +15,40 @@ import os
 import resource
 import signal
 import socket
-import struct
 import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
-from msgspec import Struct
+from PIL import Image
 
+from adapters.decoding.confinement import confine
+from adapters.decoding.messages import (
+    DecodeFailure,
+    DecodeRequest,
+    DecodeResult,
+    KeypointsResult,
+    Outcome,
+    SandboxReady,
+    read_file,
+    receive_with_file,
+    send,
+)
 from core.errors import BrokenError, DecoderKilledError, SeenitError
 from core.fingerprint.fingerprint import decode_preview
-from core.fingerprint.keypoints import DetailKeypoints, detail
+from core.fingerprint.keypoints import detail
 from core.imaging.decoding import LONGEST, STRIP
 from core.types import Canonical, Fingerprint, Limits
 
 Work = Callable[[bytes, Limits], tuple[Canonical, Fingerprint]]
 
-_LENGTH = struct.Struct(">Q")
 _PR_SET_PDEATHSIG = 1
+_LAZILY = ("numpy.ma",)
+"""Modules that libraries import when they are first needed."""
 _GROWTH = 150_000_000
 """Bytes of resident memory above the start at which a child ends after its answer: a decoder that
 leaks memory costs a start of a quarter of a second instead."""
 _PREVIEW = LONGEST * STRIP * 3
 """Bytes of the largest preview, for which there is room though files may be limited to fewer."""
-
-
-class SandboxReady(Struct, frozen=True, tag="ready"):
-    """First message of a child, when everything is imported and limited."""
-
-    unbounded: str = ""
-    """Reason why the address space could not be limited; empty if it is."""
-
-
-class DecodeRequest(Struct, frozen=True, tag="ask"):
-    """Request to fingerprint a picture, its bytes or their path, or to extract keypoints."""
-
-    data: bytes = b""
-    path: str = ""
-    extra: int | None = None
-    """Address space it may use above that at rest; None: all of the limit."""
-    keypoints: bool = False
-    """Whether `data` is a stored preview whose keypoints are wanted, and nothing else."""
-
-
-class DecodeResult(Struct, frozen=True, tag="done"):
-    """Result: a fingerprint, and the preview's pixels row by row."""
-
-    fingerprint: Fingerprint
-    preview: bytes
-    rows: int
-    columns: int
-    large: bytes = b""
-    """Large preview of a drawn picture, as WebP."""
-    last: bool = False
-    """Whether the child ends after this answer."""
-
-
-class KeypointsResult(Struct, frozen=True, tag="keypoints"):
-    """Result: the keypoints of a preview."""
-
-    keypoints: DetailKeypoints
-    last: bool = False
-
-
-class DecodeFailure(Struct, frozen=True, tag="failed"):
-    """Failure: the class name of one of our errors, or no name for an unforeseen exception."""
-
-    kind: str
-    detail: str
-    last: bool = False
-
-
-Outcome = DecodeResult | KeypointsResult | DecodeFailure
-Answer = SandboxReady | Outcome
-
-
-def send(line: socket.socket, message: Struct) -> None:
-    """Write one message after its length."""
-    body = msgspec.msgpack.encode(message)
-    line.sendall(_LENGTH.pack(len(body)))
-    line.sendall(body)
-
-
-def receive(line: socket.socket, most: int, until: float | None = None) -> bytearray:
-    """Read one message of at most `most` bytes, by `until` on the monotonic clock.
-
-    Raise EOFError if the other side is gone or sends too much, or TimeoutError.
-    """
-    length = _LENGTH.unpack(_exactly(line, _LENGTH.size, until))[0]
-    if length > most:
-        raise EOFError
-    return _exactly(line, length, until)
-
-
-def _exactly(line: socket.socket, count: int, until: float | None) -> bytearray:
-    held = bytearray(count)
-    view, at = memoryview(held), 0
-    while at < count:
-        if until is not None:
-            line.settimeout(max(0.001, until - time.monotonic()))
-        read = line.recv_into(view[at:])
-        if read == 0:
-            raise EOFError
-        at += read
-    return held
 
 
 def main(arguments: list[str]) -> None:
@@ -137,20 +65,24 @@ def main(arguments: list[str]) -> None:
 
 def _serve(line: socket.socket, work: Work, limits: Limits) -> None:
     unbounded = _bound(limits)
-    send(line, SandboxReady(unbounded))
+    missing = [f"memory: {unbounded}"] if unbounded else []
+    memory = _Memory()
     _silence()
-    rest, resident = _memory()
+    missing += confine()
+    send(line, SandboxReady(tuple(missing)))
+    rest, resident = memory.used()
     ask = msgspec.msgpack.Decoder(DecodeRequest)
     while True:
-        asked = ask.decode(receive(line, max(limits.bytes, _PREVIEW) + 4096))
+        message, file = receive_with_file(line, max(limits.bytes, _PREVIEW) + 4096)
+        asked = ask.decode(message)
         if rest and not unbounded:
             room = limits.memory if asked.extra is None else rest + asked.extra
             _soften(min(limits.memory, room))
         signal.alarm(int(limits.seconds) + 2)
-        answer = _answer(asked, work, limits)
+        answer = _answer(asked, file, work, limits)
         if rest and not unbounded:
             _soften(limits.memory)
-        grown = _memory()[1] > resident + _GROWTH
+        grown = memory.used()[1] > resident + _GROWTH
         if grown:
             answer = msgspec.structs.replace(answer, last=True)
         send(line, answer)
@@ -159,9 +91,9 @@ def _serve(line: socket.socket, work: Work, limits: Limits) -> None:
             return
 
 
-def _answer(asked: DecodeRequest, work: Work, limits: Limits) -> Outcome:
+def _answer(asked: DecodeRequest, file: int | None, work: Work, limits: Limits) -> Outcome:
     try:
-        return _result(asked, work, limits)
+        return _result(asked, file, work, limits)
     except MemoryError:
         return DecodeFailure(DecoderKilledError.__name__, "", last=True)
     except DecoderKilledError as error:
@@ -174,10 +106,12 @@ def _answer(asked: DecodeRequest, work: Work, limits: Limits) -> Outcome:
         return DecodeFailure("", f"{type(error).__name__}: {error}", last=True)
 
 
-def _result(asked: DecodeRequest, work: Work, limits: Limits) -> DecodeResult | KeypointsResult:
+def _result(
+    asked: DecodeRequest, file: int | None, work: Work, limits: Limits
+) -> DecodeResult | KeypointsResult:
     if asked.keypoints:
         return KeypointsResult(detail(decode_preview(asked.data)))
-    data = Path(asked.path).read_bytes() if asked.path else asked.data
+    data = asked.data if file is None else read_file(file, limits.bytes)
     canonical, fingerprint = work(data, limits)
     rows, columns = canonical.preview.shape[:2]
     pixels = canonical.preview.tobytes()
@@ -185,9 +119,12 @@ def _result(asked: DecodeRequest, work: Work, limits: Limits) -> DecodeResult | 
 
 
 def _find(work: str, limits: Limits) -> Work:
-    """Import `module:function` here, so that its time and memory are the child's."""
+    """Import `module:function` and all it needs later: a confined process can import nothing."""
     module, name = work.split(":")
     found: Work = getattr(importlib.import_module(module), name)
+    for lazily in _LAZILY:
+        importlib.import_module(lazily)
+    Image.init()
     with contextlib.suppress(ImportError):
         _single_threaded(limits)
     return found
@@ -237,14 +174,21 @@ def _soften(room: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (most, hard))
 
 
-def _memory() -> tuple[int, int]:
-    """Return address space and resident memory in bytes; zeros if there is no /proc."""
-    try:
-        pages = Path("/proc/self/statm").read_text("ascii").split()
-    except OSError:
-        return 0, 0
-    page = os.sysconf("SC_PAGESIZE")
-    return int(pages[0]) * page, int(pages[1]) * page
+class _Memory:
+    """Address space and resident memory of this process, in bytes; zeros if there is no /proc."""
+
+    def __init__(self) -> None:
+        self._page = os.sysconf("SC_PAGESIZE")
+        self._statm: int | None = None
+        with contextlib.suppress(OSError):
+            self._statm = os.open("/proc/self/statm", os.O_RDONLY)
+
+    def used(self) -> tuple[int, int]:
+        """Return both, as they are now."""
+        if self._statm is None:
+            return 0, 0
+        total, resident = os.pread(self._statm, 256, 0).split()[:2]
+        return int(total) * self._page, int(resident) * self._page
 
 
 def _silence() -> None:

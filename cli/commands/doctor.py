@@ -68,6 +68,7 @@ def _look(data: str | None, model: str | None) -> Iterator[DoctorFinding]:
         return
     yield from checked("settings", partial(_settings, read))
     yield from checked("formats", partial(_formats, read.formats))
+    yield from checked("decoder", partial(_decoder, read))
     yield from checked("data", partial(_folder, read.data), "--data")
     yield from checked("parts", partial(_parts, read))
     yield from checked("models", partial(_models, read))
@@ -203,6 +204,19 @@ def _settings(read: Settings) -> DoctorFinding:
     keys = f"{len(read.keys)} API keys" if read.keys else "no API keys: loopback only"
     return DoctorFinding(
         name="settings", state="ok", says=f"{', '.join(given) or 'all by default'}; {keys}"
+    )
+
+
+def _decoder(read: Settings) -> DoctorFinding:
+    from adapters.decoding.pool import lacking
+
+    missing = lacking(read.limits)
+    if missing:
+        remedy = "a system that has them; else take pictures of trusted senders alone"
+        says = f"not limited: {'; '.join(missing)}"
+        return DoctorFinding(name="decoder", state="absent", says=says, remedy=remedy)
+    return DoctorFinding(
+        name="decoder", state="ok", says="no files, network, programs or other processes"
     )
 
 

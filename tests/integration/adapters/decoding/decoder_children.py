@@ -13,7 +13,8 @@ def children() -> list[psutil.Process]:
     return [
         process
         for process in psutil.Process().children()
-        if "adapters.decoding.sandbox" in " ".join(process.cmdline())
+        if process.status() != psutil.STATUS_ZOMBIE
+        and "adapters.decoding.sandbox" in " ".join(process.cmdline())
     ]
 
 
