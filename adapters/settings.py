@@ -140,6 +140,15 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    connections: int = Field(
+        2_000,
+        ge=10,
+        description="Connections open at once, at most half of the files the process may open; a "
+        "further one closes the one that has waited longest for a request.",
+    )
+    connections_per_address: int = Field(
+        500, ge=1, description="Those of one address that wait for a request, likewise."
+    )
     api_keys: SecretStr = Field(
         SecretStr(""),
         description="KEY:tenant:role,… or a JSON list of {key, tenant, role}; "

@@ -6,6 +6,7 @@ SeenitError
 │   ├── UnauthorizedError      401  no key, or an unknown one
 │   ├── ForbiddenError         403  the key's role does not allow this
 │   ├── MissingError           404  no such id for this tenant
+│   ├── RequestTimeoutError    408  the request came too slowly
 │   ├── ConflictError          409  the request contradicts the present state
 │   ├── GoneError              410  the record was deleted
 │   ├── PreconditionError      412  If-Match names another revision
@@ -107,6 +108,14 @@ class MissingError(InputError):
     type = "not-found"
     title = "Not found"
     status = 404
+
+
+class RequestTimeoutError(InputError):
+    """A request that came too slowly, or whose place others needed meanwhile."""
+
+    type = "request-timeout"
+    title = "Request came too slowly"
+    status = 408
 
 
 class ConflictError(InputError):

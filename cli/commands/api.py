@@ -38,4 +38,5 @@ def command(host: str | None, port: int | None, data: str | None, *, as_json: bo
                 "SEENIT_URL_SECRET is not set: an address of a picture that this process signs "
                 "opens nothing at one with another SEENIT_DATA"
             )
-        http_server.serve(create_app(services), listener, as_json=as_json)
+        limits = http_server.connection_limits(read)
+        http_server.serve(create_app(services), listener, limits, as_json=as_json)

@@ -53,7 +53,8 @@ def command(
     with _listening(read, held) as listener:
         notice = AddressNotice(read, http_server.url(listener))
         with notice.until_done(first=not held), holding(read, took=notice.put) as services:
-            http_server.serve(create_app(services, notice.key), listener, as_json=as_json)
+            limits = http_server.connection_limits(read)
+            http_server.serve(create_app(services, notice.key), listener, limits, as_json=as_json)
 
 
 @contextmanager
@@ -123,7 +124,8 @@ def beside(
     up = threading.Event()
     connected = holding(own) if asked is None else reading(own, tenant, asked)
     with http_server.listener(own.host, own.port) as listener, connected as services:
-        server = http_server.HTTPServer(create_app(services), up.set)
+        limits = http_server.connection_limits(own)
+        server = http_server.HTTPServer(create_app(services), up.set, limits)
         thread = threading.Thread(
             target=server.run, kwargs={"sockets": [listener]}, name="api", daemon=True
         )

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import json
 import re
+from http import HTTPStatus
 from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from core.errors import MalformedError
+from cli.server.connection_limits import ConnectionLimits, Phase
+from core.errors import MalformedError, SeenitError
 
 _BARE = re.compile(rb"(?<!\r)\n")
 """The end of a line without its CR."""
@@ -40,11 +43,30 @@ class StrictConnection(h11.Connection):
 
 
 class HTTPProtocol(H11Protocol):
-    """One HTTP/1.1 connection of a client."""
+    """One HTTP/1.1 connection of a client, within the limits on all of them."""
 
-    def __init__(self, *given: Any, **named: Any) -> None:  # noqa: ANN401 - uvicorn's own
-        super().__init__(*given, **named)
+    def __init__(self, limits: ConnectionLimits, **named: Any) -> None:  # noqa: ANN401 - uvicorn's
+        super().__init__(**named)
         self.conn = StrictConnection(h11.SERVER)
+        self.address = ""
+        self._limits = limits
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take a place among the connections."""
+        super().connection_made(transport)
+        self.address = self.client[0] if self.client else ""
+        self._limits.admit(self, self.loop.time())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Give the place back."""
+        self._limits.forget(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on, unless it was refused meanwhile."""
+        if not self.transport.is_closing():
+            self._limits.received(self, len(data))
+            super().data_received(data)
 
     def handle_events(self) -> None:
         """Handle the received events in a context of their own.
@@ -53,15 +75,42 @@ class HTTPProtocol(H11Protocol):
         fields bound for its log lines appear in those of the next.
         """
         contextvars.Context().run(super().handle_events)
+        self._limits.move(self, self._phase(), self.loop.time())
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - says no more than this does
-        """Answer a request that cannot be read, unless its answer has begun; then hang up."""
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        super().on_response_complete()
+        self._limits.move(self, self._phase(), self.loop.time())
+
+    def _phase(self) -> Phase:
+        match self.conn.their_state:
+            case h11.IDLE:
+                return "head" if self.conn.trailing_data[0] or self.cycle is None else "idle"
+            case h11.SEND_BODY:
+                return "body"
+            case _:
+                return "answer"
+
+    def unsent(self) -> int:
+        """Return the bytes of answers that the peer has not taken."""
+        return self.transport.get_write_buffer_size()
+
+    def paused(self) -> bool:
+        """Return whether the service itself reads no more of a body for now."""
+        return self.flow.read_paused
+
+    def drop(self) -> None:
+        """Hang up at once."""
+        self.transport.abort()
+
+    def refuse(self, error: SeenitError) -> None:
+        """Answer with an error, if an answer can still begin, and hang up."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             problem = {
-                "type": f"/problems/{MalformedError.type}",
-                "title": MalformedError.title,
-                "status": MalformedError.status,
-                "detail": "this is no HTTP/1.1 request (RFC 9112)",
+                "type": f"/problems/{error.type}",
+                "title": error.title,
+                "status": error.status,
+                "detail": error.detail,
             }
             body = json.dumps(problem).encode()
             headers = [
@@ -69,8 +118,14 @@ class HTTPProtocol(H11Protocol):
                 (b"content-length", str(len(body)).encode()),
                 (b"x-content-type-options", b"nosniff"),
                 (b"connection", b"close"),
+                *([(b"retry-after", b"1")] if error.retryable else []),
             ]
-            start = h11.Response(status_code=400, headers=headers, reason=b"Bad Request")
+            reason = HTTPStatus(error.status).phrase.encode()
+            start = h11.Response(status_code=error.status, headers=headers, reason=reason)
             for event in (start, h11.Data(data=body), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - says no more than this does
+        """Answer a request that cannot be read."""
+        self.refuse(MalformedError("this is no HTTP/1.1 request (RFC 9112)"))

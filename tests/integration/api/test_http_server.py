@@ -20,12 +20,15 @@ import psutil
 import pytest
 
 from api.app import THREADS, create_app
+from cli.server.connection_limits import ConnectionLimits
 from cli.server.http_server import HTTPServer
 from tests.backends.server_process import ROOT, free_ports, outside
 from tests.doubles.small_service import Service
 from tests.samples.pictures import photo, png
 
 PICTURE = png(photo(11, 64, 48))
+PLACES = 250
+"""Connections that the server holds."""
 SECONDS = 60.0
 """For what takes a moment: a machine may be slow."""
 
@@ -43,7 +46,7 @@ def address(service: Service) -> Iterator[tuple[str, int]]:
     """Yield the address at which the app listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         up = threading.Event()
-        server = HTTPServer(create_app(service), up.set)
+        server = HTTPServer(create_app(service), up.set, ConnectionLimits(PLACES, PLACES))
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         assert up.wait(SECONDS)
@@ -170,6 +173,38 @@ def test_waiting_calls_hold_no_thread(client: httpx.Client, service: Service) ->
             service.queue.run()
         assert {one.result().status_code for one in uploads} == {200}
         assert all('"status":"done"' in one.result() for one in streams)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"GET /v1/images HTTP/1.1\r\nHost: localhost\r\n",
+        b"POST /v1/images HTTP/1.1\r\nHost: localhost\r\n"
+        b"Content-Type: multipart/form-data; boundary=b\r\n"
+        b"Content-Length: 9999\r\n\r\n..",
+    ],
+    ids=["nothing", "half a head", "half a body"],
+)
+def test_slow_connections_cost_their_own_places(
+    address: tuple[str, int], client: httpx.Client, sent: bytes
+) -> None:
+    """Twice as many as there are places: a caller is served, and the oldest are closed."""
+    slow = []
+    try:
+        for _ in range(2 * PLACES):
+            slow.append(socket.create_connection(address, timeout=SECONDS))
+            slow[-1].sendall(sent)
+        for _ in range(5):
+            assert client.get("/health/live").status_code == 200
+        first, last = slow[0], slow[-1]
+        assert first.recv(4096).startswith(b"HTTP/1.1 408 ")
+        last.settimeout(0.0)
+        with pytest.raises(BlockingIOError):
+            last.recv(4096)
+    finally:
+        for one in slow:
+            one.close()
 
 
 def test_a_listener_that_leaves_is_forgotten(client: httpx.Client, service: Service) -> None:

@@ -7,6 +7,7 @@ import socket
 import httpx
 import pytest
 
+from cli.server.connection_limits import ConnectionLimits
 from cli.server.http_server import HTTPServer, listener, url
 
 
@@ -41,7 +42,7 @@ def test_idle_connections_outlive_those_of_clients() -> None:
     """If the server closed first, a request already on its way would be lost."""
     client = httpx.Limits()
     load_balancer = 60.0
-    server = HTTPServer(object(), lambda: None)
+    server = HTTPServer(object(), lambda: None, ConnectionLimits(10, 10))
     assert client.keepalive_expiry is not None
     assert server.config.timeout_keep_alive > max(client.keepalive_expiry, load_balancer)
 
