@@ -20,6 +20,9 @@ from core.matching.regions.point_agreement import log_nfa
 
 _OTHERS = 2
 """Other anchors that make a point common property; one may be a copy that was stored before."""
+_COMMON = 0.5
+"""Share of the points that must be common; measured: of another instance of a template, 0.75 are.
+"""
 
 
 def without_common(found: Sequence[Comparison], policy: Policy) -> list[Comparison]:
@@ -44,8 +47,14 @@ def without_common(found: Sequence[Comparison], policy: Policy) -> list[Comparis
 def rests_on_common(
     support: Support, explained: Mapping[int, int], others: int, policy: Policy
 ) -> bool:
-    """Return whether chance would give the points as well that at most `others` explain."""
+    """Return whether most points are common, and chance would give the others as well.
+
+    A point is common if more than `others` anchors explain it. A map that rests on few points, none
+    of them common, is weak, but says nothing of a template.
+    """
     own = sum(explained.get(point, 0) <= others for point in support.points)
+    if own > (1 - _COMMON) * len(support.points):
+        return False
     nfa = log_nfa(own, support.tentative, support.sample, support.area, policy.tolerance)
     return nfa > policy.own
 

@@ -64,6 +64,17 @@ def test_a_copy_without_changes_stays_one() -> None:
     assert _relations(*[_copy(*HEAD, changed=False)] * 3) == ["copy"] * 3
 
 
+def test_a_weak_map_alone_is_no_template() -> None:
+    """Few points of a map leave it weak; without other anchors none of them is common."""
+    assert _relations(_copy(*range(6), log_nfa=-30.0)) == ["copy"]
+
+
+def test_a_few_common_points_take_nothing_away() -> None:
+    """A weak map of which a smaller part is common, as under a frame, rests on its own points."""
+    frame = _copy(*range(4), log_nfa=-20.0)
+    assert _relations(_copy(*range(10), log_nfa=-20.0), frame, frame)[0] == "copy"
+
+
 def test_a_variant_states_its_other_content() -> None:
     """The changes of a copy become the other content of a variant."""
     told, *_ = without_common([_copy(*HEAD)] * 3, POLICY)
