@@ -131,7 +131,13 @@ def _locate(query: AlignedPicture, candidate: AlignedPicture, hit: Hit, policy: 
     )
     negatives = hit.negative or hit.votes is None
     found, tried = _shared(
-        query, candidate, turn, policy, close=evidence.turn is not None, negatives=negatives
+        query,
+        candidate,
+        turn,
+        policy,
+        close=evidence.turn is not None,
+        negatives=negatives,
+        likely=(hit.votes or 0) >= policy.likely_votes,
     )
     if tried is not None:
         evidence = replace(evidence, inliers=tried.inliers, overlap=tried.overlap)
@@ -150,11 +156,12 @@ def _shared(
     *,
     close: bool,
     negatives: bool,
+    likely: bool,
 ) -> tuple[_Found | None, _Found | None]:
     """Return the region that is shared beyond chance, and the best one that was tried.
 
     `close`: the hashes are, under `turn`. `negatives`: the words do not say that the brightness is
-    as it was.
+    as it was. `likely`: so many words agree on one place that a second look is due.
     """
     here, there = (Side(one.preview, keypoints.unpack(one.detail())) for one in (query, candidate))
     if max(len(here.points.points), len(there.points.points)) < plain_pictures.FEW:
@@ -163,7 +170,7 @@ def _shared(
             return None, None
         whole = _Found(plain_pictures.turned_map(same, here.size, there.size), overlap=1.0)
         return whole, whole
-    best = shared_region.find(here, there, policy, negatives=negatives)
+    best = shared_region.find(here, there, policy, negatives=negatives, likely=likely)
     if best is not None and shared_region.confirms(best, policy):
         return (_found(best),) * 2
     if close and homography.squeeze(here.size, there.size, turn) >= policy.squeezed:

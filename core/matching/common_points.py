@@ -21,8 +21,8 @@ from core.matching.regions.point_agreement import log_nfa
 _OTHERS = 2
 """Other anchors that make a point common property; one may be a copy that was stored before."""
 _COMMON = 0.5
-"""Share of the points that must be common; measured: of another instance of a template, 0.75 are.
-"""
+"""Share of the points above which the rest is doubted; measured: of another instance of a
+template, 0.75 are at least."""
 
 
 def without_common(found: Sequence[Comparison], policy: Policy) -> list[Comparison]:
@@ -53,7 +53,7 @@ def rests_on_common(
     of them common, is weak, but says nothing of a template.
     """
     own = sum(explained.get(point, 0) <= others for point in support.points)
-    if own > (1 - _COMMON) * len(support.points):
+    if own >= (1 - _COMMON) * len(support.points):
         return False
     nfa = log_nfa(own, support.tentative, support.sample, support.area, policy.tolerance)
     return nfa > policy.own

@@ -31,6 +31,8 @@ class Policy(Struct, frozen=True, kw_only=True):
     feature_votes: int = 3
     """Local features that must agree on one place; measured: of 300 crops to a quarter 287 have
     three, 284 have four; every false candidate costs one alignment, never a verdict."""
+    likely_votes: int = 5
+    """Votes from which a pair is looked at again, reduced, before it is given up."""
     feature_top: int = 20
     """Pictures whose features vote."""
     rich: int = 50

@@ -33,6 +33,10 @@ _PART_MOST = 0.45
 _PART_SIDE, _PART_ENLARGED = 480, 4.0
 """Pixels of an enlarged part's long side, and the factor of enlargement, at most."""
 _PART_POINTS = 500
+_REDUCED = (0.25, 0.5)
+"""Factors by which both pictures are reduced to be looked at again, the cheaper first: what blurs
+and mosaics leave is coarse. Measured: of 17 edited photos that were missed, 10 are confirmed."""
+_REDUCED_POINTS = 300
 _PART_TOLERANCE = 3.0
 """Pixels within which a keypoint of an enlarged part follows a map: it is placed more exactly."""
 
@@ -77,13 +81,28 @@ class SharedRegion(Struct, frozen=True):
 
 
 def find(
-    query: Side, original: Side, policy: Policy, *, negatives: bool = True
+    query: Side, original: Side, policy: Policy, *, negatives: bool = True, likely: bool = False
 ) -> SharedRegion | None:
     """Return the best hypothesis of a shared region; None if chance would give as good a map.
 
-    Without `negatives`, reversed brightness is tried only where straight matches follow a map.
-    Pure and deterministic. `confirms` decides about the result.
+    Without `negatives`, reversed brightness is tried only where straight matches follow a map. A
+    `likely` pair is looked at again, reduced, before it is given up. Pure and deterministic.
+    `confirms` decides about the result.
     """
+    best = _best(query, original, policy, negatives=negatives)
+    if not likely or (best is not None and confirms(best, policy)):
+        return best
+    rows = np.empty((0, 2), np.intp) if best is None else best.points.pairs
+    for factor in _REDUCED:
+        here, there = (one._replace(points=_reduced(one, factor)) for one in (query, original))
+        found = _best(here, there, policy, negatives=negatives)
+        if found is not None and _confirms_reduced(found, policy):
+            # rows of the keypoints that are kept, not of those made here
+            return replace(found, points=replace(found.points, pairs=rows))
+    return best
+
+
+def _best(query: Side, original: Side, policy: Policy, *, negatives: bool) -> SharedRegion | None:
     best: SharedRegion | None = None
     for found in _maps(query, original, policy, negatives=negatives):
         for trial in _trials(query, original, found, policy):
@@ -122,6 +141,16 @@ def confirms(region: SharedRegion, policy: Policy) -> bool:
         and blocks.inner_share >= policy.possible_share
     )
     return probable or outlined or possible
+
+
+def _confirms_reduced(region: SharedRegion, policy: Policy) -> bool:
+    """Return whether a region of reduced pictures is shared; it needs matches and inner blocks.
+
+    Measured: `confirms` alone took outlines of different goods, of -13 at best or 0.52 of the inner
+    blocks; the mosaics and blurs that pass have -25 to -66 and 0.75 to 0.99.
+    """
+    certain = region.points.log_nfa <= policy.certain
+    return certain and region.blocks.inner_share >= policy.inner_share and confirms(region, policy)
 
 
 def _rank(region: SharedRegion, policy: Policy) -> tuple[bool, float]:
@@ -215,8 +244,22 @@ def _part(side: Side, shape: homography.Points) -> tuple[MatchedPoints, float] |
     cut = side.pixels[top:bottom, left:right]
     enlarged = cv2.resize(cut, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
     made = keypoints.unpack(keypoints.detail(np.asarray(enlarged, np.uint8), _PART_POINTS))
+    return _placed(made, factor, side.size, (left, top)), float(wide * high_)
+
+
+def _reduced(side: Side, factor: float) -> MatchedPoints:
+    """Return the keypoints of the reduced picture, in the picture's own pixels."""
+    width, height = side.size
+    shape = max(1, round(width * factor)), max(1, round(height * factor))
+    packed = keypoints.detail(overlay.resized(side.pixels, shape), _REDUCED_POINTS)
+    return _placed(keypoints.unpack(packed), factor, side.size)
+
+
+def _placed(
+    made: MatchedPoints, factor: float, size: Size, corner: tuple[int, int] = (0, 0)
+) -> MatchedPoints:
+    """Place keypoints of a part, resized by `factor`, in the whole picture."""
     points = made.points.copy()
-    points[:, :2] = (points[:, :2] + 0.5) / factor - 0.5 + (left, top)
+    points[:, :2] = (points[:, :2] + 0.5) / factor - 0.5 + corner
     points[:, 2] /= factor
-    placed = replace(made, points=points, width=side.size[0], height=side.size[1])
-    return placed, float(wide * high_)
+    return replace(made, points=points, width=size[0], height=size[1])

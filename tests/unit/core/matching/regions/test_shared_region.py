@@ -142,3 +142,21 @@ def test_false_alarms_fall_with_the_matches_that_agree() -> None:
     crowded = point_agreement.log_nfa(10, 400, 4, 400 * 300, 4.0)
     assert many < few < crowded
     assert point_agreement.log_nfa(4, 60, 4, 400 * 300, 4.0) == 0.0
+
+
+def _mosaic(image: Image.Image) -> Image.Image:
+    small = image.resize((SIZE[0] // 15, SIZE[1] // 15), Image.Resampling.BOX)
+    return small.resize(SIZE, Image.Resampling.NEAREST)
+
+
+def _is_found(seed: int, *, likely: bool) -> bool:
+    mosaic = _side(_mosaic(_photo(13)))
+    found = shared_region.find(mosaic, _side(_photo(seed)), POLICY, likely=likely)
+    return found is not None and shared_region.confirms(found, POLICY)
+
+
+def test_a_likely_pair_is_looked_at_again_reduced() -> None:
+    """A mosaic leaves what is coarse alone; another photo stays another one."""
+    assert not _is_found(13, likely=False)
+    assert _is_found(13, likely=True)
+    assert not _is_found(12, likely=True)
