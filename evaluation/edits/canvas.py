@@ -98,7 +98,8 @@ class Canvas(Struct, frozen=True):
     ) -> Canvas:
         """Continue with a picture that differs in part; the part is taken from the pixels.
 
-        `minor` changes may be stated and need not be.
+        `minor` changes may be stated and need not be. The kind is true beside the closer word for
+        it: a caption and a watermark are laid over.
         """
         before, after = self.levels, np.asarray(image.convert("RGB"), np.float32)
         mask = (np.abs(after - before).max(axis=2) > _SEEN).astype(np.uint8) * 255
@@ -115,7 +116,7 @@ class Canvas(Struct, frozen=True):
             image=image,
             masks={**self.masks, kind: held},
             done=self.done if minor else self.done | codes,
-            also=self.also | codes if minor else self.also,
+            also=self.also | codes | {kind},
         )
 
     def another(self, number: int = 0) -> Image.Image:

@@ -6,6 +6,7 @@ import io
 from random import Random
 
 from msgspec import Struct
+from msgspec.structs import replace
 from PIL import Image
 
 from evaluation.edits import cutouts, frames, geometry, lettering, light, stickers
@@ -58,9 +59,12 @@ class Edit(Struct, frozen=True):
     def apply_with_truth(
         self, image: Image.Image, seed: int | str = 0, others: tuple[Image.Image, ...] = ()
     ) -> tuple[bytes, Truth]:
-        """Edit and encode a picture, and say what is true of it."""
+        """Edit and encode a picture, and say what is true of it as its file shows it."""
         made = self.canvas(image, seed, others)
-        return self.encode(made.image), truth(made, image)
+        data = self.encode(made.image)
+        with Image.open(io.BytesIO(data)) as opened:
+            shown = opened.convert(made.image.mode)
+        return data, truth(replace(made, image=shown), image)
 
     def encode(self, image: Image.Image) -> bytes:
         """Encode an edited picture in this edit's format and quality."""

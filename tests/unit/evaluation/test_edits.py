@@ -155,6 +155,20 @@ def test_truth_measures_light(made: Image.Image) -> None:
     assert not grey & {"brighter", "darker", "negative"}
 
 
+def test_truth_of_words_is_also_laid_over(made: Image.Image) -> None:
+    """Words over a picture are laid over it, whether they are called so or more closely."""
+    for name, closer in (("caption", "caption"), ("watermark", "watermark")):
+        truth = EDITS[name].apply_with_truth(made)[1]
+        assert closer in truth.done
+        assert "laid_over" in truth.also
+
+
+def test_truth_measures_the_file_as_it_is_saved(made: Image.Image) -> None:
+    """JPEG quality 5 takes fine texture, though no step did."""
+    assert "blurred" in ALL_EDITS["jpeg-5"].apply_with_truth(made)[1].also
+    assert "blurred" not in ALL_EDITS["jpeg-85"].apply_with_truth(made)[1].true
+
+
 def test_truth_boxes_a_caption(made: Image.Image) -> None:
     """The box of a caption is the lowest fifth."""
     (region,) = EDITS["caption"].apply_with_truth(made)[1].regions
