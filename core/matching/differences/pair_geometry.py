@@ -28,7 +28,7 @@ class PairGeometry(Struct, frozen=True):
     stretch: float
     """Ratio of the two scales of the nearest affine map, at least 1."""
     slant: float
-    """Change of scale over the picture by perspective, as a share: 0 of an affine map."""
+    """Change of scale over the overlap by perspective, as a share: 0 of an affine map."""
     surroundings: Surroundings
 
 
@@ -74,7 +74,8 @@ def locate(
     return PairGeometry(
         transform=transform,
         stretch=float(values[0] / values[1]),
-        slant=float(np.abs(shares[2, :2]).max()),
+        # over what is shared: beyond it, the error of the map of a small part grows
+        slant=float((np.abs(shares[2, :2]) * np.ptp(inner, axis=0) / (w, h)).max()),
         surroundings=_surroundings(query, original, homography, area(inner) / (w * h)),
     )
 

@@ -94,6 +94,16 @@ def test_statements_of_perspective_are_slanted() -> None:
     assert "slanted" in _codes(np.asarray(query, np.uint8), photo(), there)
 
 
+def test_statements_of_small_part_ask_more_of_a_slant() -> None:
+    """The perspective of an inset's map is its error: it counts over the inset alone."""
+    query = np.full((640, 640, 3), 90, np.uint8)
+    query[64:224, 64:224] = cv2.resize(photo(), (160, 160), interpolation=cv2.INTER_AREA)
+    there = np.array([[2.0, 0, -127.5], [0, 2.0, -127.5], [1e-4, 0, 1.0]])
+    codes = _codes(query, photo(), there)
+    assert "framed" in codes
+    assert "slanted" not in codes
+
+
 def test_statements_name_caption_with_its_edge() -> None:
     """A bar over the lowest fifth is a caption there."""
     query = photo()
