@@ -29,6 +29,10 @@ _FINE = 2.5
 """Deviation in pixels of the blur that leaves fine texture when taken away."""
 _STROKE = 13
 """Pixels from which something is wider than a stroke of letters or of a pen."""
+_STEP = 25.0
+"""Grey levels by which a step at a rim exceeds the original's there, if something has an edge."""
+_FLAT = 4.0
+"""Range in grey levels of 3 x 3 pixels under which drawing is flat, after compression."""
 _FADED_SIDE = 15
 """Side of the neighbourhood in which fine texture is measured, in pixels."""
 _FADED_TEXTURE, _FADED = 2.0, 0.4
@@ -73,6 +77,10 @@ class Region(Struct, frozen=True, kw_only=True):
     """Sides of the overlap that the region touches: of top and bottom, and of left and right."""
     thick: float
     """Share of the pixels that differ in patches wider than strokes of letters are."""
+    edged: float
+    """Share of its rim at which the picture has a step that the original has not."""
+    flat: float
+    """Share of its inside in which the picture is flat, as drawing is."""
     faded: bool = False
     """Whether it lost its fine texture, as a blurred face does, and need not differ otherwise."""
     printed: bool = False
@@ -251,7 +259,8 @@ def _region(pair: _Pair, window: tuple[slice, slice], core: Flags, strength: flo
     pixels = int(core.sum())
     whole = core.astype(np.uint8)
     inner = cv2.erode(whole, np.ones((5, 5), np.uint8), borderValue=1) > 0
-    plain, three = inks(after[inner if inner.sum() >= _LEAST else core])
+    inner = inner if inner.sum() >= _LEAST else core
+    plain, three = inks(after[inner])
     thick = cv2.morphologyEx(whole, cv2.MORPH_OPEN, np.ones((_STROKE, _STROKE), np.uint8))
     return Region(
         box=_box(pair, window, core),
@@ -268,7 +277,28 @@ def _region(pair: _Pair, window: tuple[slice, slice], core: Flags, strength: flo
         middle=_middle(core),
         sides=_sides(pair, window),
         thick=float(thick.sum() / pixels),
+        edged=_edged(here, after, whole, pair.laid.mask[window]),
+        flat=float((_range(luma(after), 3)[inner] < _FLAT).mean()),
     )
+
+
+def _edged(lit: Floats, picture: Floats, core: Bits, mask: Flags) -> float:
+    """Return at how much of its rim inside the overlap a part has a step of its own.
+
+    Matter laid over or pasted has an edge; matter painted out from around it has none.
+    """
+    filled = cv2.morphologyEx(core, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
+    wide, narrow = np.ones((_REACH, _REACH), np.uint8), np.ones((3, 3), np.uint8)
+    rim = (cv2.dilate(filled, wide) > 0) & (cv2.erode(filled, narrow, borderValue=0) == 0)
+    rim &= cv2.erode(mask.astype(np.uint8), wide) > 0
+    own = largest(_range(picture, _REACH)) > largest(_range(lit, _REACH)) + _STEP
+    return float(own[rim].mean()) if rim.any() else 1.0
+
+
+def _range(plane: Floats, side: int) -> Floats:
+    """Return the range of levels around each pixel, channel by channel."""
+    kernel = np.ones((side, side), np.uint8)
+    return np.asarray(cv2.dilate(plane, kernel) - cv2.erode(plane, kernel), np.float32)
 
 
 def _box(pair: _Pair, window: tuple[slice, slice], core: Flags) -> Box:

@@ -67,7 +67,7 @@ def examine(
         finding="variant" if small else _finding(found, regions, changed),
         changed=changed,
         changed_share=round((sum(r.area for r in regions) + found.beyond) * found.seen, 4),
-        veiled=bool(regions) and relation.veiled(found.veil),
+        veiled=bool(regions) and relation.veiled(found.veil, regions),
         small_print=small,
         flow=bent,
         measurement=found,
