@@ -29,6 +29,9 @@ of 36 kinds of drawn pictures is flat by 0.11 at least, also at JPEG 40, photogr
 by 0.001; scanned paper need not be flat."""
 _INK = 20.0
 """Grey levels of any channel within which two colours are one ink."""
+_EDGE = 25.0
+"""Range in grey levels of 3 x 3 pixels under which there is no edge. Measured, at the 98th
+percentile: a clock blurred by motion 12; 36 kinds of drawn pictures 46 at least."""
 _EVERY, _FEW = 7, 0.93
 """Every how many pixels colours are sampled, and the share that three of them make up."""
 
@@ -47,6 +50,13 @@ def flatness(pixels: NDArray[np.uint8] | Floats) -> float:
     grey = luma(pixels.astype(np.float32))
     kernel = np.ones((3, 3), np.uint8)
     return float((cv2.dilate(grey, kernel) - cv2.erode(grey, kernel) < 1.1).mean())  # noqa: PLR2004
+
+
+def soft(pixels: NDArray[np.uint8]) -> bool:
+    """Return whether hardly anything in a picture has an edge: drawing has, a blurred photo not."""
+    grey = luma(pixels.astype(np.float32))
+    kernel = np.ones((3, 3), np.uint8)
+    return float(np.percentile(cv2.dilate(grey, kernel) - cv2.erode(grey, kernel), 98)) < _EDGE
 
 
 def few_colours(plane: Floats, mask: Flags) -> bool:

@@ -16,6 +16,7 @@ from core.matching.differences.drawn_pictures import (
     few_colours,
     flatness,
     photographed,
+    soft,
 )
 from core.matching.differences.print_comparison import compare_print
 from core.matching.regions import overlay
@@ -35,6 +36,8 @@ _DRAWN = ((0.25, 0.3), (0.12, 0.05))
 """Share of flat pixels from which a picture is drawn, if blocks of photographed texture are under
 the second share. Measured: documents and screens 0.6 to 0.9 and at most 0.25, patterned cards 0.18
 and under 0.02; of 150 photos two are under the first bounds and none under the second."""
+_BLURRED = 0.03
+"""Share of such blocks from which a picture without edges is a blurred photo, and not drawn."""
 _GROUNDED = 0.25
 """Share of flat pixels from which a picture has plain ground."""
 _WINDOW = (17, 17)
@@ -96,7 +99,7 @@ def measure(
     noise = _noise(largest(np.abs(there - here))[laid.mask])
     photo = photographed(laid.original, here, there, laid.mask)
     flat = flatness(original), flatness(query)
-    drawn = any(min(flat) >= least and photo.all < most for least, most in _DRAWN)
+    drawn = _drawn(min(flat), photo.all, original)
     printed = compare_print(*sharp, laid.mask) if drawn else None
     other = None if printed is None else printed.other
     size = original.shape[1], original.shape[0]
@@ -122,6 +125,13 @@ def measure(
         seen=laid.seen,
         filled=laid.filled,
     )
+
+
+def _drawn(flat: float, photo: float, original: Pixels) -> bool:
+    """Return whether two pictures are drawn: shares of flat pixels and photographed blocks."""
+    if photo >= _BLURRED and soft(original):
+        return False
+    return any(flat >= least and photo < most for least, most in _DRAWN)
 
 
 def _shared(laid: Overlay) -> Flags:

@@ -180,3 +180,16 @@ def _small_print(seed: int, quality: int = 90) -> Pixels:
             cv2.putText(made, text, (x, row), cv2.FONT_HERSHEY_SIMPLEX, 0.9, (40,) * 3, 2)
     made = jpeg(made, quality)
     return np.asarray(cv2.resize(made, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def test_examine_caption_on_blurred_photo_is_a_change() -> None:
+    """Flat ground makes a photo without edges no drawing, so words are not its other content."""
+    ground = np.full((320, 320, 3), 200, np.uint8)
+    ground[60:180, 60:220] = cv2.resize(photo(), (160, 120))
+    blurred = np.asarray(cv2.GaussianBlur(ground, (0, 0), 3), np.uint8)
+    query = blurred.copy()
+    query[256:] = 0
+    cv2.putText(query, "MINE", (60, 300), cv2.FONT_HERSHEY_SIMPLEX, 1.2, (255,) * 3, 3)
+    found = examine(query, blurred, HERE)
+    assert found.finding == "changed"
+    assert [one.kind for one in found.changed] == ["laid_over"]
