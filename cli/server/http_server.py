@@ -25,8 +25,8 @@ GRACE_SECONDS = 10
 _QUEUE = 2048
 """Connections that the kernel holds until they are accepted."""
 _ACCEPTED = 64
-"""Connections accepted at a time, before requests are read again: a caller that sends one is read before
-a flood of others could take its place."""
+"""Connections accepted at a time, before requests are read again: the request of one caller is
+read before a flood of others could take its place."""
 KEEP_ALIVE_SECONDS = 75
 """Seconds that an idle connection is kept; longer than clients keep theirs (httpx 5, Node 5, nginx
 and AWS load balancers 60), for who closes first must be the one that sends: a request on its way
