@@ -1,11 +1,15 @@
-"""The `seenit` command as a user runs it: a process of its own that has its settings alone."""
+"""The `seenit` command with no settings but a test's: as a process of its own, or in this one."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
 
+import pytest
+
+from cli.main import run
 from tests.backends.server_process import ROOT, outside
 
 SECONDS = 600.0
@@ -28,3 +32,21 @@ def ran(settings: Mapping[str, str], *words: str) -> subprocess.CompletedProcess
         timeout=SECONDS,
         check=False,
     )
+
+
+def ran_here(
+    capsys: pytest.CaptureFixture[str], settings: Mapping[str, str], *words: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in this process, where a start of Python and torch would take longer than it.
+
+    A traceback that a process would print is raised here.
+    """
+    capsys.readouterr()
+    with pytest.MonkeyPatch.context() as environment:
+        for name in os.environ.keys() - outside().keys():
+            environment.delenv(name)
+        for name, value in settings.items():
+            environment.setenv(name, value)
+        code = run(list(words))
+    said = capsys.readouterr()
+    return subprocess.CompletedProcess(words, code, said.out, said.err)

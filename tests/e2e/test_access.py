@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -14,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.backends.server_process import ROOT, outside
+from tests.e2e.command import ran_here
 from tests.e2e.service import Service, serving
 from tests.e2e.talking import until
 from tests.samples import image_files
@@ -359,22 +357,17 @@ def test_signed_addresses_are_as_the_caller_came(
 
 @pytest.mark.parametrize("as_list", [True, False])
 @pytest.mark.parametrize("command", ["up", "api"])
-def test_weak_keys_start_nothing(keyless: Service, command: str, as_list: bool) -> None:
+def test_weak_keys_start_nothing(
+    keyless: Service, capsys: pytest.CaptureFixture[str], command: str, as_list: bool
+) -> None:
     """The error names the place of a weak key, never its text, in either way of writing keys."""
     weak = "hush-hush-hush!"
     keys = f"{A}:a:admin,{weak}:b:write"
     if not as_list:
         one = {"key": A, "tenant": "a", "role": "admin"}
         keys = json.dumps([one, {"key": weak, "tenant": "b", "role": "write"}])
-    ended = subprocess.run(
-        [sys.executable, "-m", "cli", command, "--port", "0"],
-        env={**outside(), "SEENIT_DATA": str(keyless.data), "SEENIT_API_KEYS": keys},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    given = {"SEENIT_DATA": str(keyless.data), "SEENIT_API_KEYS": keys}
+    ended = ran_here(capsys, given, command, "--port", "0")
     assert ended.returncode == 2
     assert "SEENIT_API_KEYS: key 2 has 15 characters, and at least 16 are needed" in ended.stderr
     assert "hush" not in ended.stderr + ended.stdout

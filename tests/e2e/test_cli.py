@@ -160,12 +160,14 @@ def test_keys_are_sent(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
         assert service.stop() == 0
 
 
-def test_a_taken_port_is_one_plain_line(up: Service, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_taken_port_is_one_plain_line(
+    shown: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The error comes before anything is opened."""
-    other = up.data.parent / "other"
-    assert run(["up", "--port", str(up.port), "--data", str(other)]) == 2
+    other = tmp_path / "other"
+    assert run(["up", "--port", str(shown.port), "--data", str(other)]) == 2
     said = capsys.readouterr().err
-    assert said == f"seenit: cannot listen on 127.0.0.1:{up.port}: address already in use\n"
+    assert said == f"seenit: cannot listen on 127.0.0.1:{shown.port}: address already in use\n"
     assert not other.exists()
 
 

@@ -11,6 +11,12 @@ from pathlib import Path
 import pytest
 
 from tests.backends.server_process import ROOT, free_ports, outside
+from tests.e2e.command import ran_here
+
+pytestmark = pytest.mark.filterwarnings(
+    # torch's own JIT, on Python versions that it does not know yet
+    "ignore:`torch.jit.*:DeprecationWarning"
+)
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"a" * 64 + b"\nsize 600\n"
 BLOCKER = """
@@ -23,6 +29,7 @@ class Blocked:
 
 sys.meta_path.insert(0, Blocked())
 """
+LIGHT = {"SEENIT_MODEL": "none", "SEENIT_CAPTION_MODEL": "none"}
 Make = Callable[[Path], Mapping[str, str]]
 
 
@@ -125,10 +132,16 @@ QUICK = (
     "name",
     [pytest.param(one, marks=() if one in QUICK else (pytest.mark.hard,)) for one in BROKEN],
 )
-def test_doctor_names_what_is_wrong(tmp_path: Path, name: str) -> None:
+def test_doctor_names_what_is_wrong(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Exit code 1, the part that is at fault with a reason, and no Python in the answer."""
     make, part = BROKEN[name]
-    ended = _doctor(make(tmp_path), tmp_path / "data", "--json")
+    given = {**LIGHT, "SEENIT_DATA": str(tmp_path / "data"), **make(tmp_path)}
+    if "BLOCKED" in given:
+        ended = _ran(given, "doctor", "--json")
+    else:
+        ended = ran_here(capsys, given, "doctor", "--json")
     findings = {one["name"]: one for one in json.loads(ended.stdout)}
     assert ended.returncode == 1
     assert "Traceback" not in ended.stdout + ended.stderr
@@ -166,7 +179,7 @@ def _doctor(given: Mapping[str, str], data: Path, *words: str) -> subprocess.Com
 def _ran(given: Mapping[str, str], *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "cli", *words],
-        env={**outside(), "SEENIT_MODEL": "none", "SEENIT_CAPTION_MODEL": "none", **given},
+        env={**outside(), **LIGHT, **given},
         cwd=ROOT,
         capture_output=True,
         text=True,

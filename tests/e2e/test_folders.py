@@ -161,7 +161,13 @@ def test_a_terminal_sees_counts_and_nothing_that_moves_it(tree: Path, service: S
     ],
 )
 def test_a_file_argument_that_is_none_is_one_plain_message(
-    tmp_path: Path, service: Service, words: list[str], code: int, says: str
+    tmp_path: Path,
+    service: Service,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    words: list[str],
+    code: int,
+    says: str,
 ) -> None:
     """At once, without a traceback, whatever was named."""
     os.mkfifo(tmp_path / "pipe.jpg")
@@ -174,15 +180,8 @@ def test_a_file_argument_that_is_none_is_one_plain_message(
         "TOO LONG": "x" * 5_000,
         "SOCKET": str(tmp_path / "s"),
     }
-    ended = subprocess.run(
-        command.line(*(named.get(word, word) for word in words), "--url", service.url)[:-1],
-        env={**outside(), **SETTINGS},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    given = (named.get(word, word) for word in words)
+    ended = command.ran_here(capsys, SETTINGS, *given, "--url", service.url)
     said = ended.stdout + ended.stderr
     assert ended.returncode == code, said
     assert says in said
@@ -190,7 +189,9 @@ def test_a_file_argument_that_is_none_is_one_plain_message(
     assert "Traceback" not in said
 
 
-def test_evaluations_leave_odd_entries_out(tmp_path: Path) -> None:
+def test_evaluations_leave_odd_entries_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """An odd entry of a folder or a table is named, and never waited for."""
     pipe = tmp_path / "pipe.jpg"
     os.mkfifo(pipe)
@@ -199,7 +200,7 @@ def test_evaluations_leave_odd_entries_out(tmp_path: Path) -> None:
         ["duplicates", str(tmp_path), "--known", str(pipe), "--no-plot"],
         ["retrieval", str(pipe), str(tmp_path), "--no-plot"],
     ):
-        ended = command.ran(SETTINGS, "evaluate", *words)
+        ended = command.ran_here(capsys, SETTINGS, "evaluate", *words, "--json")
         assert ended.returncode == 1
         assert str(pipe) in ended.stderr or "no pictures in" in ended.stderr
         assert "Traceback" not in ended.stderr
