@@ -198,6 +198,9 @@ class Server:
     def pause(self) -> None:
         """Stop its process by SIGSTOP: the system accepts connections, and no answer comes."""
         os.kill(self.pid, signal.SIGSTOP)
+        # On a busy machine a thread of it may go on for a moment, and answer.
+        _, status = os.waitpid(self.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status), "it ended"
 
     def resume(self) -> None:
         """Continue its process by SIGCONT."""

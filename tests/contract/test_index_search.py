@@ -213,7 +213,7 @@ def test_long_texts_cost_no_more_than_long_questions(index: Index) -> None:
         began = time.perf_counter()
         found(index, text)
         found(index, text, filters=Filters(decision=("allow",)))
-        assert time.perf_counter() - began < 5
+        assert time.perf_counter() - began < 30
 
 
 CHOICES = {

@@ -18,9 +18,9 @@ from adapters.event_log import BlobLog
 from core.ports import Blobs
 from tests.backends import servers
 from tests.backends.server_process import ROOT, free_ports, outside
-from tests.e2e.talking import Talking, until
+from tests.e2e.talking import Talking, drained, until
 
-READY_SECONDS = 90.0
+READY_SECONDS = 180.0
 
 
 class Process:
@@ -165,9 +165,9 @@ class Fleet(Talking):
         """Jobs not settled and projected yet."""
         return list(self.blobs.keys("pending/default/"))
 
-    def settled(self, seconds: float = 180.0) -> None:
-        """Wait until nothing is pending."""
-        until(lambda: not self.pending(), seconds, 0.2)
+    def settled(self, seconds: float = 120.0) -> None:
+        """Wait until nothing is pending; fail if nothing is settled for so long."""
+        drained(lambda: len(self.pending()), seconds, 0.2)
 
     def order(self) -> list[str]:
         """Return the image_ids of all settled uploads, in the order of the log."""

@@ -14,9 +14,9 @@ import httpx
 import psutil
 
 from tests.backends.server_process import ROOT, free_ports, outside
-from tests.e2e.talking import Talking, until
+from tests.e2e.talking import Talking, drained, until
 
-READY_SECONDS = 90.0
+READY_SECONDS = 180.0
 
 
 class Service(Talking):
@@ -110,9 +110,10 @@ class Service(Talking):
             if operation["kind"] == "settled"
         ]
 
-    def settled(self, seconds: float = 120.0) -> None:
-        """Wait until nothing is pending."""
-        until(lambda: not list((self.data / "blobs" / "pending").glob("*/*")), seconds, 0.1)
+    def settled(self, seconds: float = 60.0) -> None:
+        """Wait until nothing is pending; fail if nothing is settled for so long."""
+        pending = self.data / "blobs" / "pending"
+        drained(lambda: sum(1 for _ in pending.glob("*/*")), seconds, 0.1)
 
 
 @contextmanager

@@ -22,6 +22,20 @@ def until(ask: Callable[[], T], seconds: float = 60.0, every: float = 0.02) -> T
         time.sleep(every)
 
 
+def drained(count: Callable[[], int], seconds: float, every: float) -> None:
+    """Call until it returns 0; fail if it returns the same for so long.
+
+    A slow machine has all the time that it needs, as long as it gets on.
+    """
+    left, deadline = count(), time.monotonic() + seconds
+    while left:
+        assert time.monotonic() < deadline, f"{left} are left, none less within {seconds:.0f} s"
+        time.sleep(every)
+        before, left = left, count()
+        if left != before:
+            deadline = time.monotonic() + seconds
+
+
 class Talking:
     """Calls by their HTTP names."""
 

@@ -22,8 +22,6 @@ from tests.e2e.service import Service, serving
 from tests.e2e.talking import until
 from tests.samples.pictures import EDITS, jpeg, photo
 
-pytestmark = pytest.mark.timeout(300)
-
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:

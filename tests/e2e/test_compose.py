@@ -171,7 +171,6 @@ def test_the_images_hold_what_the_wheel_needs_and_nothing_else(tmp_path: Path) -
     assert held == {name for name in tracked if name.split("/")[0] in expected}
 
 
-@pytest.mark.timeout(240)
 def test_every_service_runs_as_it_is_written(tmp_path: Path) -> None:
     """Each with its own command and environment: an upload gets its verdict, a stop is obeyed."""
     services = config(project(tmp_path / "project", **LIGHT))

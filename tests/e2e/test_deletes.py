@@ -149,7 +149,7 @@ def test_deletes_and_uploads_at_random_leave_sound_stars(tmp_path: Path) -> None
 
         with ThreadPoolExecutor(16) as pool:
             list(pool.map(act, range(600)))
-        service.settled(300)
+        service.settled()
         assert {r["image_id"] for r in sound(service, gone)} == set(live)
 
 

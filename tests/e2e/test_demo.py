@@ -17,8 +17,6 @@ from demo.asking import QUERIES
 from demo.photos import COPIES, PHOTOS
 from tests.backends.server_process import outside
 
-pytestmark = pytest.mark.timeout(300)
-
 
 @pytest.fixture
 def demo(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:

@@ -167,7 +167,6 @@ def test_a_link_and_another_owners_line_endings_stay(tmp_path: Path) -> None:
 
 
 @pytest.mark.hard
-@pytest.mark.timeout(240)
 def test_a_newcomers_first_up_settles_an_upload(tmp_path: Path) -> None:
     """`scripts/env && docker compose up`: every service of a plain `up`, with the key it made."""
     folder = clone(tmp_path / "clone")

@@ -21,7 +21,6 @@ from tests.e2e.service import Service, serving
 from tests.samples import odd_tree
 from tests.samples.pictures import jpeg, photo
 
-pytestmark = pytest.mark.timeout(300)
 SETTINGS = {"SEENIT_MODEL": "none", "SEENIT_CAPTION_MODEL": "none", "SEENIT_MAX_BYTES": "1MiB"}
 LONG = Path(*(f"{n:02} {'long' * 50}" for n in range(6)))
 """Over a thousand characters."""

@@ -153,7 +153,7 @@ def test_a_model_is_changed_under_a_thousand_pictures(tmp_path: Path, shared: Pa
         for n in range(0, len(photos), 50):
             files = [(path.name, path.read_bytes()) for path in photos[n : n + 50]]
             assert service.upload(files, wait=60).status_code in (200, 202)
-        service.settled(300)
+        service.settled()
         pairs = [(data, data) for data in copies]
         told = changed(service, shared / "models" / "dual-encoder", pairs, more)
     assert told["made"] >= 990
@@ -170,7 +170,7 @@ def test_a_backfill_outlives_the_process_that_does_it(tmp_path: Path) -> None:
     with serving(tmp_path / "data", **settings) as service:
         for n in range(0, len(files), 100):
             assert service.upload(files[n : n + 100]).status_code == 202
-        service.settled(240)
+        service.settled()
         added = seenit(service, "model", "add", str(new))["space_id"]
         with subprocess.Popen(
             line("backfill", "--space", added),

@@ -8,8 +8,6 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from tests.backends.requirements import absent
 from tests.e2e.service import serving
 from tests.samples.pictures import EDITS, jpeg, photo
@@ -17,7 +15,6 @@ from tests.samples.pictures import EDITS, jpeg, photo
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.timeout(300)
 def test_the_examples_of_the_readme_run(tmp_path: Path) -> None:
     """They run in their order, each without an error, and one picture is left at the end."""
     curl = shutil.which("curl")

@@ -84,7 +84,7 @@ def test_readiness_names_a_queue_that_refuses_writes(tmp_path: Path, name: str) 
         assert running.workers[0].stop(20.0) == 0  # a stop does not wait for the broker
         recover(client, server)
         running.workers[0].start()
-        running.settled(90.0)
+        running.settled()
         until(lambda: running.ready()["parts"]["queue"] == "ok", 30.0, 0.2)
         assert len(running.order()) == 2
 

@@ -22,8 +22,6 @@ from tests.e2e.service import Service, serving
 from tests.e2e.talking import until
 from tests.samples.pictures import jpeg, photo
 
-pytestmark = pytest.mark.timeout(300)
-
 WITHOUT = """
 import sys
 from cli.main import run

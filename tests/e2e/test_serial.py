@@ -129,7 +129,7 @@ def equals_serial(tmp_path: Path, files: Sequence[bytes], clients: int) -> None:
 
         with ThreadPoolExecutor(clients) as pool:
             place = dict(pool.map(send, range(len(files))))
-        service.settled(600)
+        service.settled()
         order = service.order()
         parallel = verdicts(service, place)
     assert sorted(place) == sorted(order)

@@ -40,7 +40,7 @@ def test_a_lock_that_cannot_be_opened_is_told_and_waited_for(tmp_path: Path) -> 
         assert taken.status_code == httpx.codes.ACCEPTED
         (data / "engine.lock").rmdir()
         until(lambda: service.ready().get("parts", {}).get("engine") == "ok", 60.0, 0.1)
-        service.settled(60.0)
+        service.settled()
         assert service.order() == [taken.json()["items"][0]["image_id"]]
         assert service.client.get("/health/ready").status_code == httpx.codes.OK
         told = [line for line in service.log().splitlines() if "thread engine failed" in line]
@@ -66,7 +66,7 @@ def test_a_process_whose_neighbour_holds_the_folder_is_ready(tmp_path: Path) -> 
             first.stop()
             until(lambda: second.ready()["parts"]["engine"] == "ok", 30.0, 0.1)
             second.upload([("b.png", png(photo(2)))], wait=30)
-            second.settled(30.0)
+            second.settled()
         finally:
             second.client.close()
             second.stop()

@@ -21,13 +21,10 @@ from tests.e2e.service import Service, serving
 from tests.e2e.talking import until
 from tests.samples.pictures import jpeg, photo
 
-pytestmark = [
-    pytest.mark.timeout(300),
-    pytest.mark.filterwarnings(
-        # torch's own JIT, on Python versions that it does not know yet
-        "ignore:`torch.jit.*:DeprecationWarning"
-    ),
-]
+pytestmark = pytest.mark.filterwarnings(
+    # torch's own JIT, on Python versions that it does not know yet
+    "ignore:`torch.jit.*:DeprecationWarning"
+)
 
 
 class Picture(NamedTuple):

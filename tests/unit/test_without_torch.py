@@ -134,7 +134,7 @@ def test_an_api_serves_without_torch_broker_and_workers(bare: dict[str, str]) ->
         answer = client.post("/v1/images", files={"file": ("a.jpg", picture)})
         assert answer.status_code == 202, answer.text
         assert answer.json()["items"][0]["status"] == "queued"
-        assert answer.elapsed.total_seconds() < 1
+        assert answer.elapsed.total_seconds() < 5
 
         ready = client.get("/health/ready")
         assert ready.status_code == 200

@@ -124,7 +124,7 @@ def test_closing_an_idle_worker_is_quick() -> None:
     """It does not sit out the consumer's two-second wait."""
     with running(lambda _tenant, ids: [None] * len(ids)):
         before = time.monotonic()
-    assert time.monotonic() - before < 1.0
+    assert time.monotonic() - before < 1.9
 
 
 @pytest.fixture

@@ -74,7 +74,7 @@ def test_it_outlives_its_server(tmp_path: Path) -> None:
         for _ in range(2):
             with pytest.raises(IndexUnavailableError):
                 index.watermark("default")
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 30
         server.start()
         stranger = WeaviateIndex(parse(server.url), POLICY, key="wrong")
         with pytest.raises(IndexUnavailableError):
