@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from adapters.settings import Settings
 from api.app import create_app
 from core.evidence import Comparison, Evidence
 from core.storage.picture_loader import PictureLoader
+from core.types import Hit, Query
 from tests.samples.pictures import jpeg, photo
 from worker.embedded import EmbeddedEngine
 
@@ -22,9 +23,11 @@ RECEIPT = photo(40, 400, 300)
 FIRST, SECOND, THIRD = (jpeg(RECEIPT, quality) for quality in (95, 80, 65))
 
 
-def told(*_: object) -> Comparison:
+def told(_: PictureLoader, _tenant: str, _query: Query, hits: Sequence[Hit]) -> list[Comparison]:
     """Call any two pictures variants."""
-    return Comparison("variant", Evidence(signals=("alignment",), words="other content"))
+    return [Comparison("variant", Evidence(signals=("alignment",), words="other content"))] * len(
+        hits
+    )
 
 
 @pytest.fixture
