@@ -64,15 +64,15 @@ def rounds(service: Service, count: int, files: Callable[[int], list[bytes]], co
 
 
 def test_of_twenty_edits_at_once_one_is_new(tmp_path: Path) -> None:
-    """Three rounds of 20 threads with 20 edits of one photo."""
+    """Two rounds of 20 threads with 20 edits of one photo."""
     with serving(tmp_path / "data") as service:
-        rounds(service, 3, variants, "near_duplicate")
+        rounds(service, 2, variants, "near_duplicate")
 
 
 def test_of_twenty_identical_files_at_once_one_is_new(tmp_path: Path) -> None:
-    """Three rounds of 20 threads with one file."""
+    """Two rounds of 20 threads with one file."""
     with serving(tmp_path / "data") as service:
-        rounds(service, 3, lambda seed: [jpeg(photo(seed, 480, 360), 90)] * THREADS, "exact")
+        rounds(service, 2, lambda seed: [jpeg(photo(seed, 480, 360), 90)] * THREADS, "exact")
 
 
 @pytest.mark.hard
