@@ -21,9 +21,11 @@ from tests.backends.requirements import absent
 ROOT = Path(__file__).parents[2]
 BINARIES = ROOT / ".servers"
 """Folder in which `make servers` installs the programs that no system package has."""
-PORTS = range(10_000, 32_000)
+PORTS = (range(10_000, 21_000), range(21_000, 32_000))[
+    int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 2
+]
 """Ports below those of outgoing connections: a server that is down for a while finds its own ports
-free again, and no client connects to itself meanwhile."""
+free again, and no client connects to itself meanwhile. Two processes of tests have a half each."""
 GIVEN: set[int] = set()
 """Ports that this run has assigned to tests."""
 START_SECONDS = 90.0
