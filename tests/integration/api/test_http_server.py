@@ -181,7 +181,7 @@ def test_waiting_calls_hold_no_thread(client: httpx.Client, service: Service) ->
         b"",
         b"GET /v1/images HTTP/1.1\r\nHost: localhost\r\n",
         b"POST /v1/images HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999\r\n"
-        + b"Content-Type: multipart/form-data; boundary=b\r\n\r\n..",
+        b"Content-Type: multipart/form-data; boundary=b\r\n\r\n..",
     ],
     ids=["nothing", "half a head", "half a body"],
 )
