@@ -27,7 +27,7 @@ _LEAST, _SHARE = 12, 0.00006
 """Pixels, and share of the overlap, that a region has at least."""
 _FINE = 2.5
 """Deviation in pixels of the blur that leaves fine texture when taken away."""
-_STROKE = 13
+STROKE = 13
 """Pixels from which something is wider than a stroke of letters or of a pen."""
 _STEP = 25.0
 """Grey levels by which a step at a rim exceeds the original's there, if something has an edge."""
@@ -127,7 +127,7 @@ class _Pair(Struct, frozen=True):
     """First and last row, and first and last column, of the overlap."""
 
 
-def _excess(lit: Floats, picture: Floats) -> Floats:
+def excess(lit: Floats, picture: Floats) -> Floats:
     """Return by how much each pixel leaves the range of the other's neighbourhood, (h, w)."""
     kernel = np.ones((_REACH, _REACH), np.uint8)
     far, reach = np.zeros_like(lit), np.empty_like(lit)
@@ -155,8 +155,8 @@ def find(  # noqa: PLR0917 - private to the comparison of pixels
     """
     pair = _pair(laid, lit, picture, size)
     different = (pair.excess > max(_LEVEL, _TIMES * noise)).astype(np.uint8)
-    opened = _morphed(different, cv2.MORPH_OPEN, 2)
-    joined = _morphed(opened, cv2.MORPH_DILATE, _NEAR)
+    opened = morphed(different, cv2.MORPH_OPEN, 2)
+    joined = morphed(opened, cv2.MORPH_DILATE, _NEAR)
     regions, _ = _connected(pair, opened, joined, _SHARE, _EVIDENCE)
     beyond = 0.0
     if printed is None:
@@ -164,7 +164,7 @@ def find(  # noqa: PLR0917 - private to the comparison of pixels
         found, _ = _connected(pair, faded, faded, _FADED_SHARE)
         regions += [replace(r, faded=True) for r in found]
     else:
-        near = _morphed(printed, cv2.MORPH_DILATE, _NEAR)
+        near = morphed(printed, cv2.MORPH_DILATE, _NEAR)
         found, beyond = _connected(pair, printed, near)
         regions += [replace(r, printed=True) for r in found]
     regions.sort(key=lambda region: -region.area * (1.0 + region.strength))
@@ -178,7 +178,7 @@ def _pair(laid: Overlay, lit: Floats, picture: Floats, size: Size) -> _Pair:
         laid,
         lit,
         picture,
-        _excess(lit, picture) * laid.mask,
+        excess(lit, picture) * laid.mask,
         size,
         int(laid.mask.sum()),
         ((int(rows[0]), int(rows[-1])), (int(columns[0]), int(columns[-1]))),
@@ -226,12 +226,13 @@ def _faded(mask: Flags, lit: Floats, picture: Floats, known: Bits) -> Bits:
         return np.zeros(mask.shape, np.uint8)
     usual = min(1.0, float(np.median(after[textured] / before[textured])))
     lost = (textured & (after < _FADED * usual * before)).astype(np.uint8)
-    lost = _morphed(lost, cv2.MORPH_CLOSE, _FADED_SIDE)
-    lost[_morphed(known, cv2.MORPH_CLOSE, _FADED_SIDE) > 0] = 0
-    return _morphed(lost, cv2.MORPH_OPEN, _FADED_SIDE)
+    lost = morphed(lost, cv2.MORPH_CLOSE, _FADED_SIDE)
+    lost[morphed(known, cv2.MORPH_CLOSE, _FADED_SIDE) > 0] = 0
+    return morphed(lost, cv2.MORPH_OPEN, _FADED_SIDE)
 
 
-def _morphed(plane: Bits, operation: int, side: int) -> Bits:
+def morphed(plane: Bits, operation: int, side: int) -> Bits:
+    """Apply a morphological operation with a square kernel of a side in pixels, (h, w)."""
     return np.asarray(cv2.morphologyEx(plane, operation, np.ones((side, side), np.uint8)), np.uint8)
 
 
@@ -261,7 +262,7 @@ def _region(pair: _Pair, window: tuple[slice, slice], core: Flags, strength: flo
     inner = cv2.erode(whole, np.ones((5, 5), np.uint8), borderValue=1) > 0
     inner = inner if inner.sum() >= _LEAST else core
     plain, three = inks(after[inner])
-    thick = cv2.morphologyEx(whole, cv2.MORPH_OPEN, np.ones((_STROKE, _STROKE), np.uint8))
+    thick = cv2.morphologyEx(whole, cv2.MORPH_OPEN, np.ones((STROKE, STROKE), np.uint8))
     return Region(
         box=_box(pair, window, core),
         area=pixels / pair.pixels,

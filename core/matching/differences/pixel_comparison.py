@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from msgspec import Struct
@@ -18,6 +20,7 @@ from core.matching.differences.drawn_pictures import (
     photographed,
     soft,
 )
+from core.matching.differences.own_contours import OwnContours, own_contours
 from core.matching.differences.print_comparison import compare_print
 from core.matching.regions import overlay
 from core.matching.regions.homography import Map
@@ -47,6 +50,8 @@ _TEXTURE, _ALIKE = 6.0, 0.6
 _MOSTLY, _LEAST = 0.8, 0.05
 """Share of the texture above which all of the overlap decides about light, and share of the overlap
 that suffices for it."""
+_LARGE = 0.005
+"""Share of the overlap in regions from which objects may be looked for."""
 _SOFT = 0.7
 """Blur before pixels are compared, in pixels."""
 
@@ -70,6 +75,8 @@ class Measurement(Struct, frozen=True, kw_only=True):
     reduced: bool
     """Whether the picture has three colours at most where the original has more, as fax has."""
     photographed: PhotographedShare
+    own: OwnContours
+    """Contours of objects that one of two photos shows alone; none where no region is large."""
     doubtful: int
     """Adjoining pixels of print that may be other print, in drawn pictures; at 448 pixels."""
     light: float
@@ -116,6 +123,7 @@ def measure(
         grounded=min(flat) >= _GROUNDED,
         reduced=few_colours(laid.picture, laid.mask) and not few_colours(laid.original, laid.mask),
         photographed=photo,
+        own=_own(here, there, laid.mask, () if drawn else found.regions),
         doubtful=round(printed.doubtful * GRID / max(laid.mask.shape)) if printed else 0,
         light=_unevenness(before, after, same),
         brightness=float(after[same].mean() - before[same].mean()),
@@ -157,6 +165,16 @@ def _shared(laid: Overlay) -> Flags:
     if shared.sum() > _MOSTLY * textured.sum() or shared.sum() < _LEAST * laid.mask.sum():
         return laid.mask
     return np.asarray(shared)
+
+
+def _drawn(flat: float, photo: PhotographedShare) -> bool:
+    return any(flat >= least and photo.all < most for least, most in _DRAWN)
+
+
+def _own(lit: Floats, picture: Floats, mask: Flags, regions: Sequence[Region]) -> OwnContours:
+    """Return the contours that either picture shows alone, if enough of a photo differs."""
+    large = sum(region.area for region in regions) >= _LARGE
+    return own_contours(lit, picture, mask) if large else OwnContours()
 
 
 def _noise(far: Floats) -> float:

@@ -22,6 +22,12 @@ other digits of 3 pixels have 39 to 80; of 44 strongly compressed or reduced cop
 print all but two stay below, and above 1,000 pixels all."""
 
 
+_OWN = 0.26
+"""Contours of its own that each picture has from which they are two exposures. Measured, the lesser
+side: 186 edits of 8 photos at most 0.20, 36 pairs of a photo in other frames 0.18; 66 pairs of a
+made fixed camera 0.33 at least, a pair of another 0.34, reduced to two thirds 0.20."""
+
+
 def content(region: Region, found: Measurement) -> bool:
     """Return whether the region's matter differs, not only its light.
 
@@ -110,12 +116,14 @@ def decide(found: Measurement, other: Sequence[Region]) -> Finding:
     """Decide by the regions of `other` content, then by the colours as a whole.
 
     Other matter in a drawn picture is other content. In a photo it was laid over or replaced,
-    unless hardly anything photographed is alike: then the two share a layout or a studio.
+    unless hardly anything photographed is alike: then the two share a layout or a studio. Nor was
+    it if each shows objects where the other shows the ground: they are two exposures of one place.
     """
     if other:
         share = found.photographed
         shared = share.alike >= 0.12 or (share.all >= 0.02 and share.alike >= 0.45 * share.all)
-        return "variant" if found.drawn or not shared else "changed"
+        twice = min(found.own.original, found.own.picture) >= _OWN
+        return "variant" if found.drawn or twice or not shared else "changed"
     return "recoloured" if found.grounded and dyed(found.colours) else "copy"
 
 
