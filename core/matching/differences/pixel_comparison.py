@@ -167,10 +167,6 @@ def _shared(laid: Overlay) -> Flags:
     return np.asarray(shared)
 
 
-def _drawn(flat: float, photo: PhotographedShare) -> bool:
-    return any(flat >= least and photo.all < most for least, most in _DRAWN)
-
-
 def _own(lit: Floats, picture: Floats, mask: Flags, regions: Sequence[Region]) -> OwnContours:
     """Return the contours that either picture shows alone, if enough of a photo differs."""
     large = sum(region.area for region in regions) >= _LARGE

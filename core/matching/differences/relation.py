@@ -24,7 +24,7 @@ print all but two stay below, and above 1,000 pixels all."""
 
 _OWN = 0.26
 """Contours of its own that each picture has from which they are two exposures. Measured, the lesser
-side: 186 edits of 8 photos at most 0.20, 36 pairs of a photo in other frames 0.18; 66 pairs of a
+side: 186 edits of photos at most 0.20, 36 pairs of a photo in other frames 0.18; 66 pairs of a
 made fixed camera 0.33 at least, a pair of another 0.34, reduced to two thirds 0.20."""
 
 

@@ -27,6 +27,15 @@ from tests.doubles.small_service import Service
 from tests.samples.pictures import photo, png
 
 PICTURE = png(photo(11, 64, 48))
+FORM = b"\r\n".join(
+    (
+        b"Host: localhost",
+        b"Content-Length: 9999",
+        b"Content-Type: multipart/form-data; boundary=b",
+        b"",
+    )
+)
+"""Headers of a form."""
 PLACES = 250
 """Connections that the server holds."""
 SECONDS = 60.0
@@ -180,8 +189,7 @@ def test_waiting_calls_hold_no_thread(client: httpx.Client, service: Service) ->
     [
         b"",
         b"GET /v1/images HTTP/1.1\r\nHost: localhost\r\n",
-        b"POST /v1/images HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999\r\n"
-        b"Content-Type: multipart/form-data; boundary=b\r\n\r\n..",
+        b"POST /v1/images HTTP/1.1\r\n" + FORM + b"\r\n..",
     ],
     ids=["nothing", "half a head", "half a body"],
 )
