@@ -10,6 +10,7 @@ specifications of the formats (ITU T.81, RFC 2083, GIF89a, RFC 9649, ISO 14496-1
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
@@ -28,6 +29,9 @@ _LONGEST = 2**31 - 1
 """Pixels of a side above which the size is not reported: the formats' own fields end there."""
 _DIGITS = len(str(_LONGEST)) + 1
 """Digits read of a number in text form: with these it exceeds _LONGEST already."""
+_SEGMENT = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]", re.DOTALL)
+"""Marker of a JPEG's segment that has a length, or of the end; decoders too skip stray and fill
+bytes before it, and markers without a length."""
 _AVIF_BRANDS = {b"avif", b"avis"}
 _HEIF_BRANDS = {
     *(b"heic", b"heix", b"heim", b"heis", b"hevc"),
@@ -195,19 +199,13 @@ def _jpeg(source: ByteReader, _: int) -> tuple[int, int, int]:
     """Walk the segments to the frame header (SOF0 to SOF15 but DHT, JPG and DAC)."""
     offset = 2
     while True:
-        marker = source.at(offset, 2)
-        if marker[0] != 0xFF:  # noqa: PLR2004 - every marker starts with it
-            offset += 1  # stray bytes between segments, which decoders skip too
-        elif marker[1] == 0xFF:  # noqa: PLR2004 - fill byte
-            offset += 1
-        elif marker[1] in (0x00, 0x01) or 0xD0 <= marker[1] <= 0xD8:  # noqa: PLR2004 - no length
-            offset += 2
-        elif 0xC0 <= marker[1] <= 0xCF and marker[1] not in (0xC4, 0xC8, 0xCC):  # noqa: PLR2004
+        offset = source.search(_SEGMENT, offset, 2)
+        marker = source.number(offset + 1, 1)
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # noqa: PLR2004
             return source.number(offset + 7, 2), source.number(offset + 5, 2), 1
-        elif marker[1] in (0xD9, 0xDA):
+        if marker in (0xD9, 0xDA):
             raise BrokenError("the picture's data begin before its size is given")
-        else:
-            offset += 2 + max(2, source.number(offset + 2, 2))
+        offset += 2 + max(2, source.number(offset + 2, 2))
 
 
 def _png(source: ByteReader, _: int) -> tuple[int, int, int]:

@@ -27,6 +27,8 @@ _VALUES = 64
 _SIGNATURES = (b"II*\0", b"MM\0*")
 _ALIGNED = 16
 """Bytes to which Pillow aligns a page that it appends."""
+_FIELDS = 4_096
+"""Fields of a directory that are read; cameras write under two hundred."""
 _APPENDED = 4
 """Places that are tried as the beginning of an appended TIFF."""
 
@@ -142,7 +144,7 @@ def _directory(source: ByteReader, layout: _Layout, place: int) -> tuple[_Direct
     count = source.number(layout.base + place, counted, big=big)
     begins = layout.base + place + counted
     page: _Directory = {}
-    for at in range(begins, begins + count * entry, entry):
+    for at in range(begins, begins + min(count, _FIELDS) * entry, entry):
         field = source.at(at, entry)
         tag, kind = (_number(field[n : n + 2], big=big) for n in (0, 2))
         if tag in _WANTED and kind in _SIZES:
