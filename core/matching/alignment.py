@@ -98,7 +98,8 @@ def align_all(
     examine one takes a tenth of a second. So the closest pixels come first, and what rests on
     keypoints that `policy.examined` variants explain is another variant of the same layout.
     """
-    located = [_locate(query, candidate, hit, policy) for candidate, hit in candidates]
+    side = _side(query)
+    located = [_locate(query, side, candidate, hit, policy) for candidate, hit in candidates]
     results = [Comparison("unrelated", one.evidence, one.support) for one in located]
     regions = [(n, one.found) for n, one in enumerate(located) if one.found is not None]
     explained: Counter[int] = Counter()
@@ -119,7 +120,13 @@ def _same_layout(evidence: Evidence, support: Support) -> Comparison:
     return Comparison("variant", replace(evidence, statements=said, words=words(said)), support)
 
 
-def _locate(query: AlignedPicture, candidate: AlignedPicture, hit: Hit, policy: Policy) -> _Located:
+def _side(picture: AlignedPicture) -> Side:
+    return Side(picture.preview, keypoints.unpack(picture.detail()))
+
+
+def _locate(
+    query: AlignedPicture, side: Side, candidate: AlignedPicture, hit: Hit, policy: Policy
+) -> _Located:
     """Find the region that a picture shares with one candidate, and measure its evidence."""
     distances = [hamming(turn, candidate.turns[0]) for turn in query.turns]
     turn = int(np.argmin(distances))
@@ -131,8 +138,8 @@ def _locate(query: AlignedPicture, candidate: AlignedPicture, hit: Hit, policy: 
     )
     negatives = hit.negative or hit.votes is None
     found, tried = _shared(
-        query,
-        candidate,
+        side,
+        _side(candidate),
         turn,
         policy,
         close=evidence.turn is not None,
@@ -149,8 +156,8 @@ def _locate(query: AlignedPicture, candidate: AlignedPicture, hit: Hit, policy: 
 
 
 def _shared(
-    query: AlignedPicture,
-    candidate: AlignedPicture,
+    here: Side,
+    there: Side,
     turn: int,
     policy: Policy,
     *,
@@ -163,9 +170,8 @@ def _shared(
     `close`: the hashes are, under `turn`. `negatives`: the words do not say that the brightness is
     as it was. `likely`: so many words agree on one place that a second look is due.
     """
-    here, there = (Side(one.preview, keypoints.unpack(one.detail())) for one in (query, candidate))
     if max(len(here.points.points), len(there.points.points)) < plain_pictures.FEW:
-        same = plain_pictures.turn_of(query.preview, candidate.preview)
+        same = plain_pictures.turn_of(here.pixels, there.pixels)
         if same is None:
             return None, None
         whole = _Found(plain_pictures.turned_map(same, here.size, there.size), overlap=1.0)

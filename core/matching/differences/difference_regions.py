@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from core.evidence import Box
 from core.matching.differences.color_transfer import largest, luma
-from core.matching.differences.drawn_pictures import inks
+from core.matching.differences.drawn_pictures import inks, local_range
 from core.matching.regions.homography import Size
 from core.matching.regions.overlay import Flags, Floats, Overlay
 
@@ -279,7 +279,7 @@ def _region(pair: _Pair, window: tuple[slice, slice], core: Flags, strength: flo
         sides=_sides(pair, window),
         thick=float(thick.sum() / pixels),
         edged=_edged(here, after, whole, pair.laid.mask[window]),
-        flat=float((_range(luma(after), 3)[inner] < _FLAT).mean()),
+        flat=float((local_range(luma(after))[inner] < _FLAT).mean()),
     )
 
 
@@ -292,14 +292,8 @@ def _edged(lit: Floats, picture: Floats, core: Bits, mask: Flags) -> float:
     wide, narrow = np.ones((_REACH, _REACH), np.uint8), np.ones((3, 3), np.uint8)
     rim = (cv2.dilate(filled, wide) > 0) & (cv2.erode(filled, narrow, borderValue=0) == 0)
     rim &= cv2.erode(mask.astype(np.uint8), wide) > 0
-    own = largest(_range(picture, _REACH)) > largest(_range(lit, _REACH)) + _STEP
+    own = largest(local_range(picture, _REACH)) > largest(local_range(lit, _REACH)) + _STEP
     return float(own[rim].mean()) if rim.any() else 1.0
-
-
-def _range(plane: Floats, side: int) -> Floats:
-    """Return the range of levels around each pixel, channel by channel."""
-    kernel = np.ones((side, side), np.uint8)
-    return np.asarray(cv2.dilate(plane, kernel) - cv2.erode(plane, kernel), np.float32)
 
 
 def _box(pair: _Pair, window: tuple[slice, slice], core: Flags) -> Box:

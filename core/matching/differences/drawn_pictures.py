@@ -45,18 +45,20 @@ class PhotographedShare(Struct, frozen=True):
     """Blocks of these in which the picture shows the same."""
 
 
+def local_range(plane: Floats, side: int = 3) -> Floats:
+    """Return the range of levels in the square around each pixel, channel by channel."""
+    kernel = np.ones((side, side), np.uint8)
+    return np.asarray(cv2.dilate(plane, kernel) - cv2.erode(plane, kernel), np.float32)
+
+
 def flatness(pixels: NDArray[np.uint8] | Floats) -> float:
     """Return the share of pixels equal to their neighbours: a sensor leaves noise, drawing none."""
-    grey = luma(pixels.astype(np.float32))
-    kernel = np.ones((3, 3), np.uint8)
-    return float((cv2.dilate(grey, kernel) - cv2.erode(grey, kernel) < 1.1).mean())  # noqa: PLR2004
+    return float((local_range(luma(pixels.astype(np.float32))) < 1.1).mean())  # noqa: PLR2004
 
 
 def soft(pixels: NDArray[np.uint8]) -> bool:
     """Return whether hardly anything in a picture has an edge: drawing has, a blurred photo not."""
-    grey = luma(pixels.astype(np.float32))
-    kernel = np.ones((3, 3), np.uint8)
-    return float(np.percentile(cv2.dilate(grey, kernel) - cv2.erode(grey, kernel), 98)) < _EDGE
+    return float(np.percentile(local_range(luma(pixels.astype(np.float32))), 98)) < _EDGE
 
 
 def few_colours(plane: Floats, mask: Flags) -> bool:
@@ -86,8 +88,7 @@ def photographed(original: Floats, lit: Floats, picture: Floats, mask: Flags) ->
     `original` as it is, since light that is fitted leaves no flat ground; (h, w, 3) planes.
     """
     grey = luma(original)
-    kernel = np.ones((3, 3), np.uint8)
-    even = cv2.dilate(grey, kernel) - cv2.erode(grey, kernel) < 1.6  # noqa: PLR2004
+    even = local_range(grey) < 1.6  # noqa: PLR2004
     flat = _means(even.astype(np.float32))
     whole = _means(mask.astype(np.float32)) > _WHOLE
     first, second = luma(lit), luma(picture)

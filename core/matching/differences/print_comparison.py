@@ -12,6 +12,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from core.matching.differences.color_transfer import luma
+from core.matching.differences.drawn_pictures import local_range
 from core.matching.regions.overlay import Flags, Floats
 
 _WINDOW = 9
@@ -45,8 +46,7 @@ class PrintComparison(Struct, frozen=True):
 def compare_print(lit: Floats, picture: Floats, mask: Flags) -> PrintComparison:
     """Compare the strokes of two planes of equal light and sharpness, (h, w, 3)."""
     first, second = luma(lit), luma(picture)
-    kernel = np.ones((5, 5), np.uint8)
-    inked = np.maximum(*(cv2.dilate(z, kernel) - cv2.erode(z, kernel) for z in (first, second)))
+    inked = np.maximum(local_range(first, 5), local_range(second, 5))
     here, there = (z - cv2.GaussianBlur(z, (0, 0), _BROAD) for z in (first, second))
     side = (_WINDOW, _WINDOW)
     one, other = cv2.blur(here * here, side), cv2.blur(there * there, side)

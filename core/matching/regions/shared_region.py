@@ -7,7 +7,6 @@ false alarms), and the pixels under the map agree in some blocks.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -41,16 +40,25 @@ _PART_TOLERANCE = 3.0
 """Pixels within which a keypoint of an enlarged part follows a map: it is placed more exactly."""
 
 
-class Side(NamedTuple):
+class Side:
     """One side of a comparison: its preview and keypoints."""
 
-    pixels: Pixels
-    points: MatchedPoints
+    def __init__(self, pixels: Pixels, points: MatchedPoints) -> None:
+        self.pixels = pixels
+        self.points = points
+        self.size = size_of(pixels)
+        """Width and height in pixels."""
+        self._reduced: dict[float, Side] = {}
 
-    @property
-    def size(self) -> Size:
-        """Return width and height in pixels."""
-        return size_of(self.pixels)
+    def reduced(self, factor: float) -> Side:
+        """Return the same side with the keypoints of the picture reduced by a factor."""
+        if factor not in self._reduced:
+            width, height = self.size
+            shape = max(1, round(width * factor)), max(1, round(height * factor))
+            packed = keypoints.detail(overlay.resized(self.pixels, shape), _REDUCED_POINTS)
+            points = _placed(keypoints.unpack(packed), factor, self.size)
+            self._reduced[factor] = Side(self.pixels, points)
+        return self._reduced[factor]
 
 
 def size_of(pixels: Pixels) -> Size:
@@ -94,7 +102,7 @@ def find(
         return best
     rows = np.empty((0, 2), np.intp) if best is None else best.points.pairs
     for factor in _REDUCED:
-        here, there = (one._replace(points=_reduced(one, factor)) for one in (query, original))
+        here, there = query.reduced(factor), original.reduced(factor)
         found = _best(here, there, policy, negatives=negatives)
         if found is not None and _confirms_reduced(found, policy):
             # rows of the keypoints that are kept, not of those made here
@@ -245,14 +253,6 @@ def _part(side: Side, shape: homography.Points) -> tuple[MatchedPoints, float] |
     enlarged = cv2.resize(cut, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
     made = keypoints.unpack(keypoints.detail(np.asarray(enlarged, np.uint8), _PART_POINTS))
     return _placed(made, factor, side.size, (left, top)), float(wide * high_)
-
-
-def _reduced(side: Side, factor: float) -> MatchedPoints:
-    """Return the keypoints of the reduced picture, in the picture's own pixels."""
-    width, height = side.size
-    shape = max(1, round(width * factor)), max(1, round(height * factor))
-    packed = keypoints.detail(overlay.resized(side.pixels, shape), _REDUCED_POINTS)
-    return _placed(keypoints.unpack(packed), factor, side.size)
 
 
 def _placed(
