@@ -21,8 +21,10 @@ from core.matching.decisions import inherited
 from core.queries.snapshot import Snapshot
 from core.records import Entry, Operation, Outcome, Record, State
 from core.types import Candidates, Hit, Query
-from tests.simulation.play import Parts
-from tests.simulation.stored import Log, MemoryIndex, Replica
+from tests.simulation.memory_index import MemoryIndex
+from tests.simulation.replica import Replica
+from tests.simulation.schedule import Parts
+from tests.simulation.stored import Log
 from tests.simulation.world import fuse
 
 

@@ -8,7 +8,7 @@ from itertools import combinations
 from msgspec.structs import replace
 
 from core.records import Job, JobKind
-from tests.simulation.play import Scenario
+from tests.simulation.schedule import Scenario
 from tests.simulation.world import EARLIER, LATER, Relation, operation, upload
 
 LETTERS = "abcd"

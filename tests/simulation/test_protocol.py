@@ -22,8 +22,9 @@ from core.matching.verdict import Rules
 from core.types import Hit, Query
 from tests.simulation.breaks import BREAKS
 from tests.simulation.case import VARIANT
-from tests.simulation.play import Choices, Parts, Play, Scenario
+from tests.simulation.play import Play
 from tests.simulation.scenarios import scenario
+from tests.simulation.schedule import Choices, Parts, Scenario
 from tests.simulation.world import RULES, SECOND, Relation, operation, upload
 
 PAIR = Relation(frozenset({frozenset("ab")}))

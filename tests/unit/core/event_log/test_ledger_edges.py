@@ -14,7 +14,8 @@ from core.evidence import ChangedRegion, Comparison, Evidence
 from core.records import Entry, Job
 from core.types import Hit, Query
 from tests.simulation import stored, world
-from tests.simulation.play import Choices, Parts, Play, Scenario, Worker
+from tests.simulation.play import Play, Worker
+from tests.simulation.schedule import Choices, Parts, Scenario
 from tests.simulation.world import RULES, TENANT, operation, upload
 
 

@@ -10,9 +10,11 @@ from msgspec.structs import replace
 from core import keys
 from core.errors import CorruptError
 from core.event_log.replay import replay
-from tests.simulation.play import Choices, Play
+from tests.simulation.memory_index import MemoryIndex
+from tests.simulation.play import Play
 from tests.simulation.scenarios import scenario
-from tests.simulation.stored import Blobs, Log, MemoryIndex, Shelf, Store
+from tests.simulation.schedule import Choices
+from tests.simulation.stored import Blobs, Log, Shelf, Store
 from tests.simulation.world import TENANT
 
 

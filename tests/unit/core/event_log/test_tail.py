@@ -10,8 +10,10 @@ from core.errors import CorruptError
 from core.event_log.tail import BehindError, LogFollower
 from core.records import FORMAT, Entry, State
 from tests.simulation.case import VARIANT
-from tests.simulation.play import Choices, Play, Scenario, Worker
-from tests.simulation.stored import Log, MemoryIndex, Store
+from tests.simulation.memory_index import MemoryIndex
+from tests.simulation.play import Play, Worker
+from tests.simulation.schedule import Choices, Scenario
+from tests.simulation.stored import Log, Store
 from tests.simulation.world import LATER, TENANT, Relation, operation, upload
 
 
