@@ -114,14 +114,15 @@ def test_nothing_is_left_running_after_a_stop(tmp_path: Path) -> None:
 @pytest.mark.hard
 @pytest.mark.timeout(1200)
 def test_memory_stands_still(tmp_path: Path) -> None:
-    """1,000 uploads by 16 clients: of the last 600, a half adds at most 40 KB each to the tree.
+    """1,300 uploads by 16 clients: of the last 600, a half adds at most 45 KB each to the service.
 
-    24 KB are the index, which holds features in memory, and caches that fill up (flat by 4,000
-    uploads); one kept file of 21 KB would be too many. Freed memory goes back at once here: the
-    holes that threads leave in their heaps are chance, and were 20 to 60 MB. Memory that is kept
-    shows in both halves, chance in one.
+    33 KB are the index, which holds features in memory; caches of fingerprints, previews and
+    keypoints are full after 700 uploads, however busy the machine is. One kept file of 21 KB would
+    be too many. Freed memory goes back at once here: the holes that threads leave in their heaps
+    are chance, and were 20 to 60 MB. Memory that is kept shows in both halves, chance in one.
+    Decoding children keep up to 16 MB of what the last picture took, and are left out.
     """
-    files = mixture(1000, 6)
+    files = mixture(1300, 6)
     with serving(tmp_path / "data", GLIBC_TUNABLES=GIVE_BACK) as service:
 
         def send(n: int) -> dict[str, Any]:
@@ -132,9 +133,9 @@ def test_memory_stands_still(tmp_path: Path) -> None:
 
         held = []
         with ThreadPoolExecutor(16) as pool:
-            for part in (range(400), range(400, 700), range(700, 1000)):
+            for part in (range(700), range(700, 1000), range(1000, 1300)):
                 list(pool.map(send, part))
                 service.settled()
                 held.append(service.memory())
     grown = [after - before for before, after in pairwise(held)]
-    assert min(grown) <= 300 * 40_000, [f"{one / 1e6:+.1f} MB" for one in grown]
+    assert min(grown) <= 300 * 45_000, [f"{one / 1e6:+.1f} MB" for one in grown]
