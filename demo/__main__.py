@@ -75,7 +75,7 @@ def main() -> int:
         console.print(f"not as it must be: {fault}", style="red", markup=False)
     seconds = time.monotonic() - started
     console.print(
-        f"{len(originals)} photos were new, {len(copies)} copies of them were recognised, "
+        f"{len(originals)} photos are originals, {len(copies)} copies of them were recognised, "
         f"one was only asked about. {seconds:.0f} s in all; the service is stopped."
         if not faults
         else f"{len(faults)} answers are wrong."

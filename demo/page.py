@@ -44,7 +44,7 @@ def write(path: Path, http: httpx.Client, story: Story) -> None:
         model="and no model took part" if any_verdict["missing"] else "whatever a model says",
         figures=_figures(
             (str(total), "pictures stored"),
-            (str(len(originals)), "photos told new"),
+            (str(len(originals)), "originals"),
             (str(len(copies)), "copies recognised"),
             (f"{1000 * _median([c.seconds for c in copies]):.0f} ms", "to a verdict, median"),
         ),

@@ -51,7 +51,7 @@ def test_the_demo_ends_well_and_leaves_a_page(demo: subprocess.Popen[str], tmp_p
     """Every verdict as it must be, each copy on a page that needs nothing else."""
     said, _ = demo.communicate()
     assert demo.returncode == 0, said
-    assert f"{len(PHOTOS)} photos were new, {len(COPIES)} copies" in said
+    assert f"{len(PHOTOS)} photos are originals, {len(COPIES)} copies" in said
     page = (tmp_path / "out" / "demo.html").read_text(encoding="utf-8")
     assert page.count('<article class="card">') == len(COPIES) + 1 + len(QUERIES) + 1
     found = sum(1 for query in QUERIES if query.mode != "visual")
