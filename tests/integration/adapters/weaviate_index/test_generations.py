@@ -23,6 +23,13 @@ from tests.integration.adapters.weaviate_index.entries import entry, put, whole
 Opens = Callable[..., WeaviateIndex]
 
 
+def renewed(index: WeaviateIndex) -> WeaviateIndex:
+    """Begin a newer generation, and project the first entry into it."""
+    fresh = index.fresh()
+    put(fresh, "default", 1)
+    return fresh
+
+
 def test_an_exchange_that_died_stops_nobody_for_ever(
     opens: Opens, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -61,8 +68,7 @@ def test_a_watermark_told_while_one_goes_over_holds_it_back(opens: Opens) -> Non
     index, other = opens(), opens()
     put(index, "default", 1)
     assert other.watermark("default") == 1
-    fresh = index.fresh()
-    put(fresh, "default", 1)
+    fresh = renewed(index)
     old, going = other._now, other._generations
     make = going._make
 
@@ -90,8 +96,7 @@ def test_whoever_begins_anew_spares_what_everybody_reads(opens: Opens) -> None:
     index, idle = opens(), opens()
     put(index, "default", 1)
     assert idle.watermark("default") == 1
-    fresh = index.fresh()
-    put(fresh, "default", 1)
+    fresh = renewed(index)
     assert index.swap(fresh)
     fresh.close()
     idle._generations._looked = float("inf")  # it has not looked since
@@ -108,8 +113,7 @@ def test_one_that_was_left_and_is_active_again_is_projected_into(opens: Opens) -
     for seq in (1, 2):
         put(index, "default", seq)
     assert other.watermark("default") == 2
-    fresh = index.fresh()
-    put(fresh, "default", 1)
+    fresh = renewed(index)
     index._generations.take(fresh._now.number)
     other._generations._looked = 0.0
     with pytest.raises(IndexUnavailableError):
@@ -131,8 +135,7 @@ def test_nobody_stays_for_ever_on_a_generation_that_was_left(
     for seq in (1, 2):
         put(index, "default", seq)
     assert other.watermark("default") == 2
-    fresh = index.fresh()
-    put(fresh, "default", 1)
+    fresh = renewed(index)
     index._generations.take(fresh._now.number)
     fresh.close()
     for seconds, left in ((0.0, 1), (generations.SEALED - 1, 1), (2.0, 2)):
