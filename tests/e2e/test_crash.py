@@ -95,9 +95,9 @@ def test_two_kills_among_forty_uploads_lose_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.hard
 @pytest.mark.timeout(1200)
-def test_ten_kills_among_three_hundred_uploads_lose_nothing(tmp_path: Path) -> None:
-    """Ten random moments, 0.2 to 3 s after a batch was taken."""
-    survives(tmp_path, 300, 10, (0.2, 3.0))
+def test_ten_kills_among_two_hundred_uploads_lose_nothing(tmp_path: Path) -> None:
+    """Ten random moments, 0.2 to 2 s after a batch was taken."""
+    survives(tmp_path, 200, 10, (0.2, 2.0))
 
 
 def test_nothing_is_left_running_after_a_stop(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from tests.e2e.fleet import Fleet
 from tests.e2e.test_serial import mixture, verdicts
 from tests.hard.serial_run import serial
 
-COUNT = int(os.environ.get("SEENIT_TEST_UPLOADS", "200"))
+COUNT = int(os.environ.get("SEENIT_TEST_UPLOADS", "150"))
 """Uploads of each test. Most of a test's time is the serial run of the same files at its end."""
 STRETCH = 500 / COUNT
 """Pauses grow as uploads get fewer, so that uploads go on as long as faults do."""
