@@ -22,7 +22,7 @@ from tests.e2e.test_serial import variants
 
 pytestmark = [pytest.mark.hard, pytest.mark.timeout(900)]
 
-ROUNDS = 50
+ROUNDS = 20
 
 
 @contextmanager
