@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from adapters.embedding.caption import CaptionEmbedder
@@ -17,6 +18,9 @@ from core.index_port import ServiceIndex
 from core.matching.policy import POLICY
 from core.ports import Embedder, TextEmbedder
 from core.types import MODEL_OFF
+
+if TYPE_CHECKING:
+    from adapters.egress.client import EgressClient
 
 NEEDED = ("torch", "transformers")
 """Packages that models need; the extra `gpu` installs them."""
@@ -71,6 +75,13 @@ def open_index(settings: Settings) -> ServiceIndex:
     path = index_path(settings)
     path.parent.mkdir(parents=True, exist_ok=True)
     return SQLiteIndex(path, POLICY, durable=settings.durable, features=settings.features)
+
+
+def open_egress(settings: Settings) -> EgressClient:
+    """Return the client for addresses that callers name. Its connections begin with a request."""
+    from adapters.egress.client import EgressClient  # noqa: PLC0415 - httpcore loads slowly
+
+    return EgressClient(settings.egress_allow, settings.egress_proxy)
 
 
 class EmbedderFactory:

@@ -173,6 +173,18 @@ class Settings(BaseSettings):
         "X-Forwarded-Proto counts, and without keys only they may forward requests.",
     )
 
+    egress_allow: Annotated[tuple[Network, ...], NoDecode] = Field(
+        (),
+        description="Networks beside the public Internet, such as 10.1.0.0/16, that addresses "
+        "named by callers may lead to, on any port.",
+    )
+    egress_proxy: str = Field(
+        "",
+        description="Proxy of requests to addresses named by callers, such as "
+        "http://USER:PASSWORD@HOST:PORT; unset: none, whatever HTTP_PROXY is.",
+        repr=False,
+    )
+
     public_url: str = Field(
         "",
         description="Base of the signed addresses of pictures, such as "
@@ -266,8 +278,25 @@ class Settings(BaseSettings):
     @field_validator("trusted_proxy", mode="after")
     @classmethod
     def _networks(cls, text: str) -> str:
-        _proxies(text)
+        _parse_networks(text)
         return text
+
+    @field_validator("egress_allow", mode="before")
+    @classmethod
+    def _reachable(cls, networks: str | Sequence[Network]) -> tuple[Network, ...]:
+        return _parse_networks(networks) if isinstance(networks, str) else tuple(networks)
+
+    @field_validator("egress_proxy", mode="after")
+    @classmethod
+    def _tunnel(cls, url: str) -> str:
+        parts = urlsplit(url)
+        try:
+            named = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:  # its text may hold a part of the password
+            named = False
+        if url and (not named or parts.path.strip("/") or parts.query or parts.fragment):
+            raise ValueError("must be http://HOST:PORT or https://HOST:PORT, without a path")
+        return url
 
     @field_validator("formats", mode="before")
     @classmethod
@@ -314,7 +343,7 @@ class Settings(BaseSettings):
     @property
     def proxies(self) -> tuple[Network, ...]:
         """Networks named by SEENIT_TRUSTED_PROXY."""
-        return _proxies(self.trusted_proxy)
+        return _parse_networks(self.trusted_proxy)
 
     def check_address(self) -> None:
         """Raise SettingsError if other machines can reach the address and no key is required."""
@@ -369,6 +398,7 @@ _DEFAULTS = {
     "index_url": "SEENIT_DATA/index.sqlite",
     "api_keys": "",
     "key": "",
+    "egress_allow": "",
     "index_key": "",
     "url_secret": "",
     "durable": "true",
@@ -407,7 +437,7 @@ def _unknown(name: str) -> str:
     return f"{name} is not a setting; the nearest one is {near[0]}."
 
 
-def _proxies(text: str) -> tuple[Network, ...]:
+def _parse_networks(text: str) -> tuple[Network, ...]:
     """Parse networks and single addresses, separated by commas.
 
     Raise ValueError that names the first part that is neither.

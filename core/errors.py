@@ -25,6 +25,7 @@ SeenitError
 │   ├── WorkerUnavailableError      no worker answered within the time a call waits
 │   ├── BacklogError                too many jobs are queued
 │   └── PendingError                not settled within the time a call waits
+├── RemoteError                502  an address that a caller named did not answer as it should
 ├── SettingsError                   a setting is missing, mistyped or contradicts another
 ├── ExistsError                     a create-only put found the key taken (never leaves core)
 └── CorruptError               500  the log has a gap, a broken chain or a newer version
@@ -255,6 +256,15 @@ class PendingError(UnavailableError):
     type = "pending"
     title = "Not settled yet"
     after = 1
+
+
+class RemoteError(SeenitError):
+    """An address named by a caller that did not answer, or answered nothing usable."""
+
+    type = "remote-failed"
+    title = "No usable answer from an address"
+    status = 502
+    retryable = True
 
 
 class SettingsError(SeenitError):

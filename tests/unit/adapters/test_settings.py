@@ -227,6 +227,32 @@ def test_unreadable_keys_are_refused_without_telling_them(text: str, reason: str
     assert "hush" not in told.value.detail
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        f"http://u:{HUSH}@proxy:99999",
+        f"http://u:{HUSH}@proxy:port",
+        f"http://u:{HUSH}@proxy:3128/path",
+        f"socks5://u:{HUSH}@proxy:1080",
+        f"http://u:{HUSH}@",
+        f"proxy:3128?{HUSH}",
+    ],
+)
+def test_a_wrong_egress_proxy_is_named_without_its_password(wrong: str) -> None:
+    """A right one is in no `repr` either."""
+    with pytest.raises(SettingsError, match=r"SEENIT_EGRESS_PROXY.*http://HOST:PORT") as error:
+        settings.load(egress_proxy=wrong)
+    assert HUSH not in str(error.value)
+    assert HUSH not in repr(settings.load(egress_proxy=f"https://u:{HUSH}@proxy"))
+
+
+def test_egress_networks_are_networks() -> None:
+    """A host with bits beyond its mask is a mistake, and named."""
+    for wrong in ("10.0.0.1/8", "intranet", "10.0.0.0/33"):
+        with pytest.raises(SettingsError, match=f"SEENIT_EGRESS_ALLOW.*{wrong}"):
+            settings.load(egress_allow=f"::1,{wrong}")
+
+
 def test_trusted_proxies_are_networks() -> None:
     """Addresses are networks of one; blanks and nothing between commas are overlooked."""
     assert settings.load().proxies == ()
