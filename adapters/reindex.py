@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 
 from adapters.wiring import Services
-from core.errors import IndexUnavailableError, SeenitError
+from core.errors import CorruptError, IndexUnavailableError, SeenitError
 from core.event_log.replay import replay
 
 TRIES = 10
@@ -15,13 +16,35 @@ TRIES = 10
 logger = logging.getLogger(__name__)
 
 
+def repair(services: Services, stop: threading.Event) -> None:
+    """Make a damaged index again from the log; leave a sound one alone.
+
+    A tenant whose log cannot be followed stays at the last entry that can be, and does not keep
+    the others waiting. Raise StoreUnavailableError, IndexUnavailableError, also once `stop` is set.
+    """
+    damage = services.index.damage
+    if damage is None:
+        return
+    logger.error("index_damaged", extra={"reason": damage})
+
+    def progress(done: int, total: int, _: int) -> None:
+        if stop.is_set():
+            raise IndexUnavailableError(f"a stop came at entry {done} of {total}")
+
+    entries, _, records = rebuild(services, progress)
+    logger.warning("index_made_again", extra={"entries": entries, "records": records})
+
+
 def rebuild(services: Services, progress: Callable[[int, int, int], None]) -> tuple[int, int, int]:
     """Fill a new index from the log, swap it in, and return entries applied, entries, records.
 
     Nothing is decoded or embedded. `progress` is called with the same three figures after each
     entry. Entries appended meanwhile are applied last, while this process projects nothing else.
-    Raise CorruptError, StoreUnavailableError, IndexUnavailableError; then the old index stays.
+    Raise StoreUnavailableError, IndexUnavailableError, and CorruptError if the log of a tenant
+    cannot be followed; then the old index stays. In place of a damaged one, which has nothing left
+    to lose, the new index then ends before the fault of that tenant.
     """
+    damaged = services.index.damage is not None
     fresh = services.index.fresh()
     total = sum(services.log.head(tenant) for tenant in services.log.tenants())
     done = records = 0
@@ -29,11 +52,16 @@ def rebuild(services: Services, progress: Callable[[int, int, int], None]) -> tu
     def catch_up() -> None:
         nonlocal done, records, total
         for tenant in services.log.tenants():
-            until = services.projector.marked(tenant)
-            for applied in replay(services.log, services.shelf, fresh, tenant, until):
-                done, records = done + 1, records + applied
-                total = max(total, done)
-                progress(done, total, records)
+            try:
+                until = services.projector.marked(tenant)
+                for applied in replay(services.log, services.shelf, fresh, tenant, until):
+                    done, records = done + 1, records + applied
+                    total = max(total, done)
+                    progress(done, total, records)
+            except CorruptError as error:
+                if not damaged:
+                    raise
+                logger.error("log_not_followed", extra={"tenant": tenant, "reason": str(error)})  # noqa: TRY400  no traceback needed
 
     try:
         catch_up()

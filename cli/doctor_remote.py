@@ -13,6 +13,7 @@ from adapters.blobs.opening import open_blobs, probe
 from adapters.broker import open_broker
 from adapters.factories import index_path, open_index
 from adapters.settings import Settings
+from adapters.sqlite_index import schema
 from adapters.wiring import Services, build
 from cli.doctor_finding import DoctorFinding, checked, unwritable
 from core.errors import UnavailableError
@@ -60,12 +61,20 @@ def _file(path: Path) -> DoctorFinding:
         return DoctorFinding(name="index", state="ok", says="none yet: it is made from the log")
     try:
         with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True)) as database:
-            tables = len(database.execute("SELECT name FROM sqlite_master").fetchall())
+            version = schema.version(database)
+            if version == len(schema.STEPS):
+                schema.check(database)
+            ((fault,),) = database.execute("PRAGMA quick_check(1)").fetchall()
     except sqlite3.Error as error:
-        remedy = "stop the service and move the file away: the index is made again from the log"
-        says = f"{path} cannot be read: {error}"
+        version, fault = 0, str(error)
+    if version > len(schema.STEPS):
+        says, remedy = f"{path} is of a newer Seenit", "that version; or delete it, and reindex"
         return DoctorFinding(name="index", state="missing", says=says, remedy=remedy)
-    return DoctorFinding(name="index", state="ok", says=f"{path.name} opens, {tables} tables")
+    if fault != "ok":
+        remedy = "`seenit up` makes it again from the log by itself, `seenit reindex` at once"
+        says = f"{path} is damaged: {fault}"
+        return DoctorFinding(name="index", state="missing", says=says, remedy=remedy)
+    return DoctorFinding(name="index", state="ok", says=f"{path.name} is whole")
 
 
 def _queue(read: Settings) -> DoctorFinding:

@@ -20,6 +20,7 @@ SeenitError
 │   ├── EmbedderUnavailableError    no model for the requested space
 │   ├── StoreUnavailableError       the blob store does not answer
 │   ├── IndexUnavailableError       the index does not answer
+│   │   └── IndexDamagedError       it is damaged, and is made again from the log
 │   ├── QueueUnavailableError       the broker does not answer
 │   ├── EngineUnavailableError      the engine of this process cannot run
 │   ├── WorkerUnavailableError      no worker answered within the time a call waits
@@ -219,6 +220,10 @@ class IndexUnavailableError(UnavailableError):
 
     type = "index-unavailable"
     title = "Index unavailable"
+
+
+class IndexDamagedError(IndexUnavailableError):
+    """A damaged index, of which nothing is read or written until it is made again from the log."""
 
 
 class QueueUnavailableError(UnavailableError):

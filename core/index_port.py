@@ -272,6 +272,10 @@ class ServiceIndex(Index, Protocol):
     def tenants(self) -> list[str]:
         """Return the tenants that have a watermark, sorted."""
 
+    @property
+    def damage(self) -> str | None:
+        """Why this index has to be made again from the log, None as long as no damage was met."""
+
     def check_replicas(self) -> None:
         """Raise IndexUnavailableError if a replica is down: reads work, but W cannot advance."""
 

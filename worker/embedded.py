@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 
+from adapters.reindex import repair
 from adapters.wiring import Services
 from core.errors import SettingsError
 from core.ingest.sweeper import InFlightJobs
@@ -18,6 +19,9 @@ from worker.thread_worker import ThreadWorker
 
 LOOK_SECONDS = 0.5
 """How often the holder checks for due work, and another process for the lock."""
+
+REPAIR_SECONDS = 2.0
+"""Between two looks whether the index was found damaged; each failed repair replays the log."""
 
 logger = logging.getLogger(__name__)
 
@@ -93,6 +97,7 @@ class EmbeddedEngine:
         hand = services.broker.hand
         if not isinstance(hand, InFlightJobs):
             raise SettingsError("over Redis `seenit worker` consumes and `seenit beat` sweeps")
+        self._repair()
         services.projector.catch_up()
         register(
             services.celery,
@@ -110,7 +115,8 @@ class EmbeddedEngine:
             self._running.set()
             every = services.settings.sweep_seconds or 0.0
             admin = PeriodicTask("admin tasks", every, self._admin.run_waiting)
-            rounds = PeriodicRunner([admin, *upkeep(services)])
+            sound = PeriodicTask("index repair", REPAIR_SECONDS, self._repair)
+            rounds = PeriodicRunner([sound, admin, *upkeep(services)])
             while not self._stop.wait(LOOK_SECONDS):
                 worker.check()
                 rounds.go(self._stop)
@@ -118,3 +124,6 @@ class EmbeddedEngine:
             services.sweeper.close()
             worker.close()
             hand.deafen()
+
+    def _repair(self) -> None:
+        repair(self._services, self._stop)

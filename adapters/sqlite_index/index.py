@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from adapters.sqlite_index import candidates, keyword_search, lists, mapping, projection, statistics
-from adapters.sqlite_index.connection import Database
+from adapters.sqlite_index.connection import FILES, Database
 from adapters.sqlite_index.read_snapshot import ReadSnapshot
 from adapters.sqlite_index.tenant_cache import TenantCache
 from adapters.sqlite_index.vector_search import VectorSearch
@@ -23,9 +23,6 @@ from core.index_port import Filters, Index, IndexPage, MissingVectors, Neighbour
 from core.matching.policy import Policy
 from core.records import Outcome, Record, State, Tombstone
 from core.types import ActiveSpaces, Hit, Query, SpaceKind, Vector
-
-_FILES = ("", "-wal", "-shm")
-"""Suffixes of the files of one database."""
 
 
 class SQLiteIndex:
@@ -50,6 +47,11 @@ class SQLiteIndex:
         """Return W, up to which every entry is visible; 0 for an unknown tenant."""
         with self._at(tenant) as now:
             return now.watermark
+
+    @property
+    def damage(self) -> str | None:
+        """Return why the file has to be made again, None as long as no damage was met."""
+        return self._database.damage
 
     def check_replicas(self) -> None:
         """Do nothing: one file has no replicas."""
@@ -84,10 +86,8 @@ class SQLiteIndex:
     def active_spaces(self, tenant: str) -> dict[SpaceKind, ActiveSpaces]:
         """Return the active spaces by kind, of the kinds that the log has set."""
         with self._at(tenant) as now:
-            found = now.db.execute(
-                "SELECT data FROM standings WHERE tenant = ?", (now.number,)
-            ).fetchall()
-        return {one.kind: one for one in (mapping.read_standing(*row) for row in found)}
+            found = now.db.execute("SELECT data FROM standings WHERE tenant = ?", (now.number,))
+            return {one.kind: one for one in (mapping.read_standing(*row) for row in found)}
 
     def list_unembedded(
         self, tenant: str, space_id: str, limit: int, after: int = -1
@@ -100,14 +100,14 @@ class SQLiteIndex:
                 "AND instr(' ' || held || ' ', ' ' || ? || ' ') = 0 ORDER BY slot LIMIT ?",
                 (now.number, after, mapping.ABLE[space_id.partition("-")[0]], space_id, limit),
             ).fetchall()
-        states = [mapping.read_state(state) for _, state in found]
+            states = [mapping.read_state(state) for _, state in found]
         return MissingVectors(states, found[-1][0] if len(found) == limit else None)
 
     def read_states(self, tenant: str, image_ids: Sequence[str]) -> list[State | None]:
         """Return the states in order of the ids; None for unknown and deleted records."""
         with self._at(tenant) as now:
             found = now.by_id(image_ids, "r.state")
-        return [None if row is None else mapping.read_state(*row) for row in found]
+            return [None if row is None else mapping.read_state(*row) for row in found]
 
     def find_states(
         self,
@@ -147,7 +147,7 @@ class SQLiteIndex:
                         (now.number, json.dumps(list(confirmed))),
                     ).fetchall()
                 )
-        return [mapping.read_state(found[slot]) for slot in sorted(found)]
+            return [mapping.read_state(found[slot]) for slot in sorted(found)]
 
     def find_candidates(
         self, tenant: str, queries: Sequence[Query], *, without: Sequence[str] = ()
@@ -206,7 +206,7 @@ class SQLiteIndex:
         """
         with self._at(tenant) as now:
             found = now.db.execute(*lists.query(now.number, filters, limit, before)).fetchall()
-        records = [mapping.read_record(tenant, row) for row in found[:limit]]
+            records = [mapping.read_record(tenant, row) for row in found[:limit]]
         return IndexPage(records, len(found) > limit)
 
     def read_outcomes(self, tenant: str, job_ids: Sequence[str]) -> list[Outcome | None]:
@@ -216,8 +216,8 @@ class SQLiteIndex:
                 "SELECT job_id, data FROM outcomes "
                 "WHERE tenant = ? AND job_id IN (SELECT value FROM json_each(?))",
                 (now.number, json.dumps(list(job_ids))),
-            ).fetchall()
-        by_id = {job_id: mapping.read_outcome(data) for job_id, data in found}
+            )
+            by_id = {job_id: mapping.read_outcome(data) for job_id, data in found}
         return [by_id.get(job_id) for job_id in job_ids]
 
     def list_variants(
@@ -225,8 +225,8 @@ class SQLiteIndex:
     ) -> list[State]:
         """Return records whose verdict names a picture as a variant, newest first."""
         with self._at(tenant) as now:
-            found = now.db.execute(*lists.variants(now.number, image_id, limit, before)).fetchall()
-        return [mapping.read_state(*row) for row in found]
+            found = now.db.execute(*lists.variants(now.number, image_id, limit, before))
+            return [mapping.read_state(*row) for row in found]
 
     def list_outcomes(
         self,
@@ -238,7 +238,7 @@ class SQLiteIndex:
         """Return ended jobs older than (accepted_at, job_id) `before`, and whether more follow."""
         with self._at(tenant) as now:
             found = now.db.execute(*lists.outcomes(now.number, status, limit, before)).fetchall()
-        return [mapping.read_outcome(*row) for row in found[:limit]], len(found) > limit
+            return [mapping.read_outcome(*row) for row in found[:limit]], len(found) > limit
 
     def find_neighbours(
         self,
@@ -329,7 +329,7 @@ class SQLiteIndex:
         """Return an empty index in a file beside this one, replacing a leftover one."""
         path = self._database.path
         beside = path.with_name(f"{path.name}.new")
-        for suffix in _FILES:
+        for suffix in FILES:
             beside.with_name(beside.name + suffix).unlink(missing_ok=True)
         return SQLiteIndex(beside, self._policy, durable=False)
 
@@ -342,14 +342,18 @@ class SQLiteIndex:
             raise IndexUnavailableError(
                 f"an SQLite index cannot take the contents of a {type(fresh).__name__}"
             )
-        marks = {tenant: fresh.watermark(tenant) for tenant in self.tenants()}
-        behind = any(mark < self.watermark(tenant) for tenant, mark in marks.items())
-        if behind and marks != self._lagging:
-            self._lagging = marks
+        if self.damage is None and self._leads(fresh):
             return False
         fresh.close()
         self.take(fresh._database.path)  # noqa: SLF001  # of the same class
         return True
+
+    def _leads(self, fresh: Index) -> bool:
+        """Return whether `fresh` lacks entries that this one has, and may still receive them."""
+        marks = {tenant: fresh.watermark(tenant) for tenant in self.tenants()}
+        behind = any(mark < self.watermark(tenant) for tenant, mark in marks.items())
+        known, self._lagging = self._lagging, marks
+        return behind and marks != known
 
     def take(self, path: Path) -> None:
         """Replace the contents by those of the closed index file at `path`, and remove that file.
@@ -358,8 +362,6 @@ class SQLiteIndex:
         Raise IndexUnavailableError on failure, which changes nothing.
         """
         self._database.take(path)
-        for suffix in _FILES:
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
 
     def close(self) -> None:
         """Close the files and free the memory; later calls raise IndexUnavailableError."""

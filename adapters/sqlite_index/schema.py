@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
+from functools import cache
 
 from adapters.full_text import TOKENIZE
 from adapters.sqlite_index import mapping
@@ -258,6 +260,46 @@ def statements(script: str) -> list[str]:
             if rest.strip(" \n;"):
                 found.append(rest.strip())
             rest = ""
+    return found
+
+
+class WrongSchemaError(sqlite3.DatabaseError):
+    """Tables that are not those of an index, of which a migration or a person left others."""
+
+
+def check(db: sqlite3.Connection) -> None:
+    """Raise WrongSchemaError if a table, column, index or trigger is missing."""
+    found = _objects(db)
+    wrong = [
+        name for name, columns in _expected(STEPS).items() if not columns <= found.get(name, set())
+    ]
+    wrong += [
+        words(number)
+        for (number,) in db.execute(
+            "SELECT number FROM tenants WHERE watermark > 0 AND NOT EXISTS "
+            "(SELECT 1 FROM sqlite_master WHERE name = 'words_' || number)"
+        )
+    ]
+    if wrong:
+        raise WrongSchemaError(f"{len(wrong)} tables or indexes are missing, such as {wrong[0]}")
+
+
+@cache
+def _expected(steps: tuple[str, ...]) -> dict[str, set[str]]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        del steps  # the key of the cache: `migrate` applies them
+        migrate(db)
+        return _objects(db)
+
+
+def _objects(db: sqlite3.Connection) -> dict[str, set[str]]:
+    """Return the names of tables, indexes and triggers, and the columns of each table."""
+    found: dict[str, set[str]] = {}
+    for name, column in db.execute(
+        "SELECT m.name, ifnull(c.name, '') FROM sqlite_master m "
+        "LEFT JOIN pragma_table_info(m.name) c WHERE m.name NOT GLOB 'words_*'"
+    ):
+        found.setdefault(name, {""}).add(column)
     return found
 
 

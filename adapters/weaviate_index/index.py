@@ -82,6 +82,11 @@ class WeaviateIndex:
         """Return the tenants that have a watermark, sorted."""
         return self._now.head.tenants()
 
+    @property
+    def damage(self) -> str | None:
+        """Return None: what servers have lost is an empty index, which is filled from the log."""
+        return None
+
     def check_replicas(self) -> None:
         """Raise IndexUnavailableError while a node with replicas is down, or came back empty.
 
