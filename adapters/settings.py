@@ -22,14 +22,14 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from adapters import api_keys
-from adapters.api_keys import Grant, Role
+from adapters.api_keys import Grant
 from adapters.setting_errors import either, explained
 from core.errors import SettingsError
 from core.image_formats import BY_DEFAULT, FORMATS, parse
 from core.types import Limits, Value
 from core.validation import nearest
 
-__all__ = ["Grant", "Role", "Settings", "load", "names", "table"]
+__all__ = ["Settings", "load", "names", "table"]
 
 _PREFIX = "SEENIT_"
 _OF_TESTS = "SEENIT_TEST_"
@@ -151,8 +151,9 @@ class Settings(BaseSettings):
     )
     api_keys: SecretStr = Field(
         SecretStr(""),
-        description="KEY:tenant:role,… or a JSON list of {key, tenant, role}; "
-        "each key at least 16 characters; roles: write, moderate, admin.",
+        description="KEY:tenant:role[:name],… or a JSON list of {key, tenant, role, name}; "
+        "each key at least 16 characters, or sha256: and its hash in hex; "
+        "roles: read, write, moderate, admin, and operator for the tenant *.",
     )
     url: str = Field(
         "",

@@ -1,14 +1,15 @@
 """Authentication: an API key opens one tenant to one role.
 
-`write` uploads, reads, checks, edits, deletes and retries; `moderate` also decides, purges, holds
-and searches pictures that are not allowed; `admin` also reads the metrics and starts administrative
-tasks: the metrics and a reindex concern the whole service.
+`read` searches, checks, builds prompts, and sees pictures whose decision and original's are
+`allow`; `write` also sees all others, lists, jobs and counts, and uploads, edits, deletes and
+retries; `moderate` also decides, purges, holds and searches pictures that are not allowed; `admin`
+also reads the metrics and starts administrative tasks of the tenant. `operator` opens no tenant:
+it reads the metrics and any tenant's jobs, and starts tasks of the whole service.
 """
 
 from __future__ import annotations
 
 import hashlib
-import hmac
 import re
 from collections.abc import Collection, Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -20,14 +21,17 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi.spec import SecurityRequirement
 
+from adapters.api_keys import EVERY_TENANT, TENANT, Grant, Role
 from adapters.service_address import PREFIX, LocalKey
-from adapters.settings import Grant, Role
 from api.forwarding import TrustedProxies, sign
 from core.errors import ForbiddenError, MalformedError, UnauthorizedError
 from core.filters import SHOWN
 from core.storage.signed_urls import URLSigner
 
-RANK: dict[Role, int] = {"write": 0, "moderate": 1, "admin": 2}
+RANK: dict[Role, int] = {"read": 0, "write": 1, "moderate": 2, "admin": 3}
+"""Roles that open a tenant; each may do what those before it may."""
+OPEN = {"role": None}
+"""Options of a route that takes no key."""
 
 KEYED: list[SecurityRequirement] = [{"key": []}]
 """Security requirement of routes that take a key, for the OpenAPI document."""
@@ -42,12 +46,22 @@ class Caller(NamedTuple):
 
     tenant: str
     role: Role
+    whole: bool = False
+    """Whether tasks of the whole service are open: to an operator, to an admin if all keys open
+    one tenant, and on the service's own machine."""
+
+    @property
+    def shown_only(self) -> bool:
+        """Whether the caller sees only pictures whose decision and original's are `allow`."""
+        return self.role == "read"
 
 
 class Guard:
     """Check of the key, the role that a route needs (`opt["role"]`), and its parameter names.
 
-    A route with `opt["signed"]` also accepts a signature, for the picture that it was made for.
+    A route without that option fails; one that takes no key has None there. With
+    `opt["operator"]` a route also takes an operator's key, with `opt["signed"]` a signature, for
+    the picture that it was made for.
     """
 
     def __init__(
@@ -62,6 +76,7 @@ class Guard:
     ) -> None:
         """Accept `local`, the key in the data folder, for any tenant."""
         self._grants = grants
+        self._one_tenant = len({grant.tenant for grant in grants.values()} - {EVERY_TENANT}) == 1
         self._signer = signer
         self._open_to_all = open_to_all
         self._proxies = proxies
@@ -70,7 +85,9 @@ class Guard:
 
     async def __call__(self, connection: Connection, handler: BaseRouteHandler) -> None:
         """Let the caller in, or raise UnauthorizedError, ForbiddenError, MalformedError."""
-        needed: Role | None = handler.opt.get("role")
+        if connection.scope.get("method") == "OPTIONS":
+            return  # the framework's own, which names the methods of the path
+        needed: Role | None = handler.opt["role"]
         if needed is None:
             return
         params = connection.path_params  # ids are UUIDs, equal in either case
@@ -79,22 +96,22 @@ class Guard:
             _check_names(connection, handler)
             caller = self._signed(connection)
             structlog.contextvars.bind_contextvars(tenant=caller.tenant)
-            connection.scope["auth"] = caller
-            return
+        else:
+            caller = self._caller(connection)
+            structlog.contextvars.bind_contextvars(tenant=caller.tenant)
+            caller = _allowed(caller, needed, connection, handler)
+        connection.scope["auth"] = caller
+
+    def _caller(self, connection: Connection) -> Caller:
+        """Return the caller that a key names, or the machine's own without keys."""
         scheme, _, token = connection.headers.get("authorization", "").partition(" ")
         key = token.strip() if scheme.lower() == "bearer" else ""
         if key.startswith(PREFIX):
-            caller = self._local_caller(connection, key)
-        elif self._grants:
-            caller = self._keyed_caller(key)
-        else:
-            self._check_own_machine(connection)
-            caller = Caller("default", "admin")
-        structlog.contextvars.bind_contextvars(tenant=caller.tenant)
-        if RANK[caller.role] < RANK[needed]:
-            raise ForbiddenError(f"this takes a key of role {needed}, and yours has {caller.role}")
-        _check_names(connection, handler)
-        connection.scope["auth"] = caller
+            return self._local_caller(connection, key)
+        if self._grants:
+            return self._keyed_caller(key)
+        self._check_own_machine(connection)
+        return Caller("default", "admin", whole=True)
 
     def _local_caller(self, connection: Connection, key: str) -> Caller:
         """Return the caller that sends the key of the data folder.
@@ -110,7 +127,7 @@ class Guard:
                 field="Authorization",
             )
         check_same_machine(connection)
-        return Caller(tenant, "admin")
+        return Caller(tenant, "admin", whole=True)
 
     def _check_own_machine(self, connection: Connection) -> None:
         """Raise ForbiddenError for a request from another machine, or from a page of another site.
@@ -160,19 +177,19 @@ class Guard:
             expires=query.get("expires", ""),
             signature=query["signature"],
         )
-        return Caller(tenant, "write")
+        return Caller(tenant, "read")
 
     def _keyed_caller(self, key: str) -> Caller:
         if not key:
             raise UnauthorizedError("send Authorization: Bearer KEY", field="Authorization")
-        mine = hashlib.sha256(key.encode()).hexdigest()
-        grant = None
-        for digest, candidate in self._grants.items():  # all: the time taken reveals nothing
-            if hmac.compare_digest(digest, mine):
-                grant = candidate
+        # The time that a look-up takes reveals digests at most, and no key.
+        grant = self._grants.get(hashlib.sha256(key.encode()).hexdigest())
         if grant is None:
             raise UnauthorizedError("this key is not one of SEENIT_API_KEYS", field="Authorization")
-        return Caller(grant.tenant, grant.role)
+        if grant.name:
+            structlog.contextvars.bind_contextvars(key=grant.name)
+        whole = grant.role == "operator" or (grant.role == "admin" and self._one_tenant)
+        return Caller(grant.tenant, grant.role, whole=whole)
 
 
 async def caller_of(request: Connection) -> Caller:
@@ -190,6 +207,33 @@ def check_decisions(caller: Caller, decisions: Collection[str], field: str) -> N
             f"and yours has {caller.role}; GET /v1/images lists them",
             field=field,
         )
+
+
+def _allowed(
+    caller: Caller, needed: Role, connection: Connection, handler: BaseRouteHandler
+) -> Caller:
+    """Return the caller, an operator for the tenant that the request names.
+
+    Raise ForbiddenError if the role does not allow the request, MalformedError.
+    """
+    operated, operator = handler.opt.get("operator", False), caller.role == "operator"
+    if operator and not operated:
+        raise ForbiddenError(f"this takes a key of role {needed}: an operator's opens no tenant")
+    if not operator and RANK[caller.role] < RANK[needed]:
+        raise ForbiddenError(f"this takes a key of role {needed}, and yours has {caller.role}")
+    _check_names(connection, handler)
+    if not operated or "tenant" not in handler.parsed_fn_signature.parameters:
+        return caller
+    named = connection.query_params.get("tenant")
+    if not operator:
+        if named not in (None, caller.tenant):
+            raise ForbiddenError("another tenant takes a key of role operator", field="tenant")
+        return caller
+    if named is None or not TENANT.fullmatch(named):
+        raise MalformedError(
+            "name the tenant with a key of role operator: 1 to 64 of a-z, 0-9 and -", field="tenant"
+        )
+    return caller._replace(tenant=named)
 
 
 def _check_names(connection: Connection, handler: BaseRouteHandler) -> None:

@@ -23,9 +23,10 @@ _DESCRIPTION = (
     "Have we seen this picture before, and which of our pictures matter to this prompt?\n\n"
     "Errors are RFC 9457 `application/problem+json`. Lists are newest first and return "
     "`next_cursor`. If API keys are set, `Authorization: Bearer KEY` opens one tenant "
-    "to one role: `write` uploads, reads, checks, changes and deletes; `moderate` also "
-    "decides and purges; `admin` also reads the metrics and starts tasks. Every answer "
-    "carries an `X-Request-ID`, the caller's own if it sent one."
+    "to one role: `read` searches, checks and sees pictures that are allowed; `write` also sees "
+    "all others, uploads, changes and deletes; `moderate` also decides and purges; `admin` also "
+    "reads the metrics and starts tasks. Every answer carries an `X-Request-ID`, the caller's own "
+    "if it sent one."
 )
 _REQUEST_ID = {
     "name": "X-Request-ID",

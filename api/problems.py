@@ -243,6 +243,7 @@ def _example(kind: type[SeenitError]) -> Example:
 @get(
     "/problems/{kind:str}",
     media_type=MediaType.TEXT,
+    opt={"role": None},
     summary="What a problem type means",
     responses=errors(MalformedError, MissingError),
     tags=["health"],

@@ -27,7 +27,7 @@ _PATIENCE_SECONDS = 10.0
 
 url_options = together(
     click.option("--url", help="A running service, in place of the data folder or the broker."),
-    click.option("--key", help="With --url: an API key of role admin (SEENIT_KEY)."),
+    click.option("--key", help="With --url: an API key of role admin or operator (SEENIT_KEY)."),
 )
 """Decorator that adds `--url` and `--key`, for a service elsewhere."""
 

@@ -13,7 +13,7 @@ from litestar import Controller, post
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
-from api.auth import KEYED
+from api.auth import KEYED, Caller
 from api.dependencies import Configured, Records, Requested, Spooled, Who
 from api.multipart import FormLimits, received
 from api.problems import FILE_ERRORS, BusyError, documented
@@ -70,7 +70,7 @@ class CheckRoutes(Controller):
 
     @post(
         status_code=200,
-        opt={"role": "write"},
+        opt={"role": "read"},
         request_max_body_size=None,
         operation_class=CheckOperation,
         summary="Check a picture without storing it",
@@ -87,16 +87,19 @@ class CheckRoutes(Controller):
         spool: Spooled,
         checks: NamedDependency[SkipValidation[CheckGate]],
     ) -> images.Checked:
-        """Return the verdict and decision that the picture would get if it were uploaded now."""
+        """Return the verdict and decision that the picture would get if it were uploaded now.
+
+        To a key of role `read` it names only pictures that such a key may see.
+        """
         limits = FormLimits(1, int(settings.max_bytes))
         async with received(request, spool, limits) as form:
             if not form.files:
                 raise MalformedError("send one file as a part named file", field="file")
             (path,) = form.paths()
-            return await checks.run(lambda: _check(checker, records, caller.tenant, path))
+            return await checks.run(lambda: _check(checker, records, caller, path))
 
 
-def _check(checker: Checks, records: RecordReader, tenant: str, path: Path) -> images.Checked:
-    verdict, decision = checker.check(tenant, path.read_bytes())
-    original = records.original(tenant, verdict)
+def _check(checker: Checks, records: RecordReader, caller: Caller, path: Path) -> images.Checked:
+    found, decision = checker.check(caller.tenant, path.read_bytes())
+    verdict, original = records.joined(caller.tenant, found, shown_only=caller.shown_only)
     return images.Checked(render.verdict(verdict, original), render.decision(decision, None))

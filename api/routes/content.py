@@ -20,7 +20,7 @@ from litestar.openapi.spec import (
 from litestar.params import QueryParameter, SkipValidation
 from litestar.response import Stream
 
-from api.auth import KEYED
+from api.auth import KEYED, Caller
 from api.dependencies import ImageId, Records, Who
 from api.etags import IfNoneMatch, holds
 from api.problems import documented
@@ -89,7 +89,7 @@ class ContentRoutes(Controller):
     security = KEYED
 
     @get(
-        opt={"role": "write", "signed": True},
+        opt={"role": "read", "signed": True},
         operation_class=ContentOperation,
         summary="The bytes of a picture",
         responses={
@@ -125,11 +125,11 @@ class ContentRoutes(Controller):
         each use, so that a picture that is taken down disappears at once. 410 if the bytes were
         purged, 404 if they were not kept.
         """
-        shown = _seen(records, caller.tenant, image_id, signed=signature is not None)
+        shown = _seen(records, caller, image_id, signed=signature is not None)
         return _bytes(shelf, caller.tenant, shown, size, held, body=True)
 
     @head(
-        opt={"role": "write", "signed": True},
+        opt={"role": "read", "signed": True},
         summary="The headers of a picture's bytes",
         responses={
             **documented(MissingError, GoneError),
@@ -151,13 +151,14 @@ class ContentRoutes(Controller):
         signature: Signature = None,
     ) -> Response[None]:
         """Return the headers of GET, without the bytes."""
-        shown = _seen(records, caller.tenant, image_id, signed=signature is not None)
+        shown = _seen(records, caller, image_id, signed=signature is not None)
         return _bytes(shelf, caller.tenant, shown, size, held, body=False)  # type: ignore[return-value]
 
 
-def _seen(records: RecordReader, tenant: str, image_id: str, *, signed: bool) -> RecordView:
+def _seen(records: RecordReader, caller: Caller, image_id: str, *, signed: bool) -> RecordView:
     """Return the record. Raise ForbiddenError for a signed URL of one that may not be shown."""
-    seen = records.record(tenant, image_id)
+    hidden = caller.shown_only and not signed
+    seen = records.record(caller.tenant, image_id, shown_only=hidden)
     if signed and not allowed(seen):
         raise ForbiddenError(
             "this picture may no longer be shown: its decision or its original's is not allow",

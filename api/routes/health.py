@@ -12,7 +12,7 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from adapters.wiring import ModelReport, Services
-from api.auth import KEYED
+from api.auth import KEYED, OPEN
 from api.dependencies import Records, Who
 from api.problems import DetailedError, documented, errors
 from api.schemas import render
@@ -120,6 +120,7 @@ class HealthRoutes(Controller):
 
     path = "/health"
     tags = ("health",)
+    opt = OPEN
 
     @get("/live", summary="Whether the process answers")
     async def get_liveness(self) -> standing.Live:

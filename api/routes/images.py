@@ -79,7 +79,7 @@ class ImageRoutes(Controller):
 
     @get(
         "/{image_id:str}",
-        opt={"role": "write"},
+        opt={"role": "read"},
         summary="One record",
         response_headers=[ETAG],
         responses={
@@ -91,12 +91,17 @@ class ImageRoutes(Controller):
     def get_image(
         self, records: Records, caller: Who, image_id: ImageId, held: IfNoneMatch = None
     ) -> Response[images.Image]:
-        """Return a record: 404 with the `job` until it is settled, 410 once it is deleted."""
-        return answer(records.record(caller.tenant, image_id), held)
+        """Return a record: 404 with the `job` until it is settled, 410 once it is deleted.
+
+        To a key of role `read`, here and below, a picture whose decision or original's is not
+        `allow`, or that is not settled, is unknown: 404, in no list, and named nowhere.
+        """
+        seen = records.record(caller.tenant, image_id, shown_only=caller.shown_only)
+        return answer(seen, held)
 
     @get(
         "/{image_id:str}/similar",
-        opt={"role": "write"},
+        opt={"role": "read"},
         summary="Pictures near one",
         responses=documented(MissingError, GoneError, ConflictError, EmbedderUnavailableError),
         sync_to_thread=True,
@@ -139,12 +144,20 @@ class ImageRoutes(Controller):
         check_decisions(caller, wanted, "decision")
         space_id = searcher.space_id(caller.tenant, space)
         least = number("min_similarity", min_similarity)
-        found = records.similar(caller.tenant, image_id, space_id, limit, least, decisions=wanted)
+        found = records.similar(
+            caller.tenant,
+            image_id,
+            space_id,
+            limit,
+            least,
+            decisions=wanted,
+            shown_only=caller.shown_only,
+        )
         return render.neighbours(space_id, found)
 
     @get(
         "/{image_id:str}/duplicates",
-        opt={"role": "write"},
+        opt={"role": "read"},
         summary="An original and its copies",
         responses=documented(MissingError, GoneError),
         sync_to_thread=True,
@@ -158,11 +171,14 @@ class ImageRoutes(Controller):
         cursor: Cursor = None,
     ) -> images.Star:
         """Return a picture's original (itself if it is not a copy) and all copies, newest first."""
-        return render.star(records.duplicate_group(caller.tenant, image_id, limit, cursor))
+        found = records.duplicate_group(
+            caller.tenant, image_id, limit, cursor, shown_only=caller.shown_only
+        )
+        return render.star(found)
 
     @get(
         "/{image_id:str}/variants",
-        opt={"role": "write"},
+        opt={"role": "read"},
         summary="Variants of one picture",
         responses=documented(MissingError, GoneError),
         sync_to_thread=True,
@@ -180,4 +196,7 @@ class ImageRoutes(Controller):
         They are the matches of kind `variant` in the picture's verdict, and the pictures whose
         verdicts have such a match with this one. None of them is a copy of it.
         """
-        return render.images(records.variants(caller.tenant, image_id, limit, cursor))
+        found = records.variants(
+            caller.tenant, image_id, limit, cursor, shown_only=caller.shown_only
+        )
+        return render.images(found)

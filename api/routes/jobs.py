@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from functools import partial
-from typing import Annotated, cast
+from typing import Annotated, TypeAlias, cast
 
 import msgspec
 from litestar import Controller, Response, get, post
@@ -14,17 +14,21 @@ from litestar.di import NamedDependency
 from litestar.params import HeaderParameter, QueryParameter, SkipValidation
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 
-from api.auth import KEYED
+from api.auth import KEYED, Caller
 from api.dependencies import Cursor, JobId, Jobs, Limit, Records, Who
 from api.problems import documented
 from api.schemas import examples, images, render
 from core import cursor as cursors
 from core.errors import ConflictError, GoneError, MissingError
 from core.ingest.accept import Acceptor
+from core.queries.joined_views import JobView
 from core.queries.records import RecordReader
 from core.queries.wait import JobWaiter
 from core.records import JobStatus
 
+TenantNamed: TypeAlias = Annotated[
+    str | None, QueryParameter(description="For keys of role operator: whose jobs.")
+]
 COMMENT_SECONDS = 15.0
 """Seconds between two comments on a stream without events."""
 STEPS: tuple[JobStatus, ...] = ("queued", "decoding", "embedding", "settling", "done", "failed")
@@ -38,7 +42,12 @@ class JobRoutes(Controller):
     tags = ("jobs",)
     security = KEYED
 
-    @get(opt={"role": "write"}, summary="List jobs", responses=documented(), sync_to_thread=True)
+    @get(
+        opt={"role": "write", "operator": True},
+        summary="List jobs",
+        responses=documented(),
+        sync_to_thread=True,
+    )
     def list_jobs(
         self,
         *,
@@ -48,24 +57,34 @@ class JobRoutes(Controller):
         status: Annotated[JobStatus | None, QueryParameter()] = None,
         limit: Limit = 50,
         cursor: Cursor = None,
+        tenant: TenantNamed = None,  # noqa: ARG002 - the guard reads it
     ) -> images.Jobs:
-        """List waiting, running and ended jobs, newest first. Works with the broker down."""
+        """List waiting, running and ended jobs, newest first. Works with the broker down.
+
+        A key of role operator reads those of any tenant, without verdicts and decisions.
+        """
         before = None if cursor is None else cursors.decode(cursor)
         page = jobs.job_page(caller.tenant, status, limit, before)
         views = records.job_views(caller.tenant, page.items)
         onward = None if page.after is None else cursors.encode(*page.after)
-        return images.Jobs([render.job(one) for one in views], onward)
+        return images.Jobs([_job(one, caller) for one in views], onward)
 
     @get(
         "/{job_id:str}",
-        opt={"role": "write"},
+        opt={"role": "write", "operator": True},
         summary="One job",
         responses=documented(MissingError),
         sync_to_thread=True,
     )
-    def get_job(self, records: Records, caller: Who, job_id: JobId) -> images.Job:
+    def get_job(
+        self,
+        records: Records,
+        caller: Who,
+        job_id: JobId,
+        tenant: TenantNamed = None,  # noqa: ARG002 - the guard reads it
+    ) -> images.Job:
         """Return a job's status; once it has ended, its verdict or its error."""
-        return render.job(records.job_view(caller.tenant, job_id))
+        return _job(records.job_view(caller.tenant, job_id), caller)
 
     @get(
         "/{job_id:str}/events",
@@ -124,6 +143,14 @@ class JobRoutes(Controller):
             )
         job = acceptor.retry(caller.tenant, job_id)
         return render.job(records.job_view(caller.tenant, job.job_id))
+
+
+def _job(view: JobView, caller: Caller) -> images.Job:
+    """Render a job; to operators without the verdict and decision, which are the tenant's own."""
+    job = render.job(view)
+    if caller.role == "operator":
+        return msgspec.structs.replace(job, verdict=None, decision=None)
+    return job
 
 
 def _is_over(status: JobStatus) -> bool:

@@ -11,7 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import Parameter
 
 from adapters.service_address import PATH, LocalKey
-from api.auth import check_same_machine
+from api.auth import OPEN, check_same_machine
 
 
 def local_proof(key: LocalKey, starting: Callable[[], bool]) -> HTTPRouteHandler:
@@ -22,7 +22,7 @@ def local_proof(key: LocalKey, starting: Callable[[], bool]) -> HTTPRouteHandler
     whether the models are still being loaded, for which a command may wait.
     """
 
-    @get(PATH, include_in_schema=False, sync_to_thread=False)
+    @get(PATH, opt=OPEN, include_in_schema=False, sync_to_thread=False)
     def proof(
         request: Request[Any, Any, State],
         nonce: Annotated[str, Parameter(min_length=32, max_length=64)],

@@ -79,7 +79,7 @@ class MetricsRoutes:
 
 @get(
     "/metrics",
-    opt={"role": "admin"},
+    opt={"role": "admin", "operator": True},
     media_type=MEDIA_TYPE,
     summary="Metrics for Prometheus",
     responses=documented(),
@@ -90,6 +90,7 @@ class MetricsRoutes:
 def get_metrics(figures: NamedDependency[SkipValidation[MetricsRoutes]]) -> Response[bytes]:
     """Return requests by route and status, queue depth, stages, and process metrics.
 
-    If keys are set, this takes one of role admin: the metrics cover all tenants together.
+    If keys are set, this takes one of role admin or operator: the metrics cover all tenants
+    together and name none.
     """
     return Response(figures.text(), media_type=MEDIA_TYPE)

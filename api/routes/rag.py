@@ -11,7 +11,7 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from api.auth import KEYED
-from api.dependencies import Configured, Requested, Searching, Spooled, Who
+from api.dependencies import Configured, Records, Requested, Searching, Spooled, Who
 from api.forwarding import TrustedProxies
 from api.multipart import FormLimits
 from api.problems import FILE_ERRORS, documented
@@ -41,7 +41,7 @@ class RagRoutes(Controller):
 
     @post(
         status_code=200,
-        opt={"role": "write"},
+        opt={"role": "read"},
         request_max_body_size=None,
         operation_class=PromptOperation,
         summary="The pictures that help with a question, as a prompt",
@@ -55,6 +55,7 @@ class RagRoutes(Controller):
         request: Requested,
         settings: Configured,
         searcher: Searching,
+        records: Records,
         caller: Who,
         spool: Spooled,
         checks: NamedDependency[SkipValidation[CheckGate]],
@@ -79,6 +80,10 @@ class RagRoutes(Controller):
         limits = FormLimits(FILES, int(settings.max_bytes), either=frozenset({"images"}))
         async with received_body(request, spool, PromptBody, files=limits) as (body, files):
             wanted = body.request(base)
+            if caller.shown_only and wanted.image_ids:
+                await asyncio.to_thread(
+                    records.check_shown, caller.tenant, wanted.image_ids, "images"
+                )
             if not files:
                 return await asyncio.to_thread(contexts.build, caller.tenant, wanted)
             return await checks.run(

@@ -9,6 +9,7 @@ from litestar import MediaType, Request, Response, get
 from litestar.datastructures import State
 from litestar.router import Router
 
+from api.auth import OPEN
 from core.errors import MissingError
 from core.version import installed_version
 
@@ -71,7 +72,7 @@ _VARY = {"Vary": "Accept"}
 Requested = Request[Any, Any, State]
 
 
-@get("/", include_in_schema=False, sync_to_thread=False)
+@get("/", opt=OPEN, include_in_schema=False, sync_to_thread=False)
 def get_root(request: Requested) -> Response[Any]:
     """Return the main paths, as JSON or as a page, as `Accept` prefers."""
     if _prefers_page(request):
@@ -94,6 +95,7 @@ def schema_router() -> Router:
     """Return the router that serves the document and its page below /schema."""
     return Router(
         "/schema",
+        opt=OPEN,
         route_handlers=[get_script],
         before_request=_answer,
         response_headers=_VARY,

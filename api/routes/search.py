@@ -13,7 +13,7 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from api.auth import KEYED, check_decisions
-from api.dependencies import Configured, Requested, Searching, Spooled, Who
+from api.dependencies import Configured, Records, Requested, Searching, Spooled, Who
 from api.multipart import FormLimits
 from api.problems import FILE_ERRORS, documented
 from api.request_bodies import received_body
@@ -28,6 +28,7 @@ from core.errors import (
     MissingError,
     WorkerUnavailableError,
 )
+from core.queries.records import RecordReader
 from core.search import request as search_request
 from core.search.request import SearchRequest
 from core.search.searcher import Searcher, SearchResults
@@ -45,7 +46,7 @@ class SearchRoutes(Controller):
 
     @post(
         status_code=200,
-        opt={"role": "write"},
+        opt={"role": "read"},
         request_max_body_size=None,
         operation_class=SearchOperation,
         summary="Find pictures",
@@ -65,6 +66,7 @@ class SearchRoutes(Controller):
         request: Requested,
         settings: Configured,
         searcher: Searching,
+        records: Records,
         caller: Who,
         spool: Spooled,
         checks: NamedDependency[SkipValidation[CheckGate]],
@@ -85,6 +87,10 @@ class SearchRoutes(Controller):
         async with received_body(request, spool, SearchBody, files=limits) as (body, files):
             ask = body.request()
             check_decisions(caller, ask.filters.decision, "filters.decision")
+            if caller.shown_only and ask.image_id is not None:
+                await asyncio.to_thread(
+                    records.check_shown, caller.tenant, [ask.image_id], "image_id"
+                )
             if files:
                 search_request.check(msgspec.structs.replace(ask, vector=NOTHING))
                 found = await checks.run(
@@ -92,7 +98,18 @@ class SearchRoutes(Controller):
                 )
             else:
                 found = await asyncio.to_thread(searcher.search, caller.tenant, ask)
+            if caller.shown_only:
+                found = await asyncio.to_thread(_for_readers, records, caller.tenant, found)
             return render.hits(found, time.perf_counter() - begun)
+
+
+def _for_readers(records: RecordReader, tenant: str, found: SearchResults) -> SearchResults:
+    """Return results whose verdicts name no picture that a reader may not see."""
+    views = records.for_readers(tenant, [hit.seen for hit in found.hits])
+    hits = [
+        msgspec.structs.replace(hit, seen=seen) for hit, seen in zip(found.hits, views, strict=True)
+    ]
+    return msgspec.structs.replace(found, hits=hits)
 
 
 def _search_by_file(

@@ -90,6 +90,30 @@ def shown(seen: RecordView, wanted: Collection[str] = SHOWN) -> bool:
     return shows(state.decision.value, originals, wanted)
 
 
+def for_readers(snapshot: Snapshot, found: Sequence[RecordView]) -> list[RecordView]:
+    """Return views, for a key of role `read`, that name no picture which it may not see."""
+    verdicts = [seen.record.state.verdict for seen in found]
+    hidden = hidden_in(snapshot, verdicts)
+    return [
+        replace(
+            seen,
+            record=_without(seen.record, hidden),
+            original=None if verdict.original in hidden else seen.original,
+            gone=seen.gone + sum(match.image_id in hidden for match in verdict.matches),
+        )
+        for seen, verdict in zip(found, verdicts, strict=True)
+    ]
+
+
+def hidden_in(snapshot: Snapshot, verdicts: Iterable[Verdict]) -> set[str]:
+    """Return the pictures that some verdicts name and a key of role `read` may not see."""
+    named: set[str] = set()
+    for verdict in verdicts:
+        named |= {match.image_id for match in verdict.matches}
+        named |= {verdict.original} if verdict.original else set()
+    return named - snapshot.shown(sorted(named)) if named else named
+
+
 def _spaces(held: Sequence[str], active: Mapping[SpaceKind, str]) -> dict[SpaceKind, str]:
     """Return the space of each kind to report for a record with vectors in `held`."""
     found: dict[SpaceKind, str] = {}
@@ -101,12 +125,17 @@ def _spaces(held: Sequence[str], active: Mapping[SpaceKind, str]) -> dict[SpaceK
 
 
 def _without(record: Record, gone: AbstractSet[str]) -> Record:
-    """Drop matches with pictures that were deleted since."""
-    verdict = record.state.verdict
-    left = tuple(match for match in verdict.matches if match.image_id not in gone)
-    if len(left) == len(verdict.matches):
+    """Drop a record's matches with some pictures."""
+    verdict = without_matches(record.state.verdict, gone)
+    if verdict is record.state.verdict:
         return record
-    return replace(record, state=replace(record.state, verdict=replace(verdict, matches=left)))
+    return replace(record, state=replace(record.state, verdict=verdict))
+
+
+def without_matches(verdict: Verdict, gone: AbstractSet[str]) -> Verdict:
+    """Drop a verdict's matches with some pictures; return the same verdict if it has none."""
+    left = tuple(match for match in verdict.matches if match.image_id not in gone)
+    return verdict if len(left) == len(verdict.matches) else replace(verdict, matches=left)
 
 
 def jobs(snapshot: Snapshot, found: Sequence[JobState]) -> list[JobView]:

@@ -62,10 +62,24 @@ class RecordReader:
 
     # --- one picture ----------------------------------------------------------------------------
 
-    def record(self, tenant: str, image_id: str) -> RecordView:
+    # `shown_only` is for keys of role `read`: pictures whose decision or original's is not `allow`,
+    # and those not settled yet, are then left out of lists, never named, and missing by their id.
+
+    def record(self, tenant: str, image_id: str, *, shown_only: bool = False) -> RecordView:
         """Return a record. Raise MissingError, GoneError, UnsettledError (with its job)."""
         snapshot = self._snapshots.take(tenant)
-        return joined_views.records(snapshot, [self._settled(snapshot, image_id)])[0]
+        record = self._visible(snapshot, image_id, shown_only=shown_only)
+        return _views(snapshot, [record], shown_only=shown_only)[0]
+
+    def check_shown(self, tenant: str, ids: Sequence[str], field: str | None = None) -> None:
+        """Raise MissingError or GoneError, as for an unknown id, for one not shown to readers."""
+        snapshot = self._snapshots.take(tenant)
+        for image_id in ids:
+            self._visible(snapshot, image_id, shown_only=True, field=field)
+
+    def for_readers(self, tenant: str, found: Sequence[RecordView]) -> list[RecordView]:
+        """Return views of pictures shown to readers that name no other pictures."""
+        return joined_views.for_readers(self._snapshots.take(tenant), found)
 
     def check_erasable(self, tenant: str, image_id: str) -> None:
         """Raise MissingError or GoneError if there is nothing to delete, settled or not."""
@@ -75,27 +89,52 @@ class RecordReader:
             return
 
     def duplicate_group(
-        self, tenant: str, image_id: str, limit: int, cursor: str | None
+        self,
+        tenant: str,
+        image_id: str,
+        limit: int,
+        cursor: str | None,
+        *,
+        shown_only: bool = False,
     ) -> DuplicateGroup:
         """Return the original of a picture (itself if it is no copy) and its copies."""
         snapshot = self._snapshots.take(tenant)
-        original = self._settled(snapshot, self._settled(snapshot, image_id).state.original)
+        record = self._visible(snapshot, image_id, shown_only=shown_only)
+        original = self._settled(snapshot, record.state.original)
         states = sorted(snapshot.copies(original.state.image_id), key=place, reverse=True)
+        if shown_only:  # before the cut, as a cursor names the last one of a page
+            states = [state for state in states if state.decision.value in SHOWN]
         if cursor is not None:
             before = decode(cursor)
             states = [state for state in states if place(state) < before]
         copies, onward = _page(snapshot, states, limit)
-        first, *others = joined_views.records(snapshot, [original, *copies])
+        first, *others = _views(snapshot, [original, *copies], shown_only=shown_only)
         return DuplicateGroup(first, others, onward)
 
-    def variants(self, tenant: str, image_id: str, limit: int, cursor: str | None) -> RecordPage:
+    def variants(
+        self,
+        tenant: str,
+        image_id: str,
+        limit: int,
+        cursor: str | None,
+        *,
+        shown_only: bool = False,
+    ) -> RecordPage:
         """Return the variants of a picture: named by its verdict, or with one that names it."""
         snapshot = self._snapshots.take(tenant)
-        state = self._settled(snapshot, image_id).state
+        record = self._visible(snapshot, image_id, shown_only=shown_only)
         before = None if cursor is None else decode(cursor)
-        states = snapshot.variants(state, limit + 1, before)
+        states: list[State] = []
+        while True:
+            part = snapshot.variants(record.state, limit + 1, before)
+            ids = [state.image_id for state in part]
+            wanted = snapshot.shown(ids) if shown_only else ids
+            states += [state for state in part if state.image_id in wanted]
+            if len(part) <= limit or len(states) > limit:
+                break
+            before = place(part[-1])
         found, onward = _page(snapshot, states, limit)
-        return RecordPage(joined_views.records(snapshot, found), onward)
+        return RecordPage(_views(snapshot, found, shown_only=shown_only), onward)
 
     def similar(
         self,
@@ -106,6 +145,7 @@ class RecordReader:
         min_similarity: float,
         *,
         decisions: tuple[str, ...] = SHOWN,
+        shown_only: bool = False,
     ) -> list[NearRecord]:
         """Return the nearest records of a space with these decisions, best first.
 
@@ -113,7 +153,8 @@ class RecordReader:
         original's, which is left out too. Raise ConflictError if neither has one.
         """
         snapshot = self._snapshots.take(tenant)
-        query = snapshot.vector_of(self._settled(snapshot, image_id), space_id)
+        record = self._visible(snapshot, image_id, shown_only=shown_only)
+        query = snapshot.vector_of(record, space_id)
         if query is None:
             raise ConflictError(f"picture {image_id} has no vector in the space {space_id}")
         depth = limit + len(snapshot.tail.layer.removed)
@@ -129,8 +170,12 @@ class RecordReader:
             )
             near = _shown(snapshot, hits, decisions)
             if len(near) >= limit or len(hits) < depth:
-                return near[:limit]
+                break
             depth *= 2
+        if shown_only:
+            seen = joined_views.for_readers(snapshot, [one.seen for one in near])
+            near = [one._replace(seen=view) for one, view in zip(near, seen, strict=True)]
+        return near[:limit]
 
     # --- many -----------------------------------------------------------------------------------
 
@@ -169,14 +214,33 @@ class RecordReader:
         """Return jobs with the originals that their verdicts name."""
         return joined_views.jobs(self._snapshots.take(tenant), jobs)
 
-    def original(self, tenant: str, verdict: Verdict) -> OriginalView | None:
-        """Return the original that a verdict names, None if it names none."""
-        if verdict.original is None:
-            return None
-        found = joined_views.originals(self._snapshots.take(tenant), [verdict])
-        return found.get(verdict.original)
+    def joined(
+        self, tenant: str, verdict: Verdict, *, shown_only: bool = False
+    ) -> tuple[Verdict, OriginalView | None]:
+        """Return a verdict with the original that it names, None if it names none."""
+        snapshot = self._snapshots.take(tenant)
+        hidden = joined_views.hidden_in(snapshot, [verdict]) if shown_only else set()
+        found = joined_views.originals(snapshot, [verdict])
+        original = None if verdict.original in hidden else found.get(verdict.original or "")
+        return joined_views.without_matches(verdict, hidden), original
 
     # --- steps ----------------------------------------------------------------------------------
+
+    def _visible(
+        self, snapshot: Snapshot, image_id: str, *, shown_only: bool, field: str | None = None
+    ) -> Record:
+        """Return a settled record. Raise as `record`, for readers as if no other existed."""
+        if not shown_only:
+            return self._settled(snapshot, image_id)
+        try:
+            record = self._settled(snapshot, image_id)
+        except GoneError as error:
+            raise GoneError(error.detail, field=field) from None
+        except MissingError:  # unsettled ones too, whose job is not shown
+            raise MissingError(f"there is no picture {image_id}", field=field) from None
+        if image_id not in snapshot.shown([image_id]):
+            raise MissingError(f"there is no picture {image_id}", field=field)
+        return record
 
     def _settled(self, snapshot: Snapshot, image_id: str) -> Record:
         if not _ID.fullmatch(image_id):
@@ -192,6 +256,11 @@ class RecordReader:
         if record is None:
             raise UnsettledError(_unsettled(job), job=job)
         return record
+
+
+def _views(snapshot: Snapshot, found: Sequence[Record], *, shown_only: bool) -> list[RecordView]:
+    seen = joined_views.records(snapshot, found)
+    return joined_views.for_readers(snapshot, seen) if shown_only else seen
 
 
 def _page(

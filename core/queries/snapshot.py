@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from core.event_log.tail import LogTail
-from core.filters import card, passes
+from core.filters import SHOWN, card, passes, shows
 from core.index_port import Filters, Index, RecordCard
 from core.records import Outcome, Record, State, Tombstone
 from core.storage.picture_store import PictureStore
@@ -85,6 +85,18 @@ class Snapshot:
         fresh = self.records(moved) if moved else []
         found += [None if record is None else card(record) for record in fresh]
         return {one.image_id: one for one in found if one is not None}
+
+    def shown(self, ids: Sequence[str]) -> set[str]:
+        """Return those of some ids whose decision, and whose original's, is `allow`."""
+        found = self.cards(ids)
+        others = {one.original for one in found.values()} - found.keys()
+        originals = found | (self.cards(sorted(others)) if others else {})
+        decisions = {image_id: one.decision for image_id, one in originals.items()}
+        return {
+            image_id
+            for image_id, one in found.items()
+            if shows(one.decision, decisions.get(one.original), SHOWN)
+        }
 
     def copies(self, original: str) -> list[State]:
         """Return the states of the live copies of an original."""

@@ -63,7 +63,7 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Known]:
         (item,) = made.alpha.call("POST", "/v1/images", files=files).json()["items"]
         made.images["waiting"] = item["image_id"]
         made.jobs.append(item["job_id"])
-        for kind in ("reindex", "backfill"):
+        for kind in ("calibrate", "backfill"):
             task = made.alpha.call("POST", "/v1/admin/tasks", json={"kind": kind}).json()
             made.tasks.append(task["task_id"])
             answer = made.alpha.call("GET", f"/v1/admin/tasks/{task['task_id']}")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from adapters import settings
+from adapters.api_keys import Grant
 from core.errors import SettingsError
 from core.types import Limits
 
@@ -26,9 +27,15 @@ HUSH = "hush-hush-hush-hush"
 WEAK = "and at least 16 are needed: `openssl rand -hex 32` makes a good one"
 
 
+LISTED = "not a JSON list of objects with key, tenant, role and, if wanted, name"
+
+
 def digest(key: str) -> str:
     """Name a key as settings do."""
     return sha256(key.encode()).hexdigest()
+
+
+HUSH_DIGEST = digest(HUSH).upper()
 
 
 def test_the_default_lies_whole_under_the_data_folder(tmp_path: Path) -> None:
@@ -189,17 +196,39 @@ def test_limits_are_those_of_the_settings() -> None:
 def test_keys_are_kept_by_their_digest(text: str) -> None:
     """Both ways of writing them mean the same."""
     assert settings.load(api_keys=text).keys == {
-        digest("the-first-of-two"): ("shop", "write"),
-        digest("the-second-of-two"): ("other-shop", "admin"),
+        digest("the-first-of-two"): Grant("shop", "write"),
+        digest("the-second-of-two"): Grant("other-shop", "admin"),
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"# of the shop\n{HUSH}:shop:read:page\n\n  # the owner's\nsha256:{{owner}}:*:operator",
+        f"{HUSH}:shop:read:page,sha256:{{owner}}:*:operator",
+        (
+            f'[{{{{"key":"{HUSH}","tenant":"shop","role":"read","name":"page"}}}},'
+            f'{{{{"key":"sha256:{{owner}}","tenant":"*","role":"operator"}}}}]'
+        ),
+    ],
+)
+def test_a_key_may_have_a_name_and_be_written_as_its_hash(text: str) -> None:
+    """One a line as well, with comments."""
+    assert settings.load(api_keys=text.format(owner=digest("short").upper())).keys == {
+        digest(HUSH): Grant("shop", "read", "page"),
+        digest("short"): Grant("*", "operator"),
     }
 
 
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("hush", "key 1 is not written KEY:tenant:role"),
+        ("hush", "key 1 is not written KEY:tenant:role or KEY:tenant:role:name"),
         (f"{HUSH}:Shop:write", "the tenant of key 1 is not 1 to 64 of a-z, 0-9 and -"),
-        (f"{HUSH}:b:write,{HUSH}:shop:king", "the role of key 2 is not write, moderate or admin"),
+        (
+            f"{HUSH}:b:write,{HUSH}!:shop:king",
+            "the role of key 2 is not read, write, moderate, admin or operator",
+        ),
         (f"{HUSH}:a:write,{HUSH}:b:write", "key 2 is there twice"),
         (":a:write", "key 1 is empty"),
         (",", "it is set and names no key: write KEY:tenant:role, or leave it unset"),
@@ -214,9 +243,15 @@ def test_keys_are_kept_by_their_digest(text: str) -> None:
             f'[{{"key":"hush{" " * 20}","tenant":"a","role":"write"}}]',
             f"key 1 has 4 characters, {WEAK}",
         ),
-        ('[{"key":"hush"}]', "not a JSON list of objects with key, tenant and role"),
-        ('["hush"]', "not a JSON list of objects with key, tenant and role"),
-        ("[hush", "not a JSON list of objects with key, tenant and role"),
+        ('[{"key":"hush"}]', LISTED),
+        ('["hush"]', LISTED),
+        ("[hush", LISTED),
+        (f'[{{"key":"{HUSH}","tenant":"a","role":"write","rol":""}}]', LISTED),
+        (f"{HUSH}:*:admin", "key 1: the role operator and the tenant * go together only"),
+        (f"{HUSH}:a:operator", "key 1: the role operator and the tenant * go together only"),
+        (f"{HUSH}:a:read:a b", "the name of key 1 is not 1 to 64 of A-Z, a-z, 0-9, ., _ and -"),
+        (f"sha256:{HUSH}:a:read", "the hash of key 1 is not sha256: and 64 hex digits"),
+        (f"{HUSH}:a:read,sha256:{HUSH_DIGEST}:b:read", "key 2 is there twice"),
     ],
 )
 def test_unreadable_keys_are_refused_without_telling_them(text: str, reason: str) -> None:
