@@ -214,12 +214,12 @@ INSERT INTO confirmed SELECT r.tenant, c.value, r.row
     FROM records r, json_each(contained_in(r.state)) c WHERE r.original_id IS NOT NULL;
 """
 
-STEPS = (_FIRST, _SECOND, _THIRD, _FOURTH)
+STEPS = (_FIRST, _SECOND, _THIRD, _FOURTH, "")
 """Migrations from version n to n + 1; a released one is never changed."""
 
 
-def _stem(db: sqlite3.Connection) -> None:
-    """Rebuild every full-text table, as words are stored by their stems from this version on."""
+def _rebuild_words(db: sqlite3.Connection) -> None:
+    """Fill every full-text table again: by stems from version 2 on, folded and parted from 5 on."""
     for (number,) in db.execute("SELECT number FROM tenants WHERE watermark > 0").fetchall():
         db.execute(f"DROP TABLE IF EXISTS {words(number)}")
         create_words(db, number)
@@ -227,7 +227,7 @@ def _stem(db: sqlite3.Connection) -> None:
         db.executemany(INSERT_WORDS.format(words(number)), mapping.words_of(stored))
 
 
-AFTER: dict[int, Callable[[sqlite3.Connection], None]] = {1: _stem}
+AFTER: dict[int, Callable[[sqlite3.Connection], None]] = {1: _rebuild_words, 4: _rebuild_words}
 """Functions that complete a migration after its statements."""
 
 INSERT_WORDS = "INSERT INTO {} (rowid, title, description, tags, category) VALUES (?, ?, ?, ?, ?)"

@@ -27,7 +27,7 @@ from weaviate.exceptions import (
     WeaviateInvalidInputError,
 )
 
-from adapters.weaviate_index import collections, confirmed_matches, visual_words
+from adapters.weaviate_index import backfill, collections, visual_words
 from adapters.weaviate_index.collections import META, Collections, Made
 from adapters.weaviate_index.grpc_errors import GRPCError
 from adapters.weaviate_index.mapping import WORDS, key
@@ -216,7 +216,13 @@ def _third(client: WeaviateClient, held: Collections, layout: SchemaLayout) -> N
     """Add the confirmed matches besides the original, and fill them in."""
     del layout
     _add_ids(client, held, "confirmed")
-    confirmed_matches.fill(client, held)
+    backfill.fill_confirmed(client, held)
+
+
+def _fourth(client: WeaviateClient, held: Collections, layout: SchemaLayout) -> None:
+    """Fold and part the words of records again, as `adapters.full_text` does from now on."""
+    del layout
+    backfill.fill_words(client, held)
 
 
 def _add_ids(client: WeaviateClient, held: Collections, name: str) -> None:
@@ -230,7 +236,7 @@ def _add_ids(client: WeaviateClient, held: Collections, name: str) -> None:
 
 
 Step = Callable[[WeaviateClient, Collections, SchemaLayout], None]
-STEPS: tuple[Step, ...] = (_first, _second, _third)
+STEPS: tuple[Step, ...] = (_first, _second, _third, _fourth)
 """Migrations; released ones are never changed."""
 
 

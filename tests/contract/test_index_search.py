@@ -15,6 +15,7 @@ from core.index_port import Filters, Index
 from core.matching.policy import POLICY
 from core.records import Fields, Record
 from tests.doubles import records as made
+from tests.doubles.asian_captions import LANGUAGES, plain
 from tests.doubles.records import SPACE, image_id, record, tombstone
 
 Opens = Callable[[], Index]
@@ -58,6 +59,34 @@ def test_words_are_found_in_every_field_and_form(index: Index) -> None:
     assert sorted(found(index, "café harbour")) == [1, 4]
     assert found(index, "cafe\u0301") == [4]
     assert found(index, "unheard") == []
+
+
+FORMS = {
+    "Straße": ("strasse", "STRASSE", "straße"),
+    "ΟΔΟΣ": ("οδός", "οδοσ"),
+    "ﬁreﬂies": ("fireflies", "FIREFLY"),
+    "\uff26\uff35\uff2c\uff2c": ("full",),
+    "KIRMIZI": ("k\u0131rm\u0131z\u0131", "kirmizi"),
+    "हिन्दी": ("हिन्दी",),
+    "Ba\u0308ume": ("Bäume", "baume"),
+    "running dogs": ("run", "DOG", "dog's"),
+}
+
+
+def test_both_indexes_find_the_same_records(open_local: Opens, open_weaviate: Opens) -> None:
+    """Words of any script and form, and sentences without blanks, find one set in both."""
+    captions = [plain(one) for written, _, _ in LANGUAGES.values() for one in written]
+    records = [titled(n, one) for n, one in enumerate([*FORMS, *captions])]
+    local, remote = open_local(), open_weaviate()
+    put(local, *records)
+    put(remote, *records)
+    asked = [text for _, words, _ in LANGUAGES.values() for text in words]
+    asked += [text for _, _, sentences in LANGUAGES.values() for text, _ in sentences]
+    for text in (*asked, *HOSTILE[:-4]):
+        assert set(found(local, text)) == set(found(remote, text)), text
+    for n, forms in enumerate(FORMS.values()):
+        for text in forms:
+            assert found(local, text) == found(remote, text) == [n], text
 
 
 def test_of_equals_the_one_that_came_first(index: Index) -> None:

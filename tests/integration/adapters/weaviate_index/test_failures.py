@@ -20,6 +20,7 @@ from adapters.weaviate_index import (
     collections,
     mapping,
     parse,
+    projection,
     range_paging,
     schema,
 )
@@ -32,7 +33,7 @@ from core.records import Fields, Record
 from tests.backends import servers
 from tests.backends.server_process import wait
 from tests.doubles import records as made
-from tests.doubles.records import SPACE, image_id, outcome, put, query, record
+from tests.doubles.records import SPACE, image_id, outcome, put, query, record, tombstone
 from tests.integration.adapters.weaviate_index.entries import entry, whole
 
 POLICY = Policy(visual_floor=0.25, visual_top=5)
@@ -221,6 +222,30 @@ def test_confirmed_matches_of_an_older_schema_are_filled_in(
         assert index.find_states("default", confirmed=[image_id(n)]) == [collage.state]
     put(index, 2, record(4, 2, original=1, contains=(3,)))
     assert index.find_states("default", confirmed=[image_id(2)]) == []
+
+
+def test_words_of_an_older_schema_are_folded_and_parted(
+    opens: Opens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two processes at once do it, and a record that was deleted or changed stays so."""
+    titles = ("Straße im Café", "公园里的红色自行车", "一只黑猫", "dogs", "ΟΔΟΣ")
+    stored = [record(n, 1, fields=Fields(title=one)) for n, one in enumerate(titles)]
+    with monkeypatch.context() as older:
+        older.setattr(schema, "STEPS", schema.STEPS[:3])
+        older.setattr(projection, "indexed_texts", lambda fields: (fields.title, "", "", ""))
+        index = opens()
+        put(index, 1, *stored)
+        index.project_entry("default", 2, [record(4, 2)], [tombstone(2, 2)], [])
+        assert index.search_keywords("default", "自行车", limit=9) == []
+    both = opens(), opens()
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(lambda index: index.watermark("default"), both)) == [2, 2]
+    for index in both:
+        for text, n in (("strasse", 0), ("cafe", 0), ("自行车", 1), ("dog", 3)):
+            found = index.search_keywords("default", text, limit=9)
+            assert [one.image_id for one in found] == [image_id(n)], text
+        assert index.search_keywords("default", "黑猫 οδός", limit=9) == []
+        assert index.read_states("default", [image_id(0)]) == [stored[0].state]
 
 
 def test_a_schema_of_an_older_version_is_completed(

@@ -15,7 +15,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adapters.sqlite_index import SQLiteIndex, keyword_search, lists, schema
+from adapters.sqlite_index import (
+    SQLiteIndex,
+    keyword_search,
+    lists,
+    mapping,
+    projection,
+    schema,
+)
 from core.errors import IndexUnavailableError
 from core.fingerprint.visual_words import extract
 from core.index_port import Filters
@@ -178,6 +185,31 @@ def test_confirmed_matches_of_an_older_file_are_filled_in(
         found = index.find_states("default", confirmed=[image_id(n)])
         assert [state.image_id for state in found] == [image_id(4)] + [image_id(5)] * (n == 1)
     assert len(ask(path, "SELECT * FROM confirmed")) == 2
+    index.close()
+
+
+def test_words_of_an_older_file_are_folded_and_parted(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of version 4 finds its records as a new one does, a deleted one excepted."""
+    titles = ("Straße im Café", "ΟΔΟΣ", "公园里的红色自行车", "一只黑猫", "dogs")
+    with monkeypatch.context() as older:
+        older.setattr(schema, "STEPS", schema.STEPS[:4])
+        older.setattr(schema, "TOKENIZE", "tokenize = 'porter unicode61 remove_diacritics 2'")
+        for module in (projection, mapping):
+            older.setattr(module, "indexed_texts", lambda fields: (fields.title, "", "", ""))
+        index = SQLiteIndex(path, POLICY)
+        stored = [record(n, 1, fields=Fields(title=one)) for n, one in enumerate(titles)]
+        index.project_entry("default", 1, stored, [], [])
+        index.project_entry("default", 2, [], [tombstone(3, 2)], [])
+        assert index.search_keywords("default", "strasse", limit=9) == []
+        index.close()
+    index = SQLiteIndex(path, POLICY)
+    for text, n in (("strasse", 0), ("cafe", 0), ("οδός", 1), ("自行车", 2), ("dog", 4)):
+        assert [one.image_id for one in index.search_keywords("default", text, limit=9)] == [
+            image_id(n)
+        ]
+    assert index.search_keywords("default", "黑猫", limit=9) == []
     index.close()
 
 
