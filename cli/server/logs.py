@@ -8,6 +8,7 @@ import sys
 import structlog
 
 from adapters.settings import Settings
+from cli.server.log_throttle import LogThrottle
 
 FIELDS = (
     "tenant",
@@ -28,6 +29,7 @@ FIELDS = (
     "ms",
     "bytes",
     "times",
+    "suppressed",
     "delete",
     "purge",
 )
@@ -66,6 +68,7 @@ def log_to(read: Settings) -> None:
     )
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
+    handler.addFilter(LogThrottle())
     logging.basicConfig(level=read.log_level.upper(), handlers=[handler], force=True)
     for talkative in ("httpx", "httpcore", "amqp", "celery", "PIL", "urllib3", "uvicorn"):
         logging.getLogger(talkative).setLevel(logging.WARNING)
