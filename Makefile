@@ -26,10 +26,10 @@ up: setup ## run Seenit on this machine: API and worker in one process, on SEENI
 	@exec $(bin)/seenit up
 
 test: setup ## the tests, and what was skipped and why
-	@$(bin)/python -m pytest
+	@$(bin)/python -m pytest -n auto
 
 test-hard: setup ## the slow attacks: kill -9, races, hostile files; every benchmark in its quick form
-	@$(bin)/python -m pytest -m hard
+	@$(bin)/python -m pytest -m hard -n auto
 
 test-doors: setup ## third parties' clients and generators against a service; downloads them once
 	@$(bin)/python -m pytest -m doors
