@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from core import keys
-from core.errors import CorruptError, MissingError
+from core.errors import LogCorruptError, MissingError
 from core.ports import Blobs
 from core.records import ENTRY_BYTES, ENTRY_OPERATIONS, FORMAT, Entry
 
@@ -26,7 +26,7 @@ class BlobLog:
         self._decoder = msgspec.json.Decoder(Entry)
 
     def read(self, tenant: str, seq: int) -> Entry | None:
-        """Return an entry, or None. Raise CorruptError, StoreUnavailableError."""
+        """Return an entry, or None. Raise LogCorruptError, StoreUnavailableError."""
         try:
             data = self._blobs.get(keys.entry(tenant, seq))
         except MissingError:
@@ -35,15 +35,15 @@ class BlobLog:
         try:
             written = msgspec.json.decode(data, type=_Format).format
             if written > FORMAT:
-                raise CorruptError(
+                raise LogCorruptError(
                     f"{where} was written by a newer version (format {written}, known {FORMAT}); "
                     "run that version"
                 )
             entry = self._decoder.decode(data)
         except msgspec.MsgspecError as error:
-            raise CorruptError(f"{where} cannot be read: {error}") from error
+            raise LogCorruptError(f"{where} cannot be read: {error}") from error
         if entry.seq != seq:
-            raise CorruptError(f"{where} calls itself {entry.seq}")
+            raise LogCorruptError(f"{where} calls itself {entry.seq}")
         return entry
 
     def append(self, tenant: str, entry: Entry) -> None:
@@ -63,13 +63,13 @@ class BlobLog:
     def head(self, tenant: str, at_least: int = 0) -> int:
         """Return the highest number taken, 0 for none, by galloping from `at_least`.
 
-        Numbers are never skipped, so a binary search finds the last one. Raise CorruptError if
+        Numbers are never skipped, so a binary search finds the last one. Raise LogCorruptError if
         entry `at_least`, which a reader has seen, is gone.
         """
         taken = at_least
         first = self._taken(tenant, [at_least, at_least + 1] if at_least else [1])
         if at_least and not first[0]:
-            raise CorruptError(
+            raise LogCorruptError(
                 f"entry {at_least} of {tenant} was there and is gone; restore it from a backup"
             )
         if not first[-1]:

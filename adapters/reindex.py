@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 
 from adapters.wiring import Services
-from core.errors import CorruptError, IndexUnavailableError, SeenitError
+from core.errors import IndexUnavailableError, LogCorruptError, SeenitError
 from core.event_log.replay import replay
 
 TRIES = 10
@@ -40,7 +40,7 @@ def rebuild(services: Services, progress: Callable[[int, int, int], None]) -> tu
 
     Nothing is decoded or embedded. `progress` is called with the same three figures after each
     entry. Entries appended meanwhile are applied last, while this process projects nothing else.
-    Raise StoreUnavailableError, IndexUnavailableError, and CorruptError if the log of a tenant
+    Raise StoreUnavailableError, IndexUnavailableError, and LogCorruptError if the log of a tenant
     cannot be followed; then the old index stays. In place of a damaged one, which has nothing left
     to lose, the new index then ends before the fault of that tenant.
     """
@@ -58,7 +58,7 @@ def rebuild(services: Services, progress: Callable[[int, int, int], None]) -> tu
                     done, records = done + 1, records + applied
                     total = max(total, done)
                     progress(done, total, records)
-            except CorruptError as error:
+            except LogCorruptError as error:
                 if not damaged:
                     raise
                 logger.error("log_not_followed", extra={"tenant": tenant, "reason": str(error)})  # noqa: TRY400  no traceback needed

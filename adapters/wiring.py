@@ -277,6 +277,8 @@ def _connect_ingest(stores: _Stores, models: _Models) -> _Ingest:
         follower=stores.follower,
         meter=meter,
     )
+    faults = stores.follower.faults
+    meter.watch("logs_stopped", "Tenants whose log cannot be followed.", lambda: len(faults))
     meter.watch("log_lag_entries", "Entries that could not be projected yet.", projector.behind)
     ledger = _ledger(stores, models.models, gallery, projector)
     remote_pictures = None

@@ -32,6 +32,7 @@ from core.errors import (
     CorruptError,
     DecoderKilledError,
     ForbiddenError,
+    LogCorruptError,
     MalformedError,
     MissingError,
     PendingError,
@@ -133,8 +134,8 @@ def refusing(error: SeenitError) -> ASGIApp:
 
 def documented(*kinds: type[SeenitError]) -> dict[int, ResponseSpec]:
     """Return the response specs of a route's errors, with those of every route with a key."""
-    always = (MalformedError, UnauthorizedError, ForbiddenError, UnavailableError, CorruptError)
-    return errors(*always, *kinds)
+    always = (MalformedError, UnauthorizedError, ForbiddenError, UnavailableError)
+    return errors(*always, LogCorruptError, CorruptError, *kinds)
 
 
 def errors(*kinds: type[SeenitError]) -> dict[int, ResponseSpec]:
@@ -208,7 +209,7 @@ def _mismatch(request: Requested, key: str) -> MalformedError:
 def _headers(error: SeenitError) -> dict[str, str]:
     if isinstance(error, UnauthorizedError):
         return {"WWW-Authenticate": 'Bearer realm="seenit"'}
-    if isinstance(error, UnavailableError):
+    if isinstance(error, (UnavailableError, LogCorruptError)):
         return {"Retry-After": str(error.after)}
     return {}
 

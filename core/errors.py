@@ -29,7 +29,8 @@ SeenitError
 ├── RemoteError                502  an address that a caller named did not answer as it should
 ├── SettingsError                   a setting is missing, mistyped or contradicts another
 ├── ExistsError                     a create-only put found the key taken (never leaves core)
-└── CorruptError               500  the log has a gap, a broken chain or a newer version
+└── CorruptError               500  an object of the blob store is damaged
+    └── LogCorruptError        503  the log has a gap, a broken chain or a newer version
 """
 
 from __future__ import annotations
@@ -288,7 +289,21 @@ class ExistsError(SeenitError):
 
 
 class CorruptError(SeenitError):
-    """A log with a gap, a broken chain or an entry of a newer version; the tenant stops."""
+    """A stored object that cannot be read."""
+
+    type = "damaged"
+    title = "A stored object is damaged"
+
+
+class LogCorruptError(CorruptError):
+    """A log that ends too early, has a gap or a damaged entry: its tenant alone stands still.
+
+    Uploads are accepted, and settled once the log is restored.
+    """
 
     type = "log-corrupt"
     title = "The log cannot be followed"
+    status = 503
+    retryable = True
+    after: ClassVar[int] = 60
+    """Value of Retry-After, in seconds."""

@@ -11,11 +11,14 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from adapters.wiring import Services
 from core.backoff import pause_after
 from core.errors import SeenitError
+from core.event_log.log_watch import LogWatch
 from core.ingest.orphans import Leftovers, Orphans
 from core.supervision import LONGEST_PAUSE
 
 TIDY_SECONDS = 600.0
 """Between two clearings of an index: until then its counts may include what was replaced."""
+LOG_SECONDS = 30.0
+"""Between two looks at the logs: of a bucket, some requests a second."""
 RETAIN_SECONDS = 5.0
 """Between two checks for objects past their retention; most checks find none due."""
 
@@ -78,7 +81,9 @@ def upkeep(services: Services) -> list[PeriodicTask]:
     leftovers = Leftovers(
         services.blobs, services.log, services.projector.marked, services.shelf.revisit
     )
+    watch = LogWatch(services.log, services.index, services.follower)
     found = [
+        PeriodicTask("logs", LOG_SECONDS, watch.sweep),
         PeriodicTask("retention", RETAIN_SECONDS, services.retention.sweep),
         PeriodicTask("uploads that broke off", RETAIN_SECONDS, unpromised.sweep),
         PeriodicTask("leftovers of deleted pictures", RETAIN_SECONDS, leftovers.sweep),

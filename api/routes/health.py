@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable
 from typing import Literal
@@ -34,6 +35,8 @@ FRESH = 5.0
 """Seconds for which a successful put is not repeated: probes are frequent, and puts may cost."""
 PROBE = "probe/ready"
 
+_PATH = re.compile(r"(?:\bfile://|(?<![\w:/.]))/(?:[^\s/:;,'\"`()]+/)*([^\s/:;,'\"`()]+)")
+
 Part = Literal["ok", "down", "absent", "off"]
 
 
@@ -44,22 +47,28 @@ class HealthChecks:
         self._services = services
         self._spool = spool
         self._wrote = float("-inf")
+        self._data = f"{services.settings.data}/"
 
     async def parts(self) -> dict[str, tuple[Part, str]]:
-        """Return state and reason of each part; a silent one does not delay the others' checks."""
+        """Return state and reason of each part; a silent one does not delay the others' checks.
+
+        These routes take no key: a reason names no tenant, and of a path its last part alone.
+        """
         services, aside = self._services, self._spool.run
         checks = {
             "blobs": _ask(self._write, aside),
             "index": _ask(lambda: services.index.watermark("default")),
             "queue": _ask(services.queue.check_writable, aside),
         }
+        checks["log"] = self._logs()
         if services.settings.index_replication > 1:
             checks["replicas"] = _ask(services.index.check_replicas)
         models = asyncio.create_task(self._models())
         if services.remote is None:
             checks["engine"] = self._engine()
         answers = await asyncio.gather(*checks.values())
-        return {**dict(zip(checks, answers, strict=True)), **await models}
+        found = {**dict(zip(checks, answers, strict=True)), **await models}
+        return {name: (state, self._public(why)) for name, (state, why) in found.items()}
 
     @property
     def stuck(self) -> str | None:
@@ -69,7 +78,19 @@ class HealthChecks:
         holds the data folder, or it would be on standby. A part that is down recovers by itself.
         """
         status = self._services.engine.status
-        return status.reason if status.state == "failed" else None
+        return self._public(status.reason) if status.state == "failed" else None
+
+    def _public(self, reason: str) -> str:
+        """Leave of each path its last part; `_PATH` does not know one with blanks, `data` is."""
+        return _PATH.sub(r"\1", reason.replace(self._data, ""))
+
+    async def _logs(self) -> tuple[Part, str]:
+        """Return whether every log can be followed, as far as this process has met faults."""
+        count = len(self._services.follower.faults)
+        if not count:
+            return "ok", ""
+        logs = "the log of 1 tenant" if count == 1 else f"the logs of {count} tenants"
+        return "down", f"{logs} cannot be followed: `seenit doctor` tells which, and why"
 
     async def _engine(self) -> tuple[Part, str]:
         """Return the engine's state, of this process or of the one that holds the data folder."""

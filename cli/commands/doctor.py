@@ -71,6 +71,7 @@ def _look(data: str | None, model: str | None) -> Iterator[DoctorFinding]:
     yield from checked("decoder", partial(_decoder, read))
     yield from checked("data", partial(_folder, read.data), "--data")
     yield from checked("parts", partial(_parts, read))
+    yield from checked("log", partial(_logs, read))
     yield from checked("models", partial(_models, read))
     yield from checked("calibration", partial(_calibration, read))
 
@@ -83,6 +84,12 @@ def _parts(read: Settings) -> Iterator[DoctorFinding]:
     yield from doctor_remote.look(read, shared=over_redis)
     if not over_redis:
         yield from checked("engine", partial(_engine, read.data), _LOCK)
+
+
+def _logs(read: Settings) -> Iterator[DoctorFinding]:
+    from cli import doctor_log
+
+    yield from doctor_log.look(read)
 
 
 def _models(read: Settings) -> Iterator[DoctorFinding]:

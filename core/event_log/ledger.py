@@ -17,9 +17,9 @@ from msgspec.structs import replace
 from core import clock, keys
 from core.backoff import pause_after
 from core.errors import (
-    CorruptError,
     ExistsError,
     IndexUnavailableError,
+    LogCorruptError,
     MissingError,
     StoreUnavailableError,
 )
@@ -96,7 +96,7 @@ class Ledger:
         """Settle jobs; return the operation that ended each, in order, by any worker.
 
         Raise StoreUnavailableError, IndexUnavailableError (jobs not in the log yet are still
-        pending, and may be settled again), CorruptError.
+        pending, and may be settled again), LogCorruptError.
         """
         waiting = {claim.job.job_id: claim for claim in claims}
         tail = self._tail(tenant)
@@ -138,7 +138,7 @@ class Ledger:
         """Return the job_ids that the log has and the index lacks.
 
         Raise StoreUnavailableError, IndexUnavailableError (also if the index lags too far to
-        settle), CorruptError.
+        settle), LogCorruptError.
         """
         return self._tail(tenant).layer.outcomes.keys()
 
@@ -171,7 +171,7 @@ class Ledger:
             seq = int(mark)
             entry = self._log.read(tenant, seq)
             if entry is None:
-                raise CorruptError(f"entry {seq} of {tenant} is gone, and a done mark names it")
+                raise LogCorruptError(f"entry {seq} of {tenant} is gone, and a done mark names it")
             ended[job_id] = operation = ending(entry, job_id)
             if operation is not None:  # a repeat under its key may have brought bytes back
                 self._projector.discard(tenant, [operation])
@@ -205,7 +205,9 @@ class Ledger:
             # A picture is deleted that the log up to here still has: a later entry must exist.
             ahead = self._log.read(tail.tenant, tail.head + 1)
             if ahead is None:
-                raise CorruptError(f"{missing}, and the log of {tail.tenant} has it") from missing
+                raise LogCorruptError(
+                    f"{missing}, and the log of {tail.tenant} has it"
+                ) from missing
             return tail.plus(ahead)
         if self._index.watermark(tail.tenant) < tail.watermark:
             # The index lost entries while we searched it, so candidates may be incomplete.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 
-from core.errors import CorruptError
+from core.errors import LogCorruptError
 from core.event_log.decide import laid
 from core.event_log.projector import Objects
 from core.event_log.tail import check, nonce_of
@@ -22,7 +22,7 @@ def replay(log: Log, shelf: Objects, index: Index, tenant: str, until: int) -> I
     done mark yet, and they would be settled again.
 
     A picture that a later entry deletes has no objects left, so it is left out from the start.
-    Raise CorruptError, StoreUnavailableError, IndexUnavailableError.
+    Raise LogCorruptError, StoreUnavailableError, IndexUnavailableError.
     """
     seq = index.watermark(tenant)
     nonce = nonce_of(log, tenant, seq)
@@ -31,7 +31,7 @@ def replay(log: Log, shelf: Objects, index: Index, tenant: str, until: int) -> I
         seq += 1
         entry = log.read(tenant, seq)
         if entry is None:
-            raise CorruptError(f"the log of {tenant} has a gap at entry {seq}")
+            raise LogCorruptError(f"the log of {tenant} has a gap at entry {seq}")
         check(tenant, entry, seq, nonce)
         nonce = entry.nonce
         layer = laid(entry)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
-from core.errors import CorruptError, IndexUnavailableError
+from core.errors import IndexUnavailableError, LogCorruptError
 from core.event_log.decide import apply
 from core.event_log.overlay_state import OverlayLayer
 from core.index_port import Index
@@ -18,6 +20,8 @@ LONGEST = 4_000
 TENANTS = 256
 """Tails in the cache, of the tenants last used: each may hold megabytes, and a missing one costs
 three reads of the log."""
+logger = logging.getLogger(__name__)
+
 _HOLDS, _MATCHES, _REMADE = 2, 3, 4
 """Formats of entries with a held record, with a variant or more confirmed matches than are listed,
 and with a picture fingerprinted again."""
@@ -59,7 +63,7 @@ class LogTail(NamedTuple):
         return None if entry is None else ending(entry, job_id)
 
     def plus(self, *entries: Entry) -> LogTail:
-        """Append the next entries. Raise CorruptError if one does not follow the last."""
+        """Append the next entries. Raise LogCorruptError if one does not follow the last."""
         nonce, layer = self.nonce, self.layer.copy()
         for seq, entry in enumerate(entries, self.head + 1):
             check(self.tenant, entry, seq, nonce)
@@ -79,20 +83,22 @@ class LogTail(NamedTuple):
 
 
 def check(tenant: str, entry: Entry, seq: int, previous: str) -> None:
-    """Check that an entry is the expected one. Raise CorruptError."""
+    """Check that an entry is the expected one. Raise LogCorruptError."""
     if entry.seq != seq or entry.previous != previous:
-        raise CorruptError(f"the log of {tenant} breaks off: entry {seq} does not follow the last")
+        raise LogCorruptError(
+            f"the log of {tenant} breaks off: entry {seq} does not follow the last"
+        )
     if entry.format > FORMAT:
-        raise CorruptError(f"entry {seq} of {tenant} was written by a newer version")
+        raise LogCorruptError(f"entry {seq} of {tenant} was written by a newer version")
 
 
 def nonce_of(log: Log, tenant: str, seq: int) -> str:
-    """Return the nonce of an entry that the index holds, "" for 0. Raise CorruptError."""
+    """Return the nonce of an entry that the index holds, "" for 0. Raise LogCorruptError."""
     if not seq:
         return ""
     entry = log.read(tenant, seq)
     if entry is None:
-        raise CorruptError(f"entry {seq} of {tenant} is gone, and the index has it")
+        raise LogCorruptError(f"entry {seq} of {tenant} is gone, and the index has it")
     return entry.nonce
 
 
@@ -125,14 +131,50 @@ class LogFollower:
         self._log = log
         self._index = index
         self._longest = longest
+        self.faults: dict[str, str] = {}
+        """Why tenants stand still, by tenant."""
+        self._stopped: set[str] = set()
+        """Tenants that the watch stopped: their tails alone would not show it."""
         self._tails: LRUCache[str, LogTail] = LRUCache(tenants)
 
     def tail(self, tenant: str) -> LogTail:
         """Return the present tail.
 
         Raise StoreUnavailableError, IndexUnavailableError (BehindError if it is too far behind),
-        CorruptError.
+        LogCorruptError.
         """
+        if tenant in self._stopped and (fault := self.faults.get(tenant)):
+            raise LogCorruptError(fault)
+        try:
+            tail = self._present(tenant)
+        except LogCorruptError as error:
+            self._note(tenant, error.detail)
+            raise
+        self._clear(tenant)
+        return tail
+
+    def stop(self, tenant: str, reason: str) -> None:
+        """Let every later call for a tenant raise LogCorruptError, until `resume`."""
+        self._note(tenant, reason)
+        self._stopped.add(tenant)
+
+    def resume(self, tenant: str) -> None:
+        """Let a tenant go on if its tail can be followed. Raise as `tail`, but for its faults."""
+        self._stopped.discard(tenant)
+        if tenant in self.faults:
+            with suppress(LogCorruptError):
+                self.tail(tenant)
+
+    def _note(self, tenant: str, reason: str) -> None:
+        if self.faults.get(tenant) != reason:
+            self.faults[tenant] = reason
+            logger.error("tenant_stopped", extra={"tenant": tenant, "reason": reason})
+
+    def _clear(self, tenant: str) -> None:
+        if self.faults.pop(tenant, None) is not None:
+            logger.warning("tenant_resumed", extra={"tenant": tenant})
+
+    def _present(self, tenant: str) -> LogTail:
         watermark = self._index.watermark(tenant)
         held = self._tails.get(tenant)
         if held is not None and held.watermark <= watermark <= held.head:
@@ -167,7 +209,7 @@ class LogFollower:
         while self._log.read(tenant, tail.head + 2) is not None:
             longer = self._read_on(tail)
             if longer.head == tail.head:
-                raise CorruptError(f"the log of {tenant} has a gap at entry {tail.head + 1}")
+                raise LogCorruptError(f"the log of {tenant} has a gap at entry {tail.head + 1}")
             tail = longer
         return tail
 

@@ -84,6 +84,7 @@ class Follower:
     index: SQLiteIndex
     tails: dict[str, LogTail] = field(default_factory=dict)
     fails: Exception | None = None
+    faults: dict[str, str] = field(default_factory=dict)
 
     def tail(self, tenant: str) -> LogTail:
         if self.fails is not None:

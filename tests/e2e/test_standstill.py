@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import httpx
 import pytest
 
 from tests.doubles import tiny_models
+from tests.e2e.command import ran_here
 from tests.e2e.service import Service, serving
 from tests.e2e.talking import until
 from tests.samples.pictures import photo, png
@@ -70,6 +72,58 @@ def test_a_process_whose_neighbour_holds_the_folder_is_ready(tmp_path: Path) -> 
         finally:
             second.client.close()
             second.stop()
+
+
+def test_a_log_that_is_damaged_stops_its_own_tenant_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One whose end is gone and one with a damaged entry: the reason goes to that tenant."""
+    keys = {tenant: f"a key of tenant {tenant}".replace(" ", "-") for tenant in ("a", "b", "c")}
+    grants = ",".join(f"{key}:{tenant}:admin" for tenant, key in keys.items())
+    headers = {tenant: {"Authorization": f"Bearer {key}"} for tenant, key in keys.items()}
+
+    def upload(service: Service, tenant: str, n: int) -> httpx.Response:
+        files = {"file": (f"{n}.png", png(photo(n, 64, 48)))}
+        return service.client.post("/v1/images", files=files, headers=headers[tenant])
+
+    with serving(tmp_path / "data", SEENIT_API_KEYS=grants) as service:
+        for tenant in keys:
+            for n in range(3):
+                assert upload(service, tenant, n).status_code == httpx.codes.ACCEPTED
+                service.settled()
+        service.stop()
+        logs = service.data / "blobs" / "log"
+        end = logs / "a" / "0" / f"{3:020d}"
+        inside = logs / "b" / "0" / f"{1:020d}"
+        kept = {end: end.read_bytes(), inside: inside.read_bytes()}
+        end.unlink()
+        inside.write_bytes(kept[inside][:-5])
+        service.start()
+        reasons = {"a": "entry 3 of a was there and is gone", "b": "entry 1 of b cannot be read"}
+        until(lambda: service.ready()["reasons"].get("log", "").startswith("the logs of 2 tenants"))
+        for tenant in keys:
+            assert upload(service, tenant, 9).status_code == httpx.codes.ACCEPTED
+            answer = service.client.get("/v1/images", headers=headers[tenant])
+            if tenant == "c":
+                assert len(answer.raise_for_status().json()["items"]) >= 3
+                continue
+            assert answer.headers["Retry-After"] == "60"
+            assert answer.json()["type"] == "/problems/log-corrupt"
+            assert reasons[tenant] in answer.json()["detail"]
+        assert service.client.get("/health/ready").status_code == httpx.codes.OK
+        rows = json.loads(ran_here(capsys, service.settings, "doctor", "--json").stdout)
+        found = [row["says"] for row in rows if row["name"] == "log" and row["state"] == "missing"]
+        assert [reasons["a"] in found[0], reasons["b"] in found[1], len(found)] == [True, True, 2]
+        stopped = [line for line in service.log().splitlines() if "tenant_stopped" in line]
+        assert len(stopped) == 2
+        service.stop()
+        for path, data in kept.items():
+            path.write_bytes(data)
+        service.start()
+        service.settled()
+        for tenant in keys:
+            answer = service.client.get("/v1/images", headers=headers[tenant])
+            assert len(answer.raise_for_status().json()["items"]) == 4
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from litestar.testing import TestClient
 from core.errors import (
     CorruptError,
     IndexUnavailableError,
+    LogCorruptError,
     StoreUnavailableError,
 )
 from tests.doubles.small_service import Service
@@ -61,7 +62,8 @@ def test_a_body_that_is_too_large_is_a_problem(client: TestClient[Litestar]) -> 
     [
         (StoreUnavailableError("gone fishing"), 503, "store-unavailable"),
         (IndexUnavailableError("gone fishing"), 503, "index-unavailable"),
-        (CorruptError("entry 7 is missing"), 500, "log-corrupt"),
+        (CorruptError("a preview is cut short"), 500, "damaged"),
+        (LogCorruptError("entry 7 is missing"), 503, "log-corrupt"),
         (ZeroDivisionError("secret"), 500, "internal"),
     ],
 )

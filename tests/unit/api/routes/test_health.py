@@ -35,6 +35,7 @@ def test_ready_tells_the_parts(client: TestClient[Litestar], service: Service) -
                 "blobs": "ok",
                 "index": "ok",
                 "queue": "down",
+                "log": "ok",
                 "engine": "ok",
                 "visual": "absent",
                 "caption": "absent",
@@ -163,3 +164,30 @@ def test_ready_of_a_process_without_an_engine_asks_who_holds_the_folder(
     path.rmdir()
     assert (told["status"], told["parts"]["engine"]) == ("degraded", "down")
     assert "is a directory" in told["reasons"]["engine"]
+
+
+def test_health_names_no_path_and_no_tenant(client: TestClient[Litestar], service: Service) -> None:
+    """It takes no key: of a path the last part is left, of a stopped tenant that there is one."""
+    data = service.settings.data
+    engine = service.engine
+    for reason, left in {
+        f"the lock {data}/engine.lock cannot be taken": "the lock engine.lock cannot be taken",
+        "/srv/models/clip/a.bin is a pointer; see (/etc/x), '/b c': n/a, 3/4": (
+            "a.bin is a pointer; see (x), 'b c': n/a, 3/4"
+        ),
+        "no file:///srv/data, no redis://host:6379/0": "no data, no redis://host:6379/0",
+    }.items():
+        for error in (EngineUnavailableError(reason), StoreUnavailableError(reason)):
+            engine.failed(reason, error)
+            told = client.get("/health/ready").json()
+            assert told["reasons"]["engine"] == left
+            assert told.get("detail", left).endswith(left)
+    engine.standby()
+    service.follower.faults["acme"] = "the log of acme has a gap at entry 3"
+    answer = client.get("/health/ready")
+    assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
+    assert answer.json()["parts"]["log"] == "down"
+    assert answer.json()["reasons"]["log"].startswith("the log of 1 tenant cannot be followed")
+    assert "acme" not in answer.text
+    service.follower.faults.clear()
+    assert client.get("/health/ready").json()["parts"]["log"] == "ok"
