@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
 from hashlib import sha256
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -60,6 +61,13 @@ def grants(text: str) -> dict[str, Grant]:
     if text and not found:
         raise ValueError("it is set and names no key: write KEY:tenant:role, or leave it unset")
     return found
+
+
+def in_words(found: Collection[Grant]) -> str:
+    """Return how many keys there are, and how many of each role."""
+    roles = Counter(grant.role for grant in found)
+    each = (f"{roles[role]} {role}" for role in get_args(Role) if roles[role])
+    return f"{len(found)} {'key' if len(found) == 1 else 'keys'}: {', '.join(each)}"
 
 
 def _digest(place: int, key: str) -> str:

@@ -23,6 +23,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from adapters import api_keys
 from adapters.api_keys import Grant
+from adapters.key_ring import KeyRing
 from adapters.setting_errors import either, explained
 from core.errors import SettingsError
 from core.image_formats import BY_DEFAULT, FORMATS, parse
@@ -155,6 +156,11 @@ class Settings(BaseSettings):
         "each key at least 16 characters, or sha256: and its hash in hex; "
         "roles: read, write, moderate, admin, and operator for the tenant *.",
     )
+    api_keys_file: Path | None = Field(
+        None,
+        description="File of further keys, one on a line or a JSON list, read again when it "
+        "changes.",
+    )
     url: str = Field(
         "",
         description="Address of the running service that commands use instead of the one of the "
@@ -243,11 +249,11 @@ class Settings(BaseSettings):
     )
     log_format: Literal["console", "json"] = Field("console", description="console or json.")
 
-    @field_validator("data", mode="after")
+    @field_validator("data", "api_keys_file", mode="after")
     @classmethod
-    def _absolute(cls, folder: Path) -> Path:
+    def _absolute(cls, path: Path | None) -> Path | None:
         try:
-            return folder.expanduser().absolute()
+            return None if path is None else path.expanduser().absolute()
         except RuntimeError:
             raise ValueError("the user whose home folder is named does not exist") from None
 
@@ -338,8 +344,12 @@ class Settings(BaseSettings):
 
     @property
     def keys(self) -> dict[str, Grant]:
-        """Tenant and role by the SHA-256 of each API key in hex; empty if no key is required."""
+        """Grants of SEENIT_API_KEYS by the SHA-256 of each key in hex."""
         return api_keys.grants(self.api_keys.get_secret_value())
+
+    def key_ring(self) -> KeyRing:
+        """Return these keys and those of the file. Raise SettingsError for one that is wrong."""
+        return KeyRing(self.keys, self.api_keys_file)
 
     @property
     def proxies(self) -> tuple[Network, ...]:
@@ -347,12 +357,13 @@ class Settings(BaseSettings):
         return _parse_networks(self.trusted_proxy)
 
     def check_address(self) -> None:
-        """Raise SettingsError if other machines can reach the address and no key is required."""
-        if self.keys or self.allow_unauthenticated or _is_loopback(self.host):
+        """Raise SettingsError if others can reach the address without a key, or for a bad file."""
+        if self.key_ring().required or self.allow_unauthenticated or _is_loopback(self.host):
             return
         raise SettingsError(
             f"SEENIT_HOST={self.host} can be reached from other machines and no key is required: "
-            "set SEENIT_API_KEYS, or SEENIT_ALLOW_UNAUTHENTICATED=true to allow that."
+            "set SEENIT_API_KEYS or SEENIT_API_KEYS_FILE, or SEENIT_ALLOW_UNAUTHENTICATED=true to "
+            "allow that."
         )
 
 

@@ -134,7 +134,7 @@ def _one(value: object) -> Provide:
 def _guard(services: Services, proxies: TrustedProxies, local: LocalKey | None) -> Guard:
     settings = services.settings
     return Guard(
-        settings.keys,
+        settings.key_ring(),
         services.signer,
         open_to_all=settings.allow_unauthenticated,
         proxies=proxies,

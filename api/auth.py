@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -21,7 +21,8 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi.spec import SecurityRequirement
 
-from adapters.api_keys import EVERY_TENANT, TENANT, Grant, Role
+from adapters.api_keys import TENANT, Role
+from adapters.key_ring import KeyRing
 from adapters.service_address import PREFIX, LocalKey
 from api.forwarding import TrustedProxies, sign
 from core.errors import ForbiddenError, MalformedError, UnauthorizedError
@@ -66,7 +67,7 @@ class Guard:
 
     def __init__(
         self,
-        grants: Mapping[str, Grant],
+        keys: KeyRing,
         signer: URLSigner,
         *,
         open_to_all: bool = False,
@@ -75,8 +76,7 @@ class Guard:
         local: LocalKey | None = None,
     ) -> None:
         """Accept `local`, the key in the data folder, for any tenant."""
-        self._grants = grants
-        self._one_tenant = len({grant.tenant for grant in grants.values()} - {EVERY_TENANT}) == 1
+        self._keys = keys
         self._signer = signer
         self._open_to_all = open_to_all
         self._proxies = proxies
@@ -108,7 +108,7 @@ class Guard:
         key = token.strip() if scheme.lower() == "bearer" else ""
         if key.startswith(PREFIX):
             return self._local_caller(connection, key)
-        if self._grants:
+        if self._keys.required:
             return self._keyed_caller(key)
         self._check_own_machine(connection)
         return Caller("default", "admin", whole=True)
@@ -183,12 +183,15 @@ class Guard:
         if not key:
             raise UnauthorizedError("send Authorization: Bearer KEY", field="Authorization")
         # The time that a look-up takes reveals digests at most, and no key.
-        grant = self._grants.get(hashlib.sha256(key.encode()).hexdigest())
+        grant = self._keys.current().get(hashlib.sha256(key.encode()).hexdigest())
         if grant is None:
-            raise UnauthorizedError("this key is not one of SEENIT_API_KEYS", field="Authorization")
+            raise UnauthorizedError(
+                "this key is not one of the service's (SEENIT_API_KEYS, SEENIT_API_KEYS_FILE)",
+                field="Authorization",
+            )
         if grant.name:
             structlog.contextvars.bind_contextvars(key=grant.name)
-        whole = grant.role == "operator" or (grant.role == "admin" and self._one_tenant)
+        whole = grant.role == "operator" or (grant.role == "admin" and self._keys.one_tenant)
         return Caller(grant.tenant, grant.role, whole=whole)
 
 

@@ -66,7 +66,8 @@ def _look(data: str | None, model: str | None) -> Iterator[DoctorFinding]:
         says = error.detail if isinstance(error, SettingsError) else str(error)
         yield DoctorFinding(name="settings", state="missing", says=says)
         return
-    yield from checked("settings", partial(_settings, read))
+    yield from checked("settings", _settings)
+    yield from checked("keys", partial(_keys, read))
     yield from checked("formats", partial(_formats, read.formats))
     yield from checked("decoder", partial(_decoder, read))
     yield from checked("data", partial(_folder, read.data), "--data")
@@ -204,14 +205,32 @@ def _database() -> DoctorFinding:
     )
 
 
-def _settings(read: Settings) -> DoctorFinding:
+def _settings() -> DoctorFinding:
     from adapters import settings
 
     given = [name for name in settings.names() if os.environ.get(name)]
-    keys = f"{len(read.keys)} API keys" if read.keys else "no API keys: loopback only"
-    return DoctorFinding(
-        name="settings", state="ok", says=f"{', '.join(given) or 'all by default'}; {keys}"
-    )
+    return DoctorFinding(name="settings", state="ok", says=", ".join(given) or "all by default")
+
+
+def _keys(read: Settings) -> DoctorFinding:
+    """Report how many keys of each role there are, and who can read the file of them."""
+    from adapters.api_keys import in_words
+
+    ring = read.key_ring()
+    says = in_words(ring.current().values()) if ring.required else "none: loopback only"
+    if read.allow_unauthenticated and not ring.required:
+        says = "none: every address is answered"
+    file = read.api_keys_file
+    if file is None:
+        return DoctorFinding(name="keys", state="ok", says=says)
+    says = f"{says}; {file} is read again when it changes"
+    text = file.read_text(encoding="utf-8-sig")
+    hashed = text.count("sha256:") >= len(ring.current()) - len(read.keys)
+    if file.stat().st_mode & 0o004 and not hashed:
+        remedy = "chmod o-r, or write sha256: and the hashes in place of the keys"
+        says = f"{says}; every user of this machine can read its keys"
+        return DoctorFinding(name="keys", state="absent", says=says, remedy=remedy)
+    return DoctorFinding(name="keys", state="ok", says=says)
 
 
 def _decoder(read: Settings) -> DoctorFinding:

@@ -119,7 +119,12 @@ def beside(
     """
     key = secrets.token_urlsafe(32)
     own = read.model_copy(
-        update={"host": "127.0.0.1", "port": 0, "api_keys": SecretStr(f"{key}:{tenant}:admin")}
+        update={
+            "host": "127.0.0.1",
+            "port": 0,
+            "api_keys": SecretStr(f"{key}:{tenant}:admin"),
+            "api_keys_file": None,
+        }
     )
     up = threading.Event()
     connected = holding(own) if asked is None else reading(own, tenant, asked)

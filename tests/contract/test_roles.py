@@ -13,6 +13,7 @@ from litestar.routes import HTTPRoute
 from litestar.testing import TestClient
 
 from adapters.api_keys import Role
+from adapters.key_ring import KeyRing
 from adapters.service_address import LocalKey
 from api.app import create_app
 from api.auth import Guard
@@ -184,7 +185,7 @@ def test_a_route_without_a_role_is_closed() -> None:
     async def forgotten() -> str:
         return "open"
 
-    guard = Guard({}, None)  # type: ignore[arg-type]  # it signs nothing
+    guard = Guard(KeyRing({}), None)  # type: ignore[arg-type]  # it signs nothing
     with TestClient(Litestar([forgotten], guards=[guard])) as opened:
         assert opened.get("/forgotten").status_code == 500
         assert opened.options("/forgotten").status_code == 204
