@@ -8,7 +8,7 @@ or on removed pictures.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,12 +26,12 @@ from core.fingerprint.visual_words import (
 from core.matching.hough_voting import (
     SHARED,
     Ballot,
+    Contest,
     Ints,
     VotePairs,
     distinct_from_last,
-    promising,
+    elect,
     sifted,
-    tally,
 )
 from core.types import Features
 
@@ -157,11 +157,14 @@ class InvertedIndex:
         idf of these words; pictures without votes are left out; ties come in the order of rows.
         """
         best: dict[int, Ballot] = {}
-        for way in query_sketches(features):
-            for slot, count in self._ask(way):
-                if slot not in best or count > best[slot].votes:
+        ways = query_sketches(features)
+        met = [self._candidates(way) for way in ways]
+        votes = elect([contest for _, contest in met])
+        for way, (slots, _), counts in zip(ways, met, votes, strict=True):
+            for slot, count in zip(slots.tolist(), counts.tolist(), strict=True):
+                if count and (slot not in best or count > best[slot].votes):
                     best[slot] = Ballot(count, way.mirrored, way.negative)
-        found = [FoundRow(int(self._rows[slot]), won) for slot, won in best.items() if won.votes]
+        found = [FoundRow(int(self._rows[slot]), won) for slot, won in best.items()]
         return sorted(found, key=lambda one: (-one.ballot.votes, one.row))[:top]
 
     def dump(self) -> Arrays:
@@ -235,8 +238,8 @@ class InvertedIndex:
         """Rebuild the index from the pictures that remain."""
         self.__dict__.update(InvertedIndex.load(self.dump()).__dict__)
 
-    def _ask(self, way: QuerySketch) -> Iterator[tuple[int, int]]:
-        """Yield slots and their votes in one direction."""
+    def _candidates(self, way: QuerySketch) -> tuple[Ints, Contest]:
+        """Return the slots of pictures that share words with one way of a query, to be elected."""
         met = self._meet(way)
         pairs = sifted(met.slots, met.ours, met.theirs)
         # The pairs are sorted by slot, and stay so under the numbers of the slots.
@@ -254,9 +257,7 @@ class InvertedIndex:
         )
         slots = slots[chosen]
         stored = [one for one in map(self._sketches.__getitem__, slots.tolist()) if one is not None]
-        slots = slots[promising(way.sketch, stored, pairs)]
-        stored = [one for one in map(self._sketches.__getitem__, slots.tolist()) if one is not None]
-        return zip(slots.tolist(), tally(way.sketch, stored).tolist(), strict=True)
+        return slots, Contest(way.sketch, stored, pairs)
 
     def _meet(self, way: QuerySketch) -> _Met:
         """Return every posting of the words of a query, except common ones."""
