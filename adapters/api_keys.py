@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator
@@ -20,18 +21,37 @@ _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _HASH = "sha256:"
 _DIGEST = re.compile(r"[0-9a-fA-F]{64}")
 _FORM = "KEY:tenant:role or KEY:tenant:role:name"
-_LISTED = "a JSON list of objects with key, tenant, role and, if wanted, name"
-_MEMBERS = frozenset({"key", "tenant", "role", "name"})
+_LISTED = "a JSON list of objects with key, tenant, role and, if wanted, name and rate_limit"
+_MEMBERS = frozenset({"key", "tenant", "role", "name", "rate_limit"})
+_RATE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)/([sm])(?::([0-9]{1,9}))?")
 
 Role = Literal["read", "write", "moderate", "admin", "operator"]
 
 
+class RateLimit(NamedTuple):
+    """Requests that a key may send: `burst` at once, and then so many a second."""
+
+    per_second: float
+    burst: float
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        rate = self.per_second
+        each = f"{rate:g} requests a second" if rate >= 1 else f"{rate * 60:g} requests a minute"
+        return f"{each}, at most {self.burst:g} at once"
+
+
+UNLIMITED = RateLimit(math.inf, math.inf)
+
+
 class Grant(NamedTuple):
-    """Tenant and role that an API key opens, and the key's name in the log."""
+    """Tenant and role that an API key opens, the key's name in the log, and its own limit."""
 
     tenant: str
     role: Role
     name: str = ""
+    limit: RateLimit | None = None
+    """None: the one of the settings."""
 
 
 class _Written(NamedTuple):
@@ -40,7 +60,8 @@ class _Written(NamedTuple):
     key: str
     tenant: str
     role: Any
-    name: str
+    name: str = ""
+    limit: str = ""
 
 
 def grants(text: str) -> dict[str, Grant]:
@@ -61,6 +82,23 @@ def grants(text: str) -> dict[str, Grant]:
     if text and not found:
         raise ValueError("it is set and names no key: write KEY:tenant:role, or leave it unset")
     return found
+
+
+def rate_limit(text: str) -> RateLimit:
+    """Return the limit that a text such as 10/s, 600/m or 10/s:50 names. Raise ValueError.
+
+    Unless it names a burst, that is the number itself. An empty text and `none` are no limit.
+    """
+    if text.strip() in ("", "none"):
+        return UNLIMITED
+    found = _RATE.fullmatch(text.strip())
+    if found is None:
+        raise ValueError("must be a rate such as 10/s, 600/m or 10/s:50, or none")
+    number, unit, burst = found.groups()
+    rate, most = float(number), float(burst or math.ceil(float(number)))
+    if not rate or most < 1:
+        raise ValueError("must allow a request: the rate over 0 and the burst at least 1")
+    return RateLimit(rate / (60 if unit == "m" else 1), most)
 
 
 def in_words(found: Collection[Grant]) -> str:
@@ -98,7 +136,11 @@ def _grant(place: int, part: _Written) -> Grant:
         raise ValueError(f"the tenant of key {place} is not 1 to 64 of a-z, 0-9 and -")
     if part.name and not _NAME.fullmatch(part.name):
         raise ValueError(f"the name of key {place} is not 1 to 64 of A-Z, a-z, 0-9, ., _ and -")
-    return Grant(part.tenant, part.role, part.name)
+    try:
+        limit = rate_limit(part.limit) if part.limit else None
+    except ValueError as error:
+        raise ValueError(f"the rate_limit of key {place} {error}") from None
+    return Grant(part.tenant, part.role, part.name, limit)
 
 
 def _from_list(text: str) -> Iterator[_Written]:
@@ -108,7 +150,7 @@ def _from_list(text: str) -> Iterator[_Written]:
         begin = _HASH if part.startswith(_HASH) else ""
         match part.removeprefix(begin).split(":"):
             case [key, tenant, role]:
-                yield _Written(begin + key, tenant, role, "")
+                yield _Written(begin + key, tenant, role)
             case [key, tenant, role, name]:
                 yield _Written(begin + key, tenant, role, name)
             case _:
@@ -125,4 +167,5 @@ def _from_json(text: str) -> list[_Written]:
 def _from_object(one: dict[str, Any]) -> _Written:
     if one.keys() - _MEMBERS:
         raise ValueError
-    return _Written(str(one["key"]), str(one["tenant"]), one["role"], str(one.get("name", "")))
+    name, limit = str(one.get("name", "")), str(one.get("rate_limit", ""))
+    return _Written(str(one["key"]), str(one["tenant"]), one["role"], name, limit)

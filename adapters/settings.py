@@ -152,7 +152,8 @@ class Settings(BaseSettings):
     )
     api_keys: SecretStr = Field(
         SecretStr(""),
-        description="KEY:tenant:role[:name],… or a JSON list of {key, tenant, role, name}; "
+        description="KEY:tenant:role[:name],… or a JSON list of {key, tenant, role, name, "
+        "rate_limit}; "
         "each key at least 16 characters, or sha256: and its hash in hex; "
         "roles: read, write, moderate, admin, and operator for the tenant *.",
     )
@@ -160,6 +161,11 @@ class Settings(BaseSettings):
         None,
         description="File of further keys, one on a line or a JSON list, read again when it "
         "changes.",
+    )
+    rate_limit: str = Field(
+        "",
+        description="Requests of one key to one API process, such as 10/s, 600/m, or 10/s:50 for "
+        "up to 50 at once; unset: no limit. A key's own is its rate_limit in a JSON list.",
     )
     url: str = Field(
         "",
@@ -177,7 +183,8 @@ class Settings(BaseSettings):
     trusted_proxy: str = Field(
         "",
         description="Addresses or networks of proxies, such as 127.0.0.1,10.0.0.0/8: their "
-        "X-Forwarded-Proto counts, and without keys only they may forward requests.",
+        "X-Forwarded-Proto and X-Forwarded-For count, and without keys only they may forward "
+        "requests.",
     )
 
     egress_allow: Annotated[tuple[Network, ...], NoDecode] = Field(
@@ -304,6 +311,12 @@ class Settings(BaseSettings):
         if url and (not named or parts.path.strip("/") or parts.query or parts.fragment):
             raise ValueError("must be http://HOST:PORT or https://HOST:PORT, without a path")
         return url
+
+    @field_validator("rate_limit", mode="after")
+    @classmethod
+    def _rate(cls, text: str) -> str:
+        api_keys.rate_limit(text)
+        return text
 
     @field_validator("formats", mode="before")
     @classmethod

@@ -14,6 +14,7 @@ from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler
 
+from adapters import api_keys
 from adapters.service_address import LocalKey
 from adapters.wiring import Services, budget
 from api.auth import Guard, caller_of
@@ -140,6 +141,7 @@ def _guard(services: Services, proxies: TrustedProxies, local: LocalKey | None) 
         proxies=proxies,
         public_url=settings.public_url,
         local=local,
+        limit=api_keys.rate_limit(settings.rate_limit),
     )
 
 

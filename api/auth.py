@@ -21,10 +21,12 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi.spec import SecurityRequirement
 
-from adapters.api_keys import TENANT, Role
+from adapters.api_keys import TENANT, UNLIMITED, RateLimit, Role
 from adapters.key_ring import KeyRing
 from adapters.service_address import PREFIX, LocalKey
 from api.forwarding import TrustedProxies, sign
+from api.rate_limits import GuessThrottle, KeyLimits
+from core.client_network import client_network
 from core.errors import ForbiddenError, MalformedError, UnauthorizedError
 from core.filters import SHOWN
 from core.storage.signed_urls import URLSigner
@@ -74,17 +76,24 @@ class Guard:
         proxies: TrustedProxies = TrustedProxies(()),  # noqa: B008 - a value that never changes
         public_url: str = "",
         local: LocalKey | None = None,
+        limit: RateLimit = UNLIMITED,
     ) -> None:
-        """Accept `local`, the key in the data folder, for any tenant."""
+        """Accept `local`, the data folder's key, for any tenant; others have `limit` by default."""
         self._keys = keys
         self._signer = signer
         self._open_to_all = open_to_all
         self._proxies = proxies
         self._public_url = public_url
         self._local = local
+        self._limit = limit
+        self._limits = KeyLimits()
+        self._guesses = GuessThrottle()
 
     async def __call__(self, connection: Connection, handler: BaseRouteHandler) -> None:
-        """Let the caller in, or raise UnauthorizedError, ForbiddenError, MalformedError."""
+        """Let the caller in.
+
+        Raise UnauthorizedError, ForbiddenError, MalformedError, RateLimitedError.
+        """
         if connection.scope.get("method") == "OPTIONS":
             return  # the framework's own, which names the methods of the path
         needed: Role | None = handler.opt["role"]
@@ -106,10 +115,15 @@ class Guard:
         """Return the caller that a key names, or the machine's own without keys."""
         scheme, _, token = connection.headers.get("authorization", "").partition(" ")
         key = token.strip() if scheme.lower() == "bearer" else ""
-        if key.startswith(PREFIX):
-            return self._local_caller(connection, key)
-        if self._keys.required:
-            return self._keyed_caller(key)
+        try:
+            if key.startswith(PREFIX):
+                return self._local_caller(connection, key)
+            if self._keys.required:
+                return self._keyed_caller(key)
+        except UnauthorizedError:
+            if key:
+                self._guesses.count(client_network(self._proxies.client(connection.scope)))
+            raise
         self._check_own_machine(connection)
         return Caller("default", "admin", whole=True)
 
@@ -183,7 +197,8 @@ class Guard:
         if not key:
             raise UnauthorizedError("send Authorization: Bearer KEY", field="Authorization")
         # The time that a look-up takes reveals digests at most, and no key.
-        grant = self._keys.current().get(hashlib.sha256(key.encode()).hexdigest())
+        digest = hashlib.sha256(key.encode()).hexdigest()
+        grant = self._keys.current().get(digest)
         if grant is None:
             raise UnauthorizedError(
                 "this key is not one of the service's (SEENIT_API_KEYS, SEENIT_API_KEYS_FILE)",
@@ -191,6 +206,7 @@ class Guard:
             )
         if grant.name:
             structlog.contextvars.bind_contextvars(key=grant.name)
+        self._limits.take(digest, grant.limit or self._limit)
         whole = grant.role == "operator" or (grant.role == "admin" and self._keys.one_tenant)
         return Caller(grant.tenant, grant.role, whole=whole)
 

@@ -6,8 +6,9 @@ tunnel, a web server) would pass on requests from anywhere; its headers show it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any, NamedTuple
 
 _BEGIN = (
@@ -59,6 +60,9 @@ _NAMED = frozenset(
 )
 """Headers that proxies, load balancers, CDNs and tunnels add, beside those of `_BEGIN`."""
 
+_PORT = re.compile(r"^\[?([0-9.]+|(?<=\[)[^\]]+)\]?(?::\d+)?$")
+"""An IPv4 address, or an IPv6 one in brackets, as some proxies write them: with a port."""
+
 Network = IPv4Network | IPv6Network
 
 
@@ -76,10 +80,29 @@ class TrustedProxies(NamedTuple):
         host, port = scope.get("client") or ("", 0)
         if not port:
             return False
-        try:
-            address = ip_address(host)
-        except ValueError:
-            return False
+        address = _address(host)
+        return address is not None and self._named(address)
+
+    def client(self, scope: Any) -> str:  # noqa: ANN401 - as above
+        """Return the caller's address: the peer's, or the one that trusted proxies report.
+
+        Each proxy adds its peer at the end of X-Forwarded-For, so the last address that is no
+        trusted proxy counts; those before it are the caller's own invention.
+        """
+        found = str((scope.get("client") or ("", 0))[0])
+        if not self.trust(scope):
+            return found
+        sent = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+        for hop in reversed(b",".join(sent).decode("latin-1").split(",")):
+            address = _address(_PORT.sub(r"\1", hop.strip()))
+            if address is None:
+                break
+            found = str(address)
+            if not self._named(address):
+                break
+        return found
+
+    def _named(self, address: IPv4Address | IPv6Address) -> bool:
         mapped = getattr(address, "ipv4_mapped", None)
         return any((mapped or address) in network for network in self.networks)
 
@@ -99,3 +122,10 @@ def sign(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
         if known in _NAMED or known.startswith(_BEGIN):
             return known
     return None
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None

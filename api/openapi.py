@@ -45,7 +45,7 @@ _HEADERS: dict[str, Document] = {
     },
     "WWW-Authenticate": {"description": "The scheme of the key.", "schema": {"type": "string"}},
 }
-_HEADERS_OF = {"401": "WWW-Authenticate", "503": "Retry-After"}
+_HEADERS_OF = {"401": "WWW-Authenticate", "429": "Retry-After", "503": "Retry-After"}
 """Headers by status, beside those that a route documents itself."""
 
 

@@ -36,6 +36,7 @@ from core.errors import (
     MalformedError,
     MissingError,
     PendingError,
+    RateLimitedError,
     SeenitError,
     TooLargeError,
     UnauthorizedError,
@@ -72,6 +73,16 @@ class MethodError(SeenitError):
     status = 405
 
 
+ALWAYS = (
+    MalformedError,
+    UnauthorizedError,
+    ForbiddenError,
+    RateLimitedError,
+    UnavailableError,
+    LogCorruptError,
+    CorruptError,
+)
+"""Errors of every route that takes a key."""
 FILE_ERRORS = (TooLargeError, UnsupportedError, BrokenError, DecoderKilledError, BusyError)
 """Errors of routes that decode a file while the caller waits."""
 
@@ -134,8 +145,7 @@ def refusing(error: SeenitError) -> ASGIApp:
 
 def documented(*kinds: type[SeenitError]) -> dict[int, ResponseSpec]:
     """Return the response specs of a route's errors, with those of every route with a key."""
-    always = (MalformedError, UnauthorizedError, ForbiddenError, UnavailableError)
-    return errors(*always, LogCorruptError, CorruptError, *kinds)
+    return errors(*ALWAYS, *kinds)
 
 
 def errors(*kinds: type[SeenitError]) -> dict[int, ResponseSpec]:
@@ -209,7 +219,7 @@ def _mismatch(request: Requested, key: str) -> MalformedError:
 def _headers(error: SeenitError) -> dict[str, str]:
     if isinstance(error, UnauthorizedError):
         return {"WWW-Authenticate": 'Bearer realm="seenit"'}
-    if isinstance(error, (UnavailableError, LogCorruptError)):
+    if isinstance(error, UnavailableError | LogCorruptError | RateLimitedError):
         return {"Retry-After": str(error.after)}
     return {}
 

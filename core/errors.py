@@ -16,6 +16,7 @@ SeenitError
 │   └── BrokenError            422  the picture cannot be decoded
 │       ├── DecoderKilledError 422  it crashed or stalled its decoder
 │       └── PoisonError        422  workers died each time it was their only picture
+├── RateLimitedError           429  too many requests or wrong keys: retry later
 ├── UnavailableError           503  a part is down: try again later
 │   ├── EmbedderUnavailableError    no model for the requested space
 │   ├── StoreUnavailableError       the blob store does not answer
@@ -35,6 +36,7 @@ SeenitError
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -189,6 +191,21 @@ class PoisonError(BrokenError):
 
     type = "set-aside"
     title = "Set aside"
+
+
+class RateLimitedError(SeenitError):
+    """Too many requests of one key, or too many wrong keys from one address; retry later."""
+
+    type = "rate-limited"
+    title = "Too many requests"
+    status = 429
+    retryable = True
+
+    def __init__(self, detail: str, *, after: float = 1.0, field: str | None = None) -> None:
+        """`after` is the number of seconds until the next request is answered."""
+        super().__init__(detail, field=field)
+        self.after = max(1, math.ceil(after))
+        """Value of Retry-After, in seconds."""
 
 
 class UnavailableError(SeenitError):

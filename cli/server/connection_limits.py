@@ -7,11 +7,11 @@ refused (408). A connection whose request is complete is never closed for anothe
 
 from __future__ import annotations
 
-import ipaddress
 from collections import Counter
 from collections.abc import Iterator
 from typing import Literal, Protocol
 
+from core.client_network import client_network
 from core.errors import RequestTimeoutError, SeenitError, UnavailableError
 
 Phase = Literal["head", "idle", "body", "answer"]
@@ -120,16 +120,18 @@ class ConnectionLimits:
         self._held[held] = place
         if place.phase not in _COUNTED:
             return
-        network = _network(held.address)
+        network = client_network(held.address)
         self._addresses[network] += 1
         if self._addresses[network] > self._per_address:
-            self._close(next(one for one in self._yielding() if _network(one.address) == network))
+            self._close(
+                next(one for one in self._yielding() if client_network(one.address) == network)
+            )
 
     def _leave(self, held: Held) -> None:
         place = self._held.pop(held, None)
         if place is None or place.phase not in _COUNTED:
             return
-        network = _network(held.address)
+        network = client_network(held.address)
         self._addresses[network] -= 1
         if not self._addresses[network]:
             del self._addresses[network]
@@ -158,15 +160,3 @@ def _reads(held: Held, place: _Place, now: float) -> bool:
     if unsent == 0 or unsent != place.left:
         place.left, place.since = unsent, now
     return now - place.since <= READ_SECONDS
-
-
-def _network(address: str) -> str:
-    """Return the address that one client has: of IPv6 the half that it is given as a whole."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv4Address):
-        return address
-    mapped = parsed.ipv4_mapped
-    return str(mapped or ipaddress.IPv6Address(int(parsed) >> 64 << 64))

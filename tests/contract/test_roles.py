@@ -15,6 +15,7 @@ from litestar.testing import TestClient
 from adapters.api_keys import Role
 from adapters.key_ring import KeyRing
 from adapters.service_address import LocalKey
+from api import rate_limits
 from api.app import create_app
 from api.auth import Guard
 from tests.doubles.small_service import Service
@@ -166,9 +167,10 @@ def test_a_role_opens_what_it_may(client: TestClient[Litestar], role: Role) -> N
     ],
 )
 def test_a_missing_or_unknown_key_answers_401(
-    client: TestClient[Litestar], header: str | None
+    client: TestClient[Litestar], header: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On every route that takes one, before anything else is looked at."""
+    monkeypatch.setattr(rate_limits, "FREE", 10_000)
     headers = {} if header is None else {"Authorization": header.encode("latin-1")}
     for method, path in KEYED:
         response = client.request(method, url_of(path), headers=headers)  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from hashlib import sha256
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from adapters import settings
-from adapters.api_keys import Grant
+from adapters.api_keys import UNLIMITED, Grant, RateLimit, rate_limit
 from core.errors import SettingsError
 from core.types import Limits
 
@@ -27,7 +28,7 @@ HUSH = "hush-hush-hush-hush"
 WEAK = "and at least 16 are needed: `openssl rand -hex 32` makes a good one"
 
 
-LISTED = "not a JSON list of objects with key, tenant, role and, if wanted, name"
+LISTED = "not a JSON list of objects with key, tenant, role and, if wanted, name and rate_limit"
 
 
 def digest(key: str) -> str:
@@ -286,6 +287,38 @@ def test_egress_networks_are_networks() -> None:
     for wrong in ("10.0.0.1/8", "intranet", "10.0.0.0/33"):
         with pytest.raises(SettingsError, match=f"SEENIT_EGRESS_ALLOW.*{wrong}"):
             settings.load(egress_allow=f"::1,{wrong}")
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        ("10/s", RateLimit(10, 10)),
+        ("600/m", RateLimit(10, 600)),
+        ("0.5/s", RateLimit(0.5, 1)),
+        (" 10/s:50 ", RateLimit(10, 50)),
+        ("none", UNLIMITED),
+        ("", UNLIMITED),
+    ],
+)
+def test_a_rate_limit_is_a_number_a_second_or_minute(text: str, limit: RateLimit) -> None:
+    """With a burst, or the number itself; a key has its own in a JSON list."""
+    assert rate_limit(settings.load(rate_limit=text).rate_limit) == limit
+    one = {"key": HUSH, "tenant": "a", "role": "read", "rate_limit": text}
+    (grant,) = settings.load(api_keys=json.dumps([one])).keys.values()
+    assert grant.limit == (limit if text else None)
+
+
+@pytest.mark.parametrize(
+    "wrong", ["10", "s", "-1/s", "10/h", "1e3/s", "0/s", "1/s:0", "10/s:", "٣/s"]
+)
+def test_a_rate_that_is_none_is_refused(wrong: str) -> None:
+    """By the setting and for a key, whose place is named."""
+    with pytest.raises(SettingsError, match="SEENIT_RATE_LIMIT: must "):
+        settings.load(rate_limit=wrong)
+    one = {"key": HUSH, "tenant": "a", "role": "read", "rate_limit": wrong}
+    with pytest.raises(SettingsError, match="the rate_limit of key 1 must ") as refused:
+        settings.load(api_keys=json.dumps([one]))
+    assert "hush" not in refused.value.detail
 
 
 def test_trusted_proxies_are_networks() -> None:

@@ -40,3 +40,30 @@ def test_a_scheme_is_told_once(told: list[bytes]) -> None:
     headers = [(b"x-forwarded-proto", one) for one in told]
     scope = {"client": ("127.0.0.1", 1), "scheme": "http", "headers": headers}
     assert TRUSTED.scheme(scope) == "http"
+
+
+@pytest.mark.parametrize(
+    ("peer", "told", "client"),
+    [
+        (("192.0.2.1", 1), [b"198.51.100.1"], "192.0.2.1"),
+        (("10.0.0.1", 1), [], "10.0.0.1"),
+        (("10.0.0.1", 1), [b""], "10.0.0.1"),
+        (("10.0.0.1", 1), [b"198.51.100.1"], "198.51.100.1"),
+        (("10.0.0.1", 1), [b"198.51.100.1:443"], "198.51.100.1"),
+        (("10.0.0.1", 1), [b"[2a00:1::7]:443"], "2a00:1::7"),
+        (("10.0.0.1", 1), [b"2a00:1::7"], "2a00:1::7"),
+        (("10.0.0.1", 1), [b"203.0.113.5, 198.51.100.1"], "198.51.100.1"),
+        (("10.0.0.1", 1), [b"203.0.113.5", b"198.51.100.1, 10.0.0.2"], "198.51.100.1"),
+        (("10.0.0.1", 1), [b"10.0.0.3, ::ffff:10.0.0.2"], "10.0.0.3"),
+        (("10.0.0.1", 1), [b"203.0.113.5, unknown"], "10.0.0.1"),
+        (("10.0.0.1", 1), [b"203.0.113.5, \xff, 10.0.0.2"], "10.0.0.2"),
+        (("10.0.0.1", 0), [b"198.51.100.1"], "10.0.0.1"),
+        (None, [b"198.51.100.1"], ""),
+    ],
+)
+def test_the_last_address_that_is_no_proxy_is_the_clients(
+    peer: tuple[str, int] | None, told: list[bytes], client: str
+) -> None:
+    """A caller may write any address before it; an untrusted peer is the client itself."""
+    headers = [(b"x-forwarded-for", one) for one in told]
+    assert TRUSTED.client({"client": peer, "headers": headers}) == client

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from litestar import Litestar
 from litestar.testing import TestClient
 
 from adapters.service_address import PATH, LocalKey
 from api.app import create_app
 from tests.doubles.small_service import Service
+from tests.unit.api.calls import app_for
 
 LOCAL = LocalKey.new()
 
@@ -25,32 +24,18 @@ def on_this_machine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[
     service.close()
 
 
-def local_app(service: Service, peer: str, key: LocalKey | None = LOCAL) -> Litestar:
-    """Return the app of a service with a local key, whose requests come from one address."""
-    app = create_app(service, key)
-    whole = app.asgi_handler
-
-    async def handler(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
-        if scope["type"] == "http":
-            scope["client"] = (peer, 50_000)
-        await whole(scope, receive, send)
-
-    app.asgi_handler = handler
-    return app
-
-
 def ask(
     service: Service, token: str, peer: str = "127.0.0.1", own: str = "127.0.0.1", **headers: str
 ) -> int:
     """Return the status of a tenant's counts, requested by `peer` at an address of the service."""
-    with TestClient(local_app(service, peer), base_url=f"http://{own}:80") as client:
+    with TestClient(app_for(service, peer, LOCAL), base_url=f"http://{own}:80") as client:
         sent = {"Authorization": f"Bearer {token}", **headers}
         return client.get("/v1/stats", headers=sent).status_code
 
 
 def test_the_local_key_opens_any_tenant(on_this_machine: Service) -> None:
     """Its role opens what belongs to the whole service as well."""
-    with TestClient(local_app(on_this_machine, "127.0.0.1")) as client:
+    with TestClient(app_for(on_this_machine, "127.0.0.1", LOCAL)) as client:
         for tenant in ("a", "b"):
             headers = {"Authorization": f"Bearer {LOCAL.token(tenant)}"}
             assert client.get("/v1/stats", headers=headers).status_code == 200
@@ -61,7 +46,7 @@ def test_a_local_key_of_another_start_is_refused(on_this_machine: Service) -> No
     """It is refused without API keys too: the request would be answered for another tenant."""
     assert ask(on_this_machine, LocalKey.new().token("a")) == 401
     assert ask(on_this_machine, LOCAL.token("a").replace(":a", ":A")) == 401
-    with TestClient(local_app(on_this_machine, "127.0.0.1", None)) as client:
+    with TestClient(app_for(on_this_machine, "127.0.0.1")) as client:
         headers = {"Authorization": f"Bearer {LOCAL.token('a')}"}
         assert client.get("/v1/stats", headers=headers).status_code == 401
 
@@ -92,7 +77,7 @@ def test_the_local_key_is_not_taken_through_a_proxy(on_this_machine: Service) ->
 
 def test_a_service_proves_that_it_knows_the_local_key(on_this_machine: Service) -> None:
     """The proof is an HMAC of the nonce; without a local key there is no such route."""
-    with TestClient(local_app(on_this_machine, "127.0.0.1")) as client:
+    with TestClient(app_for(on_this_machine, "127.0.0.1", LOCAL)) as client:
         told = client.get(PATH, params={"nonce": "0" * 32}).json()
         assert told == {"proof": LOCAL.proof("0" * 32), "starting": False}
         assert client.get(PATH).status_code == 400
@@ -103,7 +88,7 @@ def test_a_service_proves_that_it_knows_the_local_key(on_this_machine: Service) 
 def test_a_service_proves_nothing_to_another_machine(on_this_machine: Service) -> None:
     """A program there, at the address in a shared data folder, could pass the proof on."""
     asked = {"nonce": "0" * 32}
-    with TestClient(local_app(on_this_machine, "192.0.2.8")) as client:
+    with TestClient(app_for(on_this_machine, "192.0.2.8", LOCAL)) as client:
         assert client.get(PATH, params=asked).status_code == 403
-    with TestClient(local_app(on_this_machine, "127.0.0.1")) as client:
+    with TestClient(app_for(on_this_machine, "127.0.0.1", LOCAL)) as client:
         assert client.get(PATH, params=asked, headers={"Via": "1.1 x"}).status_code == 403

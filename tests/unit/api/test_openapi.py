@@ -71,7 +71,7 @@ def test_operation_ids_say_what_they_do(document: dict[str, Any]) -> None:
 
 
 def test_answers_have_headers_with_schemas(document: dict[str, Any]) -> None:
-    """Every answer names the id of its request, every 503 when to come back."""
+    """Every answer names the id of its request, every 429 and 503 when to come back."""
     shared = document["components"]["headers"]
     assert all("schema" in header for header in shared.values())
     for _, operation in operations(document):
@@ -79,7 +79,7 @@ def test_answers_have_headers_with_schemas(document: dict[str, Any]) -> None:
             for header in answer["headers"].values():
                 assert header.keys() & {"schema", "$ref"}
             assert "X-Request-ID" in answer["headers"]
-            assert ("Retry-After" in answer["headers"]) is (status == "503")
+            assert ("Retry-After" in answer["headers"]) is (status in ("429", "503"))
 
 
 def test_head_answers_without_a_body(document: dict[str, Any]) -> None:
