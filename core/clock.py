@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 
 def now() -> str:
@@ -21,6 +21,11 @@ def parse(text: str) -> datetime:
     if at.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone")
     return at.astimezone(UTC)
+
+
+def next_after(text: str) -> str:
+    """Return the stamp one millisecond after another, the shortest step."""
+    return stamp(parse(text) + timedelta(milliseconds=1))
 
 
 def seconds_since(text: str) -> float:

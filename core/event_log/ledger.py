@@ -215,8 +215,15 @@ class Ledger:
         return self._append(tail, entry)
 
     def _entry(self, tail: LogTail, source: SettleSource, claims: Sequence[Claim]) -> Entry:
-        """Return an entry of as many jobs as it holds, each decided after those before it."""
+        """Return an entry of as many jobs as it holds, each decided after those before it.
+
+        Its time is not before that of any earlier entry. If this clock was set back, or another's
+        was ahead, its jobs count as accepted at that time, so that lists show them as the newest.
+        """
         seq, at = tail.head + 1, self._now()
+        fallen = at < tail.at
+        if fallen:
+            at = clock.next_after(tail.at)
         batch = OverlayLayer()
         view = IndexView(source, (batch, tail.layer))
         operations: list[Operation] = []
@@ -224,6 +231,9 @@ class Ledger:
         for claim in claims:
             if claim.job.job_id in batch.outcomes:
                 continue
+            job = claim.job
+            if fallen and job.accepted_at < at:
+                claim = replace(claim, job=replace(job, accepted_at=at))  # noqa: PLW2901
             operation, weight = self._decide(view, claim, TenantNow(seq, states, at))
             if operations and size + weight > _FITS:
                 break

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from core.errors import LogCorruptError
 from core.event_log.decide import laid
 from core.event_log.projector import Objects
-from core.event_log.tail import check, nonce_of
+from core.event_log.tail import check, seen
 from core.index_port import Index
 from core.ports import Log
 
@@ -25,7 +25,7 @@ def replay(log: Log, shelf: Objects, index: Index, tenant: str, until: int) -> I
     Raise LogCorruptError, StoreUnavailableError, IndexUnavailableError.
     """
     seq = index.watermark(tenant)
-    nonce = nonce_of(log, tenant, seq)
+    nonce, _ = seen(log, tenant, seq)
     lost: set[str] = set()
     while seq < until:
         seq += 1

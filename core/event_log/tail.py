@@ -40,6 +40,8 @@ class LogTail(NamedTuple):
     """Nonce of the entry at the head, "" if there is none."""
     entries: tuple[Entry, ...]
     layer: OverlayLayer
+    at: str = ""
+    """Latest time that an entry up to the head bears, "" if there is none."""
 
     @property
     def head(self) -> int:
@@ -64,13 +66,13 @@ class LogTail(NamedTuple):
 
     def plus(self, *entries: Entry) -> LogTail:
         """Append the next entries. Raise LogCorruptError if one does not follow the last."""
-        nonce, layer = self.nonce, self.layer.copy()
+        nonce, at, layer = self.nonce, self.at, self.layer.copy()
         for seq, entry in enumerate(entries, self.head + 1):
             check(self.tenant, entry, seq, nonce)
-            nonce = entry.nonce
+            nonce, at = entry.nonce, max(at, entry.at)
             for operation in entry.operations:
                 apply(layer, operation, entry.seq)
-        return LogTail(self.tenant, self.watermark, nonce, (*self.entries, *entries), layer)
+        return LogTail(self.tenant, self.watermark, nonce, (*self.entries, *entries), layer, at)
 
     def since(self, watermark: int) -> LogTail:
         """Drop the entries at or below a watermark within the tail."""
@@ -79,7 +81,7 @@ class LogTail(NamedTuple):
         for entry in entries:
             for operation in entry.operations:
                 apply(layer, operation, entry.seq)
-        return LogTail(self.tenant, watermark, self.nonce, entries, layer)
+        return LogTail(self.tenant, watermark, self.nonce, entries, layer, self.at)
 
 
 def check(tenant: str, entry: Entry, seq: int, previous: str) -> None:
@@ -92,14 +94,14 @@ def check(tenant: str, entry: Entry, seq: int, previous: str) -> None:
         raise LogCorruptError(f"entry {seq} of {tenant} was written by a newer version")
 
 
-def nonce_of(log: Log, tenant: str, seq: int) -> str:
-    """Return the nonce of an entry that the index holds, "" for 0. Raise LogCorruptError."""
+def seen(log: Log, tenant: str, seq: int) -> tuple[str, str]:
+    """Return nonce and time of an entry that the index holds, "" for 0. Raise LogCorruptError."""
     if not seq:
-        return ""
+        return "", ""
     entry = log.read(tenant, seq)
     if entry is None:
         raise LogCorruptError(f"entry {seq} of {tenant} is gone, and the index has it")
-    return entry.nonce
+    return entry.nonce, entry.at
 
 
 def format_of(operations: Sequence[Operation]) -> int:
@@ -204,8 +206,8 @@ class LogFollower:
 
     def _start(self, tenant: str, watermark: int) -> LogTail:
         """Read all of the tail, and look once for a gap behind its end."""
-        nonce = nonce_of(self._log, tenant, watermark)
-        tail = self._read_on(LogTail(tenant, watermark, nonce, (), OverlayLayer()))
+        nonce, at = seen(self._log, tenant, watermark)
+        tail = self._read_on(LogTail(tenant, watermark, nonce, (), OverlayLayer(), at))
         while self._log.read(tenant, tail.head + 2) is not None:
             longer = self._read_on(tail)
             if longer.head == tail.head:

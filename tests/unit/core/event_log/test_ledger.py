@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from adapters.blobs.directory import DirectoryBlobs
 from adapters.event_log import BlobLog
 from adapters.sqlite_index import SQLiteIndex
-from core import keys
+from core import clock, keys
 from core.errors import IndexUnavailableError, StoreUnavailableError
 from core.event_log.batch_candidates import BatchCandidates
 from core.event_log.decide import Claim
@@ -25,6 +25,7 @@ from core.event_log.projector import Projector
 from core.event_log.replay import replay
 from core.event_log.tail import LogFollower
 from core.evidence import Comparison, Evidence
+from core.index_port import Filters
 from core.matching.candidates import fuse
 from core.matching.decisions import Decisions
 from core.matching.policy import POLICY
@@ -93,7 +94,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     index.close()
 
 
-def opened(blobs: DirectoryBlobs, index: SQLiteIndex) -> Desk:
+def opened(blobs: DirectoryBlobs, index: SQLiteIndex, now: Callable[[], str] = clock.now) -> Desk:
     """Open another process at the same place."""
     shelf = PictureStore(blobs)
     log = BlobLog(blobs)
@@ -109,6 +110,7 @@ def opened(blobs: DirectoryBlobs, index: SQLiteIndex) -> Desk:
         fuse=lambda hits: fuse(hits, POLICY),
         follower=follower,
         projector=projector,
+        now=now,
     )
     return Desk(blobs, index, shelf, ledger, projector)
 
@@ -145,6 +147,36 @@ def test_a_batch_goes_all_the_way(desk: Desk) -> None:
     outcome = desk.index.read_outcomes(TENANT, ["i3"])[0]
     assert outcome is not None
     assert outcome.problem == world.BROKEN
+
+
+def test_a_clock_set_back_hides_nothing_that_is_new(desk: Desk) -> None:
+    """Lists show it first, and a caller that asks for what came after the last one gets it."""
+    hours = iter(("12:00", "12:30", "11:00", "11:00", "11:59", "12:31"))
+    hour = ""
+
+    def settle(name: str) -> None:
+        """Accept and settle one more upload as the clock moves on, or back."""
+        nonlocal hour
+        hour = f"2026-03-01T{next(hours)}:00.000Z"
+        last = list(desk.index.list_records(TENANT, Filters(), 1).records)
+        other = opened(desk.blobs, desk.index, lambda: hour)  # it has read no earlier entry
+        other.settle(replace(upload(name, f"{name[1]}1"), accepted_at=hour))
+        (newest,) = desk.index.list_records(TENANT, Filters(), 1).records
+        assert newest.state.image_id == name
+        for before in last:
+            after = Filters(accepted_after=before.state.accepted_at)
+            (found,) = desk.index.list_records(TENANT, after, 9).records
+            assert found.state.image_id == name
+        (outcome,) = desk.index.list_outcomes(TENANT, None, 1)[0]
+        assert (outcome.job_id, outcome.accepted_at) == (name, newest.state.accepted_at)
+
+    for n in range(6):
+        settle(f"i{n}")
+    entries = [BlobLog(desk.blobs).read(TENANT, seq) for seq in range(1, 7)]
+    times = [entry.at[11:] for entry in entries if entry is not None]
+    assert times == sorted(set(times))
+    assert times[1:5] == ["12:30:00.000Z", "12:30:00.001Z", "12:30:00.002Z", "12:30:00.003Z"]
+    assert times[5] == "12:31:00.000Z"
 
 
 def test_what_was_settled_is_answered_again(desk: Desk) -> None:
