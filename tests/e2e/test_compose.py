@@ -149,17 +149,11 @@ def test_the_images_hold_what_the_wheel_needs_and_nothing_else(tmp_path: Path) -
         place = tmp_path / "source" / name
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes((ROOT / name).read_bytes())
-    (step,) = re.findall(r'RUN python -c "(.+?)"\n', text, re.DOTALL)
-    subprocess.run(
-        [sys.executable, "-c", step.replace("\\\n", "")], cwd=tmp_path / "source", check=True
-    )
-    names = [
-        {re.split(r"[<>=]", line)[0] for line in (tmp_path / "source" / file).read_text().split()}
-        for file in ("api.txt", "worker.txt")
-    ]
-    assert "litestar" in names[0]
-    assert not {"torch", "transformers"} & names[0]
-    assert {"torch", "transformers"} <= names[1]
+    installed = re.findall(r"pip install ([^&\\\n]+)", text)
+    assert len(installed) == 6
+    for command in installed:  # lists by their hashes; torch by its version; the wheel made here
+        hashed = "--only-binary :all: --require-hashes --no-deps -r" in command
+        assert hashed == command.strip().endswith(".txt"), command
     words = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
     subprocess.run(
         [*words, "--wheel-dir", tmp_path / "wheels", tmp_path / "source"], check=True, timeout=90
