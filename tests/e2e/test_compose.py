@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -68,6 +69,31 @@ def test_the_files_are_valid_and_complete(
         used = re.findall(r"\$\{(\w*(?:PASSWORD|KEY|KEYS|SECRET))(\W\W?)", text)
         assert all(how == ":?" for _, how in used), used
         assert not any(value in text for value in SECRETS.values())
+
+
+@pytest.mark.parametrize("files", [FILES[:1], FILES])
+def test_no_service_can_do_more_than_it_needs(tmp_path: Path, files: tuple[str, ...]) -> None:
+    """Read-only but for volumes, without capabilities; only the API is published."""
+    folder = project(tmp_path / "project")
+    services = config(folder, files, "gpu")
+    for name, service in services.items():
+        assert service["read_only"], name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["tmpfs"] == ["/tmp"], name
+        assert not {"privileged", "cap_add", "network_mode", "devices"} & set(service), name
+        assert ("ports" in service) == (name == "api"), name
+        ours = service["command"][0] == "seenit"
+        assert set(service["networks"]) == ({"inside", "outside"} if ours else {"inside"}), name
+    named = [word for file in files for word in ("-f", file)]
+    networks = json.loads(compose(folder, *named, "config", "--format", "json").stdout)["networks"]
+    assert {name: one.get("internal", False) for name, one in networks.items()} == {
+        "inside": True,
+        "outside": False,
+    }
+    stages = (ROOT / "Dockerfile").read_text().split("\nFROM ")[1:]
+    users = {stage.splitlines()[0].split()[-1]: "\nUSER seenit\n" in stage for stage in stages}
+    assert users == {"source": False, "base": False, "api": True, "worker": True}
 
 
 @pytest.mark.parametrize("files", [FILES[:1], FILES])
