@@ -1,6 +1,6 @@
 # Everything a person types. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup env servers demo up test test-hard test-doors lint bench measure evaluate lock clean
+.PHONY: help setup env servers demo up test test-hard test-doors lint audit bench measure evaluate lock clean
 SHELL := /bin/sh
 export PYTHON NEED_GB
 
@@ -34,13 +34,17 @@ test-hard: setup ## the slow attacks: kill -9, races, hostile files; every bench
 test-doors: setup ## third parties' clients and generators against a service; downloads them once
 	@$(bin)/python -m pytest -m doors
 
-lint: setup ## format, rules, prose, length of functions, types and layers
+lint: setup ## format, rules, prose, length of functions, licences, types and layers
 	@$(bin)/ruff format --check .
 	@$(bin)/ruff check .
 	@$(bin)/python scripts/prose.py
 	@$(bin)/python scripts/knots.py
+	@$(bin)/python scripts/licences.py
 	@$(bin)/mypy
 	@$(bin)/lint-imports
+
+audit: setup ## known vulnerabilities of the pinned versions, by pip-audit and osv.dev
+	@scripts/audit $(VENV)
 
 bench: setup ## the speed table, also as out/bench.json; QUICK=1: all topics, tiny, in minutes
 	@$(bin)/python -m benchmarks $(if $(QUICK),--quick)
@@ -52,7 +56,7 @@ evaluate: setup ## recall and false verdicts on photos of yours: make evaluate P
 	@test -n "$(PHOTOS)" || { echo "make evaluate PHOTOS=folder: name a folder of photos" >&2; exit 2; }
 	@$(bin)/seenit evaluate duplicates "$(PHOTOS)"
 
-lock: setup ## resolve the newest versions that have wheels everywhere into constraints.txt
+lock: setup ## resolve the newest versions that have wheels everywhere, with their hashes
 	@scripts/lock $(VENV)
 
 clean: ## remove .venv, caches and out/, but no data
