@@ -94,6 +94,10 @@ class Settings(BaseSettings):
     backlog: int = Field(
         10_000, ge=1, description="Waiting jobs from which uploads are answered 503."
     )
+    celery_events: bool = Field(
+        default=True,
+        description="Workers send Celery's events and answer its remote control (Redis only).",
+    )
     query_seconds: float = Field(
         5.0, gt=0, description="Seconds the API waits for a worker's answer before 503."
     )
@@ -429,6 +433,7 @@ _DEFAULTS = {
     "durable": "true",
     "formats": ",".join(BY_DEFAULT),
     "features": "true",
+    "celery_events": "true",
     "allow_unauthenticated": "false",
     "max_bytes": "32MiB",
     "decode_memory": "1.5GB",

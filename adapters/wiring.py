@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from celery import Celery
 from uuid_utils import uuid7
 
 from adapters.blobs.opening import open_blobs, probe
@@ -95,7 +94,6 @@ class _Stores:
     follower: LogFollower
     snapshots: Snapshots
     broker: Broker
-    celery: Celery
     queue: Queue
     progress: Progress
     admin_tasks: AdminTasks
@@ -222,7 +220,6 @@ def _open_stores(settings: Settings) -> _Stores:
         follower=follower,
         snapshots=Snapshots(index, follower, shelf),
         broker=broker,
-        celery=broker.celery,
         queue=broker.queue,
         progress=broker.progress,
         admin_tasks=AdminTasks(blobs, broker.queue.send_admin_task),
@@ -237,7 +234,7 @@ def _open_models(
     opens: OpensModels
     sources: dict[SpaceKind, str]
     if role in ("api", "beat"):
-        calls = RPCClient(stores.celery, settings.broker_url, settings.query_seconds)
+        calls = RPCClient(settings.broker_url, settings.query_seconds)
         remote = RemoteModels(calls)
         opens, sources = RemoteEmbedderFactory(remote), {"visual": OWN, "caption": OWN}
     else:

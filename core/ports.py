@@ -132,8 +132,14 @@ class Queue(Protocol):
     def enqueue(self, jobs: Sequence[tuple[str, str]]) -> None:
         """Enqueue jobs, each (tenant, job_id). Raise QueueUnavailableError."""
 
-    def depth(self) -> int:
-        """Return the number of waiting jobs. Raise QueueUnavailableError."""
+    def depth(self, tenant: str | None = None) -> int:
+        """Return how many jobs wait, of a tenant; of all, with those in hand.
+
+        Raise QueueUnavailableError.
+        """
+
+    def mend(self) -> None:
+        """Give a turn to tenants whose turn was lost. Raise QueueUnavailableError."""
 
     def check_writable(self) -> None:
         """Raise QueueUnavailableError, with the reason, if nothing can be enqueued."""

@@ -172,6 +172,8 @@ class Job(Struct, frozen=True, kw_only=True):
     md5: str = ""
     bytes: int = 0
     format: str = ""
+    cost: float = 0.0
+    """Estimated seconds of an upload on one core, by its header; 0 where it is not known."""
     keep_bytes: bool = True
     """False: `on_duplicate=discard_bytes`."""
     chosen: ChosenSpace | None = None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 INGEST_QUEUE = "ingest"
-"""Queue of the jobs to be settled; its one task runs in batches."""
+"""Queue of turns: each gives one tenant a batch of its jobs."""
+COSTLY_QUEUE = "ingest-costly"
+"""Queue of turns likewise, for pictures that take long to decode: one for each turn."""
 QUERY_QUEUE = "query"
 """Queue of the queries for which a caller waits: latency comes first."""
 DEFAULT_QUEUE = "default"
@@ -11,7 +13,7 @@ DEFAULT_QUEUE = "default"
 QUEUES = (INGEST_QUEUE, QUERY_QUEUE, DEFAULT_QUEUE)
 
 SETTLE_TASK = "seenit.settle"
-"""Settles one job: arguments tenant and job_id."""
+"""Settles a batch of a tenant's jobs: arguments tenant and the token of its turn."""
 ADMIN_TASK = "seenit.admin"
 """Runs one administrative task: argument task_id."""
 CHECK_TASK = "seenit.check"

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -22,7 +21,6 @@ from celery.exceptions import WorkerShutdown
 from celery.worker.consumer import Consumer
 
 from adapters.broker.celery_app import TICK_SECONDS
-from worker.batch_task import BatchTask
 
 LONGEST_PAUSE = 1
 """Seconds between two tries to reach a broker that is away: a restarted one is found at once."""
@@ -54,8 +52,7 @@ class GracefulConsumer(Consumer):  # type: ignore[misc]  # likewise
         self.closing = closing
         self.leaving = leaving
         self._away = False
-        self._done: deque[Any] = deque()
-        self._batched = [task for task in self.app.tasks.values() if isinstance(task, BatchTask)]
+        self._unsent: Exception | None = None
 
     def loop(
         self,
@@ -73,48 +70,33 @@ class GracefulConsumer(Consumer):  # type: ignore[misc]  # likewise
         self.on_ready()
         while blueprint.state == RUN and self.connection and not self.closing.is_set():
             self.perform_pending_operations()
-            self._acknowledge()
+            if self._unsent is not None:
+                error, self._unsent = self._unsent, None
+                raise error
             if qos.prev != qos.value:
                 qos.update()
-            for task in self._batched:
-                task.look()
             with suppress(TimeoutError):
                 connection.drain_events(timeout=TICK_SECONDS)
         blueprint.state = CLOSE
         self.leaving()
         self.perform_pending_operations()
-        self._acknowledge()
 
-    def done(self, message: Any) -> None:  # noqa: ANN401 - kombu's
-        """Acknowledge this message soon; from any thread.
+    def call_soon(self, p: Any, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - Celery's
+        """Acknowledge a message in the consumer's thread, from any thread.
 
-        One that came over a connection that was lost since cannot be: it comes again when its
-        visibility runs out, and is dropped by its done mark.
+        Celery logs an error and goes on; the message then counts as fetched for good, and a
+        consumer that fetches one at a time fetches no more. Here the connection is replaced.
         """
-        self._done.append(message)
 
-    def _acknowledge(self) -> None:
-        """Acknowledge all finished messages in one round trip; Celery takes one for each."""
-        if not self._done:
-            return
-        channel = self.task_consumer.channel
-        tags = []
-        while self._done:
-            message = self._done.popleft()
-            if message.channel is channel:
-                tags.append(message.delivery_tag)
-        if not tags:
-            return
-        if not hasattr(channel, "unacked_key"):  # a queue inside the process
-            for tag in tags:
-                channel.basic_ack(tag)
-            return
-        with channel.qos.pipe_or_acquire() as pipe:
-            pipe.zrem(channel.unacked_index_key, *tags)
-            pipe.hdel(channel.unacked_key, *tags)
-            pipe.execute()
-        for tag in tags:
-            channel.qos._quick_ack(tag)  # noqa: SLF001  what `ack` does besides
+        def acknowledge(log: Any, _: object, **how: Any) -> None:  # noqa: ANN401 - likewise
+            try:
+                p(log, (), **how)
+            except Exception as error:  # noqa: BLE001  raised by `loop`
+                if p.__self__.channel is not self.task_consumer.channel:
+                    return  # of a connection that is gone: it is redelivered, and dropped
+                self._unsent = error
+
+        return super().call_soon(acknowledge, *args, **options)
 
     def ensure_connected(self, conn: Any) -> Any:  # noqa: ANN401 - kombu's
         """Connect, however long it takes. Raise SystemExit if `closing` is set meanwhile."""
@@ -135,7 +117,6 @@ class GracefulConsumer(Consumer):  # type: ignore[misc]  # likewise
     def on_connection_error_after_connected(self, exc: Exception) -> None:
         """Drop the connection; batches under way go on, other received jobs are swept again."""
         logger.warning("broker_connection_lost", extra={"reason": str(exc)})
-        self._done.clear()
         with suppress(Exception):  # it is broken already: whatever it says of that is no news
             for channel in self.connection.transport.channels:
                 channel.qos._on_collect.cancel()  # noqa: SLF001  else it is restored at exit

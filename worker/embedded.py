@@ -11,11 +11,11 @@ from adapters.wiring import Services
 from core.errors import SettingsError
 from core.ingest.sweeper import InFlightJobs
 from core.supervision import SupervisedThread
+from core.task_names import COSTLY_QUEUE, INGEST_QUEUE
 from worker.admin_tasks import AdminTaskRunner
-from worker.batch_task import register
 from worker.periodic import PeriodicRunner, PeriodicTask, upkeep
 from worker.settle_task import SettleTask
-from worker.thread_worker import ThreadWorker
+from worker.turn_task import LocalLeases, TurnTask
 
 LOOK_SECONDS = 0.5
 """How often the holder checks for due work, and another process for the lock."""
@@ -99,16 +99,18 @@ class EmbeddedEngine:
             raise SettingsError("over Redis `seenit worker` consumes and `seenit beat` sweeps")
         self._repair()
         services.projector.catch_up()
-        register(
-            services.celery,
-            SettleTask(services.ingest),
+        settling, queue = SettleTask(services.ingest), services.broker.worker_queue
+        turns = TurnTask(
+            queue,
+            LocalLeases(hand),
+            settling,
+            settling.set_aside,
             batch=services.settings.batch,
-            ended=hand.ended,
-            failed=hand.failed,
         )
-        worker = ThreadWorker(services.celery)
+        workers = [turns.worker(services.broker, name) for name in (INGEST_QUEUE, COSTLY_QUEUE)]
         try:
-            worker.start()
+            for worker in workers:
+                worker.start()
             hand.listen()
             services.sweeper.start()
             self._status.running(lambda: services.sweeper.failure)
@@ -118,12 +120,16 @@ class EmbeddedEngine:
             sound = PeriodicTask("index repair", REPAIR_SECONDS, self._repair)
             rounds = PeriodicRunner([sound, admin, *upkeep(services)])
             while not self._stop.wait(LOOK_SECONDS):
-                worker.check()
+                for worker in workers:
+                    worker.check()
                 rounds.go(self._stop)
         finally:
             services.sweeper.close()
-            worker.close()
+            turns.closing.set()
+            for worker in workers:
+                worker.close()
             hand.deafen()
+            queue.clear()
 
     def _repair(self) -> None:
         repair(self._services, self._stop)

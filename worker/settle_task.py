@@ -8,6 +8,13 @@ from functools import partial
 
 from core.errors import IndexUnavailableError, SeenitError
 from core.ingest.process import IngestProcess
+from core.records import Job
+from core.task_names import COSTLY_QUEUE, INGEST_QUEUE
+
+TURN_SECONDS = 3.0
+"""Estimated time on one core after which a turn takes no further job: 64 photos fit."""
+COSTLY_SECONDS = TURN_SECONDS / 2
+"""Estimated time from which a picture waits in the queue of costly ones."""
 
 logger = logging.getLogger(__name__)
 
@@ -18,20 +25,28 @@ class SettleTask:
     def __init__(self, ingest: IngestProcess) -> None:
         self._ingest = ingest
 
-    def __call__(self, tenant: str, job_ids: Sequence[str]) -> list[Exception | None]:
+    def __call__(
+        self, tenant: str, job_ids: Sequence[str], *, bounded: bool = False
+    ) -> list[Exception | None]:
         """Settle; return None for each job that has ended, else the error that left it pending.
 
         One that is settled and not on the index yet is pending too: it is to come again after a
         pause, or the sweeper would send all of those again and again while an index is away.
+        `bounded`: jobs past TURN_SECONDS are not begun, and have a PutBackError.
         """
-        whole = self._attempt(tenant, job_ids)
-        if whole is None and self._ingest.lags(tenant):
-            whole = IndexUnavailableError("settled, and not on the index yet")
-        if whole is None:
-            return [None] * len(job_ids)
-        if len(job_ids) == 1 or (isinstance(whole, SeenitError) and whole.retryable):
-            return [whole] * len(job_ids)
-        return [self._attempt(tenant, [job_id]) for job_id in job_ids]
+        jobs: list[Job] = []
+        failed = _error_of(
+            lambda: jobs.extend(self._ingest.read(tenant, job_ids)),
+            {"tenant": tenant, "job_ids": list(job_ids)},
+            put_off="batch_put_off",
+            failed="batch_failed",
+        )
+        if failed is not None:
+            return [failed] * len(job_ids)
+        later = _later(jobs) if bounded else {}
+        now = [job for job in jobs if job.job_id not in later]
+        errors = {**later, **self._settle(tenant, now)}
+        return [errors.get(job_id) for job_id in job_ids]
 
     def set_aside(self, tenant: str, job_id: str) -> Exception | None:
         """Settle a job as failed without decoding it; return None, or the error if it cannot be."""
@@ -42,13 +57,45 @@ class SettleTask:
             failed="set_aside_failed",
         )
 
-    def _attempt(self, tenant: str, job_ids: Sequence[str]) -> Exception | None:
+    def _settle(self, tenant: str, jobs: Sequence[Job]) -> dict[str, Exception | None]:
+        whole = self._attempt(tenant, jobs)
+        if whole is None and self._ingest.lags(tenant):
+            whole = IndexUnavailableError("settled, and not on the index yet")
+        if whole is None:
+            return {}
+        if len(jobs) == 1 or (isinstance(whole, SeenitError) and whole.retryable):
+            return dict.fromkeys((job.job_id for job in jobs), whole)
+        return {job.job_id: self._attempt(tenant, [job]) for job in jobs}
+
+    def _attempt(self, tenant: str, jobs: Sequence[Job]) -> Exception | None:
         return _error_of(
-            partial(self._ingest.run, tenant, job_ids),
-            {"tenant": tenant, "job_ids": list(job_ids)},
+            partial(self._ingest.settle, tenant, jobs),
+            {"tenant": tenant, "job_ids": [job.job_id for job in jobs]},
             put_off="batch_put_off",
             failed="batch_failed",
         )
+
+
+class PutBackError(Exception):
+    """A job was not begun: it would have made a turn too long. `queue` is where it waits."""
+
+    def __init__(self, queue: str) -> None:
+        super().__init__(f"the job waits in the queue {queue}")
+        self.queue = queue
+
+
+def _later(jobs: Sequence[Job]) -> dict[str, PutBackError]:
+    """Return the jobs that exceed a turn; it has at least one, unless all are costly."""
+    left = TURN_SECONDS
+    later: dict[str, PutBackError] = {}
+    for job in jobs:
+        if job.cost >= COSTLY_SECONDS:
+            later[job.job_id] = PutBackError(COSTLY_QUEUE)
+        elif left < TURN_SECONDS and job.cost > left:
+            later[job.job_id] = PutBackError(INGEST_QUEUE)
+        else:
+            left -= job.cost
+    return later
 
 
 def _error_of(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -31,19 +30,17 @@ class ThreadWorker:
         app: Celery,
         *,
         name: str = "worker",
-        threads: int | None = None,
-        leaving: Callable[[], None] | None = None,
+        threads: int = 1,
+        closing: threading.Event | None = None,
     ) -> None:
-        """Prepare a consumer with `threads` for its tasks; without, it runs them itself.
+        """Prepare a consumer with `threads` for its tasks, until `closing` is set.
 
-        `leaving` is called when it is closing and receives no more messages: those it leaves
-        unacknowledged goes back to the queue.
+        It then ends the tasks in hand; messages that are left go back to the queue.
         """
         self._app = app
         self._threads = threads
-        self._leaving = leaving
         self._ready = threading.Event()
-        self._closing = threading.Event()
+        self._closing = closing or threading.Event()
         self._controller: Any = None
         self._name = name
         self._thread = threading.Thread(target=self._attempt, name=name, daemon=True)
@@ -100,8 +97,8 @@ class ThreadWorker:
         try:
             self._controller = WorkController(
                 app=self._app,
-                pool="solo" if self._threads is None else ThreadPool,
-                concurrency=self._threads or 1,
+                pool=ThreadPool,
+                concurrency=self._threads,
                 loglevel="WARNING",
                 without_heartbeat=True,
                 without_mingle=True,
@@ -118,7 +115,5 @@ class ThreadWorker:
 
     def _leave(self) -> None:
         executor = getattr(getattr(self._controller, "pool", None), "executor", None)
-        if self._threads is not None and executor is not None:
+        if executor is not None:
             executor.shutdown(wait=True)
-        if self._leaving is not None:
-            self._leaving()

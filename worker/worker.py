@@ -10,13 +10,12 @@ from adapters.broker.redis_leases import RedisLeases
 from adapters.wiring import Services
 from core.errors import SeenitError, SettingsError
 from core.supervision import SupervisedThread
-from core.task_names import DEFAULT_QUEUE, INGEST_QUEUE, QUERY_QUEUE, QUEUES
+from core.task_names import COSTLY_QUEUE, DEFAULT_QUEUE, INGEST_QUEUE, QUERY_QUEUE, QUEUES
 from worker.admin_tasks import AdminConsumer
-from worker.batch_scheduler import BatchScheduler
-from worker.batch_task import gather
 from worker.query_tasks import register_answers
 from worker.settle_task import SettleTask
 from worker.thread_worker import ThreadWorker
+from worker.turn_task import TurnTask
 
 FLIGHTS = 3
 """Batches at once on a GPU: one is decoded and one settled while one is on the device. On a CPU
@@ -38,8 +37,17 @@ class Worker:
         if not isinstance(hand, RedisLeases):
             raise SettingsError("a worker of its own needs SEENIT_BROKER_URL=redis://…")
         self._services = services
-        self._queues = tuple(queues)
+        both = INGEST_QUEUE in queues
+        self._queues = (*queues, COSTLY_QUEUE) if both else tuple(queues)
         self._hand = hand
+        settling = SettleTask(services.ingest)
+        self._turns = TurnTask(
+            services.broker.worker_queue,
+            hand,
+            settling,
+            settling.set_aside,
+            batch=services.settings.batch,
+        )
         self._stop = threading.Event()
         self._workers: dict[str, ThreadWorker] = {}
         self._beginning = self._supervised("worker", self._begin)
@@ -60,6 +68,7 @@ class Worker:
     def close(self) -> None:
         """Finish the jobs in hand, give the rest back to the queues, stop renewing leases."""
         self._stop.set()
+        self._turns.closing.set()
         self._beginning.join()
         for worker in list(self._workers.values()):
             worker.stop()
@@ -82,7 +91,8 @@ class Worker:
     def _consume(self, queue: str) -> None:
         """Consume a queue with a new consumer: one that failed cannot be used again."""
         made: dict[str, Callable[[], ThreadWorker]] = {
-            INGEST_QUEUE: self._ingest,
+            INGEST_QUEUE: partial(self._ingest, INGEST_QUEUE),
+            COSTLY_QUEUE: partial(self._ingest, COSTLY_QUEUE),
             QUERY_QUEUE: self._answer,
             DEFAULT_QUEUE: self._administer,
         }
@@ -91,31 +101,20 @@ class Worker:
             worker.stop()
         worker.run()
 
-    def _ingest(self) -> ThreadWorker:
-        services, batch = self._services, self._services.settings.batch
-        count = services.settings.flights or _flights(services)
-        settling = SettleTask(services.ingest)
-        flights = BatchScheduler(
-            self._hand,
-            settling,
-            settling.set_aside,
-            batch=batch,
-            flights=count,
-            meter=services.meter,
-        )
-        app = services.broker.consumer(INGEST_QUEUE, batch * count)
-        gather(app, flights.receive, batch=batch)
-        flights.start()
-        return ThreadWorker(app, name=INGEST_QUEUE, leaving=flights.close)
+    def _ingest(self, queue: str) -> ThreadWorker:
+        threads = 1
+        if queue == INGEST_QUEUE:
+            threads = self._services.settings.flights or _flights(self._services)
+        return self._turns.worker(self._services.broker, queue, threads)
 
     def _answer(self) -> ThreadWorker:
         services = self._services
-        app = services.broker.consumer(QUERY_QUEUE, 1)
+        app = services.broker.consumer(QUERY_QUEUE)
         register_answers(app, services)
         return ThreadWorker(app, name=QUERY_QUEUE, threads=services.settings.checks_at_once)
 
     def _administer(self) -> ThreadWorker:
-        app = self._services.broker.consumer(DEFAULT_QUEUE, 1)
+        app = self._services.broker.consumer(DEFAULT_QUEUE)
         AdminConsumer(self._services, self._hand, self._stop).register(app)
         return ThreadWorker(app, name=DEFAULT_QUEUE)
 

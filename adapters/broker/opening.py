@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 from celery import Celery
 from redis import Redis
 
 from adapters.broker import connections
-from adapters.broker.celery_app import CeleryQueue, create_celery
+from adapters.broker.celery_app import create_celery
+from adapters.broker.job_queue import JobQueue
 from adapters.broker.memory_progress import MemoryProgress
 from adapters.broker.redis_leases import RedisLeases
 from adapters.broker.redis_progress import RedisProgress
-from adapters.broker.redis_queue import RedisQueue
 from adapters.broker.redis_sweep_state import RedisQueueState
+from adapters.broker.waiting_jobs import MemoryWaitingJobs, RedisWaitingJobs
 from adapters.settings import Settings
 from core.circuit_breaker import CircuitBreaker
 from core.errors import QueueUnavailableError
@@ -40,9 +42,10 @@ LEADS = 3
 class Broker:
     """Opened broker without a connection yet: calls fail while it is down, opening does not."""
 
-    celery: Celery
-    """Application that sends tasks and, over memory://, receives them."""
-    queue: CeleryQueue | RedisQueue
+    queue: JobQueue
+    """Queue of callers who wait, and of the sweeper."""
+    worker_queue: JobQueue
+    """The same queue with the patience of a worker."""
     hand: InFlightJobs | RedisLeases
     """Jobs in the hands of this process; leased ones over Redis."""
     held: QueueState
@@ -54,14 +57,18 @@ class Broker:
     url: str
     closing: list[Callable[[], object]]
 
+    names: str = ""
+    """Put after the names of queues: over memory:// all queues of a process share one space."""
+    watched: bool = True
+
     @property
     def shared(self) -> bool:
         """Whether workers are separate processes."""
         return self.redis is not None
 
-    def consumer(self, queue: str, prefetch: int) -> Celery:
+    def consumer(self, queue: str) -> Celery:
         """Return an application that consumes one queue: Celery sets the queue per application."""
-        return create_celery(self.url, batch=prefetch, queue=queue)
+        return create_celery(self.url, queue=queue + self.names, watched=self.watched)
 
     def close(self) -> None:
         """Close every connection of the broker."""
@@ -77,11 +84,13 @@ def open_broker(settings: Settings, meter: Meter = UNMETERED) -> Broker:
 
 
 def _within(settings: Settings) -> Broker:
-    celery = create_celery(settings.broker_url, batch=settings.batch)
+    celery = create_celery(settings.broker_url)
     hand = InFlightJobs(listening=False)
+    names = f"-{uuid4().hex[:8]}"
+    queue = JobQueue(celery, MemoryWaitingJobs(hand), names=names)
     return Broker(
-        celery=celery,
-        queue=CeleryQueue(celery, hand),
+        queue=queue,
+        worker_queue=queue,
         hand=hand,
         held=hand,
         progress=MemoryProgress(),
@@ -89,25 +98,29 @@ def _within(settings: Settings) -> Broker:
         sweep_seconds=settings.sweep_seconds or EVERY_SECONDS,
         url=settings.broker_url,
         closing=[celery.close],
+        names=names,
     )
 
 
 def _over_redis(settings: Settings, meter: Meter) -> Broker:
     url = settings.broker_url
-    celery = create_celery(url, batch=settings.batch)
+    hasty = create_celery(url, seconds=connections.DOOR_SECONDS)
+    celery = create_celery(url)
     door = connections.door(url)
     patient = connections.patient(url, connections.WORKER_SECONDS + settings.query_seconds)
     breaker = CircuitBreaker(QueueUnavailableError, first=FIRST_PAUSE, longest=LONGEST_PAUSE)
     progress = RedisProgress(url, door, breaker, meter)
     sweep = settings.sweep_seconds or SWEEP_SECONDS
+    waiting = RedisWaitingJobs(patient)
     return Broker(
-        celery=celery,
-        queue=RedisQueue(celery, door, breaker),
+        queue=JobQueue(hasty, RedisWaitingJobs(door), redis=door, breaker=breaker),
+        worker_queue=JobQueue(celery, waiting, redis=patient),
         hand=RedisLeases(patient, settings.lease_seconds, meter),
-        held=RedisQueueState(patient, LEADS * sweep),
+        held=RedisQueueState(patient, LEADS * sweep, waiting),
         progress=progress,
         redis=patient,
         sweep_seconds=sweep,
         url=url,
-        closing=[progress.close, celery.close, door.close, patient.close],
+        closing=[progress.close, hasty.close, celery.close, door.close, patient.close],
+        watched=settings.celery_events,
     )

@@ -153,8 +153,10 @@ class RedisLeases:
             self._count(jobs, -1, alone=alone)
         self._let_go(jobs, put_off)
 
-    def give_back(self, jobs: Sequence[Handle]) -> None:
-        """Release jobs that were not begun, so that any worker can take them."""
+    def give_back(self, jobs: Sequence[Handle], *, alone: bool | None = None) -> None:
+        """Release jobs, so that any worker can take them; `alone` as for `failed`."""
+        if alone is not None:
+            self._count(jobs, -1, alone=alone)
         self._let_go(jobs, lambda words: self._redis.zrem(redis_keys.LEASES, *words))
 
     def __len__(self) -> int:

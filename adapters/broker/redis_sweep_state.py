@@ -8,13 +8,9 @@ from uuid import uuid4
 from redis import Redis
 
 from adapters.broker import connections, redis_keys
-from adapters.broker.celery_messages import task_id
 from adapters.broker.errors import broker_errors
+from adapters.broker.waiting_jobs import WaitingJobs
 from core.ingest.sweeper import Handle
-from core.task_names import INGEST_QUEUE
-
-PART = 500
-"""Messages read at once, of 700 bytes each: Redis serves no other client meanwhile."""
 
 _LEAD = """
 local now = redis.call('GET', KEYS[1])
@@ -34,8 +30,9 @@ class RedisQueueState:
 
     looks = 2
 
-    def __init__(self, redis: Redis, seconds: float) -> None:
+    def __init__(self, redis: Redis, seconds: float, waiting: WaitingJobs) -> None:
         """Prepare a lead that expires `seconds` after its last renewal, some sweeps long."""
+        self._waiting = waiting
         self._redis = redis
         self._seconds = seconds
         self._name = uuid4().hex
@@ -78,13 +75,5 @@ class RedisQueueState:
         ]
 
     def queued(self) -> Collection[Handle]:
-        """Return the queued jobs, read from the newest: a push meanwhile skips none."""
-        found: set[Handle] = set()
-        start = 0
-        while True:
-            with broker_errors():
-                part = self._redis.lrange(INGEST_QUEUE, start, start + PART - 1)
-            found.update(redis_keys.read(task_id(message)) for message in part)
-            if len(part) < PART:
-                return found
-            start += PART
+        """Return the waiting jobs of all tenants."""
+        return self._waiting.waiting()

@@ -10,10 +10,9 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 import msgspec
-from celery import Celery
 
 from adapters.broker import connections
-from adapters.broker.celery_messages import CeleryMessages
+from adapters.broker.celery_app import create_celery, send
 from adapters.broker.errors import broker_errors
 from core.circuit_breaker import CircuitBreaker
 from core.errors import (
@@ -81,9 +80,9 @@ def budget() -> None:
 class RPCClient:
     """Thread-safe client of calls to workers, with a time limit."""
 
-    def __init__(self, celery: Celery, url: str, seconds: float) -> None:
+    def __init__(self, url: str, seconds: float) -> None:
         """Create a client whose calls for one request take at most `seconds` together."""
-        self._messages = CeleryMessages(celery)
+        self._celery = create_celery(url, seconds=connections.ASKING_CONNECT_SECONDS)
         self._redis = connections.asking(url)
         self._seconds = seconds
         self._breaker = CircuitBreaker(
@@ -129,10 +128,7 @@ class RPCClient:
         reply_to = f"seenit:reply:{uuid4().hex}"
         with broker_errors():
             deadline = connections.now(self._redis) + rest
-            sent = self._messages.task(
-                QUERY_QUEUE, task, (reply_to, deadline, dict(arguments)), uuid4().hex
-            )
-            self._redis.lpush(QUERY_QUEUE, sent)
+            send(self._celery, QUERY_QUEUE, task, (reply_to, deadline, dict(arguments)))
         while (left := until - time.monotonic()) > 0:
             with broker_errors():
                 reply = self._redis.blpop([reply_to], min(max(left, LEAST_SECONDS), SLICE_SECONDS))
@@ -142,6 +138,7 @@ class RPCClient:
 
     def close(self) -> None:
         """Close the connections to Redis."""
+        self._celery.close()
         self._redis.close()
 
 

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 
 from rich.progress import Progress
 
-from adapters.broker import open_broker
-from adapters.broker.celery_app import CeleryQueue, create_celery
+from adapters.broker import Broker, open_broker
 from adapters.broker.redis_leases import RedisLeases
 from adapters.settings import Settings
 from benchmarks.data import photos
@@ -18,9 +17,7 @@ from core.ingest.sweeper import InFlightJobs
 from core.ports import Queue
 from core.task_names import INGEST_QUEUE
 from tests.backends import servers
-from worker.batch_scheduler import BatchScheduler
-from worker.batch_task import gather, register
-from worker.thread_worker import ThreadWorker
+from worker.turn_task import Leases, LocalLeases, TurnTask
 
 BATCH = 64
 BATCHES, BATCHES_QUICK = 30, 2
@@ -41,11 +38,17 @@ class _Settling:
         self._count = count
         self._every = threading.Event()
 
-    def __call__(self, _: str, jobs: Sequence[str]) -> list[Exception | None]:
-        self.sizes.append(len(jobs))
+    def __call__(
+        self,
+        tenant: str,  # noqa: ARG002 - the port's
+        job_ids: Sequence[str],
+        *,
+        bounded: bool,  # noqa: ARG002 - likewise
+    ) -> list[Exception | None]:
+        self.sizes.append(len(job_ids))
         if sum(self.sizes) >= self._count:
             self._every.set()
-        return [None] * len(jobs)
+        return [None] * len(job_ids)
 
     def timed(self, progress: Progress, title: str, queue: Queue) -> float:
         """Send the jobs in batches; return the seconds until all have come through."""
@@ -62,42 +65,36 @@ class _Settling:
 
 def _over_redis(progress: Progress, count: int) -> Row:
     """Measure jobs from sent to acknowledged, by one process and Redis on one machine."""
-    settle = _Settling(count)
     with photos.folder() as folder, servers.redis(folder) as server:
         broker = open_broker(Settings(data=folder, broker_url=server.url))
         assert isinstance(broker.hand, RedisLeases)
         broker.hand.start()
-        flights = BatchScheduler(broker.hand, settle, lambda *_: None, batch=BATCH, flights=1)
-        app = broker.consumer(INGEST_QUEUE, BATCH)
-        gather(app, flights.receive, batch=BATCH)
-        flights.start()
-        worker = ThreadWorker(app, leaving=flights.close)
-        worker.start()
-        taken = settle.timed(progress, "queueing over Redis", broker.queue)
-        worker.close()
+        row = _row("over Redis", broker, broker.hand, progress, count)
         broker.hand.close()
-        broker.close()
-    return _row("the queue's cost per picture in a full batch, over Redis", settle.sizes, taken)
+    return row
 
 
 def _within(progress: Progress, count: int) -> Row:
     """Measure jobs within one process."""
-    celery = create_celery("memory://", batch=BATCH)
-    hand = InFlightJobs()
-    queue = CeleryQueue(celery, hand)
+    with photos.folder() as folder:
+        broker = open_broker(Settings(data=folder))
+        assert isinstance(broker.hand, InFlightJobs)
+        broker.hand.listen()
+        return _row("in one process", broker, LocalLeases(broker.hand), progress, count)
+
+
+def _row(where: str, broker: Broker, leases: Leases, progress: Progress, count: int) -> Row:
     settle = _Settling(count)
-    register(celery, settle, batch=BATCH, ended=hand.ended, failed=hand.failed)
-    worker = ThreadWorker(celery)
+    turns = TurnTask(broker.worker_queue, leases, settle, lambda *_: None, batch=BATCH)
+    worker = turns.worker(broker, INGEST_QUEUE)
     worker.start()
-    taken = settle.timed(progress, "queueing", queue)
+    taken = settle.timed(progress, f"queueing {where}", broker.queue)
+    turns.closing.set()
     worker.close()
-    celery.close()
-    return _row("the queue's cost per picture in a full batch", settle.sizes, taken)
-
-
-def _row(work: str, sizes: Sequence[int], taken: float) -> Row:
+    broker.close()
+    sizes = settle.sizes
     return Row(
-        work=work,
+        work=f"the queue's cost per picture in a full batch, {where}",
         unit="ms",
         value=taken / sum(sizes) * 1e3,
         target=2,

@@ -29,6 +29,7 @@ from core.errors import (
     UnavailableError,
 )
 from core.event_log import audit
+from core.imaging import decode_cost
 from core.imaging.decoding import inspect
 from core.ingest.backpressure import BacklogLimit
 from core.metrics import UNMETERED, Meter
@@ -36,7 +37,7 @@ from core.ports import Blobs, Queue
 from core.records import Fields, Job, JobKind
 from core.storage.picture_store import PictureStore
 from core.task_names import picture_of
-from core.types import Limits, Value
+from core.types import Header, Limits, Value
 
 KEY_SECONDS = 24 * 3600.0
 """Lifetime of an Idempotency-Key, in seconds."""
@@ -141,8 +142,8 @@ class Acceptor:
             digest = _digest(uploads, fields, keep_bytes)
             ids, replayed = self._claim(tenant, key, digest, ids)
         jobs = [
-            _ingest_job(tenant, image_id, upload, name, keep_bytes=keep_bytes)
-            for image_id, (upload, name) in zip(ids, wanted, strict=True)
+            _ingest_job(tenant, image_id, upload, header, keep_bytes=keep_bytes)
+            for image_id, (upload, header) in zip(ids, wanted, strict=True)
         ]
         ended: set[str] = self._ended(tenant, jobs) if replayed else set()
         self._write(tenant, jobs, wanted, fields, ended)
@@ -220,6 +221,7 @@ class Acceptor:
             md5=hashlib.md5(data, usedforsecurity=False).hexdigest(),
             bytes=len(data),
             format=header.format,
+            cost=decode_cost.seconds(header, data),
             keep_bytes=self._shelf.fields(tenant, image_id, image_id).keep_bytes,
         )
         self._promise(tenant, [job])
@@ -240,11 +242,11 @@ class Acceptor:
             tries.append(job_id)
             n += 1
 
-    def _inspect(self, upload: Upload | SeenitError) -> tuple[Upload, str] | SeenitError:
+    def _inspect(self, upload: Upload | SeenitError) -> tuple[Upload, Header] | SeenitError:
         if isinstance(upload, SeenitError):
             return upload
         try:
-            return upload, inspect(upload.path, self._limits).format
+            return upload, inspect(upload.path, self._limits)
         except SeenitError as error:
             return error
 
@@ -281,7 +283,7 @@ class Acceptor:
         self,
         tenant: str,
         jobs: Sequence[Job],
-        files: Sequence[tuple[Upload, str]],
+        files: Sequence[tuple[Upload, Header]],
         fields: Fields,
         ended: AbstractSet[str],
     ) -> None:
@@ -329,7 +331,9 @@ class Acceptor:
             )
 
 
-def _ingest_job(tenant: str, image_id: str, upload: Upload, name: str, *, keep_bytes: bool) -> Job:
+def _ingest_job(
+    tenant: str, image_id: str, upload: Upload, header: Header, *, keep_bytes: bool
+) -> Job:
     return Job(
         job_id=image_id,
         tenant=tenant,
@@ -340,7 +344,8 @@ def _ingest_job(tenant: str, image_id: str, upload: Upload, name: str, *, keep_b
         sha256=upload.sha256,
         md5=upload.md5,
         bytes=upload.bytes,
-        format=name,
+        format=header.format,
+        cost=decode_cost.seconds(header, upload.path),
         keep_bytes=keep_bytes,
     )
 

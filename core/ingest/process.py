@@ -56,17 +56,32 @@ class IngestProcess:
         """Tenants whose last batch failed as a part was down."""
 
     def run(self, tenant: str, job_ids: Sequence[str]) -> list[Operation | None]:
-        """Settle these jobs of one tenant and return their operations, in order.
+        """Read and settle these jobs of one tenant; return their operations, in order.
 
         None stands for a job that is neither pending nor known. Raise a SeenitError with
         `retryable` if a part is down: every job is still pending, and may be redelivered.
         """
+        operations = self.settle(tenant, self.read(tenant, job_ids))
+        return [operations.get(job_id) for job_id in job_ids]
+
+    def read(self, tenant: str, job_ids: Sequence[str]) -> list[Job]:
+        """Return the pending jobs, in order; clean up after others that a dead worker left.
+
+        Raise a SeenitError with `retryable` if a part is down.
+        """
         job_ids = list(dict.fromkeys(job_ids))
         logger.debug("received", extra={"tenant": tenant, "job_ids": job_ids})
-        with self._noting_outages(tenant), timed(self._meter, "batch", len(job_ids)):
-            jobs = self._read_pending(tenant, job_ids)
-            if not jobs:
-                return [None] * len(job_ids)
+        with self._noting_outages(tenant, ended=False):
+            return self._read_pending(tenant, job_ids)
+
+    def settle(self, tenant: str, jobs: Sequence[Job]) -> dict[str, Operation | None]:
+        """Fingerprint and settle pending jobs of one tenant; return their operations by job_id.
+
+        Raise a SeenitError with `retryable` if a part is down.
+        """
+        if not jobs:
+            return {}
+        with self._noting_outages(tenant), timed(self._meter, "batch", len(jobs)):
             ids = [job.job_id for job in jobs]
             ended = self._already_settled(tenant, jobs)
             fresh = [job for job in jobs if job.job_id not in ended]
@@ -85,7 +100,7 @@ class IngestProcess:
                 settled = self._ledger.settle(tenant, claims)
             operations = dict(zip(ids, settled, strict=True))
             self._publish_ended(tenant, operations)
-        return [operations.get(job_id) for job_id in job_ids]
+        return operations
 
     def lags(self, tenant: str) -> bool:
         """Return whether settled jobs are not projected yet, and thus still pending."""
@@ -226,15 +241,19 @@ class IngestProcess:
             self._progress.publish(tenant, ids, status)
 
     @contextmanager
-    def _noting_outages(self, tenant: str) -> Iterator[None]:
-        """Record whether a tenant's last batch met a part that is down, and count it."""
+    def _noting_outages(self, tenant: str, *, ended: bool = True) -> Iterator[None]:
+        """Record whether a tenant's last batch met a part that is down, and count it.
+
+        `ended`: without an error the batch has passed all parts.
+        """
         try:
             yield
         except UnavailableError as error:
             self._doubted.add(tenant)
             self._meter.count("unavailable", reason=error.type, at="settle")
             raise
-        self._doubted.discard(tenant)
+        if ended:
+            self._doubted.discard(tenant)
 
 
 def _claim(

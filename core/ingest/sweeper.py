@@ -183,6 +183,7 @@ class Sweeper:
             raise
 
     def _sweep(self) -> int:
+        self._queue.mend()
         room = self._backlog - self._queue.depth()
         with timed(self._meter, "sweep"):  # also of a full queue: alerts watch for sweeps
             going = self._going(room) if room > 0 else []

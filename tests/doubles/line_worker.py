@@ -26,11 +26,10 @@ from adapters.broker.redis_leases import RedisLeases
 from adapters.settings import Settings
 from core import keys
 from core.ingest.sweeper import Handle, Sweeper
-from core.task_names import INGEST_QUEUE
+from core.task_names import COSTLY_QUEUE, INGEST_QUEUE
 from tests.backends.server_process import ROOT, outside, wait
-from worker.batch_scheduler import BatchScheduler
-from worker.batch_task import gather
-from worker.thread_worker import ThreadWorker
+from worker.settle_task import PutBackError
+from worker.turn_task import TurnTask
 
 
 class Toil:
@@ -48,37 +47,49 @@ class Toil:
         self.batches: list[list[str]] = []
         self._told = (folder.parent / "told").open("a")
         self._lock = threading.Lock()
-        self.flights = BatchScheduler(
-            hand, self.settle, self._set_aside, batch=read.batch, flights=flights
+        self.turns = TurnTask(
+            self.broker.worker_queue, hand, self.settle, self._set_aside, batch=read.batch
         )
-        app = self.broker.consumer(INGEST_QUEUE, read.batch * flights)
-        gather(app, self.flights.receive, batch=read.batch)
-        self.worker = ThreadWorker(app, name=INGEST_QUEUE, leaving=self.flights.close)
+        self.workers = [
+            self.turns.worker(self.broker, queue, threads)
+            for queue, threads in ((INGEST_QUEUE, flights), (COSTLY_QUEUE, 1))
+        ]
 
     def start(self, seconds: float | None = 30.0) -> None:
         """Start, and return once it consumes."""
         self.hand.start()
-        self.flights.start()
-        self.worker.start(seconds)
+        for worker in self.workers:
+            worker.start(seconds)
 
     def close(self) -> None:
         """Finish the batch in hand and return the rest to the queue."""
-        self.worker.close()
+        self.turns.closing.set()
+        for worker in self.workers:
+            worker.close()
         self.hand.close()
         self.broker.close()
         self._told.close()
 
-    def settle(self, tenant: str, job_ids: Sequence[str]) -> list[Exception | None]:
-        """Sleep for the work, and write a line for each job."""
+    def settle(
+        self, tenant: str, job_ids: Sequence[str], *, bounded: bool = False
+    ) -> list[Exception | None]:
+        """Sleep for the work, and write a line for each job; `costly` ones take ten times it.
+
+        A turn that is `bounded` puts them back.
+        """
+        costly = [bounded and job_id.startswith("costly") for job_id in job_ids]
+        self._work(tenant, [one for one, later in zip(job_ids, costly, strict=True) if not later])
+        return [PutBackError(COSTLY_QUEUE) if later else None for later in costly]
+
+    def _work(self, tenant: str, job_ids: Sequence[str]) -> None:
         with self._lock:
             self.batches.append(list(job_ids))
         done = self.blobs.exists([keys.done(tenant, job_id) for job_id in job_ids])
         left = [job_id for job_id, ended in zip(job_ids, done, strict=True) if not ended]
-        time.sleep(self.seconds * len(left))
+        time.sleep(self.seconds * sum(10 if "costly" in job_id else 1 for job_id in left))
         if any(job_id.startswith("poison") for job_id in left):
             os.kill(os.getpid(), signal.SIGKILL)
         self._end(tenant, left, "settled")
-        return [None] * len(job_ids)
 
     def _set_aside(self, tenant: str, job_id: str) -> None:
         self._end(tenant, [job_id], "failed")

@@ -115,7 +115,7 @@ class Queue:
         for tenant, job_id in held:
             self._settle(tenant, job_id)
 
-    def depth(self) -> int:
+    def depth(self, tenant: str | None = None) -> int:  # noqa: ARG002 - the port's
         if self.down:
             raise QueueUnavailableError("the broker does not answer")
         return len(self.held)

@@ -151,13 +151,13 @@ def test_a_job_that_fails_comes_again_later_and_its_neighbours_do_not_wait(
     worker = dug.thread()
     good = worker.settle
 
-    def settle(tenant: str, job_ids: list[str]) -> list[Exception | None]:
+    def settle(tenant: str, job_ids: list[str], *, bounded: bool) -> list[Exception | None]:  # noqa: ARG001 - the port's
         bad = [job_id for job_id in job_ids if down.is_set() and job_id == "3"]
         ended = good(tenant, [job_id for job_id in job_ids if job_id not in bad])
         assert ended == [None] * len(ended)
         return [OSError() if job_id in bad else None for job_id in job_ids]
 
-    worker.flights._settle = settle  # type: ignore[assignment]
+    worker.turns._settle = settle  # type: ignore[assignment]
     dug.accept([("a", f"{n}") for n in range(6)])
     dug.sweeper.start()
     wait(lambda: dug.pending() == [("a", "3")], 60.0, lambda: f"{dug.pending()} are pending")
@@ -254,7 +254,7 @@ def test_an_admin_task_runs_on_a_worker_and_is_left_to_the_next_by_one_that_stop
 
     monkeypatch.setitem(admin_tasks.KINDS, "slow", slow)
     first, second = (AdminConsumer(services, leases, one) for one in (stop, threading.Event()))
-    app = dug.broker.consumer(DEFAULT_QUEUE, 1)
+    app = dug.broker.consumer(DEFAULT_QUEUE)
     whole, refused = tasks.report, [StoreUnavailableError("full")]
 
     def report(task: AdminTask, came: AdminTaskReport) -> None:

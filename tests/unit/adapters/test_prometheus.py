@@ -217,7 +217,10 @@ class Waiting:
     def enqueue(self, jobs: object) -> None:
         pass
 
-    def depth(self) -> int:
+    def mend(self) -> None:
+        pass
+
+    def depth(self, tenant: str | None = None) -> int:  # noqa: ARG002 - the port's
         if self.down:
             raise QueueUnavailableError("the broker does not answer")
         return 0

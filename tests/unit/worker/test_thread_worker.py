@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from adapters import wiring
-from adapters.broker.celery_app import CeleryQueue, create_celery
+from adapters.broker import open_broker
+from adapters.broker.job_queue import JobQueue
 from adapters.settings import Settings
 from adapters.wiring import Services
 from core.embedding.pipeline import Digests
@@ -19,28 +20,43 @@ from core.errors import IndexUnavailableError, SeenitError
 from core.ingest.accept import Upload
 from core.ingest.sweeper import InFlightJobs
 from core.records import Fields, Job
+from core.task_names import COSTLY_QUEUE, INGEST_QUEUE
 from core.types import Canonical, Fingerprint
 from tests.samples.pictures import jpeg, photo
-from worker.batch_task import register
 from worker.settle_task import SettleTask
-from worker.thread_worker import ThreadWorker
+from worker.turn_task import LocalLeases, TurnTask
 
 Settle = Callable[[str, Sequence[str]], list[Exception | None]]
 
 
 @contextmanager
-def running(settle: Settle, batch: int = 8) -> Iterator[tuple[CeleryQueue, InFlightJobs]]:
+def running(settle: Settle, batch: int = 8) -> Iterator[tuple[JobQueue, InFlightJobs]]:
     """Run a queue with a worker at its other end."""
-    app = create_celery("memory://", batch=batch)
-    hand = InFlightJobs()
-    register(app, settle, batch=batch, ended=hand.ended, failed=hand.failed)
-    worker = ThreadWorker(app)
-    worker.start()
+    broker = open_broker(Settings(model="none"))
+    hand = broker.hand
+    assert isinstance(hand, InFlightJobs)
+    hand.listen()
+
+    def settle_turn(
+        tenant: str,
+        job_ids: Sequence[str],
+        *,
+        bounded: bool,  # noqa: ARG001 - the port's
+    ) -> list[Exception | None]:
+        return settle(tenant, job_ids)
+
+    leases = LocalLeases(hand)
+    turns = TurnTask(broker.queue, leases, settle_turn, lambda *_: None, batch=batch)
+    workers = [turns.worker(broker, queue) for queue in (INGEST_QUEUE, COSTLY_QUEUE)]
+    for worker in workers:
+        worker.start()
     try:
-        yield CeleryQueue(app, hand), hand
+        yield broker.queue, hand
     finally:
-        worker.close()
-        app.close()
+        turns.closing.set()
+        for worker in workers:
+            worker.close()
+        broker.close()
 
 
 def until(true: Callable[[], bool], seconds: float = 10.0) -> None:

@@ -12,15 +12,16 @@ from redis import Redis
 from adapters.broker import connections, redis_keys
 from adapters.broker.redis_leases import DeliveryCount, RedisLeases
 from adapters.broker.redis_sweep_state import RedisQueueState
+from adapters.broker.waiting_jobs import RedisWaitingJobs
 from core.errors import QueueUnavailableError
 from core.ingest.sweeper import Handle
 from core.records import JobStatus
+from core.task_names import INGEST_QUEUE
 from tests.backends import servers
 from tests.backends.faults import toxiproxy
 from tests.backends.server_process import wait
 from tests.doubles.line_worker import Pit, pit
-from worker.batch_scheduler import BatchScheduler
-from worker.batch_task import ReceivedMessage
+from worker.turn_task import TurnTask
 
 AT_MOST = 0.2
 """Seconds that an upload may wait for a broker that is not there."""
@@ -37,9 +38,16 @@ def redis_of(made: Pit) -> Redis:
 def test_a_hundred_jobs_are_one_command(dug: Pit) -> None:
     """An upload of a hundred files must not wait for a hundred answers."""
     redis = redis_of(dug)
-    before = int(redis.info("commandstats").get("cmdstat_lpush", {"calls": 0})["calls"])
-    dug.broker.queue.enqueue([("a", str(n)) for n in range(100)])
-    assert int(redis.info("commandstats")["cmdstat_lpush"]["calls"]) == before + 1
+    jobs = [("a", str(n)) for n in range(100)]
+    dug.broker.queue.enqueue(jobs[:1])  # with the turn, and Celery's connection
+
+    def calls() -> int:
+        stats = redis.info("commandstats")
+        return sum(stats[f"cmdstat_{name}"]["calls"] for name in ("evalsha", "lpush"))
+
+    before = calls()
+    dug.broker.queue.enqueue(jobs)
+    assert calls() == before + 1
     assert dug.broker.queue.depth() == 100
     assert set(dug.broker.held.queued()) == {("a", str(n)) for n in range(100)}
 
@@ -150,7 +158,7 @@ def test_a_job_is_missing_when_it_was_missed_twice(dug: Pit) -> None:
     assert dug.sweeper.sweep() == 3  # the first sweep over a Redis that knows nothing
     assert dug.broker.queue.depth() == 3
     assert [dug.sweeper.sweep() for _ in range(3)] == [0, 0, 0]
-    redis_of(dug).delete("ingest")
+    redis_of(dug).delete("seenit:waiting:ingest:a")
     assert [dug.sweeper.sweep(), dug.sweeper.sweep()] == [0, 3]
     redis_of(dug).flushdb()
     assert dug.sweeper.sweep() == 3
@@ -180,7 +188,8 @@ def test_a_worker_outlives_a_broker_that_fails_over(tmp_path: Path) -> None:
             wait(lambda: _refused(made) > refused + 1, 30.0, lambda: "the consumer asks no more")
             redis_of(made).replicaof("no", "one")
             made.empty(60.0)
-            toil.worker.check()
+            for worker in toil.workers:
+                worker.check()
         finally:
             toil.close()
 
@@ -203,23 +212,25 @@ class Stumbles(RedisLeases):
         super().begin(jobs, alone=alone)
 
 
-def test_a_flight_outlives_what_nobody_has_thought_of(dug: Pit) -> None:
-    """Its jobs are put off as any that failed; a worker without flights would look alive."""
+def test_a_turn_survives_an_unforeseen_error(dug: Pit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its jobs are put off as any that failed, and the next turn is as any."""
+    monkeypatch.setattr("core.backoff.FIRST_PAUSE", 60.0)
     hand = Stumbles(redis_of(dug), 5.0)
     settled: list[str] = []
 
-    def settle(_: str, jobs: Sequence[str]) -> list[Exception | None]:
+    def settle(_: str, jobs: Sequence[str], *, bounded: bool) -> list[Exception | None]:  # noqa: ARG001 - the port's
         settled.extend(jobs)
         return [None] * len(jobs)
 
-    flights = BatchScheduler(hand, settle, lambda *_: None, batch=2, flights=1)
-    flights.start()
+    turns = TurnTask(dug.broker.worker_queue, hand, settle, lambda *_: None, batch=2)
+    worker = turns.worker(dug.broker, INGEST_QUEUE)
+    worker.start()
     try:
         for job_id in ("1", "2"):
-            flights.receive([ReceivedMessage(("t", job_id), lambda: None)])
-            wait(lambda: len(hand) == 0, 30.0, lambda: "in hand for ever")
+            dug.broker.queue.enqueue([("t", job_id)])
+            wait(lambda: dug.broker.queue.depth() == 0, 30.0, lambda: "in hand for ever")
     finally:
-        flights.close()
+        worker.close()
     assert settled == ["2"]
     assert dug.broker.held.idle([("t", "1"), ("t", "2")]) == [("t", "2")]
 
@@ -241,7 +252,7 @@ def test_what_dead_workers_had_does_not_count_as_waiting(
 def test_of_two_beats_one_sweeps_and_the_other_takes_over(dug: Pit) -> None:
     """The first gives up its lease, or lets it run out."""
     redis = redis_of(dug)
-    one, two, three = (RedisQueueState(redis, 60.0) for _ in range(3))
+    one, two, three = (RedisQueueState(redis, 60.0, RedisWaitingJobs(redis)) for _ in range(3))
     assert [one.leads(), two.leads(), one.leads()] == [True, False, True]
     one.resign()
     assert [two.leads(), one.leads(), three.leads()] == [True, False, False]

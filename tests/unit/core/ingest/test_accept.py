@@ -46,7 +46,7 @@ class Listed:
             raise QueueUnavailableError("no broker")
         self.jobs += jobs
 
-    def depth(self) -> int:
+    def depth(self, tenant: str | None = None) -> int:  # noqa: ARG002 - the port's
         return len(self.jobs)
 
 

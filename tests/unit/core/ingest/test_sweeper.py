@@ -34,7 +34,10 @@ class Listed:
     def enqueue(self, jobs: Sequence[tuple[str, str]]) -> None:
         self.jobs += jobs
 
-    def depth(self) -> int:
+    def mend(self) -> None:
+        pass
+
+    def depth(self, tenant: str | None = None) -> int:  # noqa: ARG002 - the port's
         return len(self.jobs)
 
 
