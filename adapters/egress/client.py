@@ -50,9 +50,15 @@ class EgressClient:
         # Its own certificates and those of SSL_CERT_FILE: allowed networks have private ones.
         self._ssl = httpcore.default_ssl_context()
 
-    async def check_url(self, url: str, *, field: str = "url") -> None:
-        """Raise MalformedError unless the URL may be requested now; each request checks again."""
-        await self._guard.resolve(parse(url, field), field)
+    async def check_url(self, url: str, *, seconds: float = 10.0, field: str = "url") -> None:
+        """Raise MalformedError unless the URL may be requested now; each request checks again.
+
+        Raise RemoteError if its host is not resolved within `seconds`.
+        """
+        address = parse(url, field)
+        with _remote_errors(address, field, seconds):
+            async with asyncio.timeout(seconds):
+                await self._guard.resolve(address, field)
 
     async def fetch(
         self,

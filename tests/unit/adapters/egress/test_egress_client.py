@@ -436,6 +436,7 @@ def test_a_server_that_never_speaks_and_a_resolver_that_never_answers_end_too(
             client.fetch("http://slow.test/", most_bytes=1, seconds=0.1, field="image_url")
             for _ in range(100)
         ]
+        slow.append(client.check_url("http://slow.test/", seconds=0.1))
         errors = await asyncio.gather(*slow, return_exceptions=True)
         assert {type(error) for error in errors} == {RemoteError}
         await asyncio.to_thread(lambda: None)  # the loop's own threads are free
