@@ -28,7 +28,7 @@ from api.routes.admin import AdminRoutes
 from api.routes.changes import ChangeRoutes
 from api.routes.check import CheckGate, CheckRoutes
 from api.routes.content import ContentRoutes
-from api.routes.health import HealthChecks, HealthRoutes, get_stats
+from api.routes.health import HealthChecks, HealthRoutes, get_doctor, get_stats
 from api.routes.images import ImageRoutes
 from api.routes.jobs import JobRoutes
 from api.routes.local import local_proof
@@ -70,6 +70,7 @@ ROUTES: list[ControllerRouterHandler] = [
     RagRoutes,
     AdminRoutes,
     HealthRoutes,
+    get_doctor,
     get_stats,
     get_metrics,
     get_problem_type,

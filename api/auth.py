@@ -4,7 +4,8 @@
 `allow`; `write` also sees all others, lists, jobs and counts, and uploads, edits, deletes and
 retries; `moderate` also decides, purges, holds and searches pictures that are not allowed; `admin`
 also reads the metrics and starts administrative tasks of the tenant. `operator` opens no tenant:
-it reads the metrics and any tenant's jobs, and starts tasks of the whole service.
+it reads the metrics, the state of the service and any tenant's jobs, and starts tasks of the
+whole service.
 """
 
 from __future__ import annotations
@@ -236,9 +237,11 @@ def _allowed(
     Raise ForbiddenError if the role does not allow the request, MalformedError.
     """
     operated, operator = handler.opt.get("operator", False), caller.role == "operator"
-    if operator and not operated:
-        raise ForbiddenError(f"this takes a key of role {needed}: an operator's opens no tenant")
-    if not operator and RANK[caller.role] < RANK[needed]:
+    if needed == "operator":
+        may = caller.whole
+    else:
+        may = operated if operator else RANK[caller.role] >= RANK[needed]
+    if not may:
         raise ForbiddenError(f"this takes a key of role {needed}, and yours has {caller.role}")
     _check_names(connection, handler)
     if not operated or "tenant" not in handler.parsed_fn_signature.parameters:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Literal
 
@@ -50,10 +51,7 @@ class HealthChecks:
         self._data = f"{services.settings.data}/"
 
     async def parts(self) -> dict[str, tuple[Part, str]]:
-        """Return state and reason of each part; a silent one does not delay the others' checks.
-
-        These routes take no key: a reason names no tenant, and of a path its last part alone.
-        """
+        """Return state and reason of each part; a silent one does not delay the others' checks."""
         services, aside = self._services, self._spool.run
         checks = {
             "blobs": _ask(self._write, aside),
@@ -67,8 +65,25 @@ class HealthChecks:
         if services.remote is None:
             checks["engine"] = self._engine()
         answers = await asyncio.gather(*checks.values())
-        found = {**dict(zip(checks, answers, strict=True)), **await models}
+        return {**dict(zip(checks, answers, strict=True)), **await models}
+
+    async def public_parts(self) -> dict[str, tuple[Part, str]]:
+        """Return `parts` for callers without a key: of a path in a reason its last part alone."""
+        found = await self.parts()
         return {name: (state, self._public(why)) for name, (state, why) in found.items()}
+
+    async def tenants(self) -> tuple[dict[str, standing.TenantState], str]:
+        """Return each tenant with waiting jobs or a fault of its log, and why some may lack."""
+        names: list[str] = []
+        blobs = self._services.blobs
+        _, why = await _ask(lambda: names.extend(blobs.keys("pending/")), self._spool.run)
+        waiting = Counter(name.split("/")[1] for name in tuple(names))
+        faults = dict(self._services.follower.faults)
+        found = {
+            tenant: standing.TenantState(waiting[tenant], faults.get(tenant))
+            for tenant in sorted(waiting.keys() | faults.keys())
+        }
+        return found, why
 
     @property
     def stuck(self) -> str | None:
@@ -159,7 +174,7 @@ class HealthRoutes(Controller):
         are still answered 202, and settled once it can. `degraded` if another part is down or
         absent; a model that a setting turns off is `off`, which does not count.
         """
-        parts = await health.parts()
+        parts = await health.public_parts()
         states = {name: state for name, (state, _) in parts.items()}
         reasons = {name: why for name, (_, why) in parts.items() if why}
         if states["blobs"] == "down":
@@ -170,6 +185,28 @@ class HealthRoutes(Controller):
             raise DetailedError(stuck, parts=states, reasons=reasons)
         whole = all(state in ("ok", "off") for state in states.values())
         return standing.Ready("ready" if whole else "degraded", states, reasons)
+
+
+@get(
+    "/v1/admin/doctor",
+    opt={"role": "operator", "operator": True},
+    summary="State of the whole service",
+    responses=documented(),
+    tags=["admin"],
+    security=KEYED,
+)
+async def get_doctor(health: NamedDependency[SkipValidation[HealthChecks]]) -> standing.Diagnosis:
+    """Return the state of each part, with its whole reason, and the tenants with work or faults.
+
+    This takes a key of role operator or, where all keys open one tenant, its admin's.
+    """
+    parts, (tenants, lacking) = await asyncio.gather(health.parts(), health.tenants())
+    return standing.Diagnosis(
+        parts={name: state for name, (state, _) in parts.items()},
+        reasons={name: why for name, (_, why) in parts.items() if why}
+        | ({"tenants": f"waiting jobs: {lacking}"} if lacking else {}),
+        tenants=tenants,
+    )
 
 
 @get(

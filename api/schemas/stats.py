@@ -51,6 +51,26 @@ class Ready(Struct, frozen=True):
     reasons: Annotated[dict[str, str], Meta(description="Why a part is down or absent.")]
 
 
+class TenantState(Struct, frozen=True):
+    """Waiting jobs of a tenant, and the fault of its log."""
+
+    waiting: Annotated[int, Meta(description="Accepted jobs not settled yet.")]
+    fault: Annotated[str | None, Meta(description="Why its log cannot be followed.")]
+
+
+class Diagnosis(Struct, frozen=True, kw_only=True):
+    """State of the whole service, for its operator."""
+
+    parts: dict[str, Literal["ok", "down", "absent", "off"]]
+    reasons: Annotated[
+        dict[str, str], Meta(description="Why a part is down or absent, with paths.")
+    ]
+    tenants: Annotated[
+        dict[str, TenantState],
+        Meta(description="Tenants with waiting jobs or a fault, as far as this process knows."),
+    ]
+
+
 class Live(Struct, frozen=True):
     """Answer of a live process."""
 

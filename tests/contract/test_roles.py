@@ -18,6 +18,7 @@ from adapters.service_address import LocalKey
 from api import rate_limits
 from api.app import create_app
 from api.auth import Guard
+from core.errors import StoreUnavailableError
 from tests.doubles.small_service import Service
 from tests.samples.pictures import photo, png
 
@@ -29,7 +30,7 @@ Operation = tuple[str, str]
 
 
 class Rights(NamedTuple):
-    """The least role of a tenant that opens a route, and whether an operator's key does too."""
+    """The least role that opens a route, and whether an operator's key does too."""
 
     least: Role
     operator: bool = False
@@ -38,7 +39,7 @@ class Rights(NamedTuple):
         """Return whether a key of this role is let in."""
         if role == "operator":
             return self.operator
-        return LADDER.index(role) >= LADDER.index(self.least)
+        return self.least != "operator" and LADDER.index(role) >= LADDER.index(self.least)
 
 
 IMAGE = "/v1/images/{image_id:str}"
@@ -66,6 +67,7 @@ KEYED: dict[Operation, Rights] = {
     ("GET", "/v1/stats"): Rights("write"),
     ("POST", "/v1/admin/tasks"): Rights("admin", operator=True),
     ("GET", "/v1/admin/tasks/{task_id:str}"): Rights("admin", operator=True),
+    ("GET", "/v1/admin/doctor"): Rights("operator", operator=True),
     ("GET", "/metrics"): Rights("admin", operator=True),
 }
 OPEN = {
@@ -235,6 +237,40 @@ def test_tasks_of_the_whole_service_take_an_operator(client: TestClient[Litestar
     own = client.post(tasks, json={"kind": "backfill"}, headers=names("admin")).json()["task_id"]
     assert own not in ids
     assert client.get(f"{tasks}/{own}", headers=names("operator")).status_code == 200
+
+
+def test_an_operator_sees_the_state_of_every_part_and_tenant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With paths and faults, which readiness keeps to itself; none of it is a tenant's own."""
+    keys = "key-of-tenant-a-write:a:write,key-of-tenant-b-admin:b:admin"
+    service = Service(tmp_path, api_keys=f"{keys},key-of-tenant-all-operator:*:operator")
+    service.queue.paused = True
+    service.follower.faults["b"] = "the log of b has a gap after entry 7"
+    with TestClient(create_app(service)) as client:  # type: ignore[arg-type]
+        for seed in (1, 2):
+            files = {"file": png(photo(seed, 64, 48))}
+            client.post("/v1/images", files=files, headers=names("write"))
+        service.engine.failed(f"{tmp_path}/index.sqlite is damaged", OSError())
+        told = client.get("/v1/admin/doctor", headers=names("operator")).json()
+        assert told["tenants"] == {
+            "a": {"waiting": 2, "fault": None},
+            "b": {"waiting": 0, "fault": "the log of b has a gap after entry 7"},
+        }
+        assert (told["parts"]["log"], told["parts"]["blobs"]) == ("down", "ok")
+        assert str(tmp_path) in told["reasons"]["engine"]
+        assert str(tmp_path) not in client.get("/health/ready").text
+        refused = client.get("/v1/admin/doctor", headers=names("admin", "b"))
+        assert refused.status_code == 403
+
+        def away(_: str) -> list[str]:
+            raise StoreUnavailableError("the bucket does not answer")
+
+        monkeypatch.setattr(service.blobs, "keys", away)
+        told = client.get("/v1/admin/doctor", headers=names("operator")).json()
+        assert told["reasons"]["tenants"] == "waiting jobs: the bucket does not answer"
+        assert told["tenants"].keys() == {"b"}
+    service.close()
 
 
 def test_the_admin_of_an_only_tenant_needs_no_operator(tmp_path: Path) -> None:

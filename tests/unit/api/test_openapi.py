@@ -38,6 +38,7 @@ OPERATIONS = {
     "retryJob",
     "startAdminTask",
     "getAdminTask",
+    "getDoctor",
     "getStats",
     "getMetrics",
     "getLiveness",
