@@ -246,7 +246,7 @@ def test_doctor_names_what_is_there(
     assert findings == dict.fromkeys(
         (
             *("python", "packages", "formats", "colour", "sqlite"),
-            *("settings", "data", "store", "index", "engine", "device"),
+            *("settings", "keys", "data", "store", "index", "engine", "device"),
             *("model", "caption model", "calibration"),
         ),
         "ok",
