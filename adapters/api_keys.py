@@ -167,5 +167,5 @@ def _from_json(text: str) -> list[_Written]:
 def _from_object(one: dict[str, Any]) -> _Written:
     if one.keys() - _MEMBERS:
         raise ValueError
-    name, limit = str(one.get("name", "")), str(one.get("rate_limit", ""))
+    name, limit = (str(one.get(member) or "") for member in ("name", "rate_limit"))
     return _Written(str(one["key"]), str(one["tenant"]), one["role"], name, limit)

@@ -7,6 +7,7 @@ import os
 import stat
 import time
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 
 from adapters.api_keys import EVERY_TENANT, Grant, grants
@@ -36,17 +37,17 @@ class KeyRing:
         self._own = dict(own)
         self._file = file
         self._version: _Version | None = None
-        self._read = (b"", "")
-        """Content that was read last, and the reason if it could not be."""
+        self._read = b"", ""
+        """Digest of the content that was read last, and the reason if it could not be."""
         self._due = time.monotonic() + CHECK_SECONDS
-        self._grants = self._own
+        self._use(self._own)
         if file is not None:
             try:
                 self._version, content = _content(file)
-                self._grants = self._parsed(content)
+                self._use(self._parsed(content))
             except (OSError, ValueError) as error:
                 raise SettingsError(f"SEENIT_API_KEYS_FILE={file}: {_reason(error)}") from None
-            self._read = content, ""
+            self._read = sha256(content).digest(), ""
 
     @property
     def required(self) -> bool:
@@ -56,7 +57,8 @@ class KeyRing:
     @property
     def one_tenant(self) -> bool:
         """Whether all keys open one tenant."""
-        return len({grant.tenant for grant in self.current().values()} - {EVERY_TENANT}) == 1
+        self.current()
+        return self._one_tenant
 
     def current(self) -> Mapping[str, Grant]:
         """Return the grants, of the file as it was at most a second ago.
@@ -78,18 +80,23 @@ class KeyRing:
             self._version, content = _content(file)
         except (OSError, ValueError) as error:
             self._version, fault = None, _reason(error)
-        if (content, fault) == self._read:
+        read = sha256(content).digest(), fault
+        if read == self._read:
             return
-        self._read = content, fault
+        self._read = read
         if not fault:
             try:
-                self._grants = self._parsed(content)
+                self._use(self._parsed(content))
             except ValueError as error:
                 fault = str(error)
         if fault:
             logger.warning("api_keys_file_refused", extra={"reason": f"{file}: {fault}"})
         else:
             logger.info("api_keys_file_read", extra={"reason": f"{len(self._grants)} keys"})
+
+    def _use(self, found: Mapping[str, Grant]) -> None:
+        self._grants = found
+        self._one_tenant = len({one.tenant for one in found.values()} - {EVERY_TENANT}) == 1
 
     def _parsed(self, content: bytes) -> dict[str, Grant]:
         """Return the grants of the settings and of the file. Raise ValueError."""

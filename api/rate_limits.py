@@ -19,7 +19,7 @@ from core.lru_cache import LRUCache
 KEYS = 100_000
 """Keys whose requests are counted: more than a file of keys holds."""
 NETWORKS = 10_000
-"""Networks whose wrong keys are counted: about 2 MB. The one unseen for longest makes room."""
+"""Networks whose wrong keys are counted, the latest ones (measured: 2.4 MB)."""
 FREE = 10
 """Wrong keys before the first pause: enough to show a person that a key is mistyped."""
 LONGEST = 300.0

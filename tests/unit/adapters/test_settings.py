@@ -303,7 +303,7 @@ def test_egress_networks_are_networks() -> None:
 def test_a_rate_limit_is_a_number_a_second_or_minute(text: str, limit: RateLimit) -> None:
     """With a burst, or the number itself; a key has its own in a JSON list."""
     assert rate_limit(settings.load(rate_limit=text).rate_limit) == limit
-    one = {"key": HUSH, "tenant": "a", "role": "read", "rate_limit": text}
+    one = {"key": HUSH, "tenant": "a", "role": "read", "rate_limit": text or None, "name": None}
     (grant,) = settings.load(api_keys=json.dumps([one])).keys.values()
     assert grant.limit == (limit if text else None)
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
+from structlog.contextvars import merge_contextvars
+from structlog.testing import capture_logs
 
 from api.app import create_app
 from tests.doubles.small_service import BROKEN, Service
@@ -195,3 +198,30 @@ def test_a_parameter_is_given_once(guarded: TestClient[Litestar]) -> None:
     """An owner named twice would be taken for one of the two."""
     response = guarded.delete("/v1/images?owner_id=a&owner_id=b", headers=key("a-write"))
     assert (response.status_code, response.json()["field"]) == (400, "owner_id")
+
+
+def test_a_hash_of_a_key_is_no_key(tmp_path: Path) -> None:
+    """Who reads a list of hashes gets nothing to send; the key itself is accepted."""
+    held, digest = "a-key-kept-elsewhere", sha256(b"a-key-kept-elsewhere").hexdigest()
+    service = Service(tmp_path, api_keys=f"sha256:{digest}:a:write:elsewhere")
+    with TestClient(create_app(service)) as client:
+        for sent, status in ((held, 200), (digest, 401), (f"sha256:{digest}", 401)):
+            headers = {"Authorization": f"Bearer {sent}"}
+            assert client.get("/v1/stats", headers=headers).status_code == status
+    service.close()
+
+
+def test_a_keys_name_is_in_the_lines_of_its_requests(tmp_path: Path) -> None:
+    """And in no other's; the key is in none."""
+    keys = "a-named-key-of-a-tenant:a:read:shop-page,another-key-of-a-tenant:a:write"
+    service = Service(tmp_path, api_keys=keys)
+    with TestClient(create_app(service)) as client, capture_logs([merge_contextvars]) as lines:
+        for sent in ("a-named-key-of-a-tenant", "another-key-of-a-tenant", "a-wrong-key"):
+            client.get("/v1/stats", headers={"Authorization": f"Bearer {sent}"})
+    assert [line.get("key") for line in lines if line["event"] == "answered"] == [
+        "shop-page",
+        None,
+        None,
+    ]
+    assert "key-of-a-tenant" not in str(lines)
+    service.close()

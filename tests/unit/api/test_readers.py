@@ -163,7 +163,9 @@ def test_words_and_files_find_nothing_hidden(client: TestClient[Litestar]) -> No
     """For a search, a prompt, or a check of the very bytes of a blocked picture."""
     file = {"file": ("a.png", SEEN)}
     for path, sent in (
+        ("/v1/search", {"json": {"text": "dog", "limit": 50}}),
         ("/v1/search", {"json": {"text": "dog", "limit": 50, "collapse": False}}),
+        ("/v1/search", {"json": {"text": "dog", "filters": {"original_id": image_id(2)}}}),
         ("/v1/search", {"json": {"text": "dog", "group_by": "owner_id"}}),
         ("/v1/search", {"files": file}),
         ("/v1/rag/context", {"json": {"query": "dog", "limit": 50}}),
