@@ -205,8 +205,8 @@ class Guard:
                 "this key is not one of the service's (SEENIT_API_KEYS, SEENIT_API_KEYS_FILE)",
                 field="Authorization",
             )
-        if grant.name:
-            structlog.contextvars.bind_contextvars(key=grant.name)
+        named = {"key": grant.name} if grant.name else {}
+        structlog.contextvars.bind_contextvars(tenant=grant.tenant, **named)
         self._limits.take(digest, grant.limit or self._limit)
         whole = grant.role == "operator" or (grant.role == "admin" and self._keys.one_tenant)
         return Caller(grant.tenant, grant.role, whole=whole)

@@ -16,7 +16,7 @@ from uuid_utils import uuid7
 from api import framing
 from api.problems import METHODS, refusing
 from api.routes.metrics import MetricsRoutes
-from core.errors import MalformedError
+from core.errors import MalformedError, RateLimitedError
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 """Request ids that a caller may choose; others are replaced, as ids go to logs and headers."""
@@ -81,6 +81,8 @@ class EdgeMiddleware:
         method = scope["method"] if scope["method"] in METHODS else "other"
         self._metrics.answered(method, route, status, seconds, problem)
         write = logger.debug if route.startswith(QUIET) else logger.info
+        if problem == RateLimitedError.type:
+            write = logger.warning  # the log takes ten of these a second, so that no flood fills it
         write(
             "answered",
             method=method,

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from litestar import Litestar
 from litestar.testing import TestClient
+from structlog.contextvars import merge_contextvars
+from structlog.testing import capture_logs
 
 from adapters.api_keys import UNLIMITED, RateLimit
 from api import rate_limits
@@ -180,6 +182,25 @@ def test_each_key_has_its_own_limit(client: TestClient[Litestar]) -> None:
     assert (told["type"], told["status"]) == ("/problems/rate-limited", 429)
     assert 1 <= int(refused.headers["retry-after"]) <= 60
     assert client.get("/health/ready").status_code == 200
+
+
+def test_what_is_refused_is_a_warning_of_the_log(client: TestClient[Litestar]) -> None:
+    """The log limits how many of those it takes, and so a flood; the line names key and tenant."""
+    with capture_logs([merge_contextvars]) as lines:
+        statuses(client, RIGHT, 5)
+        statuses(client, "a-wrong-key", 11)
+    said = [
+        (line["log_level"], line.get("key"), line.get("tenant"))
+        for line in lines
+        if line["event"] == "answered"
+    ]
+    mine, nobodys = ("right", "a"), (None, None)
+    assert said == [
+        *[("info", *mine)] * 4,
+        ("warning", *mine),
+        *[("info", *nobodys)] * 10,
+        ("warning", *nobodys),
+    ]
 
 
 def test_guesses_are_paused_and_a_right_key_is_not(client: TestClient[Litestar]) -> None:
