@@ -21,7 +21,7 @@ tag or category is shared by many pictures and seldom distinguishes them.
 WORDS = 64
 """Distinct words of a question that are searched for, the first ones: each costs a look-up."""
 LETTERS = 64
-"""Characters of a word that is searched for; real words are shorter."""
+"""Characters of a term, stored or searched for; real words are shorter."""
 _STOP = """
 a about after all also am an and any are as at be because been before being between both but by can
 could did do does doing during each few for from further had has have having he her here hers him
@@ -95,11 +95,21 @@ _FOLD = _Folding(
 """Letters that Unicode does not take apart, and the invisible blank between Khmer or Thai words."""
 
 
+_TRADE_MARKS = str.maketrans("\u2122\u2120", "  ")
+"""Signs that are letters by compatibility, yet no part of the name before them."""
+_SLICE = re.compile(r".{1,1000}(?=\s|\Z)|.{1,1000}", re.DOTALL)
+"""Part of a text that is folded at once: sorting n marks on one letter takes n * n steps."""
+
+
 def folded(text: str) -> str:
     """Return the words of a text, without case, accents, ligatures, widths and punctuation.
 
     This is Unicode's compatibility case folding (NFKC, full case folding), less accents.
     """
+    return "".join(map(_folded, _SLICE.findall(text.translate(_TRADE_MARKS))))
+
+
+def _folded(text: str) -> str:
     text = normalize("NFKC", text).casefold()
     return normalize("NFC", normalize("NFKD", text).translate(_FOLD))
 
@@ -135,7 +145,7 @@ def _characters(run: str) -> list[str]:
             found[-1].append(one)
         else:
             found.append([one])
-    return [one[0] + "".join(sorted(one[1:])) for one in found]
+    return ["".join((one[0], *sorted(one[1:])))[: LETTERS // PIECE] for one in found]
 
 
 def _pieces(units: Sequence[str], size: int) -> list[str]:

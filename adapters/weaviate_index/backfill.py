@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from typing import Any
 
 from weaviate import WeaviateClient
 from weaviate.classes.config import ConsistencyLevel
 from weaviate.classes.query import Filter
+from weaviate.collections import Collection
 from weaviate.exceptions import UnexpectedStatusCodeError
 
 from adapters.full_text import indexed_texts
 from adapters.weaviate_index import collections, mapping
 from adapters.weaviate_index.collections import Collections
 from adapters.weaviate_index.mapping import StoredRecord
-from adapters.weaviate_index.record_reads import RecordReads
+from adapters.weaviate_index.record_reads import RecordReads, all_of
 from adapters.weaviate_index.stemming import stemmed
 from core.types import COPY_KINDS
 
+logger = logging.getLogger(__name__)
+
 PART = 2_000
 """Records of one read."""
+_WRITERS = 8
+"""Records written at once; a write waits for every replica."""
 _GONE = 404
 
 _COPY = Filter.by_property("verdict").contains_any(list(COPY_KINDS))
@@ -48,9 +55,9 @@ def fill_words(client: WeaviateClient, held: Collections) -> None:
     """
 
     def words(part: Sequence[StoredRecord]) -> Changes:
-        some = [(one, texts) for one in part if (texts := indexed_texts(one.fields))]
-        some = [one for one in some if not _ascii(one[0])]
-        for (one, _), found in zip(some, stemmed([texts for _, texts in some]), strict=True):
+        some = [one for one in part if not _ascii(one)]
+        texts = [indexed_texts(one.fields) or ("",) * 4 for one in some]
+        for one, found in zip(some, stemmed(texts), strict=True):
             yield one, dict(zip(mapping.WORDS, found, strict=True))
 
     _fill(client, held, _ANY, words)
@@ -74,17 +81,21 @@ def _fill(
     """
     records = client.collections.use(held.name(collections.RECORD))
     records = records.with_consistency_level(ConsistencyLevel.ALL)
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(_WRITERS) as pool:
         reading = RecordReads(held.quietly(), pool)
         for tenant in records.tenants.get():
-            own = records.with_tenant(tenant).data
+            write = partial(_write, records.with_tenant(tenant))
             for part in _parts(reading, tenant, condition):
-                for one, properties in changes(part):
-                    try:
-                        own.update(mapping.key(one.image_id, one.seq), properties=properties)
-                    except UnexpectedStatusCodeError as error:
-                        if error.status_code != _GONE:
-                            raise
+                done = all_of(pool.submit(write, *change) for change in changes(part))
+                logger.info("index_backfill", extra={"tenant": tenant, "records": len(done)})
+
+
+def _write(records: Collection[Any, Any], one: StoredRecord, properties: dict[str, Any]) -> None:
+    try:
+        records.data.update(mapping.key(one.image_id, one.seq), properties=properties)
+    except UnexpectedStatusCodeError as error:
+        if error.status_code != _GONE:
+            raise
 
 
 def _parts(
