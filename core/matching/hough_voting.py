@@ -146,8 +146,9 @@ def _agreeing(contests: Sequence[Contest], most: int) -> list[Ints]:
         here = np.concatenate([one.query.points[one.pairs.ours] for one in contests])[taken]
         theirs = np.concatenate([one.pairs.theirs for one in contests])[taken]
         which = which[taken]
-        offsets = np.cumsum([0, *(len(one.codes) for one in stored)])
-        there = np.concatenate([one.points for one in stored])[offsets[which] + theirs]
+        points = [one.points for one in stored]
+        offsets = np.cumsum([0, *map(len, points)])
+        there = np.concatenate(points)[offsets[which] + theirs]
         sides = np.array([one.side for one in stored], np.float32)[which]
         begins = np.flatnonzero(distinct_from_last(which))
         votes = _supporters(here, there, sides, np.diff(begins, append=len(which)))
