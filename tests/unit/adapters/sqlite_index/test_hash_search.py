@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from adapters.sqlite_index import hash_search
 from adapters.sqlite_index.hash_search import HashNeighbour, HashSearch
 
 RNG = np.random.default_rng(3)
@@ -24,8 +26,11 @@ def brute(held: dict[int, int], turns: list[int], radius: int) -> list[HashNeigh
     return found
 
 
-def test_search_equals_brute_force_through_growth_and_removal() -> None:
+def test_search_equals_brute_force_through_growth_and_removal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Hashes put, replaced and removed, over more than one chunk: the same answers."""
+    monkeypatch.setattr(hash_search, "_CHUNK", 4_096)
     hashes, held = HashSearch(), {}
     for _ in range(6):
         slots = RNG.permutation(30_000)[:9_000]
