@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Literal
 
@@ -37,7 +38,7 @@ from core.embedding.pipeline import FingerprintPipeline
 from core.embedding.registry import ModelRegistry
 from core.embedding.registry import OpensEmbedder as OpensModels
 from core.engine_status import EngineStatus
-from core.errors import SettingsError
+from core.errors import DiskFullError, SettingsError
 from core.event_log.batch_candidates import BatchCandidates
 from core.event_log.ledger import Ledger
 from core.event_log.projector import Projector
@@ -76,6 +77,8 @@ __all__ = [
     "door",
     "shared",
 ]
+
+logger = logging.getLogger(__name__)
 
 Role = Literal["whole", "api", "worker", "beat"]
 """Role of a process: the whole service, or one of the processes that share a broker."""
@@ -206,7 +209,10 @@ def build(
 
 def _open_stores(settings: Settings) -> _Stores:
     blobs = open_blobs(settings.blobs_url, durable=settings.durable)
-    probe(blobs)
+    try:
+        probe(blobs)
+    except DiskFullError as error:  # of a directory, which honours creates: it can be read
+        logger.error("store_not_probed", extra={"reason": error.detail})  # noqa: TRY400  no defect
     meter = PrometheusMeter()
     log, index, broker = BlobLog(blobs), open_index(settings), open_broker(settings, meter)
     shelf, follower = PictureStore(blobs), LogFollower(log, index)

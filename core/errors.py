@@ -20,6 +20,7 @@ SeenitError
 ├── UnavailableError           503  a part is down: try again later
 │   ├── EmbedderUnavailableError    no model for the requested space
 │   ├── StoreUnavailableError       the blob store does not answer
+│   │   └── DiskFullError           its disk has no space left
 │   ├── IndexUnavailableError       the index does not answer
 │   │   └── IndexDamagedError       it is damaged, and is made again from the log
 │   ├── QueueUnavailableError       the broker does not answer
@@ -231,6 +232,10 @@ class StoreUnavailableError(UnavailableError):
 
     type = "store-unavailable"
     title = "Blob store unavailable"
+
+
+class DiskFullError(StoreUnavailableError):
+    """A blob store whose disk or quota has no space left: nothing was written."""
 
 
 class IndexUnavailableError(UnavailableError):

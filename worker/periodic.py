@@ -44,6 +44,14 @@ class CleansUp(Protocol):
         """Put the tenants to rest that were idle."""
 
 
+@runtime_checkable
+class KeepsReserve(Protocol):
+    """A blob store that sets bytes aside for the time when its disk is full."""
+
+    def keep_reserve(self) -> object:
+        """Set them aside if they are not, and there are enough."""
+
+
 class PeriodicRunner:
     """A list of periodic tasks and when each is due; for one thread."""
 
@@ -89,7 +97,9 @@ def upkeep(services: Services) -> list[PeriodicTask]:
         PeriodicTask("leftovers of deleted pictures", RETAIN_SECONDS, leftovers.sweep),
         PeriodicTask("admin reports", TIDY_SECONDS, services.admin_tasks.expire),
     ]
-    index = services.index
+    index, blobs = services.index, services.blobs
+    if isinstance(blobs, KeepsReserve):
+        found.append(PeriodicTask("disk reserve", TIDY_SECONDS, blobs.keep_reserve))
     if isinstance(index, CleansUp):
 
         def tidy(index: CleansUp = index) -> None:

@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
+from adapters.blobs.disk_reserve import DiskReserve
 from adapters.blobs.errors import filesystem
 from adapters.blobs.fsync import Disk
-from core.errors import ExistsError, MissingError, StoreUnavailableError
+from core.errors import DiskFullError, ExistsError, MissingError, StoreUnavailableError
 
 CHUNK = 1 << 20
 TEMPORARY = ".tmp"
@@ -25,6 +26,8 @@ ABANDONED = 3600.0
 """Seconds after which a temporary file is abandoned: no write takes that long."""
 TRIES = 100
 """Attempts to write below a folder that another process prunes; each try is a new race."""
+RELEASED = 1 << 20
+"""Free bytes that show that there is space again."""
 KEPT = 2
 """Depth (`pending/<tenant>`) up to which folders are never pruned, so hot ones need not be
 recreated."""
@@ -43,6 +46,7 @@ class DirectoryBlobs:
     def __init__(self, root: Path, *, durable: bool = True) -> None:
         self.root = root.absolute()
         self._spool = self.root / TEMPORARY
+        self._reserve = DiskReserve(self.root / ".reserve")
         with filesystem(str(root)):
             self._spool.mkdir(parents=True, exist_ok=True)
             self._disk = Disk(self.root, durable=durable)
@@ -107,7 +111,23 @@ class DirectoryBlobs:
             raise ExistsError(f"{key} already exists")
 
     def create_many(self, items: Sequence[tuple[str, bytes]]) -> list[bool]:
-        """Create objects; False where the key was taken, and then that object is durable too."""
+        """Create objects; False where the key was taken, and then that object is durable too.
+
+        On a full disk they take the place of the reserve: what has to be created is small, and a
+        delete that frees space begins with it.
+        """
+        try:
+            return self._create_many(items)
+        except DiskFullError:
+            if not self._reserve.release() and self.free() < RELEASED:
+                raise  # else another thread has just released it
+        return self._create_many(items)
+
+    def keep_reserve(self) -> None:
+        """Set bytes aside for the time when the disk is full, if there are enough by now."""
+        self._reserve.fill(self.free())
+
+    def _create_many(self, items: Sequence[tuple[str, bytes]]) -> list[bool]:
         paths = [self.root / check(key) for key, _ in items]
         free = [not path.exists() for path in paths]
         sources = self._write([data for (_, data), new in zip(items, free, strict=True) if new])
@@ -160,7 +180,7 @@ class DirectoryBlobs:
             except FileNotFoundError:
                 continue
 
-    def free(self) -> int | None:
+    def free(self) -> int:
         """Return the bytes left on the device."""
         with filesystem(str(self.root)):
             return shutil.disk_usage(self.root).free

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from obstore.exceptions import AlreadyExistsError, BaseError
 
 from adapters.error_lines import first_line
-from core.errors import ExistsError, MissingError, StoreUnavailableError
+from core.errors import DiskFullError, ExistsError, MissingError, StoreUnavailableError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Errors of a disk, or of a user's share of it, without space."""
 
 
 @contextmanager
@@ -21,7 +25,8 @@ def filesystem(key: str) -> Iterator[None]:
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
         raise MissingError(f"no object {key}") from error
     except OSError as error:
-        raise StoreUnavailableError(f"the directory refused {key}: {error.strerror}") from error
+        kind = DiskFullError if error.errno in FULL else StoreUnavailableError
+        raise kind(f"the directory refused {key}: {error.strerror}") from error
 
 
 @contextmanager

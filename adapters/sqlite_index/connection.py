@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -40,8 +40,12 @@ class Database:
         """Inode of the file that the connections belong to."""
         self._damage: str | None = None
         self._closed = False
-        with suppress(IndexDamagedError), self._answering():
-            self._writer = self._prepared()
+        try:
+            with self._answering():
+                self._writer = self._prepared()
+        except IndexUnavailableError as error:
+            if not (isinstance(error, IndexDamagedError) or _may_pass(error.__cause__)):
+                raise
 
     @property
     def damage(self) -> str | None:
@@ -57,6 +61,7 @@ class Database:
                 file = self._file
                 db = self._pool.pop() if self._pool else None
             if db is None:
+                self._open_writer()
                 db = self._connect()
                 db.execute("PRAGMA query_only = ON")
             try:
@@ -75,9 +80,7 @@ class Database:
     def writing(self) -> Iterator[sqlite3.Connection]:
         """Yield the writer inside a transaction: committed at the end, rolled back on an error."""
         with self._answering(), self._writing:
-            if self._writer is None:
-                self._writer = self._prepared()
-            db = self._writer
+            db = self._writer = self._writer or self._prepared()
             db.execute("BEGIN IMMEDIATE")
             try:
                 yield db
@@ -151,6 +154,12 @@ class Database:
                     db.close()
                 self._pool.clear()
             self._file, self._damage = file, None
+
+    def _open_writer(self) -> None:
+        """Prepare the file for readers, if that failed before."""
+        if self._writer is None:
+            with self._writing:
+                self._writer = self._writer or self._prepared()
 
     def _leave_writer(self) -> None:
         if self._writer is not None:
@@ -236,6 +245,12 @@ class Database:
     def _truncate(db: sqlite3.Connection) -> None:
         db.execute("PRAGMA busy_timeout = 0")
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def _may_pass(error: BaseException | None) -> bool:
+    """Return whether an error is of a disk that is full or fails, which may end by itself."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
 
 def _is_damage(error: Exception) -> bool:

@@ -31,6 +31,7 @@ class Service(Talking):
             "SEENIT_LOG_LEVEL": "warning",
             **(settings or {}),
         }
+        self.log_file = data.parent / f"{data.name}.log"
         (self.port,) = free_ports(1)
         self.url = f"http://127.0.0.1:{self.port}"
         self.client = httpx.Client(base_url=self.url, timeout=120.0)
@@ -44,7 +45,7 @@ class Service(Talking):
 
     def start(self, *, ready: bool = True) -> Service:
         """Return once it is ready, or at once."""
-        with (self.data.parent / f"{self.data.name}.log").open("ab") as log:
+        with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "cli", "up", "--port", str(self.port)],
                 env={**outside(), **self.settings},
@@ -68,7 +69,7 @@ class Service(Talking):
 
     def log(self) -> str:
         """Return the output of the service."""
-        return (self.data.parent / f"{self.data.name}.log").read_text()
+        return self.log_file.read_text()
 
     def tree(self) -> list[psutil.Process]:
         """Return the process and all its children."""

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import pytest
 
+from adapters.blobs.directory import DirectoryBlobs
 from tests.doubles import tiny_models
 from tests.e2e.command import ran_here
 from tests.e2e.service import Service, serving
@@ -124,6 +128,66 @@ def test_a_log_that_is_damaged_stops_its_own_tenant_alone(
         for tenant in keys:
             answer = service.client.get("/v1/images", headers=headers[tenant])
             assert len(answer.raise_for_status().json()["items"]) == 4
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Yield a file system of 40 MB, which takes the right to mount one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(mount, check=False).returncode:
+        pytest.skip("this user may not mount a file system")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_full_disk_still_starts_reads_and_deletes(
+    tmp_path: Path,
+    small_disk: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """To the last byte: what is set aside lets a delete be written. Uploads are refused."""
+    monkeypatch.setattr(DirectoryBlobs, "free", lambda _: 10**12)
+    with serving(tmp_path / "data") as service:
+        item = service.upload([("a.png", png(photo(1)))], wait=30).json()["items"][0]
+        assert item["status"] == "done"
+    service.stop()
+    shutil.copytree(service.data, small_disk / "data")
+    DirectoryBlobs(small_disk / "data" / "blobs").keep_reserve()
+    with (small_disk / "rest").open("wb", buffering=0) as rest, suppress(OSError):
+        while True:
+            rest.write(bytes(512))
+    assert shutil.disk_usage(small_disk).free == 0
+    full = Service(small_disk / "data")
+    full.log_file = tmp_path / "full.log"
+    try:
+        full.start(ready=False)
+        answer = until(lambda: _stuck(full), 60.0, 0.1)
+        problem = answer.json()
+        assert (problem["type"], problem["parts"]["blobs"]) == (
+            "/problems/store-unavailable",
+            "down",
+        )
+        assert "the disk is full" in problem["reasons"]["blobs"]
+        until(lambda: full.ready()["parts"]["engine"] == "ok")
+        refused = full.upload([("b.png", png(photo(2)))])
+        assert refused.status_code == httpx.codes.SERVICE_UNAVAILABLE
+        assert "the disk is full" in refused.json()["detail"]
+        path = f"/v1/images/{item['image_id']}"
+        assert full.client.get(f"{path}/content").content == png(photo(1))
+        rows = json.loads(ran_here(capsys, full.settings, "doctor", "--json").stdout)
+        (row,) = [row for row in rows if row["name"] == "data"]
+        assert (row["state"], "uploads are refused" in row["remedy"]) == ("absent", True)
+        assert full.client.delete(path).status_code == httpx.codes.NO_CONTENT
+        assert full.client.get(path).status_code == httpx.codes.GONE
+        assert "disk_full" in full.log()
+    finally:
+        full.client.close()
+        full.stop()
 
 
 @pytest.mark.parametrize(
