@@ -32,12 +32,14 @@ from core.errors import (
     CorruptError,
     DecoderKilledError,
     ForbiddenError,
+    IndexUnavailableError,
     LogCorruptError,
     MalformedError,
     MissingError,
     PendingError,
     RateLimitedError,
     SeenitError,
+    StoreUnavailableError,
     TooLargeError,
     UnauthorizedError,
     UnavailableError,
@@ -97,10 +99,12 @@ class DetailedError(SeenitError):
 
 
 def told(request: Requested, error: SeenitError) -> Response[Problem]:
-    """Answer a SeenitError; log it if the server is at fault and a retry does not help."""
+    """Answer a SeenitError; log it if the server is at fault, or its store or index is away."""
     whole = error.whole if isinstance(error, DetailedError) else error
     if whole.status >= 500 and not whole.retryable:  # noqa: PLR2004 - server errors
         logger.error("request_failed", error=type(whole).__name__, detail=whole.detail)
+    elif isinstance(whole, (StoreUnavailableError, IndexUnavailableError)):
+        logger.warning("part_unavailable", part=whole.type, reason=whole.detail)
     return _answer(request, error)
 
 

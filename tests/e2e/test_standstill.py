@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
 import pytest
 
 from adapters.blobs.directory import DirectoryBlobs
+from tests.backends.server_process import free_ports
 from tests.doubles import tiny_models
 from tests.e2e.command import ran_here
+from tests.e2e.fleet import Process
 from tests.e2e.service import Service, serving
 from tests.e2e.talking import until
 from tests.samples.pictures import photo, png
@@ -130,6 +133,84 @@ def test_a_log_that_is_damaged_stops_its_own_tenant_alone(
             assert len(answer.raise_for_status().json()["items"]) == 4
 
 
+def test_a_store_that_may_not_be_written_is_told_and_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rights that go while it runs: uploads and deletes are refused, reads go on, then all do."""
+    with serving(tmp_path / "data") as service:
+        item = service.upload([("a.png", png(photo(1)))], wait=30).json()["items"][0]
+        with _unwritable(service.data / "blobs" / ".tmp"):
+            problem = until(lambda: _stuck(service), 30.0, 0.2).json()
+            assert problem["parts"]["blobs"] == "down"
+            assert "not permitted" in problem["reasons"]["blobs"].replace("denied", "not permitted")
+            refused = service.upload([("b.png", png(photo(2)))])
+            assert refused.json()["type"] == "/problems/store-unavailable"
+            assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
+            path = f"/v1/images/{item['image_id']}"
+            assert service.client.delete(path).status_code == httpx.codes.SERVICE_UNAVAILABLE
+            assert service.client.get(path).status_code == httpx.codes.OK
+            rows = json.loads(ran_here(capsys, service.settings, "doctor", "--json").stdout)
+            states = {row["name"]: row["state"] for row in rows}
+            assert (states["store"], states["index"], states["log"]) == ("missing", "ok", "ok")
+        assert "part_unavailable" in service.log()
+        assert service.client.delete(path).status_code == httpx.codes.NO_CONTENT
+
+
+def test_an_api_without_its_redis_accepts_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Uploads wait in the store; readiness, the log and doctor name the queue."""
+    (port, free) = free_ports(2)
+    settings = {
+        "SEENIT_DATA": str(tmp_path / "data"),
+        "SEENIT_MODEL": "none",
+        "SEENIT_CAPTION_MODEL": "none",
+        "SEENIT_BROKER_URL": f"redis://127.0.0.1:{free}/0",
+        "SEENIT_LOG_LEVEL": "warning",
+    }
+    api = Process(tmp_path, "api", "api", "--port", str(port), settings=settings)
+    api.start()
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60.0) as client:
+            ready = until(lambda: _answer(client, "/health/ready"), 60.0, 0.1)
+            told = ready.json()
+            assert (ready.status_code, told["status"]) == (httpx.codes.OK, "degraded")
+            assert (told["parts"]["queue"], told["parts"]["blobs"]) == ("down", "ok")
+            assert (told["parts"]["worker"], "queue" in told["reasons"]) == ("down", True)
+            taken = client.post("/v1/images", files={"file": ("a.png", png(photo(1)))})
+            assert taken.status_code == httpx.codes.ACCEPTED
+            job = client.get(f"/v1/jobs/{taken.json()['items'][0]['job_id']}").json()
+            assert job["status"] == "queued"
+        rows = json.loads(ran_here(capsys, settings, "doctor", "--json").stdout)
+        states = {row["name"]: row["state"] for row in rows}
+        assert (states["queue"], states["store"]) == ("missing", "ok")
+        assert "enqueue_failed" in api.log.read_text()
+    finally:
+        api.stop()
+
+
+@contextmanager
+def _unwritable(folder: Path) -> Iterator[None]:
+    """Take the right to write into a folder away; from root too, where the file system can."""
+    if os.geteuid():
+        take, give = ["chmod", "a-w", str(folder)], ["chmod", "u+w", str(folder)]
+    else:
+        take, give = ["chattr", "+i", str(folder)], ["chattr", "-i", str(folder)]
+    if shutil.which(take[0]) is None or subprocess.run(take, check=False).returncode:
+        pytest.skip("root may write anywhere here")
+    try:
+        yield
+    finally:
+        subprocess.run(give, check=True)
+
+
+def _answer(client: httpx.Client, path: str) -> httpx.Response | None:
+    try:
+        return client.get(path)
+    except httpx.TransportError:
+        return None
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """Yield a file system of 40 MB, which takes the right to mount one."""
@@ -212,8 +293,5 @@ def test_a_pointer_in_the_place_of_weights_leaves_the_model_absent(
 
 
 def _stuck(service: Service) -> httpx.Response | None:
-    try:
-        answer = service.client.get("/health/ready")
-    except httpx.TransportError:
-        return None
-    return answer if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else None
+    answer = _answer(service.client, "/health/ready")
+    return answer if answer and answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else None
