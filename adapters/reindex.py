@@ -7,8 +7,9 @@ import threading
 from collections.abc import Callable
 
 from adapters.wiring import Services
-from core.errors import IndexUnavailableError, LogCorruptError, SeenitError
+from core.errors import IndexDamagedError, IndexUnavailableError, LogCorruptError, SeenitError
 from core.event_log.replay import replay
+from core.index_port import ServiceIndex
 
 TRIES = 10
 """Attempts to swap: other processes may append while the new index catches up."""
@@ -22,7 +23,7 @@ def repair(services: Services, stop: threading.Event) -> None:
     A tenant whose log cannot be followed stays at the last entry that can be, and does not keep
     the others waiting. Raise StoreUnavailableError, IndexUnavailableError, also once `stop` is set.
     """
-    damage = services.index.damage
+    damage = _damage(services.index)
     if damage is None:
         return
     logger.error("index_damaged", extra={"reason": damage})
@@ -44,7 +45,7 @@ def rebuild(services: Services, progress: Callable[[int, int, int], None]) -> tu
     cannot be followed; then the old index stays. In place of a damaged one, which has nothing left
     to lose, the new index then ends before the fault of that tenant.
     """
-    damaged = services.index.damage is not None
+    damaged = _damage(services.index) is not None
     fresh = services.index.fresh()
     total = sum(services.log.head(tenant) for tenant in services.log.tenants())
     done = records = 0
@@ -83,3 +84,11 @@ def rebuild(services: Services, progress: Callable[[int, int, int], None]) -> tu
         except SeenitError as error:  # the swap is done: the next batch of the tenant catches up
             logger.warning("reindex_behind_log", extra={"tenant": tenant, "reason": str(error)})
     return done, total, records
+
+
+def _damage(index: ServiceIndex) -> str | None:
+    try:
+        index.check_sound()
+    except IndexDamagedError as error:
+        return error.detail
+    return None

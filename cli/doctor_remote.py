@@ -50,6 +50,7 @@ def _index(read: Settings) -> DoctorFinding:
     if urlsplit(read.index_url).scheme == "sqlite":
         return _file(index_path(read))
     with closing(open_index(read)) as index:
+        index.check_sound()
         tenants = len(index.tenants())
     return DoctorFinding(name="index", state="ok", says=f"it answers, and holds {tenants} tenants")
 

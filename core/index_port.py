@@ -272,9 +272,8 @@ class ServiceIndex(Index, Protocol):
     def tenants(self) -> list[str]:
         """Return the tenants that have a watermark, sorted."""
 
-    @property
-    def damage(self) -> str | None:
-        """Why this index has to be made again from the log, None as long as no damage was met."""
+    def check_sound(self) -> None:
+        """Raise IndexDamagedError if this index has to be made again from the log."""
 
     def check_replicas(self) -> None:
         """Raise IndexUnavailableError if a replica is down: reads work, but W cannot advance."""

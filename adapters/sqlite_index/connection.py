@@ -53,6 +53,11 @@ class Database:
         self._follow_file()
         return self._damage
 
+    def check_sound(self) -> None:
+        """Raise IndexDamagedError once damage was met."""
+        if (why := self.damage) is not None:
+            raise self._damaged(why)
+
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Yield a connection inside a read transaction, which sees one consistent state."""

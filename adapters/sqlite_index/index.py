@@ -48,10 +48,9 @@ class SQLiteIndex:
         with self._at(tenant) as now:
             return now.watermark
 
-    @property
-    def damage(self) -> str | None:
-        """Return why the file has to be made again, None as long as no damage was met."""
-        return self._database.damage
+    def check_sound(self) -> None:
+        """Raise IndexDamagedError if damage was met: the file is not read for it."""
+        self._database.check_sound()
 
     def check_replicas(self) -> None:
         """Do nothing: one file has no replicas."""
@@ -342,7 +341,7 @@ class SQLiteIndex:
             raise IndexUnavailableError(
                 f"an SQLite index cannot take the contents of a {type(fresh).__name__}"
             )
-        if self.damage is None and self._leads(fresh):
+        if self._database.damage is None and self._leads(fresh):
             return False
         fresh.close()
         self.take(fresh._database.path)  # noqa: SLF001  # of the same class

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
-from adapters.weaviate_index import schema
+from weaviate import WeaviateClient
+
+from adapters.weaviate_index import collections, schema
 from adapters.weaviate_index.candidates import CandidateSearch
 from adapters.weaviate_index.cleanup import Cleanup
 from adapters.weaviate_index.collections import Collections
@@ -39,6 +42,21 @@ class Generation:
         self.neighbours = NeighbourSearch(self.reading)
         self.writing = WeaviateProjection(self.reading, self.head, self.replicas, self._prepare)
         self.tidying = Cleanup(RecordReads(held.quietly(), pool), self.head)
+
+    def lost(self, client: WeaviateClient) -> list[str]:
+        """Return the kinds of collections that are missing, or lack their tenants."""
+        connection: Any = client._connection  # noqa: SLF001  # the client cannot read every schema
+        there = {
+            found["class"]: bool(found.get("multiTenancyConfig", {}).get("enabled"))
+            for found in connection.get(
+                path="/schema", error_msg="reading the schema failed"
+            ).json()["classes"]
+        }
+        return [
+            kind
+            for kind in (collections.HEAD, *collections.OF_TENANTS)
+            if there.get(self.store.name(kind)) is not (kind != collections.HEAD)
+        ]
 
     def _prepare(self, space_id: str, wide: int) -> None:
         """Create the collection of a space unless it exists."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 from msgspec.structs import replace
 
-from adapters.weaviate_index import keyword_search, lists
+from adapters.weaviate_index import collections, keyword_search, lists
 from adapters.weaviate_index.client import WeaviateCluster
 from adapters.weaviate_index.collections import Collections, Level
 from adapters.weaviate_index.counters import stats
@@ -17,7 +18,7 @@ from adapters.weaviate_index.generations import Generations
 from adapters.weaviate_index.nodes import WeaviateNode
 from adapters.weaviate_index.projection import ProjectedEntry
 from adapters.weaviate_index.schema import GenerationTable, SchemaLayout
-from core.errors import IndexUnavailableError
+from core.errors import IndexDamagedError, IndexUnavailableError
 from core.index_port import Filters, Index, IndexPage, MissingVectors, Neighbour, RecordCard, Stats
 from core.matching.policy import Policy
 from core.records import Outcome, Record, State, Tombstone
@@ -25,6 +26,8 @@ from core.types import ActiveSpaces, Hit, Query, SpaceKind, Vector
 
 THREADS = 32
 """Queries in parallel: a picture needs ten, each of which waits some milliseconds."""
+SOUND_SECONDS = 5.0
+"""Seconds for which the collections are not looked for again: readiness asks often."""
 _ASKED = 3
 """Tenants that are tried until one is loaded."""
 
@@ -60,6 +63,8 @@ class WeaviateIndex:
         self._key = key
         self._secure = secure
         self._lagging: dict[str, int] | None = None
+        self._sound = float("-inf")
+        """Time of the last look that found every collection."""
         self._cluster = WeaviateCluster(nodes, key=key, secure=secure)
         self._policy = policy
         self._prefix = prefix
@@ -82,10 +87,19 @@ class WeaviateIndex:
         """Return the tenants that have a watermark, sorted."""
         return self._now.head.tenants()
 
-    @property
-    def damage(self) -> str | None:
-        """Return None: what servers have lost is an empty index, which is filled from the log."""
-        return None
+    def check_sound(self) -> None:
+        """Raise IndexDamagedError if a collection is missing, or was made by the server itself.
+
+        Weaviate makes one for an object that is written into a missing one. The answer stands for
+        a few seconds.
+        """
+        if time.monotonic() > self._sound + SOUND_SECONDS:
+            if lost := self._cluster.run(self._now.lost):
+                raise IndexDamagedError(
+                    f"the index in Weaviate has lost the collections {', '.join(lost)}: "
+                    "`seenit reindex` makes it again from the log"
+                )
+            self._sound = time.monotonic()
 
     def check_replicas(self) -> None:
         """Raise IndexUnavailableError while a node with replicas is down, or came back empty.
@@ -332,7 +346,9 @@ class WeaviateIndex:
                 f"an index in Weaviate cannot take the contents of a {type(fresh).__name__}"
             )
         self._generations.seal()
-        marks, told = fresh._now.head.watermarks(), self._now.head.watermarks()  # noqa: SLF001  # of the same class
+        marks = fresh._now.head.watermarks()  # noqa: SLF001  # of the same class
+        lost = collections.HEAD in self._cluster.run(self._now.lost)
+        told = {} if lost else self._now.head.watermarks()
         behind = any(marks.get(tenant, 0) < mark for tenant, mark in told.items())
         if behind and marks != self._lagging:
             self._lagging = marks

@@ -55,7 +55,7 @@ class HealthChecks:
         services, aside = self._services, self._spool.run
         checks = {
             "blobs": _ask(self._write, aside),
-            "index": _ask(lambda: services.index.watermark("default")),
+            "index": _ask(self._index),
             "queue": _ask(services.queue.check_writable, aside),
         }
         checks["log"] = self._logs()
@@ -98,6 +98,10 @@ class HealthChecks:
     def _public(self, reason: str) -> str:
         """Leave of each path its last part; `_PATH` does not know one with blanks, `data` is."""
         return _PATH.sub(r"\1", reason.replace(self._data, ""))
+
+    def _index(self) -> None:
+        self._services.index.watermark("default")
+        self._services.index.check_sound()
 
     async def _logs(self) -> tuple[Part, str]:
         """Return whether every log can be followed, as far as this process has met faults."""

@@ -102,9 +102,8 @@ def test_a_log_that_is_damaged_stops_its_own_tenant_alone(
         logs = service.data / "blobs" / "log"
         end = logs / "a" / "0" / f"{3:020d}"
         inside = logs / "b" / "0" / f"{1:020d}"
-        kept = {end: end.read_bytes(), inside: inside.read_bytes()}
         end.unlink()
-        inside.write_bytes(kept[inside][:-5])
+        inside.write_bytes(inside.read_bytes()[:-5])
         service.start()
         reasons = {"a": "entry 3 of a was there and is gone", "b": "entry 1 of b cannot be read"}
         until(lambda: service.ready()["reasons"].get("log", "").startswith("the logs of 2 tenants"))
@@ -123,14 +122,6 @@ def test_a_log_that_is_damaged_stops_its_own_tenant_alone(
         assert [reasons["a"] in found[0], reasons["b"] in found[1], len(found)] == [True, True, 2]
         stopped = [line for line in service.log().splitlines() if "tenant_stopped" in line]
         assert len(stopped) == 2
-        service.stop()
-        for path, data in kept.items():
-            path.write_bytes(data)
-        service.start()
-        service.settled()
-        for tenant in keys:
-            answer = service.client.get("/v1/images", headers=headers[tenant])
-            assert len(answer.raise_for_status().json()["items"]) == 4
 
 
 def test_a_store_that_may_not_be_written_is_told_and_read(

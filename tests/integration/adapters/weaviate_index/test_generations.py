@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
@@ -13,7 +14,7 @@ from adapters.weaviate_index import (
 )
 from adapters.weaviate_index.generation import Generation
 from adapters.weaviate_index.projection import ProjectedEntry
-from core.errors import IndexUnavailableError
+from core.errors import IndexDamagedError, IndexUnavailableError
 from core.index_port import ServiceIndex
 from tests.backends.server_process import wait
 from tests.doubles.clock import Clock
@@ -181,3 +182,31 @@ def test_a_fresh_index_takes_the_place_of_the_old_one(
     names = index._cluster.run(lambda held: list(held.collections.list_all(simple=True)))
     assert not any(name.startswith(f"{index._prefix}1") for name in names)
     third.close()
+
+
+@pytest.mark.parametrize("kinds", [("Head",), ("Record", "Anchor")])
+def test_lost_collections_are_named_and_a_new_generation_takes_their_place(
+    opens: Opens, kinds: tuple[str, ...]
+) -> None:
+    """Deleted by a person, or by a server that lost its disk; also once a write made one again."""
+    index = opens()
+    for seq in range(1, 4):
+        entry(index, seq)
+    index.check_sound()
+    before = whole(index)
+    for kind in kinds:
+        name = index._now.store.name(kind)
+        index._cluster.run(lambda client, name=name: client.collections.delete(name))
+    with suppress(IndexUnavailableError):
+        entry(index, 4)  # Weaviate makes a collection of its own for an object without one
+    index._sound = float("-inf")
+    with pytest.raises(IndexDamagedError, match=f"lost the collections {', '.join(kinds)}"):
+        index.check_sound()
+    fresh = index.fresh()
+    for seq in range(1, 4):
+        entry(fresh, seq)
+    while not index.swap(fresh):
+        pass
+    fresh.close()
+    index.check_sound()
+    assert whole(index) == before

@@ -48,13 +48,14 @@ def test_a_damaged_file_is_named_and_another_takes_its_place(tmp_path: Path, nam
                 one.list_records("default", Filters(), 5)
             with pytest.raises(IndexDamagedError):
                 one.watermark("default")
-            assert one.damage
+            with pytest.raises(IndexDamagedError):
+                one.check_sound()
         filled(new, entries=5)
         index.take(new)
         assert not new.exists()
         assert path.with_name("index.db.damaged").exists()
         for one in (other, index):
-            assert one.damage is None
+            one.check_sound()
             assert one.watermark("default") == 5
             page = one.list_records("default", Filters(), 9)
             assert {kept.state.image_id for kept in page.records} == {
@@ -87,9 +88,9 @@ def test_what_is_no_damage_is_only_an_index_that_does_not_answer(tmp_path: Path)
     with closing(SQLiteIndex(path, POLICY, durable=False)) as index:
         index.search_keywords("default", 'no:such OR "column', limit=3)
         path.chmod(0)
-        assert index.damage is None
+        index.check_sound()
         with pytest.raises(IndexUnavailableError, match="no index file"):
             index.take(tmp_path / "none")
-        assert index.damage is None
+        index.check_sound()
         path.unlink()  # while it is open: it goes on until the next start
         assert index.watermark("default") == 3

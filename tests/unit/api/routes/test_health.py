@@ -166,6 +166,20 @@ def test_ready_of_a_process_without_an_engine_asks_who_holds_the_folder(
     assert "is a directory" in told["reasons"]["engine"]
 
 
+def test_ready_names_a_damaged_index(
+    client: TestClient[Litestar], service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Uploads are accepted meanwhile; nothing is read from it until it is made again."""
+    monkeypatch.setattr(service.index._database, "_damage", "disk image is malformed")
+    told = client.get("/health/ready").json()
+    assert (told["status"], told["parts"]["index"]) == ("degraded", "down")
+    assert "index.sqlite is damaged (disk image is malformed)" in told["reasons"]["index"]
+    service.queue.paused = True
+    assert client.post("/v1/images", files={"file": ("a", PICTURE)}).status_code == 202
+    answer = client.get("/v1/images")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+
+
 def test_health_names_no_path_and_no_tenant(client: TestClient[Litestar], service: Service) -> None:
     """It takes no key: of a path the last part is left, of a stopped tenant that there is one."""
     data = service.settings.data
