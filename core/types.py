@@ -104,6 +104,9 @@ class Features(Struct, frozen=True):
     uncertain: bytes = b""
     """(2n + 2m, tables, 2) uint8: the least certain bits of each word of words, mirrored and
     negative, in that order; empty in version 1."""
+    coarse: Features | None = None
+    """The same of the picture at 48 pixels, without negatives: a query is looked up by them as
+    well. None before version 3, and of a picture that is no larger."""
 
 
 class Fingerprint(Struct, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ from weaviate.classes.config import DataType, Property, Tokenization
 from weaviate.classes.query import Filter
 from weaviate.collections import Collection
 
-from core.fingerprint.visual_words import query_sketches, terms
+from core.fingerprint.sketches import query_sketches, terms
 from core.fingerprint.word_rarity import COMMON, EMPTY, commonness, rare
 from core.types import Features
 

@@ -15,7 +15,7 @@ from adapters.sqlite_index.hash_search import HashSearch
 from adapters.sqlite_index.vector_search import VectorSearch
 from benchmarks.report import Row, Run, fastest
 from core.fingerprint import visual_words
-from core.fingerprint.visual_words import sketch
+from core.fingerprint.sketches import sketch
 from core.matching.inverted_index import InvertedIndex
 from core.types import Features
 from evaluation.synthetic_photos import photo

@@ -14,7 +14,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from core.evidence import Comparison, Evidence, Signal, Statement, StatementCode
-from core.fingerprint.visual_words import query_sketches, sketch
+from core.fingerprint.sketches import query_sketches, sketch
 from core.matching import hough_voting
 from core.matching.differences.wording import words
 from core.matching.policy import Policy
@@ -120,10 +120,10 @@ def hopeful(query: Fingerprint, other: Fingerprint, hit: Hit, policy: Policy) ->
     """
     if hit.votes is not None or _is_squeezed(query, other, hit, policy):
         return True
-    ways, stored = _asked(query.features), _stored(other.features)
-    if min(len(ways[0].sketch.codes), len(stored.codes)) < policy.rich:
+    stored = _stored(other.features)
+    if min(len(_stored(query.features).codes), len(stored.codes)) < policy.rich:
         return True
-    return hough_voting.alike(ways, stored) >= policy.feature_votes
+    return hough_voting.alike(_asked(query.features), stored) >= policy.feature_votes
 
 
 def _is_squeezed(query: Fingerprint, other: Fingerprint, hit: Hit, policy: Policy) -> bool:

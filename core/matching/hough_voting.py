@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.fingerprint.visual_words import QuerySketch, Sketch, vocabulary
+from core.fingerprint.sketches import QuerySketch, Sketch, vocabulary
 
 Ints = NDArray[np.int64]
 

@@ -14,15 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.fingerprint.visual_words import (
-    BITS,
-    TABLES,
-    QuerySketch,
-    Sketch,
-    query_sketches,
-    sketches,
-    terms,
-)
+from core.fingerprint.sketches import QuerySketch, Sketch, query_sketches, sketches, terms
+from core.fingerprint.visual_words import BITS, TABLES
 from core.matching.hough_voting import (
     SHARED,
     Ballot,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.fingerprint.visual_words import query_sketches, sketch
+from core.fingerprint.sketches import query_sketches, sketch
 from core.matching.hough_voting import Ballot, ballot
 from core.types import Features
 

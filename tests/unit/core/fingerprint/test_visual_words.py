@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 from PIL import Image, ImageDraw, ImageOps
 
-from core.fingerprint import visual_words
+from core.fingerprint import sketches, visual_words
 from core.matching.hough_voting import ballot
 from core.types import Features, Pixels
 from tests.samples.pictures import EDITS, flat, photo, tiny
@@ -106,12 +106,33 @@ def test_keypoints_are_chosen_evenly() -> None:
     assert inside.mean() < 0.4
 
 
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_coarse_keypoints_find_small_parts(*, mirrored: bool) -> None:
+    """An enlarged part of a picture has more votes by the coarse keypoints."""
+    part, ground = photo(4), photo(14, 224, 168)
+    ground.paste(part.resize((48, 36), Image.Resampling.LANCZOS), (100, 90))
+    query, other = described(ImageOps.mirror(part) if mirrored else part), described(ground)
+    found, without = votes(query, other), votes(replace(query, coarse=None), other)
+    assert found.votes >= without.votes + 3
+    assert found.mirrored == mirrored
+
+
+def test_pictures_of_48_pixels_have_no_coarse_keypoints() -> None:
+    """Keypoints of the same pixels would be the same."""
+    assert described(photo(1, 48, 36)).coarse is None
+    made = described(photo(1, 49, 36)).coarse
+    assert made is not None
+    assert (made.width, made.height) == (48, 35)
+
+
 def test_features_of_version_1_are_compared_as_before(stored: list[Features]) -> None:
     """Without negatives and neighbouring words, on either side, a crop and a mirror are found."""
     for name in ("crop-40", "mirror"):
         query = described(EDITS[name].image(photo(2), 1))
-        old, older = (replace(one, negative=b"", uncertain=b"") for one in (query, stored[2]))
-        assert len(visual_words.query_sketches(old)) == 2
+        old, older = (
+            replace(one, negative=b"", uncertain=b"", coarse=None) for one in (query, stored[2])
+        )
+        assert len(sketches.query_sketches(old)) == 2
         assert votes(old, older).votes == votes(old, stored[2]).votes >= 5
         assert votes(query, older).mirrored == (name == "mirror")
 
@@ -130,7 +151,7 @@ def test_different_photos_do_not_agree(stored: list[Features]) -> None:
 def test_votes_are_those_of_the_ballot(stored: list[Features]) -> None:
     """One pair by itself counts as it does among others."""
     query = described(EDITS["crop-40"].image(photo(3), 1))
-    ways = visual_words.query_sketches(query)
-    assert [ballot(ways, one) for one in visual_words.sketches(stored)] == [
+    ways = sketches.query_sketches(query)
+    assert [ballot(ways, one) for one in sketches.sketches(stored)] == [
         votes(query, one) for one in stored
     ]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.fingerprint import visual_words
+from core.fingerprint import sketches, visual_words
 from core.fingerprint.visual_words import BITS, TABLES
 from core.matching import inverted_index
 from core.matching.inverted_index import InvertedIndex
@@ -151,7 +151,7 @@ def test_one_lookup_reads_the_rarest_words_only(monkeypatch: pytest.MonkeyPatch)
     both = Features(own.words + shared.words, b"", own.points + shared.points, 224, 168)
     table = InvertedIndex()
     table.extend(range(60), [shared] * 30 + [both] + [scattered(n, 12) for n in range(3, 32)])
-    read = [len(table._meet(way).slots) for way in visual_words.query_sketches(both)]
+    read = [len(table._meet(way).slots) for way in sketches.query_sketches(both)]
     assert 0 < max(read) <= 200
     assert table.search(both)[0].row == 30
 
