@@ -1,9 +1,11 @@
-"""A Celery consumer of which one process runs several, each on one connection and thread.
+"""All that Seenit uses of Celery's and kombu's inside: a consumer that shares its process.
 
-Celery over Redis wants an event loop, of which kombu has one a process; its other loop looks at
-anything but messages only every two seconds. This one looks every hundredth of a second, stops by
-itself when its own event is set (Celery's stop flag is one for the whole process), and lets what is
-in hand end before the connection is closed, which gives the rest back to the queue at once.
+One process runs several. Celery over Redis wants an event loop, of which kombu has one a process;
+its other loop looks at anything but messages only every two seconds. This one looks every hundredth
+of a second, stops by itself when its own event is set (Celery's stop flag is one for the whole
+process), and lets what is in hand end before the connection is closed, which gives the rest back to
+the queue at once.
+tests/unit/worker/test_consumer.py names each part, and fails once a version moves.
 """
 
 from __future__ import annotations
@@ -13,11 +15,14 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
+from celery import Celery
 from celery.bootsteps import CLOSE, RUN
 from celery.concurrency.thread import TaskPool
 from celery.exceptions import WorkerShutdown
+from celery.worker import WorkController
 from celery.worker.consumer import Consumer
 
 from adapters.broker.celery_app import TICK_SECONDS
@@ -137,3 +142,31 @@ class GracefulConsumer(Consumer):  # type: ignore[misc]  # likewise
     def _look(self) -> None:
         if self.closing.is_set():
             raise WorkerShutdown(0)
+
+
+def controller(
+    app: Celery,
+    *,
+    threads: int,
+    node: str | None,
+    closing: threading.Event,
+    leaving: Callable[[], None],
+    ready: Callable[[], None],
+) -> Any:  # noqa: ANN401 - Celery's
+    """Return a Celery worker whose `start` consumes in the calling thread until `closing` is set.
+
+    It is made without Celery's command line, which handles signals and forks. `node` is its name.
+    """
+    return WorkController(
+        app=app,
+        hostname=node,
+        pool=ThreadPool,
+        concurrency=threads,
+        loglevel="WARNING",
+        without_heartbeat=not app.conf.worker_enable_remote_control,
+        without_mingle=True,
+        without_gossip=True,
+        use_eventloop=False,
+        consumer_cls=partial(GracefulConsumer, closing=closing, leaving=leaving),
+        ready_callback=lambda _: ready(),
+    )

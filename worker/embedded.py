@@ -15,6 +15,7 @@ from core.task_names import COSTLY_QUEUE, INGEST_QUEUE
 from worker.admin_tasks import AdminTaskRunner
 from worker.periodic import PeriodicRunner, PeriodicTask, upkeep
 from worker.settle_task import SettleTask
+from worker.thread_worker import ThreadWorker
 from worker.turn_task import LocalLeases, TurnTask
 
 LOOK_SECONDS = 0.5
@@ -107,7 +108,11 @@ class EmbeddedEngine:
             settling.set_aside,
             batch=services.settings.batch,
         )
-        workers = [turns.worker(services.broker, name) for name in (INGEST_QUEUE, COSTLY_QUEUE)]
+        workers = []
+        for name in (INGEST_QUEUE, COSTLY_QUEUE):
+            app = services.broker.consumer(name)
+            turns.register(app, name)
+            workers.append(ThreadWorker(app, name=name))
         try:
             for worker in workers:
                 worker.start()

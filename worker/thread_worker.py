@@ -5,15 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from functools import partial
 from typing import Any
 
 from celery import Celery
-from celery.worker import WorkController
 
 from core.errors import EngineUnavailableError
 from core.supervision import describe
-from worker.consumer import GracefulConsumer, ThreadPool
+from worker.consumer import controller
 
 READY_SECONDS = 30.0
 LOOK_SECONDS = 0.1
@@ -31,16 +29,17 @@ class ThreadWorker:
         *,
         name: str = "worker",
         threads: int = 1,
-        closing: threading.Event | None = None,
+        node: str | None = None,
     ) -> None:
-        """Prepare a consumer with `threads` for its tasks, until `closing` is set.
+        """Prepare a consumer with `threads` for its tasks; `node` is its name to Celery's tools.
 
-        It then ends the tasks in hand; messages that are left go back to the queue.
+        Once closed it ends the tasks in hand; messages that are left go back to the queue.
         """
         self._app = app
         self._threads = threads
         self._ready = threading.Event()
-        self._closing = closing or threading.Event()
+        self._closing = threading.Event()
+        self._node = node
         self._controller: Any = None
         self._name = name
         self._thread = threading.Thread(target=self._attempt, name=name, daemon=True)
@@ -95,17 +94,13 @@ class ThreadWorker:
         self._app.finalize()
         self._app.set_current()  # of this thread alone: a plain task is traced in the current one
         try:
-            self._controller = WorkController(
-                app=self._app,
-                pool=ThreadPool,
-                concurrency=self._threads,
-                loglevel="WARNING",
-                without_heartbeat=True,
-                without_mingle=True,
-                without_gossip=True,
-                use_eventloop=False,
-                consumer_cls=partial(GracefulConsumer, closing=self._closing, leaving=self._leave),
-                ready_callback=lambda _: self._ready.set(),
+            self._controller = controller(
+                self._app,
+                threads=self._threads,
+                node=self._node,
+                closing=self._closing,
+                leaving=self._leave,
+                ready=self._ready.set,
             )
             self._controller.start()
         finally:

@@ -22,14 +22,12 @@ from typing import Protocol
 
 from celery import Celery
 
-from adapters.broker import Broker
 from adapters.broker.job_queue import JobQueue
 from adapters.broker.redis_leases import NEVER, DeliveryCount
 from core.errors import UnavailableError
 from core.ingest.sweeper import Handle, InFlightJobs
 from core.task_names import COSTLY_QUEUE, INGEST_QUEUE, SETTLE_TASK
 from worker.settle_task import PutBackError
-from worker.thread_worker import ThreadWorker
 
 TOGETHER = 2
 """Batches without an outcome after which a job goes alone."""
@@ -114,13 +112,8 @@ class TurnTask:
         self.closing = threading.Event()
         """Set when the worker takes no further turn."""
 
-    def worker(self, broker: Broker, queue: str, threads: int = 1) -> ThreadWorker:
-        """Return a consumer of one of the two queues, which runs its turns in `threads`."""
-        app = broker.consumer(queue)
-        self._register(app, queue)
-        return ThreadWorker(app, name=queue, threads=threads)
-
-    def _register(self, app: Celery, queue: str) -> None:
+    def register(self, app: Celery, queue: str) -> None:
+        """Give an application the task of one of the two queues."""
         run = self._ordinary if queue == INGEST_QUEUE else self._costly
 
         def turn(tenant: str, token: str) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
+
+from celery import Celery
+from celery.utils.nodenames import default_nodename, host_format
 
 from adapters.broker.redis_leases import RedisLeases
 from adapters.wiring import Services
@@ -21,12 +25,25 @@ FLIGHTS = 3
 """Batches at once on a GPU: one is decoded and one settled while one is on the device. On a CPU
 all three would want the same cores."""
 
+logger = logging.getLogger(__name__)
+
 
 class Worker:
     """A supervised consumer for each queue; all share the models and decoders."""
 
-    def __init__(self, services: Services, queues: Sequence[str] = QUEUES) -> None:
-        """Raise SettingsError for an unknown queue, and for a broker inside a process."""
+    def __init__(
+        self,
+        services: Services,
+        queues: Sequence[str] = QUEUES,
+        *,
+        name: str | None = None,
+        shutdown: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Prepare; `name` is its name to Celery's tools, by default celery@ and the host's.
+
+        `shutdown` is called once `celery control shutdown` names it. Raise SettingsError for an
+        unknown queue, and for a broker inside a process.
+        """
         unknown = set(queues).difference(QUEUES)
         if unknown or not queues:
             raise SettingsError(
@@ -39,6 +56,8 @@ class Worker:
         self._services = services
         both = INGEST_QUEUE in queues
         self._queues = (*queues, COSTLY_QUEUE) if both else tuple(queues)
+        self._node = host_format(default_nodename(name))
+        self._shutdown = shutdown
         self._hand = hand
         settling = SettleTask(services.ingest)
         self._turns = TurnTask(
@@ -90,33 +109,32 @@ class Worker:
 
     def _consume(self, queue: str) -> None:
         """Consume a queue with a new consumer: one that failed cannot be used again."""
-        made: dict[str, Callable[[], ThreadWorker]] = {
-            INGEST_QUEUE: partial(self._ingest, INGEST_QUEUE),
-            COSTLY_QUEUE: partial(self._ingest, COSTLY_QUEUE),
-            QUERY_QUEUE: self._answer,
-            DEFAULT_QUEUE: self._administer,
-        }
-        worker = self._workers[queue] = made[queue]()
+        controlled = queue == self._queues[0]
+        app = self._services.broker.consumer(queue, controlled=controlled)
+        threads = self._register(app, queue)
+        worker = ThreadWorker(app, name=queue, threads=threads, node=self._node)
+        self._workers[queue] = worker
         if self._stop.is_set():  # `close` may have looked before this one was there
             worker.stop()
         worker.run()
+        if controlled and not self._stop.is_set():
+            logger.warning("remote_shutdown", extra={"queue": queue})
+            self._shutdown()
+            self._stop.wait()
 
-    def _ingest(self, queue: str) -> ThreadWorker:
-        threads = 1
-        if queue == INGEST_QUEUE:
-            threads = self._services.settings.flights or _flights(self._services)
-        return self._turns.worker(self._services.broker, queue, threads)
-
-    def _answer(self) -> ThreadWorker:
+    def _register(self, app: Celery, queue: str) -> int:
+        """Give an application the tasks of a queue; return how many run at once."""
         services = self._services
-        app = services.broker.consumer(QUERY_QUEUE)
-        register_answers(app, services)
-        return ThreadWorker(app, name=QUERY_QUEUE, threads=services.settings.checks_at_once)
-
-    def _administer(self) -> ThreadWorker:
-        app = self._services.broker.consumer(DEFAULT_QUEUE)
-        AdminConsumer(self._services, self._hand, self._stop).register(app)
-        return ThreadWorker(app, name=DEFAULT_QUEUE)
+        if queue == QUERY_QUEUE:
+            register_answers(app, services)
+            return services.settings.checks_at_once
+        if queue == DEFAULT_QUEUE:
+            AdminConsumer(services, self._hand, self._stop).register(app)
+            return 1
+        self._turns.register(app, queue)
+        if queue == COSTLY_QUEUE:
+            return 1
+        return services.settings.flights or _flights(services)
 
 
 def _flights(services: Services) -> int:

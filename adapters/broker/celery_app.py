@@ -24,7 +24,8 @@ def create_celery(
     *,
     queue: str = INGEST_QUEUE,
     seconds: float | None = None,
-    watched: bool = False,
+    events: bool = False,
+    control: bool = False,
 ) -> Celery:
     """Return a Celery application without tasks, that consumes one queue.
 
@@ -32,7 +33,7 @@ def create_celery(
     are fetched as tasks run. Messages are JSON, so that none can hold code, and are acknowledged
     once the outcome is known: a worker that dies has acknowledged none of its messages. `seconds`
     shortens the time to connect and to wait for an answer, for senders with a caller who waits.
-    `watched`: workers send Celery's events and answer its remote control.
+    `events`: workers send Celery's events; `control`: they answer its remote control.
     """
     memory = broker_url.startswith("memory://")
     app = Celery("seenit", broker=broker_url, set_as_current=False)
@@ -46,8 +47,8 @@ def create_celery(
         worker_concurrency=1,
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
-        worker_enable_remote_control=watched and not memory,
-        worker_send_task_events=watched and not memory,
+        worker_enable_remote_control=control,
+        worker_send_task_events=events,
         # Otherwise a consumer that lost its connection fetches fewer until it has caught up.
         worker_enable_prefetch_count_reduction=False,
         broker_transport_options={"polling_interval": 0.005} if memory else _redis(seconds),
@@ -59,13 +60,24 @@ def create_celery(
     return app
 
 
-def send(app: Celery, queue: str, task: str, arguments: Sequence[object]) -> None:
+def send(
+    app: Celery, queue: str, task: str, arguments: Sequence[object], *, shown: bool = True
+) -> None:
     """Send a task, with no retry. Raise kombu's OperationalError.
 
-    It goes to the queue without an exchange: an exchange is a key in Redis, which an emptied Redis
-    has lost.
+    Its arguments are `shown` in Celery's events, unless a caller wrote some of them. It goes to the
+    queue without an exchange: an exchange is a key in Redis, which an emptied Redis has lost.
     """
-    app.send_task(task, arguments, queue=queue, exchange="", declare=(), retry=False)
+    app.send_task(
+        task,
+        arguments,
+        queue=queue,
+        exchange="",
+        declare=(),
+        retry=False,
+        argsrepr=repr(tuple(arguments)) if shown else "",
+        kwargsrepr="",
+    )
 
 
 def _redis(seconds: float | None) -> dict[str, object]:

@@ -66,9 +66,15 @@ class Broker:
         """Whether workers are separate processes."""
         return self.redis is not None
 
-    def consumer(self, queue: str) -> Celery:
-        """Return an application that consumes one queue: Celery sets the queue per application."""
-        return create_celery(self.url, queue=queue + self.names, watched=self.watched)
+    def consumer(self, queue: str, *, controlled: bool = False) -> Celery:
+        """Return an application that consumes one queue: Celery sets the queue per application.
+
+        In each process one is `controlled`, and answers Celery's remote control for all.
+        """
+        events = self.watched and self.shared
+        return create_celery(
+            self.url, queue=queue + self.names, events=events, control=events and controlled
+        )
 
     def close(self) -> None:
         """Close every connection of the broker."""

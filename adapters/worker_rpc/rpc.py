@@ -128,7 +128,8 @@ class RPCClient:
         reply_to = f"seenit:reply:{uuid4().hex}"
         with broker_errors():
             deadline = connections.now(self._redis) + rest
-            send(self._celery, QUERY_QUEUE, task, (reply_to, deadline, dict(arguments)))
+            sent = (reply_to, deadline, dict(arguments))
+            send(self._celery, QUERY_QUEUE, task, sent, shown=False)
         while (left := until - time.monotonic()) > 0:
             with broker_errors():
                 reply = self._redis.blpop([reply_to], min(max(left, LEAST_SECONDS), SLICE_SECONDS))

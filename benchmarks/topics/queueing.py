@@ -17,6 +17,7 @@ from core.ingest.sweeper import InFlightJobs
 from core.ports import Queue
 from core.task_names import INGEST_QUEUE
 from tests.backends import servers
+from worker.thread_worker import ThreadWorker
 from worker.turn_task import Leases, LocalLeases, TurnTask
 
 BATCH = 64
@@ -86,7 +87,9 @@ def _within(progress: Progress, count: int) -> Row:
 def _row(where: str, broker: Broker, leases: Leases, progress: Progress, count: int) -> Row:
     settle = _Settling(count)
     turns = TurnTask(broker.worker_queue, leases, settle, lambda *_: None, batch=BATCH)
-    worker = turns.worker(broker, INGEST_QUEUE)
+    app = broker.consumer(INGEST_QUEUE)
+    turns.register(app, INGEST_QUEUE)
+    worker = ThreadWorker(app, name=INGEST_QUEUE)
     worker.start()
     taken = settle.timed(progress, f"queueing {where}", broker.queue)
     turns.closing.set()

@@ -27,10 +27,15 @@ logger = logging.getLogger(__name__)
     show_default=True,
     help="What it consumes; a worker that answers queries alone answers faster.",
 )
+@click.option(
+    "--name", help="Its name to Celery's tools, unique if a host has several: NAME, or NAME@HOST."
+)
 @click.option("--data", type=click.Path(file_okay=False), help="Data folder (SEENIT_DATA).")
 @click.option("--model", help="Visual model: an id, a folder, or none (SEENIT_MODEL).")
 @click.option("--json", "as_json", is_flag=True, help="Say that it is ready as one JSON line.")
-def command(queues: str, data: str | None, model: str | None, *, as_json: bool) -> None:
+def command(
+    queues: str, name: str | None, data: str | None, model: str | None, *, as_json: bool
+) -> None:
     """Run a worker: it takes uploads and queries off the queues until it is stopped.
 
     Needs the Redis (SEENIT_BROKER_URL), the index and the blobs that API, beat and other workers
@@ -40,11 +45,11 @@ def command(queues: str, data: str | None, model: str | None, *, as_json: bool) 
     read = settings.load(data=data, model=model)
     logs.log_to(read)
     told = told_to_stop()
-    names = [name.strip() for name in queues.split(",") if name.strip()]
+    names = [each.strip() for each in queues.split(",") if each.strip()]
     with (
         closing(wiring.build(read, role="worker")) as services,
         exposed(services.meter, read.host, read.metrics_port),
-        closing(Worker(services, names)) as worker,
+        closing(Worker(services, names, name=name, shutdown=told.set)) as worker,
     ):
         worker.start()
         said = False

@@ -29,6 +29,7 @@ from core.ingest.sweeper import Handle, Sweeper
 from core.task_names import COSTLY_QUEUE, INGEST_QUEUE
 from tests.backends.server_process import ROOT, outside, wait
 from worker.settle_task import PutBackError
+from worker.thread_worker import ThreadWorker
 from worker.turn_task import TurnTask
 
 
@@ -51,7 +52,7 @@ class Toil:
             self.broker.worker_queue, hand, self.settle, self._set_aside, batch=read.batch
         )
         self.workers = [
-            self.turns.worker(self.broker, queue, threads)
+            turn_worker(self.turns, self.broker, queue, threads)
             for queue, threads in ((INGEST_QUEUE, flights), (COSTLY_QUEUE, 1))
         ]
 
@@ -101,6 +102,13 @@ class Toil:
                 self._told.write(f"{how if mine else 'again'} {tenant} {job_id}\n")
             self._told.flush()
         self.blobs.delete([keys.pending(tenant, job_id) for job_id in job_ids])
+
+
+def turn_worker(turns: TurnTask, broker: Broker, queue: str, threads: int = 1) -> ThreadWorker:
+    """Return a consumer of one of the queues of turns."""
+    app = broker.consumer(queue, controlled=queue == INGEST_QUEUE)
+    turns.register(app, queue)
+    return ThreadWorker(app, name=queue, threads=threads)
 
 
 class Pit:

@@ -11,7 +11,7 @@ from evaluation.edits import EDITS, Edit, jpeg
 from evaluation.synthetic_photos import photo
 from evaluation.synthetic_templates import TEMPLATES
 
-__all__ = ["EDITS", "TEMPLATES", "Edit", "flat", "jpeg", "photo", "png", "tiny"]
+__all__ = ["EDITS", "TEMPLATES", "Edit", "flat", "jpeg", "many_scans", "photo", "png", "tiny"]
 
 
 def flat(color: str = "white", width: int = 640, height: int = 480) -> Image.Image:
@@ -42,3 +42,15 @@ def logo(n: int, *inks: tuple[int, int, int], size: int = 200) -> Image.Image:
         side = int(rng.integers(size // 10, size // 4))
         shape((x, y, x + side, y + side), fill=(*inks[i % len(inks)], 255))
     return image
+
+
+def many_scans(width: int, height: int, scans: int) -> bytes:
+    """Make a flat progressive JPEG whose last scan is repeated, each time a pass over the pixels.
+
+    Twelve megapixels in 2,000 scans are 120 KB, and take 13 s to decode.
+    """
+    made = io.BytesIO()
+    flat("gray", width, height).save(made, "JPEG", progressive=True)
+    data = made.getvalue()
+    end, last = len(data) - 2, data.rindex(b"\xff\xda")
+    return data[:end] + data[last:end] * scans + data[end:]

@@ -22,6 +22,7 @@ from core.ingest.sweeper import InFlightJobs
 from core.records import Fields, Job
 from core.task_names import COSTLY_QUEUE, INGEST_QUEUE
 from core.types import Canonical, Fingerprint
+from tests.doubles.line_worker import turn_worker
 from tests.samples.pictures import jpeg, photo
 from worker.settle_task import SettleTask
 from worker.turn_task import LocalLeases, TurnTask
@@ -47,7 +48,7 @@ def running(settle: Settle, batch: int = 8) -> Iterator[tuple[JobQueue, InFlight
 
     leases = LocalLeases(hand)
     turns = TurnTask(broker.queue, leases, settle_turn, lambda *_: None, batch=batch)
-    workers = [turns.worker(broker, queue) for queue in (INGEST_QUEUE, COSTLY_QUEUE)]
+    workers = [turn_worker(turns, broker, queue) for queue in (INGEST_QUEUE, COSTLY_QUEUE)]
     for worker in workers:
         worker.start()
     try:

@@ -20,7 +20,7 @@ from core.task_names import INGEST_QUEUE
 from tests.backends import servers
 from tests.backends.faults import toxiproxy
 from tests.backends.server_process import wait
-from tests.doubles.line_worker import Pit, pit
+from tests.doubles.line_worker import Pit, pit, turn_worker
 from worker.turn_task import TurnTask
 
 AT_MOST = 0.2
@@ -223,7 +223,7 @@ def test_a_turn_survives_an_unforeseen_error(dug: Pit, monkeypatch: pytest.Monke
         return [None] * len(jobs)
 
     turns = TurnTask(dug.broker.worker_queue, hand, settle, lambda *_: None, batch=2)
-    worker = turns.worker(dug.broker, INGEST_QUEUE)
+    worker = turn_worker(turns, dug.broker, INGEST_QUEUE)
     worker.start()
     try:
         for job_id in ("1", "2"):
