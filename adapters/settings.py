@@ -94,6 +94,13 @@ class Settings(BaseSettings):
     backlog: int = Field(
         10_000, ge=1, description="Waiting jobs from which uploads are answered 503."
     )
+    backlog_share: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="Share of SEENIT_BACKLOG that each tenant's waiting jobs may take, "
+        "if API keys name several.",
+    )
     celery_events: bool = Field(
         default=True,
         description="Workers send Celery's events and answer its remote control (Redis only).",

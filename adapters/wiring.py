@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from uuid_utils import uuid7
@@ -360,16 +361,20 @@ def _ledger(
 
 
 def _acceptor(stores: _Stores) -> Acceptor:
-    most, blobs, queue = stores.settings.backlog, stores.blobs, stores.queue
-    waiting = queue.depth if stores.broker.shared else lambda: lying(blobs, most)
+    settings, blobs, queue = stores.settings, stores.blobs, stores.queue
+    most = settings.backlog
+    tenants = {grant.tenant for grant in settings.keys.values()}
+    several = len(tenants) > 1 or settings.api_keys_file is not None
+    each = max(1, int(most * settings.backlog_share)) if several else None
+    waiting = queue.depth if stores.broker.shared else partial(lying, blobs, most)
     return Acceptor(
         blobs,
         stores.shelf,
         queue,
-        stores.settings.limits,
+        settings.limits,
         _new_id,
         meter=stores.meter,
-        backlog=BacklogLimit(waiting, most),
+        backlog=BacklogLimit(waiting, most, each=each),
     )
 
 

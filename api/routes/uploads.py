@@ -68,10 +68,10 @@ class Uploads:
         limits = services.settings
         self.bounds = FormLimits(limits.max_files, int(limits.max_bytes), form_names(UploadForm))
 
-    async def admit(self, request: Requested, *, repeat: bool) -> None:
+    async def admit(self, request: Requested, tenant: str, *, repeat: bool) -> None:
         """Refuse before a byte is written, but read the body, so that the caller is answered."""
         try:
-            await self._spool.run(self._acceptor.admit, repeat=repeat)
+            await self._spool.run(self._acceptor.admit, tenant, repeat=repeat)
         except UnavailableError:
             left = self.bounds.files * self.bounds.bytes
             with suppress(InternalServerException):  # the caller has gone
@@ -219,7 +219,7 @@ class UploadRoutes(Controller):
                 field="Idempotency-Key",
             )
         number("wait", wait)
-        await uploads.admit(request, repeat=key is not None)
+        await uploads.admit(request, caller.tenant, repeat=key is not None)
         async with received(request, spool, uploads.bounds) as form:
             accepted = await spool.run(uploads.accept, caller.tenant, form, key)
         return await uploads.answer(caller.tenant, accepted, form.names, wait)

@@ -95,7 +95,7 @@ class Acceptor:
         self._new_id = new_id
         self._backlog = backlog
 
-    def admit(self, *, repeat: bool = False) -> None:
+    def admit(self, tenant: str, *, repeat: bool = False) -> None:
         """Check that uploads are accepted, before their bytes are read.
 
         Raise StoreUnavailableError if the disk is full, BacklogError if too many jobs wait. The
@@ -107,7 +107,7 @@ class Acceptor:
                 f"the disk is full ({free} bytes are free, limit {FREE_BYTES}): free some space"
             )
         if self._backlog is not None and not repeat:
-            self._backlog.check()
+            self._backlog.check(tenant)
 
     def uploads(
         self,
@@ -133,7 +133,7 @@ class Acceptor:
                 "send one file in each request",
                 field="external_id",
             )
-        self.admit(repeat=key is not None)
+        self.admit(tenant, repeat=key is not None)
         checked = [self._inspect(upload) for upload in uploads]
         wanted = [pair for pair in checked if not isinstance(pair, SeenitError)]
         ids = tuple(self._new_id() for _ in wanted)
@@ -265,7 +265,7 @@ class Acceptor:
                 last = msgspec.json.decode(self._blobs.get(taken[-1]), type=UsedKey)
                 if clock.seconds_since(last.at) < KEY_SECONDS:
                     return _ids_of(last, mine), True
-            self.admit()
+            self.admit(tenant)
             try:
                 place = keys.idempotency(tenant, name, len(taken))
                 self._blobs.create(place, msgspec.json.encode(mine))

@@ -170,7 +170,7 @@ def test_without_a_worker_uploads_are_refused_once_enough_waits(
         assert answer.json()["type"] == "/problems/backlog"
         beside = wiring.build(settings(tmp_path, backlog=3))
         with pytest.raises(BacklogError):
-            beside.acceptor.admit()
+            beside.acceptor.admit("t")
         beside.close()
         engine = EmbeddedEngine(services)
         engine.start()

@@ -260,10 +260,13 @@ class Depth:
     def __init__(self, depth: int) -> None:
         self.depth = depth
         self.down = False
+        self.own: dict[str, int] = {}
         self.asked = 0
         self.now = 0.0
 
-    def __call__(self) -> int:
+    def __call__(self, tenant: str | None) -> int:
+        if tenant is not None:
+            return self.own.get(tenant, 0)
         self.asked += 1
         if self.down:
             raise QueueUnavailableError("no broker")
@@ -314,13 +317,29 @@ def test_what_was_accepted_is_told_its_ids_however_much_waits(tmp_path: Path) ->
         door.uploads("t", [upload(tmp_path, PICTURE)], Fields(), key="k2")
 
 
+def test_a_tenant_has_its_share_of_the_backlog_and_hears_of_no_other() -> None:
+    """One with too many jobs is refused; the others are not, until there are too many in all."""
+    depth = Depth(9)
+    depth.own = {"much": 5, "few": 4}
+    backlog = BacklogLimit(depth, 10, each=5, clock=lambda: depth.now)
+    with pytest.raises(BacklogError, match="of your jobs") as refused:
+        backlog.check("much")
+    assert "9" not in refused.value.detail
+    backlog.check("few")
+    backlog.check("none")
+    depth.depth, depth.now = 10, 1.0
+    with pytest.raises(BacklogError, match="Too many jobs") as refused:
+        backlog.check("none")
+    assert "much" not in refused.value.detail
+
+
 def test_the_depth_is_asked_once_a_second() -> None:
     """The number of uploads does not matter."""
     depth = Depth(3)
     door = crowded(open_blobs("memory://"), depth)
     for moment in (0.0, 0.5, 0.99, 1.0, 1.5, 2.1):
         depth.now = moment
-        door.admit()
+        door.admit("t")
     assert depth.asked == 3
 
 
@@ -329,10 +348,10 @@ def test_a_broker_that_is_away_refuses_nothing_and_is_not_asked_again_at_once() 
     depth = Depth(10)
     door = crowded(open_blobs("memory://"), depth)
     with pytest.raises(BacklogError):
-        door.admit()
+        door.admit("t")
     depth.down, depth.now = True, 1.0
     for _ in range(5):
-        door.admit()
+        door.admit("t")
     assert depth.asked == 2
 
 
@@ -340,16 +359,16 @@ def test_nobody_waits_for_the_one_that_asks() -> None:
     """While one upload waits for a slow broker, the others use the last known depth."""
     asked, answer = threading.Event(), threading.Event()
 
-    def slow() -> int:
+    def slow(_: str | None) -> int:
         asked.set()
         answer.wait(10)
         return 10
 
     backlog = BacklogLimit(slow, 10)
     with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(backlog.check)
+        first = pool.submit(backlog.check, "t")
         assert asked.wait(10)
-        backlog.check()
+        backlog.check("t")
         answer.set()
         assert isinstance(first.exception(), BacklogError)
 
@@ -359,3 +378,4 @@ def test_what_lies_pending_is_counted_so_far_as_it_matters() -> None:
     blobs = open_blobs("memory://")
     blobs.put([(keys.pending(tenant, f"j{n}"), b"") for tenant in ("a", "b") for n in range(3)])
     assert [lying(blobs, most) for most in (2, 4, 9)] == [2, 4, 6]
+    assert [lying(blobs, most, "b") for most in (2, 4)] == [2, 3]
