@@ -7,14 +7,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from core.errors import IndexUnavailableError, SeenitError
+from core.imaging.decode_cost import COSTLY_SECONDS
 from core.ingest.process import IngestProcess
 from core.records import Job
 from core.task_names import COSTLY_QUEUE, INGEST_QUEUE
 
 TURN_SECONDS = 3.0
 """Estimated time on one core after which a turn takes no further job: 64 photos fit."""
-COSTLY_SECONDS = TURN_SECONDS / 2
-"""Estimated time from which a picture waits in the queue of costly ones."""
 
 logger = logging.getLogger(__name__)
 

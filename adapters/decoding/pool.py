@@ -22,9 +22,11 @@ from typing import Any, BinaryIO, NamedTuple, TypeVar
 from msgspec.structs import replace
 
 from adapters.decoding.child_process import ChildProcess, DecodingLane, Printed, StarvedError
+from adapters.decoding.lane_reserve import LaneReserve
 from adapters.decoding.messages import DecodeRequest
 from core.errors import BrokenError, DecoderKilledError, SeenitError, UnavailableError
 from core.fingerprint.keypoints import DetailKeypoints
+from core.imaging.decode_cost import COSTLY_SECONDS, seconds
 from core.imaging.decoding import inspect
 from core.metrics import UNMETERED, Meter
 from core.supervision import SupervisedThread
@@ -60,6 +62,17 @@ class _Waiting(NamedTuple):
     """Gets the keypoints, else pixels and fingerprint."""
 
 
+class _Demand(NamedTuple):
+    """Whether a picture is likely to need little memory, and little time."""
+
+    light: bool
+    quick: bool
+
+
+_Entry = tuple[int, int, "_Waiting | None"]
+"""Priority, number, and a picture; None ends a lane."""
+
+
 class DecoderPool:
     """Implements `Decoder` and `KeypointExtractor`; one object serves any number of threads.
 
@@ -78,7 +91,8 @@ class DecoderPool:
         self._limits = limits
         self._work = work
         self._workers = workers or min(_MOST, _cores())
-        self._jobs: queue.PriorityQueue[tuple[int, int, _Waiting | None]] = queue.PriorityQueue()
+        self._jobs: queue.PriorityQueue[_Entry] = queue.PriorityQueue()
+        self._reserve: LaneReserve[_Entry] = LaneReserve(self._workers)
         self._count = itertools.count()
         self._lanes: list[SupervisedThread] = []
         self._over = threading.Event()
@@ -136,8 +150,11 @@ class DecoderPool:
             self._jobs.put((_LAST, next(self._count), None))
         for lane in self._lanes:
             lane.join()
+        left = self._reserve.drain()
         while not self._jobs.empty():  # where lanes had failed
-            if job := self._jobs.get()[2]:
+            left.append(self._jobs.get())
+        for _, _, job in left:
+            if job is not None:
                 job.future.set_exception(UnavailableError("the decoders were closed"))
 
     def _put(self, job: _Waiting, *, urgent: bool) -> None:
@@ -165,22 +182,36 @@ class DecoderPool:
         except UnavailableError as error:
             if not self._closed:
                 logger.warning("decoder_unavailable", extra={"reason": error.detail})
-        while job := self._jobs.get()[2]:
-            future = job.future
-            if future.set_running_or_notify_cancel():
-                try:
-                    future.set_result(self._decode(lane, job))
-                except SeenitError as error:
-                    future.set_exception(error)
-                except BaseException:  # a lane outlives whatever happens in it
-                    logger.exception("decoding_failed")
-                    future.set_exception(UnavailableError("decoding failed; the log says how"))
+        while job := (entry := self._jobs.get())[2]:
+            demand = self._demand(job)
+            if isinstance(demand, SeenitError) or all(demand):
+                self._serve(lane, job, demand)
+            elif self._reserve.enter(entry):
+                self._serve(lane, job, demand)
+                for waiting in self._reserve.leave():
+                    self._jobs.put(waiting)
         lane.drop()
 
-    def _decode(self, lane: DecodingLane, job: _Waiting) -> Printed | DetailKeypoints:
+    def _serve(self, lane: DecodingLane, job: _Waiting, demand: _Demand | SeenitError) -> None:
+        future = job.future
+        if not future.set_running_or_notify_cancel():
+            return
+        if isinstance(demand, SeenitError):
+            future.set_exception(demand)
+            return
+        try:
+            future.set_result(self._decode(lane, job, light=demand.light))
+        except SeenitError as error:
+            future.set_exception(error)
+        except BaseException:  # a lane outlives whatever happens in it
+            logger.exception("decoding_failed")
+            future.set_exception(UnavailableError("decoding failed; the log says how"))
+
+    def _decode(
+        self, lane: DecodingLane, job: _Waiting, *, light: bool
+    ) -> Printed | DetailKeypoints:
         if self._closed:
             raise UnavailableError("the decoders were closed")
-        light = job.keypoints or self._is_light(job.item)
         if isinstance(job.item, bytes):
             asked = DecodeRequest(data=job.item, keypoints=job.keypoints)
             return self._run(lane, asked, light=light)
@@ -210,15 +241,21 @@ class DecoderPool:
                     said = f"decoding needed more than {most:.3g} GB and was stopped"
                 raise DecoderKilledError(said) from None
 
-    def _is_light(self, item: bytes | Path) -> bool:
-        """Return whether a picture is likely to need little memory, by its header.
-
-        Raise the InputError of a header that is refused.
-        """
-        with _readable():
-            header = inspect(item, self._limits)
+    def _demand(self, job: _Waiting) -> _Demand | SeenitError:
+        """Return what a picture needs, by its header, or the error of a header that is refused."""
+        if job.keypoints:
+            return _Demand(light=True, quick=True)
+        try:
+            with _readable():
+                header = inspect(job.item, self._limits)
+                quick = seconds(header, job.item) < COSTLY_SECONDS
+        except SeenitError as error:
+            return error
+        except Exception:  # the lane's edge
+            logger.exception("decoding_failed")
+            return UnavailableError("decoding failed; the log says how")
         each = _BYTES_A_PIXEL.get(header.format, _BYTES_A_PIXEL_ELSE)
-        return header.width * header.height * each < _LIGHT
+        return _Demand(light=header.width * header.height * each < _LIGHT, quick=quick)
 
     def _child(self) -> ChildProcess:
         """Start a child and wait until it is ready. Raise UnavailableError."""

@@ -87,7 +87,7 @@ class RagRoutes(Controller):
             if not files:
                 return await asyncio.to_thread(contexts.build, caller.tenant, wanted)
             return await checks.run(
-                lambda: _build(searcher, contexts, caller.tenant, wanted, files)
+                caller.tenant, lambda: _build(searcher, contexts, caller.tenant, wanted, files)
             )
 
 

@@ -94,7 +94,7 @@ class SearchRoutes(Controller):
             if files:
                 search_request.check(msgspec.structs.replace(ask, vector=NOTHING))
                 found = await checks.run(
-                    lambda: _search_by_file(searcher, caller.tenant, ask, files[0])
+                    caller.tenant, lambda: _search_by_file(searcher, caller.tenant, ask, files[0])
                 )
             else:
                 found = await asyncio.to_thread(searcher.search, caller.tenant, ask)

@@ -22,6 +22,7 @@ from core.errors import (
     DecoderKilledError,
     SeenitError,
     TooLargeError,
+    UnavailableError,
     UnsupportedError,
 )
 from core.fingerprint.fingerprint import decode_preview, encode_preview, fingerprint
@@ -32,7 +33,7 @@ from core.types import Limits
 from tests.doubles.hostile_decoders import order
 from tests.integration.adapters.decoding.decoder_children import children, eventually
 from tests.samples.image_files import every
-from tests.samples.pictures import jpeg, photo
+from tests.samples.pictures import jpeg, many_scans, photo
 
 LIMITS = Limits(seconds=3.0, pixels=10_000_000)
 FILES = every()
@@ -325,3 +326,19 @@ def test_an_urgent_picture_passes_those_that_wait(pictures: list[bytes]) -> None
         held.close()
     assert before < 10, "it came too late to pass anything"
     assert ended.index("urgent") <= before + 2
+
+
+def test_demanding_pictures_leave_a_lane_to_others(pictures: list[bytes]) -> None:
+    """Others are decoded beside them; those that wait go on one after another, or fail at close."""
+    held, data = DecoderPool(Limits(seconds=2.0), workers=2), many_scans(4000, 3000, 1000)
+    try:
+        held.fingerprint(pictures[:1])
+        slow = [held.submit(data, urgent=True) for _ in range(3)]
+        assert not isinstance(held.fingerprint(pictures[:1])[0], SeenitError)
+        assert not any(future.done() for future in slow[1:])
+        for future in slow[:2]:
+            assert isinstance(future.exception(10), DecoderKilledError)
+        assert not slow[2].done()
+    finally:
+        held.close()
+    assert isinstance(slow[2].exception(1), UnavailableError)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,7 +10,8 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from api.routes.check import LINE
+from api.problems import BusyError
+from api.routes.check import LINE, CheckGate
 from tests.doubles.small_service import BROKEN, MAX_BYTES, Service
 from tests.samples.pictures import photo, png
 
@@ -89,3 +91,35 @@ def test_more_checks_than_are_answered_are_sent_away(
         service.checker.gate.set()
         assert sorted(one.result() for one in asked) == [200] * most + [503] * 3
     assert client.post("/v1/check", files={"file": ("a.png", PICTURE)}).status_code == 200
+
+
+def test_tenants_take_turns_at_checks() -> None:
+    """One with a full line is sent away and leaves a thread to others, who wait for no line."""
+    gate, go = CheckGate(3), threading.Event()
+    order: list[str] = []
+
+    def work(name: str) -> None:
+        order.append(name)
+        assert go.wait(20)
+
+    async def scene() -> None:
+        async def begin(tenant: str, name: str) -> asyncio.Task[None]:
+            task = asyncio.create_task(gate.run(tenant, lambda: work(name)))
+            await asyncio.sleep(0.02)
+            return task
+
+        much = [await begin("much", f"much-{n}") for n in range(3 * (1 + LINE))]
+        assert order == ["much-0", "much-1"]
+        with pytest.raises(BusyError, match="of your checks"):
+            await gate.run("much", lambda: None)
+        few = [await begin(tenant, tenant) for tenant in ("few", "other")]
+        assert order[2:] == ["few"]
+        much[2].cancel()  # its caller went away while it waited
+        go.set()
+        found = await asyncio.gather(*much, *few, return_exceptions=True)
+        assert [one for one in found if one is not None] == [found[2]]
+        assert order.index("other") <= 5
+        assert await gate.run("much", lambda: "again") == "again"
+
+    asyncio.run(scene())
+    gate.close()
