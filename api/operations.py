@@ -20,7 +20,7 @@ from core.errors import ConflictError, ForbiddenError, PendingError, Preconditio
 from core.queries.jobs import JobState
 from core.queries.joined_views import RecordView
 from core.records import Fields, Job, JobKind
-from core.types import Value
+from core.types import Erasure, Value
 
 EDITED = "other calls are editing this record: nothing was changed; retry later"
 
@@ -146,16 +146,27 @@ class RecordChanges:
         await self._settled(job)
         return await asyncio.to_thread(self._reader.record, tenant, image_id)
 
-    async def delete(self, caller: Caller, image_id: str, if_match: str | None) -> None:
-        """Delete a picture, settled, waiting or failed."""
+    async def delete(
+        self, caller: Caller, image_id: str, if_match: str | None, *, forget: bool = False
+    ) -> None:
+        """Delete a picture, settled, waiting or failed.
+
+        Raise ForbiddenError if a caller below admin wants to `forget` what an earlier delete hid.
+        """
+        erasure = _erasure(caller, forget=forget)
         expected = None
         if if_match is None:
-            await asyncio.to_thread(self._reader.check_erasable, caller.tenant, image_id)
+            await asyncio.to_thread(self._reader.check_erasable, caller.tenant, image_id, erasure)
         else:
             seen = await asyncio.to_thread(self._reader.record, caller.tenant, image_id)
             expected = matched(if_match, seen.record.state.revision)
         job = await asyncio.to_thread(
-            self._acceptor.operate, caller.tenant, "delete", image_id, if_match=expected
+            self._acceptor.operate,
+            caller.tenant,
+            "delete",
+            image_id,
+            if_match=expected,
+            erasure=erasure,
         )
         await self._settled(job)
 
@@ -164,7 +175,7 @@ class RecordChanges:
 
         Raise DetailedError (409) once all have ended and some are held: the others are deleted.
         """
-        jobs = await asyncio.to_thread(self._erase, caller.tenant, owner_id)
+        jobs = await asyncio.to_thread(self._erase, caller, owner_id)
         ids = [job.job_id for job in jobs]
         await self._waiter.ended(caller.tenant, ids, self._seconds)
         found = await asyncio.to_thread(self._jobs.jobs, caller.tenant, ids)
@@ -206,6 +217,21 @@ class RecordChanges:
         ]
         return max(times, default="now")
 
-    def _erase(self, tenant: str, owner_id: str) -> list[Job]:
-        owned = self._reader.owned(tenant, owner_id)
-        return self._acceptor.operations(tenant, [("delete", image_id) for image_id in owned])
+    def _erase(self, caller: Caller, owner_id: str) -> list[Job]:
+        owned = self._reader.owned(caller.tenant, owner_id)
+        return self._acceptor.operations(
+            caller.tenant,
+            [("delete", image_id) for image_id in owned],
+            erasure=_erasure(caller, forget=False),
+        )
+
+
+def _erasure(caller: Caller, *, forget: bool) -> Erasure:
+    """Return what a caller's delete does with a block: only an admin may remove it."""
+    if RANK[caller.role] < RANK["admin"]:
+        if forget:
+            raise ForbiddenError(
+                f"forget takes a key of role admin, and yours has {caller.role}", field="forget"
+            )
+        return "hide"
+    return "forget" if forget else "erase"

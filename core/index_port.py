@@ -93,10 +93,17 @@ class Stats(NamedTuple):
 
 
 class IndexRecords(Protocol):
-    """Look-ups of records and jobs by id, and of records by digest or original."""
+    """Look-ups of records and jobs by id, and of records by digest or original.
+
+    An entry of a bank is a deleted picture in every answer but those of `read_states`,
+    `find_states` and `find_candidates`, on which verdicts depend.
+    """
 
     def read_states(self, tenant: str, image_ids: Sequence[str]) -> list[State | None]:
-        """Return states in the order of the ids, None for unknown and deleted ones."""
+        """Return states in the order of the ids, None for unknown and deleted ones.
+
+        The states of a bank's entries are returned as well, here and by `find_states`.
+        """
 
     def read_records(
         self, tenant: str, image_ids: Sequence[str], *, vectors: bool = False
@@ -107,7 +114,10 @@ class IndexRecords(Protocol):
         """Return cards in the order of the ids, None for unknown and deleted ones."""
 
     def read_tombstones(self, tenant: str, image_ids: Sequence[str]) -> list[Tombstone | None]:
-        """Return tombstones in the order of the ids, None for records not deleted."""
+        """Return tombstones in the order of the ids, None for records not deleted.
+
+        An entry of a bank has one from the last entry of the log that changed it.
+        """
 
     def read_vectors(
         self, tenant: str, space_id: str, image_ids: Sequence[str]

@@ -11,8 +11,10 @@ fields/<t>/<image_id>/<op_id>      the caller's fields of the picture
 log/<t>/<seq // 10000>/<seq>       an entry of the log
 done/<t>/<job_id>                  the seq that holds this job's outcome
 tombstones/<t>/<image_id>          the mark of a delete
-kept/<t>/<image_id>                the fingerprint of a purged picture
+kept/<t>/<image_id>                the fingerprint of a purged or hidden picture
 purged/<t>/<image_id>              the mark of a purge
+hidden/<t>/<image_id>              the mark of a purge that leaves the fingerprint alone, of a
+                                   picture that a person blocked and a caller deleted
 calibration/<t>/<space_id>         the thresholds measured there, overwritten
 backfills/<t>/<part>               the place and the counts of a backfill, or when it last ended
 examined/<t>                       the place in the log up to which leftovers were removed
@@ -95,6 +97,11 @@ def kept(tenant: str, image_id: str) -> str:
 def purged(tenant: str, image_id: str) -> str:
     """Return the key of the mark of a purged picture."""
     return f"purged/{tenant}/{image_id}"
+
+
+def hidden(tenant: str, image_id: str) -> str:
+    """Return the key of the mark of a hidden picture, which has that of a purge as well."""
+    return f"hidden/{tenant}/{image_id}"
 
 
 def calibration(tenant: str, space_id: str) -> str:

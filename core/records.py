@@ -11,9 +11,11 @@ from core.keys import is_caption
 from core.types import (
     COPY_KINDS,
     ActiveSpaces,
+    Bank,
     ChosenSpace,
     Content,
     Decision,
+    Erasure,
     Fingerprint,
     Match,
     Remade,
@@ -23,9 +25,10 @@ from core.types import (
     Verdict,
 )
 
-FORMAT = 4
+FORMAT = 5
 """The newest format of an entry that this version reads; 2 adds held records, 3 variants and
-confirmed matches beyond those that a verdict lists, and 4 pictures fingerprinted again."""
+confirmed matches beyond those that a verdict lists, 4 pictures fingerprinted again, and
+5 entries of banks."""
 ENTRY_OPERATIONS = 64
 """Maximum operations in one entry of the log."""
 ENTRY_BYTES = 1 << 20
@@ -90,6 +93,9 @@ class State(Struct, frozen=True, kw_only=True):
     """Confirmed matches beyond those listed, with the evidence that a decision depends on."""
     remade: Remade | None = None
     """Objects that replace those of its upload."""
+    bank: Bank | None = None
+    """Bank whose entry it is: later pictures are still compared with it, but to readers the picture
+    is deleted. None: it is a picture."""
 
     def source_of(self, space_id: str) -> str | None:
         """Return the op_id that names its vector of a space: of its caption, or of its pixels."""
@@ -182,6 +188,8 @@ class Job(Struct, frozen=True, kw_only=True):
     """The space searched so far, if the log does not record it yet."""
     hold_until: str | UnsetType | None = UNSET
     """The record's new value, for kind `edit`; unset: it stays."""
+    erasure: Erasure = "erase"
+    """Effect on a picture that a person blocked, for kind `delete`."""
 
 
 class Ended(Struct, frozen=True):
@@ -195,6 +203,7 @@ OperationKind = Literal[
     "settled",
     "failed",
     "deleted",
+    "hidden",
     "purged",
     "decided",
     "edited",
@@ -212,7 +221,8 @@ class Operation(Struct, frozen=True, kw_only=True):
 
     job: str
     kind: OperationKind
-    """`closed` and `resettled` are the bounded steps of a large delete, which ends in `deleted`."""
+    """`closed` and `resettled` are the bounded steps of a large delete, which ends in `deleted`;
+    `hidden` is a delete that left an entry in a bank."""
     job_kind: JobKind
     image_id: str
     accepted_at: str
@@ -313,6 +323,8 @@ def caption(fields: Fields) -> str:
 
 def embeddable_kinds(state: State, fields: Fields) -> tuple[SpaceKind, ...]:
     """Return the kinds of spaces a record could have a vector in: it has pixels, it has words."""
+    if state.bank is not None:
+        return ()
     visual: tuple[SpaceKind, ...] = ("visual",) if state.content != "purged" else ()
     return (*visual, "caption") if caption(fields) else visual
 

@@ -27,6 +27,12 @@ COPY_KINDS: tuple[Kind, ...] = ("exact", "near_duplicate")
 Value = Literal["allow", "review", "block"]
 By = Literal["policy", "person"]
 Content = Literal["stored", "discarded", "purged"]
+Bank = Literal["BLOCKED"]
+"""Bank of fingerprints without a picture. `BLOCKED` holds those of pictures that a person blocked
+and a caller below admin, or retention, deleted: later copies are still recognised and blocked."""
+Erasure = Literal["hide", "erase", "forget"]
+"""Effect of a delete on a picture that a person blocked: `hide` moves its fingerprint to the bank
+BLOCKED, `erase` removes all of it, and `forget` also what an earlier delete hid."""
 SpaceKind = Literal["visual", "caption"]
 SPACE_KINDS: tuple[SpaceKind, ...] = ("visual", "caption")
 ReportProgress = Callable[[int, int], None]

@@ -105,7 +105,7 @@ class SQLiteIndex:
     def read_states(self, tenant: str, image_ids: Sequence[str]) -> list[State | None]:
         """Return the states in order of the ids; None for unknown and deleted records."""
         with self._at(tenant) as now:
-            found = now.by_id(image_ids, "r.state")
+            found = now.by_id(image_ids, "r.state", banks=True)
             return [None if row is None else mapping.read_state(*row) for row in found]
 
     def find_states(
@@ -133,17 +133,18 @@ class SQLiteIndex:
                     found.update(
                         now.db.execute(
                             f"SELECT slot, state FROM records INDEXED BY record_by_{column} "  # noqa: S608  # constants
-                            f"WHERE tenant = ? AND {column} IN (SELECT value FROM json_each(?))",
-                            (now.number, json.dumps(list(values))),
+                            f"WHERE tenant IN (?, ?) "
+                            f"AND {column} IN (SELECT value FROM json_each(?))",
+                            (now.number, -now.number, json.dumps(list(values))),
                         ).fetchall()
                     )
             if confirmed:
                 found.update(
                     now.db.execute(
                         "SELECT r.slot, r.state FROM confirmed c CROSS JOIN records r "
-                        "ON r.row = c.row WHERE c.tenant = ? "
+                        "ON r.row = c.row WHERE c.tenant IN (?, ?) "
                         "AND c.confirmed IN (SELECT value FROM json_each(?))",
-                        (now.number, json.dumps(list(confirmed))),
+                        (now.number, -now.number, json.dumps(list(confirmed))),
                     ).fetchall()
                 )
             return [mapping.read_state(found[slot]) for slot in sorted(found)]
@@ -188,7 +189,15 @@ class SQLiteIndex:
                 "WHERE tenant = ? AND image_id IN (SELECT value FROM json_each(?))",
                 (now.number, json.dumps(list(image_ids))),
             ).fetchall()
+            banked = now.db.execute(
+                "SELECT seq, state FROM records "
+                "WHERE tenant = ? AND image_id IN (SELECT value FROM json_each(?))",
+                (-now.number, json.dumps(list(image_ids))),
+            ).fetchall()
         by_id = {row[0]: Tombstone(*row) for row in found}
+        for seq, data in banked:
+            state = mapping.read_state(data)
+            by_id[state.image_id] = Tombstone(state.image_id, seq, state.updated_at)
         return [by_id.get(image_id) for image_id in image_ids]
 
     def list_records(

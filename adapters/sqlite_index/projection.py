@@ -11,7 +11,10 @@ from core.records import Outcome, Record, Tombstone
 from core.types import ActiveSpaces
 
 _COLUMNS = mapping.RECORD.split(", ")
-_UPDATE = f"UPDATE records SET {', '.join(f'{name} = ?' for name in _COLUMNS)} WHERE row = ?"  # noqa: S608  # constants
+_UPDATE = (
+    f"UPDATE records SET tenant = ?, {', '.join(f'{name} = ?' for name in _COLUMNS)} "  # noqa: S608  # constants
+    "WHERE row = ?"
+)
 _INSERT = (
     f"INSERT INTO records (tenant, slot, {mapping.RECORD}) "  # noqa: S608  # constants
     f"VALUES (?, ?, {', '.join('?' for _ in _COLUMNS)})"
@@ -57,8 +60,8 @@ def project(
 
 def _remove(db: sqlite3.Connection, number: int, tombstone: Tombstone) -> None:
     found = db.execute(
-        "SELECT row, slot FROM records WHERE tenant = ? AND image_id = ?",
-        (number, tombstone.image_id),
+        "SELECT row, slot FROM records WHERE tenant IN (?, ?) AND image_id = ?",
+        (number, -number, tombstone.image_id),
     ).fetchone()
     slot = None
     if found is not None:
@@ -76,21 +79,23 @@ def _remove(db: sqlite3.Connection, number: int, tombstone: Tombstone) -> None:
 def _write(db: sqlite3.Connection, number: int, next_slot: int, record: Record) -> bool:
     """Write a record; return whether it is new, and so took the next slot."""
     image_id = record.state.image_id
+    owner = number if record.state.bank is None else -number
     buried = "SELECT 1 FROM tombstones WHERE tenant = ? AND image_id = ?"
     if db.execute(buried, (number, image_id)).fetchone():
         return False
     found = db.execute(
-        "SELECT row, slot, seq FROM records WHERE tenant = ? AND image_id = ?", (number, image_id)
+        "SELECT row, slot, seq FROM records WHERE tenant IN (?, ?) AND image_id = ?",
+        (number, -number, image_id),
     ).fetchone()
     if found is None:
         slot = next_slot
-        row = db.execute(_INSERT, (number, slot, *mapping.record(record))).lastrowid
+        row = db.execute(_INSERT, (owner, slot, *mapping.record(record))).lastrowid
     else:
         row, slot, seq = found
         if seq > record.seq:
             return False
         _clear(db, number, row, slot)
-        db.execute(_UPDATE, (*mapping.record(record), row))
+        db.execute(_UPDATE, (owner, *mapping.record(record), row))
     features = mapping.encode(record.fingerprint.features)  # apart: much larger than the rest
     db.execute("INSERT OR REPLACE INTO features VALUES (?, ?)", (row, features))
     db.executemany(
@@ -99,12 +104,12 @@ def _write(db: sqlite3.Connection, number: int, next_slot: int, record: Record) 
     )
     db.executemany(
         "INSERT INTO confirmed VALUES (?, ?, ?)",
-        ((number, other, row) for other in record.state.contained),
+        ((owner, other, row) for other in record.state.contained),
     )
     db.executemany(
         "INSERT OR IGNORE INTO variants VALUES (?, ?, ?, ?, ?)",
         (
-            (number, variant, record.state.accepted_at, image_id, row)
+            (owner, variant, record.state.accepted_at, image_id, row)
             for variant in record.state.verdict.variants
         ),
     )

@@ -21,23 +21,28 @@ class ReadSnapshot(NamedTuple):
     generation: str
     """Random id of the file; a swapped-in file has another."""
 
-    def by_id(self, image_ids: Sequence[str], columns: str) -> list[tuple[Any, ...] | None]:
-        """Return columns of records r and their features f, in order of the ids."""
+    def by_id(
+        self, image_ids: Sequence[str], columns: str, *, banks: bool = False
+    ) -> list[tuple[Any, ...] | None]:
+        """Return columns of records r, and of entries of `banks`, and their features f, in order.
+
+        The order is that of the ids.
+        """
         joined = " JOIN features f ON f.row = r.row" if "f." in columns else ""
         found = self.db.execute(
             f"SELECT r.image_id, {columns} FROM json_each(?) j CROSS JOIN records r "  # noqa: S608  # constants
-            f"INDEXED BY record_by_id ON r.tenant = ? AND r.image_id = j.value{joined}",
-            (json.dumps(list(image_ids)), self.number),
+            f"INDEXED BY record_by_id ON r.tenant IN (?, ?) AND r.image_id = j.value{joined}",
+            (json.dumps(list(image_ids)), self.number, -self.number if banks else self.number),
         )
         by_id = {row[0]: row[1:] for row in found}
         return [by_id.get(image_id) for image_id in image_ids]
 
     def slots(self, image_ids: Sequence[str]) -> dict[str, int]:
-        """Return the slots of live records by id."""
+        """Return the slots of live records and of the entries of banks by id."""
         found = self.db.execute(
             "SELECT r.image_id, r.slot FROM json_each(?) j CROSS JOIN records r "
-            "INDEXED BY record_by_id ON r.tenant = ? AND r.image_id = j.value",
-            (json.dumps(list(image_ids)), self.number),
+            "INDEXED BY record_by_id ON r.tenant IN (?, ?) AND r.image_id = j.value",
+            (json.dumps(list(image_ids)), self.number, -self.number),
         )
         return dict(found.fetchall())
 

@@ -2,9 +2,11 @@
 
 `slot` numbers the records of a tenant from 0 in order of projection and is never reused; in-memory
 arrays are indexed by it. `row` numbers the records of all tenants. `phash` is NULL if a record is
-no candidate, and empty if its hash counts for nothing. `variants` lists the pictures that a
-record's verdict names as variants, `confirmed` its confirmed matches besides its original. Each
-tenant has its own full-text table, so that no tenant's texts affect the ranking of another's.
+no candidate, and empty if its hash counts for nothing. An entry of a bank keeps its slot and has
+the tenant's number with a minus, so that no statement for readers finds it. `variants` lists the
+pictures that a record's verdict names as variants, `confirmed` its confirmed matches besides its
+original. Each tenant has its own full-text table, so that no tenant's texts affect the ranking of
+another's.
 """
 
 from __future__ import annotations

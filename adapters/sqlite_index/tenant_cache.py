@@ -96,18 +96,21 @@ class TenantCache:
         self.columns.ready = True
 
     def _bring_up(self, db: sqlite3.Connection, watermark: int) -> None:
-        since = (self._number, self._seen)
         gone = _column(
             db.execute(
                 "SELECT slot FROM tombstones WHERE tenant = ? AND seq > ? AND slot IS NOT NULL",
-                since,
+                (self._number, self._seen),
             )
         )
-        changed = db.execute(
-            "SELECT slot, image_id, phash FROM records INDEXED BY record_by_seq "
-            "WHERE tenant = ? AND seq > ?",
-            since,
-        ).fetchall()
+        changed, banked = (
+            db.execute(
+                "SELECT slot, image_id, phash FROM records INDEXED BY record_by_seq "
+                "WHERE tenant = ? AND seq > ?",
+                (number, self._seen),
+            ).fetchall()
+            for number in (self._number, -self._number)
+        )
+        changed += banked
         slots = _column(changed)
         fresh = [image_id for slot, image_id, _ in changed if slot >= len(self.ids)]
         self._grow(int(max(slots.max(initial=-1), gone.max(initial=-1))) + 1)
@@ -119,7 +122,7 @@ class TenantCache:
         if self.words.ready:
             self.words.change(self._features(db, self._seen), others)
         if self.columns.ready:
-            self._change_columns(db, fresh, gone)
+            self._change_columns(db, fresh, np.concatenate([gone, _column(banked)]))
         for space_id, vectors in self._vectors.items():
             self._change(db, space_id, vectors, slots, gone)
         self.candidates[candidates] = True
@@ -158,8 +161,8 @@ class TenantCache:
         return db.execute(
             "SELECT r.slot, f.data FROM records r INDEXED BY record_by_seq "
             "JOIN features f ON f.row = r.row "
-            "WHERE r.tenant = ? AND r.seq > ? AND r.phash IS NOT NULL",
-            (self._number, since),
+            "WHERE r.tenant IN (?, ?) AND r.seq > ? AND r.phash IS NOT NULL",
+            (self._number, -self._number, since),
         )
 
     def _change(

@@ -164,13 +164,13 @@ class WeaviateIndex:
     def read_cards(self, tenant: str, image_ids: Sequence[str]) -> list[RecordCard | None]:
         """Return the cards in order of the ids; None for unknown and deleted records."""
         live = self._now.reading.live(tenant, image_ids)
-        return [live[one].card if one in live else None for one in image_ids]
+        return [live[one].card if one in live and live[one].shown else None for one in image_ids]
 
     def read_tombstones(self, tenant: str, image_ids: Sequence[str]) -> list[Tombstone | None]:
         """Return the tombstones in order of the ids; None for records that were not deleted."""
         newest = self._now.reading.newest(tenant, image_ids)
         return [
-            newest[one].tombstone if one in newest and newest[one].gone else None
+            newest[one].tombstone if one in newest and not newest[one].shown else None
             for one in image_ids
         ]
 
@@ -200,10 +200,10 @@ class WeaviateIndex:
     ) -> list[Record | None]:
         """Return the records in order of the ids; None for unknown and deleted ones."""
         reading = self._now.reading
-        live = reading.live(tenant, image_ids)
-        found = reading.records(tenant, live.values())
+        live = [one for one in reading.live(tenant, image_ids).values() if one.shown]
+        found = reading.records(tenant, live)
         if vectors:
-            for image_id, vectors_ in reading.all_vectors(tenant, live.values()).items():
+            for image_id, vectors_ in reading.all_vectors(tenant, live).items():
                 if image_id in found:
                     found[image_id] = replace(found[image_id], vectors=vectors_)
         return [found.get(one) for one in image_ids]

@@ -74,7 +74,7 @@ def _newest_first(
     for part in walk.parts(reading.store, tenant, start, limit):
         ids = list(dict.fromkeys(str(one.properties["image_id"]) for one in part))
         live = reading.live(tenant, ids)
-        yield [live[one] for one in ids if one in live]
+        yield [live[one] for one in ids if one in live and live[one].shown]
 
 
 def lacking(

@@ -87,6 +87,11 @@ class StoredRecord(NamedTuple):
         return _state.decode(_data.decode(self.data).state)
 
     @property
+    def shown(self) -> bool:
+        """Whether it is a picture to readers: neither deleted nor an entry of a bank."""
+        return not self.gone and self.state.bank is None
+
+    @property
     def fields(self) -> Fields:
         """Fields of a live record."""
         return _fields.decode(_data.decode(self.data).fields)
@@ -103,7 +108,9 @@ class StoredRecord(NamedTuple):
 
     @property
     def tombstone(self) -> Tombstone:
-        """Tombstone of a deleted record."""
+        """Tombstone of a deleted record, or of a bank's entry, which is deleted to readers."""
+        if not self.gone:
+            return Tombstone(self.image_id, self.seq, self.state.updated_at)
         return _tombstone.decode(self.data)
 
     @property

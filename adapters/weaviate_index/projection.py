@@ -167,7 +167,8 @@ class WeaviateProjection:
         moved = [one for one in becomes if _spaces(was[one]) != _spaces(becomes[one])]
         live = self._reading.live(tenant, sorted(originals)).values()
         copies = self._reading.copies(tenant, moved)
-        return {one.image_id: _kin_of(one) for one in (*live, *copies) if one.image_id not in was}
+        others = {one.image_id: _kin_of(one) for one in (*live, *copies) if one.image_id not in was}
+        return {image_id: kin for image_id, kin in others.items() if kin is not None}
 
     # --- writes ---------------------------------------------------------------------------------
 
@@ -303,8 +304,10 @@ def _spaces(one: CountedRecord | None) -> tuple[str, ...]:
     return () if one is None else one.spaces
 
 
-def _kin(state: State, fields: Fields, spaces: Iterable[str]) -> CountedRecord:
-    """Return the counted fields of a record with vectors in these spaces."""
+def _kin(state: State, fields: Fields, spaces: Iterable[str]) -> CountedRecord | None:
+    """Return the counted fields of a record with vectors in these spaces, None if a bank has it."""
+    if state.bank is not None:
+        return None
     return CountedRecord(
         category=fields.category or "",
         verdict=state.verdict.kind,
@@ -315,7 +318,7 @@ def _kin(state: State, fields: Fields, spaces: Iterable[str]) -> CountedRecord:
     )
 
 
-def _kin_of(held: StoredRecord) -> CountedRecord:
+def _kin_of(held: StoredRecord) -> CountedRecord | None:
     """Return the counted fields of a stored record."""
     return _kin(held.state, held.fields, held.spaces)
 

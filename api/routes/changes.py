@@ -57,6 +57,9 @@ class ChangeRoutes(Controller):
         Each picture is one operation. If some are not settled within ten seconds, the answer is
         202, and the same call again returns the progress. Pictures that are held stay: once all
         others are deleted, the answer is 409 and names the time until which the last one is held.
+
+        With a key below admin, the hashes and features of a picture that a person blocked stay, as
+        after the delete of that picture alone.
         """
         erased = await changes.erase(caller, owner_id)
         if erased.waiting:
@@ -99,14 +102,24 @@ class ChangeRoutes(Controller):
         responses=documented(MissingError, GoneError, ConflictError, PreconditionError),
     )
     async def delete_image(
-        self, changes: Changes, caller: Who, image_id: ImageId, if_match: IfMatch = None
+        self,
+        *,
+        changes: Changes,
+        caller: Who,
+        image_id: ImageId,
+        if_match: IfMatch = None,
+        forget: Annotated[bool, QueryParameter()] = False,
     ) -> None:
         """Delete the record, its bytes and all that was made from them, or an upload still waiting.
 
         Its copies are re-evaluated. 410 if it is deleted already; 409, with the time, if it is
         held.
+
+        If a person blocked the picture and the key is below admin, its hashes and features stay,
+        seen by no caller, so that later copies are still blocked. With a key of role admin all is
+        deleted; `forget=true` also deletes what such an earlier delete left.
         """
-        await changes.delete(caller, image_id, if_match)
+        await changes.delete(caller, image_id, if_match, forget=forget)
 
     @post(
         "/{image_id:str}/purge",

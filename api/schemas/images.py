@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from core.evidence import Evidence
 from core.records import JobKind, JobStatus
-from core.types import Absent, By, Content, Kind, Match, Value
+from core.types import Absent, By, Content, Kind, Value
 
 Format = Literal["JPEG", "PNG", "GIF", "WEBP", "AVIF", "HEIF", "TIFF", "BMP", "PPM"]
 
@@ -44,6 +45,17 @@ class Original(Struct, frozen=True, kw_only=True):
     accepted_at: Time | None
 
 
+class Match(Struct, frozen=True, kw_only=True):
+    """An earlier picture that was compared; an unconfirmed one is no duplicate."""
+
+    image_id: Annotated[
+        ImageId | None, Meta(description="Null: a blocked picture that was deleted.")
+    ]
+    kind: Kind
+    confirmed: Annotated[bool, Meta(description="Whether it is a copy: never true of a variant.")]
+    evidence: Evidence
+
+
 class Verdict(Struct, frozen=True, kw_only=True):
     """Whether the picture was seen before, its original, and the evidence."""
 
@@ -54,7 +66,10 @@ class Verdict(Struct, frozen=True, kw_only=True):
             "It has no original; `matches` names the other, without `confirmed`."
         ),
     ]
-    original: Original | None
+    original: Annotated[
+        Original | None,
+        Meta(description="Null: not a copy, or of a blocked picture that was deleted."),
+    ]
     matches: Annotated[tuple[Match, ...], Meta(description="Up to 20, best first.")]
     missing: tuple[Absent, ...]
     comparable: Annotated[
@@ -159,7 +174,7 @@ class Images(Struct, frozen=True):
 class Star(Struct, frozen=True):
     """An original and its confirmed copies, newest first."""
 
-    original: Image
+    original: Annotated[Image | None, Meta(description="Null: a blocked picture that was deleted.")]
     items: list[Image]
     next_cursor: str | None
 

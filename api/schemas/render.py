@@ -66,7 +66,8 @@ def images(listing: RecordPage) -> schemas.Images:
 def star(found: DuplicateGroup) -> schemas.Star:
     """Render an original with its copies."""
     copies = [image(seen) for seen in found.copies]
-    return schemas.Star(image(found.original), copies, found.next_cursor)
+    original = None if found.original is None else image(found.original)
+    return schemas.Star(original, copies, found.next_cursor)
 
 
 def neighbours(space_id: str, found: list[NearRecord]) -> schemas.Neighbours:
@@ -107,7 +108,7 @@ def verdict(core: types.Verdict, original: OriginalView | None) -> schemas.Verdi
     return schemas.Verdict(
         kind=core.kind,
         original=None
-        if original is None
+        if original is None or not original.image_id
         else schemas.Original(
             image_id=original.image_id,
             external_id=original.external_id,
@@ -115,7 +116,15 @@ def verdict(core: types.Verdict, original: OriginalView | None) -> schemas.Verdi
             decision=decision(original.decision, original.reason) if original.decision else None,
             accepted_at=original.accepted_at,
         ),
-        matches=core.matches,
+        matches=tuple(
+            schemas.Match(
+                image_id=match.image_id or None,
+                kind=match.kind,
+                confirmed=match.confirmed,
+                evidence=match.evidence,
+            )
+            for match in core.matches
+        ),
         missing=core.missing,
         comparable=core.comparable,
         candidates_truncated=core.candidates_truncated,

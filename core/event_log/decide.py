@@ -20,6 +20,7 @@ from core.event_log.operations import (
     absent,
     held,
     operation,
+    picture,
     problem_of,
     refused,
     stale,
@@ -119,7 +120,8 @@ def outcomes(operation: Operation, seq: int) -> Iterator[Outcome]:
         accepted_at=operation.accepted_at,
         finished_at=operation.finished_at,
         verdict=settled.verdict if settled is not None else None,
-        decision=state.decision if state is not None else None,
+        # A delete tells no decision, also if it left an entry in a bank.
+        decision=state.decision if state is not None and operation.kind != "hidden" else None,
         problem=operation.problem,
     )
     for ended in operation.also:
@@ -202,7 +204,7 @@ def _stored(view: SettleView, query: Query) -> bool:
 
 
 def _purge(view: SettleView, job: Job, now: TenantNow) -> Operation:
-    state = view.state(job.image_id)
+    state = picture(view, job.image_id)
     if state is None:
         return absent(view, job, now)
     if (wrong := stale(state, job, now) or held(state, job, now)) is not None:
@@ -215,7 +217,7 @@ def _purge(view: SettleView, job: Job, now: TenantNow) -> Operation:
 
 def _edit(view: SettleView, claim: Claim, now: TenantNow) -> Operation:
     job = claim.job
-    state = view.state(job.image_id)
+    state = picture(view, job.image_id)
     if state is None:
         return absent(view, job, now)
     if (wrong := stale(state, job, now)) is not None:

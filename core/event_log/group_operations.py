@@ -14,10 +14,14 @@ from core.types import Decision, Value
 
 
 def delete(view: SettleView, job: Job, now: TenantNow, rules: Rules) -> Operation:
-    """Delete a record; one that many name in steps: closed, they are evaluated again, removed."""
+    """Delete a record; one that many name in steps: closed, they are evaluated again, removed.
+
+    A picture that a person blocked is hidden if the job says so: what names it stays as it is, as
+    later pictures are compared with its entry in the bank.
+    """
     image_id = job.image_id
     state = view.state(image_id)
-    if state is None:
+    if state is None or (state.bank is not None and job.erasure != "forget"):
         upload = None if view.gone(image_id) else view.upload(image_id)
         if upload is None:
             return absent(view, job, now)
@@ -25,6 +29,13 @@ def delete(view: SettleView, job: Job, now: TenantNow, rules: Rules) -> Operatio
         return operation(job, now, "deleted", removed=(image_id,), also=() if ended else (own,))
     if (wrong := stale(state, job, now) or held(state, job, now)) is not None:
         return wrong
+    if job.erasure == "hide" and _blocked(state) and not state.closed:
+        return operation(job, now, "hidden", states=(_banked(state, now),))
+    return _remove(view, state, job, now, rules)
+
+
+def _remove(view: SettleView, state: State, job: Job, now: TenantNow, rules: Rules) -> Operation:
+    image_id = state.image_id
     naming = _in_order(view.naming(image_id))
     inner = view.fork()
     if len(naming) <= rules.copies:
@@ -35,6 +46,25 @@ def delete(view: SettleView, job: Job, now: TenantNow, rules: Rules) -> Operatio
         return operation(job, now, "closed", states=(replace(state, closed=True),), last=False)
     states = _settle_anew(inner, image_id, naming[: rules.copies], now, rules)
     return operation(job, now, "resettled", states=states, last=False)
+
+
+def _blocked(state: State) -> bool:
+    return state.decision.by == "person" and state.decision.value == "block"
+
+
+def _banked(state: State, now: TenantNow) -> State:
+    """Return what a bank keeps of a picture: digests, verdict, decision and place as an anchor."""
+    return replace(
+        state,
+        bank="BLOCKED",
+        content="purged",
+        fields=None,
+        spaces=(),
+        hold_until=None,
+        decision=replace(state.decision, reason=None),
+        updated_at=now.at,
+        revision=state.revision + 1,
+    )
 
 
 def _settle_anew(
@@ -111,6 +141,8 @@ def decide_on(view: SettleView, job: Job, now: TenantNow, rules: Rules) -> Opera
     if state is None:
         return absent(view, job, now)
     begun = job.job_id in state.spreading  # then it spreads whatever was decided last
+    if state.bank is not None and not begun:
+        return absent(view, job, now)
     if not begun:
         if (wrong := stale(state, job, now)) is not None:
             return wrong
@@ -122,10 +154,20 @@ def decide_on(view: SettleView, job: Job, now: TenantNow, rules: Rules) -> Opera
             updated_at=now.at,
             revision=state.revision + 1,
         )
+    left = _due_again(view, state, now, rules)
+    last = len(left) <= rules.copies
+    others = tuple(one for one in state.spreading if one != job.job_id)
+    state = replace(state, spreading=others if last else (*others, job.job_id))
+    states = (state, *left[: rules.copies])
+    return operation(job, now, "decided", states=states, last=last)
+
+
+def _due_again(view: SettleView, state: State, now: TenantNow, rules: Rules) -> list[State]:
+    """Decide again on records that name this one; return those that change, at most copies + 1."""
     inner = view.fork()
     inner.put((state,), ())
     left: list[State] = []
-    for copy in _in_order(view.naming(job.image_id)):
+    for copy in _in_order(view.naming(state.image_id)):
         if len(left) > rules.copies:
             break
         if copy.decision.by == "person":
@@ -136,11 +178,7 @@ def decide_on(view: SettleView, job: Job, now: TenantNow, rules: Rules) -> Opera
             left.append(
                 replace(copy, decision=decision, updated_at=now.at, revision=copy.revision + 1)
             )
-    last = len(left) <= rules.copies
-    others = tuple(one for one in state.spreading if one != job.job_id)
-    state = replace(state, spreading=others if last else (*others, job.job_id))
-    states = (state, *left[: rules.copies])
-    return operation(job, now, "decided", states=states, last=last)
+    return left
 
 
 def _in_order(states: Sequence[State]) -> list[State]:

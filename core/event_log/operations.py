@@ -56,6 +56,12 @@ class TenantNow(Struct, frozen=True):
     at: str
 
 
+def picture(view: SettleView, image_id: str) -> State | None:
+    """Return the state of a picture; None for a deleted one, also if a bank has an entry of it."""
+    state = view.state(image_id)
+    return None if state is None or state.bank is not None else state
+
+
 def stale(state: State, job: Job, now: TenantNow) -> Operation | None:
     """Refuse a job whose If-Match names another revision; a begun delete continues."""
     if job.if_match is None or job.if_match == state.revision or state.closed:

@@ -41,6 +41,11 @@ class OverlayLayer:
             self.states.pop(tombstone.image_id, None)
             self.removed.setdefault(tombstone.image_id, tombstone)
 
+    def gone(self, image_id: str) -> bool:
+        """Return whether a record was deleted, also if an entry of a bank is left of it."""
+        state = self.states.get(image_id)
+        return image_id in self.removed or (state is not None and state.bank is not None)
+
     def same_bytes(self, sha256: str) -> Iterator[State]:
         """Yield the states with that digest of bytes."""
         return (self.states[one] for one in self._bytes.get(sha256, ()) if one in self.states)

@@ -48,7 +48,10 @@ class Objects(Protocol):
         """Delete the uploaded bytes only."""
 
     def purge(self, tenant: str, image_id: str, remade: Remade | None = None) -> None:
-        """Keep the fingerprint, mark the purge, and delete the rest."""
+        """Keep the fingerprint, mark the purge, and delete bytes and `derived/`."""
+
+    def hide(self, tenant: str, image_id: str, remade: Remade | None = None) -> None:
+        """Keep the fingerprint, mark the purge and the hiding, and delete all else."""
 
 
 class Projector:
@@ -233,11 +236,13 @@ class Projector:
             self._blobs.delete([keys.pending(tenant, job_id) for job_id in jobs])
 
     def _strip(self, tenant: str, entry: Entry) -> None:
-        """Delete bytes that were purged or are not to be kept."""
-        purged = [one.image_id for one in entry.operations if one.kind == "purged"]
+        """Delete bytes that were purged or hidden, or are not to be kept."""
+        strip = {"purged": self._shelf.purge, "hidden": self._shelf.hide}
+        stripped = [one for one in entry.operations if one.kind in strip]
         named = {state.image_id: state.remade for one in entry.operations for state in one.states}
-        for image_id in purged:
-            self._shelf.purge(tenant, image_id, named.get(image_id))
+        for one in stripped:
+            strip[one.kind](tenant, one.image_id, named.get(one.image_id))
+        purged = [one.image_id for one in stripped]
         if purged:  # a slow worker may purge after a delete had removed everything
             dead = self._blobs.exists([keys.tombstone(tenant, image_id) for image_id in purged])
             self._shelf.remove(

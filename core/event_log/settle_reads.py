@@ -252,7 +252,7 @@ class SettleSource:
         for state in sorted(states, key=lambda one: (one.accepted_at, one.image_id)):
             self._states[state.image_id] = state
             decision = state.decision
-            kind = state.original, state.anchor, decision.by, decision.value
+            kind = state.original, state.anchor, state.bank, decision.by, decision.value
             for digest in {state.sha256, state.pixels} & found.keys():
                 found[digest].setdefault(kind, []).append(state)
         self._same.update((digest, list(kinds.values())) for digest, kinds in found.items())

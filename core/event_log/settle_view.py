@@ -42,9 +42,8 @@ class IndexView:
 
     def gone(self, image_id: str) -> bool:
         """Return whether a record was deleted."""
-        return any(image_id in layer.removed for layer in self._layers) or self._source.gone(
-            image_id
-        )
+        layer = self._layer_of(image_id)
+        return self._source.gone(image_id) if layer is None else layer.gone(image_id)
 
     def upload(self, image_id: str) -> tuple[Ended, bool] | None:
         """Return an upload's job and whether it has ended; None if there never was one."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from core.errors import ConflictError, MalformedError
-from core.event_log.operations import SettleView, TenantNow, operation, refused
+from core.event_log.operations import SettleView, TenantNow, operation, picture, refused
 from core.records import Embedded, Job, Operation, State
 from core.types import ActiveSpaces
 
@@ -31,7 +31,7 @@ def _embed(view: SettleView, job: Job, made: Sequence[Embedded], now: TenantNow)
     """
     states: dict[str, State] = {}
     for one in made:
-        state = states.get(one.image_id) or view.state(one.image_id)
+        state = states.get(one.image_id) or picture(view, one.image_id)
         if state is None or one.space_id in state.spaces:
             continue
         if state.source_of(one.space_id) != one.said:

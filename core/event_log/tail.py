@@ -22,9 +22,9 @@ TENANTS = 256
 three reads of the log."""
 logger = logging.getLogger(__name__)
 
-_HOLDS, _MATCHES, _REMADE = 2, 3, 4
+_HOLDS, _MATCHES, _REMADE, _BANKS = 2, 3, 4, 5
 """Formats of entries with a held record, with a variant or more confirmed matches than are listed,
-and with a picture fingerprinted again."""
+with a picture fingerprinted again, and with an entry of a bank."""
 
 
 class BehindError(IndexUnavailableError):
@@ -107,6 +107,8 @@ def seen(log: Log, tenant: str, seq: int) -> tuple[str, str]:
 def format_of(operations: Sequence[Operation]) -> int:
     """Return the oldest format with all of its features, so that an older Seenit stops there."""
     states = [state for operation in operations for state in operation.states]
+    if any(state.bank for state in states):
+        return _BANKS
     if any(state.remade for state in states):
         return _REMADE
     if any(state.verdict.variants or state.unlisted for state in states):

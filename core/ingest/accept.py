@@ -37,7 +37,7 @@ from core.ports import Blobs, Queue
 from core.records import Fields, Job, JobKind
 from core.storage.picture_store import PictureStore
 from core.task_names import picture_of
-from core.types import Header, Limits, Value
+from core.types import Erasure, Header, Limits, Value
 
 KEY_SECONDS = 24 * 3600.0
 """Lifetime of an Idempotency-Key, in seconds."""
@@ -161,6 +161,7 @@ class Acceptor:
         if_match: int | None = None,
         value: Value | None = None,
         hold_until: str | UnsetType | None = UNSET,
+        erasure: Erasure = "erase",
     ) -> Job:
         """Create an operation to be settled in the order of the log; no backlog applies."""
         op_id = self._new_id()
@@ -176,11 +177,14 @@ class Acceptor:
             if_match=if_match,
             value=value,
             hold_until=hold_until,
+            erasure=erasure,
         )
         self._promise(tenant, [job])
         return job
 
-    def operations(self, tenant: str, wanted: Sequence[tuple[JobKind, str]]) -> list[Job]:
+    def operations(
+        self, tenant: str, wanted: Sequence[tuple[JobKind, str]], *, erasure: Erasure
+    ) -> list[Job]:
         """Create one operation for each of many pictures, in order, with one flush for all."""
         jobs = [
             Job(
@@ -189,6 +193,7 @@ class Acceptor:
                 image_id=image_id,
                 kind=kind,
                 accepted_at=clock.now(),
+                erasure=erasure,
             )
             for kind, image_id in wanted
         ]
@@ -199,7 +204,9 @@ class Acceptor:
     def retry(self, tenant: str, job_id: str) -> Job:
         """Retry a failed upload as a new job. Raise MissingError, GoneError, ConflictError."""
         image_id = picture_of(job_id)
-        if self._blobs.exists([keys.tombstone(tenant, image_id)])[0]:
+        if any(
+            self._blobs.exists([keys.tombstone(tenant, image_id), keys.hidden(tenant, image_id)])
+        ):
             raise GoneError(f"picture {image_id} was deleted")
         if not self._blobs.exists([keys.blob(tenant, image_id)])[0]:
             raise MissingError(f"no bytes are stored for job {job_id}")

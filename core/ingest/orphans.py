@@ -198,6 +198,6 @@ class Leftovers:
             seq += 1
             for operation in entry.operations:
                 gone |= dict.fromkeys(operation.removed)
-                if operation.kind == "purged":
+                if operation.kind in ("purged", "hidden"):
                     gone[operation.image_id] = None
         return seq, list(gone)

@@ -100,7 +100,7 @@ class Retention:
             return None
         wanted = list(islice(self._wanted(tenant, busy), MOST))
         # Copies go before their original, which then has fewer copies to settle again.
-        self._acceptor.operations(tenant, wanted[::-1])
+        self._acceptor.operations(tenant, wanted[::-1], erasure="hide")
         if wanted:
             kinds = [kind for kind, _ in wanted]
             counts = {kind: kinds.count(kind) for kind in ("delete", "purge")}
@@ -161,7 +161,7 @@ class Retention:
 
     def _failed(self, snapshot: Snapshot, image_id: str) -> bool:
         """Return whether its job failed; a missing record alone may be an index that lags."""
-        if snapshot.removed(image_id) is not None:
+        if snapshot.gone([image_id]):
             return False
         job = self._jobs.latest(snapshot.tenant, image_id)
         return job is not None and job.status == "failed"

@@ -51,7 +51,12 @@ class Subject(NamedTuple):
         return self.before is None or anchor < self.before
 
     def with_owner(self, evidence: Evidence, state: State) -> Evidence:
-        """Say whether both pictures have the same owner, where this one has any."""
+        """Say whether both pictures have the same owner, where this one has any.
+
+        The owner of a picture that was deleted into a bank is unknown.
+        """
+        if state.bank is not None:
+            return evidence
         owner = self.sees.owner(self.query.image_id, self.fields)
         if owner is None:
             return evidence

@@ -102,6 +102,20 @@ def look(
     name each other. A `blind` picture has no pixels left, so nothing can be aligned with it.
     """
     subject = Subject(sees, query, fields, before, blind)
+    found = _looked(subject, rules)
+    return found._replace(value="block") if _in_bank(subject) else found
+
+
+def _in_bank(subject: Subject) -> bool:
+    """Return whether a bank holds the digest of the same bytes, whatever its original is now."""
+    return any(
+        one.bank is not None and not one.closed and one.image_id != subject.query.image_id
+        for one in subject.sees.same_bytes(subject.query.fingerprint.sha256)
+    )
+
+
+def _looked(subject: Subject, rules: Rules) -> ConfirmedMatch:
+    sees, query = subject.sees, subject.query
     twin = find_twin(subject)
     if twin is not None:
         matches = tuple(matches_of(subject, twin))

@@ -179,7 +179,7 @@ def row(exported: Exported) -> dict[str, Any]:
         "visual_space": spaces["visual"],
         "caption_space": spaces["caption"],
         "verdict": verdict["kind"],
-        "original_id": None if state.original == state.image_id else state.original,
+        "original_id": None if state.original == state.image_id else _named(verdict["original"]),
         "verdict_details": _text(verdict),
         "decision": decision["value"],
         "decision_reason": decision["reason"],
@@ -224,8 +224,12 @@ def _document(seen: RecordView) -> dict[str, Any]:
         "updated_at": state.updated_at,
         "spaces": {kind: _newest(state.spaces, kind) for kind in ("visual", "caption")},
         "verdict": {
-            name: _original(seen.original) if name == "original" else value
-            for name, value in msgspec.structs.asdict(state.verdict).items()
+            **msgspec.structs.asdict(state.verdict),
+            "original": _original(seen.original),
+            "matches": [
+                {**msgspec.structs.asdict(match), "image_id": match.image_id or None}
+                for match in state.verdict.matches
+            ],
         },
         "decision": _decision(state.decision, seen.reason),
         "anchor": state.anchor is not None,
@@ -235,7 +239,7 @@ def _document(seen: RecordView) -> dict[str, Any]:
 
 
 def _original(original: OriginalView | None) -> dict[str, Any] | None:
-    if original is None:
+    if original is None or not original.image_id:
         return None
     decision = original.decision
     return {
@@ -245,6 +249,10 @@ def _original(original: OriginalView | None) -> dict[str, Any] | None:
         "decision": None if decision is None else _decision(decision, original.reason),
         "accepted_at": original.accepted_at,
     }
+
+
+def _named(original: dict[str, Any] | None) -> str | None:
+    return None if original is None else original["image_id"]
 
 
 def _decision(decision: Decision, reason: str | None) -> dict[str, Any]:

@@ -16,13 +16,17 @@ from core.keys import is_caption
 from core.queries.jobs import JobState
 from core.queries.snapshot import Snapshot
 from core.records import Record
-from core.types import Decision, SpaceKind, Verdict
+from core.types import Decision, Match, SpaceKind, Verdict
+
+BANKED = "a blocked picture that was deleted"
+"""Words for an entry of a bank, which are all that readers learn about it."""
 
 
 class OriginalView(Struct, frozen=True, kw_only=True):
     """The original that a verdict names, with its owner and decision."""
 
     image_id: str
+    """Empty, and all else unset, for a picture that was deleted into a bank."""
     external_id: str | None = None
     owner_id: str | None = None
     decision: Decision | None = None
@@ -60,13 +64,12 @@ def records(snapshot: Snapshot, found: Sequence[Record]) -> list[RecordView]:
     """Return records with their originals and reasons, in order."""
     reasons = _reasons(snapshot, [(one.state.image_id, one.state.decision) for one in found])
     joined = originals(snapshot, [record.state.verdict for record in found])
-    named = {match.image_id for record in found for match in record.state.verdict.matches}
-    gone = snapshot.gone(sorted(named)) if named else set()
+    gone, banked = _deleted(snapshot, [record.state.verdict for record in found])
     spaces = snapshot.active_spaces()
     active = {kind: one.active.space.space_id for kind, one in spaces.items()}
     return [
         RecordView(
-            record=_without(record, gone) if gone else record,
+            record=_without(record, gone, banked),
             original=joined.get(record.state.verdict.original or ""),
             reason=reasons.get((record.state.image_id, record.state.decision.reason)),
             spaces=_spaces(record.state.spaces, active),
@@ -111,7 +114,7 @@ def hidden_in(snapshot: Snapshot, verdicts: Iterable[Verdict]) -> set[str]:
     for verdict in verdicts:
         named |= {match.image_id for match in verdict.matches}
         named |= {verdict.original} if verdict.original else set()
-    return named - snapshot.shown(sorted(named)) if named else named
+    return named - snapshot.shown(sorted(named - {""})) if named else named
 
 
 def _spaces(held: Sequence[str], active: Mapping[SpaceKind, str]) -> dict[SpaceKind, str]:
@@ -124,32 +127,72 @@ def _spaces(held: Sequence[str], active: Mapping[SpaceKind, str]) -> dict[SpaceK
     return found
 
 
-def _without(record: Record, gone: AbstractSet[str]) -> Record:
-    """Drop a record's matches with some pictures."""
-    verdict = without_matches(record.state.verdict, gone)
+def _deleted(
+    snapshot: Snapshot, verdicts: Iterable[Verdict | None]
+) -> tuple[AbstractSet[str], AbstractSet[str]]:
+    """Return the deleted pictures that verdicts match, and which of them a bank has."""
+    named = {match.image_id for one in verdicts if one is not None for match in one.matches}
+    gone = snapshot.gone(sorted(named)) if named else set()
+    return gone, snapshot.banked(sorted(gone))
+
+
+def _without(
+    record: Record, gone: AbstractSet[str], banked: AbstractSet[str] = frozenset()
+) -> Record:
+    """Drop a record's matches with some pictures, as `without_matches` does."""
+    verdict = without_matches(record.state.verdict, gone, banked)
     if verdict is record.state.verdict:
         return record
     return replace(record, state=replace(record.state, verdict=verdict))
 
 
-def without_matches(verdict: Verdict, gone: AbstractSet[str]) -> Verdict:
-    """Drop a verdict's matches with some pictures; return the same verdict if it has none."""
-    left = tuple(match for match in verdict.matches if match.image_id not in gone)
-    return verdict if len(left) == len(verdict.matches) else replace(verdict, matches=left)
+def without_matches(
+    verdict: Verdict, gone: AbstractSet[str], banked: AbstractSet[str] = frozenset()
+) -> Verdict:
+    """Drop a verdict's matches with some pictures; return the same verdict if it has none.
+
+    Matches with a bank's entries stay without their id. `original` stays as well, as it decides
+    who may see the picture: readers take it from `OriginalView`.
+    """
+    if gone.isdisjoint(match.image_id for match in verdict.matches):
+        return verdict
+    left = tuple(
+        _nameless(match) if match.image_id in banked else match
+        for match in verdict.matches
+        if match.image_id not in gone or match.image_id in banked
+    )
+    return replace(verdict, matches=left)
+
+
+def _nameless(match: Match) -> Match:
+    """Return a match with an entry of a bank, without anything about the picture or its owner."""
+    evidence = match.evidence
+    words = f"{BANKED}: {evidence.words}" if evidence.words else BANKED
+    return replace(match, image_id="", evidence=replace(evidence, same_owner=None, words=words))
 
 
 def jobs(snapshot: Snapshot, found: Sequence[JobState]) -> list[JobView]:
     """Return jobs with their originals and reasons, in order."""
     reasons = _reasons(snapshot, [(job.image_id, job.decision) for job in found])
     joined = originals(snapshot, [job.verdict for job in found])
+    gone, banked = _deleted(snapshot, [job.verdict for job in found])
     return [
         JobView(
-            job=job,
+            job=replace(job, verdict=without_matches(job.verdict, gone, banked))
+            if job.verdict is not None
+            else job,
             original=joined.get(job.verdict.original or "") if job.verdict else None,
             reason=reasons.get((job.image_id, job.decision.reason)) if job.decision else None,
         )
         for job in found
     ]
+
+
+def verdict(snapshot: Snapshot, found: Verdict) -> tuple[Verdict, OriginalView | None]:
+    """Return a verdict that is not stored as readers see it, with its original."""
+    gone, banked = _deleted(snapshot, [found])
+    joined = originals(snapshot, [found])
+    return without_matches(found, gone, banked), joined.get(found.original or "")
 
 
 def originals(snapshot: Snapshot, verdicts: Iterable[Verdict | None]) -> dict[str, OriginalView]:
@@ -158,6 +201,8 @@ def originals(snapshot: Snapshot, verdicts: Iterable[Verdict | None]) -> dict[st
     views = {image_id: OriginalView(image_id=image_id) for image_id in ids}
     found = snapshot.records(ids) if ids else []
     held = [record for record in found if record is not None]
+    lost = snapshot.banked(sorted(views.keys() - {one.state.image_id for one in held}))
+    views |= dict.fromkeys(lost, OriginalView(image_id=""))
     reasons = _reasons(snapshot, [(one.state.image_id, one.state.decision) for one in held])
     for record in held:
         state = record.state

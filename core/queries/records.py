@@ -15,7 +15,7 @@ from core.queries.jobs import JobReader, JobState, UnsettledError
 from core.queries.joined_views import JobView, OriginalView, RecordView
 from core.queries.snapshot import Snapshot, Snapshots, place
 from core.records import Record, State
-from core.types import Verdict
+from core.types import Erasure, Verdict
 
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -33,7 +33,8 @@ class RecordPage(NamedTuple):
 class DuplicateGroup(NamedTuple):
     """An original with part of its copies, newest first."""
 
-    original: RecordView
+    original: RecordView | None
+    """None for a blocked picture that was deleted."""
     copies: list[RecordView]
     next_cursor: str | None
 
@@ -81,10 +82,13 @@ class RecordReader:
         """Return views of pictures shown to readers that name no other pictures."""
         return joined_views.for_readers(self._snapshots.take(tenant), found)
 
-    def check_erasable(self, tenant: str, image_id: str) -> None:
+    def check_erasable(self, tenant: str, image_id: str, erasure: Erasure = "erase") -> None:
         """Raise MissingError or GoneError if there is nothing to delete, settled or not."""
+        snapshot = self._snapshots.take(tenant)
+        if erasure == "forget" and snapshot.banked([image_id]):
+            return
         try:
-            self._settled(self._snapshots.take(tenant), image_id)
+            self._settled(snapshot, image_id)
         except UnsettledError:
             return
 
@@ -100,14 +104,22 @@ class RecordReader:
         """Return the original of a picture (itself if it is no copy) and its copies."""
         snapshot = self._snapshots.take(tenant)
         record = self._visible(snapshot, image_id, shown_only=shown_only)
-        original = self._settled(snapshot, record.state.original)
-        states = sorted(snapshot.copies(original.state.image_id), key=place, reverse=True)
+        original_id = record.state.original
+        original = None
+        try:
+            original = self._settled(snapshot, original_id)
+        except GoneError:
+            if not snapshot.banked([original_id]):
+                raise
+        states = sorted(snapshot.copies(original_id), key=place, reverse=True)
         if shown_only:  # before the cut, as a cursor names the last one of a page
             states = [state for state in states if state.decision.value in SHOWN]
         if cursor is not None:
             before = decode(cursor)
             states = [state for state in states if place(state) < before]
         copies, onward = _page(snapshot, states, limit)
+        if original is None:
+            return DuplicateGroup(None, joined_views.records(snapshot, copies), onward)
         first, *others = _views(snapshot, [original, *copies], shown_only=shown_only)
         return DuplicateGroup(first, others, onward)
 
@@ -219,9 +231,9 @@ class RecordReader:
     ) -> tuple[Verdict, OriginalView | None]:
         """Return a verdict with the original that it names, None if it names none."""
         snapshot = self._snapshots.take(tenant)
+        verdict, original = joined_views.verdict(snapshot, verdict)
         hidden = joined_views.hidden_in(snapshot, [verdict]) if shown_only else set()
-        found = joined_views.originals(snapshot, [verdict])
-        original = None if verdict.original in hidden else found.get(verdict.original or "")
+        original = None if verdict.original in hidden else original
         return joined_views.without_matches(verdict, hidden), original
 
     # --- steps ----------------------------------------------------------------------------------
@@ -275,7 +287,7 @@ def _page(
 def _live(snapshot: Snapshot, image_id: str) -> Record | None:
     """Return a record, None for an unknown one. Raise GoneError for a deleted one."""
     record = snapshot.records([image_id])[0]
-    if record is None and snapshot.removed(image_id) is not None:
+    if record is None and snapshot.gone([image_id]):
         raise GoneError(f"picture {image_id} was deleted")
     return record
 

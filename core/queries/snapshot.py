@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 from core.event_log.tail import LogTail
 from core.filters import SHOWN, card, passes, shows
 from core.index_port import Filters, Index, RecordCard
-from core.records import Outcome, Record, State, Tombstone
+from core.records import Outcome, Record, State
 from core.storage.picture_store import PictureStore
 from core.types import ActiveSpaces, SpaceKind, Vector
 
@@ -161,16 +161,19 @@ class Snapshot:
 
     # --- what was deleted -----------------------------------------------------------------------
 
-    def removed(self, image_id: str) -> Tombstone | None:
-        """Return the tombstone of a deleted picture, None for any other."""
-        held = self.tail.layer.removed.get(image_id)
-        return held or self.index.read_tombstones(self.tenant, [image_id])[0]
-
     def gone(self, ids: Sequence[str]) -> set[str]:
         """Return the deleted ones of some ids."""
         held = self.index.read_tombstones(self.tenant, ids)
         dead = {one for one, tombstone in zip(ids, held, strict=True) if tombstone is not None}
-        return dead | (self.tail.layer.removed.keys() & set(ids))
+        return dead.union(filter(self.tail.layer.gone, ids))
+
+    def banked(self, ids: Sequence[str]) -> set[str]:
+        """Return the deleted ones of some ids of which a bank has an entry."""
+        held = self.index.read_states(self.tenant, ids) if ids else []
+        newest = [
+            self.tail.layer.states.get(one, state) for one, state in zip(ids, held, strict=True)
+        ]
+        return {one.image_id for one in newest if one is not None and one.bank is not None}
 
     # --- jobs and spaces ------------------------------------------------------------------------
 
@@ -193,11 +196,12 @@ class Snapshot:
             known = found.get(image_id)
             if known is None or known.revision < state.revision:
                 found[image_id] = state
-        return [state for one, state in found.items() if one not in self.tail.layer.removed]
+        removed = self.tail.layer.removed
+        return [one for one in found.values() if one.image_id not in removed and one.bank is None]
 
     def _known(self, image_id: str, record: Record | None) -> Record | None:
         """Return a record of the index as of this snapshot, None if it was deleted."""
-        if image_id in self.tail.layer.removed:
+        if self.tail.layer.gone(image_id):
             return None
         newer = self.tail.layer.states.get(image_id)
         if newer is None:

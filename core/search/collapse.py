@@ -81,8 +81,10 @@ def collapse(
     for one, similarity in _passing(
         cards, hits, filters, wanted=wanted, space_id=space_id, alone=onto_originals
     ):
-        place = one.original if onto_originals else one.image_id
-        if cards.known[place] is not None and place not in shown:
+        # A copy of a picture that was deleted since is shown by itself.
+        represented = onto_originals and cards.known[one.original] is not None
+        place = one.original if represented else one.image_id
+        if place not in shown:
             copy = one.image_id if one.image_id != place else None
             shown[place] = RankedPicture(place, similarity, copy)
     return list(shown.values())

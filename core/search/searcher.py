@@ -213,7 +213,7 @@ class Searcher:
         record = snapshot.records([image_id])[0]
         if record is not None:
             return record
-        if snapshot.removed(image_id) is not None:
+        if snapshot.gone([image_id]):
             raise GoneError(f"picture {image_id} was deleted", field="image_id")
         raise MissingError(f"there is no picture {image_id}", field="image_id")
 

@@ -123,7 +123,8 @@ class PictureStore:
         purged = self._blobs.exists([keys.purged(tenant, image_id) for image_id in ids])
         for image_id, gone in zip(ids, purged, strict=True):
             if gone:
-                self._strip(tenant, image_id)
+                hidden = self._blobs.exists([keys.hidden(tenant, image_id)])[0]
+                self._strip(tenant, image_id, hidden=hidden)
 
     # --- reading --------------------------------------------------------------------------------
 
@@ -306,11 +307,24 @@ class PictureStore:
 
     def purge(self, tenant: str, image_id: str, remade: Remade | None = None) -> None:
         """Keep the fingerprint, mark the purge, then remove bytes, previews and keypoints."""
+        self._keep(tenant, image_id, remade)
+        self._blobs.create_many([(keys.purged(tenant, image_id), b"")])
+        self._strip(tenant, image_id)
+
+    def hide(self, tenant: str, image_id: str, remade: Remade | None = None) -> None:
+        """Purge a picture, and remove its vectors and fields, too.
+
+        A writer that finds the mark of the purge then looks for the other, which is written first.
+        """
+        self._keep(tenant, image_id, remade)
+        for key in (keys.hidden(tenant, image_id), keys.purged(tenant, image_id)):
+            self._blobs.create_many([(key, b"")])
+        self._strip(tenant, image_id, hidden=True)
+
+    def _keep(self, tenant: str, image_id: str, remade: Remade | None) -> None:
         kept = self.fingerprints(tenant, [(image_id, remade)])[0]
         if kept is not None:
             self._blobs.put([(keys.kept(tenant, image_id), msgspec.msgpack.encode(kept))])
-        self._blobs.create_many([(keys.purged(tenant, image_id), b"")])
-        self._strip(tenant, image_id)
 
     def drop_remade(self, tenant: str, image_id: str, op_id: str) -> None:
         """Remove objects that were computed again and that no entry names."""
@@ -344,13 +358,15 @@ class PictureStore:
             ]
         )
 
-    def _strip(self, tenant: str, image_id: str) -> None:
-        self._blobs.delete(
-            [
-                keys.blob(tenant, image_id),
-                *self._blobs.keys(f"derived/{tenant}/{image_id}/"),
-            ]
-        )
+    def _strip(self, tenant: str, image_id: str, *, hidden: bool = False) -> None:
+        """Remove bytes and `derived/` of a purged picture; of a `hidden` one vectors and fields."""
+        doomed = [keys.blob(tenant, image_id)]
+        for prefix in keys.of_picture(tenant, image_id)[: None if hidden else 1]:
+            doomed += self._blobs.keys(prefix)
+        self._blobs.delete(doomed)
+        if hidden:
+            self._vectors.remove(lambda key: key[:2] == (tenant, image_id))
+            self._fields.remove(lambda key: key[:2] == (tenant, image_id))
 
 
 def _fingerprint_name(image_id: str, remade: Remade | None) -> tuple[str, str | None]:

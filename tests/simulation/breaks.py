@@ -244,6 +244,33 @@ class ForgetsHolds(Ledger):
         return super()._decide(view, claim, now)
 
 
+class ErasesBlocks(Ledger):
+    """Rule 6: the delete of a writer erases a picture that a person blocked."""
+
+    def _decide(self, view: IndexView, claim: Claim, now: TenantNow) -> tuple[Operation, int]:
+        claim = replace(claim, job=replace(claim.job, erasure="erase"))
+        return super()._decide(view, claim, now)
+
+
+class KeepsNothing(Projector):
+    """Rule 6: hiding removes the fingerprint, too."""
+
+    def _project(self, tenant: str, entry: Entry) -> None:
+        super()._project(tenant, entry)
+        hidden = [one.image_id for one in entry.operations if one.kind == "hidden"]
+        self._blobs.delete([keys.kept(tenant, image_id) for image_id in hidden])
+
+
+class ShowsBanks(Snapshot):
+    """Rule 11: readers overlay the index with a bank's entries, as if they were pictures."""
+
+    def _known(self, image_id: str, record: Record | None) -> Record | None:
+        newer = self.tail.layer.states.get(image_id)
+        if newer is None or newer.bank is None:
+            return super()._known(image_id, record)
+        return next(iter(self.shelf.join(self.tenant, self.tail.head, [newer])), None)
+
+
 class TakesTheNext(Ledger):
     """Rule 7: after an error the next number is taken, without reading this one."""
 
@@ -445,6 +472,8 @@ BREAKS: dict[str, Callable[[], Parts]] = {
     "6 it goes last": lambda: Parts(exactly=False, ledger=GoesFirst),
     "6 it is closed": lambda: Parts(exactly=False, ledger=NeverCloses),
     "6 it is held": lambda: Parts(exactly=False, ledger=ForgetsHolds),
+    "6 a block survives": lambda: Parts(exactly=False, ledger=ErasesBlocks),
+    "6 kept before the rest goes": lambda: Parts(exactly=False, projector=KeepsNothing),
     "7 read on error": lambda: Parts(exactly=False, ledger=TakesTheNext),
     "7 never skip": lambda: Parts(exactly=False, ledger=SkipsANumber),
     "7 drop their jobs": lambda: Parts(exactly=False, ledger=KeepsJobsOfOthers),
@@ -461,6 +490,7 @@ BREAKS: dict[str, Callable[[], Parts]] = {
     "9 advance for others": lambda: Parts(exactly=False, ledger=AdvancesOnlyItsOwn),
     "9 leftovers": lambda: Parts(exactly=False, clears=False),
     "11 reads overlaid": lambda: Parts(exactly=False, overlay=IndexAlone),
+    "11 deleted to readers": lambda: Parts(exactly=False, overlay=ShowsBanks),
     "11 reads follow": lambda: Parts(exactly=False, follower=LooksBack),
 }
 """Parts with one rule omitted, by the number of the rule."""

@@ -73,16 +73,20 @@ class MemoryIndex:
         """Read records, which have no vectors here."""
         del vectors
         return [
-            state
-            and Record(
-                tenant=tenant, seq=0, state=state, fingerprint=of_state(state), fields=Fields()
-            )
+            Record(tenant=tenant, seq=0, state=state, fingerprint=of_state(state), fields=Fields())
+            if state is not None and state.bank is None
+            else None
             for state in self.read_states(tenant, image_ids)
         ]
 
     def read_tombstones(self, _: str, image_ids: Sequence[str]) -> list[Tombstone | None]:
-        held = self._replica().tombstones
-        return [held.get(one) for one in image_ids]
+        replica = self._replica()
+        banked = {
+            one: Tombstone(one, seq, state.updated_at)
+            for one, (seq, state) in replica.states.items()
+            if state.bank is not None
+        }
+        return [replica.tombstones.get(one) or banked.get(one) for one in image_ids]
 
     def read_outcomes(self, _: str, job_ids: Sequence[str]) -> list[Outcome | None]:
         held = self._replica().outcomes

@@ -33,6 +33,7 @@ def scenario(
     spaces: bool = False,
     again: bool = False,
     template: bool = False,
+    blocks: bool = False,
     replicas: int = 0,
     swaps: float = 0.2,
 ) -> Scenario:
@@ -44,6 +45,8 @@ def scenario(
 
     `template`: the pictures are of one layout; the pixels of d differ in a region alone.
 
+    `blocks`: many pictures are blocked, and deleted by callers of different roles.
+
     `pictures` names the letters that are uploaded, in turns: `abcd` of a family in which every two
     confirm each other, `bcda` of one in which all confirm `a` and no others.
     """
@@ -52,10 +55,14 @@ def scenario(
     kinds = ("delete",) if deletes else ("delete",) * 3 + ("decide",) * 2 + ("purge", "edit")
     if spaces:
         kinds = ("embed",) * 4 + ("add_space", "activate_space", "activate_space", "delete", "edit")
+    if blocks:
+        kinds = ("decide",) * 4 + ("delete",) * 5 + ("purge", "edit")
     if again:
         kinds = ("refingerprint",) * 4 + ("delete", "purge", "edit")
     pictures_of = {job.image_id: job.sha256 for job in jobs}
     jobs += _operations(rng, [job.image_id for job in jobs], rng.randint(0, operations), kinds)
+    if blocks:
+        jobs = _erasing(random.Random(seed ^ 0xB10C), jobs)
     jobs = [
         replace(job, sha256=pictures_of.get(job.image_id, "a1"))
         if job.kind == "refingerprint"
@@ -135,6 +142,20 @@ def _held(rng: random.Random, jobs: list[Job]) -> list[Job]:
         else job
         for job in jobs
     ]
+
+
+def _erasing(rng: random.Random, jobs: list[Job]) -> list[Job]:
+    """Choose what each delete does with a block; most follow one, and some uploads come last."""
+    found: list[Job] = []
+    for job in jobs:
+        if job.kind == "delete":
+            if found[-1].kind != "ingest" and rng.random() < 0.7:
+                found[-1] = operation(found[-1].job_id, "decide", job.image_id, value="block")
+            erasure = rng.choice(("hide", "hide", "hide", "erase", "forget"))
+            job = replace(job, erasure=erasure, if_match=None)  # noqa: PLW2901
+        found.append(job)
+    last = [job for job in found if job.kind == "ingest" and rng.random() < 0.4]
+    return [job for job in found if job not in last] + last
 
 
 def _batches(rng: random.Random, jobs: list[Job]) -> tuple[tuple[str, ...], ...]:

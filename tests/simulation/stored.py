@@ -223,6 +223,11 @@ class Shelf:
         self._blobs.create_many([(keys.purged(TENANT, image_id), b"")])
         self._strip(image_id)
 
+    def hide(self, tenant: str, image_id: str, remade: Remade | None = None) -> None:
+        """Purge, and set the mark of the hiding first; this world has no fields."""
+        self._blobs.create_many([(keys.hidden(TENANT, image_id), b"")])
+        self.purge(tenant, image_id, remade)
+
     def _strip(self, image_id: str) -> None:
         self._blobs.delete(
             [keys.derived(TENANT, image_id, "fingerprint"), *self._blobs.made_again(image_id)]

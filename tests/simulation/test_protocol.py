@@ -66,6 +66,15 @@ SMALL = {
         ((("i0", "i1", "i2"), ("o0",)), (("o1",),)),
         COLLAGE,
     ),
+    "a writer deletes a blocked picture while a copy comes": Scenario(
+        (
+            upload("i0", "a1"),
+            operation("o0", "decide", "i0", value="block"),
+            operation("o1", "delete", "i0", erasure="hide"),
+            upload("i1", "a1"),
+        ),
+        ((("i0", "o0"), ("o1",)), (("i1",),)),
+    ),
     "a block of the picture that a variant names": Scenario(
         (*UPLOADS, operation("o0", "decide", "i0", value="block")),
         ((("i0",), ("o0",)), (("i1",),)),
@@ -209,6 +218,30 @@ def test_a_picture_fingerprinted_again_is_compared_as_the_log_says(part: int) ->
     assert found > 50, "schedules in which no picture changes prove nothing"
 
 
+@pytest.mark.parametrize("part", range(2))
+def test_a_block_survives_the_delete_of_a_writer(part: int) -> None:
+    """Blocked pictures are hidden, erased and forgotten, among copies, purges and swaps."""
+    hidden = caught = 0
+    for seed in range(part * 400, part * 400 + 400):
+        pictures = ("", "abcd", "bcda")[seed % 3]
+        plot = scenario(
+            seed, operations=8, workers=2 + seed % 2, pictures=pictures, blocks=True, swaps=0.5
+        )
+        play = Play(plot, Choices(seed))
+        play.run()
+        play.verify()
+        done = [one for entry in play.verification.entries() for one in entry.operations]
+        banked = {one.image_id for one in done if one.kind == "hidden"}
+        hidden += bool(banked)
+        caught += any(
+            one.kind == "settled" and state.verdict.original in banked
+            for one in done
+            for state in one.states
+        )
+    assert hidden > 30, "schedules in which nothing is hidden prove nothing"
+    assert caught > 5, "schedules without a copy of what was hidden prove nothing"
+
+
 class Sticky(LogFollower):
     """Ledger that keeps its tail between batches and does not read others' entries."""
 
@@ -298,6 +331,9 @@ HARDEST = {
     "6 tombstones": {"deletes": True, "replicas": 1},
     "2 marks stay": {"deletes": True, "replicas": 1},
     "9 leftovers": {"deletes": True},
+    "6 a block survives": {"blocks": True, "operations": 8},
+    "6 kept before the rest goes": {"blocks": True, "operations": 8},
+    "11 deleted to readers": {"blocks": True, "operations": 8},
 }
 """Scenarios for the rules whose failures random ones rarely reach."""
 

@@ -56,6 +56,9 @@ class Verification:
         objects = self.store.objects
         for image_id in spec.removed:
             assert keys.kept(TENANT, image_id) not in objects, "nothing is left of it"
+        for image_id, state in spec.states.items():
+            if state.bank is not None:
+                assert keys.kept(TENANT, image_id) in objects, "a bank keeps the fingerprint"
         purged = [one for one, state in spec.states.items() if state.content == "purged"]
         for image_id in (*spec.removed, *purged):
             derived = keys.derived(TENANT, image_id, "fingerprint")
@@ -127,7 +130,8 @@ class Verification:
                     _shown(states.get(job.image_id))
                     for states in history[seen.since : seen.until + 1]
                 ]
-                now = _shown(seen.states.get(job.image_id))
+                now = _shown(held := seen.states.get(job.image_id))
+                assert held is None or held.bank is None, "a bank's entry is deleted to readers"
                 assert now in moments, "reads are of the present"
 
     def _check(self, spec: World, before: World, done: Operation) -> None:
@@ -155,7 +159,22 @@ class Verification:
         if done.standing is not None and asked is not None and done.standing.active != asked.active:
             lacking = [s.image_id for s in before.states.values() if not _filled(s)]
             assert not lacking, "a space is asked once no picture lacks a vector in it"
+        self._check_blocks(spec, before, done)
         self._check_done(spec, before, done)
+
+    def _check_blocks(self, spec: World, before: World, done: Operation) -> None:
+        """Check that only a caller who may do so removes a block, and that it catches copies."""
+        for image_id, old in before.states.items():
+            new = spec.states.get(image_id)
+            if old.bank is not None and not old.closed and new is None:
+                assert spec.jobs[done.job].erasure == "forget", "what a bank has stays"
+            if old.decision == replace(old.decision, by="person", value="block") and new is None:
+                erasure = spec.jobs[done.job].erasure
+                assert erasure != "hide" or old.closed, "a block survives a writer's delete"
+        for state in done.states if done.kind == "settled" else ():
+            same = [one for one in before.states.values() if one.sha256 == state.sha256]
+            if same and all(one.bank is not None and not one.closed for one in same):
+                assert state.decision.value == "block", "the same file is blocked again"
 
     def _check_done(self, spec: World, before: World, done: Operation) -> None:
         """Check the states that an operation left."""
@@ -284,6 +303,8 @@ class Verification:
 
 def _shown(state: State | None) -> State | None:
     """Reduce a record to its public part, without the progress of a large group."""
+    if state is not None and state.bank is not None:
+        return None
     return state and replace(state, closed=False, spreading=())
 
 

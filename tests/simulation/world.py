@@ -33,6 +33,7 @@ from core.types import (
     ActiveSpaces,
     Candidates,
     ChosenSpace,
+    Erasure,
     Features,
     Fingerprint,
     Hit,
@@ -168,6 +169,7 @@ def operation(
     value: Value | None = None,
     if_match: int | None = None,
     hold_until: str | UnsetType | None = UNSET,
+    erasure: Erasure = "erase",
 ) -> Job:
     """Make a job that changes a picture."""
     return Job(
@@ -182,6 +184,7 @@ def operation(
         chosen=SECOND if kind in ("add_space", "activate_space") else None,
         present=FIRST if kind == "add_space" else None,
         hold_until=hold_until,
+        erasure=erasure,
     )
 
 
@@ -235,7 +238,8 @@ class World:
         return self.states.get(image_id)
 
     def gone(self, image_id: str) -> bool:
-        return image_id in self.removed
+        state = self.states.get(image_id)
+        return image_id in self.removed or (state is not None and state.bank is not None)
 
     def upload(self, image_id: str) -> tuple[Ended, bool] | None:
         """Return the upload: every one is known from the start."""

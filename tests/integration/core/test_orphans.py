@@ -78,16 +78,24 @@ def test_what_a_dead_worker_wrote_after_a_delete_or_purge_goes_in_hours(
 ) -> None:
     """No message comes again; each entry is read once, and a quiet log costs one look."""
     blobs = services.blobs
-    deleted, purged, stored = (accept(services, tmp_path) for _ in range(3))
-    services.ingest.run("t", [deleted, purged, stored])
-    for kind, image_id in (("delete", deleted), ("purge", purged)):
-        services.ingest.run("t", [services.acceptor.operate("t", kind, image_id).job_id])
+    deleted, purged, stored, hidden = (accept(services, tmp_path) for _ in range(4))
+    services.ingest.run("t", [deleted, purged, stored, hidden])
+    operate = services.acceptor.operate
+    for job in (
+        operate("t", "delete", deleted),
+        operate("t", "purge", purged),
+        operate("t", "decide", hidden, value="block"),
+        operate("t", "delete", hidden, erasure="hide"),
+    ):
+        services.ingest.run("t", [job.job_id])
     left = [
         keys.kept("t", deleted),
         keys.vector("t", deleted, "visual-00000000", None),
-        *(keys.derived("t", one, "preview") for one in (deleted, purged)),
+        keys.fields("t", hidden, "late"),
+        keys.vector("t", hidden, "visual-00000000", None),
+        *(keys.derived("t", one, "preview") for one in (deleted, purged, hidden)),
     ]
-    kept = [keys.kept("t", purged), keys.derived("t", stored, "preview")]
+    kept = [keys.kept("t", purged), keys.kept("t", hidden), keys.derived("t", stored, "preview")]
     blobs.put([(key, b"{}") for key in left])
     clock = [0.0]
     read: list[int] = []
@@ -109,12 +117,12 @@ def test_what_a_dead_worker_wrote_after_a_delete_or_purge_goes_in_hours(
     assert leftovers().sweep() == 0
     clock[0] += WAIT_SECONDS
     read.clear()
-    assert sweeper.sweep() == 3 + 2
-    assert (blobs.exists(left), blobs.exists(kept)) == ([False] * 4, [True] * 2)
-    assert read == [1, 2, 3]
+    assert sweeper.sweep() == 5 + 3
+    assert (blobs.exists(left), blobs.exists(kept)) == ([False] * 7, [True] * 3)
+    assert read == [1, 2, 3, 4, 5]
     clock[0] += WAIT_SECONDS
     assert leftovers().sweep() == 0
-    assert read == [1, 2, 3, 4]
+    assert read == [1, 2, 3, 4, 5, 6]
 
 
 def test_leftovers_are_removed_in_parts(

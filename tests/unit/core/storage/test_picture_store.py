@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from functools import partial
+from unittest.mock import Mock
 
 import msgspec
 import numpy as np
@@ -84,6 +87,47 @@ def test_a_write_after_a_purge_leaves_no_pixels() -> None:
     assert PictureStore(blobs).fingerprints("t", [("a", None)]) == [item.fingerprint]
     with pytest.raises(MissingError):
         shelf.preview("t", "a")
+
+
+class StopsAfter(PictureStore):
+    """A store whose process dies before one of the steps of `hide`."""
+
+    def __init__(self, blobs: Blobs, steps: int) -> None:
+        super().__init__(blobs)
+        put, create, delete = blobs.put, blobs.create_many, blobs.delete
+        self._left = steps
+        self._blobs = Mock(wraps=blobs)
+        for name, call in (("put", put), ("create_many", create), ("delete", delete)):
+            getattr(self._blobs, name).side_effect = partial(self._step, call)
+
+    def _step(self, call: Callable[..., object], *given: object) -> object:
+        if not self._left:
+            raise KeyboardInterrupt
+        self._left -= 1
+        return call(*given)
+
+
+@pytest.mark.parametrize("steps", range(5))
+def test_hiding_leaves_the_fingerprint_alone_wherever_it_broke_off(steps: int) -> None:
+    """Each step can be the last; a repeat ends it, and late writers leave nothing."""
+    blobs, item = open_blobs("memory://"), written("a")
+    shelf = PictureStore(blobs)
+    blobs.put([(keys.blob("t", "a"), b"bytes")])
+    shelf.write("t", [item])
+    shelf.write_fields("t", [("a", "op", Fields(owner_id="jane"))])
+    with pytest.raises(KeyboardInterrupt) if steps < 4 else nullcontext():
+        StopsAfter(blobs, steps).hide("t", "a")
+    assert PictureStore(blobs).fingerprints("t", [("a", None)]) == [item.fingerprint]
+    shelf.hide("t", "a")
+    assert everything(blobs) == ["kept/t/a"]
+    assert shelf.vectors("t", "a", ["visual-1"]) == {}
+    assert shelf.fields("t", "a", "op") == Fields()
+    shelf.write("t", [item])
+    shelf.write_fields("t", [("a", "op2", Fields(owner_id="jane"))])
+    shelf.write_vectors("t", [StoredVector("a", "visual-2", None, item.vectors["visual-1"])])
+    assert everything(blobs) == ["kept/t/a"]
+    shelf.remove("t", ["a"])
+    assert everything(blobs) == []
 
 
 def drawn_picture(image_id: str) -> StoredFingerprint:
