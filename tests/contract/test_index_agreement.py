@@ -90,6 +90,11 @@ def history(index: Index, data: st.DataObject) -> None:
     entries = data.draw(st.integers(1, 6))
     for seq in range(1, entries + 1):
         records = data.draw(st.lists(changes(tenant, seq), max_size=5))
+        hidden = {image_id(n) for n in data.draw(st.sets(st.integers(0, PICTURES - 1), max_size=2))}
+        hidden |= model.live.keys() - model.shown.keys()  # an entry of a bank stays one
+        records = [
+            made.banked(one, seq) if one.state.image_id in hidden else one for one in records
+        ]
         gone = data.draw(st.sets(st.integers(0, PICTURES - 1), max_size=2))
         removed = [tombstone(n, seq) for n in sorted(gone)]
         index.project_entry(tenant, seq, records, removed, [])
@@ -132,11 +137,12 @@ def tidy(one: RecordCard) -> RecordCard:
 def agree(index: Index, tenant: str, seq: int, model: Model) -> None:
     """Compare the answers about every picture."""
     ids = [image_id(n) for n in range(PICTURES)]
-    live = [model.live.get(each) for each in ids]
+    states = [model.live.get(each) for each in ids]
+    live = [model.shown.get(each) for each in ids]
     assert index.watermark(tenant) == seq
     assert index.read_records(tenant, ids) == [each and made.bare(each) for each in live]
-    assert index.read_states(tenant, ids) == [each and each.state for each in live]
-    assert index.read_tombstones(tenant, ids) == [model.buried.get(each) for each in ids]
+    assert index.read_states(tenant, ids) == [each and each.state for each in states]
+    assert index.read_tombstones(tenant, ids) == [model.tombstone(each) for each in ids]
     assert [index.find_states(tenant, originals=[each]) for each in ids] == [
         model.copies(each) for each in ids
     ]

@@ -5,23 +5,15 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from core.index_port import Filters, Index, IndexPage
-from core.records import Fields, LogPlace, Record, Tombstone
+from core.records import Fields, LogPlace, Tombstone
 from tests.doubles import records as made
-from tests.doubles.records import SPACE, image_id, put, query, record, tombstone
+from tests.doubles.records import SPACE, banked, image_id, moment, put, query, record, tombstone
 
 FIELDS = Fields(title="Boots", category="shoes", tags=("red",), owner_id="o", external_id="e")
 PICTURE = record(
     1, 1, fields=FIELDS, vectors={SPACE: made.random_vector(1)}, variants=(4,), decision="block"
 )
 ASKED = query(9, fingerprint=made.fingerprint(1), vector=made.random_vector(1), space_id=SPACE)
-
-
-def banked(one: Record, seq: int) -> Record:
-    """Make the entry that a bank keeps of a record."""
-    state = replace(
-        one.state, bank="BLOCKED", content="purged", fields=None, spaces=(), updated_at="later"
-    )
-    return replace(one, seq=seq, state=state, fields=Fields(), vectors={})
 
 
 def answers(index: Index) -> tuple[object, ...]:
@@ -95,7 +87,7 @@ def test_verdicts_read_the_entry_of_a_bank(index: Index) -> None:
         image_id(3),
     ]
     assert index.read_tombstones("default", [image_id(1), image_id(2)]) == [
-        Tombstone(image_id(1), 2, "later"),
+        Tombstone(image_id(1), 2, moment(2)),
         None,
     ]
 

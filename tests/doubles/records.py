@@ -184,6 +184,19 @@ def put(index: Index, seq: int, *records: Record) -> None:
     index.project_entry(records[0].tenant, seq, records, [], [])
 
 
+def banked(found: Record, seq: int) -> Record:
+    """Make the entry that a bank keeps of a record."""
+    state = msgspec.structs.replace(
+        found.state,
+        bank="BLOCKED",
+        content="purged",
+        fields=None,
+        spaces=(),
+        updated_at=moment(seq),
+    )
+    return msgspec.structs.replace(found, seq=seq, state=state, fields=Fields(), vectors={})
+
+
 def bare(found: Record) -> Record:
     """Strip the vectors of a record: arrays do not compare as one value."""
     return msgspec.structs.replace(found, vectors={})
@@ -194,6 +207,7 @@ class Model:
 
     def __init__(self) -> None:
         self.live: dict[str, Record] = {}
+        """Records, and the entries of banks, which are no pictures to readers."""
         self.buried: dict[str, Tombstone] = {}
 
     def project(self, records: Iterable[Record], removed: Iterable[Tombstone]) -> None:
@@ -205,9 +219,21 @@ class Model:
             if record.state.image_id not in self.buried:
                 self.live[record.state.image_id] = record
 
+    @property
+    def shown(self) -> dict[str, Record]:
+        """The records that readers see."""
+        return {one: record for one, record in self.live.items() if record.state.bank is None}
+
+    def tombstone(self, image_id: str) -> Tombstone | None:
+        """Return the tombstone of a deleted record, or of a bank's entry."""
+        record = self.live.get(image_id)
+        if record is not None and record.state.bank is not None:
+            return Tombstone(image_id, record.seq, record.state.updated_at)
+        return self.buried.get(image_id)
+
     def page(self, filters: Filters) -> list[Record]:
         """List all records that pass, newest first, without vectors."""
-        found = [bare(record) for record in self.live.values() if _passes(record, filters)]
+        found = [bare(record) for record in self.shown.values() if _passes(record, filters)]
         return sorted(found, key=lambda r: (r.state.accepted_at, r.state.image_id), reverse=True)
 
     def copies(self, original: str) -> list[State]:
@@ -282,21 +308,20 @@ class Model:
             ]
         stand = {
             image_id if space_id in record.vectors else record.state.original
-            for image_id, record in self.live.items()
+            for image_id, record in self.shown.items()
             if _passes(record, filters)
         }
         return [image_id for image_id in self.live if image_id in stand]
 
     def stats(self, watermark: int) -> Stats:
         """Count the records one by one."""
-        spaces = sorted({space for record in self.live.values() for space in record.vectors})
-        categories = {record.fields.category for record in self.live.values()} - {None}
+        shown = list(self.shown.values())
+        spaces = sorted({space for record in shown for space in record.vectors})
+        categories = {record.fields.category for record in shown} - {None}
         return Stats(
-            total=self._group(list(self.live.values()), spaces),
+            total=self._group(shown, spaces),
             categories={
-                category: self._group(
-                    [r for r in self.live.values() if r.fields.category == category], spaces
-                )
+                category: self._group([r for r in shown if r.fields.category == category], spaces)
                 for category in sorted(filter(None, categories))
             },
             watermark=watermark,
