@@ -64,7 +64,7 @@ def records(snapshot: Snapshot, found: Sequence[Record]) -> list[RecordView]:
     """Return records with their originals and reasons, in order."""
     reasons = _reasons(snapshot, [(one.state.image_id, one.state.decision) for one in found])
     joined = originals(snapshot, [record.state.verdict for record in found])
-    gone, banked = _deleted(snapshot, [record.state.verdict for record in found])
+    gone, banked = _deleted(snapshot, [record.state.verdict for record in found], joined)
     spaces = snapshot.active_spaces()
     active = {kind: one.active.space.space_id for kind, one in spaces.items()}
     return [
@@ -128,10 +128,14 @@ def _spaces(held: Sequence[str], active: Mapping[SpaceKind, str]) -> dict[SpaceK
 
 
 def _deleted(
-    snapshot: Snapshot, verdicts: Iterable[Verdict | None]
+    snapshot: Snapshot, verdicts: Iterable[Verdict | None], joined: Mapping[str, OriginalView]
 ) -> tuple[AbstractSet[str], AbstractSet[str]]:
-    """Return the deleted pictures that verdicts match, and which of them a bank has."""
+    """Return the deleted pictures that verdicts match, and which of them a bank has.
+
+    Originals that are `joined` with their data exist, and are not looked up again.
+    """
     named = {match.image_id for one in verdicts if one is not None for match in one.matches}
+    named -= {image_id for image_id, one in joined.items() if one.accepted_at is not None}
     gone = snapshot.gone(sorted(named)) if named else set()
     return gone, snapshot.banked(sorted(gone))
 
@@ -175,7 +179,7 @@ def jobs(snapshot: Snapshot, found: Sequence[JobState]) -> list[JobView]:
     """Return jobs with their originals and reasons, in order."""
     reasons = _reasons(snapshot, [(job.image_id, job.decision) for job in found])
     joined = originals(snapshot, [job.verdict for job in found])
-    gone, banked = _deleted(snapshot, [job.verdict for job in found])
+    gone, banked = _deleted(snapshot, [job.verdict for job in found], joined)
     return [
         JobView(
             job=replace(job, verdict=without_matches(job.verdict, gone, banked))
@@ -190,8 +194,8 @@ def jobs(snapshot: Snapshot, found: Sequence[JobState]) -> list[JobView]:
 
 def verdict(snapshot: Snapshot, found: Verdict) -> tuple[Verdict, OriginalView | None]:
     """Return a verdict that is not stored as readers see it, with its original."""
-    gone, banked = _deleted(snapshot, [found])
     joined = originals(snapshot, [found])
+    gone, banked = _deleted(snapshot, [found], joined)
     return without_matches(found, gone, banked), joined.get(found.original or "")
 
 

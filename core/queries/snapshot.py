@@ -169,11 +169,11 @@ class Snapshot:
 
     def banked(self, ids: Sequence[str]) -> set[str]:
         """Return the deleted ones of some ids of which a bank has an entry."""
+        layer = self.tail.layer
         held = self.index.read_states(self.tenant, ids) if ids else []
-        newest = [
-            self.tail.layer.states.get(one, state) for one, state in zip(ids, held, strict=True)
-        ]
-        return {one.image_id for one in newest if one is not None and one.bank is not None}
+        newest = [layer.states.get(one, state) for one, state in zip(ids, held, strict=True)]
+        found = {one.image_id for one in newest if one is not None and one.bank is not None}
+        return found - layer.removed.keys()
 
     # --- jobs and spaces ------------------------------------------------------------------------
 

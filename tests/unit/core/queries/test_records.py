@@ -12,10 +12,21 @@ from hypothesis import strategies as st
 
 from core import cursor, keys
 from core.errors import ConflictError, GoneError, MalformedError, MissingError
+from core.evidence import Evidence
 from core.index_port import Filters
 from core.queries.jobs import UnsettledError
+from core.queries.joined_views import BANKED
 from core.records import Fields, Job, Outcome, Record, Tombstone
-from tests.doubles.records import image_id, moment, outcome, random_vector, record, tombstone
+from core.types import Match
+from tests.doubles.records import (
+    banked,
+    image_id,
+    moment,
+    outcome,
+    random_vector,
+    record,
+    tombstone,
+)
 from tests.doubles.small_service import SPACE, Service, tail_of
 
 TENANT = "default"
@@ -329,3 +340,60 @@ def test_any_other_text_is_no_cursor(text: str) -> None:
     """400, whatever it is."""
     with pytest.raises(MalformedError):
         cursor.decode(text)
+
+
+def _match(n: int) -> Match:
+    evidence = Evidence(signals=("alignment",), same_owner=True, words="the same photo")
+    return Match(image_id=image_id(n), kind="near_duplicate", confirmed=True, evidence=evidence)
+
+
+def _copy_of(original: int, n: int) -> Record:
+    found = record(n, 1, original=original, decision="block")
+    verdict = msgspec.structs.replace(found.state.verdict, matches=(_match(original), _match(3)))
+    state = msgspec.structs.replace(found.state, verdict=verdict)
+    return msgspec.structs.replace(found, state=state)
+
+
+@pytest.mark.parametrize("projected", [False, True])
+def test_a_bank_s_entry_is_a_deleted_picture_without_a_name(
+    service: Service, *, projected: bool
+) -> None:
+    """In the tail as in the index; and the picture that an entry after that forgets has none."""
+    original = record(1, 1, decision="block", fields=Fields(owner_id="jane"))
+    ended = msgspec.structs.replace(outcome(2, 1), verdict=_copy_of(1, 2).state.verdict)
+    project(service, original, _copy_of(1, 2), record(3, 1), ended=(ended,))
+    entry = banked(original, 2)
+    (project if projected else log)(service, entry)
+    reader = service.reader
+    for read in (reader.record, reader.check_erasable):
+        with pytest.raises(GoneError):
+            read(TENANT, image_id(1))
+    reader.check_erasable(TENANT, image_id(1), "forget")
+    copy = reader.record(TENANT, image_id(2))
+    job = reader.job_view(TENANT, image_id(2))
+    assert job.job.verdict is not None
+    for verdict, named in (
+        (copy.record.state.verdict, copy.original),
+        (job.job.verdict, job.original),
+        reader.joined(TENANT, _copy_of(1, 9).state.verdict),
+    ):
+        nameless, other = verdict.matches
+        assert (nameless.image_id, other.image_id) == ("", image_id(3))
+        assert nameless.evidence.words == f"{BANKED}: the same photo"
+        assert (nameless.evidence.same_owner, other.evidence.same_owner) == (None, True)
+        assert named is not None
+        assert (named.image_id, named.owner_id, named.decision) == ("", None, None)
+    star = reader.duplicate_group(TENANT, image_id(2), 50, None)
+    assert (star.original, [one.record.state.image_id for one in star.copies]) == (
+        None,
+        [image_id(2)],
+    )
+    assert image_id(1) not in listed(service, 50)
+    assert reader.owned(TENANT, "jane") == []
+    for_readers, hidden = reader.joined(TENANT, _copy_of(1, 9).state.verdict, shown_only=True)
+    assert ([one.image_id for one in for_readers.matches], hidden) == ([image_id(3)], None)
+
+    log(service, removed=(tombstone(1, 3),))
+    assert service.snapshots.take(TENANT).banked([image_id(1)]) == set()
+    with pytest.raises(GoneError):
+        reader.check_erasable(TENANT, image_id(1), "forget")
