@@ -95,8 +95,7 @@ class PrometheusMeter:
         )
         self._waits = Histogram(
             "seenit_wait_seconds",
-            "Time of a job: accepted to taken up (queue), enqueued to received (transit), "
-            "accepted to settled (verdict).",
+            "Time of a job: accepted to taken up (queue), accepted to settled (verdict).",
             ("span",),
             buckets=WAIT_SECONDS,
             registry=self.registry,

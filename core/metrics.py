@@ -22,7 +22,7 @@ Stage = Literal[
 """Stages: `batch` is the whole of a batch of jobs; `candidates` reads possible matches, `settle`
 decides and appends, `project` puts one entry onto the index, `query` answers a call of the API,
 `sweep` is one pass over pending jobs."""
-Span = Literal["queue", "transit", "verdict"]
+Span = Literal["queue", "verdict"]
 """Spans: accepted to taken up; enqueued to received; accepted to settled."""
 Event = Literal[
     "accepted",

@@ -161,8 +161,8 @@ def test_lines_and_figures_of_several_processes(
             assert about == {"api0": ["accepted", "answered"], "worker0": ["settled"], "beat": []}
             assert door["seenit_accepted_total", "ingest"] == 1
             assert worker["seenit_verdicts_total", "new"] == 1
-            assert worker["seenit_wait_seconds_count", "transit"] == 1
-            assert worker["seenit_wait_seconds_sum", "transit"] < 30
+            assert worker["seenit_wait_seconds_count", "queue"] == 1
+            assert worker["seenit_wait_seconds_sum", "queue"] < 30
             assert ("seenit_verdicts_total", "new") not in door.keys() | beat.keys()
         finally:
             parts.close()

@@ -138,6 +138,7 @@ def test_readiness_tells_of_workers(
         "blobs": "ok",
         "index": "ok",
         "queue": "ok",
+        "log": "ok",
         "worker": "down",
         "visual": "down",
         "caption": "down",
