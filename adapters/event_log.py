@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from core import keys
@@ -67,7 +69,7 @@ class BlobLog:
         entry `at_least`, which a reader has seen, is gone.
         """
         taken = at_least
-        first = self._taken(tenant, [at_least, at_least + 1] if at_least else [1])
+        first = self.taken(tenant, [at_least, at_least + 1] if at_least else [1])
         if at_least and not first[0]:
             raise LogCorruptError(
                 f"entry {at_least} of {tenant} was there and is gone; restore it from a backup"
@@ -80,11 +82,11 @@ class BlobLog:
         while free is None:
             probed = [taken + (stride << n) for n in range(STRIDES)]
             stride <<= STRIDES
-            taken, free = _narrow(taken, probed, self._taken(tenant, probed))
+            taken, free = _narrow(taken, probed, self.taken(tenant, probed))
         while free - taken > 1:
             step = -(-(free - taken) // (STRIDES + 1))
             probed = list(range(taken + step, free, step))
-            taken, lower = _narrow(taken, probed, self._taken(tenant, probed))
+            taken, lower = _narrow(taken, probed, self.taken(tenant, probed))
             free = lower or free
         return taken
 
@@ -92,7 +94,8 @@ class BlobLog:
         """Return the tenants that have a log."""
         return self._blobs.folders("log/")
 
-    def _taken(self, tenant: str, numbers: list[int]) -> list[bool]:
+    def taken(self, tenant: str, numbers: Sequence[int]) -> list[bool]:
+        """Return for each number whether an entry has it, with requests side by side."""
         return self._blobs.exists([keys.entry(tenant, seq) for seq in numbers])
 
 

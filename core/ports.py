@@ -65,6 +65,9 @@ class Log(Protocol):
     def append(self, tenant: str, entry: Entry) -> None:
         """Create an entry. Raise ExistsError; after any other error the outcome is unknown."""
 
+    def taken(self, tenant: str, numbers: Sequence[int]) -> list[bool]:
+        """Return for each number, in order, whether an entry has it."""
+
     def head(self, tenant: str, at_least: int = 0) -> int:
         """Return the highest number taken, 0 for none, by galloping from `at_least`."""
 

@@ -91,10 +91,14 @@ class WeaviateIndex:
         """Raise IndexDamagedError if a collection is missing, or was made by the server itself.
 
         Weaviate makes one for an object that is written into a missing one. The answer stands for
-        a few seconds.
+        a few seconds, and none, while the servers elect a leader of their schema, is no damage.
         """
         if time.monotonic() > self._sound + SOUND_SECONDS:
-            if lost := self._cluster.run(self._now.lost):
+            try:
+                lost = self._cluster.run(self._now.lost)
+            except IndexUnavailableError:
+                return
+            if lost:
                 raise IndexDamagedError(
                     f"the index in Weaviate has lost the collections {', '.join(lost)}: "
                     "`seenit reindex` makes it again from the log"

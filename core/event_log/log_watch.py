@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 
 from core.errors import LogCorruptError
-from core.event_log.tail import LogFollower
+from core.event_log.tail import BehindError, LogFollower
 from core.index_port import ServiceIndex
 from core.ports import Log
 from core.records import Entry
@@ -27,7 +28,7 @@ def walk_down(log: Log, tenant: str, seq: int) -> Iterator[Entry]:
         entry = log.read(tenant, number)
         if entry is None:
             gap = f"the log of {tenant} has a gap at entry {number}"
-            gone = f"entry {number} of {tenant} was there and is gone"
+            gone = f"entry {number} of {tenant} is gone, and the index has it"
             raise LogCorruptError(gone if above is None else gap)
         if above is not None and above.previous != entry.nonce:
             raise LogCorruptError(
@@ -74,6 +75,9 @@ class LogWatch:
         """
         watermark = self._index.watermark(tenant)
         top, place = self._seen.get(tenant, (0, 0))
+        if not top:  # a gap right after the watermark: no entry below it shows that
+            with suppress(BehindError):
+                self._follower.follow(tenant)
         read = 0
         for entry in walk_down(self._log, tenant, watermark):
             read += 1

@@ -20,6 +20,10 @@ LONGEST = 4_000
 TENANTS = 256
 """Tails in the cache, of the tenants last used: each may hold megabytes, and a missing one costs
 three reads of the log."""
+AHEAD = (*range(2, 17), *(2**n for n in range(5, 12)))
+"""Distances from the end of a log at which entries show a gap: narrow ones, and wide ones before as
+many entries."""
+
 logger = logging.getLogger(__name__)
 
 _HOLDS, _MATCHES, _REMADE, _BANKS = 2, 3, 4, 5
@@ -150,7 +154,7 @@ class LogFollower:
         if tenant in self._stopped and (fault := self.faults.get(tenant)):
             raise LogCorruptError(fault)
         try:
-            tail = self._present(tenant)
+            tail = self.follow(tenant)
         except LogCorruptError as error:
             self._note(tenant, error.detail)
             raise
@@ -178,7 +182,8 @@ class LogFollower:
         if self.faults.pop(tenant, None) is not None:
             logger.warning("tenant_resumed", extra={"tenant": tenant})
 
-    def _present(self, tenant: str) -> LogTail:
+    def follow(self, tenant: str) -> LogTail:
+        """Return the present tail, of a stopped tenant too. Raise as `tail`."""
         watermark = self._index.watermark(tenant)
         held = self._tails.get(tenant)
         if held is not None and held.watermark <= watermark <= held.head:
@@ -207,10 +212,10 @@ class LogFollower:
             self._tails.put(tenant, held.since(watermark))
 
     def _start(self, tenant: str, watermark: int) -> LogTail:
-        """Read all of the tail, and look once for a gap behind its end."""
+        """Read all of the tail, and look once for entries behind a gap at its end."""
         nonce, at = seen(self._log, tenant, watermark)
         tail = self._read_on(LogTail(tenant, watermark, nonce, (), OverlayLayer(), at))
-        while self._log.read(tenant, tail.head + 2) is not None:
+        while any(self._log.taken(tenant, [tail.head + n for n in AHEAD])):
             longer = self._read_on(tail)
             if longer.head == tail.head:
                 raise LogCorruptError(f"the log of {tenant} has a gap at entry {tail.head + 1}")

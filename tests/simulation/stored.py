@@ -139,6 +139,11 @@ class Log:
         if fault == "retried by the client":
             raise ExistsError("412 for one's own")
 
+    def taken(self, tenant: str, numbers: Sequence[int]) -> list[bool]:
+        assert tenant == TENANT
+        self._gate("read")
+        return [seq in self._store.log for seq in numbers]
+
     def head(self, tenant: str) -> int:
         assert tenant == TENANT
         self._gate("read")

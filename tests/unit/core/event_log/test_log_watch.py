@@ -75,8 +75,8 @@ def case(tmp_path: Path) -> Iterator[Case]:
 @pytest.mark.parametrize(
     ("numbers", "reason"),
     [
-        (range(10, 13), "entry 12 of a was there and is gone"),
-        (range(1, 13), "entry 12 of a was there and is gone"),
+        (range(10, 13), "entry 12 of a is gone, and the index has it"),
+        (range(1, 13), "entry 12 of a is gone, and the index has it"),
         ([7], "the log of a has a gap at entry 7"),
         ([1], "the log of a has a gap at entry 1"),
     ],
@@ -129,6 +129,28 @@ def test_a_long_log_is_read_again_part_by_part(case: Case, monkeypatch: pytest.M
     case.append("a", 13)  # by a worker that had its end in memory
     assert case.sweeps() == 1
     assert case.follower.faults == {"a": "the log of a has a gap at entry 12"}
+
+
+@pytest.mark.parametrize("gap", [range(3, 4), range(3, 6), range(2, 12), range(1, 12)])
+def test_an_index_made_again_does_not_end_before_a_gap(case: Case, gap: range) -> None:
+    """Its watermark lies below the gap: no reader takes the entry before it for the last."""
+    restore = case.take(*gap)
+    lowest = gap.start - 1
+    case.index.close()
+    case.index = SQLiteIndex(case.index._database.path.with_name("fresh.db"), POLICY)
+    for seq in range(1, lowest + 1):
+        case.index.project_entry("a", seq, [], [], [])
+    follower = LogFollower(case.log, case.index)
+    watch = LogWatch(case.log, case.index, follower)
+    reason = f"the log of a has a gap at entry {gap.start}"
+    watch.sweep()
+    assert follower.faults == {"a": reason}
+    with pytest.raises(LogCorruptError, match=reason):
+        follower.tail("a")
+    restore()
+    watch.sweep()
+    assert follower.faults == {}
+    assert follower.tail("a").head == ENTRIES
 
 
 def test_a_fault_that_only_a_reader_meets_ends_with_it(case: Case) -> None:
