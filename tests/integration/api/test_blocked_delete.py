@@ -81,7 +81,12 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
             model="none",
             caption_model="none",
             durable=False,
-            api_keys=",".join(f"the-key-of-role-{role}:t:{role}" for role in ROLES),
+            api_keys=",".join(
+                [
+                    *(f"the-key-of-role-{one}:t:{one}" for one in ROLES),
+                    "the-key-of-role-other:u:admin",
+                ]
+            ),
             decoders=1,
         )
     )
@@ -175,6 +180,10 @@ def test_an_admin_forgets_what_a_writer_hid(door: Door) -> None:
     rebuild(door.services, lambda *_: None)
     assert door.one(shot(2))["decision"]["value"] == "block"
     assert door.call("admin", "DELETE", url).status_code == 410
+    assert door.call("other", "DELETE", f"{url}?forget=true").status_code == 404
+    files = {"file": ("a.jpg", shot(2))}
+    looked = door.call("other", "POST", "check", files=files).json()
+    assert (looked["verdict"]["kind"], looked["decision"]["value"]) == ("new", "allow")
     refused = door.call("moderate", "DELETE", f"{url}?forget=true")
     assert (refused.status_code, refused.json()["field"]) == (403, "forget")
     assert door.call("admin", "DELETE", f"{url}?forget=true").status_code == 204

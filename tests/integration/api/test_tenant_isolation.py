@@ -98,6 +98,7 @@ HARMLESS = {
     "accepted_after",
     "accepted_before",
     "decision",
+    "forget",
     "kind",
     "Last-Event-ID",
     "limit",
