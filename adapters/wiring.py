@@ -356,6 +356,7 @@ def _ledger(
         fuse=lambda hits: fuse(hits, POLICY),
         follower=stores.follower,
         projector=projector,
+        hint=stores.broker.settle_hint,
         meter=stores.meter,
     )
 

@@ -16,11 +16,13 @@ from adapters.broker.job_queue import JobQueue
 from adapters.broker.memory_progress import MemoryProgress
 from adapters.broker.redis_leases import RedisLeases
 from adapters.broker.redis_progress import RedisProgress
+from adapters.broker.redis_settle_hint import RedisSettleHint
 from adapters.broker.redis_sweep_state import RedisQueueState
 from adapters.broker.waiting_jobs import MemoryWaitingJobs, RedisWaitingJobs
 from adapters.settings import Settings
 from core.circuit_breaker import CircuitBreaker
 from core.errors import QueueUnavailableError
+from core.event_log.settle_hint import SettleHint
 from core.ingest.sweeper import EVERY_SECONDS, InFlightJobs, QueueState
 from core.metrics import UNMETERED, Meter
 from core.ports import Progress
@@ -57,6 +59,8 @@ class Broker:
     url: str
     closing: list[Callable[[], object]]
 
+    settle_hint: SettleHint | None = None
+    """Between workers; None within one process."""
     names: str = ""
     """Put after the names of queues: over memory:// all queues of a process share one space."""
     watched: bool = True
@@ -128,5 +132,6 @@ def _over_redis(settings: Settings, meter: Meter) -> Broker:
         sweep_seconds=sweep,
         url=url,
         closing=[progress.close, hasty.close, celery.close, door.close, patient.close],
+        settle_hint=RedisSettleHint(door),
         watched=settings.celery_events,
     )

@@ -28,6 +28,7 @@ from core.event_log.decide import Claim, apply, decide, first_verdict
 from core.event_log.operations import TenantNow
 from core.event_log.overlay_state import OverlayLayer
 from core.event_log.projector import Projector
+from core.event_log.settle_hint import LocalSettleHint, SettleHint
 from core.event_log.settle_reads import AnchorPool, Fuse, LoadsPictures, SettleSource
 from core.event_log.settle_view import IndexView
 from core.event_log.tail import BehindError, LogFollower, LogTail, ending, format_of
@@ -73,6 +74,7 @@ class Ledger:
         fuse: Fuse,
         follower: LogFollower,
         projector: Projector,
+        hint: SettleHint | None = None,
         meter: Meter = UNMETERED,
         now: Callable[[], str] = clock.now,
         nonce: Callable[[], str] = _nonce,
@@ -87,6 +89,7 @@ class Ledger:
         self._fuse = fuse
         self._follower = follower
         self._projector = projector
+        self._hint = LocalSettleHint() if hint is None else hint
         self._meter = meter
         self._now = now
         self._nonce = nonce
@@ -109,17 +112,11 @@ class Ledger:
         ]
         with timed(self._meter, "candidates", len(queries)):
             self._prefetch(source, queries, tail)
-        with timed(self._meter, "settle", len(waiting.keys() - ended.keys())):
-            while True:
-                for job_id in waiting.keys() - ended.keys():
-                    operation = tail.operation(job_id)
-                    if operation is not None:
-                        ended[job_id] = operation
-                left = [claim for job_id, claim in waiting.items() if job_id not in ended]
-                if not left:
-                    break
-                tail = self._step(tail, source, left)
-                self._follower.offer(tail)
+        if left := waiting.keys() - ended.keys():
+            with timed(self._meter, "settle", len(left)), self._hint.holding(tenant) as undisturbed:
+                if not undisturbed:
+                    tail = self._read_on(tail)
+                self._append_all(tail, source, waiting, ended)
         self._projector.advance_soon(tenant, list(waiting))
         return [ended.get(claim.job.job_id) for claim in claims]
 
@@ -157,6 +154,31 @@ class Ledger:
         raise BehindError(
             f"the index is {tail.lag} entries behind the log of {tenant} (limit {ENOUGH})"
         )
+
+    def _append_all(
+        self,
+        tail: LogTail,
+        source: SettleSource,
+        waiting: dict[str, Claim],
+        ended: dict[str, Operation | None],
+    ) -> None:
+        """Append entries until each job has ended, by any worker; add the operations to `ended`."""
+        while True:
+            for job_id in waiting.keys() - ended.keys():
+                operation = tail.operation(job_id)
+                if operation is not None:
+                    ended[job_id] = operation
+            left = [claim for job_id, claim in waiting.items() if job_id not in ended]
+            if not left:
+                return
+            tail = self._step(tail, source, left)
+            self._follower.offer(tail)
+
+    def _read_on(self, tail: LogTail) -> LogTail:
+        """Return the tail with the entries that others have appended meanwhile."""
+        while (entry := self._log.read(tail.tenant, tail.head + 1)) is not None:
+            tail = tail.plus(entry)
+        return tail
 
     def _ended(
         self, tenant: str, tail: LogTail, waiting: dict[str, Claim]

@@ -11,6 +11,7 @@ from redis import Redis
 
 from adapters.broker import connections, redis_keys
 from adapters.broker.redis_leases import DeliveryCount, RedisLeases
+from adapters.broker.redis_settle_hint import RedisSettleHint
 from adapters.broker.redis_sweep_state import RedisQueueState
 from adapters.broker.waiting_jobs import RedisWaitingJobs
 from core.errors import QueueUnavailableError
@@ -277,3 +278,27 @@ def test_news_goes_from_process_to_process(dug: Pit, tmp_path: Path, redis_serve
         wait(lambda: len(heard) == 3, 30.0, lambda: f"heard {heard}")
     assert heard == [("t", "1", "decoding"), ("t", "2", "decoding"), ("t", "1", "done")]
     assert dug.broker.progress.status("t", "1") is None
+
+
+def test_one_worker_at_a_time_has_the_place_of_a_tenant(
+    dug: Pit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It hears whether it had it last; a dead one, or a Redis that is away, delays no other."""
+    monkeypatch.setattr("adapters.broker.redis_settle_hint.WAIT_SECONDS", 0.2)
+    redis = redis_of(dug)
+    one, two = RedisSettleHint(redis), RedisSettleHint(redis)
+
+    def passes(hint: RedisSettleHint) -> tuple[bool, bool]:
+        began = time.monotonic()
+        with hint.holding("t") as undisturbed:
+            return undisturbed, time.monotonic() - began < 0.2
+
+    assert passes(one) == (False, True)  # nothing is known of who was before
+    assert passes(one) == (True, True)
+    with one.holding("t"):
+        assert passes(two) == (False, False)  # it went on after a while
+        with two.holding("other"):
+            assert 0 < redis.ttl("seenit:settler:t") <= 600
+    assert [passes(two), passes(two), passes(one)] == [(False, True), (True, True), (False, True)]
+    away = RedisSettleHint(connections.door("redis://127.0.0.1:1/0"))
+    assert passes(away) == (False, True)
