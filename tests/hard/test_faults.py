@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 
@@ -17,6 +18,8 @@ import httpx
 import pytest
 import redis as driver
 
+from adapters.broker import open_broker
+from adapters.settings import Settings
 from tests.backends import servers
 from tests.e2e.fleet import Fleet, fleet
 from tests.e2e.talking import until
@@ -143,21 +146,29 @@ def test_the_api_killed_while_accepting(tmp_path: Path, seed: int) -> None:
 
 
 def test_every_task_delivered_twice(tmp_path: Path, redis: servers.Redis, seed: int) -> None:
-    """Two workers find every message twice."""
+    """Two workers find every turn many times, and every job again while others are in hand."""
     with fleet(tmp_path, redis=redis.url, workers=2) as running:
         for worker in running.workers:
             worker.stop()
         with Uploads(running, COUNT, seed) as uploads:
             uploads.join()
-        with driver.Redis.from_url(redis.url) as client:
-            held = client.lrange("ingest", 0, -1)
-            assert len(held) >= COUNT
-            for message in held:
-                again = json.loads(message)
+        with (
+            driver.Redis.from_url(redis.url, decode_responses=True) as client,
+            closing(open_broker(Settings(data=tmp_path, broker_url=redis.url))) as broker,
+        ):
+            (turn,) = client.lrange("ingest", 0, -1)
+            jobs = client.zrange("seenit:waiting:ingest:default", 0, -1)
+            assert len(jobs) >= COUNT
+            for _ in range(COUNT):
+                again = json.loads(turn)
                 again["properties"]["delivery_tag"] = str(uuid.uuid4())
                 client.lpush("ingest", json.dumps(again))
-        for worker in running.workers:
-            worker.start()
+            for worker in running.workers:
+                worker.start()
+            until(lambda: broker.queue.depth("default") < len(jobs))
+            for _ in range(5):
+                broker.queue.enqueue([("default", str(job)) for job in jobs])
+                time.sleep(0.5)  # the attack comes at whatever moment this is
         running.settled()
         equals(running, tmp_path, uploads)
 

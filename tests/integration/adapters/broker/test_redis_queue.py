@@ -165,6 +165,32 @@ def test_a_job_is_missing_when_it_was_missed_twice(dug: Pit) -> None:
     assert dug.sweeper.sweep() == 3
 
 
+def test_a_turn_that_was_lost_is_sent_again(dug: Pit) -> None:
+    """With its worker, by an emptied queue, or overtaken by a later turn; none is sent twice."""
+    redis, sweep = redis_of(dug), dug.sweeper.sweep
+    dug.accept([("a", "1"), ("b", "1"), ("b", "2")])
+    assert redis.llen("ingest") == 2
+    assert [sweep() for _ in range(3)] == [0, 0, 0]
+    assert redis.llen("ingest") == 2  # they wait, and are not lost
+    redis.delete("ingest")
+    sweep()
+    assert redis.llen("ingest") == 0  # a worker may be about to use them
+    sweep()
+    assert redis.llen("ingest") == 2
+    lost, _ = redis.hmget("seenit:turns:ingest", "a", "b")
+    queue = dug.broker.worker_queue
+    assert queue.take("ingest", "a", "void", ["1"]) == []
+    redis.rpop("ingest")  # the first turn, which is that of a: its worker dies at once
+    token = str(redis.hget("seenit:turns:ingest", "b"))
+    assert queue.take("ingest", "b", token, ["1", "gone"]) == ["1"]
+    sweep(), sweep()
+    assert redis.hget("seenit:turns:ingest", "a") != lost
+    worker = dug.thread()
+    dug.empty()
+    worker.close()
+    assert redis.hlen("seenit:turns:ingest") == 0
+
+
 def test_a_sweep_fills_the_queue_to_its_backlog(tmp_path: Path, redis_server: Server) -> None:
     """Never more than it is short of, whatever lies pending."""
     with pit(tmp_path, redis_server.url, backlog=10) as made:
