@@ -31,6 +31,8 @@ class Colours(Struct, frozen=True):
     """Median distance of colours on the ground; a filter moves it, other goods do not."""
     lightness: float = 0.0
     """Mean distance of lightness off the ground."""
+    lightened: float = 0.0
+    """Mean change of lightness off the ground."""
 
 
 def measure_colours(original: Floats, picture: Floats, mask: Flags) -> Colours:
@@ -56,6 +58,7 @@ def measure_colours(original: Floats, picture: Floats, mask: Flags) -> Colours:
     white = _ground(np.asarray(first, np.float32))
     thing = ~(white & (distance < 4))  # noqa: PLR2004 - a ground that kept its colour
     enough = 12
+    lighter = (second - first)[thing, 0] if thing.sum() > enough else np.zeros(1, np.float32)
     return Colours(
         turn=float(np.degrees(np.angle(factor))),
         explained=abs(factor) ** 2 / (variance * power + 1e-6),
@@ -65,7 +68,8 @@ def measure_colours(original: Floats, picture: Floats, mask: Flags) -> Colours:
         cast=float(abs(y.mean() - x.mean())),
         dyed=_dyed(x[thing], y[thing]) if thing.sum() > enough else 0.0,
         ground=float(np.median(distance[white])) if white.sum() > enough else 0.0,
-        lightness=float(np.abs(first - second)[thing, 0].mean()) if thing.sum() > enough else 0.0,
+        lightness=float(np.abs(lighter).mean()),
+        lightened=float(lighter.mean()),
     )
 
 

@@ -136,8 +136,23 @@ def dyed(colours: Colours) -> bool:
     """Return whether the ground keeps its colour and the thing on it has another."""
     if colours.colourful[1] < 7 and colours.lightness < 6:
         return False
+    if _repainted(colours):
+        return True
     hued = colours.variance >= 12 and abs(colours.turn) < 20 and colours.explained > 0.5
     return colours.dyed >= 10 and colours.ground < 4 and not hued
+
+
+def _repainted(colours: Colours) -> bool:
+    """Return whether colours are far stronger and lighter on a ground that kept its own.
+
+    Or far weaker and darker. To brighten a picture that far would move its ground; to fade it makes
+    colours lighter but weaker. The strength is a variance: 2.4 times as colourful or more.
+    Measured: brown and orange or black and blue goods 7 to 116 times; of 920 light edits, most of
+    them of things on white ground, none is taken for it.
+    """
+    stronger = colours.power if colours.lightened > 0 else 1 / (colours.power + 1e-6)
+    light = abs(colours.lightened) >= 6
+    return stronger >= 6 and light and colours.ground < 4 and max(colours.colourful) >= 20
 
 
 def veiled(veil: Veil, regions: Sequence[Region]) -> bool:

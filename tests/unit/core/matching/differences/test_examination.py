@@ -157,6 +157,25 @@ def test_examine_drawn_thing_in_another_colour_is_recoloured() -> None:
     assert examine(jpeg(tinted), jpeg(first), HERE).finding == "copy"
 
 
+@pytest.mark.parametrize(
+    ("dark", "light"), [((90, 60, 32), (225, 100, 36)), ((32, 35, 42), (30, 95, 185))]
+)
+def test_examine_thing_of_one_hue_is_recoloured_by_lightness(
+    dark: tuple[int, int, int], light: tuple[int, int, int]
+) -> None:
+    """Brown and orange, or black and blue, on white: no light that keeps white does that."""
+    pair = [np.full((SIDE, SIDE, 3), 255, np.uint8) for _ in range(2)]
+    for plane, colour in zip(pair, (dark, light), strict=True):
+        cv2.circle(plane, (160, 150), 90, colour, -1)
+    for first, second in (pair, pair[::-1]):
+        assert examine(jpeg(second), jpeg(first), HERE).finding == "recoloured"
+        faded = (255 - (255 - first.astype(int)) // 2).astype(np.uint8)
+        assert examine(jpeg(faded), jpeg(first), HERE).finding == "copy"
+        gamma = (255 * (first / 255) ** 0.6).astype(np.uint8)
+        assert examine(jpeg(gamma), jpeg(first), HERE).finding == "copy"
+        assert examine(jpeg(first), jpeg(gamma), HERE).finding == "copy"
+
+
 def test_examine_digits_below_legible_size_are_small_print() -> None:
     """Other digits of three pixels differ less than compression does, yet all the same."""
     first = _small_print(1)
