@@ -112,7 +112,9 @@ class EmbeddedEngine:
         for name in (INGEST_QUEUE, COSTLY_QUEUE):
             app = services.broker.consumer(name)
             turns.register(app, name)
-            workers.append(ThreadWorker(app, name=name))
+            flights = services.settings.flights or 1
+            threads = flights if name == INGEST_QUEUE else 1
+            workers.append(ThreadWorker(app, name=name, threads=threads))
         try:
             for worker in workers:
                 worker.start()
