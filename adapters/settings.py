@@ -115,7 +115,10 @@ class Settings(BaseSettings):
         15.0, ge=1, description="Seconds after which a silent worker loses its jobs."
     )
     flights: int | None = Field(
-        None, ge=1, le=8, description="Batches processed at once; unset: 3 for a worker on a GPU, else 1."
+        None,
+        ge=1,
+        le=8,
+        description="Batches processed at once; unset: 3 for a worker on a GPU, else 1.",
     )
     metrics_port: int = Field(
         0, ge=0, le=65535, description="Port of a worker's or beat's own /metrics; 0: none."
