@@ -54,7 +54,7 @@ def survives(tmp_path: Path, count: int, kills: int, pauses: tuple[float, float]
             for _ in range(kills):
                 before = len(service.order())
                 deadline = time.monotonic() + 20
-                while len(service.order()) == before and time.monotonic() < deadline:
+                while len(service.order()) == before < count and time.monotonic() < deadline:
                     time.sleep(0.01)
                 time.sleep(dice.uniform(*pauses))
                 service.kill()
@@ -96,8 +96,8 @@ def test_two_kills_among_forty_uploads_lose_nothing(tmp_path: Path) -> None:
 @pytest.mark.hard
 @pytest.mark.timeout(1200)
 def test_ten_kills_among_two_hundred_uploads_lose_nothing(tmp_path: Path) -> None:
-    """Ten random moments, 0.2 to 2 s after a batch was taken."""
-    survives(tmp_path, 200, 10, (0.2, 2.0))
+    """Ten random moments, up to 1.5 s after a batch was taken."""
+    survives(tmp_path, 200, 10, (0.0, 1.5))
 
 
 def test_nothing_is_left_running_after_a_stop(tmp_path: Path) -> None:
