@@ -14,6 +14,8 @@ TOGETHER = {
 }
 """Folders of which one process runs all, one after the other, by what they start: processes of
 Seenit, and servers that a run shares (Redis, Weaviate, a bucket)."""
+APART = frozenset(f"tests/hard/test_{name}.py" for name in ("benchmarks", "late", "races"))
+"""Slow modules of these folders that start no service: the other process has time for them."""
 
 
 def process_count() -> int:
@@ -28,4 +30,4 @@ class FolderScheduling(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
         module = nodeid.partition("::")[0]
         folder = "/".join(module.split("/", 2)[:2]) + "/"
-        return TOGETHER.get(folder, module)
+        return module if module in APART else TOGETHER.get(folder, module)
