@@ -142,7 +142,9 @@ class ChangeRoutes(Controller):
         opt={"role": "moderate"},
         operation_class=DecisionOperation,
         summary="Decide what may be done with a picture",
-        responses=documented(MissingError, GoneError, PreconditionError, TooLargeError),
+        responses=documented(
+            MissingError, GoneError, ConflictError, PreconditionError, TooLargeError
+        ),
     )
     async def decide_image(
         self,

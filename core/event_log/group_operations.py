@@ -6,7 +6,16 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from core.event_log.operations import SettleView, TenantNow, absent, held, operation, stale
+from core.errors import ConflictError
+from core.event_log.operations import (
+    SettleView,
+    TenantNow,
+    absent,
+    held,
+    operation,
+    refused,
+    stale,
+)
 from core.matching.decisions import stricter, strictest
 from core.matching.verdict import Rules, look
 from core.records import Job, LogPlace, Operation, State, Tombstone
@@ -146,6 +155,10 @@ def decide_on(view: SettleView, job: Job, now: TenantNow, rules: Rules) -> Opera
     if not begun:
         if (wrong := stale(state, job, now)) is not None:
             return wrong
+        if state.closed:  # the delete that has begun would erase the decision
+            return refused(
+                job, now, ConflictError("the picture is being deleted: it cannot be decided on")
+            )
         state = replace(
             state,
             decision=Decision(

@@ -121,6 +121,19 @@ def test_a_delete_that_has_begun_is_not_stopped_by_a_writer_s() -> None:
     assert done.problem.status == 410
 
 
+def test_a_decision_on_a_picture_whose_delete_has_begun_is_refused() -> None:
+    """Accepted, it would be erased with the picture, and the block with it."""
+    one = Case(ALL)
+    one.uploads(i0="a1", i1="b1", i2="c1")
+    one.rules = RULES
+    assert one.settle(operation("w", "delete", "i0", erasure="hide")).kind == "closed"
+    refused = one.decided("i0", "block")
+    assert refused.kind == "refused"
+    assert refused.problem is not None
+    assert (refused.problem.status, refused.last) == (409, True)
+    assert deleted(one, "i0", "hide", "w").kind == "deleted"
+
+
 def test_a_block_reaches_all_copies_though_the_picture_is_hidden_meanwhile() -> None:
     """The decision goes on in its steps from the entry of the bank."""
     one = Case(ALL)
