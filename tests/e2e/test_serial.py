@@ -160,8 +160,8 @@ def test_a_mix_by_many_clients_equals_the_serial_run(tmp_path: Path) -> None:
 @pytest.mark.hard
 @pytest.mark.timeout(900)
 def test_many_uploads_by_sixteen_clients_equal_the_serial_run(tmp_path: Path) -> None:
-    """400 uploads by 16 clients."""
-    equals_serial(tmp_path, mixture(400, 2), 16)
+    """250 uploads by 16 clients."""
+    equals_serial(tmp_path, mixture(250, 2), 16)
 
 
 def test_mixtures_hold_every_kind() -> None:
