@@ -1,14 +1,11 @@
-"""The file under the embedded index: plans, migrations, words, swapping, other processes."""
+"""The file under the embedded index: plans, words, swapping, other processes."""
 
 from __future__ import annotations
 
 import itertools
 import random
-import sqlite3
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -19,9 +16,6 @@ from adapters.sqlite_index import (
     SQLiteIndex,
     keyword_search,
     lists,
-    mapping,
-    projection,
-    schema,
 )
 from core.errors import IndexUnavailableError
 from core.fingerprint.visual_words import extract
@@ -31,27 +25,7 @@ from core.records import Fields
 from evaluation.synthetic_photos import photo
 from tests.doubles import records as made
 from tests.doubles.records import SPACE, image_id, record, tombstone
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Return the path of the index."""
-    return tmp_path / "index.db"
-
-
-@pytest.fixture
-def index(path: Path) -> Iterator[SQLiteIndex]:
-    """Yield an empty index on a disk."""
-    opened = SQLiteIndex(path, POLICY, durable=False)
-    yield opened
-    opened.close()
-
-
-def ask(path: Path, statement: str, *values: object) -> list[tuple[object, ...]]:
-    """Look into the file."""
-    with closing(sqlite3.connect(path)) as db:
-        return db.execute(statement, values).fetchall()
-
+from tests.unit.adapters.sqlite_index.file_reading import ask
 
 NAMED = {
     "category": "c",
@@ -139,103 +113,6 @@ def test_another_tenants_words_weigh_on_nothing(path: Path, index: SQLiteIndex) 
     more = [record(n, 2, tenant="b", fields=Fields(title="sun")) for n in range(2, 30)]
     index.project_entry("b", 2, more, [], [])
     assert ask(path, ranked) == before
-
-
-def test_a_file_of_a_newer_version_is_refused(path: Path) -> None:
-    """The error names what to do; the file is left as it is."""
-    SQLiteIndex(path, POLICY).close()
-    with closing(sqlite3.connect(path)) as db:
-        db.execute(f"PRAGMA user_version = {len(schema.STEPS) + 1}")
-    with pytest.raises(IndexUnavailableError, match="use the newer Seenit"):
-        SQLiteIndex(path, POLICY)
-    assert ask(path, "PRAGMA user_version") == [(len(schema.STEPS) + 1,)]
-
-
-def test_a_migration_that_was_cut_off_left_nothing(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A step is taken whole or not at all, and the next start takes it."""
-    whole = schema.STEPS
-    monkeypatch.setattr(schema, "STEPS", (whole[0] + "CREATE TABLE records (a);", *whole[1:]))
-    with pytest.raises(IndexUnavailableError, match="already exists"):
-        SQLiteIndex(path, POLICY)
-    assert ask(path, "SELECT name FROM sqlite_master") == []
-    monkeypatch.setattr(schema, "STEPS", whole)
-    opened = SQLiteIndex(path, POLICY)
-    assert opened.tenants() == []
-    opened.close()
-
-
-def test_confirmed_matches_of_an_older_file_are_filled_in(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A collage that was stored without them is found by each picture in it, once they are."""
-    collage = record(4, 1, original=1, contains=(2, 3))
-    stored = [*(record(n, 1) for n in range(1, 4)), collage, record(5, 1, original=1)]
-    with monkeypatch.context() as older:
-        fake = "CREATE TABLE confirmed (a, b, row);"
-        older.setattr(schema, "STEPS", (*schema.STEPS[:3], fake))
-        index = SQLiteIndex(path, POLICY)
-        index.project_entry("default", 1, stored, [], [])
-        index.close()
-    with closing(sqlite3.connect(path)) as db:
-        db.executescript("DROP TABLE confirmed; PRAGMA user_version = 3")
-    index = SQLiteIndex(path, POLICY)
-    for n in (1, 2, 3):
-        found = index.find_states("default", confirmed=[image_id(n)])
-        assert [state.image_id for state in found] == [image_id(4)] + [image_id(5)] * (n == 1)
-    assert len(ask(path, "SELECT * FROM confirmed")) == 2
-    index.close()
-
-
-def test_words_of_an_older_file_are_folded_and_parted(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A file of version 4 finds its records as a new one does, a deleted one excepted."""
-    titles = ("Straße im Café", "ΟΔΟΣ", "公园里的红色自行车", "一只黑猫", "dogs")
-    with monkeypatch.context() as older:
-        older.setattr(schema, "STEPS", schema.STEPS[:4])
-        older.setattr(schema, "TOKENIZE", "tokenize = 'porter unicode61 remove_diacritics 2'")
-        for module in (projection, mapping):
-            older.setattr(module, "indexed_texts", lambda fields: (fields.title, "", "", ""))
-        index = SQLiteIndex(path, POLICY)
-        stored = [record(n, 1, fields=Fields(title=one)) for n, one in enumerate(titles)]
-        index.project_entry("default", 1, stored, [], [])
-        index.project_entry("default", 2, [], [tombstone(3, 2)], [])
-        assert index.search_keywords("default", "strasse", limit=9) == []
-        index.close()
-    index = SQLiteIndex(path, POLICY)
-    for text, n in (("strasse", 0), ("cafe", 0), ("οδός", 1), ("自行车", 2), ("dog", 4)):
-        assert [one.image_id for one in index.search_keywords("default", text, limit=9)] == [
-            image_id(n)
-        ]
-    assert index.search_keywords("default", "黑猫", limit=9) == []
-    index.close()
-
-
-def test_a_step_is_taken_once_however_many_start(path: Path) -> None:
-    """Ten threads open a file that is not there yet: one makes the tables, all go on."""
-    opened: list[SQLiteIndex] = []
-    errors: list[Exception] = []
-    gate = threading.Barrier(10)
-
-    def start() -> None:
-        gate.wait()
-        try:
-            opened.append(SQLiteIndex(path, POLICY))
-        except IndexUnavailableError as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=start) for _ in range(10)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == []
-    assert [index.tenants() for index in opened] == [[]] * 10
-    assert ask(path, "SELECT count(*) FROM about") == [(1,)]
-    for index in opened:
-        index.close()
 
 
 def test_what_is_no_index_is_refused(tmp_path: Path) -> None:
@@ -337,6 +214,7 @@ from pathlib import Path
 from adapters.sqlite_index import SQLiteIndex
 from core.matching.policy import POLICY
 from tests.doubles import records as made
+from tests.unit.adapters.sqlite_index.file_reading import ask
 index = SQLiteIndex(Path(sys.argv[1]), POLICY)
 for line in sys.stdin:
     n = int(line)
