@@ -18,6 +18,7 @@ from adapters import api_keys
 from adapters.service_address import LocalKey
 from adapters.wiring import Services, budget
 from api.auth import Guard, caller_of
+from api.check_gate import CheckGate
 from api.forwarding import TrustedProxies
 from api.middleware import EdgeMiddleware
 from api.openapi import reference
@@ -26,7 +27,7 @@ from api.problems import crashed, get_problem_type, refused, told
 from api.request_bodies import BODY
 from api.routes.admin import AdminRoutes
 from api.routes.changes import ChangeRoutes
-from api.routes.check import CheckGate, CheckRoutes
+from api.routes.check import CheckRoutes
 from api.routes.content import ContentRoutes
 from api.routes.health import HealthChecks, HealthRoutes, get_doctor, get_stats
 from api.routes.images import ImageRoutes

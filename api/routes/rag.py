@@ -11,12 +11,12 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from api.auth import KEYED
+from api.check_gate import CheckGate
 from api.dependencies import Configured, Records, Requested, Searching, Spooled, Who
 from api.forwarding import TrustedProxies
 from api.multipart import FormLimits
 from api.problems import FILE_ERRORS, documented
 from api.request_bodies import received_body
-from api.routes.check import CheckGate
 from api.schemas.operation_bodies import PromptOperation
 from api.schemas.requests import PromptBody
 from core.errors import (

@@ -13,11 +13,11 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from api.auth import KEYED, check_decisions
+from api.check_gate import CheckGate
 from api.dependencies import Configured, Records, Requested, Searching, Spooled, Who
 from api.multipart import FormLimits
 from api.problems import FILE_ERRORS, documented
 from api.request_bodies import received_body
-from api.routes.check import CheckGate
 from api.schemas import images, render
 from api.schemas.operation_bodies import SearchOperation
 from api.schemas.requests import SearchBody

@@ -194,7 +194,10 @@ class RecordReader:
     def pictures(self, tenant: str, filters: Filters, limit: int, cursor: str | None) -> RecordPage:
         """Return records that pass every filter. Raise MalformedError for a bad cursor."""
         snapshot = self._snapshots.take(tenant)
-        page = snapshot.list_records(filters, limit, None if cursor is None else decode(cursor))
+        before = None if cursor is None else decode(cursor)
+        if filters.original_id and snapshot.gone([filters.original_id]):
+            return RecordPage([], None)  # a bank's entry keeps its copies, and nobody may tell
+        page = snapshot.list_records(filters, limit, before)
         onward = None if page.after is None else encode(*page.after)
         return RecordPage(joined_views.records(snapshot, page.records), onward)
 

@@ -158,6 +158,8 @@ def test_a_writer_s_delete_leaves_the_block_and_no_trace(door: Door) -> None:
     exporter = Exporter(door.services.snapshots.take("t"), Filters())
     told += [repr([one.seen.original for one in exporter.records(vectors=False)])]
     assert not [one for one in told if image_id in one or "jane" in one.lower()]
+    copies = door.call("moderate", "GET", f"images?original_id={image_id}").json()
+    assert copies == {"items": [], "next_cursor": None}
     star = door.call("write", "GET", f"images/{known['image_id']}/duplicates").json()
     assert star["original"] is None
     assert {one["image_id"] for one in star["items"]} == {

@@ -10,8 +10,8 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
+from api.check_gate import LINE, CheckGate
 from api.problems import BusyError
-from api.routes.check import LINE, CheckGate
 from tests.doubles.small_service import BROKEN, MAX_BYTES, Service
 from tests.samples.pictures import photo, png
 
