@@ -374,6 +374,12 @@ class Settings(BaseSettings):
         """Grants of SEENIT_API_KEYS by the SHA-256 of each key in hex."""
         return api_keys.grants(self.api_keys.get_secret_value())
 
+    @property
+    def several_tenants(self) -> bool:
+        """Whether keys may open several tenants: a file can name others at any time."""
+        tenants = {grant.tenant for grant in self.keys.values()} - {api_keys.EVERY_TENANT}
+        return len(tenants) > 1 or self.api_keys_file is not None
+
     def key_ring(self) -> KeyRing:
         """Return these keys and those of the file. Raise SettingsError for one that is wrong."""
         return KeyRing(self.keys, self.api_keys_file)

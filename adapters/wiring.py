@@ -364,9 +364,8 @@ def _ledger(
 def _acceptor(stores: _Stores) -> Acceptor:
     settings, blobs, queue = stores.settings, stores.blobs, stores.queue
     most = settings.backlog
-    tenants = {grant.tenant for grant in settings.keys.values()}
-    several = len(tenants) > 1 or settings.api_keys_file is not None
-    each = max(1, int(most * settings.backlog_share)) if several else None
+    share = max(1, int(most * settings.backlog_share))
+    each = share if settings.several_tenants else None
     waiting = queue.depth if stores.broker.shared else partial(lying, blobs, most)
     return Acceptor(
         blobs,

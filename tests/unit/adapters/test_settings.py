@@ -375,3 +375,18 @@ def test_settings_cannot_be_changed_later() -> None:
     """They are read once."""
     with pytest.raises(ValueError, match="frozen"):
         settings.load().port = 1
+
+
+@pytest.mark.parametrize(
+    ("keys", "several"),
+    [
+        ("", False),
+        ("the-long-key-of-a:a:write,the-operators-key:*:operator", False),
+        ("the-long-key-of-a:a:write,the-long-key-of-b:b:read", True),
+    ],
+)
+def test_an_operator_is_no_tenant_beside_another(keys: str, several: bool, tmp_path: Path) -> None:
+    """A backlog is shared out to tenants alone; a file of keys may name more at any time."""
+    assert settings.load(api_keys=keys).several_tenants is several
+    file = tmp_path / "keys"
+    assert settings.load(api_keys=keys, api_keys_file=file).several_tenants
